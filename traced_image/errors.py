@@ -47,6 +47,7 @@
     │   ├── RetryBudgetExhausted            the process has retried enough for now
     │   └── UnsafeToRepeat                  a second try could have done harm
     │       └── UploadNotRewindable         the data was read and can't be read again
+    ├── TokenUnavailable                    Keystone gave no token for the service itself
     └── ImageUnacceptable                   an image record that has no data to give
 
 The names and what they are raised for follow nova 34 ``nova/exception.py`` and
@@ -175,6 +176,10 @@ class InvalidMetadata(InvalidArgument):
 
 class InvalidPatch(InvalidArgument):
     """A JSON patch that Glance's media type does not allow."""
+
+
+class InvalidContext(InvalidArgument):
+    """A context whose token or request id can't be sent."""
 
 
 # --- one attempt -------------------------------------------------------------------------------
@@ -389,6 +394,10 @@ class UnsafeToRepeat(GlanceConnectionFailed):
 
 class UploadNotRewindable(UnsafeToRepeat):
     """The upload's data was read already and can't be rewound, so no retry could send it."""
+
+
+class TokenUnavailable(TracedImageError):
+    """Keystone gave the service no token; no Glance server is to blame for that."""
 
 
 class ImageUnacceptable(TracedImageError):

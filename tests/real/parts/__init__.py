@@ -1,0 +1,1 @@
+"""Real parts for tests: OpenStack services and databases, installed, started and stopped."""

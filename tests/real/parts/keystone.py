@@ -1,0 +1,141 @@
+"""A real Keystone with a Glance behind it."""
+
+import base64
+import configparser
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from . import cache, glance
+from .cloud import DOMAIN, REGION, USERS, Cloud
+from .http import HTTPPart, listen
+
+
+@contextmanager
+def keystone(environment: Path, glance_environment: Path, folder: Path) -> Iterator[Cloud]:
+    """Run a Keystone, and a Glance that asks it who its callers are.
+
+    Args:
+        environment: Keystone's virtual environment.
+        glance_environment: Glance's virtual environment.
+        folder: An empty folder for databases, images, keys, configuration and logs.
+    """
+    with ExitStack() as stack:
+        server = _keystone(environment, folder / "keystone")
+        stack.callback(server.close)
+        server.launch()
+        behind = _glance(glance_environment, folder / "glance", server.url)
+        stack.callback(behind.close)
+        behind.launch()
+        cloud = Cloud(server, behind, folder / "clouds.yaml")
+        stack.callback(cloud.close)
+        server.wait()
+        _populate(cloud)
+        cloud.write_clouds_file()
+        behind.wait()
+        yield cloud
+
+
+def _keystone(environment: Path, folder: Path) -> HTTPPart:
+    folder.mkdir(parents=True)
+    (folder / "keystone.sqlite").write_bytes(_bootstrapped(environment).read_bytes())
+    for name in ("fernet", "credential"):
+        _make_keys(folder / name)
+    settings = configparser.RawConfigParser(default_section="")
+    settings.read_dict(
+        {
+            "database": {"connection": f"sqlite:///{folder / 'keystone.sqlite'}"},
+            "fernet_tokens": {"key_repository": str(folder / "fernet")},
+            "fernet_receipts": {"key_repository": str(folder / "fernet")},
+            "credential": {"key_repository": str(folder / "credential")},
+            "identity": {"password_hash_rounds": "4"},
+        }
+    )
+    with (folder / "keystone.conf").open("w") as file:
+        settings.write(file)
+    return HTTPPart(
+        "keystone",
+        environment,
+        "keystone.wsgi.api:application",
+        listen(),
+        folder / "log",
+        env={"OS_KEYSTONE_CONFIG_DIR": str(folder)},
+    )
+
+
+def _bootstrapped(environment: Path) -> Path:
+    """The database with an administrator in it: made once, since it takes several commands."""
+    place = environment / "bootstrapped.sqlite"
+    if not place.exists():
+        with tempfile.TemporaryDirectory(dir=environment) as scratch:
+            draft = Path(scratch) / "keystone.sqlite"
+            _make_keys(Path(scratch) / "fernet")
+            env = {
+                **os.environ,
+                "OS_DATABASE__CONNECTION": f"sqlite:///{draft}",
+                "OS_FERNET_TOKENS__KEY_REPOSITORY": f"{scratch}/fernet",
+                "OS_FERNET_RECEIPTS__KEY_REPOSITORY": f"{scratch}/fernet",
+            }
+            manage = [*cache.python(environment), "-c", _MANAGE]
+            cache.run([*manage, "db_sync"], env=env)
+            cache.run([*manage, "bootstrap", "--bootstrap-password", "admin"], env=env)
+            draft.replace(place)
+    return place
+
+
+_MANAGE = "import sys; from keystone.cmd.manage import main; sys.exit(main())"
+
+
+def _make_keys(folder: Path) -> None:
+    """A staged and a primary Fernet key, as `keystone-manage fernet_setup` makes them."""
+    folder.mkdir(mode=0o700)
+    for number in ("0", "1"):
+        (folder / number).write_bytes(base64.urlsafe_b64encode(os.urandom(32)))
+
+
+def _glance(environment: Path, folder: Path, keystone_url: str) -> HTTPPart:
+    glance.prepare(environment, folder)
+    project, _ = USERS["glance"]
+    authtoken = {
+        "www_authenticate_uri": keystone_url,
+        "auth_url": keystone_url,
+        "auth_type": "password",
+        "username": "glance",
+        "password": "glance",
+        "project_name": project,
+        "user_domain_id": DOMAIN,
+        "project_domain_id": DOMAIN,
+        # Every token is asked about every time, so that a revoked one is refused at once.
+        "token_cache_time": "-1",
+    }
+    kind = glance.Kind({"paste_deploy": {"flavor": "keystone"}, "keystone_authtoken": authtoken})
+    return glance.server("glance-behind-keystone", environment, folder, listen(), kind)
+
+
+def _populate(cloud: Cloud) -> None:
+    """Make the users, their projects and the catalogue."""
+    admin = cloud.session(cloud.auth("admin"))
+    keystone = cloud.identity(admin)
+
+    def make(kind: str, **wish: object) -> str:
+        answer = keystone.post(f"/{kind}s", json={kind: wish})
+        identifier: str = answer.json()[kind]["id"]
+        return identifier
+
+    roles = {role["name"]: role["id"] for role in keystone.get("/roles").json()["roles"]}
+    projects = {"admin": admin.get_project_id()}
+    for user, (project, role) in USERS.items():
+        if user == "admin":
+            continue
+        if project not in projects:
+            projects[project] = make("project", name=project, domain_id=DOMAIN)
+        user_id = make("user", name=user, password=user, domain_id=DOMAIN)
+        keystone.put(f"/projects/{projects[project]}/users/{user_id}/roles/{roles[role]}")
+    make("region", id=REGION)
+    services = {"identity": cloud.auth_url, "image": cloud.glance.url}
+    for kind, url in services.items():
+        service_id = make("service", type=kind, name=kind)
+        for interface in ("public", "internal", "admin"):
+            make("endpoint", service_id=service_id, interface=interface, url=url, region_id=REGION)

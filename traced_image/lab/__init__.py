@@ -1,0 +1,21 @@
+"""An embedded Glance, v1 and v2, whose faults can be scripted: for tests and demonstrations.
+
+::
+
+    with lab.cluster(3) as (first, second, third):
+        image_id = first.images.add(name="cirros", data=b"...")
+        first.break_with(lab.faults.refuse())
+        ...
+        assert second.access_log[-1].status == 200
+"""
+
+from __future__ import annotations
+
+from . import faults
+from .access import Access
+from .faults import Fault
+from .images import Image, Images
+from .server import GlanceServer, cluster
+from .tls import TLS
+
+__all__ = ["TLS", "Access", "Fault", "GlanceServer", "Image", "Images", "cluster", "faults"]

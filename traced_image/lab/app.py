@@ -1,0 +1,79 @@
+"""What a server answers when it is well: versions, health, authentication, v1 and v2."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from . import v1, v2
+from .images import Images
+from .refusal import Refused
+from .wire import JSON, Request, Response, json_response
+
+REQUEST_ID = "X-Openstack-Request-Id"
+
+_MINORS = (15, 13, 12, 11, 10, 9, 8, 17, 7, 6, 5, 4, 3, 2, 1, 0)
+_CURRENT = 17
+_V1 = frozenset({"v1", "v1.0", "v1.1"})
+_V2 = frozenset({"v2", *(f"v2.{minor}" for minor in _MINORS)})
+_UNKNOWN = "https://keystone.invalid"
+
+
+@dataclass(frozen=True)
+class App:
+    """A Glance without a network.
+
+    Attributes:
+        images: What it serves.
+        tokens: The tokens that it accepts; None for Glance's noauth.
+        scheme: Of its address, for the links that it gives.
+    """
+
+    images: Images
+    tokens: Collection[str] | None = None
+    scheme: str = "http"
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request."""
+        try:
+            return self._route(request)
+        except Refused as refused:
+            return refused.response(request)
+
+    def _route(self, request: Request) -> Response:
+        version, *rest = request.segments
+        if request.path == "/healthcheck":
+            return Response(200, b"OK", "text/plain; charset=UTF-8")
+        if version not in _V1 | _V2:
+            return self._versions(request, 200 if version == "versions" else 300)
+        if self.tokens is not None and request.headers.get("x-auth-token") not in self.tokens:
+            raise Refused(401, headers=(("WWW-Authenticate", f"Keystone uri='{_UNKNOWN}'"),))
+        routes = v1.ROUTES if version in _V1 else v2.ROUTES
+        try:
+            response = routes.answer(self.images, request, tuple(rest))
+        except Refused as refused:
+            response = refused.response(request)
+        return self.identified(request, response)
+
+    def identified(self, request: Request, response: Response) -> Response:
+        """The answer with a request id: as in Glance, keystone's users may choose it."""
+        chosen = request.headers.get("x-openstack-request-id")
+        if self.tokens is None or not chosen:
+            chosen = f"req-{uuid.uuid4()}"
+        prefix = "" if chosen.startswith("req-") else "req-"
+        return response.with_headers((REQUEST_ID, prefix + chosen))
+
+    def _versions(self, request: Request, status: int) -> Response:
+        address = f"{self.scheme}://{request.headers.get('host', '')}"
+        versions: list[JSON] = [
+            _version(f"v2.{minor}", "CURRENT" if minor == _CURRENT else "SUPPORTED", address)
+            for minor in _MINORS
+        ]
+        versions += [_version(f"v1.{minor}", "DEPRECATED", address) for minor in (1, 0)]
+        return json_response(status, {"versions": versions})
+
+
+def _version(name: str, status: str, address: str) -> JSON:
+    href = f"{address}/{name.partition('.')[0]}/"
+    return {"id": name, "status": status, "links": [{"rel": "self", "href": href}]}

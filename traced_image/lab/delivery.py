@@ -1,0 +1,149 @@
+"""How an answer goes onto the wire, and what each fault does to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from .app import REQUEST_ID
+from .episode import Episode
+from .faults import Fault
+from .refusal import Refused
+from .wire import Request, Response
+
+Send = Callable[[bytes], None]
+
+_GARBAGE = b"\x00\xff\xfe this line is no header \x01\x02\r\n"
+_JOINED = 1 << 16
+
+
+def rewrite(fault: Fault, request: Request, response: Response) -> Response | None:
+    """What is answered instead under a fault; None if nothing is."""
+    if fault.name in ("never_answer", "lost_reply", "reset"):
+        return None
+    change = _REWRITES.get(fault.name)
+    return response if change is None else change(fault, request, response)
+
+
+def _status(fault: Fault, request: Request, response: Response) -> Response:
+    after = () if fault.retry_after is None else (("Retry-After", str(fault.retry_after)),)
+    return _instead(response, Refused(fault.code, headers=after), request)
+
+
+def _redirect(_: Fault, request: Request, response: Response) -> Response:
+    return _instead(response, Refused(302, headers=(("Location", request.target),)), request)
+
+
+def _instead(response: Response, refused: Refused, request: Request) -> Response:
+    """An error's answer that has the request id of the answer in whose place it goes."""
+    ids = [header for header in response.headers if header[0] == REQUEST_ID]
+    return refused.response(request).with_headers(*ids)
+
+
+def _not_json(_: Fault, __: Request, response: Response) -> Response:
+    body = b"This text says that it is JSON.\n"
+    return replace(response, status=200, body=body, content_type="application/json")
+
+
+def _wrong_type(fault: Fault, _: Request, response: Response) -> Response:
+    body = json.dumps(fault.value).encode()
+    return replace(response, status=200, body=body, content_type="application/json")
+
+
+def _corrupt(_: Fault, __: Request, response: Response) -> Response:
+    return (
+        replace(response, body=bytes([response.body[0] ^ 1]) + response.body[1:])
+        if response.body
+        else response
+    )
+
+
+_REWRITES: Mapping[str, Callable[[Fault, Request, Response], Response]] = {
+    "corrupt_data": _corrupt,
+    "not_json": _not_json,
+    "redirect_loop": _redirect,
+    "status": _status,
+    "wrong_type": _wrong_type,
+}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One answer on its way.
+
+    Attributes:
+        response: The answer.
+        body: Its body, empty where the method is HEAD.
+        keep_alive: Whether the client wants the connection kept.
+        send: Writes bytes to the connection.
+        episode: Ends the waiting of what is slow.
+    """
+
+    response: Response
+    body: bytes
+    keep_alive: bool
+    send: Send
+    episode: Episode
+
+    def deliver(self, fault: Fault | None) -> bool:
+        """Send the answer; return whether the connection stays open."""
+        name = None if fault is None else fault.name
+        if fault is not None and name in _MANNERS:
+            return _MANNERS[fault.name](self, fault)
+        head = self.response.head(close=not self.keep_alive)
+        if len(self.body) < _JOINED:
+            self.send(head + self.body)
+        else:
+            self.send(head)
+            self.send(self.body)
+        return self.keep_alive
+
+    def slowly(self, data: bytes, interval: float) -> None:
+        """Send byte by byte; once the fault is over, the rest at once."""
+        for index in range(len(data)):
+            self.send(data[index : index + 1])
+            self.episode.wait(interval)
+
+
+def _slow_headers(delivery: Delivery, fault: Fault) -> bool:
+    delivery.slowly(delivery.response.head(close=not delivery.keep_alive), fault.interval)
+    delivery.send(delivery.body)
+    return delivery.keep_alive
+
+
+def _slow_body(delivery: Delivery, fault: Fault) -> bool:
+    delivery.send(delivery.response.head(close=not delivery.keep_alive))
+    delivery.slowly(delivery.body, fault.interval)
+    return delivery.keep_alive
+
+
+def _cut_body(delivery: Delivery, _: Fault) -> bool:
+    body = delivery.body
+    delivery.send(delivery.response.head(close=not delivery.keep_alive) + body[: len(body) // 2])
+    return False
+
+
+def _wrong_length(delivery: Delivery, fault: Fault) -> bool:
+    by = fault.value if isinstance(fault.value, int) else 0
+    length = max(0, len(delivery.body) + by)
+    keep = delivery.keep_alive and by < 0
+    delivery.send(
+        delivery.response.head(length=length, close=not delivery.keep_alive) + delivery.body
+    )
+    return keep
+
+
+def _garbage_headers(delivery: Delivery, _: Fault) -> bool:
+    line, _, rest = delivery.response.head(close=True).partition(b"\r\n")
+    delivery.send(line + b"\r\n" + _GARBAGE + rest + delivery.body)
+    return False
+
+
+_MANNERS: Mapping[str, Callable[[Delivery, Fault], bool]] = {
+    "cut_body": _cut_body,
+    "garbage_headers": _garbage_headers,
+    "slow_body": _slow_body,
+    "slow_headers": _slow_headers,
+    "wrong_length": _wrong_length,
+}

@@ -1,0 +1,225 @@
+"""The images of a lab: one store that any number of servers share."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+
+from .wire import JSON
+
+STORE = "fs"
+
+BASE: Mapping[str, JSON] = MappingProxyType(
+    {
+        "name": None,
+        "disk_format": None,
+        "container_format": None,
+        "visibility": "shared",
+        "size": None,
+        "virtual_size": None,
+        "status": "queued",
+        "checksum": None,
+        "protected": False,
+        "min_ram": 0,
+        "min_disk": 0,
+        "owner": None,
+        "os_hidden": False,
+        "os_hash_algo": None,
+        "os_hash_value": None,
+        "id": None,
+        "created_at": None,
+        "updated_at": None,
+    }
+)
+"""Glance 33's attributes, in the order and with the values of `glance/domain/__init__.py`."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A project that an image is shared with."""
+
+    status: str
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """One state of an image.
+
+    Attributes:
+        base: Glance's own attributes, by their v2 names.
+        properties: Everybody else's.
+        serial: Its place in the order of creation.
+        tags: Its tags, sorted.
+        members: By project id.
+        locations: As in v2, with ``url`` and ``metadata``.
+        data: What a download gets.
+        staged: What was staged for an import.
+    """
+
+    base: Mapping[str, JSON]
+    properties: Mapping[str, JSON]
+    serial: int
+    tags: tuple[str, ...] = ()
+    members: Mapping[str, Member] = field(default_factory=dict)
+    locations: tuple[Mapping[str, JSON], ...] = ()
+    data: bytes | None = None
+    staged: bytes | None = None
+
+    @property
+    def id(self) -> str:
+        """The image's id."""
+        return str(self.base["id"])
+
+    @property
+    def status(self) -> str:
+        """The image's status."""
+        return str(self.base["status"])
+
+    def with_base(self, **changes: JSON) -> Image:
+        """The image with other base attributes."""
+        return replace(self, base={**self.base, **changes})
+
+    def with_data(self, data: bytes) -> Image:
+        """The image as it is once its data is stored."""
+        location: dict[str, JSON] = {
+            "url": f"memory://{STORE}/{self.id}",
+            "metadata": {"store": STORE},
+        }
+        stored = self.with_base(status="active", **digests(data))
+        return replace(stored, data=data, staged=None, locations=(location,))
+
+    def view(self, *, show_locations: bool = False) -> dict[str, JSON]:
+        """The image as v2 shows it, keys in Glance's order."""
+        view: dict[str, JSON] = {
+            key: "" if value is None else value for key, value in self.properties.items()
+        }
+        view.update(self.base)
+        if show_locations:
+            view["locations"] = [dict(location) for location in self.locations]
+            view.update({"direct_url": self.locations[0]["url"]} if self.locations else {})
+        view["tags"] = list(self.tags)
+        view["self"] = f"/v2/images/{self.id}"
+        view["file"] = f"/v2/images/{self.id}/file"
+        view["schema"] = "/v2/schemas/image"
+        if self.locations:
+            view["stores"] = STORE
+        return view
+
+    @cached_property
+    def json(self) -> bytes:
+        """The view as JSON; most of what a server is asked for."""
+        return json.dumps(self.view(), ensure_ascii=False).encode()
+
+
+def digests(data: bytes) -> dict[str, JSON]:
+    """The base attributes that follow from an image's data."""
+    return {
+        "size": len(data),
+        "checksum": hashlib.md5(data, usedforsecurity=False).hexdigest(),
+        "os_hash_algo": "sha512",
+        "os_hash_value": hashlib.sha512(data).hexdigest(),
+    }
+
+
+class Images:
+    """Images in memory, for one server or for several that share a backend.
+
+    Args:
+        show_locations: As Glance's ``show_multiple_locations`` and ``show_image_direct_url``.
+        now: The clock, in seconds since the epoch.
+    """
+
+    def __init__(
+        self, *, show_locations: bool = False, now: Callable[[], float] = time.time
+    ) -> None:
+        self.show_locations = show_locations
+        self.lock = threading.RLock()
+        self._now = now
+        self._images: dict[str, Image] = {}
+        self._used: set[str] = set()
+        self._serials = itertools.count()
+
+    def add(
+        self,
+        *,
+        name: str | None = None,
+        data: bytes | None = None,
+        visibility: str = "public",
+        **properties: JSON,
+    ) -> str:
+        """Put an image into the store, past all of Glance's checks.
+
+        Args:
+            name: Its name.
+            data: Its data; with it the image is active, without it queued.
+            visibility: ``public``, ``private``, ``shared`` or ``community``.
+            **properties: Base attributes by their v2 names (these win over what follows from
+                the data), ``tags`` and ``locations``, and any other property.
+
+        Returns:
+            The image's id.
+        """
+        tags, locations = properties.pop("tags", []), properties.pop("locations", [])
+        base = {key: properties.pop(key) for key in BASE if key in properties}
+        image = self.new({"name": name, "visibility": visibility, **base}, properties)
+        if data is not None:
+            formats: dict[str, JSON] = {"disk_format": "qcow2", "container_format": "bare"}
+            image = image.with_base(**formats).with_data(data).with_base(**base)
+        if isinstance(tags, list):
+            image = replace(image, tags=tuple(sorted(str(tag) for tag in tags)))
+        if isinstance(locations, list) and locations:
+            given = [location for location in locations if isinstance(location, dict)]
+            image = replace(image, locations=tuple(given))
+        self.put(image)
+        return image.id
+
+    def new(self, base: Mapping[str, JSON], properties: Mapping[str, JSON]) -> Image:
+        """Make an image with a new id and place, without storing it."""
+        now = self.timestamp()
+        times: dict[str, JSON] = {"created_at": now, "updated_at": now}
+        attributes = {**BASE, "id": str(uuid.uuid4()), **times, **base}
+        return Image(attributes, dict(properties), next(self._serials))
+
+    def put(self, image: Image) -> None:
+        """Store an image, or its new state."""
+        with self.lock:
+            self._used.add(image.id)
+            self._images[image.id] = image
+
+    def save(self, image: Image) -> Image:
+        """Store an image's new state as an update of now."""
+        image = image.with_base(updated_at=self.timestamp())
+        self.put(image)
+        return image
+
+    def remove(self, image_id: str) -> None:
+        """Forget an image; its id stays used, as in Glance."""
+        with self.lock:
+            del self._images[image_id]
+
+    def get(self, image_id: str) -> Image | None:
+        """One image, if it is there."""
+        return self._images.get(image_id)
+
+    def is_used(self, image_id: str) -> bool:
+        """Whether there is or was an image of this id."""
+        return image_id in self._used
+
+    def all(self) -> list[Image]:
+        """All images, newest first."""
+        with self.lock:
+            return sorted(self._images.values(), key=lambda image: -image.serial)
+
+    def timestamp(self) -> str:
+        """The time as Glance writes it, in whole seconds."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now()))

@@ -1,0 +1,98 @@
+"""Choosing, ordering and paging images, for v1 and v2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from .images import Image, Images
+from .refusal import Refused
+from .wire import JSON
+
+Condition = Callable[[Image], bool]
+MOST = 1000
+PAGE = 25
+
+
+def select(
+    images: Images,
+    conditions: Iterable[Condition],
+    *,
+    order: Sequence[tuple[str, str]],
+    marker: str | None,
+    limit: int,
+) -> list[Image]:
+    """One page of images.
+
+    Args:
+        images: The store.
+        conditions: All of which an image has to meet.
+        order: Attributes and ``asc`` or ``desc``, the most important first.
+        marker: The id of the image before the page.
+        limit: The most images to give.
+
+    Raises:
+        Refused: 400, if the marker is no image.
+    """
+    ordered = images.all()
+    for name, direction in reversed(order):
+        ordered.sort(key=lambda image, name=name: _rank(image, name), reverse=direction == "desc")
+    if marker is not None:
+        places = [place for place, image in enumerate(ordered) if image.id == marker]
+        if not places:
+            raise Refused(400, f"No image found with ID {marker}")
+        ordered = ordered[places[0] + 1 :]
+    conditions = tuple(conditions)
+    found = (image for image in ordered if all(condition(image) for condition in conditions))
+    return [image for image, _ in zip(found, range(limit), strict=False)]
+
+
+def _rank(image: Image, name: str) -> tuple[int, int, str]:
+    """A value as something that can be compared, nulls lowest as in SQLite."""
+    if name == "created_at":
+        return 1, image.serial, ""
+    value = image.base[name]
+    if isinstance(value, int):
+        return 1, value, ""
+    return (0, 0, "") if value is None else (1, 0, str(value))
+
+
+def at_least(name: str, bound: str) -> Condition:
+    """A number is not below a bound.
+
+    Raises:
+        Refused: 400, if the bound is not a number.
+    """
+    least = _bound(bound)
+    return lambda image: _number(image.base[name]) >= least
+
+
+def at_most(name: str, bound: str) -> Condition:
+    """A number is not above a bound.
+
+    Raises:
+        Refused: 400, if the bound is not a number.
+    """
+    most = _bound(bound)
+    return lambda image: image.base[name] is not None and _number(image.base[name]) <= most
+
+
+def equals(name: str, text: str) -> Condition:
+    """An attribute or property is what a query says."""
+
+    def condition(image: Image) -> bool:
+        value = image.base[name] if name in image.base else image.properties.get(name)
+        return value is not None and str(value).lower() == text.lower()
+
+    return condition
+
+
+def _bound(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        problem = "Unable to filter on a range with a non-numeric value."
+        raise Refused(400, problem) from error
+
+
+def _number(value: JSON) -> int:
+    return value if isinstance(value, int) else -1

@@ -1,0 +1,86 @@
+"""Errors as Glance answers them: WebOb's bodies, in the form that the client accepts."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from http import HTTPStatus
+
+from .wire import REASONS, Headers, Request, Response
+
+_EXPLANATIONS = {
+    400: "The server could not comply with the request since it is either malformed or otherwise"
+    " incorrect.",
+    401: "This server could not verify that you are authorized to access the document you"
+    " requested. Either you supplied the wrong credentials (e.g., bad password), or your browser"
+    " does not understand how to supply the credentials required.",
+    403: "Access was denied to this resource.",
+    404: "The resource could not be found.",
+    409: "There was a conflict when trying to complete your request.",
+    413: "The body of your request was too large for this server.",
+    416: "The Range requested is not available.",
+    500: "The server has either erred or is incapable of performing the requested operation.",
+    503: "The server is currently unavailable. Please try again at a later time.",
+}
+
+
+class Refused(Exception):  # noqa: N818 it is an answer, and never leaves the lab
+    """An answer with an error status, raised where it is found.
+
+    Args:
+        status: The HTTP status.
+        explanation: What went wrong; without it, what WebOb says of such a status.
+        detail: What WebOb puts below the explanation.
+        headers: More headers for the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        explanation: str | None = None,
+        *,
+        detail: str = "",
+        headers: Headers = (),
+    ) -> None:
+        super().__init__(status, explanation, detail)
+        self.status = status
+        self.explanation = _EXPLANATIONS.get(status, "") if explanation is None else explanation
+        self.detail = detail
+        self.headers = headers
+
+    def response(self, request: Request) -> Response:
+        """The answer, as HTML, JSON or text."""
+        title = REASONS.get(self.status, "Unknown")
+        line = f"{self.status} {title}"
+        accept = request.headers.get("accept", "")
+        if "text/html" in accept or "*/*" in accept:
+            kind, body = "text/html; charset=UTF-8", self._page(request, line)
+        elif "application/json" in accept:
+            value = {"message": self._text(request), "code": line, "title": title}
+            kind, body = "application/json", json.dumps(value)
+        else:
+            text = self._text(request).replace("\n", " ").replace("<br />", "\n")
+            kind, body = "text/plain; charset=UTF-8", f"{line}\n\n{re.sub('<[^>]*>', '', text)}"
+        return Response(self.status, body.encode(), kind, self.headers)
+
+    def _page(self, request: Request, line: str) -> str:
+        text = Refused(
+            self.status,
+            html.escape(self.explanation, quote=False),
+            detail=html.escape(self.detail, quote=False),
+        )._text(request)
+        return (
+            f"<html>\n <head>\n  <title>{line}</title>\n </head>\n <body>\n"
+            f"  <h1>{line}</h1>\n  {text}\n </body>\n</html>"
+        )
+
+    def _text(self, request: Request) -> str:
+        if self.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            problem = f"The method {request.method} is not allowed for this resource. <br /><br />"
+            return f"{problem}\n{self.detail}"
+        if self.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            kind = request.headers.get("content-type", "${CONTENT_TYPE}")
+            problem = f"The request media type {kind} is not supported by this server."
+            return f"{problem}\n<br /><br />\n{self.detail}"
+        return f"{self.explanation}<br /><br />\n{self.detail}\n\n"

@@ -1,0 +1,68 @@
+"""Finding who answers a request, by its path and method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from .images import Images
+from .refusal import Refused
+from .wire import Request, Response
+
+Handler = Callable[..., Response]
+"""Takes the store, the request, and the path's variable segments."""
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
+_ANY = "*"
+
+
+class Routes:
+    """A table of paths.
+
+    Args:
+        table: Handlers by path and method; ``*`` stands for one segment.
+        bodyless: Handlers of requests that may have no body.
+    """
+
+    def __init__(
+        self, table: Mapping[str, Mapping[str, Handler]], bodyless: Collection[Handler] = ()
+    ) -> None:
+        self._patterns = [(tuple(path.split("/")), handlers) for path, handlers in table.items()]
+        self._bodyless = bodyless
+
+    def answer(self, images: Images, request: Request, segments: tuple[str, ...]) -> Response:
+        """Answer a request.
+
+        Args:
+            images: The store.
+            request: The request.
+            segments: Its path's segments after the version.
+
+        Raises:
+            Refused: For an error's answer.
+        """
+        for pattern, handlers in self._patterns:
+            names = _match(pattern, segments)
+            if names is not None:
+                return self._handler(handlers, request)(images, request, *names)
+        raise Refused(404 if request.method in _METHODS else 501)
+
+    def _handler(self, handlers: Mapping[str, Handler], request: Request) -> Handler:
+        handler = handlers.get(request.method)
+        if handler is None:
+            raise Refused(405, headers=(("Allow", ", ".join(handlers)),))
+        if request.body and handler in self._bodyless:
+            raise Refused(400, "A body is not expected with this request.")
+        return handler
+
+
+def _match(pattern: tuple[str, ...], segments: tuple[str, ...]) -> list[str] | None:
+    """The segments that stand for ``*``; None if the path is another."""
+    if len(pattern) != len(segments):
+        return None
+    names = []
+    for expected, segment in zip(pattern, segments, strict=True):
+        if expected == _ANY and segment:
+            names.append(segment)
+        elif expected != segment:
+            return None
+    return names

@@ -1,0 +1,216 @@
+"""Glance's API v1 as Grizzly had it, where an image's attributes are headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from .images import Image, Images
+from .listing import MOST, PAGE, Condition, at_least, at_most, equals, select
+from .refusal import Refused
+from .routing import Routes
+from .v2.schemas import check
+from .wire import JSON, Headers, Request, Response, json_response
+
+_META = "x-image-meta-"
+_PROPERTY = "x-image-meta-property-"
+_TRUE = frozenset({"t", "true", "yes", "1"})
+_BRIEF = ("id", "name", "disk_format", "container_format", "size", "checksum")
+_TEXTS = ("id", "name", "disk_format", "container_format", "owner", "checksum")
+_NUMBERS = ("min_ram", "min_disk", "size")
+_FILTERS = frozenset({"name", "status", "container_format", "disk_format", "min_ram", "min_disk"})
+_BYTES = "application/octet-stream"
+
+
+def _index(images: Images, request: Request) -> Response:
+    """``GET /v1/images``."""
+    found = [_attributes(image) for image in _select(images, request)]
+    return json_response(200, {"images": [{key: one[key] for key in _BRIEF} for one in found]})
+
+
+def _detail(images: Images, request: Request) -> Response:
+    """``GET /v1/images/detail``."""
+    return json_response(200, {"images": [_attributes(one) for one in _select(images, request)]})
+
+
+def _select(images: Images, request: Request) -> list[Image]:
+    query = dict(request.query)
+    try:
+        limit = min(int(query.get("limit", PAGE)), MOST)
+    except ValueError as error:
+        raise Refused(400, "limit param must be an integer") from error
+    direction = query.get("sort_dir", "desc")
+    order = [(query.get("sort_key", "created_at"), direction), ("id", direction)]
+    return select(images, _conditions(query), order=order, marker=query.get("marker"), limit=limit)
+
+
+def _conditions(query: Mapping[str, str]) -> list[Condition]:
+    conditions = [equals(name, query[name]) for name in _FILTERS & query.keys()]
+    conditions += [
+        equals(name[len("property-") :], value)
+        for name, value in query.items()
+        if name.startswith("property-")
+    ]
+    if "size_min" in query:
+        conditions.append(at_least("size", query["size_min"]))
+    if "size_max" in query:
+        conditions.append(at_most("size", query["size_max"]))
+    if "protected" in query:
+        conditions.append(equals("protected", str(_is_true(query["protected"]))))
+    if query.get("is_public", "true").lower() != "none":
+        public = _is_true(query.get("is_public", "true"))
+        conditions.append(lambda image: (image.base["visibility"] == "public") is public)
+    return conditions
+
+
+def _is_true(text: str) -> bool:
+    return text.strip().lower() in _TRUE
+
+
+def _find(images: Images, image_id: str) -> Image:
+    image = images.get(image_id)
+    if image is None:
+        raise Refused(404, detail=f"Image with identifier {image_id} not found")
+    return image
+
+
+def _meta(images: Images, _: Request, image_id: str) -> Response:
+    """``HEAD /v1/images/{id}``."""
+    return Response(200, headers=_headers(_find(images, image_id)))
+
+
+def _download(images: Images, _: Request, image_id: str) -> Response:
+    """``GET /v1/images/{id}``."""
+    image = _find(images, image_id)
+    if image.data is None:
+        raise Refused(404, detail=f"Image {image_id} is not active")
+    return Response(200, image.data, _BYTES, _headers(image))
+
+
+def _create(images: Images, request: Request) -> Response:
+    """``POST /v1/images``."""
+    base, properties = _given(request)
+    with images.lock:
+        if images.is_used(str(base.get("id"))):
+            raise Refused(409, detail=f"An image with identifier {base['id']} already exists")
+        image = images.new({"visibility": "private", **base}, properties)
+        image = _with_content(image, request)
+        images.put(image)
+    return _shown(201, image)
+
+
+def _update(images: Images, request: Request, image_id: str) -> Response:
+    """``PUT /v1/images/{id}``."""
+    base, properties = _given(request)
+    purges = _is_true(request.headers.get("x-glance-registry-purge-props", "true"))
+    with images.lock:
+        image = _find(images, image_id)
+        if request.body and image.status != "queued":
+            raise Refused(409, detail="Cannot upload to an unqueued image")
+        if not purges or request.body:
+            properties = {**image.properties, **properties}
+        image = replace(image.with_base(**base), properties=properties)
+        image = images.save(_with_content(image, request))
+    return _shown(200, image)
+
+
+def _with_content(image: Image, request: Request) -> Image:
+    """The image with the request's body as its data, or active elsewhere if it says where."""
+    location = request.headers.get(f"{_META}location")
+    if not request.body:
+        return image if location is None else image.with_data(b"")
+    if request.headers.get("content-type") != _BYTES:
+        raise Refused(400, "Content-Type must be application/octet-stream")
+    wanted = image.base["checksum"]
+    stored = image.with_data(request.body)
+    if wanted not in (None, stored.base["checksum"]):
+        problem = f"Supplied checksum ({wanted}) and checksum generated from uploaded image"
+        problem = f"{problem} ({stored.base['checksum']}) did not match."
+        raise Refused(400, detail=f"{problem} Setting image status to 'killed'.")
+    return stored
+
+
+def _delete(images: Images, _: Request, image_id: str) -> Response:
+    """``DELETE /v1/images/{id}``."""
+    with images.lock:
+        if _find(images, image_id).base["protected"]:
+            raise Refused(403, detail="Image is protected")
+        images.remove(image_id)
+    return Response(200)
+
+
+def _attributes(image: Image) -> dict[str, JSON]:
+    base = image.base
+    attributes = {name: base[name] for name in (*_BRIEF, "status", "owner", "min_disk", "min_ram")}
+    return {
+        **attributes,
+        "size": base["size"] or 0,
+        "is_public": base["visibility"] == "public",
+        "protected": base["protected"],
+        "deleted": False,
+        "created_at": str(base["created_at"]).rstrip("Z"),
+        "updated_at": str(base["updated_at"]).rstrip("Z"),
+        "deleted_at": None,
+        "properties": dict(image.properties),
+    }
+
+
+def _headers(image: Image) -> Headers:
+    """The attributes as Grizzly's ``image_meta_to_http_headers`` writes them: without nulls."""
+    attributes = _attributes(image)
+    properties = {name.lower(): value for name, value in image.properties.items()}
+    del attributes["properties"]
+    pairs = [(f"{_PROPERTY}{name}", value) for name, value in properties.items()]
+    pairs += [(f"{_META}{name}", value) for name, value in attributes.items()]
+    written = tuple((name, _one_line(str(value))) for name, value in pairs if value is not None)
+    return (*written, *_location(image))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
+
+
+def _location(image: Image) -> Headers:
+    tag = image.base["checksum"]
+    location = (("Location", f"/v1/images/{image.id}"),)
+    return location if tag is None else (*location, ("ETag", str(tag)))
+
+
+def _shown(status: int, image: Image) -> Response:
+    return json_response(status, {"image": _attributes(image)}, *_location(image))
+
+
+def _given(request: Request) -> tuple[dict[str, JSON], dict[str, JSON]]:
+    """The base attributes and the properties in a request's headers."""
+    texts: dict[str, str] = {}
+    properties: dict[str, JSON] = {}
+    for name, raw in request.headers.items():
+        value = raw.encode("latin-1").decode("utf-8", "replace")
+        if name.startswith(_PROPERTY):
+            properties[name[len(_PROPERTY) :].replace("-", "_")] = value
+        elif name.startswith(_META):
+            texts[name[len(_META) :].replace("-", "_")] = value
+    base: dict[str, JSON] = {name: texts[name] for name in _TEXTS if name in texts}
+    base.update({name: _whole(name, texts[name]) for name in _NUMBERS if name in texts})
+    if "is_public" in texts:
+        base["visibility"] = "public" if _is_true(texts["is_public"]) else "private"
+    if "protected" in texts:
+        base["protected"] = _is_true(texts["protected"])
+    check(base)
+    return base, properties
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise Refused(400, detail=f"Cannot convert image {name} {text!r} to an integer") from error
+
+
+ROUTES = Routes(
+    {
+        "images": {"GET": _index, "POST": _create},
+        "images/detail": {"GET": _detail},
+        "images/*": {"HEAD": _meta, "GET": _download, "PUT": _update, "DELETE": _delete},
+    }
+)

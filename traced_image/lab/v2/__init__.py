@@ -1,0 +1,42 @@
+"""Glance's API v2 on a store in memory: statuses, bodies and words are Glance 33's."""
+
+from __future__ import annotations
+
+from ..routing import Routes
+from . import data, images, imports, listing, locations, sharing
+from .schemas import show
+
+ROUTES = Routes(
+    {
+        "images/*": {"GET": images.show, "PATCH": images.update, "DELETE": images.delete},
+        "images": {"GET": listing.index, "POST": images.create},
+        "images/*/file": {"GET": data.download, "PUT": data.upload},
+        "images/*/stage": {"PUT": data.stage},
+        "images/*/locations": {"GET": locations.show, "POST": locations.add},
+        "images/*/import": {"POST": imports.start},
+        "images/*/actions/deactivate": {"POST": images.deactivate},
+        "images/*/actions/reactivate": {"POST": images.reactivate},
+        "images/*/members": {"GET": sharing.list_members, "POST": sharing.add_member},
+        "images/*/members/*": {
+            "GET": sharing.show_member,
+            "PUT": sharing.change_member,
+            "DELETE": sharing.remove_member,
+        },
+        "images/*/tags/*": {"PUT": sharing.add_tag, "DELETE": sharing.remove_tag},
+        "info/import": {"GET": imports.info_import},
+        "info/stores": {"GET": imports.info_stores},
+        "schemas/*": {"GET": show},
+    },
+    bodyless={
+        data.download,
+        images.deactivate,
+        images.delete,
+        images.reactivate,
+        images.show,
+        sharing.add_tag,
+        sharing.list_members,
+        sharing.remove_member,
+        sharing.remove_tag,
+        sharing.show_member,
+    },
+)

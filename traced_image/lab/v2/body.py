@@ -1,0 +1,37 @@
+"""What a v2 request carries: JSON."""
+
+from __future__ import annotations
+
+import json
+
+from ..refusal import Refused
+from ..wire import JSON, Request
+
+
+def json_body(request: Request) -> list[JSON] | dict[str, JSON]:
+    """A request's JSON object or array.
+
+    Raises:
+        Refused: 400, if it has none.
+    """
+    if not request.body:
+        raise Refused(400, "Body expected in request.")
+    try:
+        value: JSON = json.loads(request.body)
+    except ValueError as error:
+        raise Refused(400, "Malformed JSON in request body.") from error
+    if not isinstance(value, list | dict):
+        raise Refused(400, "Unexpected body type. Expected list/dict.")
+    return value
+
+
+def json_object(request: Request) -> dict[str, JSON]:
+    """A request's JSON object.
+
+    Raises:
+        Refused: 400, if it has none.
+    """
+    value = json_body(request)
+    if not isinstance(value, dict):
+        raise Refused(400, "Expected a JSON object.")
+    return value

@@ -1,0 +1,88 @@
+"""``/v2/images/{id}/file`` and ``/stage``: an image's bytes, in and out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from ..images import Image, Images
+from ..refusal import Refused
+from ..wire import Request, Response
+from .lookup import find
+
+_BYTES = "application/octet-stream"
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
+
+
+def upload(images: Images, request: Request, image_id: str) -> Response:
+    """``PUT /v2/images/{id}/file``."""
+    _require_bytes(request)
+    with images.lock:
+        image = find(images, image_id)
+        if image.status not in ("queued", "uploading"):
+            problem = f"Image status transition from {image.status} to saving is not allowed"
+            raise Refused(409, problem)
+        _require_formats(image)
+        images.save(image.with_data(request.body))
+    return Response(204)
+
+
+def stage(images: Images, request: Request, image_id: str) -> Response:
+    """``PUT /v2/images/{id}/stage``."""
+    _require_bytes(request)
+    with images.lock:
+        image = find(images, image_id)
+        if image.status != "queued":
+            problem = f"Image status transition from {image.status} to uploading is not allowed"
+            raise Refused(409, problem)
+        staged = image.with_base(status="uploading", size=len(request.body))
+        images.save(replace(staged, staged=request.body))
+    return Response(204)
+
+
+def _require_bytes(request: Request) -> None:
+    kind = request.headers.get("content-type")
+    if kind is None or kind.partition(";")[0].strip() != _BYTES:
+        raise Refused(415, detail=f"Invalid content type {kind}")
+
+
+def _require_formats(image: Image) -> None:
+    missing = [name for name in ("disk_format", "container_format") if not image.base[name]]
+    if missing:
+        word = "Properties" if len(missing) > 1 else "Property"
+        raise Refused(400, f"{word} {', '.join(missing)} must be set prior to saving data.")
+
+
+def download(images: Images, request: Request, image_id: str) -> Response:
+    """``GET /v2/images/{id}/file``, whole or a range."""
+    image = find(images, image_id)
+    if image.status == "deactivated":
+        problem = "The requested image has been deactivated. Image data download is forbidden."
+        raise Refused(403, problem)
+    if image.data is None:
+        return Response(204)
+    response = Response(200, image.data, _BYTES, (("Content-MD5", str(image.base["checksum"])),))
+    wanted = request.headers.get("range")
+    return response if wanted is None else _part(response, wanted)
+
+
+def _part(response: Response, wanted: str) -> Response:
+    size = len(response.body)
+    if "," in wanted:
+        raise Refused(
+            400,
+            "Requests with multiple ranges are not supported in Glance."
+            " You may make multiple single-range requests instead.",
+        )
+    match = _RANGE.match(wanted)
+    if match is None or match[0] == "bytes=-":
+        raise Refused(416, detail="Invalid Range header.")
+    first, last = match[1], match[2]
+    start = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    if start >= size or start >= end:
+        inclusive = f"Start position MUST be in the inclusive range [0, {size - 1}]."
+        detail = f"Invalid start position in Range header. {inclusive}"
+        raise Refused(416, detail=detail)
+    part = replace(response, status=206, body=response.body[start:end])
+    return part.with_headers(("Content-Range", f"bytes {start}-{end - 1}/{size}"))

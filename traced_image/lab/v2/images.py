@@ -1,0 +1,109 @@
+"""``/v2/images``: create, show, update, delete, (de)activate and import."""
+
+from __future__ import annotations
+
+from ..images import BASE, STORE, Image, Images
+from ..refusal import Refused
+from ..wire import JSON, Request, Response, json_response
+from .body import json_object
+from .imports import METHODS
+from .lookup import find
+from .patch import RESERVED, RESERVED_PREFIX, apply, parse, with_tags
+from .schemas import check
+
+
+_FORBIDDEN = ("direct_url", "self", "file", "schema", "stores")
+_UNSETTABLE = (
+    "created_at updated_at status checksum size virtual_size os_hash_algo os_hash_value".split()
+)
+
+
+def show(images: Images, _: Request, image_id: str) -> Response:
+    """``GET /v2/images/{id}``."""
+    image = find(images, image_id)
+    if images.show_locations:
+        return json_response(200, image.view(show_locations=True))
+    return Response(200, image.json, "application/json")
+
+
+def create(images: Images, request: Request) -> Response:
+    """``POST /v2/images``."""
+    body = json_object(request)
+    for name in _FORBIDDEN:
+        if name in body:
+            raise Refused(403, f"Attribute '{name}' is read-only.")
+    check(body)
+    tags = body.pop("tags", [])
+    base = {name: body.pop(name) for name in BASE if name in body}
+    _check_new(base, body)
+    with images.lock:
+        if images.is_used(str(base.get("id"))):
+            raise Refused(409, f"Image ID {base['id']} already exists!")
+        image = with_tags(images.new(base, body), tags)
+        images.put(image)
+    view = image.view(show_locations=images.show_locations)
+    headers = (
+        ("Location", f"{_origin(request)}/v2/images/{image.id}"),
+        ("OpenStack-image-import-methods", ",".join(METHODS)),
+        ("OpenStack-image-store-ids", STORE),
+    )
+    return json_response(201, view, *headers)
+
+
+def _origin(request: Request) -> str:
+    return f"http://{request.headers.get('host', '')}"
+
+
+def _check_new(base: dict[str, JSON], properties: dict[str, JSON]) -> None:
+    for name in properties:
+        if len(name) > 255:
+            raise Refused(400, "Custom property should not be greater than 255 characters.")
+        if name in RESERVED or name.startswith(RESERVED_PREFIX):
+            raise Refused(403, f"Attribute '{name}' is reserved.")
+    for name in _UNSETTABLE:
+        if name in base:
+            raise Refused(403, f"Attribute '{name}' is read-only.")
+
+
+def update(images: Images, request: Request, image_id: str) -> Response:
+    """``PATCH /v2/images/{id}``."""
+    changes = parse(request)
+    with images.lock:
+        image = find(images, image_id)
+        for change in changes:
+            image = apply(image, change, show_locations=images.show_locations)
+        if changes:
+            image = images.save(image)
+    return json_response(200, image.view(show_locations=images.show_locations))
+
+
+def delete(images: Images, _: Request, image_id: str) -> Response:
+    """``DELETE /v2/images/{id}``."""
+    with images.lock:
+        image = images.get(image_id)
+        if image is None:
+            raise Refused(404, f"Failed to find image {image_id} to delete")
+        if image.base["protected"]:
+            raise Refused(403, f"Image {image_id} is protected and cannot be deleted.")
+        images.remove(image_id)
+    return Response(204)
+
+
+def deactivate(images: Images, _: Request, image_id: str) -> Response:
+    """``POST /v2/images/{id}/actions/deactivate``."""
+    return _turn(images, image_id, "deactivate", "active", "deactivated")
+
+
+def reactivate(images: Images, _: Request, image_id: str) -> Response:
+    """``POST /v2/images/{id}/actions/reactivate``."""
+    return _turn(images, image_id, "reactivate", "deactivated", "active")
+
+
+def _turn(images: Images, image_id: str, doing: str, before: str, after: str) -> Response:
+    with images.lock:
+        image = find(images, image_id)
+        if image.status not in (before, after):
+            raise Refused(403, f"Not allowed to {doing} image in status '{image.status}'")
+        if image.status == before:
+            images.save(image.with_base(status=after))
+    return Response(204)

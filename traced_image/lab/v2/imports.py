@@ -1,0 +1,99 @@
+"""``/v2/images/{id}/import`` and ``/v2/info``: the other ways in, done at once."""
+
+from __future__ import annotations
+
+from ..images import STORE, Image, Images
+from ..refusal import Refused
+from ..wire import JSON, Request, Response, json_response
+from .body import json_object
+from .lookup import find
+
+METHODS = ("glance-direct", "web-download", "copy-image")
+
+
+def info_import(_: Images, __: Request) -> Response:
+    """``GET /v2/info/import``."""
+    methods: JSON = {
+        "description": "Import methods available.",
+        "type": "array",
+        "value": list(METHODS),
+    }
+    return json_response(200, {"import-methods": methods})
+
+
+def info_stores(_: Images, __: Request) -> Response:
+    """``GET /v2/info/stores``."""
+    return json_response(200, {"stores": [{"id": STORE, "default": "true"}]})
+
+
+def start(images: Images, request: Request, image_id: str) -> Response:
+    """``POST /v2/images/{id}/import``.
+
+    Where Glance would fetch a URI (``web-download``), the URI itself becomes the data.
+    """
+    body = json_object(request)
+    method = _method(body)
+    name = method["name"]
+    with images.lock:
+        image = find(images, image_id)
+        _check_state(image, str(name))
+        _check_stores(image, str(name), body)
+        if name == "glance-direct":
+            images.save(image.with_data(image.staged or b""))
+        elif name == "web-download":
+            images.save(image.with_data(_uri(method).encode()))
+    return Response(202)
+
+
+def _method(body: dict[str, JSON]) -> dict[str, JSON]:
+    if "method" not in body:
+        raise Refused(400, "Import request requires a 'method' field.")
+    method = body["method"]
+    if not isinstance(method, dict) or "name" not in method:
+        raise Refused(400, "Import request requires a 'name' field.")
+    if method["name"] not in METHODS:
+        raise Refused(400, f"Unknown import method name '{method['name']}'.")
+    for flag in ("all_stores_must_succeed", "all_stores"):
+        if not isinstance(body.get(flag, True), bool):
+            raise Refused(400, f"'{flag}' must be boolean value only")
+    return method
+
+
+def _check_state(image: Image, method: str) -> None:
+    problem = None
+    if image.status == "active" and method != "copy-image":
+        problem = "Image with status active cannot be target for import"
+    elif image.status != "active" and method == "copy-image":
+        problem = "Only images with status active can be targeted for copying"
+    elif image.status != "queued" and method == "web-download":
+        problem = "Image needs to be in 'queued' state to use 'web-download' method"
+    elif image.status != "uploading" and method == "glance-direct":
+        problem = "Image needs to be staged before 'glance-direct' method can be used"
+    else:
+        for name in ("container_format", "disk_format"):
+            if not image.base[name]:
+                problem = problem or f"'{name}' needs to be set before import"
+    if problem is not None:
+        raise Refused(409, problem)
+
+
+def _check_stores(image: Image, method: str, body: dict[str, JSON]) -> None:
+    everywhere = body.get("all_stores", False)
+    if everywhere and "stores" in body:
+        raise Refused(
+            400,
+            "All_stores parameter can't be used with x-image-meta-store header or stores parameter",
+        )
+    stores = body.get("stores", [STORE])
+    for store in stores if isinstance(stores, list) else [stores]:
+        if store != STORE:
+            raise Refused(409, f"Unknown scheme '{store}' found in URI")
+    if method == "copy-image" and not everywhere and image.locations:
+        raise Refused(400, f"Image is already present at store '{STORE}'")
+
+
+def _uri(method: dict[str, JSON]) -> str:
+    uri = method.get("uri")
+    if not isinstance(uri, str) or not uri.startswith(("http://", "https://")):
+        raise Refused(400, f"URI for web-download does not pass filtering: {uri}")
+    return uri

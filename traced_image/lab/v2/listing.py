@@ -1,0 +1,182 @@
+"""``GET /v2/images``: filters, sorting and paging."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from operator import eq, ge, gt, le, lt, ne
+from urllib.parse import urlencode
+
+from ..images import Image, Images
+from ..listing import MOST, PAGE, Condition, at_least, at_most, equals, select
+from ..refusal import Refused
+from ..wire import JSON, Request, Response, json_response
+
+_SORTABLE = "name status container_format disk_format size id created_at updated_at".split()
+_LISTABLE = frozenset({"name", "id", "status", "container_format", "disk_format"})
+_VISIBILITIES = ("community", "public", "private", "shared", "all")
+_COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
+    "gt": gt,
+    "gte": ge,
+    "lt": lt,
+    "lte": le,
+    "neq": ne,
+    "eq": eq,
+}
+_VALUES = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)",?|([^,]+),?|,')
+
+
+def index(images: Images, request: Request) -> Response:
+    """``GET /v2/images``."""
+    query = dict(request.query)
+    marker = query.pop("marker", None)
+    tags = [value.strip() for name, value in request.query if name == "tag"]
+    limit = min(_limit(query.get("limit")), MOST)
+    _check(query)
+    found = select(
+        images,
+        _conditions(query, tags),
+        order=_order(request.query),
+        marker=marker,
+        limit=limit,
+    )
+    body: dict[str, JSON] = {
+        "images": [image.view(show_locations=images.show_locations) for image in found],
+        "first": _link(query),
+        "schema": "/v2/schemas/images",
+    }
+    if found and len(found) == limit:
+        body["next"] = _link({**query, "marker": found[-1].id})
+    return json_response(200, body)
+
+
+def _link(query: Mapping[str, str]) -> str:
+    return f"/v2/images?{urlencode(query)}" if query else "/v2/images"
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return PAGE
+    try:
+        limit = int(text)
+    except ValueError as error:
+        raise Refused(400, "limit param must be an integer") from error
+    if limit < 0:
+        raise Refused(400, "limit param must be positive")
+    return limit
+
+
+def _check(query: Mapping[str, str]) -> None:
+    visibility = query.get("visibility")
+    if visibility and visibility not in _VISIBILITIES:
+        raise Refused(400, f"Invalid visibility value: {visibility}")
+    if query.get("changes-since"):
+        raise Refused(400, 'The "changes-since" filter is no longer available on v2.')
+    status = query.get("member_status", "accepted")
+    if status not in ("pending", "accepted", "rejected", "all"):
+        raise Refused(400, f"Invalid status: {status}")
+    for name in ("os_hidden", "protected"):
+        value = query.get(name, "false")
+        if value.lower() not in ("true", "false"):
+            valid = "Valid values are 'true' or 'false'."
+            raise Refused(400, f"Invalid value '{value}' for '{name}' filter. {valid}")
+
+
+def _order(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The sorting asked for, in the old notation or the new one, completed as Glance does."""
+    parameters = {name: value for name, value in query if name == "sort"}
+    keys = [value.strip() for name, value in query if name == "sort_key"]
+    directions = [value.strip() for name, value in query if name == "sort_dir"]
+    if parameters:
+        if keys or directions:
+            raise Refused(400, "Old and new sorting syntax cannot be combined")
+        parts = [part.partition(":") for part in parameters["sort"].strip().split(",")]
+        keys = [key.strip() for key, _, _ in parts]
+        directions = [direction.strip() or "desc" for _, _, direction in parts]
+    return _completed(keys, directions)
+
+
+def _completed(keys: list[str], directions: list[str]) -> list[tuple[str, str]]:
+    for key in keys:
+        if key not in _SORTABLE:
+            available = f"It must be one of the following: {', '.join(_SORTABLE)}."
+            raise Refused(400, f"Invalid sort key: {key}. {available}")
+    for direction in directions:
+        if direction not in ("asc", "desc"):
+            raise Refused(400, f"Invalid sort direction: {direction}")
+    if len(directions) > 1 and len(directions) != len(keys):
+        raise Refused(400, "Number of sort dirs does not match the number of sort keys")
+    rest = directions[0] if len(directions) == 1 else "desc"
+    keys = keys or ["created_at"]
+    directions = directions if len(directions) > 1 else [rest] * len(keys)
+    keys = keys + [key for key in ("created_at", "id") if key not in keys]
+    directions = directions + [rest] * (len(keys) - len(directions))
+    return list(zip(keys, directions, strict=True))
+
+
+def _conditions(query: Mapping[str, str], tags: list[str]) -> list[Condition]:
+    conditions: list[Condition] = [_has_tag(tag) for tag in tags]
+    visibility = query.get("visibility")
+    if not visibility:
+        conditions.append(lambda image: image.base["visibility"] != "community")
+    elif visibility != "all":
+        conditions.append(equals("visibility", visibility))
+    conditions.append(equals("os_hidden", query.get("os_hidden", "false")))
+    conditions += [_condition(name, query[name]) for name in query if name not in _PARAMETERS]
+    return conditions
+
+
+_PARAMETERS = frozenset(
+    "limit sort sort_key sort_dir tag member_status visibility os_hidden".split()
+)
+
+
+def _has_tag(tag: str) -> Condition:
+    return lambda image: tag in image.tags
+
+
+def _condition(name: str, value: str) -> Condition:
+    if name.endswith("_min"):
+        return at_least(name[:-4], value)
+    if name.endswith("_max"):
+        return at_most(name[:-4], value)
+    if name in ("created_at", "updated_at"):
+        return _compared(name, value)
+    if name in _LISTABLE:
+        return _listed(name, value)
+    return equals(name, value)
+
+
+def _compared(name: str, text: str) -> Condition:
+    operator, _, moment = text.partition(":")
+    if operator not in _COMPARISONS and operator[:4].isdigit():
+        operator, moment = "eq", text
+    if operator not in _COMPARISONS:
+        raise Refused(400, "Unable to filter on a unknown operator.")
+    try:
+        threshold = _moment(moment)
+    except ValueError as error:
+        use = "Use ISO 8601 DateTime notation."
+        raise Refused(400, f'Bad "{name}" query filter format. {use}') from error
+    compare = _COMPARISONS[operator]
+    return lambda image: compare(str(image.base[name]), threshold)
+
+
+def _moment(text: str) -> str:
+    """An ISO 8601 time in the notation of the store."""
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    offset = moment.utcoffset()
+    moment = moment.replace(tzinfo=None)
+    return (moment if offset is None else moment - offset).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _listed(name: str, text: str) -> Condition:
+    operator, colon, values = text.partition(":")
+    if not colon or operator == "eq":
+        wanted = values if colon else text
+        return lambda image: image.base[name] == wanted
+    if operator != "in":
+        raise Refused(400, f"Unable to filter by unknown operator '{operator}'.")
+    listed = [quoted or bare for quoted, bare in _VALUES.findall(values)]
+    return lambda image: image.base[name] in listed

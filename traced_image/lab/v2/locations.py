@@ -1,0 +1,97 @@
+"""Locations: changed by JSON patch, or by the calls that replaced that in API 2.17."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..images import Image, Images
+from ..refusal import Refused
+from ..wire import JSON, Request, Response, json_response
+from .body import json_object
+from .lookup import find
+
+Location = dict[str, JSON]
+
+
+def change(image: Image, op: str, path: Sequence[str], value: JSON, *, show: bool) -> Image:
+    """One JSON patch operation on an image's locations.
+
+    Raises:
+        Refused: 400, 403 or 409, as Glance 33's ``ImagesController`` does.
+    """
+    if op == "replace" and not value:
+        raise Refused(403, "Cannot set locations to empty list.")
+    if not show:
+        verb = "update" if op == "replace" else op
+        raise Refused(403, f"It's not allowed to {verb} locations if locations are invisible.")
+    if image.status not in ("active", "queued"):
+        raise Refused(409, f"It's not allowed to {op} locations if image status is {image.status}.")
+    if op == "remove":
+        return _remove(image, path[1])
+    if op == "add":
+        return _add(image, path[1], value)
+    return _store(image, _checked(value))
+
+
+def _checked(values: JSON) -> list[Location]:
+    found = (
+        [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+    )
+    urls = [value["url"] for value in found]
+    if len(set(map(str, urls))) != len(urls):
+        raise Refused(400, "The location list contains a URL more than once.")
+    return found
+
+
+def _add(image: Image, position: str, value: JSON) -> Image:
+    at = _position(position, len(image.locations), most=len(image.locations))
+    if at is None:
+        raise Refused(400, "Invalid position for adding a location.")
+    present: list[JSON] = [dict(location) for location in image.locations]
+    return _store(image, _checked([*present[:at], value, *present[at:]]))
+
+
+def _remove(image: Image, position: str) -> Image:
+    if len(image.locations) == 1:
+        raise Refused(403, "Cannot remove last location in the image.")
+    at = _position(position, len(image.locations) - 1, most=len(image.locations) - 1)
+    if at is None:
+        raise Refused(400, "Invalid position for removing a location.")
+    rest = image.locations[:at] + image.locations[at + 1 :]
+    return replace(image, locations=rest)
+
+
+def _position(text: str, end: int, *, most: int) -> int | None:
+    if text == "-":
+        return end
+    return int(text) if text.isdigit() and int(text) <= most else None
+
+
+def _store(image: Image, values: Sequence[Location]) -> Image:
+    kept = [{key: location[key] for key in ("url", "metadata")} for location in values]
+    stored = replace(image, locations=tuple(kept))
+    return stored.with_base(status="active") if image.status == "queued" else stored
+
+
+def show(images: Images, _: Request, image_id: str) -> Response:
+    """``GET /v2/images/{id}/locations``."""
+    image = find(images, image_id)
+    return json_response(200, [dict(location) for location in image.locations])
+
+
+def add(images: Images, request: Request, image_id: str) -> Response:
+    """``POST /v2/images/{id}/locations``: the import that Glance runs behind it is done at once."""
+    body = json_object(request)
+    url = body.get("url")
+    if not isinstance(url, str):
+        raise Refused(400, "Provided object does not match schema 'location': 'url' is required")
+    with images.lock:
+        image = find(images, image_id)
+        if image.status != "queued":
+            raise Refused(
+                409, f"It's not allowed to add locations if image status is {image.status}."
+            )
+        location: Location = {"url": url, "metadata": {"store": "lab"}}
+        images.save(_store(image, [location]))
+    return Response(202)

@@ -1,0 +1,186 @@
+"""HTTP/1.1 as a server sees it: requests read from a connection, answers turned into bytes."""
+
+from __future__ import annotations
+
+import http
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from functools import cached_property
+from io import BufferedReader
+from typing import Union
+from urllib.parse import parse_qsl, unquote
+
+JSON = Union[None, bool, int, float, str, list["JSON"], dict[str, "JSON"]]  # noqa: UP007 3.10 needs it for a forward reference
+Headers = tuple[tuple[str, str], ...]
+
+_LINE_LIMIT = 65536
+_HEADER_LIMIT = 200
+_PIECE = 1 << 18
+REASONS: Mapping[int, str] = {status.value: status.phrase for status in http.HTTPStatus}
+
+
+class Malformed(Exception):  # noqa: N818 it never leaves the connection that read it
+    """What arrived is not an HTTP/1 request."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request.
+
+    Attributes:
+        method: As sent.
+        target: The path with the query, as sent.
+        headers: By lower-case name; repeated ones are joined with a comma.
+        body: The whole body, unchunked.
+        keep_alive: Whether the client wants the connection kept.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    keep_alive: bool = True
+
+    @cached_property
+    def path(self) -> str:
+        """The path without the query, still quoted."""
+        return self.target.partition("?")[0]
+
+    @cached_property
+    def segments(self) -> tuple[str, ...]:
+        """The path's segments, unquoted one by one."""
+        return tuple(unquote(part) for part in self.path.lstrip("/").split("/"))
+
+    @cached_property
+    def query(self) -> list[tuple[str, str]]:
+        """The query's names and values, in order."""
+        return parse_qsl(self.target.partition("?")[2], keep_blank_values=True)
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer; ``Content-Length`` and ``Date`` are added when it is sent."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/html; charset=UTF-8"
+    headers: Headers = ()
+
+    def with_headers(self, *headers: tuple[str, str]) -> Response:
+        """The same answer with more headers."""
+        return replace(self, headers=(*self.headers, *headers))
+
+    def header(self, name: str) -> str | None:
+        """The value of one header, if it is set."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def head(self, *, length: int | None = None, close: bool = False) -> bytes:
+        """The status line and headers.
+
+        Args:
+            length: What ``Content-Length`` says where it is not the body's length.
+            close: Whether the connection ends after this answer.
+        """
+        lines = [f"HTTP/1.1 {self.status} {REASONS.get(self.status, 'Unknown')}"]
+        lines.append(f"Content-Type: {self.content_type}")
+        if self.status != http.HTTPStatus.NO_CONTENT and self.header("Content-Length") is None:
+            lines.append(f"Content-Length: {len(self.body) if length is None else length}")
+        lines += [f"{name}: {value}" for name, value in self.headers]
+        lines.append(f"Date: {formatdate(usegmt=True)}")
+        lines.append("Connection: close" if close else "Connection: keep-alive")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def json_response(status: int, value: JSON, *headers: tuple[str, str]) -> Response:
+    """An answer with a JSON body, written as oslo's jsonutils does."""
+    body = json.dumps(value, ensure_ascii=False).encode()
+    return Response(status, body, "application/json", headers)
+
+
+def read_head(stream: BufferedReader) -> Request | None:
+    """Read a request line and headers; None if the client has closed instead.
+
+    Raises:
+        Malformed: If that is not what arrived.
+        OSError: If the connection breaks.
+    """
+    line = stream.readline(_LINE_LIMIT)
+    if not line:
+        return None
+    parts = line.decode("latin-1").split()
+    if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+        raise Malformed(line[:80])
+    headers = _read_headers(stream)
+    connection = headers.get("connection", "").lower()
+    keep_alive = connection != "close" if parts[2] == "HTTP/1.1" else connection == "keep-alive"
+    return Request(parts[0], parts[1], headers, keep_alive=keep_alive)
+
+
+def _read_headers(stream: BufferedReader) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for _ in range(_HEADER_LIMIT):
+        line = stream.readline(_LINE_LIMIT)
+        if line in (b"\r\n", b"\n"):
+            return headers
+        name, colon, value = line.decode("latin-1").partition(":")
+        if not colon:
+            raise Malformed(line[:80])
+        name, value = name.strip().lower(), value.strip()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    raise Malformed(b"too many headers")
+
+
+def read_body(stream: BufferedReader, headers: Mapping[str, str]) -> tuple[bytes, bool]:
+    """Read a request's body: what arrived of it, and whether that is all of it.
+
+    Raises:
+        Malformed: If its length or a chunk's length is not a number.
+    """
+    body = bytearray()
+    if headers.get("transfer-encoding", "").lower().endswith("chunked"):
+        complete = _read_chunks(stream, body)
+    else:
+        size = _number(headers.get("content-length", "0"), 10)
+        complete = _read_exactly(stream, size, body)
+    return bytes(body), complete
+
+
+def _read_chunks(stream: BufferedReader, body: bytearray) -> bool:
+    while True:
+        try:
+            line = stream.readline(_LINE_LIMIT)
+        except OSError:
+            return False
+        if not line:
+            return False
+        size = _number(line.partition(b";")[0].decode("latin-1"), 16)
+        if not _read_exactly(stream, size, body) or not _read_exactly(stream, 2, bytearray()):
+            return False
+        if size == 0:
+            return True
+
+
+def _read_exactly(stream: BufferedReader, size: int, into: bytearray) -> bool:
+    """Append `size` bytes; what arrives before a break is kept, since the log counts it."""
+    while size:
+        try:
+            piece = stream.read1(min(size, _PIECE))
+        except OSError:
+            return False
+        if not piece:
+            return False
+        into += piece
+        size -= len(piece)
+    return True
+
+
+def _number(text: str, base: int) -> int:
+    try:
+        number = int(text.strip(), base)
+    except ValueError as error:
+        raise Malformed(text[:80].encode()) from error
+    if number < 0:
+        raise Malformed(text[:80].encode())
+    return number

@@ -1,0 +1,125 @@
+"""Which error an exception of the HTTP stack is: by type and errno, not by its words.
+
+``requests`` wraps what ``urllib3`` wrapped of what ``ssl``, ``socket`` and ``http.client`` raised.
+The innermost exceptions know best, so the whole chain is looked at.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import requests
+import urllib3.exceptions
+
+from ..errors import (
+    AttemptError,
+    CommunicationError,
+    InvalidEndpoint,
+    ProtocolError,
+    Reason,
+    TLSError,
+)
+from .connection import HandshakeFailed
+
+_NOT_CONNECTED = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    HandshakeFailed,
+)
+
+_UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
+
+
+class _Rule(NamedTuple):
+    """An exception of one of `kinds` in the chain means `error` with `reason`."""
+
+    kinds: tuple[type[BaseException], ...]
+    error: type[AttemptError]
+    reason: str
+    words: str
+
+
+# The order matters: RemoteDisconnected, for one, is a ConnectionResetError and an HTTPException.
+_RULES = (
+    _Rule((socket.gaierror,), InvalidEndpoint, "dns_error", "its name does not resolve"),
+    _Rule(
+        (urllib3.exceptions.LocationValueError, requests.exceptions.InvalidURL),
+        InvalidEndpoint,
+        "invalid_endpoint",
+        "not a usable address",
+    ),
+    _Rule(
+        (ConnectionRefusedError,), CommunicationError, "connection_refused", "connection refused"
+    ),
+    _Rule(
+        (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, ssl.SSLZeroReturnError),
+        CommunicationError,
+        "connection_reset",
+        "connection closed by the server",
+    ),
+    _Rule((HandshakeFailed, ssl.SSLError), TLSError, "tls_error", "TLS failed"),
+    _Rule(
+        (
+            http.client.HTTPException,
+            urllib3.exceptions.DecodeError,
+            urllib3.exceptions.HeaderParsingError,
+        ),
+        ProtocolError,
+        "protocol_error",
+        "the reply is cut short or is not HTTP",
+    ),
+)
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and all that it wraps: by cause, by context, and in its arguments."""
+    seen: set[int] = set()
+    pending: list[BaseException] = [error]
+    while pending:
+        current = pending.pop()
+        if id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            wrapped = (current.__cause__, current.__context__, *current.args)
+            pending.extend(item for item in wrapped if isinstance(item, BaseException))
+
+
+def classify(error: Exception, server: str) -> AttemptError:
+    """Build the error for an exception that ended a request.
+
+    Args:
+        error: What ``requests``, ``urllib3`` or the standard library raised.
+        server: ``host:port`` of the server, for the message.
+    """
+    links = tuple(chain(error))
+    reached = not any(isinstance(link, _NOT_CONNECTED) for link in links)
+    kind, reason, words = _judge(links, reached=reached)
+    return kind(f"{server}: {words}", reason=Reason(reason), reached=reached)
+
+
+def _judge(
+    links: tuple[BaseException, ...], *, reached: bool
+) -> tuple[type[AttemptError], str, str]:
+    if any(isinstance(link, TimeoutError) for link in links):
+        if reached:
+            return CommunicationError, "read_timeout", "no answer in time"
+        return CommunicationError, "connect_timeout", "no connection in time"
+    if any(isinstance(link, OSError) and link.errno in _UNREACHABLE for link in links):
+        return CommunicationError, "network_unreachable", "network unreachable"
+    for rule in _RULES:
+        for link in links:
+            if isinstance(link, rule.kinds):
+                return rule.error, rule.reason, f"{rule.words}{_detail(link)}"
+    return CommunicationError, "_OTHER", f"{type(links[0]).__name__} (see its cause)"
+
+
+def _detail(link: BaseException) -> str:
+    """What a certificate is refused for, since nothing else tells."""
+    if isinstance(link, ssl.SSLCertVerificationError):
+        return f": {link.verify_message}"
+    return ""

@@ -1,0 +1,146 @@
+"""The seed's client wrapper: a method by its name, called on the cycle of servers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidArgument
+from . import auth, v1, v2, v2_actions
+from .call import AttemptLoop, announcing
+from .clock import Clock
+from .context import SERVICE
+from .model import Call, Layers, Operation, Version, layered
+from .shared import Fleet, shared_fleet
+from .transport import session_send
+from .wire import HTTPSend
+
+if TYPE_CHECKING:
+    from ..config import Config, Server
+    from ..errors import AttemptError
+    from .context import Context
+    from .cycle import ServerHealth
+
+OPERATIONS: Mapping[Version, Mapping[str, Callable[..., Operation[object]]]] = {
+    1: {
+        "get": v1.get,
+        "list": v1.list_,
+        "create": v1.create,
+        "update": v1.update,
+        "delete": v1.delete,
+        "data": v1.data,
+    },
+    2: {
+        "get": v2.get,
+        "list": v2.list_,
+        "create": v2.create,
+        "update": v2.update,
+        "patch": v2.patch,
+        "delete": v2.delete,
+        "data": v2.data,
+        "upload": v2.upload,
+        "deactivate": v2_actions.deactivate,
+        "reactivate": v2_actions.reactivate,
+        "image_import": v2_actions.image_import,
+        "add_location": v2_actions.add_location,
+        "add_image_location": v2_actions.add_image_location,
+        "delete_locations": v2_actions.delete_locations,
+        "image_members.list": v2_actions.list_members,
+        "image_members.get": v2_actions.get_member,
+        "image_members.create": v2_actions.create_member,
+        "image_members.update": v2_actions.update_member,
+        "image_members.delete": v2_actions.delete_member,
+        "image_tags.update": v2_actions.update_tag,
+        "image_tags.delete": v2_actions.delete_tag,
+    },
+}
+"""What `GlanceClientWrapper.call` can call, by API version and name."""
+
+
+class GlanceClientWrapper:
+    """Calls Glance's servers in turn until one answers, as nova's class of this name does.
+
+    Args:
+        config: The servers and how to talk to them.
+        layers: What observes the calls.
+        fleet: The servers' health; by default that which all services of the process share.
+        clock: Where time comes from.
+        rng: The source of the jitter.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        layers: Layers | None = None,
+        *,
+        fleet: Fleet | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        layers = layers or Layers()
+        clock = clock or Clock()
+        self.config = config
+        self._fleet = fleet or shared_fleet(config.servers, config.retry)
+        self._http = HTTPSend(config, clock, layered(session_send, layers.wire))
+        loop = AttemptLoop(
+            layered(self._http, layers.attempt),
+            layered(announcing(clock), layers.failure),
+            self._fleet,
+            num_retries=config.num_retries,
+            policy=config.retry,
+            deadline=config.deadline,
+            clock=clock,
+            rng=rng or random.Random(),  # noqa: S311 - spreads load, guards no secret
+        )
+        self._perform = layered(loop, layers.call)
+
+    def call(
+        self,
+        context: Context | None,
+        version: Version,
+        method: str,
+        *args: object,
+        **kwargs: object,
+    ) -> object:
+        """Call a method of Glance's API on the servers in turn.
+
+        Args:
+            context: On whose behalf; None for the service's own.
+            version: Of the Images API.
+            method: A name in `OPERATIONS`, such as ``get`` or ``image_members.create``.
+            *args: The method's arguments.
+            **kwargs: The method's named arguments.
+
+        Returns:
+            What the method's operation brings: a record, a list of them, a `Download`, or None.
+
+        Raises:
+            InvalidArgument: The method or an argument is not usable; nothing was sent.
+            AttemptError: A server refused, in a way that no other server would mend.
+            GlanceConnectionFailed: No server answered.
+        """
+        build = OPERATIONS.get(version, {}).get(method)
+        if build is None:
+            raise InvalidArgument(f"API v{version} has no {method!r:.40}: use {_methods(version)}")
+        operation = build(*args, **kwargs)
+        context = SERVICE if context is None else context
+        auth.check(context)
+        return self._perform(Call(operation, context))
+
+    def servers(self) -> tuple[ServerHealth, ...]:
+        """The servers of the cycle and what is known of their health."""
+        return self._fleet.cycle.health()
+
+    def accuse(self, server: Server, error: AttemptError) -> None:
+        """Count a failure of a server that showed after its attempt had succeeded."""
+        self._fleet.cycle.accuse(server, error.reason)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._http.close()
+
+
+def _methods(version: int) -> str:
+    names = OPERATIONS.get(version)  # type: ignore[call-overload]
+    return ", ".join(sorted(names)) if names else "version 1 or 2"

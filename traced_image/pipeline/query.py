@@ -1,0 +1,70 @@
+"""The query of a list: what may be asked for, checked before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+from ..errors import InvalidQuery
+
+Pairs = list[tuple[str, str]]
+
+
+def count(value: object, what: str) -> int:
+    """Read a number of images or bytes, of which None means 0.
+
+    Raises:
+        InvalidQuery: It is not a whole number of 0 or more.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise InvalidQuery(f"{what} is {value!r:.40}: pass a whole number")
+    try:
+        number = int(value)
+    except ValueError as error:
+        raise InvalidQuery(f"{what} is {value!r:.40}: pass a whole number") from error
+    if number < 0:
+        raise InvalidQuery(f"{what} is {number}: pass 0 or more")
+    return number
+
+
+def texts(value: str | Sequence[str] | None, what: str) -> list[str]:
+    """Read one text or several.
+
+    Raises:
+        InvalidQuery: One is not text, or empty.
+    """
+    values = [value] if isinstance(value, str) else list(value or ())
+    for item in values:
+        if not isinstance(item, str) or not item:
+            raise InvalidQuery(f"{what} has {item!r:.40}: pass text")
+    return values
+
+
+def filter_pairs(filters: Mapping[str, object]) -> Pairs:
+    """Read filters; one with a list of values stands several times.
+
+    Raises:
+        InvalidQuery: A name is not text, or a value neither text nor a number.
+    """
+    pairs: Pairs = []
+    for name, value in filters.items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        for item in values:
+            if not isinstance(name, str) or not isinstance(item, (str, int, float)):
+                raise InvalidQuery(f"filter {name!r:.40} is {item!r:.40}: pass text or numbers")
+            pairs.append((name, str(item)))
+    return pairs
+
+
+def encoded(query: Pairs) -> str:
+    """Encode a query for a URL.
+
+    Raises:
+        InvalidQuery: A text has no form in UTF-8.
+    """
+    try:
+        return urlencode(query)
+    except UnicodeEncodeError as error:
+        raise InvalidQuery("a filter is not valid Unicode: pass text that UTF-8 can hold") from error

@@ -1,0 +1,134 @@
+"""JSON replies as Python values, refused where they are not what they claim to be."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ..errors import InvalidImageID, InvalidMetadata, ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .model import Reply
+
+Record = dict[str, object]
+"""A JSON object as Glance sends it."""
+
+_TEXT = (str,)
+_OPTIONAL_TEXT = (str, type(None))
+_OPTIONAL_NUMBER = (int, type(None))
+
+_IMAGE_TYPES: Mapping[str, tuple[type, ...]] = {
+    "checksum": _OPTIONAL_TEXT,
+    "container_format": _OPTIONAL_TEXT,
+    "created_at": _TEXT,
+    "direct_url": _TEXT,
+    "disk_format": _OPTIONAL_TEXT,
+    "id": _TEXT,
+    "locations": (list,),
+    "min_disk": (int,),
+    "min_ram": (int,),
+    "name": _OPTIONAL_TEXT,
+    "os_hash_algo": _OPTIONAL_TEXT,
+    "os_hash_value": _OPTIONAL_TEXT,
+    "owner": _OPTIONAL_TEXT,
+    "size": _OPTIONAL_NUMBER,
+    "status": _TEXT,
+    "tags": (list,),
+    "updated_at": _TEXT,
+    "virtual_size": _OPTIONAL_NUMBER,
+    "visibility": _TEXT,
+}
+"""Types of an image's fields, from Glance's ``api/v2/images.py:get_base_properties``."""
+
+
+def parse(reply: Reply) -> Record:
+    """Parse a body that must be a JSON object.
+
+    Raises:
+        ProtocolError: It is not.
+    """
+    try:
+        value = json.loads(reply.body)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"{reply.origin}: the reply is not JSON") from error
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{reply.origin}: the reply is JSON but not an object")
+    return value
+
+
+def image(reply: Reply, image_id: str | None = None) -> Record:
+    """Parse an image record, that of `image_id` if given.
+
+    Raises:
+        ProtocolError: It is none, or that of another image.
+    """
+    record = checked_image(parse(reply), reply.origin)
+    if image_id is not None and record["id"] != image_id:
+        raise ProtocolError(f"{reply.origin}: the reply is about another image than asked for")
+    return record
+
+
+def checked_image(record: object, origin: str) -> Record:
+    """Check the types of an image record's fields.
+
+    Raises:
+        ProtocolError: A field has a type that Glance's schema does not allow.
+    """
+    if not isinstance(record, dict) or "id" not in record:
+        raise ProtocolError(f"{origin}: the reply is not an image record")
+    for name, kinds in _IMAGE_TYPES.items():
+        if name in record and not isinstance(record[name], kinds):
+            raise ProtocolError(f"{origin}: the image's {name} has a wrong type")
+    return record
+
+
+def items(reply: Reply, key: str) -> list[Record]:
+    """Parse an object that holds a list of objects under `key`.
+
+    Raises:
+        ProtocolError: It does not.
+    """
+    found = parse(reply).get(key)
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise ProtocolError(f"{reply.origin}: the reply has no list of {key}")
+    return found
+
+
+def encode(value: object, what: str) -> bytes:
+    """Encode a request's body as JSON.
+
+    Raises:
+        InvalidMetadata: JSON has no form for it.
+    """
+    try:
+        return json.dumps(value, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidMetadata(f"{what} can't be sent as JSON ({error}): pass plain values") from error
+
+
+def quoted_id(image_id: object) -> str:
+    """Quote an image id for a path.
+
+    Raises:
+        InvalidImageID: It is empty, not text, or a path of its own.
+    """
+    if not isinstance(image_id, str) or not image_id or image_id in (".", ".."):
+        raise InvalidImageID(f"{image_id!r:.80} is no image id: pass the image's UUID as text")
+    return quoted(image_id, "image id")
+
+
+def quoted(text: object, what: str) -> str:
+    """Quote a member, tag or the like as one segment of a path.
+
+    Raises:
+        InvalidMetadata: It is empty, not text, or a path of its own.
+    """
+    if not isinstance(text, str) or not text or text in (".", ".."):
+        raise InvalidMetadata(f"{text!r:.80} is no {what}: pass text")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError as error:
+        raise InvalidMetadata(f"{text!r:.80} is no {what}: it is not valid Unicode") from error

@@ -1,0 +1,183 @@
+"""Glance's Images API v2 beside the image itself: members, tags, locations, actions, imports.
+
+The names are those of python-glanceclient's ``v2`` controllers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import InvalidMetadata, ProtocolError
+from . import records, v2
+from .model import Operation, Reply, Request, T, Wire
+from .records import Record, quoted, quoted_id
+
+if TYPE_CHECKING:
+    from .model import Method
+
+_JSON = {"Content-Type": "application/json"}
+
+MemberStatus = Literal["pending", "accepted", "rejected"]
+
+
+def list_members(image_id: str) -> Operation[list[Record]]:
+    """List the projects that an image is shared with."""
+
+    def read(reply: Reply) -> list[Record]:
+        return records.items(reply, "members")
+
+    return _simple("image_members.list", "GET", f"{_image(image_id)}/members", read)
+
+
+def get_member(image_id: str, member_id: str) -> Operation[Record]:
+    """Fetch one membership."""
+    return _simple("image_members.get", "GET", _member(image_id, member_id), records.parse)
+
+
+def create_member(image_id: str, member_id: str) -> Operation[Record]:
+    """Share an image with a project."""
+    path = f"{_image(image_id)}/members"
+    body = {"member": member_id}
+    quoted(member_id, "member")
+    return _simple("image_members.create", "POST", path, records.parse, body)
+
+
+def update_member(image_id: str, member_id: str, member_status: MemberStatus) -> Operation[Record]:
+    """Accept or reject an image that was shared."""
+    if member_status not in ("pending", "accepted", "rejected"):
+        raise InvalidMetadata(
+            f"{member_status!r:.40} is no member status: use pending, accepted or rejected"
+        )
+    path, body = _member(image_id, member_id), {"status": member_status}
+    return _simple("image_members.update", "PUT", path, records.parse, body)
+
+
+def delete_member(image_id: str, member_id: str) -> Operation[None]:
+    """Stop sharing an image with a project."""
+    return _simple("image_members.delete", "DELETE", _member(image_id, member_id), _nothing)
+
+
+def update_tag(image_id: str, tag_value: str) -> Operation[None]:
+    """Add a tag to an image."""
+    return _simple("image_tags.update", "PUT", _tag(image_id, tag_value), _nothing)
+
+
+def delete_tag(image_id: str, tag_value: str) -> Operation[None]:
+    """Remove a tag from an image."""
+    return _simple("image_tags.delete", "DELETE", _tag(image_id, tag_value), _nothing)
+
+
+def deactivate(image_id: str) -> Operation[None]:
+    """Keep an image's data from being downloaded."""
+    path = f"{_image(image_id)}/actions/deactivate"
+    return _simple("images.deactivate", "POST", path, _nothing)
+
+
+def reactivate(image_id: str) -> Operation[None]:
+    """Let an image's data be downloaded again."""
+    path = f"{_image(image_id)}/actions/reactivate"
+    return _simple("images.reactivate", "POST", path, _nothing)
+
+
+def image_import(  # noqa: PLR0913 - the parameters of the API
+    image_id: str,
+    method: str = "glance-direct",
+    *,
+    uri: str | None = None,
+    stores: Iterable[str] | None = None,
+    all_stores: bool | None = None,
+    allow_failure: bool = True,
+) -> Operation[None]:
+    """Start an import: ``glance-direct``, ``web-download`` or ``copy-image``."""
+    how: dict[str, object] = {"name": method}
+    body: dict[str, object] = {"method": how}
+    if uri is not None:
+        how["uri"] = uri
+    if stores is not None:
+        body["stores"] = list(stores)
+    if all_stores:
+        body["all_stores"] = True
+    if "stores" in body or "all_stores" in body:
+        body["all_stores_must_succeed"] = not allow_failure
+    return _simple("images.image_import", "POST", f"{_image(image_id)}/import", _nothing, body)
+
+
+def add_image_location(
+    image_id: str,
+    location_url: str,
+    validation_data: Mapping[str, str] | None = None,
+) -> Operation[None]:
+    """Add a location by the call made for services (API 2.17)."""
+    body: dict[str, object] = {"url": location_url}
+    if validation_data:
+        body["validation_data"] = dict(validation_data)
+    path = f"{_image(image_id)}/locations"
+    return _simple("images.add_image_location", "POST", path, _nothing, body)
+
+
+def add_location(
+    image_id: str, url: str, metadata: Mapping[str, object] | None = None
+) -> Operation[Record]:
+    """Add a location to an image's record, where Glance shows locations."""
+    value = {"url": url, "metadata": dict(metadata or {})}
+    patch = v2.patch(image_id, [{"op": "add", "path": "/locations/-", "value": value}])
+    return dataclasses.replace(patch, name="images.add_location")
+
+
+def delete_locations(image_id: str, url_set: Iterable[str]) -> Operation[Record]:
+    """Remove the locations with these URLs from an image's record."""
+    path, wanted = _image(image_id), frozenset(url_set)
+
+    def perform(wire: Wire) -> Record:
+        reply = wire(Request("GET", path))
+        changes = _removals(records.image(reply, image_id), wanted, reply.origin)
+        return v2.patch(image_id, changes).perform(wire)
+
+    return Operation("images.delete_locations", "GET", path, perform, repeatable=False)
+
+
+def _removals(record: Record, wanted: frozenset[str], origin: str) -> list[dict[str, object]]:
+    """Patches that remove locations by their index, the last first."""
+    locations = record.get("locations", [])
+    found = list(enumerate(locations)) if isinstance(locations, list) else []
+    if not all(isinstance(location, dict) for _, location in found):
+        raise ProtocolError(f"{origin}: the image's locations have a wrong type")
+    hits = [index for index, location in found if location.get("url") in wanted]
+    if {location.get("url") for _, location in found} < wanted or not hits:
+        raise InvalidMetadata("the image has no such location: look at its locations first")
+    return [{"op": "remove", "path": f"/locations/{index}"} for index in reversed(hits)]
+
+
+def _simple(
+    name: str,
+    method: Method,
+    path: str,
+    read: Callable[[Reply], T],
+    body: Mapping[str, object] | None = None,
+) -> Operation[T]:
+    """An operation of one request; all but reading may do harm when done twice."""
+    content = None if body is None else records.encode(body, "the request")
+    headers = {} if content is None else _JSON
+
+    def perform(wire: Wire) -> T:
+        return read(wire(Request(method, path, headers, content)))
+
+    return Operation(name, method, path, perform, repeatable=method == "GET")
+
+
+def _nothing(_reply: Reply) -> None:
+    """Read nothing of a reply that has nothing to say."""
+
+
+def _image(image_id: str) -> str:
+    return f"/v2/images/{quoted_id(image_id)}"
+
+
+def _member(image_id: str, member_id: str) -> str:
+    return f"{_image(image_id)}/members/{quoted(member_id, 'member')}"
+
+
+def _tag(image_id: str, tag: str) -> str:
+    return f"{_image(image_id)}/tags/{quoted(tag, 'tag')}"

@@ -1,0 +1,194 @@
+"""The requests of one attempt: its headers and token, its redirects and its time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from urllib3 import Timeout
+
+from ..errors import (
+    AttemptError,
+    CommunicationError,
+    InvalidEndpoint,
+    ProtocolError,
+    Reason,
+    Unauthorized,
+)
+from .auth import Credentials, request_id
+from .classify import classify
+from .connection import Until
+from .model import Answer, Attempt, Reply, Request, SendPrepared
+from .reply import BROKEN, REQUEST_ID, BodyChunks, error_of, read_body
+from .transport import Transport
+from .upload import UploadBody
+
+if TYPE_CHECKING:
+    import requests
+
+    from ..config import Config
+    from .clock import Clock
+
+MAX_REDIRECTS = 5
+"""Redirects that one request may follow; Glance itself sends none."""
+
+_DEADLINE_EXCEEDED = Reason("deadline_exceeded")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BASE_HEADERS = {"User-Agent": "traced-image", "Accept": "*/*", "Accept-Encoding": "identity"}
+
+
+class HTTPSend:
+    """Tries once, over HTTP: the innermost `Send`.
+
+    Args:
+        config: What of it bears on connections: TLS, timeouts, sizes, authentication.
+        clock: Where time comes from.
+        send: Sends a prepared request over a session.
+    """
+
+    def __init__(self, config: Config, clock: Clock, send: SendPrepared) -> None:
+        self.config = config
+        self.clock = clock
+        self.credentials = Credentials(config)
+        self.timeout = Timeout(connect=config.connect_timeout, read=config.read_timeout)
+        self.transports = {server: Transport(server, config, send) for server in config.servers}
+
+    def __call__(self, attempt: Attempt[object]) -> Answer[object]:
+        wire = _Wire(self, attempt)
+        try:
+            value = attempt.call.operation.perform(wire)
+        except AttemptError as error:
+            error.request_id = error.request_id or wire.request_id
+            raise
+        return Answer(value, wire.status, wire.request_id)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        for transport in self.transports.values():
+            transport.close()
+
+
+class _Wire:
+    """Sends the requests of one attempt to its server: the `Wire` of its operation."""
+
+    __slots__ = ("_attempt", "_origin", "_parts", "_transport", "request_id", "status")
+
+    def __init__(self, parts: HTTPSend, attempt: Attempt[object]) -> None:
+        self._parts = parts
+        self._attempt = attempt
+        self._transport = parts.transports[attempt.server]
+        self._origin = attempt.server.netloc
+        self.status = 0
+        self.request_id: str | None = None
+
+    def __call__(self, request: Request) -> Reply:
+        credentials = self._parts.credentials
+        own = credentials.caller_token(self._attempt.call.context)
+        token = own or credentials.service_token()
+        response = self._follow(request, token)
+        if response.status_code == Unauthorized.status and token and not own:
+            renewed = credentials.renewed(token)
+            if renewed is not None and _rewound(request):
+                response.close()
+                token = renewed
+                response = self._follow(request, token)
+        return self._reply(request, response, token)
+
+    def _follow(self, request: Request, token: str | None) -> requests.Response:
+        """Send a request, and send it again to where its server redirects it."""
+        headers = self._headers(request, token)
+        path = request.path
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._exchange(request, path, headers)
+            if response.status_code not in _REDIRECTS:
+                return response
+            response.close()
+            path = self._redirected(request, path, response.headers.get("Location"))
+        raise ProtocolError(
+            f"{self._origin}: more than {MAX_REDIRECTS} redirects: check the proxy before it",
+            reason=Reason("too_many_redirects"),
+        )
+
+    def _headers(self, request: Request, token: str | None) -> dict[str, str]:
+        headers = {**_BASE_HEADERS, **self._attempt.headers, **request.headers}
+        if token is not None:
+            headers["X-Auth-Token"] = token
+        sent_id = request_id(self._attempt.call.context)
+        if sent_id is not None:
+            headers["X-OpenStack-Request-ID"] = sent_id
+        body = request.body
+        length = body.length if isinstance(body, UploadBody) else len(body) if body else None
+        if length is not None:
+            headers["Content-Length"] = str(length)
+        return headers
+
+    def _redirected(self, request: Request, path: str, location: str | None) -> str:
+        """The path that a redirect leads to: only for reads, and only on the same server."""
+        server = self._attempt.server
+        target = urljoin(server.url + path, location or "")
+        old, new = urlsplit(server.url), urlsplit(target)
+        same = (old.scheme, old.hostname, old.port) == (new.scheme, new.hostname, _port(target))
+        if request.method not in ("GET", "HEAD") or not same or not location:
+            raise InvalidEndpoint(
+                f"{self._origin}: redirected elsewhere: list the server that it leads to instead"
+            )
+        return target.partition(new.netloc)[2].removeprefix(server.path)
+
+    def _exchange(
+        self, request: Request, path: str, headers: dict[str, str]
+    ) -> requests.Response:
+        try:
+            return self._transport.send(
+                request.method, path, headers, request.body, self._timeout()
+            )
+        except BROKEN as error:
+            if isinstance(request.body, UploadBody) and request.body.failure is not None:
+                raise request.body.failure from None
+            raise self._failure(error) from error
+
+    def _timeout(self) -> Timeout:
+        parts, deadline = self._parts, self._attempt.deadline
+        if deadline is None:
+            return parts.timeout
+        left = deadline - parts.clock.monotonic()
+        if left <= 0:
+            raise CommunicationError(
+                f"{self._origin}: the call's deadline passed", reason=_DEADLINE_EXCEEDED
+            )
+        return Timeout(
+            connect=min(parts.config.connect_timeout, left),
+            read=Until.after(parts.config.read_timeout, left),
+        )
+
+    def _failure(self, error: Exception) -> AttemptError:
+        """Classify an exception, telling the call's deadline from a server's own slowness."""
+        found = classify(error, self._origin)
+        deadline = self._attempt.deadline
+        if deadline is not None and self._parts.clock.monotonic() >= deadline:
+            found.reason = _DEADLINE_EXCEEDED
+        return found
+
+    def _reply(self, request: Request, response: requests.Response, token: str | None) -> Reply:
+        status = self.status = response.status_code
+        headers = response.raw.headers
+        self.request_id = headers.get(REQUEST_ID)
+        if status >= 400:
+            now = self._parts.clock.time()
+            raise error_of(response, self._origin, now=now, secret=token)
+        if request.stream:
+            chunks = BodyChunks(response, self._origin)
+            return Reply(status, headers, b"", self._attempt.server, self.request_id, chunks)
+        try:
+            body = read_body(response, self._parts.config.max_metadata_size, self._origin)
+        except BROKEN as error:
+            raise self._failure(error) from error
+        return Reply(status, headers, body, self._attempt.server, self.request_id)
+
+
+def _rewound(request: Request) -> bool:
+    return not isinstance(request.body, UploadBody) or request.body.rewind()
+
+
+def _port(url: str) -> int | None:
+    parts = urlsplit(url)
+    return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
