@@ -35,9 +35,9 @@ def connect(
     config = load_config(**fields) if config is None else config.replace(**fields)
     layers = Layers()
     if telemetry is not False:
-        from .telemetry import layers_for  # noqa: PLC0415 - off means not imported
+        from .telemetry import layers_for
 
-        layers = layers_for(telemetry, config)
+        layers = layers_for(telemetry)
     return GlanceImageService(GlanceClientWrapper(config, layers))
 
 

@@ -427,5 +427,5 @@ def status_error(
     status: int, message: str, *, retry_after: float | None, request_id: str | None
 ) -> HTTPStatusError:
     """Build the error for an HTTP status of 400 or above."""
-    kind = _BY_STATUS.get(status) or (Invalid if status < 500 else ServerError)
+    kind = _BY_STATUS.get(status) or (Invalid if status < ServerError.status else ServerError)
     return kind(message, status=status, retry_after=retry_after, request_id=request_id)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from threading import Lock
 
 import pytest
 from parts import images
@@ -14,6 +15,9 @@ from parts.http import HTTPPart
 from parts.nova import Nova
 from parts.postgres import Postgres
 from parts.start import STARTERS, Running
+
+import traced_image
+from traced_image.pipeline.service import GlanceImageService
 
 Parts = Mapping[str, "Future[Running]"]
 
@@ -29,6 +33,7 @@ def parts(
     terminal = request.config.pluginmanager.get_plugin("terminalreporter")
     capture = request.config.pluginmanager.get_plugin("capturemanager")
     folder = tmp_path_factory.mktemp("parts")
+    one_at_a_time = Lock()
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
 
         def start(name: str) -> object:
@@ -38,7 +43,8 @@ def parts(
             return part
 
         def say(line: str) -> None:
-            terminal.write_line(f"real parts: {line}")
+            with one_at_a_time:
+                terminal.write_line(f"real parts: {line}")
 
         with capture.global_and_fixture_disabled():
             say(f"logs and data are in {folder}")
@@ -88,6 +94,23 @@ def urls(glances: Sequence[HTTPPart]) -> list[str]:
 def image_ids(glances: Sequence[HTTPPart], urls: list[str]) -> Mapping[str, str]:
     """An image of each of `images.RECIPES` on `glances`, by the recipe's name."""
     return images.populate(urls, glances[0].log.parent.parent)
+
+
+@pytest.fixture(scope="session")
+def service(urls: list[str]) -> Iterator[GlanceImageService]:
+    """An image service over `glances`."""
+    connected = traced_image.connect(servers=urls, telemetry=False)
+    yield connected
+    connected.close()
+
+
+@pytest.fixture
+def project_service(keystone: Cloud) -> Iterator[GlanceImageService]:
+    """An image service over `keystone`'s Glance, with a plugin that gets tokens as `owner`."""
+    auth = keystone.session(keystone.auth("owner"))
+    connected = traced_image.connect(servers=[keystone.glance.url], auth=auth, telemetry=False)
+    yield connected
+    connected.close()
 
 
 @pytest.fixture

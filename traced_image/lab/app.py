@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from . import v1, v2
-from .images import Images
 from .refusal import Refused
 from .wire import JSON, Request, Response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from .images import Images
 
 REQUEST_ID = "X-Openstack-Request-Id"
 
 _MINORS = (15, 13, 12, 11, 10, 9, 8, 17, 7, 6, 5, 4, 3, 2, 1, 0)
 _CURRENT = 17
+# Glance 33 no longer has v1; here it stands in the list as Newton, its last home, had it.
 _V1 = frozenset({"v1", "v1.0", "v1.1"})
 _V2 = frozenset({"v2", *(f"v2.{minor}" for minor in _MINORS)})
-_UNKNOWN = "https://keystone.invalid"
 
 
 @dataclass(frozen=True)
@@ -28,11 +34,13 @@ class App:
         images: What it serves.
         tokens: The tokens that it accepts; None for Glance's noauth.
         scheme: Of its address, for the links that it gives.
+        prefix: The path in front of the versions, empty or from a slash on.
     """
 
     images: Images
     tokens: Collection[str] | None = None
     scheme: str = "http"
+    prefix: str = ""
 
     def answer(self, request: Request) -> Response:
         """Answer a request."""
@@ -42,19 +50,30 @@ class App:
             return refused.response(request)
 
     def _route(self, request: Request) -> Response:
-        version, *rest = request.segments
-        if request.path == "/healthcheck":
+        if not request.path.startswith(f"{self.prefix}/"):
+            raise Refused(404)
+        path = request.path[len(self.prefix) :]
+        version, *rest = (unquote(part) for part in path.lstrip("/").split("/"))
+        if path == "/healthcheck":
             return Response(200, b"OK", "text/plain; charset=UTF-8")
         if version not in _V1 | _V2:
             return self._versions(request, 200 if version == "versions" else 300)
         if self.tokens is not None and request.headers.get("x-auth-token") not in self.tokens:
-            raise Refused(401, headers=(("WWW-Authenticate", f"Keystone uri='{_UNKNOWN}'"),))
+            raise Refused(401, headers=(("WWW-Authenticate", "Keystone uri='http://keystone'"),))
+        return self.identified(request, self._call(version, request, tuple(rest)))
+
+    def _call(self, version: str, request: Request, segments: tuple[str, ...]) -> Response:
         routes = v1.ROUTES if version in _V1 else v2.ROUTES
         try:
-            response = routes.answer(self.images, request, tuple(rest))
+            response = routes.answer(self.images, request, segments)
         except Refused as refused:
-            response = refused.response(request)
-        return self.identified(request, response)
+            return refused.response(request)
+        if response.status != HTTPStatus.CREATED:
+            return response
+        # WebOb makes a Location absolute when it sends it.
+        origin = self._origin(request)
+        headers = ((n, f"{origin}{v}" if n == "Location" else v) for n, v in response.headers)
+        return replace(response, headers=tuple(headers))
 
     def identified(self, request: Request, response: Response) -> Response:
         """The answer with a request id: as in Glance, keystone's users may choose it."""
@@ -64,16 +83,19 @@ class App:
         prefix = "" if chosen.startswith("req-") else "req-"
         return response.with_headers((REQUEST_ID, prefix + chosen))
 
+    def _origin(self, request: Request) -> str:
+        return f"{self.scheme}://{request.headers.get('host', '')}{self.prefix}"
+
     def _versions(self, request: Request, status: int) -> Response:
-        address = f"{self.scheme}://{request.headers.get('host', '')}"
+        origin = self._origin(request)
         versions: list[JSON] = [
-            _version(f"v2.{minor}", "CURRENT" if minor == _CURRENT else "SUPPORTED", address)
+            _version(f"v2.{minor}", "CURRENT" if minor == _CURRENT else "SUPPORTED", origin)
             for minor in _MINORS
         ]
-        versions += [_version(f"v1.{minor}", "DEPRECATED", address) for minor in (1, 0)]
+        versions += [_version(f"v1.{minor}", "DEPRECATED", origin) for minor in (1, 0)]
         return json_response(status, {"versions": versions})
 
 
-def _version(name: str, status: str, address: str) -> JSON:
-    href = f"{address}/{name.partition('.')[0]}/"
+def _version(name: str, status: str, origin: str) -> JSON:
+    href = f"{origin}/{name.partition('.')[0]}/"
     return {"id": name, "status": status, "links": [{"rel": "self", "href": href}]}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .conversation import Conversation, Desk, reset_on_close
-from .faults import Fault
+
+if TYPE_CHECKING:
+    import ssl
+
+    from .faults import Fault
 
 _NOT_TLS = b"This is not TLS.\r\n"
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import http
 import socket
 import struct
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from io import BufferedReader
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .access import Access
 from .app import REQUEST_ID, App
 from .delivery import Delivery, rewrite
-from .episode import Episode
-from .faults import Fault
 from .refusal import Refused
-from .wire import Malformed, Request, Response, read_body, read_head
+from .wire import NO_BODY, Malformed, Request, Response, read_body, read_head
 
-_BUFFER = 1 << 16
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import BufferedReader
+
+    from .episode import Episode
+    from .faults import Fault
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -58,7 +59,7 @@ class Conversation:
         Raises:
             OSError: If the connection breaks.
         """
-        with self.sock.makefile("rb", _BUFFER) as stream:
+        with self.sock.makefile("rb") as stream:
             while self._exchange(stream):
                 pass
 
@@ -67,7 +68,8 @@ class Conversation:
         try:
             request = read_head(stream)
         except Malformed:
-            return self._refuse(Request("GET", "/"))
+            self._refuse(Request("GET", "/"))
+            return False
         if request is None:
             return False
         episode = self.desk.episode
@@ -76,24 +78,31 @@ class Conversation:
             self._record(request, None, fault)
             reset_on_close(self.sock)
             return False
+        whole = self._with_body(stream, request, fault)
+        return whole is not None and self._answer(stream, whole, episode, fault)
+
+    def _with_body(
+        self, stream: BufferedReader, request: Request, fault: Fault | None
+    ) -> Request | None:
+        """The request with its body; None if that did not come, which ends the conversation."""
         if request.headers.get("expect", "").lower() == "100-continue":
             self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             body, complete = read_body(stream, request.headers)
         except Malformed:
             self._record(request, Response(400), fault)
-            return self._refuse(request)
+            self._refuse(request)
+            return None
         if body:
             request = replace(request, body=body)
-        if not complete:
-            self._record(request, None, fault)
-            return False
-        return self._answer(stream, request, episode, fault)
+        if complete:
+            return request
+        self._record(request, None, fault)
+        return None
 
-    def _refuse(self, request: Request) -> bool:
+    def _refuse(self, request: Request) -> None:
         response = Refused(400, "This is not an HTTP/1.1 request.").response(request)
         self.sock.sendall(response.head(close=True) + response.body)
-        return False
 
     def _answer(
         self, stream: BufferedReader, request: Request, episode: Episode, fault: Fault | None
@@ -106,7 +115,7 @@ class Conversation:
         self._record(request, answer, fault)
         if answer is None:
             return self._stay_silent(stream, episode, fault)
-        has_body = request.method != "HEAD" and answer.status != http.HTTPStatus.NO_CONTENT
+        has_body = request.method != "HEAD" and answer.status not in NO_BODY
         body = answer.body if has_body else b""
         delivery = Delivery(answer, body, request.keep_alive, self.sock.sendall, episode)
         return delivery.deliver(fault)
@@ -126,15 +135,15 @@ class Conversation:
         headers = request.headers
         self.desk.record(
             Access(
-                time.time(),
-                request.method,
-                request.target,
-                None if answer is None else answer.status,
-                None if answer is None else answer.header(REQUEST_ID),
-                headers.get("x-openstack-request-id"),
-                headers.get("traceparent"),
-                "x-auth-token" in headers,
-                len(request.body),
-                None if fault is None else fault.name,
+                time=time.time(),
+                method=request.method,
+                path=request.target,
+                status=None if answer is None else answer.status,
+                request_id=None if answer is None else answer.header(REQUEST_ID),
+                global_request_id=headers.get("x-openstack-request-id"),
+                traceparent=headers.get("traceparent"),
+                token_present="x-auth-token" in headers,
+                body_bytes=len(request.body),
+                fault=None if fault is None else fault.name,
             )
         )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from .app import REQUEST_ID
-from .episode import Episode
-from .faults import Fault
 from .refusal import Refused
-from .wire import Request, Response
+from .wire import BYTES
+
+if TYPE_CHECKING:
+    from .episode import Episode
+    from .faults import Fault
+    from .wire import Request, Response
 
 Send = Callable[[bytes], None]
 
@@ -52,11 +56,10 @@ def _wrong_type(fault: Fault, _: Request, response: Response) -> Response:
 
 
 def _corrupt(_: Fault, __: Request, response: Response) -> Response:
-    return (
-        replace(response, body=bytes([response.body[0] ^ 1]) + response.body[1:])
-        if response.body
-        else response
-    )
+    body = response.body
+    if response.content_type != BYTES or not body:
+        return response
+    return replace(response, body=bytes([body[0] ^ 1]) + body[1:])
 
 
 _REWRITES: Mapping[str, Callable[[Fault, Request, Response], Response]] = {
@@ -88,8 +91,7 @@ class Delivery:
 
     def deliver(self, fault: Fault | None) -> bool:
         """Send the answer; return whether the connection stays open."""
-        name = None if fault is None else fault.name
-        if fault is not None and name in _MANNERS:
+        if fault is not None and fault.name in _MANNERS:
             return _MANNERS[fault.name](self, fault)
         head = self.response.head(close=not self.keep_alive)
         if len(self.body) < _JOINED:
@@ -103,7 +105,9 @@ class Delivery:
         """Send byte by byte; once the fault is over, the rest at once."""
         for index in range(len(data)):
             self.send(data[index : index + 1])
-            self.episode.wait(interval)
+            if self.episode.wait(interval):
+                self.send(data[index + 1 :])
+                return
 
 
 def _slow_headers(delivery: Delivery, fault: Fault) -> bool:
@@ -125,18 +129,15 @@ def _cut_body(delivery: Delivery, _: Fault) -> bool:
 
 
 def _wrong_length(delivery: Delivery, fault: Fault) -> bool:
-    by = fault.value if isinstance(fault.value, int) else 0
-    length = max(0, len(delivery.body) + by)
-    keep = delivery.keep_alive and by < 0
-    delivery.send(
-        delivery.response.head(length=length, close=not delivery.keep_alive) + delivery.body
-    )
-    return keep
+    length = max(0, len(delivery.body) + fault.by)
+    head = delivery.response.head(length=length, close=not delivery.keep_alive)
+    delivery.send(head + delivery.body)
+    return delivery.keep_alive and fault.by < 0
 
 
 def _garbage_headers(delivery: Delivery, _: Fault) -> bool:
-    line, _, rest = delivery.response.head(close=True).partition(b"\r\n")
-    delivery.send(line + b"\r\n" + _GARBAGE + rest + delivery.body)
+    line, end, rest = delivery.response.head(close=True).partition(b"\r\n")
+    delivery.send(line + end + _GARBAGE + rest + delivery.body)
     return False
 
 

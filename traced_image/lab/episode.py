@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from .faults import Fault
-from .wire import Request
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .faults import Fault
+    from .wire import Request
 
 
 class Episode:
@@ -51,9 +54,9 @@ class Episode:
             self._met += 1
             return self._met - 1
 
-    def wait(self, seconds: float) -> None:
-        """Wait, but not beyond the end."""
-        self._over.wait(seconds)
+    def wait(self, seconds: float) -> bool:
+        """Wait, but not beyond the end; return whether that has come."""
+        return self._over.wait(seconds)
 
     def hold(self, wake: Callable[[], None]) -> bool:
         """Have `wake` called at the end; False if that has come already."""

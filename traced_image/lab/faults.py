@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument
-from .wire import JSON, Request
+
+if TYPE_CHECKING:
+    from .wire import JSON, Request
 
 _CONNECTION_ONLY = frozenset({"broken_tls", "refuse", "untrusted_tls"})
 _DATA = r"/v2/images/[^/]+/file$|/v1/images/(?!detail$)[^/]+$"
@@ -21,7 +24,8 @@ class Fault:
         interval: Seconds between two bytes, where the fault is slowness.
         code: The status that is answered, where the fault is a status.
         retry_after: The ``Retry-After`` sent with it.
-        value: The JSON that is answered, or the error in the length.
+        value: The JSON that is answered, where that is of a wrong type.
+        by: The error in ``Content-Length``, in bytes.
         sequence: One fault per request, over and over; None is a healthy answer.
         carried_out: Whether the request takes effect all the same.
         method: Only requests with this method are met by it.
@@ -34,6 +38,7 @@ class Fault:
     code: int = 0
     retry_after: int | str | None = None
     value: JSON = None
+    by: int = 0
     sequence: tuple[Fault | None, ...] = ()
     carried_out: bool = True
     method: str | None = None
@@ -139,7 +144,7 @@ def wrong_length(by: int = 1) -> Fault:
         by: Above 0, the body ends early and the connection closes; below 0, bytes are left
             over, and the connection stays open.
     """
-    return Fault("wrong_length", value=by)
+    return Fault("wrong_length", by=by)
 
 
 def garbage_headers() -> Fault:

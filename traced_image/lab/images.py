@@ -8,12 +8,15 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from .wire import JSON
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .wire import JSON
 
 STORE = "fs"
 
@@ -95,7 +98,10 @@ class Image:
             "url": f"memory://{STORE}/{self.id}",
             "metadata": {"store": STORE},
         }
-        stored = self.with_base(status="active", **digests(data))
+        raw: dict[str, JSON] = (
+            {"virtual_size": len(data)} if self.base["disk_format"] == "raw" else {}
+        )
+        stored = self.with_base(status="active", **digests(data), **raw)
         return replace(stored, data=data, staged=None, locations=(location,))
 
     def view(self, *, show_locations: bool = False) -> dict[str, JSON]:

@@ -6,7 +6,10 @@ import contextlib
 import selectors
 import socket
 import threading
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _BACKLOG = 256
 
@@ -48,7 +51,7 @@ class Listener:
             return
         door = self._bound(self.port)
         door.listen(_BACKLOG)
-        door.setblocking(False)
+        door.settimeout(0)
         self._waker, wakened = socket.socketpair()
         self._thread = threading.Thread(
             target=self._accept, args=(door, wakened), name=self._name, daemon=True
@@ -67,7 +70,7 @@ class Listener:
     @staticmethod
     def _accepted(door: socket.socket) -> socket.socket:
         sock, _ = door.accept()
-        sock.setblocking(True)
+        sock.settimeout(None)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
-from .images import Image, Images
+from .images import BASE, Image, Images
 from .refusal import Refused
-from .wire import JSON
+
+if TYPE_CHECKING:
+    from .wire import JSON
 
 Condition = Callable[[Image], bool]
 MOST = 1000
@@ -35,7 +39,7 @@ def select(
     """
     ordered = images.all()
     for name, direction in reversed(order):
-        ordered.sort(key=lambda image, name=name: _rank(image, name), reverse=direction == "desc")
+        ordered.sort(key=partial(_rank, name), reverse=direction == "desc")
     if marker is not None:
         places = [place for place, image in enumerate(ordered) if image.id == marker]
         if not places:
@@ -46,7 +50,7 @@ def select(
     return [image for image, _ in zip(found, range(limit), strict=False)]
 
 
-def _rank(image: Image, name: str) -> tuple[int, int, str]:
+def _rank(name: str, image: Image) -> tuple[int, int, str]:
     """A value as something that can be compared, nulls lowest as in SQLite."""
     if name == "created_at":
         return 1, image.serial, ""
@@ -60,9 +64,9 @@ def at_least(name: str, bound: str) -> Condition:
     """A number is not below a bound.
 
     Raises:
-        Refused: 400, if the bound is not a number.
+        Refused: 400, if the bound is not a number; 500, as Glance has it, if the name is none.
     """
-    least = _bound(bound)
+    least = _bound(name, bound)
     return lambda image: _number(image.base[name]) >= least
 
 
@@ -70,9 +74,9 @@ def at_most(name: str, bound: str) -> Condition:
     """A number is not above a bound.
 
     Raises:
-        Refused: 400, if the bound is not a number.
+        Refused: As for `at_least`.
     """
-    most = _bound(bound)
+    most = _bound(name, bound)
     return lambda image: image.base[name] is not None and _number(image.base[name]) <= most
 
 
@@ -86,12 +90,15 @@ def equals(name: str, text: str) -> Condition:
     return condition
 
 
-def _bound(text: str) -> int:
+def _bound(name: str, text: str) -> int:
     try:
-        return int(text)
+        bound = int(text)
     except ValueError as error:
         problem = "Unable to filter on a range with a non-numeric value."
         raise Refused(400, problem) from error
+    if name not in BASE:
+        raise Refused(500)
+    return bound
 
 
 def _number(value: JSON) -> int:

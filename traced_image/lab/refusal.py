@@ -23,6 +23,10 @@ _EXPLANATIONS = {
     500: "The server has either erred or is incapable of performing the requested operation.",
     503: "The server is currently unavailable. Please try again at a later time.",
 }
+_PAGE = (
+    "<html>\n <head>\n  <title>{line}</title>\n </head>\n <body>\n"
+    "  <h1>{line}</h1>\n  {text}\n </body>\n</html>"
+)
 
 
 class Refused(Exception):  # noqa: N818 it is an answer, and never leaves the lab
@@ -55,32 +59,28 @@ class Refused(Exception):  # noqa: N818 it is an answer, and never leaves the la
         line = f"{self.status} {title}"
         accept = request.headers.get("accept", "")
         if "text/html" in accept or "*/*" in accept:
-            kind, body = "text/html; charset=UTF-8", self._page(request, line)
+            text = self._text(request, html.escape(self.explanation), html.escape(self.detail))
+            kind, body = "text/html; charset=UTF-8", _PAGE.format(line=line, text=text)
         elif "application/json" in accept:
-            value = {"message": self._text(request), "code": line, "title": title}
+            text = self._text(request, self.explanation, self.detail)
+            value = {"message": text, "code": line, "title": title}
             kind, body = "application/json", json.dumps(value)
         else:
-            text = self._text(request).replace("\n", " ").replace("<br />", "\n")
-            kind, body = "text/plain; charset=UTF-8", f"{line}\n\n{re.sub('<[^>]*>', '', text)}"
+            text = self._text(request, self.explanation, self.detail).replace("\n", " ")
+            text = re.sub("<[^>]*>", "", text.replace("<br />", "\n"))
+            kind, body = "text/plain; charset=UTF-8", f"{line}\n\n{text}"
         return Response(self.status, body.encode(), kind, self.headers)
 
-    def _page(self, request: Request, line: str) -> str:
-        text = Refused(
-            self.status,
-            html.escape(self.explanation, quote=False),
-            detail=html.escape(self.detail, quote=False),
-        )._text(request)
-        return (
-            f"<html>\n <head>\n  <title>{line}</title>\n </head>\n <body>\n"
-            f"  <h1>{line}</h1>\n  {text}\n </body>\n</html>"
-        )
-
-    def _text(self, request: Request) -> str:
+    def _text(self, request: Request, explanation: str, detail: str) -> str:
+        """WebOb's templates, three of which ignore the explanation."""
         if self.status == HTTPStatus.METHOD_NOT_ALLOWED:
             problem = f"The method {request.method} is not allowed for this resource. <br /><br />"
-            return f"{problem}\n{self.detail}"
+            return f"{problem}\n{detail}"
         if self.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
             kind = request.headers.get("content-type", "${CONTENT_TYPE}")
             problem = f"The request media type {kind} is not supported by this server."
-            return f"{problem}\n<br /><br />\n{self.detail}"
-        return f"{self.explanation}<br /><br />\n{self.detail}\n\n"
+            return f"{problem}\n<br /><br />\n{detail}"
+        if self.status == HTTPStatus.NOT_IMPLEMENTED:
+            problem = f"The request method {request.method} is not implemented for this server."
+            return f"\n{problem} <br /><br />\n{detail}"
+        return f"{explanation}<br /><br />\n{detail}\n\n"

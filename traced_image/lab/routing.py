@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
 
-from .images import Images
 from .refusal import Refused
 from .wire import Request, Response
+
+if TYPE_CHECKING:
+    from .images import Images
 
 Handler = Callable[..., Response]
 """Takes the store, the request, and the path's variable segments."""

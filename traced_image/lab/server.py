@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 import threading
-from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
+from typing import TYPE_CHECKING, final
 
 from ..errors import InvalidArgument
-from .access import Access
 from .app import App
 from .connection import Connection
 from .episode import Episode
-from .faults import Fault
 from .images import Images
 from .listener import Listener
-from .tls import TLS
 
-_MOST_CONNECTIONS = 512
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Collection, Iterator
+    from types import TracebackType
+
+    from .access import Access
+    from .faults import Fault
+    from .tls import TLS
+
+_MOST_CONNECTIONS = 256
 
 
+@final
 class GlanceServer:
     """A Glance (v1 and v2) in this process, in threads of its own.
 
@@ -32,6 +37,7 @@ class GlanceServer:
         tls: To speak HTTPS.
         host: A loopback address, IPv4 or IPv6.
         name: For its threads.
+        prefix: A path in front of the versions, as ``/image``.
 
     Attributes:
         images: As given.
@@ -49,11 +55,12 @@ class GlanceServer:
         tls: TLS | None = None,
         host: str = "127.0.0.1",
         name: str = "glance",
+        prefix: str = "",
     ) -> None:
         self.images = Images() if images is None else images
         self.host = host
         self.name = name
-        self.app = App(self.images, tokens, "http" if tls is None else "https")
+        self.app = App(self.images, tokens, "http" if tls is None else "https", prefix)
         self.episode = Episode(None)
         self._tls = tls
         self._turning = threading.Lock()
@@ -76,10 +83,12 @@ class GlanceServer:
         self.stop()
 
     def start(self) -> None:
-        """Take a free port and serve."""
+        """Take a free port and serve; a server that runs already just goes on."""
         with self._turning:
-            self._listener = Listener(self.host, self._accept, f"{self.name}-accept")
-            self._apply(self.episode)
+            if self._listener is None:
+                self._listener = Listener(self.host, self._accept, f"{self.name}-accept")
+                self.episode = Episode(self.episode.fault)
+                self._apply(self.episode)
 
     def stop(self) -> None:
         """Close everything and wait for its threads; stopping twice does no harm."""
@@ -103,9 +112,9 @@ class GlanceServer:
 
     @property
     def url(self) -> str:
-        """The address without a version, as ``http://127.0.0.1:40123``."""
+        """The address without a version, as ``http://127.0.0.1:40123``; no slash at the end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.app.scheme}://{host}:{self.port}"
+        return f"{self.app.scheme}://{host}:{self.port}{self.app.prefix}"
 
     def break_with(self, fault: Fault) -> None:
         """Fail from now on, on new connections and on kept-alive ones.

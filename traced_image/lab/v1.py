@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from .images import Image, Images
 from .listing import MOST, PAGE, Condition, at_least, at_most, equals, select
 from .refusal import Refused
 from .routing import Routes
 from .v2.schemas import check
-from .wire import JSON, Headers, Request, Response, json_response
+from .wire import BYTES, JSON, Headers, Request, Response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .images import Image, Images
 
 _META = "x-image-meta-"
 _PROPERTY = "x-image-meta-property-"
@@ -19,7 +23,6 @@ _BRIEF = ("id", "name", "disk_format", "container_format", "size", "checksum")
 _TEXTS = ("id", "name", "disk_format", "container_format", "owner", "checksum")
 _NUMBERS = ("min_ram", "min_disk", "size")
 _FILTERS = frozenset({"name", "status", "container_format", "disk_format", "min_ram", "min_disk"})
-_BYTES = "application/octet-stream"
 
 
 def _index(images: Images, request: Request) -> Response:
@@ -84,7 +87,7 @@ def _download(images: Images, _: Request, image_id: str) -> Response:
     image = _find(images, image_id)
     if image.data is None:
         raise Refused(404, detail=f"Image {image_id} is not active")
-    return Response(200, image.data, _BYTES, _headers(image))
+    return Response(200, image.data, BYTES, _headers(image))
 
 
 def _create(images: Images, request: Request) -> Response:
@@ -119,7 +122,7 @@ def _with_content(image: Image, request: Request) -> Image:
     location = request.headers.get(f"{_META}location")
     if not request.body:
         return image if location is None else image.with_data(b"")
-    if request.headers.get("content-type") != _BYTES:
+    if request.headers.get("content-type") != BYTES:
         raise Refused(400, "Content-Type must be application/octet-stream")
     wanted = image.base["checksum"]
     stored = image.with_data(request.body)

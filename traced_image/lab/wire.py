@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import http
 import json
-from collections.abc import Mapping
+import re
+import time
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
-from functools import cached_property
-from io import BufferedReader
-from typing import Union
-from urllib.parse import parse_qsl, unquote
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Union
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from io import BufferedReader
 
 JSON = Union[None, bool, int, float, str, list["JSON"], dict[str, "JSON"]]  # noqa: UP007 3.10 needs it for a forward reference
+BYTES = "application/octet-stream"
+NO_BODY = frozenset({http.HTTPStatus.NO_CONTENT.value, http.HTTPStatus.NOT_MODIFIED.value})
 Headers = tuple[tuple[str, str], ...]
 
+_REQUEST_LINE = re.compile(r"(\S+) (\S+) HTTP/1\.([01])\r?\n")
 _LINE_LIMIT = 65536
 _HEADER_LIMIT = 200
 _PIECE = 1 << 18
-REASONS: Mapping[int, str] = {status.value: status.phrase for status in http.HTTPStatus}
+# WebOb's names for two that http.HTTPStatus has named differently over time.
+REASONS: Mapping[int, str] = {
+    **{status.value: status.phrase for status in http.HTTPStatus},
+    413: "Request Entity Too Large",
+    416: "Request Range Not Satisfiable",
+}
 
 
 class Malformed(Exception):  # noqa: N818 it never leaves the connection that read it
@@ -47,11 +59,6 @@ class Request:
     def path(self) -> str:
         """The path without the query, still quoted."""
         return self.target.partition("?")[0]
-
-    @cached_property
-    def segments(self) -> tuple[str, ...]:
-        """The path's segments, unquoted one by one."""
-        return tuple(unquote(part) for part in self.path.lstrip("/").split("/"))
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:
@@ -84,13 +91,19 @@ class Response:
             close: Whether the connection ends after this answer.
         """
         lines = [f"HTTP/1.1 {self.status} {REASONS.get(self.status, 'Unknown')}"]
-        lines.append(f"Content-Type: {self.content_type}")
-        if self.status != http.HTTPStatus.NO_CONTENT and self.header("Content-Length") is None:
+        if self.content_type:
+            lines.append(f"Content-Type: {self.content_type}")
+        if self.status not in NO_BODY and self.header("Content-Length") is None:
             lines.append(f"Content-Length: {len(self.body) if length is None else length}")
         lines += [f"{name}: {value}" for name, value in self.headers]
-        lines.append(f"Date: {formatdate(usegmt=True)}")
+        lines.append(f"Date: {_date(int(time.time()))}")
         lines.append("Connection: close" if close else "Connection: keep-alive")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def json_response(status: int, value: JSON, *headers: tuple[str, str]) -> Response:
@@ -109,13 +122,14 @@ def read_head(stream: BufferedReader) -> Request | None:
     line = stream.readline(_LINE_LIMIT)
     if not line:
         return None
-    parts = line.decode("latin-1").split()
-    if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+    match = _REQUEST_LINE.match(line.decode("latin-1"))
+    if match is None:
         raise Malformed(line[:80])
+    method, target, minor = match.groups()
     headers = _read_headers(stream)
     connection = headers.get("connection", "").lower()
-    keep_alive = connection != "close" if parts[2] == "HTTP/1.1" else connection == "keep-alive"
-    return Request(parts[0], parts[1], headers, keep_alive=keep_alive)
+    keep_alive = connection == "keep-alive" if minor == "0" else connection != "close"
+    return Request(method, target, headers, keep_alive=keep_alive)
 
 
 def _read_headers(stream: BufferedReader) -> dict[str, str]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-import random
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
 
 from .. import errors
 from ..errors import AttemptError, FailedAttempt, GlanceConnectionFailed, Reason
-from .clock import Clock
 from .model import Attempt, Call, Failure, Send, Settle
 
 if TYPE_CHECKING:
+    import random
+
     from ..config import RetryPolicy
+    from .clock import Clock
     from .cycle import Pick
     from .shared import Fleet
 
@@ -131,8 +133,9 @@ class AttemptLoop:
 
     def _begin(self, call: Call[object]) -> _Progress:
         now = self._clock.monotonic()
-        unbounded = self._deadline is None or call.operation.transfer
-        deadline = None if unbounded else now + self._deadline
+        deadline = None
+        if self._deadline is not None and not call.operation.transfer:
+            deadline = now + self._deadline
         return _Progress(call, self._cycle.pick(), now, deadline)
 
     def _after(self, attempt: Attempt[object], error: AttemptError, progress: _Progress) -> None:
@@ -155,7 +158,10 @@ class AttemptLoop:
     def _give_back(self, pick: Pick, error: AttemptError) -> None:
         if retryable(error, self._policy):
             self._cycle.failed(pick, error.reason, retry_after=self._retry_after(error))
-        elif isinstance(error, errors.HTTPStatusError) and error.status < 500:
+        elif (
+            isinstance(error, errors.HTTPStatusError)
+            and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        ):
             self._cycle.succeeded(pick)
         else:
             self._cycle.failed(pick, error.reason, cool=False)

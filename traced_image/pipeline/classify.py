@@ -10,8 +10,7 @@ import errno
 import http.client
 import socket
 import ssl
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import requests
 import urllib3.exceptions
@@ -24,12 +23,15 @@ from ..errors import (
     Reason,
     TLSError,
 )
-from .connection import HandshakeFailed
+from .connection import HandshakeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NOT_CONNECTED = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
-    HandshakeFailed,
+    HandshakeError,
 )
 
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
@@ -62,7 +64,7 @@ _RULES = (
         "connection_reset",
         "connection closed by the server",
     ),
-    _Rule((HandshakeFailed, ssl.SSLError), TLSError, "tls_error", "TLS failed"),
+    _Rule((HandshakeError, ssl.SSLError), TLSError, "tls_error", "TLS failed"),
     _Rule(
         (
             http.client.HTTPException,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..errors import InvalidArgument
 from . import auth, v1, v2, v2_actions
@@ -17,10 +16,13 @@ from .transport import session_send
 from .wire import HTTPSend
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from ..config import Config, Server
     from ..errors import AttemptError
     from .context import Context
     from .cycle import ServerHealth
+    from .model import Perform, Send
 
 OPERATIONS: Mapping[Version, Mapping[str, Callable[..., Operation[object]]]] = {
     1: {
@@ -84,16 +86,16 @@ class GlanceClientWrapper:
         self._fleet = fleet or shared_fleet(config.servers, config.retry)
         self._http = HTTPSend(config, clock, layered(session_send, layers.wire))
         loop = AttemptLoop(
-            layered(self._http, layers.attempt),
+            layered(cast("Send", self._http), layers.attempt),
             layered(announcing(clock), layers.failure),
             self._fleet,
             num_retries=config.num_retries,
             policy=config.retry,
             deadline=config.deadline,
             clock=clock,
-            rng=rng or random.Random(),  # noqa: S311 - spreads load, guards no secret
+            rng=rng or random.Random(),
         )
-        self._perform = layered(loop, layers.call)
+        self._perform = layered(cast("Perform", loop), layers.call)
 
     def call(
         self,

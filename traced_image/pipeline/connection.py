@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from urllib3 import HTTPResponse as PooledResponse
 
 
-class HandshakeFailed(SSLError):
+class HandshakeError(SSLError):
     """TLS could not be set up, so no request was sent."""
 
 
@@ -113,7 +113,7 @@ class _Connection(HTTPConnection):
         try:
             super().connect()
         except ssl.SSLError as error:
-            raise HandshakeFailed(error) from error
+            raise HandshakeError(error) from error
         except OSError as error:
             raise NewConnectionError(self, str(error)) from error
 

@@ -14,13 +14,20 @@ class Context(Protocol):
     """
 
     @property
-    def auth_token(self) -> str | None: ...
+    def auth_token(self) -> str | None:
+        """A Keystone token."""
+
     @property
-    def user_id(self) -> str | None: ...
+    def user_id(self) -> str | None:
+        """The caller's user."""
+
     @property
-    def project_id(self) -> str | None: ...
+    def project_id(self) -> str | None:
+        """The caller's project."""
+
     @property
-    def is_admin(self) -> bool: ...
+    def is_admin(self) -> bool:
+        """Whether every image is the caller's to see."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +16,8 @@ from . import forks
 from .clock import Clock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..config import RetryPolicy, Server
     from ..errors import Reason
 
@@ -108,7 +109,7 @@ class ServerCycle:
         self._base = policy.cooldown_base
         self._cap = policy.cooldown_cap
         self._clock = clock or Clock()
-        self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
+        self._rng = rng or random.Random()
         self._hosts = [_Host(server) for server in servers]
         self._rng.shuffle(self._hosts)
         self._next = 0

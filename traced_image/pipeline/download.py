@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import AttemptError, ChecksumMismatch, ProtocolError
+from ..errors import AttemptError, ChecksumMismatch
 
 if TYPE_CHECKING:
     from ..config import Server
@@ -30,7 +30,8 @@ class Download:
     end where the data is not what the image's record says.
 
     Attributes:
-        server: The server that the data comes from.
+        chunks: The body of the reply that the data comes with.
+        server: The server that it comes from.
         length: Bytes to come, or None if the server did not say.
         resume: How to get the rest from another server.
     """
@@ -39,7 +40,7 @@ class Download:
         self.server = server
         self.length = length
         self.resume: Resume | None = None
-        self._chunks = chunks
+        self.chunks = chunks
         self._digest = digest
 
     @classmethod
@@ -57,7 +58,7 @@ class Download:
         done = 0
         while True:
             try:
-                for chunk in self._chunks:
+                for chunk in self.chunks:
                     done += len(chunk)
                     self._digest.update(chunk)
                     yield chunk
@@ -73,14 +74,18 @@ class Download:
 
     def _continue(self, error: AttemptError, done: int) -> None:
         rest = None if self.resume is None else self.resume(self.server, error, done)
-        if rest is None or not rest._digest.same(self._digest):  # noqa: SLF001 - of this class
+        if rest is None or not rest.continues(self):
             raise error
         self.server = rest.server
-        self._chunks = rest._chunks  # noqa: SLF001 - of this class
+        self._chunks = rest.chunks
+
+    def continues(self, other: Download) -> bool:
+        """Whether this is the rest of the same data."""
+        return self._digest.same(other._digest)
 
     def close(self) -> None:
         """Give up the rest of the data."""
-        self._chunks.close()
+        self.chunks.close()
 
 
 class _Rest:

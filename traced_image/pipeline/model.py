@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from ..config import Server
     from ..errors import AttemptError
     from .context import Context
+    from .upload import UploadBody
 
 Version = Literal[1, 2]
 Method = Literal["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]
 
 F = TypeVar("F", bound=Callable[..., object])
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 Layer = Callable[[F], F]
 """Takes a callable and returns one of the same shape; where it is put gives it its meaning."""
@@ -41,14 +42,14 @@ class Request:
         method: The HTTP method.
         path: Quoted path and query, from ``/v1`` or ``/v2`` on.
         headers: Headers beside those that every request has.
-        body: Bytes, or an iterable of bytes that is sent as it is read.
+        body: Bytes, or image data that is sent as it is read.
         stream: Leave the reply's body to ``Reply.chunks``.
     """
 
     method: Method
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Iterable[bytes] | None = None
+    body: bytes | UploadBody | None = None
     stream: bool = False
 
 
@@ -56,7 +57,8 @@ class Chunks(Protocol):
     """A reply's body as it arrives; closing it gives the connection back."""
 
     def __iter__(self) -> Iterator[bytes]: ...
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give up what has not been read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ Wire = Callable[[Request], Reply]
 
 
 @dataclass(frozen=True, slots=True)
-class Operation(Generic[T]):
+class Operation(Generic[T_co]):
     """One thing to ask of Glance, ready to be asked of any server of the cycle.
 
     Attributes:
@@ -108,7 +110,7 @@ class Operation(Generic[T]):
     name: str
     method: Method
     path: str
-    perform: Callable[[Wire], T]
+    perform: Callable[[Wire], T_co]
     repeatable: bool = True
     transfer: bool = False
     rewind: Callable[[], bool] | None = None
@@ -120,15 +122,15 @@ class Operation(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Call(Generic[T_co]):
     """One logical call: what its caller asked for, however many attempts it takes."""
 
-    operation: Operation[T]
+    operation: Operation[T_co]
     context: Context
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt(Generic[T]):
+class Attempt(Generic[T_co]):
     """One try of a call on one server.
 
     Attributes:
@@ -138,20 +140,18 @@ class Attempt(Generic[T]):
         maximum: How many attempts the call has at most.
         trial: Whether the server is on trial after a cool-down.
         deadline: When the call must be over, on the monotonic clock in seconds.
-        headers: Headers that a layer adds to every request of the attempt.
     """
 
-    call: Call[T]
+    call: Call[T_co]
     server: Server
     number: int
     maximum: int
     trial: bool = False
     deadline: float | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Answer(Generic[T_co]):
     """What a successful attempt brought.
 
     Attributes:
@@ -160,7 +160,7 @@ class Answer(Generic[T]):
         request_id: The ``X-OpenStack-Request-ID`` of the last reply, if it had one.
     """
 
-    value: T
+    value: T_co
     status: int
     request_id: str | None
 

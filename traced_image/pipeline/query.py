@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from ..errors import InvalidQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Pairs = list[tuple[str, str]]
 
@@ -29,17 +32,16 @@ def count(value: object, what: str) -> int:
     return number
 
 
-def texts(value: str | Sequence[str] | None, what: str) -> list[str]:
+def texts(value: object, what: str) -> list[str]:
     """Read one text or several.
 
     Raises:
         InvalidQuery: One is not text, or empty.
     """
-    values = [value] if isinstance(value, str) else list(value or ())
-    for item in values:
-        if not isinstance(item, str) or not item:
-            raise InvalidQuery(f"{what} has {item!r:.40}: pass text")
-    return values
+    values = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
+    if not all(isinstance(item, str) and item for item in values):
+        raise InvalidQuery(f"{what} is {value!r:.80}: pass text, or a list of texts")
+    return list(values)
 
 
 def filter_pairs(filters: Mapping[str, object]) -> Pairs:
@@ -52,7 +54,7 @@ def filter_pairs(filters: Mapping[str, object]) -> Pairs:
     for name, value in filters.items():
         values = value if isinstance(value, (list, tuple)) else [value]
         for item in values:
-            if not isinstance(name, str) or not isinstance(item, (str, int, float)):
+            if not isinstance(item, (str, int, float)):
                 raise InvalidQuery(f"filter {name!r:.40} is {item!r:.40}: pass text or numbers")
             pairs.append((name, str(item)))
     return pairs
@@ -67,4 +69,6 @@ def encoded(query: Pairs) -> str:
     try:
         return urlencode(query)
     except UnicodeEncodeError as error:
-        raise InvalidQuery("a filter is not valid Unicode: pass text that UTF-8 can hold") from error
+        raise InvalidQuery(
+            "a filter is not valid Unicode: pass text that UTF-8 can hold"
+        ) from error

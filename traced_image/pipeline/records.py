@@ -106,7 +106,9 @@ def encode(value: object, what: str) -> bytes:
     try:
         return json.dumps(value, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidMetadata(f"{what} can't be sent as JSON ({error}): pass plain values") from error
+        raise InvalidMetadata(
+            f"{what} can't be sent as JSON ({error}): pass plain values"
+        ) from error
 
 
 def quoted_id(image_id: object) -> str:

@@ -58,8 +58,8 @@ class GlanceImageService:
         self,
         context: Context | None,
         image_id: str,
-        include_locations: bool = False,  # noqa: FBT001, FBT002 - nova's signature
-        show_deleted: bool = True,  # noqa: FBT001, FBT002 - nova's signature
+        include_locations: bool = False,
+        show_deleted: bool = True,
     ) -> Image:
         """Fetch an image's metadata.
 
@@ -107,9 +107,7 @@ class GlanceImageService:
         images = [translate.from_glance(self._version, record) for record in records]
         return [image for image in images if translate.is_available(context or SERVICE, image)]
 
-    def create(
-        self, context: Context | None, image_meta: Image, data: Data | None = None
-    ) -> Image:
+    def create(self, context: Context | None, image_meta: Image, data: Data | None = None) -> Image:
         """Create an image, with its data if given.
 
         Args:
@@ -136,7 +134,7 @@ class GlanceImageService:
         image_id: str,
         image_meta: Image,
         data: Data | None = None,
-        purge_props: bool = True,  # noqa: FBT001, FBT002 - nova's signature
+        purge_props: bool = True,
     ) -> Image:
         """Change an image, and its data if given.
 
@@ -254,7 +252,7 @@ class GlanceImageService:
             ImageImportImpossible: It is in a state that does not allow it.
         """
         try:
-            self._call(context, "image_import", image_id, method="copy-image", stores=stores)
+            self._call(context, "image_import", image_id, "copy-image", stores=stores)
         except HTTPStatusError as error:
             reraise_about_import(error, image_id)
 
@@ -266,7 +264,9 @@ class GlanceImageService:
         """Close the kept connections."""
         self._client.close()
 
-    def _call(self, context: Context | None, method: str, *args: object, **kwargs: object) -> object:
+    def _call(
+        self, context: Context | None, method: str, *args: object, **kwargs: object
+    ) -> object:
         return self._client.call(context, self._version, method, *args, **kwargs)
 
     def _resume(self, context: Context | None, image_id: str) -> Resume:

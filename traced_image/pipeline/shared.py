@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from . import forks
 from .budget import RetryBudget
-from .clock import Clock
 from .cycle import ServerCycle
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..config import RetryPolicy, Server
+    from .clock import Clock
 
 KEPT = 64
 """How many server lists are remembered that no service uses at the moment."""

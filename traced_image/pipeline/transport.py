@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def session_send(
     session: requests.Session, prepared: requests.PreparedRequest, **options: object
 ) -> requests.Response:
-    """Send by ``requests.Session.send`` as it is now, which an application may have instrumented."""
-    return session.send(prepared, **options)
+    """Send by ``requests.Session.send`` as it is now: an application may have instrumented it."""
+    return session.send(prepared, **options)  # type: ignore[arg-type]
 
 
 class _Adapter(HTTPAdapter):

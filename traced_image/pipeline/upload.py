@@ -17,7 +17,8 @@ CHUNK = 64 * 1024
 class Readable(Protocol):
     """A binary file, or anything that is read like one."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """Read at most `size` bytes; none at the end."""
 
 
 Data = bytes | bytearray | memoryview | str | Readable | Iterable[bytes]
@@ -46,11 +47,7 @@ class UploadBody:
         self._started = True
         try:
             for chunk in self._chunks():
-                if not isinstance(chunk, (bytes, bytearray, memoryview)):
-                    raise InvalidMetadata(
-                        f"data gave {type(chunk).__name__}, not bytes: open the file in binary mode"
-                    )
-                yield bytes(chunk)
+                yield _bytes(chunk)
         except Exception as error:
             self.failure = error
             raise
@@ -80,6 +77,14 @@ class UploadBody:
         return True
 
 
+def _bytes(chunk: object) -> bytes:
+    if isinstance(chunk, (bytes, bytearray, memoryview)):
+        return bytes(chunk)
+    raise InvalidMetadata(
+        f"data gave {type(chunk).__name__}, not bytes: open the file in binary mode"
+    )
+
+
 def _position(data: object) -> int | None:
     """Where a seekable file stands; None for anything else."""
     if isinstance(data, Readable) and hasattr(data, "seek") and hasattr(data, "tell"):
@@ -96,4 +101,4 @@ def _length(data: object) -> int | None:
         return len(data)
     if isinstance(data, (list, tuple)):
         return None
-    return super_len(data) if _position(data) is not None else None
+    return int(super_len(data)) if _position(data) is not None else None  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidMetadata, ProtocolError
 from . import records
 from .download import Download
-from .model import Operation, Reply, Request, Wire
+from .model import Operation, Request, Wire
 from .query import count, encoded, filter_pairs, texts
 from .records import Record, quoted_id
 from .upload import Data, UploadBody
@@ -88,7 +88,9 @@ def _header(prefix: str, name: object, value: object) -> tuple[str, str]:
     text = "" if value is None else str(value)
     token = isinstance(name, str) and name.isascii() and name.replace("_", "a").replace("-", "a")
     if not token or not token.isalnum():
-        raise InvalidMetadata(f"{name!r:.80} can't be a header's name: use letters, digits, - and _")
+        raise InvalidMetadata(
+            f"{name!r:.80} can't be a header's name: use letters, digits, - and _"
+        )
     if any(mark in text for mark in "\r\n\0"):
         raise InvalidMetadata(f"{name}'s value has a line break, which API v1 can't carry: use v2")
     # http.client sends text as Latin-1; Glance reads UTF-8.

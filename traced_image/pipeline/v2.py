@@ -7,7 +7,6 @@ Image service API v2 (https://docs.openstack.org/api-ref/image/v2/).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidPatch, ProtocolError
@@ -19,7 +18,7 @@ from .records import Record, quoted_id
 from .upload import Data, UploadBody
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 PAGE_SIZE = 200
 """Images a page, as python-glanceclient asks for."""
@@ -42,7 +41,7 @@ def get(image_id: str) -> Operation[Record]:
     return Operation("images.get", "GET", path, perform)
 
 
-def list_(  # noqa: PLR0913 - the parameters of the API
+def list_(
     filters: Mapping[str, object] | None = None,
     *,
     marker: str | None = None,
@@ -216,7 +215,7 @@ def _check_change(change: Mapping[str, object]) -> None:
     path = change.get("path")
     if change.get("op") not in ("add", "replace", "remove"):
         raise InvalidPatch(f"{change.get('op')!r:.40} is no operation: use add, replace or remove")
-    if not isinstance(path, str) or len(path) < 2 or path[0] != "/":  # noqa: PLR2004 - "/" and a name
+    if not isinstance(path, str) or path[:1] != "/" or path == "/":
         raise InvalidPatch(f"{path!r:.80} is no path: write a slash and a name")
     if (change["op"] != "remove") != ("value" in change):
         raise InvalidPatch(f"the change of {path!r:.80} must have a value, a removal none")

@@ -6,16 +6,19 @@ The names are those of python-glanceclient's ``v2`` controllers.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ..errors import InvalidMetadata, ProtocolError
 from . import records, v2
-from .model import Operation, Reply, Request, T, Wire
+from .model import Operation, Reply, Request, Wire
 from .records import Record, quoted, quoted_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from .model import Method
+
+_T = TypeVar("_T")
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -81,7 +84,7 @@ def reactivate(image_id: str) -> Operation[None]:
     return _simple("images.reactivate", "POST", path, _nothing)
 
 
-def image_import(  # noqa: PLR0913 - the parameters of the API
+def image_import(
     image_id: str,
     method: str = "glance-direct",
     *,
@@ -154,14 +157,14 @@ def _simple(
     name: str,
     method: Method,
     path: str,
-    read: Callable[[Reply], T],
+    read: Callable[[Reply], _T],
     body: Mapping[str, object] | None = None,
-) -> Operation[T]:
+) -> Operation[_T]:
     """An operation of one request; all but reading may do harm when done twice."""
     content = None if body is None else records.encode(body, "the request")
     headers = {} if content is None else _JSON
 
-    def perform(wire: Wire) -> T:
+    def perform(wire: Wire) -> _T:
         return read(wire(Request(method, path, headers, content)))
 
     return Operation(name, method, path, perform, repeatable=method == "GET")

@@ -10,6 +10,7 @@ from urllib3 import Timeout
 from ..errors import (
     AttemptError,
     CommunicationError,
+    Invalid,
     InvalidEndpoint,
     ProtocolError,
     Reason,
@@ -54,6 +55,7 @@ class HTTPSend:
         self.transports = {server: Transport(server, config, send) for server in config.servers}
 
     def __call__(self, attempt: Attempt[object]) -> Answer[object]:
+        """Perform the attempt's operation on its server."""
         wire = _Wire(self, attempt)
         try:
             value = attempt.call.operation.perform(wire)
@@ -110,14 +112,14 @@ class _Wire:
         )
 
     def _headers(self, request: Request, token: str | None) -> dict[str, str]:
-        headers = {**_BASE_HEADERS, **self._attempt.headers, **request.headers}
+        headers = {**_BASE_HEADERS, **request.headers}
         if token is not None:
             headers["X-Auth-Token"] = token
         sent_id = request_id(self._attempt.call.context)
         if sent_id is not None:
             headers["X-OpenStack-Request-ID"] = sent_id
         body = request.body
-        length = body.length if isinstance(body, UploadBody) else len(body) if body else None
+        length = None if body is None else len(body) if isinstance(body, bytes) else body.length
         if length is not None:
             headers["Content-Length"] = str(length)
         return headers
@@ -134,9 +136,7 @@ class _Wire:
             )
         return target.partition(new.netloc)[2].removeprefix(server.path)
 
-    def _exchange(
-        self, request: Request, path: str, headers: dict[str, str]
-    ) -> requests.Response:
+    def _exchange(self, request: Request, path: str, headers: dict[str, str]) -> requests.Response:
         try:
             return self._transport.send(
                 request.method, path, headers, request.body, self._timeout()
@@ -172,7 +172,7 @@ class _Wire:
         status = self.status = response.status_code
         headers = response.raw.headers
         self.request_id = headers.get(REQUEST_ID)
-        if status >= 400:
+        if status >= Invalid.status:
             now = self._parts.clock.time()
             raise error_of(response, self._origin, now=now, secret=token)
         if request.stream:

@@ -65,6 +65,13 @@ class Process:
             )
 
     @property
+    def pid(self) -> int:
+        """Its process id, which is its group's, too; once it is started."""
+        if self._popen is None:
+            raise ProcessLookupError(f"{self.name} is not started")
+        return self._popen.pid
+
+    @property
     def running(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
@@ -90,8 +97,8 @@ class Process:
         return PartFailedError("\n".join([f"{self.name} {what}; the end of {self.log}:", *lines]))
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._popen is not None and self.running:
-            os.killpg(self._popen.pid, number)
+        if self.running:
+            os.killpg(self.pid, number)
 
     def _end(self, number: signal.Signals) -> None:
         self._signal(number)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from ..refusal import Refused
-from ..wire import JSON, Request
+
+if TYPE_CHECKING:
+    from ..wire import JSON, Request
 
 
 def json_body(request: Request) -> list[JSON] | dict[str, JSON]:

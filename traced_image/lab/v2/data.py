@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ..images import Image, Images
 from ..refusal import Refused
-from ..wire import Request, Response
+from ..wire import BYTES, Request, Response
 from .lookup import find
 
-_BYTES = "application/octet-stream"
+if TYPE_CHECKING:
+    from ..images import Image, Images
+
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 
 
@@ -19,7 +21,7 @@ def upload(images: Images, request: Request, image_id: str) -> Response:
     _require_bytes(request)
     with images.lock:
         image = find(images, image_id)
-        if image.status not in ("queued", "uploading"):
+        if image.status != "queued":
             problem = f"Image status transition from {image.status} to saving is not allowed"
             raise Refused(409, problem)
         _require_formats(image)
@@ -42,7 +44,7 @@ def stage(images: Images, request: Request, image_id: str) -> Response:
 
 def _require_bytes(request: Request) -> None:
     kind = request.headers.get("content-type")
-    if kind is None or kind.partition(";")[0].strip() != _BYTES:
+    if kind is None or kind.partition(";")[0].strip() != BYTES:
         raise Refused(415, detail=f"Invalid content type {kind}")
 
 
@@ -60,8 +62,8 @@ def download(images: Images, request: Request, image_id: str) -> Response:
         problem = "The requested image has been deactivated. Image data download is forbidden."
         raise Refused(403, problem)
     if image.data is None:
-        return Response(204)
-    response = Response(200, image.data, _BYTES, (("Content-MD5", str(image.base["checksum"])),))
+        return Response(204, content_type="")
+    response = Response(200, image.data, BYTES, (("Content-MD5", str(image.base["checksum"])),))
     wanted = request.headers.get("range")
     return response if wanted is None else _part(response, wanted)
 
@@ -75,14 +77,18 @@ def _part(response: Response, wanted: str) -> Response:
             " You may make multiple single-range requests instead.",
         )
     match = _RANGE.match(wanted)
-    if match is None or match[0] == "bytes=-":
+    first, last = (match[1], match[2]) if match else ("", "")
+    if not first + last or (first and last and int(first) > int(last)):
         raise Refused(416, detail="Invalid Range header.")
-    first, last = match[1], match[2]
-    start = int(first) if first else max(0, size - int(last))
+    start = int(first) if first else _suffix(size, int(last))
     end = min(size, int(last) + 1) if first and last else size
-    if start >= size or start >= end:
+    if start >= size:
         inclusive = f"Start position MUST be in the inclusive range [0, {size - 1}]."
-        detail = f"Invalid start position in Range header. {inclusive}"
-        raise Refused(416, detail=detail)
+        raise Refused(416, detail=f"Invalid start position in Range header. {inclusive}")
     part = replace(response, status=206, body=response.body[start:end])
     return part.with_headers(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
+
+
+def _suffix(size: int, length: int) -> int:
+    """Where the last `length` bytes start; Glance takes none, or too many, for all."""
+    return size - length if 0 < length < size else 0

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from ..images import BASE, STORE, Image, Images
+from ..images import BASE, STORE, Images
 from ..refusal import Refused
 from ..wire import JSON, Request, Response, json_response
 from .body import json_object
 from .imports import METHODS
 from .lookup import find
-from .patch import RESERVED, RESERVED_PREFIX, apply, parse, with_tags
-from .schemas import check
+from .patch import READ_ONLY, RESERVED, RESERVED_PREFIX, apply, parse, with_tags
+from .schemas import check, check_amounts
 
-
+_LONGEST = 255
 _FORBIDDEN = ("direct_url", "self", "file", "schema", "stores")
-_UNSETTABLE = (
-    "created_at updated_at status checksum size virtual_size os_hash_algo os_hash_value".split()
-)
+# Glance 33 takes these two for properties, which its own attributes then hide.
+_SETTABLE = tuple(name for name in BASE if name not in ("os_hash_algo", "os_hash_value"))
 
 
 def show(images: Images, _: Request, image_id: str) -> Response:
@@ -34,7 +33,7 @@ def create(images: Images, request: Request) -> Response:
             raise Refused(403, f"Attribute '{name}' is read-only.")
     check(body)
     tags = body.pop("tags", [])
-    base = {name: body.pop(name) for name in BASE if name in body}
+    base = {name: body.pop(name) for name in _SETTABLE if name in body}
     _check_new(base, body)
     with images.lock:
         if images.is_used(str(base.get("id"))):
@@ -43,26 +42,25 @@ def create(images: Images, request: Request) -> Response:
         images.put(image)
     view = image.view(show_locations=images.show_locations)
     headers = (
-        ("Location", f"{_origin(request)}/v2/images/{image.id}"),
+        ("Location", f"/v2/images/{image.id}"),
         ("OpenStack-image-import-methods", ",".join(METHODS)),
         ("OpenStack-image-store-ids", STORE),
     )
     return json_response(201, view, *headers)
 
 
-def _origin(request: Request) -> str:
-    return f"http://{request.headers.get('host', '')}"
-
-
 def _check_new(base: dict[str, JSON], properties: dict[str, JSON]) -> None:
     for name in properties:
-        if len(name) > 255:
+        if len(name) > _LONGEST:
             raise Refused(400, "Custom property should not be greater than 255 characters.")
         if name in RESERVED or name.startswith(RESERVED_PREFIX):
-            raise Refused(403, f"Attribute '{name}' is reserved.")
-    for name in _UNSETTABLE:
-        if name in base:
+            raise Refused(403, detail=f"Attribute '{name}' is reserved.")
+    for name in base:
+        if name in READ_ONLY and name != "id":
             raise Refused(403, f"Attribute '{name}' is read-only.")
+    if "locations" in properties:
+        raise Refused(403, "Attribute 'locations' is reserved.")
+    check_amounts(base)
 
 
 def update(images: Images, request: Request, image_id: str) -> Response:

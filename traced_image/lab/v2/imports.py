@@ -87,7 +87,7 @@ def _check_stores(image: Image, method: str, body: dict[str, JSON]) -> None:
     stores = body.get("stores", [STORE])
     for store in stores if isinstance(stores, list) else [stores]:
         if store != STORE:
-            raise Refused(409, f"Unknown scheme '{store}' found in URI")
+            raise Refused(409, f"Store for identifier {store} not found")
     if method == "copy-image" and not everywhere and image.locations:
         raise Refused(400, f"Image is already present at store '{STORE}'")
 

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from datetime import datetime
 from operator import eq, ge, gt, le, lt, ne
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from ..images import Image, Images
 from ..listing import MOST, PAGE, Condition, at_least, at_most, equals, select
 from ..refusal import Refused
 from ..wire import JSON, Request, Response, json_response
 
-_SORTABLE = "name status container_format disk_format size id created_at updated_at".split()
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..images import Images
+
+_SORTABLE = (
+    "name",
+    "status",
+    "container_format",
+    "disk_format",
+    "size",
+    "id",
+    "created_at",
+    "updated_at",
+)
+_PARAMETERS = frozenset(
+    {"limit", "sort", "sort_key", "sort_dir", "tag", "member_status", "visibility", "os_hidden"}
+)
 _LISTABLE = frozenset({"name", "id", "status", "container_format", "disk_format"})
 _VISIBILITIES = ("community", "public", "private", "shared", "all")
 _COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
@@ -78,7 +94,7 @@ def _check(query: Mapping[str, str]) -> None:
         raise Refused(400, f"Invalid status: {status}")
     for name in ("os_hidden", "protected"):
         value = query.get(name, "false")
-        if value.lower() not in ("true", "false"):
+        if (value.lower() if name == "os_hidden" else value) not in ("true", "false"):
             valid = "Valid values are 'true' or 'false'."
             raise Refused(400, f"Invalid value '{value}' for '{name}' filter. {valid}")
 
@@ -118,18 +134,13 @@ def _completed(keys: list[str], directions: list[str]) -> list[tuple[str, str]]:
 def _conditions(query: Mapping[str, str], tags: list[str]) -> list[Condition]:
     conditions: list[Condition] = [_has_tag(tag) for tag in tags]
     visibility = query.get("visibility")
-    if not visibility:
+    if visibility is None:
         conditions.append(lambda image: image.base["visibility"] != "community")
     elif visibility != "all":
         conditions.append(equals("visibility", visibility))
     conditions.append(equals("os_hidden", query.get("os_hidden", "false")))
     conditions += [_condition(name, query[name]) for name in query if name not in _PARAMETERS]
     return conditions
-
-
-_PARAMETERS = frozenset(
-    "limit sort sort_key sort_dir tag member_status visibility os_hidden".split()
-)
 
 
 def _has_tag(tag: str) -> Condition:
@@ -150,7 +161,7 @@ def _condition(name: str, value: str) -> Condition:
 
 def _compared(name: str, text: str) -> Condition:
     operator, _, moment = text.partition(":")
-    if operator not in _COMPARISONS and operator[:4].isdigit():
+    if operator not in _COMPARISONS and text[:1].isdigit():
         operator, moment = "eq", text
     if operator not in _COMPARISONS:
         raise Refused(400, "Unable to filter on a unknown operator.")

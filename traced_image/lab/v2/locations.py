@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ..images import Image, Images
 from ..refusal import Refused
 from ..wire import JSON, Request, Response, json_response
 from .body import json_object
 from .lookup import find
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..images import Image, Images
 
 Location = dict[str, JSON]
 
@@ -21,7 +25,7 @@ def change(image: Image, op: str, path: Sequence[str], value: JSON, *, show: boo
         Refused: 400, 403 or 409, as Glance 33's ``ImagesController`` does.
     """
     if op == "replace" and not value:
-        raise Refused(403, "Cannot set locations to empty list.")
+        raise Refused(403, detail="Cannot set locations to empty list.")
     if not show:
         verb = "update" if op == "replace" else op
         raise Refused(403, f"It's not allowed to {verb} locations if locations are invisible.")
@@ -31,6 +35,8 @@ def change(image: Image, op: str, path: Sequence[str], value: JSON, *, show: boo
         return _remove(image, path[1])
     if op == "add":
         return _add(image, path[1], value)
+    if image.locations:
+        raise Refused(400, "Original locations is not empty.")
     return _store(image, _checked(value))
 
 
@@ -54,7 +60,7 @@ def _add(image: Image, position: str, value: JSON) -> Image:
 
 def _remove(image: Image, position: str) -> Image:
     if len(image.locations) == 1:
-        raise Refused(403, "Cannot remove last location in the image.")
+        raise Refused(403, detail="Cannot remove last location in the image.")
     at = _position(position, len(image.locations) - 1, most=len(image.locations) - 1)
     if at is None:
         raise Refused(400, "Invalid position for removing a location.")
@@ -85,7 +91,9 @@ def add(images: Images, request: Request, image_id: str) -> Response:
     body = json_object(request)
     url = body.get("url")
     if not isinstance(url, str):
-        raise Refused(400, "Provided object does not match schema 'location': 'url' is required")
+        raise Refused(
+            400, "Provided object does not match schema 'location': 'url' is a required property"
+        )
     with images.lock:
         image = find(images, image_id)
         if image.status != "queued":

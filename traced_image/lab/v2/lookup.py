@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from ..images import Image, Images
+from typing import TYPE_CHECKING
+
 from ..refusal import Refused
+
+if TYPE_CHECKING:
+    from ..images import Image, Images
 
 
 def find(images: Images, image_id: str) -> Image:

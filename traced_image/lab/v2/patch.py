@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..images import BASE, Image
 from ..refusal import Refused
-from ..wire import JSON, Request
 from . import locations
 from .body import json_body
-from .schemas import IMAGE, check
+from .schemas import check, check_amounts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..wire import JSON, Request
 
 READ_ONLY = frozenset(
-    "checksum created_at direct_url file id os_hash_algo os_hash_value schema self size status "
-    "updated_at virtual_size".split()
+    {
+        "checksum",
+        "created_at",
+        "direct_url",
+        "file",
+        "id",
+        "os_hash_algo",
+        "os_hash_value",
+        "schema",
+        "self",
+        "size",
+        "status",
+        "updated_at",
+        "virtual_size",
+    }
 )
 RESERVED = frozenset({"deleted", "deleted_at", "location"})
 RESERVED_PREFIX = "os_glance"
 
 _OPERATIONS = ("add", "remove", "replace")
-_TYPES = {
-    "application/openstack-images-v2.0-json-patch": 4,
-    "application/openstack-images-v2.1-json-patch": 10,
-}
+_TYPES = (
+    "application/openstack-images-v2.0-json-patch",
+    "application/openstack-images-v2.1-json-patch",
+)
 _DEPTHS = {("locations", "add"): 2, ("locations", "remove"): 2}
 
 
@@ -36,13 +53,13 @@ class Change:
         op: ``add``, ``remove`` or ``replace``.
         path: The pointer's steps.
         value: What to add or put in place.
-        draft: The draft of JSON schema whose notation it was sent in: 4 or 10.
+        is_old: Whether it came in the notation of v2.0, whose ``add`` replaces nothing.
     """
 
     op: str
     path: tuple[str, ...]
     value: JSON
-    draft: int
+    is_old: bool
 
 
 def parse(request: Request) -> list[Change]:
@@ -53,25 +70,25 @@ def parse(request: Request) -> list[Change]:
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip()
     if content_type not in _TYPES:
-        allowed = ", ".join(sorted(_TYPES))
+        allowed = ", ".join(_TYPES)
         detail = f"Image PATCH expects Content-Type one of: {allowed}"
         raise Refused(415, detail=detail, headers=(("Accept-Patch", allowed),))
     body = json_body(request)
     if not isinstance(body, list):
         raise Refused(400, "Request body must be a JSON array of operation objects.")
-    return [_change(raw, _TYPES[content_type]) for raw in body]
+    return [_change(raw, is_old=content_type == _TYPES[0]) for raw in body]
 
 
-def _change(raw: JSON, draft: int) -> Change:
+def _change(raw: JSON, *, is_old: bool) -> Change:
     if not isinstance(raw, dict):
         raise Refused(400, "Operations must be JSON objects.")
-    op, pointer = _operation(raw) if draft == 10 else _old_operation(raw)
+    op, pointer = _old_operation(raw) if is_old else _operation(raw)
     path = _steps(pointer)
     if len(path) != _DEPTHS.get((path[0], op), 1):
         raise Refused(400, f"Invalid JSON pointer for this resource: '/{'/'.join(path)}'")
     if op != "remove" and "value" not in raw:
         raise Refused(400, f'Operation "{op}" requires a member named "value".')
-    change = Change(op, path, raw.get("value"), draft)
+    change = Change(op, path, raw.get("value"), is_old)
     _check(change)
     return change
 
@@ -135,10 +152,10 @@ def apply(image: Image, change: Change, *, show_locations: bool) -> Image:
     if change.op == "remove":
         return _remove(image, root)
     known = root in BASE or root == "tags" or root in image.properties
-    if known and change.op == "add" and change.draft == 4:
-        raise Refused(409, f"Property {root} already present.")
+    if known and change.op == "add" and change.is_old:
+        raise Refused(409, detail=f"Property {root} already present.")
     if not known and change.op == "replace":
-        raise Refused(409, f"Property {root} does not exist.")
+        raise Refused(409, detail=f"Property {root} does not exist.")
     return _put(image, root, change.value)
 
 
@@ -155,17 +172,14 @@ def _put(image: Image, root: str, value: JSON) -> Image:
         return replace(image, properties={**image.properties, root: value})
     if root in ("container_format", "disk_format") and image.status not in ("queued", "importing"):
         raise Refused(403, f"Attribute {root} can be only replaced for a queued image.")
-    if root in ("min_disk", "min_ram") and isinstance(value, int) and value < 0:
-        raise Refused(
-            400, f"Invalid value '{value}' for parameter '{root}': Cannot be a negative value"
-        )
+    check_amounts({root: value})
     return image.with_base(**{root: value})
 
 
 def _remove(image: Image, root: str) -> Image:
-    if root in BASE or root in ("tags", *IMAGE):
-        raise Refused(403, f"Property {root} may not be removed.")
+    if root in BASE or root == "tags":
+        raise Refused(403, detail=f"Property {root} may not be removed.")
     if root not in image.properties:
-        raise Refused(409, f"Property {root} does not exist.")
+        raise Refused(409, detail=f"Property {root} does not exist.")
     rest = {name: value for name, value in image.properties.items() if name != root}
     return replace(image, properties=rest)

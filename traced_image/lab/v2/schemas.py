@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from ..images import Images
 from ..refusal import Refused
 from ..wire import JSON, Request, Response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..images import Images
 
 _UUID = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 _CONTAINERS: list[JSON] = [None, "ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"]
@@ -24,71 +28,85 @@ _DISKS: list[JSON] = [
     "vdi",
     "iso",
 ]
-_DISKS += ["ploop", "luks"]
+_DISKS += ["ploop"]
 _STATUSES: list[JSON] = ["queued", "saving", "active", "killed", "deleted", "uploading"]
+_VISIBILITIES: list[JSON] = ["community", "public", "private", "shared"]
 _STATUSES += ["importing", "pending_delete", "deactivated"]
 
 
-def _text(description: str, **rules: JSON) -> dict[str, JSON]:
-    return {"type": "string", "description": description, **rules}
+def _field(kind: JSON, description: str, **rules: JSON) -> dict[str, JSON]:
+    return {"type": kind, "description": description, **rules}
 
 
-def _nullable(kind: str, description: str, **rules: JSON) -> dict[str, JSON]:
-    return {"type": ["null", kind], "description": description, **rules}
+def _fixed(kind: JSON, description: str, **rules: JSON) -> dict[str, JSON]:
+    return {"type": kind, "readOnly": True, "description": description, **rules}
 
 
-def _plain(kind: str, description: str) -> dict[str, JSON]:
-    return {"type": kind, "description": description}
-
-
-_READ_ONLY: dict[str, JSON] = {"readOnly": True}
 _LOCATION: dict[str, JSON] = {
     "type": "object",
     "properties": {
         "url": {"type": "string", "maxLength": 255},
         "metadata": {"type": "object"},
-        "validation_data": {"type": "object", "writeOnly": True},
+        "validation_data": {
+            "description": "Values to be used to populate the corresponding image properties. If"
+            " the image status is not 'queued', values must exactly match those already"
+            " contained in the image properties.",
+            "type": "object",
+            "writeOnly": True,
+            "additionalProperties": False,
+            "properties": {
+                "checksum": {"type": "string", "minLength": 32, "maxLength": 32},
+                "os_hash_algo": {"type": "string", "maxLength": 64},
+                "os_hash_value": {"type": "string", "maxLength": 128},
+            },
+            "required": ["os_hash_algo", "os_hash_value"],
+        },
     },
     "required": ["url", "metadata"],
 }
 
+_NULL_OR_TEXT: JSON = ["null", "string"]
+_NULL_OR_NUMBER: JSON = ["null", "integer"]
+
 IMAGE: Mapping[str, dict[str, JSON]] = {
-    "id": _text("An identifier for the image", pattern=_UUID),
-    "name": _nullable("string", "Descriptive name for the image", maxLength=255),
-    "status": _text("Status of the image", enum=_STATUSES, **_READ_ONLY),
-    "visibility": _text(
-        "Scope of image accessibility", enum=["community", "public", "private", "shared"]
-    ),
-    "protected": _plain("boolean", "If true, image will not be deletable."),
-    "os_hidden": _plain(
+    "id": _field("string", "An identifier for the image", pattern=_UUID),
+    "name": _field(_NULL_OR_TEXT, "Descriptive name for the image", maxLength=255),
+    "status": _fixed("string", "Status of the image", enum=_STATUSES),
+    "visibility": _field("string", "Scope of image accessibility", enum=_VISIBILITIES),
+    "protected": _field("boolean", "If true, image will not be deletable."),
+    "os_hidden": _field(
         "boolean", "If true, image will not appear in default image list response."
     ),
-    "checksum": _nullable("string", "md5 hash of image contents.", maxLength=32, **_READ_ONLY),
-    "os_hash_algo": _nullable(
-        "string", "Algorithm to calculate the os_hash_value", maxLength=64, **_READ_ONLY
+    "checksum": _fixed(_NULL_OR_TEXT, "md5 hash of image contents.", maxLength=32),
+    "os_hash_algo": _fixed(_NULL_OR_TEXT, "Algorithm to calculate the os_hash_value", maxLength=64),
+    "os_hash_value": _fixed(
+        _NULL_OR_TEXT,
+        "Hexdigest of the image contents using the algorithm specified by the os_hash_algo",
+        maxLength=128,
     ),
-    "os_hash_value": _nullable(
-        "string", "Hexdigest of the image contents", maxLength=128, **_READ_ONLY
+    "owner": _field(_NULL_OR_TEXT, "Owner of the image", maxLength=255),
+    "size": _fixed(_NULL_OR_NUMBER, "Size of image file in bytes"),
+    "virtual_size": _fixed(_NULL_OR_NUMBER, "Virtual size of image in bytes"),
+    "container_format": _field(_NULL_OR_TEXT, "Format of the container", enum=_CONTAINERS),
+    "disk_format": _field(_NULL_OR_TEXT, "Format of the disk", enum=_DISKS),
+    "created_at": _fixed("string", "Date and time of image registration"),
+    "updated_at": _fixed("string", "Date and time of the last image modification"),
+    "tags": _field(
+        "array",
+        "List of strings related to the image",
+        items={"type": "string", "maxLength": 255},
     ),
-    "owner": _nullable("string", "Owner of the image", maxLength=255),
-    "size": _nullable("integer", "Size of image file in bytes", **_READ_ONLY),
-    "virtual_size": _nullable("integer", "Virtual size of image in bytes", **_READ_ONLY),
-    "container_format": _nullable("string", "Format of the container", enum=_CONTAINERS),
-    "disk_format": _nullable("string", "Format of the disk", enum=_DISKS),
-    "created_at": _text("Date and time of image registration", **_READ_ONLY),
-    "updated_at": _text("Date and time of the last image modification", **_READ_ONLY),
-    "tags": {
-        "type": "array",
-        "description": "List of strings related to the image",
-        "items": {"type": "string", "maxLength": 255},
-    },
-    "direct_url": _text("URL to access the image file kept in external store", **_READ_ONLY),
-    "min_ram": _plain("integer", "Amount of ram (in MB) required to boot image."),
-    "min_disk": _plain("integer", "Amount of disk space (in GB) required to boot image."),
-    "self": _text("An image self url", **_READ_ONLY),
-    "file": _text("An image file url", **_READ_ONLY),
-    "stores": _text("Store in which image data resides.", **_READ_ONLY),
-    "schema": _text("An image schema url", **_READ_ONLY),
+    "direct_url": _fixed("string", "URL to access the image file kept in external store"),
+    "min_ram": _field("integer", "Amount of ram (in MB) required to boot image."),
+    "min_disk": _field("integer", "Amount of disk space (in GB) required to boot image."),
+    "self": _fixed("string", "An image self url"),
+    "file": _fixed("string", "An image file url"),
+    "stores": _fixed(
+        "string",
+        "Store in which image data resides.  Only present when the operator has enabled multiple"
+        " stores.  May be a comma-separated list of store identifiers.",
+    ),
+    "schema": _fixed("string", "An image schema url"),
     "locations": {
         "type": "array",
         "items": _LOCATION,
@@ -97,31 +115,19 @@ IMAGE: Mapping[str, dict[str, JSON]] = {
 }
 
 _MEMBER: Mapping[str, dict[str, JSON]] = {
-    "member_id": _text("An identifier for the image member (tenantId)"),
-    "image_id": _text("An identifier for the image", pattern=_UUID),
-    "created_at": _text("Date and time of image member creation"),
-    "updated_at": _text("Date and time of last modification of image member"),
-    "status": _text("The status of this image member", enum=["pending", "accepted", "rejected"]),
+    "member_id": _field("string", "An identifier for the image member (tenantId)"),
+    "image_id": _field("string", "An identifier for the image", pattern=_UUID),
+    "created_at": _field("string", "Date and time of image member creation"),
+    "updated_at": _field("string", "Date and time of last modification of image member"),
+    "status": _field(
+        "string", "The status of this image member", enum=["pending", "accepted", "rejected"]
+    ),
     "schema": {"readOnly": True, "type": "string"},
 }
 
 
 def _link(rel: str, name: str) -> JSON:
     return {"rel": rel, "href": f"{{{name}}}"}
-
-
-def _collection(name: str, item: JSON) -> dict[str, JSON]:
-    text: JSON = {"type": "string"}
-    return {
-        "name": name,
-        "properties": {
-            name: {"type": "array", "items": item},
-            "first": text,
-            "next": text,
-            "schema": text,
-        },
-        "links": [_link("first", "first"), _link("next", "next"), _link("describedby", "schema")],
-    }
 
 
 _IMAGE_SCHEMA: dict[str, JSON] = {
@@ -133,13 +139,28 @@ _IMAGE_SCHEMA: dict[str, JSON] = {
 _MEMBER_SCHEMA: dict[str, JSON] = {
     "name": "member",
     "properties": dict(_MEMBER),
-    "additionalProperties": False,
 }
 SCHEMAS: Mapping[str, dict[str, JSON]] = {
     "image": _IMAGE_SCHEMA,
-    "images": _collection("images", _IMAGE_SCHEMA),
+    "images": {
+        "name": "images",
+        "properties": {
+            "images": {"type": "array", "items": _IMAGE_SCHEMA},
+            "first": {"type": "string"},
+            "next": {"type": "string"},
+            "schema": {"type": "string"},
+        },
+        "links": [_link("first", "first"), _link("next", "next"), _link("describedby", "schema")],
+    },
     "member": _MEMBER_SCHEMA,
-    "members": _collection("members", _MEMBER_SCHEMA),
+    "members": {
+        "name": "members",
+        "properties": {
+            "members": {"type": "array", "items": _MEMBER_SCHEMA},
+            "schema": {"type": "string"},
+        },
+        "links": [_link("describedby", "schema")],
+    },
 }
 
 
@@ -162,6 +183,19 @@ def check(values: Mapping[str, JSON]) -> None:
             raise Refused(400, f"Provided object does not match schema 'image': {problem}")
 
 
+def check_amounts(values: Mapping[str, JSON]) -> None:
+    """Check what an image needs to boot, which the schema leaves open.
+
+    Raises:
+        Refused: 400, if an amount is negative.
+    """
+    for name in ("min_disk", "min_ram"):
+        value = values.get(name)
+        if isinstance(value, int) and value < 0:
+            problem = f"Invalid value '{value}' for parameter '{name}'"
+            raise Refused(400, f"{problem}: Cannot be a negative value")
+
+
 def _problem(value: JSON, rules: Mapping[str, JSON]) -> str | None:
     """What is wrong with a value: the part of JSON Schema that the image's schema uses."""
     kinds = rules["type"] if isinstance(rules["type"], list) else [rules["type"]]
@@ -175,6 +209,20 @@ def _problem(value: JSON, rules: Mapping[str, JSON]) -> str | None:
     items = rules.get("items")
     if isinstance(value, list) and isinstance(items, dict):
         return next(filter(None, (_problem(item, items) for item in value)), None)
+    return _object_problem(value, rules) if isinstance(value, dict) else None
+
+
+def _object_problem(value: Mapping[str, JSON], rules: Mapping[str, JSON]) -> str | None:
+    required = rules.get("required")
+    for name in required if isinstance(required, list) else []:
+        if name not in value:
+            return f"{name!r} is a required property"
+    properties = rules.get("properties")
+    for name, part in value.items():
+        known = properties.get(name) if isinstance(properties, dict) else None
+        problem = _problem(part, known) if isinstance(known, dict) else None
+        if problem is not None:
+            return problem
     return None
 
 

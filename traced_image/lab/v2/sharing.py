@@ -117,7 +117,7 @@ def remove_member(images: Images, _: Request, image_id: str, member_id: str) -> 
         _member(image, member_id)
         rest = {name: member for name, member in image.members.items() if name != member_id}
         images.put(replace(image, members=rest))
-    return Response(204)
+    return Response(204, content_type="")
 
 
 def add_tag(images: Images, _: Request, image_id: str, tag: str) -> Response:

@@ -1,0 +1,92 @@
+"""Checks of single values, whose errors name the item, its source and the mend."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidOption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..errors import ConfigError
+
+SHOWN = 60
+"""Characters of a refused value that a message shows."""
+
+
+def shown(value: object) -> str:
+    """Render a refused value for a message: printable, and cut where it is long."""
+    text = ascii(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def number(
+    item: str,
+    value: object,
+    source: str,
+    error: type[ConfigError],
+    *,
+    zero: bool = True,
+    most: float | None = None,
+) -> float:
+    """Return `value` as a finite float of 0 or more.
+
+    Args:
+        item: The option's name.
+        value: What to check.
+        source: Where it came from.
+        error: What to raise.
+        zero: Whether 0 is allowed.
+        most: The largest number allowed, if there is one.
+    """
+    wanted = "a number of 0 or more" if zero else "a number above 0"
+    if most is not None:
+        wanted += f", at most {most:g}"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        fits = math.isfinite(value) and (value >= 0 if zero else value > 0)
+        if fits and (most is None or value <= most):
+            return float(value)
+    raise error(item, f"{shown(value)} is out of range", source=source, mend=f"set {wanted}")
+
+
+def integer(
+    item: str, value: object, source: str, error: type[ConfigError], *, least: int = 0
+) -> int:
+    """Return `value` if it is a whole number of `least` or more, and no bool."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return value
+    mend = f"set a whole number of {least} or more"
+    raise error(item, f"{shown(value)} is out of range", source=source, mend=mend)
+
+
+def boolean(item: str, value: object, source: str, error: type[ConfigError]) -> bool:
+    """Return `value` if it is a bool."""
+    if isinstance(value, bool):
+        return value
+    raise error(item, f"{shown(value)} is neither true nor false", source=source, mend="set either")
+
+
+def choice(
+    item: str,
+    value: object,
+    source: str,
+    error: type[ConfigError],
+    *,
+    choices: tuple[object, ...],
+) -> object:
+    """Return `value` if it is one of `choices`, and of its type."""
+    for each in choices:
+        if type(value) is type(each) and value == each:
+            return value
+    mend = f"set {' or '.join(str(each) for each in choices)}"
+    raise error(item, f"{shown(value)} is none of the choices", source=source, mend=mend)
+
+
+def unknown(name: str, known: Iterable[str], source: str) -> InvalidOption:
+    """Build the error for an option that does not exist, with the one that may be meant."""
+    near = difflib.get_close_matches(name, known, n=1)
+    mend = f"did you mean {near[0]}?" if near else f"use one of {', '.join(sorted(known))}"
+    return InvalidOption(shown(name).strip("'"), "there is no such option", source=source, mend=mend)

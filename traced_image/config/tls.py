@@ -1,0 +1,82 @@
+"""Checks of certificate files, so that a bad one is found before the first request."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidTLS
+from .checks import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _PassphraseNeeded(Exception):
+    """OpenSSL asked for a key's passphrase; left alone, it would ask on the terminal."""
+
+
+def file_path(item: str, value: object, source: str) -> str | None:
+    """Return the path of a PEM file as text, or None for none.
+
+    Raises:
+        InvalidTLS: There is no file that can be read.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        mend = "give the path of a PEM file, or leave it out"
+        raise InvalidTLS(item, f"{shown(value)} is no path", source=source, mend=mend)
+    path = os.fsdecode(value)
+    try:
+        with open(path, "rb"):  # noqa: PTH123 - a path with a null character must fail here too
+            return path
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        mend = "name a PEM file that this process may read"
+        raise InvalidTLS(
+            item, f"{shown(path)} can't be read: {reason}", source=source, mend=mend
+        ) from error
+
+
+def check_authorities(cafile: str, source: str) -> None:
+    """Refuse a file without a certificate to trust.
+
+    Raises:
+        InvalidTLS: There is none in it, or one that can't be parsed.
+    """
+    _load(
+        lambda context: context.load_verify_locations(cafile),
+        ("cafile", f"{shown(cafile)} has no usable certificate", source),
+        "name a PEM file of CA certificates",
+    )
+
+
+def check_client(certfile: str, keyfile: str | None, source: str) -> None:
+    """Refuse a client certificate and key that don't belong together.
+
+    Raises:
+        InvalidTLS: One is missing, has a passphrase, or is not the other's.
+    """
+
+    def refuse_passphrase() -> str:
+        raise _PassphraseNeeded
+
+    item = "certfile" if keyfile is None else "certfile, keyfile"
+    _load(
+        lambda context: context.load_cert_chain(certfile, keyfile, refuse_passphrase),
+        (item, f"{shown(certfile)} and its key can't be used", source),
+        "name the PEM files of a certificate and its key, which has no passphrase",
+    )
+
+
+def _load(load: Callable[[ssl.SSLContext], None], what: tuple[str, str, str], mend: str) -> None:
+    item, problem, source = what
+    try:
+        load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    except _PassphraseNeeded:
+        raise InvalidTLS(item, f"{problem}: the key is encrypted", source=source, mend=mend) from None
+    except OSError as error:
+        detail = getattr(error, "reason", None) or type(error).__name__
+        raise InvalidTLS(item, f"{problem}: {detail}", source=source, mend=mend) from error

@@ -1,0 +1,125 @@
+"""Where the service's own token comes from, and a keystoneauth1 plugin in that role."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from keystoneauth1.plugin import BaseAuthPlugin
+
+
+@runtime_checkable
+class TokenSource(Protocol):
+    """Gives the service's own token, to any thread.
+
+    `PluginTokens` is one, and so are a keystoneauth1 ``Session`` and ``Adapter``.
+    """
+
+    def get_token(self) -> str | None:
+        """A valid token, fetched where there is none yet."""
+
+    def invalidate(self) -> bool:
+        """Forget the token, and say whether there was one, so that it makes sense to try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeystoneHTTP:
+    """How Keystone is reached.
+
+    Attributes:
+        verify: Whether its certificate is checked, or the path of a CA file.
+        cert: Paths of the client's certificate, and of its key if that is in another file.
+        timeout: Seconds for Keystone to answer.
+    """
+
+    verify: bool | str = True
+    cert: str | tuple[str, str] | None = None
+    timeout: float | None = None
+
+
+class PluginTokens:
+    """The tokens of a keystoneauth1 plugin.
+
+    One thread at a time uses the plugin: in keystoneauth1, `invalidate` may pull a token from
+    under a `get_token`. A fork waits until no thread does, since in the child nobody would ever
+    release the plugin's lock; the child gets connections of its own.
+
+    Args:
+        plugin: A ``keystoneauth1.plugin.BaseAuthPlugin``.
+        http: How it reaches Keystone.
+    """
+
+    def __init__(self, plugin: BaseAuthPlugin, http: KeystoneHTTP) -> None:
+        self._plugin = plugin
+        self._http = http
+        self.lock = threading.Lock()
+        self.connect()
+        _in_use.add(self)
+
+    def connect(self) -> None:
+        """Open a session of this process's own."""
+        from keystoneauth1.session import Session  # noqa: PLC0415 - an extra
+
+        http = self._http
+        self._session = Session(verify=http.verify, cert=http.cert, timeout=http.timeout)
+
+    def get_token(self) -> str | None:
+        """A valid token, fetched where there is none or it ends within two minutes.
+
+        Raises:
+            keystoneauth1.exceptions.ClientException: Keystone gave none.
+        """
+        with self.lock:
+            return self._plugin.get_token(self._session)
+
+    def invalidate(self) -> bool:
+        """Forget the token, and say whether there was one."""
+        with self.lock:
+            return self._plugin.invalidate()
+
+
+_in_use: weakref.WeakSet[PluginTokens] = weakref.WeakSet()
+_held: list[PluginTokens] = []
+
+
+def _before_fork() -> None:
+    for tokens in list(_in_use):
+        tokens.lock.acquire()
+        _held.append(tokens)
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().lock.release()
+
+
+def _after_fork_in_child() -> None:
+    for tokens in _held:
+        tokens.connect()
+    _after_fork_in_parent()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)
+
+
+def token_source(auth: object, http: KeystoneHTTP) -> TokenSource | None:
+    """Make a token source of what was given as ``auth``, or None if that is not possible.
+
+    Args:
+        auth: A `TokenSource`, or a keystoneauth1 plugin.
+        http: How the plugin is to reach Keystone.
+    """
+    # Whoever made a plugin has imported it; to import it here would make it no extra.
+    keystoneauth = sys.modules.get("keystoneauth1.plugin")
+    if keystoneauth is not None and isinstance(auth, keystoneauth.BaseAuthPlugin):
+        return PluginTokens(auth, http)
+    return auth if isinstance(auth, TokenSource) else None

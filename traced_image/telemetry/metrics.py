@@ -1,0 +1,99 @@
+"""The catalogue's metrics in a Prometheus registry, one set for all services that use it."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, TypeVar
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+
+from . import catalogue
+
+if TYPE_CHECKING:
+    from ..config import Server
+    from .catalogue import Metric, Outcome
+
+_MetricT = TypeVar("_MetricT", Counter, Histogram)
+
+
+class _Children(dict[tuple[object, ...], _MetricT]):
+    """A metric's children by their label values: a look-up here costs a fourth of ``labels``."""
+
+    def __init__(self, parent: _MetricT) -> None:
+        super().__init__()
+        self._parent: _MetricT = parent
+
+    def __missing__(self, values: tuple[object, ...]) -> _MetricT:
+        child = self[values] = self._parent.labels(*values)
+        return child
+
+
+class Metrics:
+    """What calls, attempts and retries are counted in.
+
+    Args:
+        registry: Where the metrics are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(metric: Metric) -> _Children[Counter]:
+            return _Children(Counter(metric.name, metric.help, metric.labels, registry=registry))
+
+        def histogram(metric: Metric) -> _Children[Histogram]:
+            return _Children(
+                Histogram(
+                    metric.name,
+                    metric.help,
+                    metric.labels,
+                    registry=registry,
+                    buckets=metric.buckets,
+                )
+            )
+
+        self._calls = histogram(catalogue.CALL_DURATION)
+        self._attempts = histogram(catalogue.ATTEMPT_DURATION)
+        self._call_retries = histogram(catalogue.CALL_RETRIES)
+        self._retries = counter(catalogue.RETRIES)
+        self._delays = histogram(catalogue.RETRY_DELAYS)
+        self._connection_failed = counter(catalogue.CONNECTION_FAILED)
+        self._errors = counter(catalogue.TELEMETRY_ERRORS)
+
+    def call(self, operation: str, outcome: Outcome, error_type: str, seconds: float) -> None:
+        """Count a call that ended."""
+        self._calls[operation, outcome, error_type].observe(seconds)
+
+    def call_retries(self, operation: str, retries: int) -> None:
+        """Count the retries of a call that had any."""
+        self._call_retries[(operation,)].observe(retries)
+
+    def attempt(self, operation: str, server: Server, error_type: str, seconds: float) -> None:
+        """Count an attempt that ended."""
+        self._attempts[operation, server.host, server.port, error_type].observe(seconds)
+
+    def retry(self, operation: str, server: Server, error_type: str, delay: float) -> None:
+        """Count a retry after `server` failed."""
+        self._retries[operation, server.host, server.port, error_type].inc()
+        self._delays[(operation,)].observe(delay)
+
+    def connection_failed(self, operation: str, server: Server, error_type: str) -> None:
+        """Count a call that gave up, `server` being the last that it tried."""
+        self._connection_failed[operation, server.host, server.port, error_type].inc()
+
+    def telemetry_error(self, kind: str) -> None:
+        """Count a failure of the telemetry itself."""
+        self._errors[(kind,)].inc()
+
+
+_by_registry: weakref.WeakKeyDictionary[CollectorRegistry, Metrics] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def metrics_for(registry: CollectorRegistry | None) -> Metrics:
+    """The metrics in a registry, registered on first use; None for the default registry."""
+    registry = REGISTRY if registry is None else registry
+    with _lock:
+        metrics = _by_registry.get(registry)
+        if metrics is None:
+            metrics = _by_registry[registry] = Metrics(registry)
+        return metrics
