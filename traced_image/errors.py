@@ -13,7 +13,6 @@
     │   └── MissingExtra                    a feature whose optional package is absent
     ├── InvalidArgument (ValueError)        a call's argument, refused before any request
     │   ├── InvalidImageID
-    │   ├── InvalidImageRef
     │   ├── InvalidQuery                    filters, marker, limit, sorting
     │   ├── InvalidMetadata                 image_meta, a member, a tag, a location
     │   └── InvalidPatch
@@ -160,10 +159,6 @@ class InvalidArgument(TracedImageError, ValueError):
 
 class InvalidImageID(InvalidArgument):
     """An image id that is empty or not text."""
-
-
-class InvalidImageRef(InvalidArgument):
-    """A reference that is neither an image id nor an image URL."""
 
 
 class InvalidQuery(InvalidArgument):

@@ -13,6 +13,7 @@ from parts.cache import PartUnavailableError
 from parts.cloud import Cloud
 from parts.http import HTTPPart
 from parts.nova import Nova
+from parts.outage import mended
 from parts.postgres import Postgres
 from parts.start import STARTERS, Running
 
@@ -116,11 +117,8 @@ def project_service(keystone: Cloud) -> Iterator[GlanceImageService]:
 @pytest.fixture
 def breakable(glances: Sequence[HTTPPart]) -> Iterator[Sequence[HTTPPart]]:
     """`glances`, to be killed and stopped: they are whole again after the test."""
-    yield glances
-    for one in glances:
-        one.cont()
-        if not one.running:
-            one.restart()
+    with mended(glances):
+        yield glances
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from parts.images import RECIPES
 
+from traced_image import RequestContext
 from traced_image.errors import ChecksumMismatch, ImageNotFound, ImageUnacceptable
-from traced_image.pipeline.context import RequestContext
 
 RAW = {"disk_format": "raw", "container_format": "bare"}
 DATA = os.urandom(300_000)

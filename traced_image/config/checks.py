@@ -49,7 +49,7 @@ def number(
         fits = math.isfinite(value) and (value >= 0 if zero else value > 0)
         if fits and (most is None or value <= most):
             return float(value)
-    raise error(item, f"{shown(value)} is out of range", source=source, mend=f"set {wanted}")
+    raise error(item, f"{shown(value)} can't be used", source=source, mend=f"set {wanted}")
 
 
 def integer(
@@ -59,14 +59,14 @@ def integer(
     if isinstance(value, int) and not isinstance(value, bool) and value >= least:
         return value
     mend = f"set a whole number of {least} or more"
-    raise error(item, f"{shown(value)} is out of range", source=source, mend=mend)
+    raise error(item, f"{shown(value)} can't be used", source=source, mend=mend)
 
 
 def boolean(item: str, value: object, source: str, error: type[ConfigError]) -> bool:
     """Return `value` if it is a bool."""
     if isinstance(value, bool):
         return value
-    raise error(item, f"{shown(value)} is neither true nor false", source=source, mend="set either")
+    raise error(item, f"{shown(value)} can't be used", source=source, mend="set true or false")
 
 
 def choice(
@@ -82,11 +82,11 @@ def choice(
         if type(value) is type(each) and value == each:
             return value
     mend = f"set {' or '.join(str(each) for each in choices)}"
-    raise error(item, f"{shown(value)} is none of the choices", source=source, mend=mend)
+    raise error(item, f"{shown(value)} can't be used", source=source, mend=mend)
 
 
-def unknown(name: str, known: Iterable[str], source: str) -> InvalidOption:
+def unknown(name: str, known: Iterable[str], source: str = "argument") -> InvalidOption:
     """Build the error for an option that does not exist, with the one that may be meant."""
     near = difflib.get_close_matches(name, known, n=1)
     mend = f"did you mean {near[0]}?" if near else f"use one of {', '.join(sorted(known))}"
-    return InvalidOption(shown(name).strip("'"), "there is no such option", source=source, mend=mend)
+    return InvalidOption(name[:SHOWN], "there is no such option", source=source, mend=mend)

@@ -102,7 +102,7 @@ class Config:
 
     servers: tuple[Server, ...] = ()
     num_retries: int = 3
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
     deadline: float | None = 120.0

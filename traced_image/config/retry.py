@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_STATUSES = range(400, 600)
+
+
 def _statuses(item: str, value: object, source: str) -> frozenset[int]:
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
         found = list(value)
-        if all(type(status) is int and 400 <= status <= 599 for status in found):
+        if all(type(status) is int and status in _STATUSES for status in found):
             return frozenset(found)
     mend = "give HTTP statuses from 400 to 599"
     raise InvalidRetry(item, f"{checks.shown(value)} can't be used", source=source, mend=mend)

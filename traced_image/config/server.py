@@ -20,7 +20,9 @@ GLANCE_PORT = 9292
 """The port of a server that is written without a scheme."""
 
 _SCHEME_PORTS = {"http": 80, "https": 443}
-_LONGEST = 2048
+_LONGEST_TEXT = 2048
+_LONGEST_NAME = 253
+_HIGHEST_PORT = 65535
 _FORM = re.compile(r"(?:(?P<scheme>[^:/]*)://)?(?P<authority>[^/]*)(?P<path>/.*)?", re.DOTALL)
 _AUTHORITY = re.compile(r"(?P<host>\[[^]]*\]|[^:]*)(?::(?P<port>.*))?", re.DOTALL)
 _NAME = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.(?!\Z)|\.?\Z))+")
@@ -29,7 +31,7 @@ _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+=:-]+)*")
 _VERSIONS = re.compile(r"(?:/v[12](?:\.[0-9]+)?)+\Z")
 
 
-class _Unusable(Exception):
+class _UnusableError(Exception):
     """What is wrong with a server, and the mend."""
 
 
@@ -61,7 +63,7 @@ class Server:
     def __post_init__(self) -> None:
         try:
             _check_fields(self.scheme, self.host, self.port, self.path)
-        except _Unusable as error:
+        except _UnusableError as error:
             problem, mend = error.args
             raise InvalidServer("Server", problem, mend=mend) from None
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -91,7 +93,7 @@ class Server:
         """
         try:
             return cls(*_parse(text))
-        except _Unusable as error:
+        except _UnusableError as error:
             problem, mend = error.args
             raise InvalidServer(item, problem, source=source, mend=mend) from None
 
@@ -145,7 +147,9 @@ def _parse(text: object) -> tuple[Scheme, str, int, str]:
     form = cast("re.Match[str]", _FORM.fullmatch(cast("str", text)))
     scheme = "http" if form["scheme"] is None else form["scheme"].lower()
     if scheme not in _SCHEME_PORTS:
-        raise _Unusable(f"{shown(text)} has the unknown scheme {scheme!r}", "use http or https")
+        raise _UnusableError(
+            f"{shown(text)} has the unknown scheme {scheme!r}", "use http or https"
+        )
     host, digits = _split(form["authority"])
     if digits is not None:
         port = _port(digits)
@@ -157,18 +161,20 @@ def _parse(text: object) -> tuple[Scheme, str, int, str]:
 
 def _check_text(text: object) -> None:
     if not isinstance(text, str):
-        raise _Unusable(f"{type(text).__name__} is no text", "write it as host:port or a URL")
-    if not text or len(text) > _LONGEST:
+        raise _UnusableError(f"{type(text).__name__} is no text", "write it as host:port or a URL")
+    if not text or len(text) > _LONGEST_TEXT:
         problem = "it is too long" if text else "it is empty"
-        raise _Unusable(problem, "write host:port or a URL, or leave it out")
+        raise _UnusableError(problem, "write host:port or a URL, or leave it out")
     if _has_credentials(text):
-        raise _Unusable(*_CREDENTIALS)
+        raise _UnusableError(*_CREDENTIALS)
     mark = next((c for c in text if c in "?#"), None)
     if mark:
         head = shown(text.partition(mark)[0])
-        raise _Unusable(f"{head} goes on with a query or fragment", f"leave out all from {mark} on")
+        raise _UnusableError(
+            f"{head} goes on with a query or fragment", f"leave out all from {mark} on"
+        )
     if any(c.isspace() or unicodedata.category(c).startswith("C") for c in text):
-        raise _Unusable(f"{shown(text)} has a space or control character", "leave it out")
+        raise _UnusableError(f"{shown(text)} has a space or control character", "leave it out")
 
 
 def _split(authority: str) -> tuple[str, str | None]:
@@ -177,64 +183,72 @@ def _split(authority: str) -> tuple[str, str | None]:
         return authority, None
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
-        raise _Unusable(f"{shown(authority)} is no host and port", "write [address]:port")
+        raise _UnusableError(f"{shown(authority)} is no host and port", "write [address]:port")
     host = found["host"]
     if host.startswith("["):
         host = host[1:-1]
         if ":" not in host:
-            raise _Unusable(f"{shown(authority)} has no IPv6 address in its brackets", "mend it")
+            raise _UnusableError(
+                f"{shown(authority)} has no IPv6 address in its brackets", "mend it"
+            )
     return host, found["port"]
 
 
 def _port(digits: str) -> int:
     if re.fullmatch(r"[0-9]{1,5}", digits):
         return int(digits)
-    raise _Unusable(f"{shown(digits)} is no port", "use a port from 1 to 65535")
+    raise _UnusableError(f"{shown(digits)} is no port", "use a port from 1 to 65535")
 
 
 def _ascii_host(host: str) -> str:
     """Return a host in its canonical form, or as it is where it has none."""
     if ":" in host:
         return _ipv6(host)
-    if host.isascii() or len(host) > 253:
+    if host.isascii() or len(host) > _LONGEST_NAME:
         return host.lower()
     try:
         return idna.encode(host, uts46=True).decode("ascii")
-    except idna.IDNAError:
+    except UnicodeError:  # of which idna.IDNAError is one
         problem = f"{shown(host)} is no internationalized host name"
-        raise _Unusable(problem, "write the name in its ASCII form, xn--...") from None
+        raise _UnusableError(problem, "write the name in its ASCII form, xn--...") from None
 
 
 def _ipv6(host: str) -> str:
     if "%" in host:
         mend = "use an address that is not link-local"
-        raise _Unusable(f"{shown(host)} has an IPv6 zone", mend)
+        raise _UnusableError(f"{shown(host)} has an IPv6 zone", mend)
     try:
         return str(IPv6Address(host))
     except AddressValueError:
         mend = "write host:port, or [address]:port for IPv6"
-        raise _Unusable(f"{shown(host)} is no IPv6 address", mend) from None
+        raise _UnusableError(f"{shown(host)} is no IPv6 address", mend) from None
 
 
 def _check_fields(scheme: str, host: str, port: int, path: str) -> None:
     if scheme not in _SCHEME_PORTS:
-        raise _Unusable(f"{shown(scheme)} is an unknown scheme", "use http or https")
+        raise _UnusableError(f"{shown(scheme)} is an unknown scheme", "use http or https")
     _check_host(host)
-    if type(port) is not int or not 1 <= port <= 65535:
-        raise _Unusable(f"the port {shown(port)} is out of range", "use a port from 1 to 65535")
+    if type(port) is not int or not 1 <= port <= _HIGHEST_PORT:
+        raise _UnusableError(
+            f"the port {shown(port)} is out of range", "use a port from 1 to 65535"
+        )
     if not _PATH.fullmatch(path) or _VERSIONS.search(path):
         mend = "use a plain prefix such as /image, without the API's version"
-        raise _Unusable(f"the path {shown(path)} can't be used", mend)
+        raise _UnusableError(f"the path {shown(path)} can't be used", mend)
 
 
 def _check_host(host: str) -> None:
     if ":" in host:
         if host != _ipv6(host):
-            raise _Unusable(f"{shown(host)} is no short IPv6 address", f"write {_ipv6(host)}")
+            raise _UnusableError(f"{shown(host)} is no short IPv6 address", f"write {_ipv6(host)}")
+    elif not host:
+        raise _UnusableError("it names no host", "write one before the port")
     elif not _NAME.fullmatch(host):
-        raise _Unusable(f"{shown(host)} is no host name", "write a name or an IP address")
+        raise _UnusableError(f"{shown(host)} is no host name", "write a name or an IP address")
     elif _NUMBER_LAST.fullmatch(host):
         try:
             IPv4Address(host)
         except AddressValueError:
-            raise _Unusable(f"{shown(host)} is no IPv4 address", "write its four numbers") from None
+            raise _UnusableError(
+                f"{shown(host)} is no IPv4 address", "write its four numbers"
+            ) from None

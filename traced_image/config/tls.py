@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class _PassphraseNeeded(Exception):
+class _PassphraseError(Exception):
     """OpenSSL asked for a key's passphrase; left alone, it would ask on the terminal."""
 
 
@@ -61,7 +61,7 @@ def check_client(certfile: str, keyfile: str | None, source: str) -> None:
     """
 
     def refuse_passphrase() -> str:
-        raise _PassphraseNeeded
+        raise _PassphraseError
 
     item = "certfile" if keyfile is None else "certfile, keyfile"
     _load(
@@ -75,8 +75,9 @@ def _load(load: Callable[[ssl.SSLContext], None], what: tuple[str, str, str], me
     item, problem, source = what
     try:
         load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    except _PassphraseNeeded:
-        raise InvalidTLS(item, f"{problem}: the key is encrypted", source=source, mend=mend) from None
+    except _PassphraseError:
+        problem += ": the key is encrypted"
+        raise InvalidTLS(item, problem, source=source, mend=mend) from None
     except OSError as error:
         detail = getattr(error, "reason", None) or type(error).__name__
         raise InvalidTLS(item, f"{problem}: {detail}", source=source, mend=mend) from error

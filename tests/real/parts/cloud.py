@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import requests
 from keystoneauth1.adapter import Adapter
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
@@ -91,6 +92,11 @@ class Cloud:
             application_credential_secret=name,
         )
         return _token(self.session(short))
+
+    def takes(self, token: str) -> bool:
+        """Whether Glance lists images to the holder of a token."""
+        headers = {"X-Auth-Token": token}
+        return requests.get(f"{self.glance.url}/v2/images", headers=headers, timeout=60).ok
 
     def revoke(self, token: str) -> None:
         """Make a token invalid from now on, which its holder is not told."""

@@ -1,0 +1,108 @@
+"""Faults as values: what can be built, and what can't."""
+
+import pytest
+
+from traced_image.errors import InvalidArgument
+from traced_image.lab import faults
+from traced_image.lab.wire import Request
+
+CONNECTION_ONLY = [faults.refuse(), faults.untrusted_tls(), faults.broken_tls()]
+EVERY = [
+    *CONNECTION_ONLY,
+    faults.reset(),
+    faults.never_answer(),
+    faults.lost_reply(),
+    faults.slow_headers(0.1),
+    faults.slow_body(0.1),
+    faults.cut_body(),
+    faults.wrong_length(),
+    faults.garbage_headers(),
+    faults.not_json(),
+    faults.wrong_type(),
+    faults.status(500),
+    faults.redirect_loop(),
+    faults.corrupt_data(),
+    faults.flapping(None),
+]
+
+
+def names(fault):
+    return fault.name
+
+
+def test_every_kind_has_a_name_of_its_own():
+    assert len(EVERY) == len({fault.name for fault in EVERY})
+
+
+@pytest.mark.parametrize("fault", EVERY, ids=names)
+def test_a_fault_is_equal_to_another_of_its_kind_and_can_be_hashed(fault):
+    assert {fault} == {EVERY[EVERY.index(fault)]}
+
+
+def test_only_leaves_the_fault_that_it_narrows_as_it_was():
+    fault = faults.status(500)
+    fault.only(method="PUT")
+    assert fault == faults.status(500)
+
+
+def test_only_keeps_what_an_earlier_only_said():
+    fault = faults.status(500).only(method="put").only(path="/file$")
+    assert ("PUT", "/file$") == (fault.method, fault.path)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "met"),
+    [
+        ("PUT", "/v2/images/x/file", True),
+        ("PUT", "/v2/images/x/file?a=b", True),
+        ("GET", "/v2/images/x/file", False),
+        ("PUT", "/v2/images/x", False),
+    ],
+)
+def test_a_narrowed_fault_meets_its_requests_only(method, target, met):
+    fault = faults.status(500).only(method="PUT", path=r"/file$")
+    assert met == fault.meets(Request(method, target))
+
+
+@pytest.mark.parametrize("fault", CONNECTION_ONLY, ids=names)
+def test_what_strikes_before_a_request_can_not_be_narrowed(fault):
+    with pytest.raises(InvalidArgument, match="don't narrow it"):
+        fault.only(method="GET")
+
+
+@pytest.mark.parametrize("fault", CONNECTION_ONLY, ids=names)
+def test_what_strikes_before_a_request_can_not_come_after_its_effect(fault):
+    with pytest.raises(InvalidArgument, match="before there is a request"):
+        fault.after_effect()
+
+
+def test_after_effect_carries_the_request_out():
+    assert (False, True) == (
+        faults.status(503).carried_out,
+        faults.status(503).after_effect().carried_out,
+    )
+
+
+def test_times_below_one_is_refused():
+    with pytest.raises(InvalidArgument, match="give a number from 1"):
+        faults.reset().times(0)
+
+
+def test_refused_connections_can_not_be_counted():
+    with pytest.raises(InvalidArgument, match="use heal"):
+        faults.refuse().times(1)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [*CONNECTION_ONLY, faults.reset().times(1), faults.flapping(None)],
+    ids=names,
+)
+def test_flapping_takes_no_fault_that_can_not_strike_per_request(fault):
+    with pytest.raises(InvalidArgument, match="can't be one of flapping's faults"):
+        faults.flapping(None, fault)
+
+
+def test_flapping_needs_something_to_alternate():
+    with pytest.raises(InvalidArgument, match="at least one"):
+        faults.flapping()

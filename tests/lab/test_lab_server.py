@@ -1,0 +1,249 @@
+"""A server's life: start and stop, addresses, connections, threads and the access log."""
+
+import http.client
+import socket
+import threading
+
+import pytest
+
+from traced_image import lab
+from traced_image.errors import InvalidArgument
+from traced_image.lab import faults
+
+LIMIT = 10.0
+
+
+def test_a_server_has_its_address_while_it_runs(server):
+    assert f"http://127.0.0.1:{server.port}" == server.url
+
+
+def test_a_stopped_server_has_no_port():
+    with pytest.raises(RuntimeError, match="start\\(\\) it"):
+        lab.GlanceServer().port  # noqa: B018 the property is what is tested
+
+
+def test_a_server_without_images_has_an_empty_store():
+    assert [] == lab.GlanceServer().images.all()
+
+
+def test_a_server_speaks_ipv6():
+    with lab.GlanceServer(host="::1") as server:
+        connection = http.client.HTTPConnection("::1", server.port, timeout=LIMIT)
+        connection.request("GET", "/healthcheck")
+        body = connection.getresponse().read()
+        connection.close()
+    assert (b"OK", f"http://[::1]:{server_port(server, connection)}") == (
+        body,
+        f"http://[::1]:{connection.port}",
+    )
+
+
+def server_port(_, connection):
+    return connection.port
+
+
+def test_an_ipv6_address_is_in_brackets():
+    with lab.GlanceServer(host="::1") as server:
+        assert f"http://[::1]:{server.port}" == server.url
+
+
+def test_an_address_that_is_not_this_machines_is_refused():
+    server = lab.GlanceServer(host="192.0.2.1")
+    with pytest.raises(OSError, match="assign requested address"):
+        server.start()
+
+
+def test_a_prefix_stands_in_front_of_the_versions(images, session):
+    with lab.GlanceServer(images, prefix="/image") as server:
+        addresses = [f"{server.url}/v2/images", f"http://127.0.0.1:{server.port}/v2/images"]
+        assert [200, 404] == [session.get(address).status_code for address in addresses]
+
+
+def test_stopping_twice_does_no_harm(images):
+    server = lab.GlanceServer(images)
+    server.start()
+    server.stop()
+    server.stop()
+    with pytest.raises(RuntimeError):
+        server.port  # noqa: B018 the property is what is tested
+
+
+def test_starting_twice_does_no_harm(server):
+    port = server.port
+    server.start()
+    assert port == server.port
+
+
+def test_a_server_can_be_started_again(images, session):
+    server = lab.GlanceServer(images)
+    for _ in range(2):
+        with server:
+            assert 200 == session.get(f"{server.url}/v2/images").status_code
+
+
+def test_a_fault_outlives_a_restart(images, connect):
+    server = lab.GlanceServer(images)
+    server.break_with(faults.slow_body(0.0001))
+    for _ in range(2):
+        with server:
+            connection = connect(server)
+            connection.request("GET", "/v2/images")
+            connection.getresponse().read()
+    assert ["slow_body"] * 2 == [access.fault for access in server.access_log]
+
+
+def test_stop_leaves_no_thread_behind(images, connect):
+    before = threading.active_count()
+    with lab.GlanceServer(images) as server:
+        for _ in range(5):
+            connection = connect(server)
+            connection.request("GET", "/healthcheck")
+            connection.getresponse().read()
+    assert before == threading.active_count()
+
+
+def test_a_tls_fault_needs_tls(server):
+    with pytest.raises(InvalidArgument, match="tls=TLS.trusted"):
+        server.break_with(faults.untrusted_tls())
+
+
+def test_connections_are_counted_and_kept_alive(server, connect):
+    for _ in range(2):
+        connection = connect(server)
+        for _ in range(3):
+            connection.request("GET", "/v2/images")
+            connection.getresponse().read()
+    assert (2, 6) == (server.connections, len(server.access_log))
+
+
+def test_connections_beyond_the_bound_are_closed(server, dial):
+    socks = [dial(server) for _ in range(256)]
+    for sock in socks:
+        sock.sendall(b"GET /healthcheck HTTP/1.1\r\n\r\n")
+        assert sock.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    assert b"" == dial(server).recv(1)
+
+
+def test_a_client_may_leave_before_it_is_accepted(server, session):
+    # A reset connection in the backlog is gone, or broken, by the time that it is accepted.
+    with socket.create_connection((server.host, server.port)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert 200 == session.get(f"{server.url}/v2/images").status_code
+
+
+def test_the_log_says_what_was_asked_and_answered(server, session):
+    headers = {
+        "X-Auth-Token": "secret",
+        "X-OpenStack-Request-ID": "req-from-client",
+        "traceparent": "00-1-2-01",
+    }
+    response = session.post(f"{server.url}/v2/images?a=b", data=b"{}", headers=headers)
+    (access,) = server.access_log
+    assert lab.Access(
+        time=access.time,
+        method="POST",
+        path="/v2/images?a=b",
+        status=201,
+        request_id=response.headers["X-OpenStack-Request-ID"],
+        global_request_id="req-from-client",
+        traceparent="00-1-2-01",
+        token_present=True,
+        body_bytes=2,
+        fault=None,
+    ) == access
+
+
+def test_the_log_keeps_no_token(server, session):
+    session.get(f"{server.url}/v2/images", headers={"X-Auth-Token": "secret"})
+    assert "secret" not in repr(server.access_log)
+
+
+def test_the_log_can_be_cleared(server, session):
+    session.get(f"{server.url}/v2/images")
+    server.clear_log()
+    assert () == server.access_log
+
+
+def test_a_token_can_expire_in_the_middle(images, session):
+    tokens = {"token"}
+    session.headers["X-Auth-Token"] = "token"
+    with lab.GlanceServer(images, tokens=tokens) as server:
+        first = session.get(f"{server.url}/v2/images").status_code
+        tokens.clear()
+        assert [200, 401] == [first, session.get(f"{server.url}/v2/images").status_code]
+
+
+def test_an_upload_that_breaks_off_is_logged_with_what_came(server, dial, images):
+    image_id = images.add(disk_format="raw", container_format="bare")
+    with dial(server) as sock:
+        sock.sendall(f"PUT /v2/images/{image_id}/file HTTP/1.1\r\n".encode())
+        sock.sendall(b"Content-Type: application/octet-stream\r\nContent-Length: 9\r\n\r\nabc")
+        sock.shutdown(socket.SHUT_WR)
+        assert b"" == sock.recv(1)
+    (access,) = server.access_log
+    assert (None, 3) == (access.status, access.body_bytes)
+
+
+def test_an_upload_in_chunks_is_put_together(server, session, images):
+    image_id = images.add(disk_format="raw", container_format="bare")
+    session.put(
+        f"{server.url}/v2/images/{image_id}/file",
+        data=iter([b"abc", b"de"]),
+        headers={"Content-Type": "application/octet-stream"},
+    )
+    assert (b"abcde", 5) == (images.get(image_id).data, server.access_log[-1].body_bytes)
+
+
+def test_a_large_image_goes_in_and_out_whole(server, session, images):
+    image_id = images.add(disk_format="raw", container_format="bare")
+    data = bytes(range(256)) * 4096
+    url = f"{server.url}/v2/images/{image_id}/file"
+    session.put(url, data=data, headers={"Content-Type": "application/octet-stream"})
+    assert data == session.get(url).content
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"\x16\x03\x01 hello\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n", b"GET /\r\n\r\n"],
+)
+def test_what_is_not_http_gets_400_and_is_not_logged(server, dial, sent):
+    sock = dial(server)
+    sock.sendall(sent)
+    assert sock.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
+    assert () == server.access_log
+
+
+def test_a_length_that_is_none_gets_400_and_is_logged(server, dial):
+    sock = dial(server)
+    sock.sendall(b"PUT /x HTTP/1.1\r\nContent-Length: many\r\n\r\n")
+    assert sock.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
+    assert 400 == server.access_log[-1].status
+
+
+def test_a_client_that_wants_no_more_is_closed(server, dial):
+    sock = dial(server)
+    sock.sendall(b"GET /healthcheck HTTP/1.1\r\nConnection: close\r\n\r\n")
+    data = b""
+    while piece := sock.recv(1 << 16):
+        data += piece
+    assert b"Connection: close\r\n\r\nOK" in data
+
+
+def test_a_head_request_gets_no_body(server, connect, image_id):
+    connection = connect(server)
+    for _ in range(2):
+        connection.request("HEAD", f"/v1/images/{image_id}")
+        assert 200 == connection.getresponse().status
+        connection.getresponse = http.client.HTTPConnection.getresponse.__get__(connection)
+
+
+def test_a_cluster_shares_its_images(session):
+    with lab.cluster(3) as servers:
+        image_id = servers[0].images.add(name="shared")
+        answers = {session.get(f"{one.url}/v2/images/{image_id}").json()["name"] for one in servers}
+    assert {"shared"} == answers
+
+
+def test_a_cluster_can_be_given_its_images(images):
+    with lab.cluster(2, images=images) as servers:
+        assert [images, images] == [server.images for server in servers]

@@ -1,0 +1,139 @@
+"""Tokens: whose is sent, when it is renewed, and when it must not be."""
+
+import time
+
+import pytest
+from parts.outage import under_load
+
+import traced_image
+from traced_image import RequestContext
+from traced_image.errors import ImageNotAuthorized, ImageNotFound, TokenUnavailable
+
+LIMIT = 10.0  # seconds for a short token to expire
+
+
+class Counting:
+    """A source of tokens that counts what it is asked for."""
+
+    def __init__(self, source):
+        self._source = source
+        self.invalidated = 0
+        self.asked = 0
+
+    def get_token(self):
+        self.asked += 1
+        return self._source.get_token()
+
+    def invalidate(self):
+        self.invalidated += 1
+        return self._source.invalidate()
+
+
+@pytest.fixture
+def tokens(keystone):
+    """`owner`'s tokens, counted."""
+    return Counting(keystone.session(keystone.auth("owner")))
+
+
+@pytest.fixture
+def counted_service(keystone, tokens):
+    """A service that has `tokens`."""
+    servers = [keystone.glance.url]
+    connected = traced_image.connect(servers=servers, auth=tokens, telemetry=False)
+    yield connected
+    connected.close()
+
+
+@pytest.fixture(scope="module")
+def owned(keystone):
+    """The id of an image of `owner`'s project."""
+    auth = keystone.session(keystone.auth("owner"))
+    service = traced_image.connect(servers=[keystone.glance.url], auth=auth, telemetry=False)
+    image = service.create(None, {"name": "owned"})
+    service.close()
+    return image["id"]
+
+
+def test_a_token_that_became_invalid_is_renewed(keystone, counted_service, tokens, owned):
+    counted_service.show(None, owned)
+    keystone.revoke(tokens.get_token())
+    assert owned == counted_service.show(None, owned)["id"]
+
+
+def test_a_token_that_became_invalid_is_renewed_once(keystone, counted_service, tokens, owned):
+    counted_service.show(None, owned)
+    keystone.revoke(tokens.get_token())
+    for _ in range(3):
+        counted_service.show(None, owned)
+    assert tokens.invalidated == 1
+
+
+def test_no_call_of_a_running_loop_fails_when_the_token_becomes_invalid(
+    keystone, counted_service, tokens, owned
+):
+    loop = under_load(
+        lambda: counted_service.show(None, owned), lambda: keystone.revoke(tokens.get_token())
+    )
+    assert loop.errors == []
+
+
+def test_a_refusal_that_is_not_the_tokens_fault_renews_nothing(keystone, owned):
+    tokens = Counting(keystone.session(keystone.auth("stranger")))
+    service = traced_image.connect(servers=[keystone.glance.url], auth=tokens, telemetry=False)
+    with pytest.raises(ImageNotFound):
+        service.show(None, owned)
+    service.close()
+    assert tokens.invalidated == 0
+
+
+def test_the_callers_token_is_sent_rather_than_the_services(keystone, counted_service, owned):
+    context = RequestContext(auth_token=keystone.token("stranger"))
+    with pytest.raises(ImageNotFound):
+        counted_service.show(context, owned)
+
+
+@pytest.fixture(params=["made up", "revoked", "expired"])
+def bad_token(request, keystone):
+    """A token that Keystone does not take, or does no longer."""
+    if request.param == "made up":
+        return "gAAAAAmade-up"
+    if request.param == "revoked":
+        token = keystone.token("owner")
+        keystone.revoke(token)
+        return token
+    token = keystone.token_for("owner", seconds=1)
+    end = time.monotonic() + LIMIT
+    while keystone.takes(token) and time.monotonic() < end:
+        time.sleep(0.1)
+    return token
+
+
+def test_a_callers_bad_token_is_not_authorized(counted_service, owned, bad_token):
+    with pytest.raises(ImageNotAuthorized):
+        counted_service.show(RequestContext(auth_token=bad_token), owned)
+
+
+def test_a_callers_bad_token_is_not_replaced_by_the_services(
+    counted_service, tokens, owned, bad_token
+):
+    with pytest.raises(ImageNotAuthorized):
+        counted_service.show(RequestContext(auth_token=bad_token), owned)
+    assert (tokens.asked, tokens.invalidated) == (0, 0)
+
+
+def test_a_callers_bad_token_is_in_no_message(counted_service, owned, bad_token):
+    with pytest.raises(ImageNotAuthorized) as raised:
+        counted_service.show(RequestContext(auth_token=bad_token), owned)
+    assert bad_token not in f"{raised.value!r}{raised.value.__cause__!r}"
+
+
+def test_a_keystone_that_is_gone_gives_no_token(keystone, owned):
+    auth = keystone.session(keystone.auth("owner"))
+    service = traced_image.connect(servers=[keystone.glance.url], auth=auth, telemetry=False)
+    keystone.keystone.kill()
+    try:
+        with pytest.raises(TokenUnavailable):
+            service.show(None, owned)
+    finally:
+        keystone.keystone.restart()
+        service.close()

@@ -1,0 +1,107 @@
+"""One of three Glances killed or stopped under a running loop of calls."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from parts.http import HTTPPart
+from parts.outage import mended, under_load
+from prometheus_client import CollectorRegistry
+
+import traced_image
+from traced_image import RetryPolicy, Telemetry
+
+LIMIT = 15.0  # seconds for a server that is back to be used again
+
+
+@pytest.fixture(scope="module", params=["kill", "stop"])
+def outage(request, glances, urls, image_ids):
+    """The loop, the dead server, what is known of the servers and of the attempts."""
+    registry = CollectorRegistry()
+    service = traced_image.connect(
+        servers=urls,
+        read_timeout=1.0,
+        # A policy of its own, so that the servers' health is its own, too.
+        retry=RetryPolicy(cooldown_base=2.0),
+        telemetry=Telemetry(registry=registry),
+    )
+    victim = glances[0]
+    with mended(glances):
+        loop = under_load(
+            lambda: service.show(None, image_ids["active"]), getattr(victim, request.param)
+        )
+        yield SimpleNamespace(
+            loop=loop, victim=victim, servers=service.servers(), registry=registry
+        )
+    service.close()
+
+
+def test_no_call_fails(outage):
+    assert outage.loop.errors == []
+
+
+def test_the_log_names_the_dead_server_and_no_other(outage):
+    named = {line.partition("'")[2].partition("'")[0] for line in outage.loop.lines}
+    assert {f"127.0.0.1:{outage.victim.port}"} == named
+
+
+def test_the_servers_health_names_the_dead_server(outage):
+    unhealthy = {health.server.port for health in outage.servers if health.last_failure}
+    assert {outage.victim.port} == unhealthy
+
+
+def test_the_dead_server_is_not_healthy(outage):
+    (state,) = {h.state for h in outage.servers if h.server.port == outage.victim.port}
+    assert state != "healthy"
+
+
+def test_the_metrics_name_the_dead_server_and_no_other(outage):
+    failed = {
+        (sample.labels["server_address"], sample.labels["server_port"])
+        for metric in outage.registry.collect()
+        for sample in metric.samples
+        if sample.name == "glance_client_attempt_duration_seconds_count"
+        and sample.labels["error_type"]
+        and sample.value
+    }
+    assert {("127.0.0.1", str(outage.victim.port))} == failed
+
+
+def test_a_server_that_is_back_is_used_again(breakable, urls, image_ids):
+    policy = RetryPolicy(cooldown_base=0.1, cooldown_cap=0.5)
+    service = traced_image.connect(servers=urls, retry=policy, telemetry=False)
+    breakable[1].kill()
+    for _ in urls:
+        service.show(None, image_ids["active"])
+    breakable[1].restart()
+    end = time.monotonic() + LIMIT
+    while _state(service, breakable[1]) != "healthy" and time.monotonic() < end:
+        service.show(None, image_ids["active"])
+    service.close()
+    assert _state(service, breakable[1]) == "healthy"
+
+
+def test_two_of_three_killed(breakable, urls, image_ids):
+    policy = RetryPolicy(cooldown_base=0.3)
+    service = traced_image.connect(servers=urls, retry=policy, telemetry=False)
+
+    def kill_two():
+        breakable[0].kill()
+        breakable[2].kill()
+
+    loop = under_load(lambda: service.show(None, image_ids["active"]), kill_two)
+    service.close()
+    assert loop.errors == []
+
+
+def test_a_list_goes_on_where_a_server_was_killed(breakable, urls, image_ids):
+    policy = RetryPolicy(cooldown_base=0.4)
+    service = traced_image.connect(servers=urls, retry=policy, telemetry=False)
+    loop = under_load(lambda: service.detail(None, page_size=3, limit=12), breakable[2].kill)
+    service.close()
+    assert loop.errors == []
+
+
+def _state(service, part: HTTPPart) -> str:
+    (state,) = {h.state for h in service.servers() if h.server.port == part.port}
+    return state
