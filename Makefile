@@ -1,0 +1,59 @@
+# Each target sets up what it needs: nothing but python3 with venv, pip and make has to be there.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+# Every supported Python of the machine beside the first, for test-pythons.
+PYTHONS ?= $(foreach v,3.10 3.11 3.12 3.13 3.14,$(shell python$(v) -c 'print("python$(v)")' 2>/dev/null))
+
+.PHONY: demo test test-pythons test-real check format bench clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/python -m traced_image.demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest --cov --cov-report=term-missing $(ARGS)
+
+test-pythons:
+	@for python in $(PYTHONS); do \
+		$(MAKE) --no-print-directory PYTHON=$$python VENV=.venv-$$python test-one || exit 1; \
+	done
+
+.PHONY: test-one
+test-one: $(VENV)/.dev
+	$(BIN)/python -m pytest -q $(ARGS)
+
+test-real: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/real -o addopts="--strict-markers --strict-config -ra" $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_public.py
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m pip install -q -r bench/requirements.txt
+	$(BIN)/python bench/show.py $(ARGS)
+
+clean:
+	rm -rf .venv .venv-* build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@echo "Making $(VENV) with $(PYTHON) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
+	@echo "Installing traced-image …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[cli]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	@echo "Installing traced-image and what its tests need …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.demo
