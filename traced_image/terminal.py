@@ -101,9 +101,9 @@ def tally(spans: Iterable[ReadableSpan]) -> Mapping[str, ServerTally]:
 
 def servers_table(servers: Iterable[ServerHealth], tallies: Mapping[str, ServerTally]) -> Table:
     """Draw what is known of each server: its state, its attempts, and why it failed."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("server", "state", "failing since", "why"):
-        table.add_column(heading, no_wrap=heading == "server")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in ("server", "state", "since", "why"):
+        table.add_column(heading, overflow="fold")
     for heading in ("attempts", "failed", "p50 ms"):
         table.add_column(heading, justify="right")
     for health in sorted(servers, key=lambda health: health.server.netloc):
@@ -113,12 +113,19 @@ def servers_table(servers: Iterable[ServerHealth], tallies: Mapping[str, ServerT
             health.server.netloc,
             f"[{_COLOURS[health.state]}]{health.state}[/]",
             since,
-            ", ".join(f"{count} {reason}" for reason, count in known.reasons.items()),
+            _why(known.reasons),
             str(len(known.durations)),
             str(known.reasons.total()),
             f"{median(known.durations):.1f}" if known.durations else "",
         )
     return table
+
+
+def _why(reasons: Counter[str]) -> str:
+    """The reasons of failures, with their counts where there are several."""
+    if len(reasons) == 1:
+        return next(iter(reasons))
+    return "\n".join(f"{count} {reason}" for reason, count in reasons.most_common())
 
 
 def _server(attributes: Mapping[str, object]) -> str:

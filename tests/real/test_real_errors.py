@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from parts.glance import SIZE_CAP
+from parts.glance import PROPERTY_QUOTA, SIZE_CAP
 from parts.nova import NovaRaisedError
 
 import traced_image
@@ -11,7 +11,8 @@ from traced_image import errors
 
 RAW = {"disk_format": "raw", "container_format": "bare"}
 NOBODYS = "00000000-0000-4000-8000-000000000000"
-TOO_MANY = {f"property {number}": "" for number in range(129)}
+TOO_MANY = {f"property {number}": "" for number in range(PROPERTY_QUOTA + 1)}
+ASTRAL = "a character of four bytes: \U0001f5bc"
 PROTECTED = "every field"
 
 
@@ -42,8 +43,8 @@ def active_id(service):
 
 
 CASES = {
-    "400 create": ("create", [{"disk_format": "no such"}], "Invalid"),
-    "400 update": ("update", [NOBODYS, {"min_disk": -1}], "ImageBadRequest"),
+    "400 create": ("create", [{"name": ASTRAL}], "Invalid"),
+    "400 update": ("update", ["bare", {"name": ASTRAL}], "ImageBadRequest"),
     "403 delete": ("delete", [PROTECTED], "ImageNotAuthorized"),
     "403 create": ("create", [{"properties": {"location2": "", "deleted": ""}}], "Forbidden"),
     "404 show": ("show", [NOBODYS], "ImageNotFound"),

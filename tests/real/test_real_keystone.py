@@ -72,7 +72,9 @@ def test_no_call_of_a_running_loop_fails_when_the_token_becomes_invalid(
     keystone, counted_service, tokens, owned
 ):
     loop = under_load(
-        lambda: counted_service.show(None, owned), lambda: keystone.revoke(tokens.get_token())
+        lambda: counted_service.show(None, owned),
+        lambda: keystone.revoke(tokens.get_token()),
+        calls=6,
     )
     assert loop.errors == []
 

@@ -30,10 +30,9 @@ def outage(request, glances, urls, image_ids):
         loop = under_load(
             lambda: service.show(None, image_ids["active"]), getattr(victim, request.param)
         )
-        yield SimpleNamespace(
-            loop=loop, victim=victim, servers=service.servers(), registry=registry
-        )
+        servers = service.servers()
     service.close()
+    return SimpleNamespace(loop=loop, victim=victim, servers=servers, registry=registry)
 
 
 def test_no_call_fails(outage):
@@ -97,7 +96,9 @@ def test_two_of_three_killed(breakable, urls, image_ids):
 def test_a_list_goes_on_where_a_server_was_killed(breakable, urls, image_ids):
     policy = RetryPolicy(cooldown_base=0.4)
     service = traced_image.connect(servers=urls, retry=policy, telemetry=False)
-    loop = under_load(lambda: service.detail(None, page_size=3, limit=12), breakable[2].kill)
+    loop = under_load(
+        lambda: service.detail(None, page_size=3, limit=12), breakable[2].kill, calls=12
+    )
     service.close()
     assert loop.errors == []
 

@@ -89,7 +89,7 @@ def test_a_token_that_is_revoked_is_refused_at_once(keystone):
 
 
 def test_a_short_token_expires(keystone):
-    token = keystone.token_for("reader", seconds=2)
+    token = keystone.token_for("reader", seconds=5)
     before = keystone.takes(token)
     assert [before, _comes_true(lambda: not keystone.takes(token))] == [True, True]
 

@@ -17,6 +17,9 @@ from .http import HTTPPart, listen, port_of
 SIZE_CAP = 8 * 1024**2
 """Bytes of image data beyond which these Glances answer 413."""
 
+PROPERTY_QUOTA = 64
+"""Custom properties of an image beyond which these Glances answer 413."""
+
 STORES = ("fast", "slow")
 """The ids of the two stores, between which `copy-image` copies; the first is the default."""
 
@@ -115,6 +118,7 @@ def _settings(environment: Path, folder: Path, home: Path, url: str) -> dict[str
         "DEFAULT": {
             "enabled_backends": ",".join(f"{store}:file" for store in STORES),
             "enabled_import_methods": "[glance-direct,web-download,copy-image]",
+            "image_property_quota": str(PROPERTY_QUOTA),
             "image_size_cap": str(SIZE_CAP),
             "node_staging_uri": f"file://{folder / 'staging'}",
             "worker_self_reference_url": url,

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from .http import HTTPPart
 
 _THREADS = 4
-_CALLS = 60  # a thread
-_BEFORE = 40  # calls that are over when the outage begins
 
 
 @contextmanager
@@ -41,13 +39,13 @@ class Loop:
     lines: list[str] = field(default_factory=list)
 
 
-def under_load(call: Callable[[], object], disturb: Callable[[], None]) -> Loop:
-    """Make calls in several threads, and `disturb` while they are being made."""
+def under_load(call: Callable[[], object], disturb: Callable[[], None], calls: int = 60) -> Loop:
+    """Make `calls` in each of four threads, and `disturb` when a quarter of them are over."""
     loop = Loop()
     begun = threading.Semaphore(0)
 
     def repeat() -> None:
-        for _ in range(_CALLS):
+        for _ in range(calls):
             try:
                 call()
                 loop.done += 1
@@ -57,7 +55,7 @@ def under_load(call: Callable[[], object], disturb: Callable[[], None]) -> Loop:
 
     with _logged(loop.lines), ThreadPoolExecutor(_THREADS) as pool:
         threads = [pool.submit(repeat) for _ in range(_THREADS)]
-        for _ in range(_BEFORE):
+        for _ in range(calls):
             begun.acquire()
         disturb()
         for thread in threads:
