@@ -101,7 +101,7 @@ def tally(spans: Iterable[ReadableSpan]) -> Mapping[str, ServerTally]:
 
 def servers_table(servers: Iterable[ServerHealth], tallies: Mapping[str, ServerTally]) -> Table:
     """Draw what is known of each server: its state, its attempts, and why it failed."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("server", "state", "since", "why"):
         table.add_column(heading, overflow="fold")
     for heading in ("attempts", "failed", "p50 ms"):
