@@ -104,7 +104,7 @@ def servers_table(servers: Iterable[ServerHealth], tallies: Mapping[str, ServerT
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("server", "state", "since", "why"):
         table.add_column(heading, overflow="fold")
-    for heading in ("attempts", "failed", "p50 ms"):
+    for heading in ("tries", "failed", "p50 ms"):
         table.add_column(heading, justify="right")
     for health in sorted(servers, key=lambda health: health.server.netloc):
         known = tallies.get(health.server.netloc, ServerTally())
