@@ -53,7 +53,9 @@ def test_every_minor_version_is_the_same_api(glance, version):
     assert 200 == glance("GET", f"/{version}/images").status
 
 
-@pytest.mark.parametrize("path", ["/v2/nope", "/v2/", "/v2/images/x/y", "/v2/images/x/", "/v1/nope"])
+@pytest.mark.parametrize(
+    "path", ["/v2/nope", "/v2/", "/v2/images/x/y", "/v2/images/x/", "/v1/nope"]
+)
 def test_an_unknown_path_is_404(glance, path):
     assert 404 == glance("GET", path).status
 
@@ -133,7 +135,11 @@ HTML = """<html>
                 }
             ),
         ),
-        ("text/plain", "text/plain; charset=UTF-8", "404 Not Found\n\nNo image found with ID \n\n   "),
+        (
+            "text/plain",
+            "text/plain; charset=UTF-8",
+            "404 Not Found\n\nNo image found with ID \n\n   ",
+        ),
     ],
 )
 def test_an_error_comes_in_the_form_that_the_client_accepts(glance, accept, kind, body):
@@ -144,10 +150,19 @@ def test_an_error_comes_in_the_form_that_the_client_accepts(glance, accept, kind
 def test_a_wrong_media_type_is_named():
     request = Request("PUT", "/", {"content-type": "a/b", "accept": "*/*"})
     body = Refused(415, detail="more").response(request).body
-    assert b"The request media type a/b is not supported by this server.\n<br /><br />\nmore" in body
+    assert (
+        b"The request media type a/b is not supported by this server.\n<br /><br />\nmore" in body
+    )
 
 
 def test_the_package_offers_what_a_test_needs():
-    assert {"TLS", "Access", "Fault", "GlanceServer", "Image", "Images", "cluster", "faults"} == set(
-        lab.__all__
-    )
+    assert {
+        "TLS",
+        "Access",
+        "Fault",
+        "GlanceServer",
+        "Image",
+        "Images",
+        "cluster",
+        "faults",
+    } == set(lab.__all__)

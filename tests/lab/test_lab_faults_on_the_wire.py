@@ -295,7 +295,8 @@ def test_not_json_claims_to_be_json(server, session):
 
 
 @pytest.mark.parametrize(
-    ("fault", "value"), [(faults.wrong_type(), 42), (faults.wrong_type({"images": None}), {"images": None})]
+    ("fault", "value"),
+    [(faults.wrong_type(), 42), (faults.wrong_type({"images": None}), {"images": None})],
 )
 def test_wrong_type_is_json_of_another_shape(server, session, fault, value):
     server.break_with(fault)

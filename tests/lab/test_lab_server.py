@@ -9,12 +9,13 @@ from traced_image import lab
 from traced_image.errors import InvalidArgument
 from traced_image.lab import faults
 
+
 def test_a_server_has_its_address_while_it_runs(server):
     assert f"http://127.0.0.1:{server.port}" == server.url
 
 
 def test_a_stopped_server_has_no_port():
-    with pytest.raises(RuntimeError, match="start\\(\\) it"):
+    with pytest.raises(RuntimeError, match="is not running"):
         lab.GlanceServer().port  # noqa: B018 the property is what is tested
 
 
@@ -90,7 +91,7 @@ def test_stop_leaves_no_thread_behind(images, connect):
 
 
 def test_a_tls_fault_needs_tls(server):
-    with pytest.raises(InvalidArgument, match="tls=TLS.trusted"):
+    with pytest.raises(InvalidArgument, match="tls=TLS"):
         server.break_with(faults.untrusted_tls())
 
 
@@ -126,18 +127,21 @@ def test_the_log_says_what_was_asked_and_answered(server, session):
     }
     response = session.post(f"{server.url}/v2/images?a=b", data=b"{}", headers=headers)
     (access,) = server.access_log
-    assert lab.Access(
-        time=access.time,
-        method="POST",
-        path="/v2/images?a=b",
-        status=201,
-        request_id=response.headers["X-OpenStack-Request-ID"],
-        global_request_id="req-from-client",
-        traceparent="00-1-2-01",
-        token_present=True,
-        body_bytes=2,
-        fault=None,
-    ) == access
+    assert (
+        lab.Access(
+            time=access.time,
+            method="POST",
+            path="/v2/images?a=b",
+            status=201,
+            request_id=response.headers["X-OpenStack-Request-ID"],
+            global_request_id="req-from-client",
+            traceparent="00-1-2-01",
+            token_present=True,
+            body_bytes=2,
+            fault=None,
+        )
+        == access
+    )
 
 
 def test_the_log_keeps_no_token(server, session):

@@ -85,7 +85,11 @@ def test_too_many_headers_are_refused():
         ({}, b"rest", (b"", True)),
         ({"content-length": "3"}, b"abcd", (b"abc", True)),
         ({"content-length": "5"}, b"abcd", (b"abcd", False)),
-        ({"transfer-encoding": "chunked"}, b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", (b"abcde", True)),
+        (
+            {"transfer-encoding": "chunked"},
+            b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n",
+            (b"abcde", True),
+        ),
         ({"transfer-encoding": "Chunked"}, b"3\r\nabc\r\n", (b"abc", False)),
         ({"transfer-encoding": "chunked"}, b"3\r\nab", (b"ab", False)),
         ({"transfer-encoding": "chunked"}, b"3\r\nabc", (b"abc", False)),
@@ -148,3 +152,7 @@ def test_json_is_not_escaped():
 def test_a_length_of_its_own_is_not_written_twice():
     head = Response(200, headers=(("Content-Length", "7"),)).head()
     assert 1 == head.count(b"Content-Length")
+
+
+def test_an_answer_without_a_body_needs_no_media_type():
+    assert b"Content-Type" not in Response(204, content_type="").head()

@@ -40,13 +40,11 @@ class Connection:
         self._sock = sock
         self._host = host
         self._lock = threading.Lock()
-        self._aborted = False
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def abort(self) -> None:
         """End the connection, from any thread."""
         with self._lock, contextlib.suppress(OSError):
-            self._aborted = True
             # Not SSLSocket's own shutdown: it takes the TLS object from under the reader.
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
@@ -76,7 +74,5 @@ class Connection:
             # Wrapping takes the descriptor over, so that an abort must come before or after.
             sock = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
             self._sock = sock
-            if self._aborted:
-                raise ConnectionAbortedError
         sock.do_handshake()
         return sock

@@ -179,7 +179,7 @@ class Images:
         base = {key: properties.pop(key) for key in BASE if key in properties}
         image = self.new({"name": name, "visibility": visibility, **base}, properties)
         if data is not None:
-            formats: dict[str, JSON] = {"disk_format": "qcow2", "container_format": "bare"}
+            formats: dict[str, JSON] = {"disk_format": "qcow2", "container_format": "bare", **base}
             image = image.with_base(**formats).with_data(data).with_base(**base)
         if isinstance(tags, list):
             image = replace(image, tags=tuple(sorted(str(tag) for tag in tags)))

@@ -181,13 +181,12 @@ class GlanceServer:
     def _accept(self, sock: socket.socket) -> None:
         with self._counting:
             self._accepted += 1
-            number, full = self._accepted, len(self._open) >= _MOST_CONNECTIONS
-            if not full:
-                connection = Connection(sock, self, f"{self.name}-{number}")
-                self._open.add(connection)
-        if full:
-            sock.close()
-        else:
+            if len(self._open) >= _MOST_CONNECTIONS:
+                sock.close()
+                return
+            connection = Connection(sock, self, f"{self.name}-{self._accepted}")
+            self._open.add(connection)
+            # Under the lock, so that whoever finds it among the open ones can join it.
             connection.thread.start()
 
     def _close_connections(self) -> None:

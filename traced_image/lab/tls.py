@@ -26,7 +26,7 @@ class TLS:
 
     def __init__(self) -> None:
         try:
-            import trustme  # noqa: PLC0415 only who wants TLS needs the extra
+            import trustme
         except ImportError as error:
             raise MissingExtra(
                 "tls",

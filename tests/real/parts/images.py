@@ -152,7 +152,7 @@ def _make(session: requests.Session, servers: Iterator[str], recipe: Recipe, fol
     for step in recipe.steps:
         _do(session, f"{images}/{image_id}", *step.split())
     if recipe.columns or recipe.copies:
-        _alter(recipe, image_id, folder)
+        alter(recipe, image_id, folder)
     return image_id
 
 
@@ -172,7 +172,7 @@ def _do(session: requests.Session, image: str, step: str, *words: str) -> None:
         raise ValueError(f"no such step: {step}")
 
 
-def _alter(recipe: Recipe, image_id: str, folder: Path) -> None:
+def alter(recipe: Recipe, image_id: str, folder: Path) -> None:
     """Do in the database and the stores what no request can."""
     database = folder / "glance.sqlite"
     with closing(sqlite3.connect(database)) as connection, connection:

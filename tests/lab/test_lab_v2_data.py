@@ -1,0 +1,232 @@
+"""v2: upload, stage, download and import. What is expected was seen of Glance 33."""
+
+import json
+
+import pytest
+
+OCTETS = {"content-type": "application/octet-stream"}
+
+
+@pytest.fixture
+def queued(images):
+    return images.add(disk_format="raw", container_format="bare")
+
+
+def test_an_upload_makes_the_image_active(glance, images, queued):
+    response = glance("PUT", f"/v2/images/{queued}/file", b"data", OCTETS)
+    image = images.get(queued)
+    assert (204, "active", b"data") == (response.status, image.status, image.data)
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain"])
+@pytest.mark.parametrize("path", ["file", "stage"])
+def test_an_upload_of_another_media_type_is_415(glance, queued, kind, path, text):
+    headers = {} if kind is None else {"content-type": kind}
+    response = glance("PUT", f"/v2/images/{queued}/{path}", b"data", headers)
+    assert (415, True) == (response.status, f"Invalid content type {kind}" in text(response))
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("file", "Image status transition from active to saving is not allowed"),
+        ("stage", "Image status transition from active to uploading is not allowed"),
+    ],
+)
+def test_an_upload_to_an_active_image_is_409(glance, image_id, text, path, words):
+    response = glance("PUT", f"/v2/images/{image_id}/{path}", b"data", OCTETS)
+    assert (409, True) == (response.status, words in text(response))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "Properties disk_format, container_format must be set prior to saving data."),
+        ({"disk_format": "raw"}, "Property container_format must be set prior to saving data."),
+    ],
+)
+def test_an_upload_before_the_formats_are_set_is_400(glance, images, text, given, words):
+    response = glance("PUT", f"/v2/images/{images.add(**given)}/file", b"data", OCTETS)
+    assert (400, True) == (response.status, words in text(response))
+
+
+def test_a_download_gives_the_data_and_its_checksum(glance, image_id):
+    response = glance("GET", f"/v2/images/{image_id}/file")
+    assert (200, b"0123456789", "781e5e245d69b566979b86e28d23f2c7") == (
+        response.status,
+        response.body,
+        response.header("Content-MD5"),
+    )
+
+
+def test_a_download_of_an_image_without_data_is_204(glance, queued):
+    assert 204 == glance("GET", f"/v2/images/{queued}/file").status
+
+
+def test_a_download_of_a_deactivated_image_is_403(glance, images):
+    image_id = images.add(data=b"x", status="deactivated")
+    assert 403 == glance("GET", f"/v2/images/{image_id}/file").status
+
+
+@pytest.mark.parametrize(
+    ("wanted", "data", "said"),
+    [
+        ("bytes=2-4", b"234", "bytes 2-4/10"),
+        ("bytes=5-", b"56789", "bytes 5-9/10"),
+        ("bytes=2-100", b"23456789", "bytes 2-9/10"),
+        ("bytes=-3", b"789", "bytes 7-9/10"),
+        ("bytes=-30", b"0123456789", "bytes 0-9/10"),
+        ("bytes=-0", b"0123456789", "bytes 0-9/10"),
+    ],
+)
+def test_a_range_is_given(glance, image_id, wanted, data, said):
+    response = glance("GET", f"/v2/images/{image_id}/file", headers={"range": wanted})
+    assert (206, data, said) == (
+        response.status,
+        response.body,
+        response.header("Content-Range"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "words"),
+    [
+        ("bytes=1-2,4-5", 400, "Requests with multiple ranges are not supported"),
+        ("x", 416, "Invalid Range header."),
+        ("bytes=-", 416, "Invalid Range header."),
+        ("bytes=4-2", 416, "Invalid Range header."),
+        ("bytes=10-", 416, "Start position MUST be in the inclusive range [0, 9]."),
+    ],
+)
+def test_a_range_that_is_none_is_refused(glance, image_id, text, wanted, status, words):
+    response = glance("GET", f"/v2/images/{image_id}/file", headers={"range": wanted})
+    assert (status, True) == (response.status, words in text(response))
+
+
+def test_staging_keeps_the_data_for_an_import(glance, images, queued):
+    response = glance("PUT", f"/v2/images/{queued}/stage", b"data", OCTETS)
+    image = images.get(queued)
+    assert (204, "uploading", b"data", None) == (
+        response.status,
+        image.status,
+        image.staged,
+        image.data,
+    )
+
+
+def start(glance, image_id, name, **rest):
+    uri = rest.pop("uri", None)
+    method = {"name": name, **({} if uri is None else {"uri": uri})}
+    headers = {"accept": "text/plain"}
+    return glance("POST", f"/v2/images/{image_id}/import", {"method": method, **rest}, headers)
+
+
+def test_a_direct_import_makes_the_staged_data_the_images(glance, images, queued):
+    glance("PUT", f"/v2/images/{queued}/stage", b"data", OCTETS)
+    response = start(glance, queued, "glance-direct")
+    image = images.get(queued)
+    assert (202, "active", b"data") == (response.status, image.status, image.data)
+
+
+def test_a_download_import_makes_the_uri_the_data(glance, images, queued):
+    response = start(glance, queued, "web-download", uri="http://example.com/x")
+    assert (202, b"http://example.com/x") == (response.status, images.get(queued).data)
+
+
+def test_a_copy_to_all_stores_is_taken(glance, image_id):
+    assert 202 == start(glance, image_id, "copy-image", all_stores=True).status
+
+
+@pytest.mark.parametrize(
+    ("given", "sent", "status", "words"),
+    [
+        ({}, {}, 400, "Import request requires a 'method' field."),
+        ({}, {"method": {}}, 400, "Import request requires a 'name' field."),
+        ({}, {"method": "x"}, 400, "Import request requires a 'name' field."),
+        ({}, {"method": {"name": "x"}}, 400, "Unknown import method name 'x'."),
+        ({}, {"all_stores": 3}, 400, "'all_stores' must be boolean value only"),
+        (
+            {},
+            {"all_stores_must_succeed": 3},
+            400,
+            "'all_stores_must_succeed' must be boolean value only",
+        ),
+        ({"status": "active"}, {}, 409, "Image with status active cannot be target for import"),
+        ({}, {}, 409, "Image needs to be staged before 'glance-direct' method can be used"),
+        (
+            {},
+            {"method": {"name": "copy-image"}},
+            409,
+            "Only images with status active can be targeted for copying",
+        ),
+        (
+            {"status": "uploading"},
+            {"method": {"name": "web-download"}},
+            409,
+            "Image needs to be in 'queued' state to use 'web-download' method",
+        ),
+        (
+            {"status": "uploading"},
+            {},
+            409,
+            "'container_format' needs to be set before import",
+        ),
+        (
+            {"status": "uploading", "container_format": "bare"},
+            {},
+            409,
+            "'disk_format' needs to be set before import",
+        ),
+        (
+            {"disk_format": "raw", "container_format": "bare"},
+            {"method": {"name": "web-download", "uri": "ftp://x"}},
+            400,
+            "URI for web-download does not pass filtering: ftp://x",
+        ),
+        (
+            {"disk_format": "raw", "container_format": "bare"},
+            {"method": {"name": "web-download"}},
+            400,
+            "URI for web-download does not pass filtering: None",
+        ),
+        (
+            {"data": b"x"},
+            {"method": {"name": "copy-image"}, "stores": ["zz"]},
+            409,
+            "Store for identifier zz not found",
+        ),
+        (
+            {"data": b"x"},
+            {"method": {"name": "copy-image"}, "stores": "zz"},
+            409,
+            "Store for identifier zz not found",
+        ),
+        (
+            {"data": b"x"},
+            {"method": {"name": "copy-image"}},
+            400,
+            "Image is already present at store 'fs'",
+        ),
+        (
+            {"data": b"x"},
+            {"method": {"name": "copy-image"}, "all_stores": True, "stores": ["fs"]},
+            400,
+            "All_stores parameter can't be used",
+        ),
+    ],
+)
+def test_an_import_that_glance_refuses_is_refused(glance, images, given, sent, status, words):
+    sent = {"method": {"name": "glance-direct"}, **sent} if sent or given or status == 409 else {}
+    headers = {"accept": "text/plain"}
+    response = glance("POST", f"/v2/images/{images.add(**given)}/import", sent, headers)
+    assert (status, True) == (response.status, words in response.body.decode())
+
+
+def test_the_import_methods_are_listed(glance):
+    value = json.loads(glance("GET", "/v2/info/import").body)["import-methods"]["value"]
+    assert ["glance-direct", "web-download", "copy-image"] == value
+
+
+def test_the_stores_are_listed(glance):
+    stores = json.loads(glance("GET", "/v2/info/stores").body)["stores"]
+    assert [{"id": "fs", "default": "true"}] == stores
