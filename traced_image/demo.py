@@ -49,7 +49,7 @@ def main(urls: Sequence[str]) -> None:
     exporter = InMemorySpanExporter()
     try:
         with ExitStack() as stack:
-            stage = _own(console, urls) if urls else _embedded(console, stack)
+            stage = _Own(urls) if urls else _embedded(console, stack)
             service = connect(servers=stage.urls, telemetry=_telemetry(exporter))
             stack.callback(service.close)
             errors = stage.play(service)
@@ -93,11 +93,6 @@ class _Embedded:
         errors = _calls(service, self._image_id, CALLS // 2)
         dying.break_with(lab.faults.refuse())
         return errors + _calls(service, self._image_id, CALLS // 2)
-
-
-def _own(console: Console, urls: Sequence[str]) -> _Own:
-    console.print(f"{CALLS} calls to your servers: {', '.join(urls)} …")
-    return _Own(urls)
 
 
 def _embedded(console: Console, stack: ExitStack) -> _Embedded:

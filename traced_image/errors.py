@@ -14,8 +14,9 @@
     ├── InvalidArgument (ValueError)        a call's argument, refused before any request
     │   ├── InvalidImageID
     │   ├── InvalidQuery                    filters, marker, limit, sorting
-    │   ├── InvalidMetadata                 image_meta, a member, a tag, a location
-    │   └── InvalidPatch
+    │   ├── InvalidMetadata                 image_meta, data, a member, a tag, a location
+    │   ├── InvalidPatch
+    │   └── InvalidContext                  a token or request id that no header can carry
     ├── AttemptError                        what one attempt on one server met
     │   ├── CommunicationError [Retryable]
     │   │   └── TLSError

@@ -31,44 +31,44 @@ def test_versions_are_glance_33s_and_v1(glance):
 @pytest.mark.parametrize("path", ["/", "/foo", "/v3/images", "/v2.99/images"])
 def test_a_path_without_a_version_gets_the_choice_of_them(glance, path):
     response = glance("GET", path)
-    assert (300, "CURRENT") == (response.status, versions(response)["v2.17"])
+    assert (response.status, versions(response)["v2.17"]) == (300, "CURRENT")
 
 
 def test_a_version_links_to_its_root(glance):
     first = json.loads(glance("GET", "/").body)["versions"][0]
-    assert [{"rel": "self", "href": "http://glance/v2/"}] == first["links"]
+    assert first["links"] == [{"rel": "self", "href": "http://glance/v2/"}]
 
 
 def test_the_health_check_says_ok(glance):
     response = glance("GET", "/healthcheck")
-    assert (200, b"OK", "text/plain; charset=UTF-8") == (
+    assert (
         response.status,
         response.body,
         response.content_type,
-    )
+    ) == (200, b"OK", "text/plain; charset=UTF-8")
 
 
 @pytest.mark.parametrize("version", ["v2", "v2.0", "v2.17", "/v2"])
 def test_every_minor_version_is_the_same_api(glance, version):
-    assert 200 == glance("GET", f"/{version}/images").status
+    assert glance("GET", f"/{version}/images").status == 200
 
 
 @pytest.mark.parametrize(
     "path", ["/v2/nope", "/v2/", "/v2/images/x/y", "/v2/images/x/", "/v1/nope"]
 )
 def test_an_unknown_path_is_404(glance, path):
-    assert 404 == glance("GET", path).status
+    assert glance("GET", path).status == 404
 
 
 def test_an_unknown_method_on_an_unknown_path_is_501(glance, text):
     response = glance("BREW", "/v2/nope")
-    assert 501 == response.status
+    assert response.status == 501
     assert "The request method BREW is not implemented" in text(response)
 
 
 def test_an_unknown_method_on_a_known_path_is_405(glance):
     response = glance("BREW", "/v2/images")
-    assert (405, "GET, POST") == (response.status, response.header("Allow"))
+    assert (response.status, response.header("Allow")) == (405, "GET, POST")
 
 
 def test_a_body_where_none_belongs_is_400(glance, text):
@@ -78,7 +78,7 @@ def test_a_body_where_none_belongs_is_400(glance, text):
 @pytest.mark.parametrize("headers", [{}, {"x-auth-token": "other"}])
 def test_without_a_good_token_there_is_401_and_no_request_id(glance, images, headers):
     response = glance("GET", "/v2/images", headers=headers, app=App(images, {"good"}))
-    assert (401, None) == (response.status, response.header("X-Openstack-Request-Id"))
+    assert (response.status, response.header("X-Openstack-Request-Id")) == (401, None)
     assert response.header("WWW-Authenticate").startswith("Keystone uri=")
 
 

@@ -47,7 +47,7 @@ def test_only_leaves_the_fault_that_it_narrows_as_it_was():
 
 def test_only_keeps_what_an_earlier_only_said():
     fault = faults.status(500).only(method="put").only(path="/file$")
-    assert ("PUT", "/file$") == (fault.method, fault.path)
+    assert (fault.method, fault.path) == ("PUT", "/file$")
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_what_strikes_before_a_request_can_not_come_after_its_effect(fault):
 
 
 def test_after_effect_carries_the_request_out():
-    assert (False, True) == (
+    assert (
         faults.status(503).carried_out,
         faults.status(503).after_effect().carried_out,
-    )
+    ) == (False, True)
 
 
 def test_times_below_one_is_refused():

@@ -60,7 +60,7 @@ def test_a_server_that_refused_is_found_at_the_same_port_once_healed(server, ses
     url = server.url
     server.break_with(faults.refuse())
     server.heal()
-    assert 200 == session.get(f"{url}/v2/images").status_code
+    assert session.get(f"{url}/v2/images").status_code == 200
 
 
 def test_a_server_can_refuse_from_its_start(images):
@@ -90,7 +90,7 @@ def test_reset_is_counted_as_a_connection_and_not_logged(server, dial):
     server.break_with(faults.reset())
     with pytest.raises(ConnectionResetError):
         dial(server).recv(1)
-    assert (1, ()) == (server.connections, server.access_log)
+    assert (server.connections, server.access_log) == (1, ())
 
 
 def test_reset_ends_kept_alive_connections(server, connect):
@@ -105,19 +105,19 @@ def test_reset_for_some_connections_leaves_the_next_one_alone(server, dial, sess
     server.break_with(faults.reset().times(1))
     with pytest.raises(ConnectionResetError):
         dial(server).recv(1)
-    assert 200 == session.get(f"{server.url}/v2/images").status_code
+    assert session.get(f"{server.url}/v2/images").status_code == 200
 
 
 def test_narrowed_reset_resets_after_the_headers_and_is_logged(server, connect):
     server.break_with(faults.reset().only(method="PUT"))
     with pytest.raises(ConnectionResetError):
         ask(connect(server), "PUT", "/v2/images/x/file", b"data", OCTETS)
-    assert (None, "reset") == last(server)
+    assert last(server) == (None, "reset")
 
 
 def test_narrowed_reset_leaves_other_requests_alone(server, session):
     server.break_with(faults.reset().only(method="PUT"))
-    assert 200 == session.get(f"{server.url}/v2/images").status_code
+    assert session.get(f"{server.url}/v2/images").status_code == 200
 
 
 def test_reset_after_effect_carries_the_request_out(server, connect, images, image_id):
@@ -143,7 +143,7 @@ def test_never_answer_is_logged_without_a_status(server, dial):
     server.break_with(faults.never_answer())
     dial(server).sendall(b"GET /v2/images HTTP/1.1\r\n\r\n")
     wait_for(lambda: server.access_log)
-    assert (None, "never_answer") == last(server)
+    assert last(server) == (None, "never_answer")
 
 
 def test_heal_closes_what_was_never_answered(server, dial):
@@ -152,7 +152,7 @@ def test_heal_closes_what_was_never_answered(server, dial):
     sock.sendall(b"GET /v2/images HTTP/1.1\r\n\r\n")
     wait_for(lambda: server.access_log)
     server.heal()
-    assert b"" == sock.recv(1)
+    assert sock.recv(1) == b""
 
 
 def test_a_client_that_gives_up_frees_the_thread_that_never_answered(server, dial):
@@ -176,10 +176,10 @@ def test_a_request_that_met_the_fault_just_before_its_end_is_closed(server, dial
     server.break_with(faults.never_answer())
     sock = dial(server)
     sock.sendall(b"PUT /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
-    assert b"HTTP/1.1 100 Continue\r\n\r\n" == sock.recv(100)
+    assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
     server.heal()
     sock.sendall(b"x")
-    assert b"" == sock.recv(1)
+    assert sock.recv(1) == b""
 
 
 def test_lost_reply_closes_without_an_answer(server, connect):
@@ -192,7 +192,7 @@ def test_lost_reply_carries_the_request_out(server, connect, images):
     server.break_with(faults.lost_reply().only(method="POST"))
     with pytest.raises(http.client.RemoteDisconnected):
         ask(connect(server), "POST", "/v2/images", b"{}")
-    assert 1 == len(images.all())
+    assert len(images.all()) == 1
 
 
 # --- slowness ----------------------------------------------------------------------------------
@@ -211,12 +211,12 @@ def test_slow_headers_come_byte_by_byte(server, dial):
     server.break_with(faults.slow_headers(60))
     sock = dial(server)
     sock.sendall(b"GET /v2/images HTTP/1.1\r\n\r\n")
-    assert b"H" == sock.recv(100)
+    assert sock.recv(100) == b"H"
 
 
 def test_slow_headers_come_whole_in_the_end(server, connect):
     server.break_with(faults.slow_headers(0.0001))
-    assert 200 == ask(connect(server))[0].status
+    assert ask(connect(server))[0].status == 200
 
 
 def test_slow_body_comes_byte_by_byte_after_the_headers(server, dial):
@@ -229,7 +229,7 @@ def test_slow_body_comes_byte_by_byte_after_the_headers(server, dial):
 
 def test_slow_body_comes_whole_in_the_end(server, connect, image_id):
     server.break_with(faults.slow_body(0.0001))
-    assert b"0123456789" == ask(connect(server), path=f"/v2/images/{image_id}/file")[1]
+    assert ask(connect(server), path=f"/v2/images/{image_id}/file")[1] == b"0123456789"
 
 
 def test_heal_finishes_what_was_slow_at_once(server, dial):
@@ -257,19 +257,19 @@ def test_cut_body_ends_in_the_middle(server, connect, image_id):
     server.break_with(faults.cut_body())
     with pytest.raises(http.client.IncompleteRead) as caught:
         ask(connect(server), path=f"/v2/images/{image_id}/file")
-    assert b"01234" == caught.value.partial
+    assert caught.value.partial == b"01234"
 
 
 def test_a_length_above_the_bodys_is_an_incomplete_body(server, connect, image_id):
     server.break_with(faults.wrong_length(3))
     with pytest.raises(http.client.IncompleteRead) as caught:
         ask(connect(server), path=f"/v2/images/{image_id}/file")
-    assert (b"0123456789", 3) == (caught.value.partial, caught.value.expected)
+    assert (caught.value.partial, caught.value.expected) == (b"0123456789", 3)
 
 
 def test_a_length_below_the_bodys_cuts_the_body_for_the_client(server, connect, image_id):
     server.break_with(faults.wrong_length(-3))
-    assert b"0123456" == ask(connect(server), path=f"/v2/images/{image_id}/file")[1]
+    assert ask(connect(server), path=f"/v2/images/{image_id}/file")[1] == b"0123456"
 
 
 def test_a_length_below_the_bodys_leaves_bytes_on_the_connection(server, dial, image_id):
@@ -283,13 +283,13 @@ def test_a_length_below_the_bodys_leaves_bytes_on_the_connection(server, dial, i
 def test_garbage_headers_hide_the_headers_behind_them(server, connect):
     server.break_with(faults.garbage_headers())
     response, _ = ask(connect(server))
-    assert (200, None) == (response.status, response.getheader("Content-Type"))
+    assert (response.status, response.getheader("Content-Type")) == (200, None)
 
 
 def test_not_json_claims_to_be_json(server, session):
     server.break_with(faults.not_json())
     response = session.get(f"{server.url}/v2/images/x")
-    assert (200, "application/json") == (response.status_code, response.headers["Content-Type"])
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "application/json")
     with pytest.raises(requests.JSONDecodeError):
         response.json()
 
@@ -308,13 +308,13 @@ def test_redirect_loop_goes_round_until_the_client_has_enough(server, session):
     session.max_redirects = 3
     with pytest.raises(requests.TooManyRedirects):
         session.get(f"{server.url}/v2/images")
-    assert [302] * 4 == [access.status for access in server.access_log]
+    assert [access.status for access in server.access_log] == [302] * 4
 
 
 def test_corrupt_data_has_the_length_but_not_the_checksum(server, session, image_id):
     server.break_with(faults.corrupt_data())
     data = session.get(f"{server.url}/v2/images/{image_id}/file").content
-    assert b"1123456789" == data
+    assert data == b"1123456789"
 
 
 def test_corrupt_data_leaves_an_answer_that_is_no_data_alone(server, session, images):
@@ -326,12 +326,12 @@ def test_corrupt_data_leaves_an_answer_that_is_no_data_alone(server, session, im
 def test_corrupt_data_leaves_empty_data_alone(server, session, images):
     image_id = images.add(data=b"")
     server.break_with(faults.corrupt_data())
-    assert b"" == session.get(f"{server.url}/v2/images/{image_id}/file").content
+    assert session.get(f"{server.url}/v2/images/{image_id}/file").content == b""
 
 
 def test_corrupt_data_meets_downloads_only(server, session, image_id):
     server.break_with(faults.corrupt_data())
-    assert "cirros" == session.get(f"{server.url}/v2/images/{image_id}").json()["name"]
+    assert session.get(f"{server.url}/v2/images/{image_id}").json()["name"] == "cirros"
 
 
 # --- statuses ----------------------------------------------------------------------------------
@@ -339,7 +339,7 @@ def test_corrupt_data_meets_downloads_only(server, session, image_id):
 
 def test_a_status_is_answered_for_every_request(server, session):
     server.break_with(faults.status(503))
-    assert 503 == session.get(f"{server.url}/v2/images").status_code
+    assert session.get(f"{server.url}/v2/images").status_code == 503
 
 
 def test_a_status_without_a_retry_after_has_none(server, session):
@@ -356,13 +356,13 @@ def test_a_status_comes_with_the_retry_after_that_it_was_given(server, session, 
 def test_a_status_that_has_no_name_is_answered_too(server, session):
     server.break_with(faults.status(599))
     response = session.get(f"{server.url}/v2/images")
-    assert (599, "Unknown") == (response.status_code, response.reason)
+    assert (response.status_code, response.reason) == (599, "Unknown")
 
 
 def test_a_status_that_has_no_body_gets_none(server, connect):
     server.break_with(faults.status(304).times(1))
     connection = connect(server)
-    assert [304, 200] == [ask(connection)[0].status for _ in range(2)]
+    assert [ask(connection)[0].status for _ in range(2)] == [304, 200]
 
 
 def test_a_status_carries_nothing_out(server, session, images, image_id):
@@ -374,7 +374,7 @@ def test_a_status_carries_nothing_out(server, session, images, image_id):
 def test_a_status_after_effect_carries_the_request_out(server, session, images, image_id):
     server.break_with(faults.status(503).after_effect())
     status = session.delete(f"{server.url}/v2/images/{image_id}").status_code
-    assert (503, None) == (status, images.get(image_id))
+    assert (status, images.get(image_id)) == (503, None)
 
 
 def test_a_status_after_effect_has_the_request_id_of_the_request_that_took_effect(server, session):
@@ -389,31 +389,31 @@ def test_a_status_after_effect_has_the_request_id_of_the_request_that_took_effec
 def test_a_limited_fault_heals_by_itself(server, session):
     server.break_with(faults.status(503).times(2))
     statuses = [session.get(f"{server.url}/v2/images").status_code for _ in range(3)]
-    assert [503, 503, 200] == statuses
+    assert statuses == [503, 503, 200]
 
 
 def test_a_limit_counts_only_the_requests_that_the_fault_meets(server, session):
     server.break_with(faults.status(503).only(path="/nope").times(1))
     paths = ["/v2/images", "/v2/nope", "/v2/nope"]
-    assert [200, 503, 404] == [session.get(f"{server.url}{path}").status_code for path in paths]
+    assert [session.get(f"{server.url}{path}").status_code for path in paths] == [200, 503, 404]
 
 
 def test_flapping_gives_each_request_the_next_fault(server, session):
     server.break_with(faults.flapping(faults.status(503), None, faults.status(500)))
     statuses = [session.get(f"{server.url}/v2/images").status_code for _ in range(4)]
-    assert [503, 200, 500, 503] == statuses
+    assert statuses == [503, 200, 500, 503]
 
 
 def test_flapping_is_logged_by_the_fault_that_was_met(server, session):
     server.break_with(faults.flapping(faults.status(503), None))
     for _ in range(2):
         session.get(f"{server.url}/v2/images")
-    assert ["status", None] == [access.fault for access in server.access_log]
+    assert [access.fault for access in server.access_log] == ["status", None]
 
 
 def test_flapping_with_a_fault_that_does_not_meet_the_request_answers_it(server, session):
     server.break_with(faults.flapping(faults.status(503).only(method="PUT")))
-    assert 200 == session.get(f"{server.url}/v2/images").status_code
+    assert session.get(f"{server.url}/v2/images").status_code == 200
 
 
 def test_flapping_can_reset_a_request(server, connect):
@@ -427,4 +427,4 @@ def test_flapping_can_reset_a_request(server, connect):
 def test_a_new_fault_takes_the_place_of_the_old_one(server, session):
     server.break_with(faults.status(503))
     server.break_with(faults.status(500))
-    assert 500 == session.get(f"{server.url}/v2/images").status_code
+    assert session.get(f"{server.url}/v2/images").status_code == 500

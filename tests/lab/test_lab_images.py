@@ -9,36 +9,36 @@ from traced_image import lab
 
 def test_an_image_with_data_is_active_and_has_its_digests(images):
     view = images.get(images.add(name="cirros", data=b"data")).view()
-    assert ("active", 4, "8d777f385d3dfec8815d20f7496026dc", "sha512", 128) == (
+    assert (
         view["status"],
         view["size"],
         view["checksum"],
         view["os_hash_algo"],
         len(view["os_hash_value"]),
-    )
+    ) == ("active", 4, "8d777f385d3dfec8815d20f7496026dc", "sha512", 128)
 
 
 def test_an_image_without_data_is_queued(images):
-    assert "queued" == images.get(images.add()).status
+    assert images.get(images.add()).status == "queued"
 
 
 def test_what_is_given_wins_over_what_follows_from_the_data(images):
     image = images.get(images.add(data=b"data", size=2**60, disk_format="raw", status="killed"))
-    assert (2**60, "raw", "killed") == (
+    assert (
         image.base["size"],
         image.base["disk_format"],
         image.status,
-    )
+    ) == (2**60, "raw", "killed")
 
 
 def test_raw_data_has_a_virtual_size(images):
-    assert 4 == images.get(images.add(data=b"data", disk_format="raw")).base["virtual_size"]
+    assert images.get(images.add(data=b"data", disk_format="raw")).base["virtual_size"] == 4
 
 
 def test_properties_keep_their_names(images):
     image_id = images.add(**{"hw:x y": "1", "größe": "µ"})
     view = images.get(image_id).view()
-    assert ("1", "µ") == (view["hw:x y"], view["größe"])
+    assert (view["hw:x y"], view["größe"]) == ("1", "µ")
 
 
 def test_a_null_property_is_shown_empty_as_glance_does(images):
@@ -46,11 +46,11 @@ def test_a_null_property_is_shown_empty_as_glance_does(images):
 
 
 def test_tags_are_sorted(images):
-    assert ["a", "b"] == images.get(images.add(tags=["b", "a"])).view()["tags"]
+    assert images.get(images.add(tags=["b", "a"])).view()["tags"] == ["a", "b"]
 
 
 def test_tags_that_are_no_list_are_none(images):
-    assert [] == images.get(images.add(tags="abc")).view()["tags"]
+    assert images.get(images.add(tags="abc")).view()["tags"] == []
 
 
 def test_locations_can_be_given(images):
@@ -65,7 +65,7 @@ def test_locations_that_are_no_list_leave_the_datas_own(images):
 
 
 def test_an_image_can_be_given_its_id(images):
-    assert "an-id" == images.add(id="an-id")
+    assert images.add(id="an-id") == "an-id"
 
 
 def test_all_gives_the_newest_first(images):
@@ -75,13 +75,13 @@ def test_all_gives_the_newest_first(images):
 
 def test_times_are_whole_seconds_of_the_stores_clock():
     images = lab.Images(now=lambda: 1e9 + 0.7)
-    assert "2001-09-09T01:46:40Z" == images.get(images.add()).base["created_at"]
+    assert images.get(images.add()).base["created_at"] == "2001-09-09T01:46:40Z"
 
 
 def test_an_id_stays_used_when_its_image_has_gone(images):
     image_id = images.add()
     images.remove(image_id)
-    assert (None, True) == (images.get(image_id), images.is_used(image_id))
+    assert (images.get(image_id), images.is_used(image_id)) == (None, True)
 
 
 @pytest.mark.parametrize("show_locations", [False, True])
@@ -97,7 +97,7 @@ def test_the_keys_of_a_view_are_in_glances_order(images, show_locations):
 
 def test_an_image_without_a_location_has_no_direct_url(images):
     view = images.get(images.add()).view(show_locations=True)
-    assert ([], False) == (view["locations"], "direct_url" in view)
+    assert (view["locations"], "direct_url" in view) == ([], False)
 
 
 def test_the_json_of_an_image_is_its_view(images):

@@ -20,14 +20,14 @@ def test_a_stopped_server_has_no_port():
 
 
 def test_a_server_without_images_has_an_empty_store():
-    assert [] == lab.GlanceServer().images.all()
+    assert lab.GlanceServer().images.all() == []
 
 
 def test_a_server_speaks_ipv6(connect):
     with lab.GlanceServer(host="::1") as server:
         connection = connect(server)
         connection.request("GET", "/healthcheck")
-        assert b"OK" == connection.getresponse().read()
+        assert connection.getresponse().read() == b"OK"
 
 
 def test_an_ipv6_address_is_in_brackets():
@@ -44,7 +44,7 @@ def test_an_address_that_is_not_this_machines_is_refused():
 def test_a_prefix_stands_in_front_of_the_versions(images, session):
     with lab.GlanceServer(images, prefix="/image") as server:
         addresses = [f"{server.url}/v2/images", f"http://127.0.0.1:{server.port}/v2/images"]
-        assert [200, 404] == [session.get(address).status_code for address in addresses]
+        assert [session.get(address).status_code for address in addresses] == [200, 404]
 
 
 def test_stopping_twice_does_no_harm(images):
@@ -66,7 +66,7 @@ def test_a_server_can_be_started_again(images, session):
     server = lab.GlanceServer(images)
     for _ in range(2):
         with server:
-            assert 200 == session.get(f"{server.url}/v2/images").status_code
+            assert session.get(f"{server.url}/v2/images").status_code == 200
 
 
 def test_a_fault_outlives_a_restart(images, connect):
@@ -77,7 +77,7 @@ def test_a_fault_outlives_a_restart(images, connect):
             connection = connect(server)
             connection.request("GET", "/v2/images")
             connection.getresponse().read()
-    assert ["slow_body"] * 2 == [access.fault for access in server.access_log]
+    assert [access.fault for access in server.access_log] == ["slow_body"] * 2
 
 
 def test_stop_leaves_no_thread_behind(images, connect):
@@ -101,7 +101,7 @@ def test_connections_are_counted_and_kept_alive(server, connect):
         for _ in range(3):
             connection.request("GET", "/v2/images")
             connection.getresponse().read()
-    assert (2, 6) == (server.connections, len(server.access_log))
+    assert (server.connections, len(server.access_log)) == (2, 6)
 
 
 def test_connections_beyond_the_bound_are_closed(server, dial):
@@ -109,14 +109,14 @@ def test_connections_beyond_the_bound_are_closed(server, dial):
     for sock in socks:
         sock.sendall(b"GET /healthcheck HTTP/1.1\r\n\r\n")
         assert sock.recv(1 << 16).startswith(b"HTTP/1.1 200")
-    assert b"" == dial(server).recv(1)
+    assert dial(server).recv(1) == b""
 
 
 def test_a_client_may_leave_before_it_is_accepted(server, session):
     # A reset connection in the backlog is gone, or broken, by the time that it is accepted.
     with socket.create_connection((server.host, server.port)) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    assert 200 == session.get(f"{server.url}/v2/images").status_code
+    assert session.get(f"{server.url}/v2/images").status_code == 200
 
 
 def test_the_log_says_what_was_asked_and_answered(server, session):
@@ -152,7 +152,7 @@ def test_the_log_keeps_no_token(server, session):
 def test_the_log_can_be_cleared(server, session):
     session.get(f"{server.url}/v2/images")
     server.clear_log()
-    assert () == server.access_log
+    assert server.access_log == ()
 
 
 def test_a_token_can_expire_in_the_middle(images, session):
@@ -161,7 +161,7 @@ def test_a_token_can_expire_in_the_middle(images, session):
     with lab.GlanceServer(images, tokens=tokens) as server:
         first = session.get(f"{server.url}/v2/images").status_code
         tokens.clear()
-        assert [200, 401] == [first, session.get(f"{server.url}/v2/images").status_code]
+        assert [first, session.get(f"{server.url}/v2/images").status_code] == [200, 401]
 
 
 def test_an_upload_that_breaks_off_is_logged_with_what_came(server, dial, images):
@@ -170,9 +170,9 @@ def test_an_upload_that_breaks_off_is_logged_with_what_came(server, dial, images
         sock.sendall(f"PUT /v2/images/{image_id}/file HTTP/1.1\r\n".encode())
         sock.sendall(b"Content-Type: application/octet-stream\r\nContent-Length: 9\r\n\r\nabc")
         sock.shutdown(socket.SHUT_WR)
-        assert b"" == sock.recv(1)
+        assert sock.recv(1) == b""
     (access,) = server.access_log
-    assert (None, 3) == (access.status, access.body_bytes)
+    assert (access.status, access.body_bytes) == (None, 3)
 
 
 def test_an_upload_in_chunks_is_put_together(server, session, images):
@@ -182,7 +182,7 @@ def test_an_upload_in_chunks_is_put_together(server, session, images):
         data=iter([b"abc", b"de"]),
         headers={"Content-Type": "application/octet-stream"},
     )
-    assert (b"abcde", 5) == (images.get(image_id).data, server.access_log[-1].body_bytes)
+    assert (images.get(image_id).data, server.access_log[-1].body_bytes) == (b"abcde", 5)
 
 
 def test_a_large_image_goes_in_and_out_whole(server, session, images):
@@ -201,14 +201,14 @@ def test_what_is_not_http_gets_400_and_is_not_logged(server, dial, sent):
     sock = dial(server)
     sock.sendall(sent)
     assert sock.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
-    assert () == server.access_log
+    assert server.access_log == ()
 
 
 def test_a_length_that_is_none_gets_400_and_is_logged(server, dial):
     sock = dial(server)
     sock.sendall(b"PUT /x HTTP/1.1\r\nContent-Length: many\r\n\r\n")
     assert sock.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
-    assert 400 == server.access_log[-1].status
+    assert server.access_log[-1].status == 400
 
 
 def test_a_client_that_wants_no_more_is_closed(server, dial):
@@ -228,7 +228,7 @@ def test_a_head_request_gets_no_body(server, connect, image_id):
         response = connection.getresponse()
         response.read()
         statuses.append(response.status)
-    assert [200, 200] == statuses
+    assert statuses == [200, 200]
 
 
 def test_a_cluster_shares_its_images(session):

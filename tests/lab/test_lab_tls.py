@@ -29,7 +29,7 @@ def secure(images, tls):
 
 
 def test_a_client_with_the_ca_is_answered(secure, session, tls):
-    assert 200 == session.get(f"{secure.url}/v2/images", verify=tls.cafile).status_code
+    assert session.get(f"{secure.url}/v2/images", verify=tls.cafile).status_code == 200
 
 
 def test_the_address_says_https(secure):
@@ -55,12 +55,12 @@ def test_an_untrusted_certificate_is_refused_by_a_client_with_the_ca(secure, ses
 def test_an_untrusted_server_is_trusted_again_once_healed(secure, session, tls):
     secure.break_with(faults.untrusted_tls())
     secure.heal()
-    assert 200 == session.get(f"{secure.url}/v2/images", verify=tls.cafile).status_code
+    assert session.get(f"{secure.url}/v2/images", verify=tls.cafile).status_code == 200
 
 
 def test_a_fault_of_requests_comes_under_the_trusted_certificate(secure, session, tls):
     secure.break_with(faults.status(503))
-    assert 503 == session.get(f"{secure.url}/v2/images", verify=tls.cafile).status_code
+    assert session.get(f"{secure.url}/v2/images", verify=tls.cafile).status_code == 503
 
 
 def test_broken_tls_is_no_tls_at_all(secure, session, tls):
@@ -78,7 +78,7 @@ def test_never_answer_under_tls_ends_with_the_healing(secure, tls):
         while not secure.access_log:
             threading.Event().wait(0.001)
         secure.heal()
-        assert b"" == sock.recv(1)
+        assert sock.recv(1) == b""
 
 
 def test_stop_ends_a_handshake_that_never_comes(images, tls, dial):
@@ -86,7 +86,7 @@ def test_stop_ends_a_handshake_that_never_comes(images, tls, dial):
         dial(server)
         while not server.connections:
             threading.Event().wait(0.001)
-    assert 0 == sum(thread.name.startswith("glance") for thread in threading.enumerate())
+    assert sum(thread.name.startswith("glance") for thread in threading.enumerate()) == 0
 
 
 def test_the_ca_file_goes_with_its_owner():

@@ -47,12 +47,12 @@ def test_head_leaves_out_what_is_null(glance, images):
 
 
 def test_head_of_a_queued_image_says_a_size_of_0(glance, images):
-    assert "0" == meta(glance("HEAD", f"/v1/images/{images.add()}"))["size"]
+    assert meta(glance("HEAD", f"/v1/images/{images.add()}"))["size"] == "0"
 
 
 def test_a_line_break_in_a_value_does_not_break_the_headers(glance, images):
     image_id = images.add(name="a\r\nb: c")
-    assert "a b: c" == meta(glance("HEAD", f"/v1/images/{image_id}"))["name"]
+    assert meta(glance("HEAD", f"/v1/images/{image_id}"))["name"] == "a b: c"
 
 
 def test_head_gives_unicode_as_utf_8(server, connect, images):
@@ -61,7 +61,7 @@ def test_head_gives_unicode_as_utf_8(server, connect, images):
     connection.request("HEAD", f"/v1/images/{image_id}")
     response = connection.getresponse()
     response.read()
-    assert "größe" == response.getheader("x-image-meta-name").encode("latin-1").decode()
+    assert response.getheader("x-image-meta-name").encode("latin-1").decode() == "größe"
 
 
 def test_head_says_where_the_image_is_and_what_it_is(glance, image_id):
@@ -104,6 +104,13 @@ def test_create_reads_the_image_from_headers(glance, images):
     assert (201, expected) == (response.status, tuple(shown[name] for name in names))
 
 
+def test_an_empty_header_is_a_null(glance, images, image_id):
+    headers = {"x-image-meta-name": "", "x-image-meta-property-a": ""}
+    glance("PUT", f"/v1/images/{image_id}", headers=headers)
+    image = images.get(image_id)
+    assert (image.base["name"], image.properties) == (None, {"a": None})
+
+
 def test_create_is_private_unless_it_says_otherwise(glance):
     assert json.loads(glance("POST", "/v1/images").body)["image"]["is_public"] is False
 
@@ -120,7 +127,7 @@ def test_create_with_data_makes_the_image_active(glance, images):
 
 def test_create_with_a_location_makes_the_image_active(glance, images):
     glance("POST", "/v1/images", headers={"x-image-meta-location": "http://example.com/x"})
-    assert "active" == images.all()[0].status
+    assert images.all()[0].status == "active"
 
 
 @pytest.mark.parametrize(
@@ -139,12 +146,12 @@ def test_create_refuses_what_glance_refuses(glance, images, body, headers, statu
 
 def test_create_of_an_id_that_is_taken_is_409(glance, image_id):
     headers = {"x-image-meta-id": image_id}
-    assert 409 == glance("POST", "/v1/images", headers=headers).status
+    assert glance("POST", "/v1/images", headers=headers).status == 409
 
 
 def test_create_takes_data_of_the_checksum_that_it_was_promised(glance):
     headers = {**OCTETS, "x-image-meta-checksum": "8d777f385d3dfec8815d20f7496026dc"}
-    assert 201 == glance("POST", "/v1/images", b"data", headers).status
+    assert glance("POST", "/v1/images", b"data", headers).status == 201
 
 
 @pytest.mark.parametrize(
@@ -166,24 +173,24 @@ def test_update_with_data_keeps_the_properties(glance, images):
     image_id = images.add(a="1")
     glance("PUT", f"/v1/images/{image_id}", b"data", OCTETS)
     image = images.get(image_id)
-    assert (b"data", {"a": "1"}) == (image.data, image.properties)
+    assert (image.data, image.properties) == (b"data", {"a": "1"})
 
 
 def test_update_can_make_an_image_private(glance, images, image_id):
     glance("PUT", f"/v1/images/{image_id}", headers={"x-image-meta-is_public": "False"})
-    assert "private" == images.get(image_id).base["visibility"]
+    assert images.get(image_id).base["visibility"] == "private"
 
 
 def test_an_upload_to_an_active_image_is_409(glance, image_id):
-    assert 409 == glance("PUT", f"/v1/images/{image_id}", b"data", OCTETS).status
+    assert glance("PUT", f"/v1/images/{image_id}", b"data", OCTETS).status == 409
 
 
 def test_delete_takes_the_image_away(glance, images, image_id):
-    assert (200, None) == (glance("DELETE", f"/v1/images/{image_id}").status, images.get(image_id))
+    assert (glance("DELETE", f"/v1/images/{image_id}").status, images.get(image_id)) == (200, None)
 
 
 def test_delete_of_a_protected_image_is_403(glance, images):
-    assert 403 == glance("DELETE", f"/v1/images/{images.add(protected=True)}").status
+    assert glance("DELETE", f"/v1/images/{images.add(protected=True)}").status == 403
 
 
 @pytest.fixture
@@ -218,11 +225,11 @@ def test_a_query_finds_its_images(glance, stocked, query, expected):
 
 def test_a_marker_starts_a_page(glance, images, stocked):
     marker = next(image.id for image in images.all() if image.base["name"] == "two")
-    assert "one" == brief(glance("GET", f"/v1/images?marker={marker}"))
+    assert brief(glance("GET", f"/v1/images?marker={marker}")) == "one"
 
 
 def test_a_limit_that_is_none_is_400(glance):
-    assert 400 == glance("GET", "/v1/images?limit=x").status
+    assert glance("GET", "/v1/images?limit=x").status == 400
 
 
 def test_the_brief_list_has_six_attributes(glance, image_id):
@@ -233,4 +240,4 @@ def test_the_brief_list_has_six_attributes(glance, image_id):
 
 def test_the_detailed_list_has_what_head_has_and_nulls(glance, image_id):
     (image,) = json.loads(glance("GET", "/v1/images/detail").body)["images"]
-    assert (None, None, {}) == (image["deleted_at"], image["owner"], image["properties"])
+    assert (image["deleted_at"], image["owner"], image["properties"]) == (None, None, {})

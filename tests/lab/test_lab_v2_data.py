@@ -15,7 +15,7 @@ def queued(images):
 def test_an_upload_makes_the_image_active(glance, images, queued):
     response = glance("PUT", f"/v2/images/{queued}/file", b"data", OCTETS)
     image = images.get(queued)
-    assert (204, "active", b"data") == (response.status, image.status, image.data)
+    assert (response.status, image.status, image.data) == (204, "active", b"data")
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain"])
@@ -23,7 +23,7 @@ def test_an_upload_makes_the_image_active(glance, images, queued):
 def test_an_upload_of_another_media_type_is_415(glance, queued, kind, path, text):
     headers = {} if kind is None else {"content-type": kind}
     response = glance("PUT", f"/v2/images/{queued}/{path}", b"data", headers)
-    assert (415, True) == (response.status, f"Invalid content type {kind}" in text(response))
+    assert (response.status, f"Invalid content type {kind}" in text(response)) == (415, True)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_an_upload_of_another_media_type_is_415(glance, queued, kind, path, text
 )
 def test_an_upload_to_an_active_image_is_409(glance, image_id, text, path, words):
     response = glance("PUT", f"/v2/images/{image_id}/{path}", b"data", OCTETS)
-    assert (409, True) == (response.status, words in text(response))
+    assert (response.status, words in text(response)) == (409, True)
 
 
 @pytest.mark.parametrize(
@@ -47,25 +47,25 @@ def test_an_upload_to_an_active_image_is_409(glance, image_id, text, path, words
 )
 def test_an_upload_before_the_formats_are_set_is_400(glance, images, text, given, words):
     response = glance("PUT", f"/v2/images/{images.add(**given)}/file", b"data", OCTETS)
-    assert (400, True) == (response.status, words in text(response))
+    assert (response.status, words in text(response)) == (400, True)
 
 
 def test_a_download_gives_the_data_and_its_checksum(glance, image_id):
     response = glance("GET", f"/v2/images/{image_id}/file")
-    assert (200, b"0123456789", "781e5e245d69b566979b86e28d23f2c7") == (
+    assert (
         response.status,
         response.body,
         response.header("Content-MD5"),
-    )
+    ) == (200, b"0123456789", "781e5e245d69b566979b86e28d23f2c7")
 
 
 def test_a_download_of_an_image_without_data_is_204(glance, queued):
-    assert 204 == glance("GET", f"/v2/images/{queued}/file").status
+    assert glance("GET", f"/v2/images/{queued}/file").status == 204
 
 
 def test_a_download_of_a_deactivated_image_is_403(glance, images):
     image_id = images.add(data=b"x", status="deactivated")
-    assert 403 == glance("GET", f"/v2/images/{image_id}/file").status
+    assert glance("GET", f"/v2/images/{image_id}/file").status == 403
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,12 @@ def test_a_range_that_is_none_is_refused(glance, image_id, text, wanted, status,
 def test_staging_keeps_the_data_for_an_import(glance, images, queued):
     response = glance("PUT", f"/v2/images/{queued}/stage", b"data", OCTETS)
     image = images.get(queued)
-    assert (204, "uploading", b"data", None) == (
+    assert (
         response.status,
         image.status,
         image.staged,
         image.data,
-    )
+    ) == (204, "uploading", b"data", None)
 
 
 def start(glance, image_id, name, **rest):
@@ -125,16 +125,16 @@ def test_a_direct_import_makes_the_staged_data_the_images(glance, images, queued
     glance("PUT", f"/v2/images/{queued}/stage", b"data", OCTETS)
     response = start(glance, queued, "glance-direct")
     image = images.get(queued)
-    assert (202, "active", b"data") == (response.status, image.status, image.data)
+    assert (response.status, image.status, image.data) == (202, "active", b"data")
 
 
 def test_a_download_import_makes_the_uri_the_data(glance, images, queued):
     response = start(glance, queued, "web-download", uri="http://example.com/x")
-    assert (202, b"http://example.com/x") == (response.status, images.get(queued).data)
+    assert (response.status, images.get(queued).data) == (202, b"http://example.com/x")
 
 
 def test_a_copy_to_all_stores_is_taken(glance, image_id):
-    assert 202 == start(glance, image_id, "copy-image", all_stores=True).status
+    assert start(glance, image_id, "copy-image", all_stores=True).status == 202
 
 
 @pytest.mark.parametrize(
@@ -224,9 +224,9 @@ def test_an_import_that_glance_refuses_is_refused(glance, images, given, sent, s
 
 def test_the_import_methods_are_listed(glance):
     value = json.loads(glance("GET", "/v2/info/import").body)["import-methods"]["value"]
-    assert ["glance-direct", "web-download", "copy-image"] == value
+    assert value == ["glance-direct", "web-download", "copy-image"]
 
 
 def test_the_stores_are_listed(glance):
     stores = json.loads(glance("GET", "/v2/info/stores").body)["stores"]
-    assert [{"id": "fs", "default": "true"}] == stores
+    assert stores == [{"id": "fs", "default": "true"}]

@@ -74,12 +74,12 @@ def test_create_says_in_headers_where_and_how_to_go_on(glance, header, value):
 
 def test_create_of_an_id_that_is_taken_is_409(glance, images):
     images.add(id=ID)
-    assert 409 == glance("POST", "/v2/images", {"id": ID}).status
+    assert glance("POST", "/v2/images", {"id": ID}).status == 409
 
 
 def test_create_of_an_id_that_was_taken_is_409(glance, images):
     images.remove(images.add(id=ID))
-    assert 409 == glance("POST", "/v2/images", {"id": ID}).status
+    assert glance("POST", "/v2/images", {"id": ID}).status == 409
 
 
 def test_a_hash_given_for_a_property_is_hidden_by_the_attribute(glance):
@@ -121,7 +121,7 @@ def test_create_refuses_what_glance_refuses(glance, images, sent, status, words)
 
 
 def test_delete_takes_the_image_away(glance, images, image_id):
-    assert (204, None) == (glance("DELETE", f"/v2/images/{image_id}").status, images.get(image_id))
+    assert (glance("DELETE", f"/v2/images/{image_id}").status, images.get(image_id)) == (204, None)
 
 
 def test_delete_of_an_unknown_image_is_404(glance, text):
@@ -130,10 +130,10 @@ def test_delete_of_an_unknown_image_is_404(glance, text):
 
 def test_delete_of_a_protected_image_is_403(glance, images):
     image_id = images.add(protected=True)
-    assert (403, True) == (
+    assert (
         glance("DELETE", f"/v2/images/{image_id}").status,
         images.get(image_id) is not None,
-    )
+    ) == (403, True)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_schemas_are_served(glance, name):
 
 
 def test_an_unknown_schema_is_404(glance):
-    assert 404 == glance("GET", "/v2/schemas/nope").status
+    assert glance("GET", "/v2/schemas/nope").status == 404
 
 
 def test_the_image_schema_has_every_attribute_of_an_image(glance, images, image_id):

@@ -49,7 +49,7 @@ def test_locations_are_changed(change, open_images, before, operation, after):
 def test_a_location_makes_a_queued_image_active(change, open_images):
     image_id = open_images.add()
     change(image_id, op("add", "/locations/-", ONE))
-    assert "active" == open_images.get(image_id).status
+    assert open_images.get(image_id).status == "active"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_glance_refuses_of_locations_is_refused(
 def test_locations_that_are_not_shown_can_not_be_changed(patch, text, image_id, operation, verb):
     response = patch(image_id, operation)
     expected = f"not allowed to {verb} locations if locations are invisible"
-    assert (403, True) == (response.status, expected in text(response))
+    assert (response.status, expected in text(response)) == (403, True)
 
 
 def test_locations_are_listed_by_their_own_call(glance, image_id):
@@ -114,17 +114,17 @@ def test_a_location_is_added_by_its_own_call(glance, images):
     image_id = images.add()
     response = glance("POST", f"/v2/images/{image_id}/locations", {"url": "rbd://one"})
     image = images.get(image_id)
-    assert (202, "active", "rbd://one") == (
+    assert (
         response.status,
         image.status,
         image.locations[0]["url"],
-    )
+    ) == (202, "active", "rbd://one")
 
 
 def test_a_location_without_a_url_is_400(glance, images):
-    assert 400 == glance("POST", f"/v2/images/{images.add()}/locations", {}).status
+    assert glance("POST", f"/v2/images/{images.add()}/locations", {}).status == 400
 
 
 def test_a_location_for_an_active_image_is_409(glance, image_id):
     response = glance("POST", f"/v2/images/{image_id}/locations", {"url": "rbd://one"})
-    assert 409 == response.status
+    assert response.status == 409

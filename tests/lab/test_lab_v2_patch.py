@@ -50,7 +50,7 @@ def test_a_change_is_made_and_shown(patch, images, target, operation, name, valu
 
 def test_a_property_is_removed(patch, images, target):
     patch(target, op("remove", "/a"))
-    assert {} == images.get(target).properties
+    assert images.get(target).properties == {}
 
 
 def test_a_change_sets_the_time(patch, images, target):
@@ -67,7 +67,7 @@ def test_no_changes_set_no_time(patch, images, target):
 def test_a_queued_image_may_change_its_formats(patch, images):
     image_id = images.add()
     patch(image_id, op("replace", "/disk_format", "raw"))
-    assert "raw" == images.get(image_id).base["disk_format"]
+    assert images.get(image_id).base["disk_format"] == "raw"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_of_several_changes_all_are_made_or_none(patch, images, target):
 
 
 def test_a_patch_of_an_unknown_image_is_404(patch):
-    assert 404 == patch("nope", op("add", "/a", "b")).status
+    assert patch("nope", op("add", "/a", "b")).status == 404
 
 
 def test_a_patch_that_is_no_list_is_400(glance, target, text):
@@ -135,7 +135,7 @@ def test_another_media_type_is_415_and_says_which_are_taken(glance, target, kind
 
 def test_a_media_type_may_have_parameters(glance, target):
     headers = {"content-type": f"{NEW}; charset=utf-8"}
-    assert 200 == glance("PATCH", f"/v2/images/{target}", [], headers).status
+    assert glance("PATCH", f"/v2/images/{target}", [], headers).status == 200
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def image_ids(glances: Sequence[HTTPPart], urls: list[str]) -> Mapping[str, str]
 @pytest.fixture(scope="session")
 def service(urls: list[str]) -> Iterator[GlanceImageService]:
     """An image service over `glances`."""
-    connected = traced_image.connect(servers=urls, telemetry=False)
+    connected = traced_image.connect(servers=urls)
     yield connected
     connected.close()
 

@@ -1,13 +1,20 @@
 """Tokens: whose is sent, when it is renewed, and when it must not be."""
 
 import time
+from contextlib import ExitStack
 
 import pytest
 from parts.outage import under_load
 
 import traced_image
 from traced_image import RequestContext
-from traced_image.errors import ImageNotAuthorized, ImageNotFound, TokenUnavailable
+from traced_image.errors import (
+    Forbidden,
+    ImageNotAuthorized,
+    ImageNotFound,
+    InvalidAuth,
+    TokenUnavailable,
+)
 
 LIMIT = 10.0  # seconds for a short token to expire
 
@@ -139,3 +146,48 @@ def test_a_keystone_that_is_gone_gives_no_token(keystone, owned):
     finally:
         keystone.keystone.restart()
         service.close()
+
+
+@pytest.fixture
+def connect_to(keystone):
+    """Connects to a cloud of the clouds.yaml by its name, without naming any server."""
+    with ExitStack() as stack:
+        environ = {"OS_CLIENT_CONFIG_FILE": str(keystone.clouds_file)}
+
+        def connect(cloud, **fields):
+            service = traced_image.connect(cloud=cloud, environ=environ, telemetry=False, **fields)
+            stack.callback(service.close)
+            return service
+
+        yield connect
+
+
+def test_a_cloud_gives_the_endpoint_of_the_catalogue(connect_to, keystone):
+    servers = [health.server.url for health in connect_to("owner").servers()]
+    assert [keystone.glance.url] == servers
+
+
+def test_a_clouds_endpoint_gives_way_to_servers_that_are_given(connect_to):
+    servers = [health.server.port for health in connect_to("owner", servers=["glance"]).servers()]
+    assert servers == [9292]
+
+
+def test_a_cloud_gives_the_token(connect_to, owned):
+    assert owned == connect_to("owner").show(None, owned)["id"]
+
+
+def test_a_clouds_token_is_renewed_when_it_became_invalid(connect_to, keystone, owned):
+    service = connect_to("owner")
+    service.show(None, owned)
+    keystone.revoke(service.config.auth.get_token())
+    assert owned == service.show(None, owned)["id"]
+
+
+def test_a_clouds_reader_may_not_create(connect_to):
+    with pytest.raises(Forbidden):
+        connect_to("reader").create(None, {"name": "not mine to make"})
+
+
+def test_a_cloud_with_a_region_that_the_catalogue_has_not(connect_to):
+    with pytest.raises(InvalidAuth):
+        connect_to("owner", region_name="Nowhere")

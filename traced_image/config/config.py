@@ -164,6 +164,10 @@ class Config:
             raise InvalidTLS("keyfile", "it is set without certfile", source=source, mend=mend)
 
     def _tokens(self) -> TokenSource:
+        if "@" in str(getattr(self.auth, "auth_url", "")):
+            mend = "leave out user:password@ and set username and password"
+            problem = "its auth_url carries credentials (not shown here)"
+            raise InvalidAuth("auth", problem, source=self._source("auth"), mend=mend)
         cert = self.certfile
         http = KeystoneHTTP(
             verify=not self.insecure and (self.cafile or True),

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from keystoneauth1 import loading
+from keystoneauth1.exceptions import AuthPluginException
 from oslo_config import cfg
 
-from ..errors import InvalidAuth, InvalidOption, MissingExtra
+from ..errors import InvalidAuth, InvalidOption
+from .address import GLANCE_PORT
 from .layers import Found, Layer, Lookup, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from keystoneauth1.plugin import BaseAuthPlugin
 
 _OPTIONS = {
     "servers": (("glance", "api_servers"), ("DEFAULT", "glance_api_servers")),
@@ -25,66 +30,145 @@ _OPTIONS = {
 }
 """Sections and options for each field: those of today's nova, then nova 2013.1's and cinder's."""
 
-_DEFAULT_OPTIONS = ("my_ip", "glance_host", "glance_port", "glance_protocol")
+_OLD_OPTIONS = ("my_ip", "glance_host", "glance_port", "glance_protocol")
 _GLANCE_OPTIONS = ("endpoint_override", "valid_interfaces", "service_name")
 _WITHOUT_TOKEN = ("noauth2", "noauth_include_project_id")
 """Strategies of nova and cinder that are ``noauth`` for Glance."""
 
-_SAMPLE = "see oslo.config's documentation for the form of the file"
+_INTERFACES = "internal,public"
+"""What nova prefers in the catalogue."""
 
 
-class _File:
-    """The options of configuration files, of which a later one goes before an earlier one."""
+def read_files(files: Sequence[str], source: str) -> Layer:
+    """Read what configuration files say of Glance.
 
-    def __init__(self, files: Sequence[str], source: str) -> None:
-        self.conf = cfg.ConfigOpts()
-        self._parse(files, source)
-        registered = {option for options in _OPTIONS.values() for option in options}
-        registered.update(("DEFAULT", name) for name in _DEFAULT_OPTIONS)
-        registered.update(("glance", name) for name in _GLANCE_OPTIONS)
-        for section, name in registered:
-            self.conf.register_opt(cfg.StrOpt(name), group=section)
+    Where ``api_servers`` is not set, ``glance_host`` names the server, or else
+    ``endpoint_override``. Where ``auth_type`` is, ``[glance]`` has the options of a keystoneauth1
+    plugin. nova since 30.0.0 has no ``auth_strategy``: its files need
+    ``TRACED_IMAGE_AUTH_STRATEGY=keystone`` beside them for the callers' tokens to be sent.
 
-    def _parse(self, files: Sequence[str], source: str) -> None:
-        """Read the files.
+    Args:
+        files: Their paths; what a later one sets goes before what an earlier one sets.
+        source: Where the paths came from, for the error.
 
-        What oslo.config says of a line that it can't parse has the line in it, which may be a
-        password's: so it is not told on.
+    Raises:
+        InvalidOption: A file can't be read or parsed.
+        InvalidAuth: The plugin can't be loaded.
+    """
+    options = _Options(_parse(files, source))
+    found = {name: each for name, each in options.all().items() if each is not None}
+    strategy = found.get("auth_strategy")
+    if strategy is None or strategy.value != "noauth":
+        plugin = options.plugin()
+        if plugin is not None:
+            found["auth"] = Found(plugin, f"{', '.join(files)} [glance] auth_type")
+    return Layer(found, options.lookup())
+
+
+def _parse(files: Sequence[str], source: str) -> cfg.ConfigOpts:
+    """Parse the files.
+
+    What oslo.config says of a line that it can't parse has the line in it, which may be that of
+    a password. So it is neither shown nor chained.
+    """
+    conf = cfg.ConfigOpts()
+    try:
+        conf(
+            [],
+            project="traced-image",
+            default_config_files=list(files),
+            default_config_dirs=[],
+            use_env=False,
+        )
+    except cfg.ConfigFileParseError as error:
+        line = getattr(error.__context__, "lineno", "?")
+        problem = f"line {line} of {error.config_file} is neither a section nor an option"
+        mend = "write it as name = value"
+        raise InvalidOption("config_file", problem, source=source, mend=mend) from None
+    except (cfg.Error, OSError, ValueError) as error:
+        problem = f"{', '.join(files)} can't be read ({type(error).__name__})"
+        mend = "name text files in UTF-8 that exist and that this process may read"
+        raise InvalidOption("config_file", problem, source=source, mend=mend) from error
+    return conf
+
+
+class _Options:
+    """The options of parsed files that bear on Glance."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        options = {option for each in _OPTIONS.values() for option in each}
+        options.update(("DEFAULT", name) for name in _OLD_OPTIONS)
+        options.update(("glance", name) for name in _GLANCE_OPTIONS)
+        for section, name in options:
+            conf.register_opt(cfg.StrOpt(name), group=section)
+
+    def all(self) -> dict[str, Found | None]:
+        """The fields of `Config`, None for those that are not set."""
+        found = {field: self._field(field, *options) for field, options in _OPTIONS.items()}
+        found["servers"] = (
+            found["servers"] or self._old_server() or self._get("glance", "endpoint_override")
+        )
+        return found
+
+    def lookup(self) -> Lookup:
+        """How the endpoint is to be found in the catalogue."""
+        interfaces = self._get("glance", "valid_interfaces") or Found(_INTERFACES, "")
+        name = self._get("glance", "service_name")
+        return Lookup(
+            tuple(each.strip() for each in str(interfaces.value).split(",")),
+            str(name.value) if name else None,
+        )
+
+    def plugin(self) -> BaseAuthPlugin | None:
+        """The keystoneauth1 plugin, if one is configured.
+
+        A password with ``$`` in it makes oslo.config complain of an option with a part of the
+        password as its name; so that is neither shown nor chained.
         """
-        names = ", ".join(files)
+        item = "[glance] auth_type"
         try:
-            self.conf(
-                [],
-                project="traced-image",
-                default_config_files=list(files),
-                default_config_dirs=[],
-                use_env=False,
-            )
-        except cfg.ConfigFileParseError as error:
-            line = getattr(error.__context__, "lineno", None)
-            problem = f"{error.config_file}: line {line} is no assignment or section"
-            raise InvalidOption("config_file", problem, source=source, mend=_SAMPLE) from None
-        except (cfg.ConfigFilesNotFoundError, cfg.ConfigFilesPermissionDeniedError) as error:
-            mend = "name a file that exists and that this process may read"
-            raise InvalidOption("config_file", str(error), source=source, mend=mend) from error
-        except (OSError, ValueError) as error:
-            problem = f"{names} can't be read: {type(error).__name__}"
-            mend = "name a text file in UTF-8"
-            raise InvalidOption("config_file", problem, source=source, mend=mend) from error
+            loading.register_auth_conf_options(self._conf, "glance")
+            return loading.load_auth_from_conf_options(self._conf, "glance")
+        except AuthPluginException as error:
+            mend = "set the options of the plugin in the same section"
+            raise InvalidAuth(item, str(error), source="config_file", mend=mend) from error
+        except (cfg.Error, ValueError, RecursionError):
+            mend = "write $$ for a $"
+            problem = "an option of the plugin can't be used"
+            raise InvalidAuth(item, problem, source="config_file", mend=mend) from None
 
-    def find(self, section: str, name: str) -> Found | None:
-        """Return an option's text and where it is set, or None where it is not or is empty.
+    def _field(self, field: str, *options: tuple[str, str]) -> Found | None:
+        for section, name in options:
+            found = self._get(section, name)
+            if found is not None:
+                text = str(found.value)
+                if field == "auth_strategy" and text in _WITHOUT_TOKEN:
+                    text = "noauth"
+                return Found(read(field, text), found.source)
+        return None
 
-        Raises:
-            InvalidOption: It refers to another option, with ``$``, that is not known here.
-        """
-        location = self.conf.get_location(name, section)
-        path = location.detail if location else ""
-        source = f"{path} [{section}] {name}"
+    def _old_server(self) -> Found | None:
+        host = self._get("DEFAULT", "glance_host")
+        if host is None:
+            return None
+        protocol = self._get("DEFAULT", "glance_protocol") or Found("http", "")
+        port = self._get("DEFAULT", "glance_port") or Found(GLANCE_PORT, "")
+        name = str(host.value)
+        bracketed = f"[{name}]" if ":" in name and not name.startswith("[") else name
+        return Found(f"{protocol.value}://{bracketed}:{port.value}", host.source)
+
+    def _get(self, section: str, name: str) -> Found | None:
+        """An option's text, or None where it is not set or empty."""
         try:
-            text = str(self.conf[section][name] or "") if section != "DEFAULT" else self.conf[name]
-        except cfg.Error as error:
-            mend = "write its value in place of $"
-            problem = "it refers to an option that can't be resolved"
-            raise InvalidOption(name, problem, source=source, mend=mend) from error
-        return Found(text, source) if text else None
+            location = self._conf.get_location(name, section)
+            text = self._conf[section][name]
+        except (cfg.Error, RecursionError):
+            mend = "write the value itself, and $$ for a $"
+            problem = "it refers to an option that is not known here"
+            raise InvalidOption(
+                f"[{section}] {name}", problem, source="config_file", mend=mend
+            ) from None
+        if location is None or not text:
+            return None
+        return Found(text, f"{location.detail} [{section}] {name}")

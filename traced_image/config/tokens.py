@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from keystoneauth1.plugin import BaseAuthPlugin
 
+    from .layers import Lookup
+
 
 @runtime_checkable
 class TokenSource(Protocol):
     """Gives the service's own token, to any thread.
 
-    `PluginTokens` is one, and so are a keystoneauth1 ``Session`` and ``Adapter``.
+    A keystoneauth1 ``Session`` is one, and so is an ``Adapter``.
     """
 
     def get_token(self) -> str | None:
@@ -45,25 +47,25 @@ class KeystoneHTTP:
 class PluginTokens:
     """The tokens of a keystoneauth1 plugin.
 
-    One thread at a time uses the plugin: in keystoneauth1, `invalidate` may pull a token from
-    under a `get_token`. A fork waits until no thread does, since in the child nobody would ever
-    release the plugin's lock; the child gets connections of its own.
+    One thread at a time uses a plugin: keystoneauth1's `invalidate` may pull a token from under
+    its `get_token`. A fork waits until no thread does, since nobody in the child would release
+    the plugin's own lock; and the child gets connections of its own.
 
     Args:
-        plugin: A ``keystoneauth1.plugin.BaseAuthPlugin``.
+        plugin: Authenticates to Keystone.
         http: How it reaches Keystone.
     """
 
     def __init__(self, plugin: BaseAuthPlugin, http: KeystoneHTTP) -> None:
-        self._plugin = plugin
+        self.plugin = plugin
         self._http = http
-        self.lock = threading.Lock()
+        self._lock = _locks.setdefault(plugin, threading.Lock())
         self.connect()
         _in_use.add(self)
 
     def connect(self) -> None:
         """Open a session of this process's own."""
-        from keystoneauth1.session import Session  # noqa: PLC0415 - an extra
+        from keystoneauth1.session import Session
 
         http = self._http
         self._session = Session(verify=http.verify, cert=http.cert, timeout=http.timeout)
@@ -74,32 +76,48 @@ class PluginTokens:
         Raises:
             keystoneauth1.exceptions.ClientException: Keystone gave none.
         """
-        with self.lock:
-            return self._plugin.get_token(self._session)
+        with self._lock:
+            return self.plugin.get_token(self._session)
 
     def invalidate(self) -> bool:
         """Forget the token, and say whether there was one."""
-        with self.lock:
-            return self._plugin.invalidate()
+        with self._lock:
+            return self.plugin.invalidate()
+
+    def endpoint(self, lookup: Lookup, region: str | None) -> str | None:
+        """The image service's URL in the catalogue, or None if it has none.
+
+        Raises:
+            keystoneauth1.exceptions.ClientException: Keystone gave no catalogue.
+        """
+        with self._lock:
+            return self._session.get_endpoint(
+                self.plugin,
+                service_type="image",
+                service_name=lookup.service_name,
+                interface=list(lookup.interfaces),
+                region_name=region,
+            )
 
 
+_locks: weakref.WeakKeyDictionary[BaseAuthPlugin, threading.Lock] = weakref.WeakKeyDictionary()
 _in_use: weakref.WeakSet[PluginTokens] = weakref.WeakSet()
-_held: list[PluginTokens] = []
+_held: list[threading.Lock] = []
 
 
 def _before_fork() -> None:
-    for tokens in list(_in_use):
-        tokens.lock.acquire()
-        _held.append(tokens)
+    for lock in list(_locks.values()):
+        lock.acquire()
+        _held.append(lock)
 
 
 def _after_fork_in_parent() -> None:
     while _held:
-        _held.pop().lock.release()
+        _held.pop().release()
 
 
 def _after_fork_in_child() -> None:
-    for tokens in _held:
+    for tokens in list(_in_use):
         tokens.connect()
     _after_fork_in_parent()
 
@@ -118,6 +136,8 @@ def token_source(auth: object, http: KeystoneHTTP) -> TokenSource | None:
         auth: A `TokenSource`, or a keystoneauth1 plugin.
         http: How the plugin is to reach Keystone.
     """
+    if isinstance(auth, PluginTokens):
+        auth = auth.plugin
     # Whoever made a plugin has imported it; to import it here would make it no extra.
     keystoneauth = sys.modules.get("keystoneauth1.plugin")
     if keystoneauth is not None and isinstance(auth, keystoneauth.BaseAuthPlugin):

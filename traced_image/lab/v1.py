@@ -184,21 +184,21 @@ def _shown(status: int, image: Image) -> Response:
 
 
 def _given(request: Request) -> tuple[dict[str, JSON], dict[str, JSON]]:
-    """The base attributes and the properties in a request's headers."""
-    texts: dict[str, str] = {}
+    """The base attributes and the properties in a request's headers; an empty one is a null."""
+    texts: dict[str, str | None] = {}
     properties: dict[str, JSON] = {}
     for name, raw in request.headers.items():
-        value = raw.encode("latin-1").decode("utf-8", "replace")
+        value = raw.encode("latin-1").decode("utf-8", "replace") or None
         if name.startswith(_PROPERTY):
             properties[name[len(_PROPERTY) :].replace("-", "_")] = value
         elif name.startswith(_META):
             texts[name[len(_META) :].replace("-", "_")] = value
     base: dict[str, JSON] = {name: texts[name] for name in _TEXTS if name in texts}
-    base.update({name: _whole(name, texts[name]) for name in _NUMBERS if name in texts})
-    if "is_public" in texts:
-        base["visibility"] = "public" if _is_true(texts["is_public"]) else "private"
-    if "protected" in texts:
-        base["protected"] = _is_true(texts["protected"])
+    base.update({name: _whole(name, text) for name in _NUMBERS if (text := texts.get(name))})
+    if public := texts.get("is_public"):
+        base["visibility"] = "public" if _is_true(public) else "private"
+    if protected := texts.get("protected"):
+        base["protected"] = _is_true(protected)
     check(base)
     return base, properties
 

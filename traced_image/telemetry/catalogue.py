@@ -39,6 +39,17 @@ HTTP_RESPONSE_STATUS_CODE = "http.response.status_code"
 HTTP_RESEND_COUNT = "http.request.resend_count"
 URL_FULL = "url.full"
 
+SECRET_KEYS = (
+    "X-Amz-Signature",
+    "X-Amz-Credential",
+    "X-Amz-Security-Token",
+    "AWSAccessKeyId",
+    "Signature",
+    "sig",
+    "X-Goog-Signature",
+)
+"""Keys of a query whose values ``url.full`` must not have, by the conventions for HTTP spans."""
+
 RETRY_EVENT = "glance.retry.scheduled"
 """On the call's span, once for each retry."""
 

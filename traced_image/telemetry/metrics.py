@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-import weakref
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
+from ..pipeline import forks
 from . import catalogue
 
 if TYPE_CHECKING:
     from ..config import Server
     from .catalogue import Metric, Outcome
+
+LOG = logging.getLogger(__name__)
 
 _MetricT = TypeVar("_MetricT", Counter, Histogram)
 
@@ -85,15 +89,37 @@ class Metrics:
         self._errors[(kind,)].inc()
 
 
-_by_registry: weakref.WeakKeyDictionary[CollectorRegistry, Metrics] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+class _Registries:
+    """The metrics in each registry."""
+
+    def __init__(self) -> None:
+        self._metrics: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        forks.track(self)
+
+    def get(self, registry: CollectorRegistry) -> Metrics:
+        with self._lock:
+            metrics = self._metrics.get(registry)
+            if metrics is None:
+                metrics = self._metrics[registry] = _registered(registry)
+            return metrics
+
+    def after_fork(self) -> None:
+        """Start anew in a child, where nobody holds the lock."""
+        self._lock = threading.Lock()
+
+
+def _registered(registry: CollectorRegistry) -> Metrics:
+    try:
+        return Metrics(registry)
+    except Exception as error:
+        LOG.warning("The registry takes no metrics of Glance: none are kept.", exc_info=error)
+        return Metrics(CollectorRegistry())
+
+
+_registries = _Registries()
 
 
 def metrics_for(registry: CollectorRegistry | None) -> Metrics:
     """The metrics in a registry, registered on first use; None for the default registry."""
-    registry = REGISTRY if registry is None else registry
-    with _lock:
-        metrics = _by_registry.get(registry)
-        if metrics is None:
-            metrics = _by_registry[registry] = Metrics(registry)
-        return metrics
+    return _registries.get(REGISTRY if registry is None else registry)

@@ -7,9 +7,7 @@ place, and swallowed.
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
-from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -18,15 +16,24 @@ from ..pipeline.model import Layers
 from .metrics import Metrics, metrics_for
 from .record import CURRENT, CallRecord, reason_of
 from .spans import Spans
+from .trouble import Troubles
 from .wire import quiet_layer, wire_layer
 
 if TYPE_CHECKING:
-    from ..pipeline.model import Answer, Attempt, Call, Failure, Perform, Send, Settle
+    from ..pipeline.model import (
+        Answer,
+        Attempt,
+        Call,
+        Failure,
+        Layer,
+        Perform,
+        Send,
+        SendPrepared,
+        Settle,
+    )
     from .catalogue import Outcome
     from .options import Telemetry
     from .spans import Active
-
-LOG = logging.getLogger(__name__)
 
 _Method = TypeVar("_Method", bound=Callable[..., object])
 
@@ -39,7 +46,7 @@ def _harmless(method: _Method) -> _Method:
         try:
             return method(self, *args)
         except Exception as error:  # noqa: BLE001 - processors and registries raise anything
-            self.broken(method.__name__, error)
+            self.troubles.note(method.__name__, error)
             return None
 
     return cast("_Method", safe)
@@ -51,12 +58,13 @@ class Observer:
     Args:
         spans: Where spans are started and ended.
         metrics: Where all is counted.
+        troubles: What takes note of what these two raise.
     """
 
-    def __init__(self, spans: Spans, metrics: Metrics) -> None:
+    def __init__(self, spans: Spans, metrics: Metrics, troubles: Troubles) -> None:
         self._spans = spans
         self._metrics = metrics
-        self._logged: set[str] = set()
+        self.troubles = troubles
 
     def call_layer(self, perform: Perform) -> Perform:
         """Observe logical calls."""
@@ -114,20 +122,21 @@ class Observer:
         seconds = perf_counter() - record.started
         outcome = _outcome(record, error)
         reason = "" if error is None else reason_of(error)
-        if record.span is not None:
-            self._spans.end_call(record.span, record, outcome, error)
-        self._metrics.call(record.operation, outcome, reason, seconds)
-        if len(record.servers) > 1:
-            self._metrics.call_retries(record.operation, len(record.servers) - 1)
-        if isinstance(error, GlanceConnectionFailed) and record.servers:
-            self._metrics.connection_failed(record.operation, record.servers[-1], reason)
+        try:
+            self._metrics.call(record.operation, outcome, reason, seconds)
+            if len(record.servers) > 1:
+                self._metrics.call_retries(record.operation, len(record.servers) - 1)
+            if isinstance(error, GlanceConnectionFailed):
+                self._metrics.connection_failed(record.operation, record.servers[-1], reason)
+        finally:
+            if record.span is not None:
+                self._spans.end_call(record.span, record, outcome, error)
 
     @_harmless
     def start_attempt(self, attempt: Attempt[object]) -> Active | None:
         """Start an attempt's span."""
         record = CURRENT.get()
-        if record is not None:
-            record.servers.append(attempt.server)
+        record.servers.append(attempt.server)
         return self._spans.start_attempt(attempt)
 
     @_harmless
@@ -140,13 +149,15 @@ class Observer:
         error: BaseException | None,
     ) -> None:
         """End an attempt's span, and count the attempt."""
-        reason = None if error is None else reason_of(error)
         operation = attempt.call.operation.name
-        if active is not None:
-            told = answer if error is None else error
-            status = getattr(told, "status", 0)
-            self._spans.end_attempt(active, status, getattr(told, "request_id", None), reason)
-        self._metrics.attempt(operation, attempt.server, reason or "", seconds)
+        reason = "" if error is None else reason_of(error)
+        try:
+            self._metrics.attempt(operation, attempt.server, reason, seconds)
+        finally:
+            if active is not None:
+                told = answer if error is None else error
+                status = getattr(told, "status", 0)
+                self._spans.end_attempt(active, status, getattr(told, "request_id", None), error)
 
     @_harmless
     def failed(self, failure: Failure) -> None:
@@ -155,20 +166,12 @@ class Observer:
             return
         record = CURRENT.get()
         reason, operation = reason_of(failure.error), failure.attempt.call.operation.name
-        if record is not None and record.span is not None:
-            record.delay += failure.delay
-            self._spans.retry(record.span, failure.delay, reason)
-        self._metrics.retry(operation, failure.attempt.server, reason, failure.delay)
-
-    def broken(self, where: str, error: Exception) -> None:
-        """Count a failure of telemetry, and log the first of each kind."""
-        if where not in self._logged:
-            self._logged.add(where)
-            LOG.warning(
-                "Telemetry failed at %s: further failures are only counted.", where, exc_info=error
-            )
-        with suppress(Exception):
-            self._metrics.telemetry_error(where)
+        try:
+            self._metrics.retry(operation, failure.attempt.server, reason, failure.delay)
+        finally:
+            if record.span is not None:
+                record.delay += failure.delay
+                self._spans.retry(record.span, failure.delay, reason)
 
 
 def _outcome(record: CallRecord, error: BaseException | None) -> Outcome:
@@ -179,12 +182,25 @@ def _outcome(record: CallRecord, error: BaseException | None) -> Outcome:
 
 def observing(telemetry: Telemetry) -> Layers:
     """Build the layers that observe a pipeline as `telemetry` says."""
-    spans = Spans(telemetry.tracer_provider, wire_spans=telemetry.wire_spans)
-    observer = Observer(spans, metrics_for(telemetry.registry))
-    wire = wire_layer(telemetry.tracer_provider) if telemetry.wire_spans else quiet_layer
+    metrics = metrics_for(telemetry.registry)
+    troubles = Troubles(metrics)
+    wire = _wire_layer(telemetry, troubles)
+    spans = Spans(telemetry.tracer_provider, wire_spans=wire is not None)
+    observer = Observer(spans, metrics, troubles)
     return Layers(
         call=(observer.call_layer,),
         attempt=(observer.attempt_layer,),
         failure=(observer.failure_layer,),
-        wire=(wire,),
+        wire=(wire or quiet_layer(troubles),),
     )
+
+
+def _wire_layer(telemetry: Telemetry, troubles: Troubles) -> Layer[SendPrepared] | None:
+    """The layer of wire spans, unless they are not wanted or can't be had."""
+    if not telemetry.wire_spans:
+        return None
+    try:
+        return wire_layer(telemetry.tracer_provider, troubles)
+    except Exception as error:  # noqa: BLE001 - its private parts may change in any way
+        troubles.note("wire_layer", error)
+        return None

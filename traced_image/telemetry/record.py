@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ..config import Server
     from .spans import Active
 
+_KNOWN = REASONS | {str(status) for status in range(400, 600)}
+
 
 @dataclass(slots=True)
 class CallRecord:
@@ -23,6 +25,7 @@ class CallRecord:
         span: Its span, unless that could not be started.
         delay: Seconds that it has waited between attempts.
         servers: The server of each attempt, in order.
+        sent: How often each request was sent, by its method and what follows the server's URL.
     """
 
     operation: str
@@ -30,24 +33,22 @@ class CallRecord:
     span: Active | None = None
     delay: float = 0.0
     servers: list[Server] = field(default_factory=list)
+    sent: dict[tuple[str | None, str], int] = field(default_factory=dict)
 
 
-CURRENT: ContextVar[CallRecord | None] = ContextVar("traced_image_call", default=None)
+CURRENT: ContextVar[CallRecord] = ContextVar("traced_image_call")
 
 
-def current_attempt() -> int:
-    """The number of the attempt under way, 0 if there is none."""
+def resends(method: str | None, url: str) -> int:
+    """How often the call under way has sent this request before, to whichever server."""
     record = CURRENT.get()
-    return len(record.servers) if record is not None else 0
+    request = method, url.removeprefix(record.servers[-1].url)
+    count = record.sent.get(request, 0)
+    record.sent[request] = count + 1
+    return count
 
 
 def reason_of(error: BaseException) -> str:
     """The reason that an error has, if it is one of the closed set."""
     reason = getattr(error, "reason", OTHER)
-    if reason in REASONS or (isinstance(reason, str) and _is_status(reason)):
-        return str(reason)
-    return OTHER
-
-
-def _is_status(reason: str) -> bool:
-    return len(reason) == len("404") and reason.isdecimal() and reason[0] in "45"
+    return reason if isinstance(reason, str) and reason in _KNOWN else OTHER

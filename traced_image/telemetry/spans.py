@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import context as otel_context
@@ -32,15 +33,35 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 """The version of the semantic conventions whose names are used."""
 
 
+_SECRETS = re.compile(rf"(?<=[?&])({'|'.join(names.SECRET_KEYS)})=[^&#]*")
+
+
+def redacted(url: str) -> str:
+    """A URL as ``url.full`` may tell it."""
+    return _SECRETS.sub(r"\1=REDACTED", url)
+
+
 class Active(NamedTuple):
     """A span that is under way, and what makes it current."""
 
     span: Span
     token: Token[Context]
 
-    def end(self, attributes: Mapping[str, AttributeValue]) -> None:
-        """End it; the span before it is current again."""
+    def end(
+        self,
+        attributes: Mapping[str, AttributeValue],
+        error: BaseException | None,
+        message: str = "",
+    ) -> None:
+        """End it; the span before it is current again.
+
+        What ends a thread or a process, as KeyboardInterrupt does, is no error of the span's.
+        """
         otel_context.detach(self.token)
+        if error is not None:
+            self.span.set_attribute(names.ERROR_TYPE, reason_of(error))
+        if isinstance(error, Exception):
+            self.span.set_status(Status(StatusCode.ERROR, message or None))
         self.span.set_attributes(attributes)
         self.span.end()
 
@@ -79,11 +100,7 @@ class Spans:
             names.RETRY_DELAY_TOTAL: record.delay,
             names.SERVERS_TRIED: [server.netloc for server in record.servers],
         }
-        if error is not None:
-            attributes[names.ERROR_TYPE] = reason_of(error)
-            if isinstance(error, Exception):
-                active.span.set_status(Status(StatusCode.ERROR, str(error)))
-        active.end(attributes)
+        active.end(attributes, error, str(error))
 
     def retry(self, active: Active, delay: float, reason: str) -> None:
         """Note on a call's span that it will try again."""
@@ -105,7 +122,7 @@ class Spans:
         }
         if not self._wire_spans:
             attributes[names.HTTP_REQUEST_METHOD] = operation.method
-            attributes[names.URL_FULL] = server.url + operation.path
+            attributes[names.URL_FULL] = redacted(server.url + operation.path)
             if attempt.number > 1:
                 attributes[names.HTTP_RESEND_COUNT] = attempt.number - 1
         span = self._tracer.start_span(
@@ -116,7 +133,7 @@ class Spans:
         return Active(span, otel_context.attach(set_span_in_context(span)))
 
     def end_attempt(
-        self, active: Active, status: int, request_id: str | None, reason: str | None
+        self, active: Active, status: int, request_id: str | None, error: BaseException | None
     ) -> None:
         """End the span of an attempt; a failed one is an error, even if the call recovers."""
         attributes: dict[str, AttributeValue] = {}
@@ -124,7 +141,4 @@ class Spans:
             attributes[names.REQUEST_ID] = request_id
         if status and not self._wire_spans:
             attributes[names.HTTP_RESPONSE_STATUS_CODE] = status
-        if reason is not None:
-            attributes[names.ERROR_TYPE] = reason
-            active.span.set_status(Status(StatusCode.ERROR))
-        active.end(attributes)
+        active.end(attributes, error)

@@ -116,7 +116,7 @@ def _settings(environment: Path, folder: Path, home: Path, url: str) -> dict[str
     places |= {f"os_glance_{name}_store": name for name in ("staging", "tasks")}
     return {
         "DEFAULT": {
-            "enabled_backends": ",".join(f"{store}:file" for store in STORES),
+            "enabled_backends": ",".join([*(f"{store}:file" for store in STORES), "web:http"]),
             "enabled_import_methods": "[glance-direct,web-download,copy-image]",
             "image_property_quota": str(PROPERTY_QUOTA),
             "image_size_cap": str(SIZE_CAP),
@@ -126,6 +126,12 @@ def _settings(environment: Path, folder: Path, home: Path, url: str) -> dict[str
         "glance_store": {"default_backend": STORES[0]},
         **{group: {"filesystem_store_datadir": str(folder / n)} for group, n in places.items()},
         "database": {"connection": f"sqlite:///{folder / 'glance.sqlite'}"},
+        # Locations and downloads from loopback, which Glance refuses unless it is told otherwise.
+        "import_filtering_opts": {
+            "allowed_schemes": "[http]",
+            "allowed_hosts": "[127.0.0.1]",
+            "allowed_ports": "[]",
+        },
         "oslo_messaging_notifications": {"driver": "noop"},
         "oslo_policy": {"policy_file": str(home / "policy.yaml")},
         "paste_deploy": {"config_file": str(environment / "etc/glance/glance-api-paste.ini")},

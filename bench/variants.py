@@ -1,0 +1,104 @@
+"""The ways to fetch one image's record that the benchmarks compare."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Sequence
+from typing import Literal
+from urllib.parse import urlsplit
+
+import glanceclient
+import requests
+import urllib3
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from prometheus_client import CollectorRegistry
+from serving import IMAGE_PATH
+
+import traced_image
+from traced_image import Telemetry
+
+Show = Callable[[], object]
+"""Fetches the image's record once."""
+
+Observed = Literal["off", "calls", "wire"]
+"""Telemetry: none, spans of calls and attempts with metrics, or spans of requests too."""
+
+LIMIT = "requests.Session().get(url).json()"
+"""The variant that all others are compared with."""
+
+SHOWS: dict[Observed, str] = {
+    "off": "show, telemetry off",
+    "calls": "show, call and attempt spans, metrics",
+    "wire": "show, wire spans too",
+}
+
+
+class NoExporter(SpanExporter):
+    """Takes spans and does nothing with them: what an exporter costs is not what is measured."""
+
+    def export(self, _spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Do nothing."""
+        return SpanExportResult.SUCCESS
+
+
+def service(urls: Sequence[str], observed: Observed) -> traced_image.GlanceImageService:
+    """A service on its own, with a batch processor and a registry of its own where observed."""
+    if observed == "off":
+        return traced_image.connect(servers=urls, telemetry=False)
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(NoExporter()))
+    telemetry = Telemetry(
+        tracer_provider=provider, registry=CollectorRegistry(), wire_spans=observed == "wire"
+    )
+    return traced_image.connect(servers=urls, telemetry=telemetry)
+
+
+def show(url: str, image_id: str, observed: Observed) -> Show:
+    """This package's `show`."""
+    shown = service([url], observed).show
+    return lambda: shown(None, image_id)
+
+
+def variants(url: str, image_id: str) -> dict[str, Show]:
+    """All the ways, by their names, in the order of the table."""
+    target = f"{url}{IMAGE_PATH}{image_id}"
+    session = requests.Session()
+    pool = urllib3.PoolManager()
+    client = glanceclient.Client("2", endpoint=url)
+    return {
+        "raw socket, kept alive, json.loads": _raw(target),
+        "urllib3.PoolManager, json.loads": lambda: json.loads(pool.request("GET", target).data),
+        "requests, prepared request": _prepared(target),
+        **{name: show(url, image_id, observed) for observed, name in SHOWS.items()},
+        LIMIT: lambda: session.get(target).json(),
+        "python-glanceclient, reused": lambda: client.images.get(image_id),
+        "python-glanceclient, one-time": lambda: glanceclient.Client("2", endpoint=url).images.get(
+            image_id
+        ),
+    }
+
+
+def _prepared(target: str) -> Show:
+    session = requests.Session()
+    request = requests.Request("GET", target).prepare()
+    return lambda: session.send(request, proxies={}).json()
+
+
+def _raw(target: str) -> Show:
+    parts = urlsplit(target)
+    connection = socket.create_connection((parts.hostname, parts.port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    request = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+
+    def fetch() -> object:
+        connection.sendall(request)
+        received = connection.recv(65536)
+        head, _, body = received.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split(None, 1)[0])
+        while len(body) < length:
+            body += connection.recv(65536)
+        return json.loads(body)
+
+    return fetch

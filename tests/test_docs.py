@@ -1,0 +1,95 @@
+"""The documentation is run, and compared with what it describes."""
+
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from traced_image import Config, RetryPolicy, errors, lab
+from traced_image.telemetry import catalogue
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
+
+
+@pytest.fixture
+def glances():
+    with lab.cluster(3) as servers:
+        servers[0].images.add(name="cirros", data=b"...", visibility="public")
+        yield servers
+
+
+def _on(servers, code):
+    """The page's code, with the addresses that it invents replaced by servers that are there."""
+    for address, server in zip(
+        ("10.0.0.1:9292", "10.0.0.2:9292", "10.0.0.3:9292"), servers, strict=True
+    ):
+        code = code.replace(address, f"{server.host}:{server.port}")
+    return code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_python_of_a_page_runs(page, glances, capsys):
+    code = "".join(BLOCK.findall(page.read_text()))
+
+    exec(compile(_on(glances, code), str(page), "exec"), {"__name__": "page"})
+
+
+def test_the_readme_prints_the_images_and_the_servers(glances, capsys):
+    first = BLOCK.findall((ROOT / "README.md").read_text())[0]
+
+    exec(compile(_on(glances, first), "README.md", "exec"), {"__name__": "page"})
+
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split()[1:] == ["cirros", "active"]
+    assert {f"{server.url} healthy None" for server in glances} == set(printed[1:])
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_the_links_of_a_page_lead_somewhere(page):
+    dead = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
+
+    assert dead == []
+
+
+def test_the_page_of_errors_has_their_tree():
+    tree = inspect.getdoc(errors).partition("::\n")[2].partition("\n\nThe names")[0]
+    lines = [line.removeprefix("    ") for line in tree.strip("\n").splitlines()]
+
+    assert "\n".join(lines) in (ROOT / "docs/reference/errors.md").read_text()
+
+
+def test_the_tree_of_errors_has_every_error():
+    raised = {
+        name
+        for name, kind in vars(errors).items()
+        if inspect.isclass(kind) and issubclass(kind, Exception)
+    }
+
+    assert raised == set(re.findall(r"\b[A-Z]\w+", inspect.getdoc(errors))) & raised
+
+
+def _names():
+    for name, value in vars(catalogue).items():
+        if name.isupper() and isinstance(value, str) and name != "SCOPE":
+            yield value
+    yield from (metric.name for metric in catalogue.METRICS)
+    yield from catalogue.REASONS
+
+
+@pytest.mark.parametrize("name", sorted(set(_names())))
+def test_the_page_of_telemetry_has_every_name(name):
+    assert f"`{name}`" in (ROOT / "docs/reference/telemetry.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", [field.name for kind in (Config, RetryPolicy) for field in fields(kind)]
+)
+def test_the_page_of_configuration_has_every_field(name):
+    page = (ROOT / "docs/reference/configuration.md").read_text()
+
+    assert f"| `{name}` |" in page or name == "sources"

@@ -1,0 +1,79 @@
+"""The configuration in clouds.yaml, read by openstacksdk (extra ``keystone``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keystoneauth1.exceptions import ClientException
+from openstack.config.loader import OpenStackConfig
+from openstack.exceptions import SDKException
+
+from ..errors import InvalidAuth
+from .layers import Found, Layer, Lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openstack.config.cloud_region import CloudRegion
+
+CONFIG_FILE = "OS_CLIENT_CONFIG_FILE"
+"""Names the clouds.yaml in place of those in the usual folders."""
+SECURE_FILE = "OS_CLIENT_SECURE_FILE"
+"""Names the secure.yaml, which holds the secrets, likewise."""
+
+
+def read_cloud(name: str, region: str | None, environ: Mapping[str, str], source: str) -> Layer:
+    """Read what clouds.yaml says of one cloud, without a request.
+
+    Args:
+        name: The cloud's name.
+        region: The region, where the cloud has several; None for its first.
+        environ: `CONFIG_FILE` and `SECURE_FILE` are read, and no other ``OS_`` variable.
+        source: Where the name came from, for the error.
+
+    Raises:
+        InvalidAuth: There is no such cloud or region, or it can't be used.
+    """
+    try:
+        loader = OpenStackConfig(
+            config_files=_files(environ, CONFIG_FILE),
+            secure_files=_files(environ, SECURE_FILE),
+            load_envvars=False,
+        )
+        if loader.config_filename is None:
+            problem, mend = "no clouds.yaml can be read", f"write one, or name it in {CONFIG_FILE}"
+            raise InvalidAuth("cloud", problem, source=source, mend=mend)
+        cloud = loader.get_one(cloud=name, region_name=region)
+        return _layer(cloud, f"cloud {name} in {loader.config_filename}")
+    except (SDKException, ClientException) as error:
+        mend = "correct the cloud in clouds.yaml"
+        problem = str(error).rstrip(".")
+        raise InvalidAuth("cloud", problem, source=source, mend=mend) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # What a file of another shape makes of openstacksdk, which checks only its first level.
+        problem = f"clouds.yaml is not of the form that openstacksdk reads ({type(error).__name__})"
+        mend = "correct the cloud in clouds.yaml"
+        raise InvalidAuth("cloud", problem, source=source, mend=mend) from None
+
+
+def _files(environ: Mapping[str, str], variable: str) -> list[str] | None:
+    return [environ[variable]] if environ.get(variable) else None
+
+
+def _layer(cloud: CloudRegion, source: str) -> Layer:
+    verify, cert = cloud.get_requests_verify_args()
+    certfile, keyfile = cert if isinstance(cert, tuple) else (cert, None)
+    plain = cloud.config.get("auth_type") == "none"
+    values = {
+        "servers": cloud.get_endpoint("image"),
+        "insecure": True if verify is False else None,
+        "cafile": verify if isinstance(verify, str) else None,
+        "certfile": certfile,
+        "keyfile": keyfile,
+        "auth": None if plain else cloud.get_auth(),
+        "region_name": cloud.get_region_name("image") or None,
+    }
+    found = {name: Found(value, source) for name, value in values.items() if value is not None}
+    interface = cloud.get_interface("image") or "public"
+    interfaces = (interface,) if isinstance(interface, str) else tuple(interface)
+    return Layer(found, Lookup(interfaces, cloud.get_service_name("image")))
