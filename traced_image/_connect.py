@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Literal
 
 from .config import Config, load_config
@@ -32,7 +31,10 @@ def connect(
     Raises:
         ConfigError: A field or what stands for it can't be used.
     """
-    config = load_config(**fields) if config is None else config.replace(**fields)
+    if config is None:
+        config = load_config(**fields)  # type: ignore[arg-type]
+    elif fields:
+        config = config.replace(**fields)
     layers = Layers()
     if telemetry is not False:
         from .telemetry import layers_for
@@ -41,11 +43,18 @@ def connect(
     return GlanceImageService(GlanceClientWrapper(config, layers))
 
 
-@functools.cache
+_default: dict[Literal["service"], GlanceImageService] = {}
+
+
 def get_default_image_service() -> GlanceImageService:
-    """The service that the environment or a configuration file describes, made once a process.
+    """The service that the environment or a configuration file describes, one for the process.
 
     Raises:
         ConfigError: They describe none, or one that can't be used.
     """
-    return connect()
+    service = _default.get("service")
+    if service is None:
+        # Threads that come at once may each make one, and get the first. A lock here could be
+        # held for ever in the child of a fork.
+        service = _default.setdefault("service", connect())
+    return service

@@ -49,19 +49,15 @@ def test_tags_are_sorted(images):
     assert images.get(images.add(tags=["b", "a"])).view()["tags"] == ["a", "b"]
 
 
-def test_tags_that_are_no_list_are_none(images):
-    assert images.get(images.add(tags="abc")).view()["tags"] == []
-
-
 def test_locations_can_be_given(images):
     location = {"url": "rbd://pool/image", "metadata": {}}
     image = images.get(images.add(data=b"x", locations=[location]))
     assert [location] == image.view(show_locations=True)["locations"]
 
 
-def test_locations_that_are_no_list_leave_the_datas_own(images):
-    image = images.get(images.add(data=b"x", locations="abc"))
-    assert [f"memory://fs/{image.id}"] == [location["url"] for location in image.locations]
+def test_data_has_a_location_in_the_store(images):
+    image = images.get(images.add(data=b"x"))
+    assert [location["url"] for location in image.locations] == [f"memory://fs/{image.id}"]
 
 
 def test_an_image_can_be_given_its_id(images):

@@ -1,5 +1,6 @@
 """A server's life: start and stop, addresses, connections, threads and the access log."""
 
+import os
 import socket
 import threading
 
@@ -88,6 +89,24 @@ def test_stop_leaves_no_thread_behind(images, connect):
             connection.request("GET", "/healthcheck")
             connection.getresponse().read()
     assert before == threading.active_count()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_port_refuses_while_a_forked_child_still_has_it(server):
+    inside, outside = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(outside)
+        os.read(inside, 1)
+        os._exit(0)
+    os.close(inside)
+    try:
+        server.break_with(faults.refuse())
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((server.host, server.port), timeout=10)
+    finally:
+        os.close(outside)
+        os.waitpid(child, 0)
 
 
 def test_a_tls_fault_needs_tls(server):

@@ -228,8 +228,9 @@ def test_a_marker_starts_a_page(glance, images, stocked):
     assert brief(glance("GET", f"/v1/images?marker={marker}")) == "one"
 
 
-def test_a_limit_that_is_none_is_400(glance):
-    assert glance("GET", "/v1/images?limit=x").status == 400
+@pytest.mark.parametrize("query", ["limit=x", "sort_key=nope", "marker=nope"])
+def test_a_page_that_can_not_be_is_400(glance, query):
+    assert glance("GET", f"/v1/images?{query}").status == 400
 
 
 def test_the_brief_list_has_six_attributes(glance, image_id):

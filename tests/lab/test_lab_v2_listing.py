@@ -55,7 +55,7 @@ def marker(images, name):
         ("?tag=t1", "three two"),
         ("?tag=t1&tag=t2", "three"),
         ("?p=q", "one"),
-        ("?p=x", ""),
+        ("?p=Q", ""),
         ("?owner=me", "one"),
         ("?name=two", "two"),
         ("?name=eq:two", "two"),

@@ -16,6 +16,12 @@ from traced_image.errors import (
     TokenUnavailable,
 )
 
+# openstacksdk warns whoever reads a clouds.yaml with it about parts of itself.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:openstack"),
+    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning:openstack"),
+]
+
 LIMIT = 10.0  # seconds for a short token to expire
 
 

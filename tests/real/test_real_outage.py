@@ -1,5 +1,6 @@
 """One of three Glances killed or stopped under a running loop of calls."""
 
+import os
 import time
 from types import SimpleNamespace
 
@@ -9,8 +10,9 @@ from parts.outage import mended, under_load
 from prometheus_client import CollectorRegistry
 
 import traced_image
-from traced_image import RetryPolicy, Telemetry
+from traced_image import RetryPolicy, Telemetry, UnsafeToRepeat
 
+LARGE = os.urandom(24 * 1024**2)
 LIMIT = 15.0  # seconds for a server that is back to be used again
 
 
@@ -101,6 +103,53 @@ def test_a_list_goes_on_where_a_server_was_killed(breakable, urls, image_ids):
     )
     service.close()
     assert loop.errors == []
+
+
+@pytest.fixture(scope="module")
+def large_id(service):
+    """An image larger than what a connection keeps on its way."""
+    return service.create(None, {"disk_format": "raw", "container_format": "bare"}, LARGE)["id"]
+
+
+def test_a_download_goes_on_where_its_server_was_killed(breakable, service, large_id):
+    download = service.download(None, large_id)
+    chunks = iter(download)
+    received = [next(chunks)]
+    _by_port(breakable, download.server.port).kill()
+    received += chunks
+    assert b"".join(received) == LARGE
+
+
+def test_a_download_goes_on_where_its_server_was_stopped(breakable, urls, large_id):
+    policy = RetryPolicy(cooldown_base=0.6)
+    service = traced_image.connect(servers=urls, read_timeout=1.0, retry=policy, telemetry=False)
+    download = service.download(None, large_id)
+    chunks = iter(download)
+    received = [next(chunks)]
+    _by_port(breakable, download.server.port).stop()
+    received += chunks
+    service.close()
+    assert b"".join(received) == LARGE
+
+
+def test_an_upload_whose_server_was_killed_is_an_error(breakable, urls):
+    policy = RetryPolicy(cooldown_base=0.7)
+    service = traced_image.connect(servers=urls[:1], retry=policy, telemetry=False)
+    image = service.create(None, {"disk_format": "raw", "container_format": "bare"})
+
+    def data():
+        yield LARGE[: len(LARGE) // 2]
+        breakable[0].kill()
+        yield LARGE[len(LARGE) // 2 :]
+
+    with pytest.raises(UnsafeToRepeat):
+        service.update(None, image["id"], {}, data(), purge_props=False)
+    service.close()
+
+
+def _by_port(glances, port) -> HTTPPart:
+    (found,) = [one for one in glances if one.port == port]
+    return found
 
 
 def _state(service, part: HTTPPart) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -173,9 +174,9 @@ def run_python():
             text=True,
             timeout=60,
             check=False,
-            env={**BASE_ENVIRONMENT, **environment},
+            env={**os.environ, **environment},
         )
-        assert "" == done.stderr
+        assert done.stderr == ""
         return done.stdout.splitlines()
 
     return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keystoneauth1.exceptions import ClientException
+from keystoneauth1.exceptions import ClientException, EndpointNotFound
 
 from ..errors import InvalidAuth
 
@@ -28,6 +28,8 @@ def image_endpoint(tokens: PluginTokens, lookup: Lookup, region: str | None, sou
     mend = "correct the credentials and the region, or list the servers"
     try:
         endpoint = tokens.endpoint(lookup, region)
+    except EndpointNotFound:
+        endpoint = None
     except ClientException as error:
         problem = f"Keystone gave no catalogue: {error}".rstrip(".")
         raise InvalidAuth("auth", problem, source=source, mend=mend) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption
@@ -12,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..errors import ConfigError
+
+LONGEST_WAIT = 1e6
+"""Seconds, 11 days: the system's poll and sleep do not take much more."""
 
 SHOWN = 60
 """Characters of a refused value that a message shows."""
@@ -30,9 +32,9 @@ def number(
     error: type[ConfigError],
     *,
     zero: bool = True,
-    most: float | None = None,
+    most: float = LONGEST_WAIT,
 ) -> float:
-    """Return `value` as a finite float of 0 or more.
+    """Return `value` as a float of 0 or more.
 
     Args:
         item: The option's name.
@@ -40,16 +42,17 @@ def number(
         source: Where it came from.
         error: What to raise.
         zero: Whether 0 is allowed.
-        most: The largest number allowed, if there is one.
+        most: The largest number allowed.
     """
-    wanted = "a number of 0 or more" if zero else "a number above 0"
-    if most is not None:
-        wanted += f", at most {most:g}"
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        fits = math.isfinite(value) and (value >= 0 if zero else value > 0)
-        if fits and (most is None or value <= most):
-            return float(value)
-    raise error(item, f"{shown(value)} can't be used", source=source, mend=f"set {wanted}")
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and 0 <= value <= most
+        and (value or zero)
+    ):
+        return float(value)
+    mend = f"set a number {'of 0 or more' if zero else 'above 0'}, at most {most:,g}"
+    raise error(item, f"{shown(value)} can't be used", source=source, mend=mend)
 
 
 def integer(

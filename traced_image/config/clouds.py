@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from keystoneauth1.exceptions import ClientException
 from openstack.config.loader import OpenStackConfig
 from openstack.exceptions import SDKException
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ..errors import InvalidAuth
 from .layers import Found, Layer, Lookup
@@ -40,20 +42,19 @@ def read_cloud(name: str, region: str | None, environ: Mapping[str, str], source
             secure_files=_files(environ, SECURE_FILE),
             load_envvars=False,
         )
-        if loader.config_filename is None:
-            problem, mend = "no clouds.yaml can be read", f"write one, or name it in {CONFIG_FILE}"
-            raise InvalidAuth("cloud", problem, source=source, mend=mend)
-        cloud = loader.get_one(cloud=name, region_name=region)
+        with warnings.catch_warnings():
+            # openstacksdk 4.22 warns of every cloud that it once could measure by InfluxDB.
+            warnings.simplefilter("ignore", PendingDeprecationWarning)
+            cloud = loader.get_one(cloud=name, region_name=region)
         return _layer(cloud, f"cloud {name} in {loader.config_filename}")
     except (SDKException, ClientException) as error:
-        mend = "correct the cloud in clouds.yaml"
-        problem = str(error).rstrip(".")
-        raise InvalidAuth("cloud", problem, source=source, mend=mend) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        problem, cause = str(error).rstrip("."), error
+    except (AttributeError, KeyError, TypeError, ValueError, YAMLError) as error:
         # What a file of another shape makes of openstacksdk, which checks only its first level.
         problem = f"clouds.yaml is not of the form that openstacksdk reads ({type(error).__name__})"
-        mend = "correct the cloud in clouds.yaml"
-        raise InvalidAuth("cloud", problem, source=source, mend=mend) from None
+        cause = None
+    mend = f"correct the cloud in clouds.yaml, which {CONFIG_FILE} may name"
+    raise InvalidAuth("cloud", problem, source=source, mend=mend) from cause
 
 
 def _files(environ: Mapping[str, str], variable: str) -> list[str] | None:

@@ -21,9 +21,6 @@ logger = logging.getLogger("traced_image.config")
 
 AuthStrategy = Literal["noauth", "keystone"]
 
-LONGEST_TIMEOUT = 1e6
-"""Seconds, 11 days: the system's poll does not take much more."""
-
 
 def _deadline(item: str, value: object, source: str) -> float | None:
     return None if value is None else _timeout(item, value, source)
@@ -43,7 +40,7 @@ def _retry(item: str, value: object, source: str) -> RetryPolicy:
     raise InvalidRetry(item, problem, source=source, mend="give RetryPolicy(...)")
 
 
-_timeout = partial(checks.number, error=InvalidTimeout, zero=False, most=LONGEST_TIMEOUT)
+_timeout = partial(checks.number, error=InvalidTimeout, zero=False)
 
 _CHECKS: dict[str, Callable[[str, object, str], object]] = {
     "servers": lambda _item, value, source: parse_servers(value, source),

@@ -101,7 +101,7 @@ class _Options:
         options.update(("DEFAULT", name) for name in _OLD_OPTIONS)
         options.update(("glance", name) for name in _GLANCE_OPTIONS)
         for section, name in options:
-            conf.register_opt(cfg.StrOpt(name), group=section)
+            conf.register_opt(cfg.StrOpt(name), group=_group(section))
 
     def all(self) -> dict[str, Found | None]:
         """The fields of `Config`, None for those that are not set."""
@@ -161,8 +161,8 @@ class _Options:
     def _get(self, section: str, name: str) -> Found | None:
         """An option's text, or None where it is not set or empty."""
         try:
-            location = self._conf.get_location(name, section)
-            text = self._conf[section][name]
+            location = self._conf.get_location(name, _group(section))
+            text = self._conf[name] if section == "DEFAULT" else self._conf[section][name]
         except (cfg.Error, RecursionError):
             mend = "write the value itself, and $$ for a $"
             problem = "it refers to an option that is not known here"
@@ -172,3 +172,8 @@ class _Options:
         if location is None or not text:
             return None
         return Found(text, f"{location.detail} [{section}] {name}")
+
+
+def _group(section: str) -> str | None:
+    """oslo.config's name for a section; others may refer to an option of the one without."""
+    return None if section == "DEFAULT" else section

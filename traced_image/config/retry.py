@@ -26,10 +26,12 @@ def _statuses(item: str, value: object, source: str) -> frozenset[int]:
     raise InvalidRetry(item, f"{checks.shown(value)} can't be used", source=source, mend=mend)
 
 
-def _optional(item: str, value: object, source: str, most: float | None = None) -> float | None:
-    if value is None:
-        return None
-    return checks.number(item, value, source, InvalidRetry, most=most)
+def _delay(item: str, value: object, source: str) -> float | None:
+    return None if value is None else checks.number(item, value, source, InvalidRetry)
+
+
+def _share(item: str, value: object, source: str) -> float | None:
+    return None if value is None else checks.number(item, value, source, InvalidRetry, most=10)
 
 
 _number = partial(checks.number, error=InvalidRetry)
@@ -38,12 +40,12 @@ _boolean = partial(checks.boolean, error=InvalidRetry)
 _CHECKS: dict[str, Callable[[str, object, str], object]] = {
     "backoff_base": _number,
     "backoff_cap": _number,
-    "fixed_delay": _optional,
+    "fixed_delay": _delay,
     "statuses": _statuses,
     "protocol_errors": _boolean,
     "retry_after_cap": _number,
     "repeat_unsafe": _boolean,
-    "budget_share": partial(_optional, most=10.0),
+    "budget_share": _share,
     "budget_floor": _number,
     "cooldown_base": _number,
     "cooldown_cap": _number,

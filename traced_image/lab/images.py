@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .wire import JSON
 
@@ -161,6 +161,8 @@ class Images:
         name: str | None = None,
         data: bytes | None = None,
         visibility: str = "public",
+        tags: Iterable[str] = (),
+        locations: Iterable[Mapping[str, JSON]] = (),
         **properties: JSON,
     ) -> str:
         """Put an image into the store, past all of Glance's checks.
@@ -169,24 +171,21 @@ class Images:
             name: Its name.
             data: Its data; with it the image is active, without it queued.
             visibility: ``public``, ``private``, ``shared`` or ``community``.
-            **properties: Base attributes by their v2 names (these win over what follows from
-                the data), ``tags`` and ``locations``, and any other property.
+            tags: Its tags.
+            locations: Its locations, with ``url`` and ``metadata``, where its data is not here.
+            **properties: Other base attributes by their v2 names, which win over what follows
+                from the data, and any other property.
 
         Returns:
             The image's id.
         """
-        tags, locations = properties.pop("tags", []), properties.pop("locations", [])
         base = {key: properties.pop(key) for key in BASE if key in properties}
         image = self.new({"name": name, "visibility": visibility, **base}, properties)
         if data is not None:
             formats: dict[str, JSON] = {"disk_format": "qcow2", "container_format": "bare", **base}
             image = image.with_base(**formats).with_data(data).with_base(**base)
-        if isinstance(tags, list):
-            image = replace(image, tags=tuple(sorted(str(tag) for tag in tags)))
-        if isinstance(locations, list) and locations:
-            given = [location for location in locations if isinstance(location, dict)]
-            image = replace(image, locations=tuple(given))
-        self.put(image)
+        places = tuple(locations) or image.locations
+        self.put(replace(image, tags=tuple(sorted(tags)), locations=places))
         return image.id
 
     def new(self, base: Mapping[str, JSON], properties: Mapping[str, JSON]) -> Image:

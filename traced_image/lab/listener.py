@@ -66,6 +66,9 @@ class Listener:
                 # The client may have gone between the two calls.
                 with contextlib.suppress(OSError):
                     self._on_accept(self._accepted(door))
+            # A forked child has the socket too, and with it the port would go on listening.
+            with contextlib.suppress(OSError):
+                door.shutdown(socket.SHUT_RDWR)
 
     @staticmethod
     def _accepted(door: socket.socket) -> socket.socket:

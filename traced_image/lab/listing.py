@@ -35,10 +35,12 @@ def select(
         limit: The most images to give.
 
     Raises:
-        Refused: 400, if the marker is no image.
+        Refused: 400, if the marker is no image or the order names no attribute.
     """
     ordered = images.all()
     for name, direction in reversed(order):
+        if name not in BASE:
+            raise Refused(400, f"Invalid sort key: {name}.")
         ordered.sort(key=partial(_rank, name), reverse=direction == "desc")
     if marker is not None:
         places = [place for place, image in enumerate(ordered) if image.id == marker]
@@ -85,7 +87,8 @@ def equals(name: str, text: str) -> Condition:
 
     def condition(image: Image) -> bool:
         value = image.base[name] if name in image.base else image.properties.get(name)
-        return value is not None and str(value).lower() == text.lower()
+        given = text.capitalize() if isinstance(value, bool) else text
+        return value is not None and str(value) == given
 
     return condition
 

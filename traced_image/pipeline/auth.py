@@ -33,17 +33,23 @@ class Credentials:
         """The service's own token, if it has a plugin.
 
         Raises:
-            TokenUnavailable: Keystone gave none.
+            TokenUnavailable: Keystone gave none, or none that a header can carry.
         """
         if self._plugin is None:
             return None
         try:
-            return self._plugin.get_token()
+            token = self._plugin.get_token()
         except Exception as error:
             raise TokenUnavailable(
                 f"Keystone gave no token ({type(error).__name__}): check auth_url and the"
                 " credentials, and that Keystone answers"
             ) from error
+        if token and not _sendable(token):
+            raise TokenUnavailable(
+                "Keystone gave a token that no header can carry (not shown here): look at what"
+                " auth gives"
+            )
+        return token
 
     def renewed(self, refused: str) -> str | None:
         """A new service token after one was refused, or None where it can't be renewed."""
@@ -70,7 +76,11 @@ def check(context: Context) -> None:
         ("auth_token", getattr(context, "auth_token", None)),
         ("request_id", request_id(context)),
     ):
-        if value and (not isinstance(value, str) or _UNSENDABLE.search(value)):
+        if value and not _sendable(value):
             raise InvalidContext(
                 f"context.{name} is not text that a header can carry: pass it as it was given"
             )
+
+
+def _sendable(value: object) -> bool:
+    return isinstance(value, str) and not _UNSENDABLE.search(value)

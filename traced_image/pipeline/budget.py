@@ -13,7 +13,8 @@ from . import forks
 from .clock import Clock
 
 WINDOW = 10
-"""Seconds over which calls and retries are counted, as in Finagle and Linkerd."""
+"""Seconds over which calls and retries are counted, as in Finagle and Linkerd: the one that is
+under way, and the nine before it."""
 
 
 class RetryBudget:

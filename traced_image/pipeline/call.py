@@ -8,21 +8,20 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
 
 from .. import errors
-from ..errors import AttemptError, FailedAttempt, GlanceConnectionFailed, Reason
+from ..errors import AttemptError, FailedAttempt, GlanceConnectionFailed
+from .clock import doubled
 from .model import Attempt, Call, Failure, Send, Settle
+from .refusals import refused
 
 if TYPE_CHECKING:
     import random
 
-    from ..config import RetryPolicy
+    from ..config import RetryPolicy, Server
     from .clock import Clock
-    from .cycle import Pick
+    from .host import Pick
     from .shared import Fleet
 
 LOG = logging.getLogger(__name__)
-
-DEADLINE_EXCEEDED = Reason("deadline_exceeded")
-BUDGET_EXHAUSTED = Reason("budget_exhausted")
 
 
 def announcing(clock: Clock) -> Settle:
@@ -35,7 +34,7 @@ def announcing(clock: Clock) -> Settle:
             logging.WARNING if retrying else logging.ERROR,
             "Error contacting glance server '%(host)s:%(port)s' for '%(method)s', %(extra)s.",
             {
-                "host": server.host,
+                "host": server.netloc.rpartition(":")[0],
                 "port": server.port,
                 "method": failure.attempt.call.operation.action,
                 "extra": "retrying" if retrying else "done trying",
@@ -66,6 +65,7 @@ class _Progress:
     deadline: float | None
     number: int = 1
     history: list[FailedAttempt] = field(default_factory=list)
+    tried: list[Server] = field(default_factory=list)
 
 
 class AttemptLoop:
@@ -107,61 +107,69 @@ class AttemptLoop:
     def __call__(self, call: Call[object]) -> object:
         """Make one call.
 
+        Whatever exception ends it has the history of its failed attempts as ``attempts``.
+
         Raises:
             AttemptError: An attempt failed in a way that no other server would mend.
             GlanceConnectionFailed: No attempt succeeded, or no further one may be made.
         """
         self._budget.call()
         progress = self._begin(call)
-        while True:
-            pick = progress.pick
-            attempt = Attempt(
-                call, pick.server, progress.number, self._maximum, pick.trial, progress.deadline
-            )
-            try:
-                answer = self._send(attempt)
-            except AttemptError as error:
-                self._after(attempt, error, progress)
-            except BaseException as error:
-                self._cycle.abandoned(pick)
-                if isinstance(error, errors.TracedImageError):
-                    error.attempts = tuple(progress.history)
-                raise
-            else:
-                self._cycle.succeeded(pick)
-                return answer.value
+        try:
+            while True:
+                attempt = self._attempt(progress)
+                try:
+                    answer = self._send(attempt)
+                except AttemptError as error:
+                    self._after(attempt, error, progress)
+                else:
+                    self._cycle.succeeded(progress.pick)
+                    return answer.value
+        except BaseException as error:
+            # It is taken back once only, so this is for the paths on which nothing else gave it.
+            self._cycle.abandoned(progress.pick)
+            error.__dict__["attempts"] = tuple(progress.history)
+            raise
 
     def _begin(self, call: Call[object]) -> _Progress:
+        operation = call.operation
         now = self._clock.monotonic()
         deadline = None
-        if self._deadline is not None and not call.operation.transfer:
+        if self._deadline is not None and not operation.transfer:
             deadline = now + self._deadline
-        return _Progress(call, self._cycle.pick(), now, deadline)
+        return _Progress(call, self._cycle.pick(careful=not operation.repeatable), now, deadline)
+
+    def _attempt(self, progress: _Progress) -> Attempt[object]:
+        pick = progress.pick
+        return Attempt(
+            progress.call,
+            pick.server,
+            progress.number,
+            self._maximum,
+            pick.trial,
+            progress.deadline,
+        )
 
     def _after(self, attempt: Attempt[object], error: AttemptError, progress: _Progress) -> None:
         """Judge a failed attempt; come back when the next one may start, or raise."""
         now = self._clock.monotonic()
-        progress.history.append(
-            FailedAttempt(
-                attempt.server.url, error.reason, now - progress.started, error.request_id
-            )
-        )
+        server = attempt.server
+        duration = now - progress.started
+        progress.history.append(FailedAttempt(server.url, error.reason, duration, error.request_id))
+        progress.tried.append(server)
         self._give_back(progress.pick, error)
         if not retryable(error, self._policy):
-            error.attempts = tuple(progress.history)
             raise error
-        refusal = self._refusal(attempt, error)
+        refusal = self._refusal(attempt, error, now)
         if refusal is not None:
-            self._give_up(attempt, error, progress, refusal)
+            self._give_up(attempt, error, refusal)
         self._wait_for_next(attempt, error, progress, now)
 
     def _give_back(self, pick: Pick, error: AttemptError) -> None:
+        status = error.status if isinstance(error, errors.HTTPStatusError) else None
         if retryable(error, self._policy):
             self._cycle.failed(pick, error.reason, retry_after=self._retry_after(error))
-        elif (
-            isinstance(error, errors.HTTPStatusError)
-            and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
-        ):
+        elif status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
             self._cycle.succeeded(pick)
         else:
             self._cycle.failed(pick, error.reason, cool=False)
@@ -171,14 +179,16 @@ class AttemptLoop:
         return min(asked or 0.0, self._policy.retry_after_cap)
 
     def _refusal(
-        self, attempt: Attempt[object], error: AttemptError
+        self, attempt: Attempt[object], error: AttemptError, now: float
     ) -> type[GlanceConnectionFailed] | None:
         """Why there must be no further attempt, whatever server it would go to."""
         operation = attempt.call.operation
-        if attempt.number >= attempt.maximum:
-            return GlanceConnectionFailed
         if error.reached and not (operation.repeatable or self._policy.repeat_unsafe):
             return errors.UnsafeToRepeat
+        if attempt.deadline is not None and now >= attempt.deadline:
+            return errors.DeadlineExceeded
+        if attempt.number >= attempt.maximum:
+            return GlanceConnectionFailed
         if operation.rewind is not None and not operation.rewind():
             return errors.UploadNotRewindable
         return None
@@ -186,23 +196,14 @@ class AttemptLoop:
     def _wait_for_next(
         self, attempt: Attempt[object], error: AttemptError, progress: _Progress, now: float
     ) -> None:
-        pick = self._cycle.pick()
+        pick = progress.pick = self._cycle.pick(progress.tried, careful=True)
         delay = self._delay(attempt, pick)
-        refusal: type[GlanceConnectionFailed] | None = None
         if attempt.deadline is not None and now + delay >= attempt.deadline:
-            refusal = errors.DeadlineExceeded
-        elif not self._budget.retry():
-            refusal = errors.RetryBudgetExhausted
-        if refusal is not None:
-            self._cycle.abandoned(pick)
-            self._give_up(attempt, error, progress, refusal)
-        progress.pick = pick
+            self._give_up(attempt, error, errors.DeadlineExceeded)
+        if not self._budget.retry():
+            self._give_up(attempt, error, errors.RetryBudgetExhausted)
         progress.number += 1
-        try:
-            self._settle(Failure(attempt, error, delay, pick.server))
-        except BaseException:
-            self._cycle.abandoned(pick)
-            raise
+        self._settle(Failure(attempt, error, delay, pick.server))
         progress.started = self._clock.monotonic()
 
     def _delay(self, attempt: Attempt[object], pick: Pick) -> float:
@@ -211,43 +212,15 @@ class AttemptLoop:
         if policy.fixed_delay is not None:
             return policy.fixed_delay
         if (pick.healthy or pick.trial) and pick.server != attempt.server:
-            return 0.0
-        longest = min(policy.backoff_cap, policy.backoff_base * 2.0 ** (attempt.number - 1))
+            return pick.wait
+        longest = doubled(policy.backoff_base, attempt.number - 1, policy.backoff_cap)
         return max(self._rng.uniform(0.0, longest), pick.wait)
 
     def _give_up(
         self,
         attempt: Attempt[object],
         error: AttemptError,
-        progress: _Progress,
         refusal: type[GlanceConnectionFailed],
     ) -> NoReturn:
         self._settle(Failure(attempt, error))
-        failed = refusal(attempt.server.url, *_explain(refusal, attempt, error))
-        failed.attempts = tuple(progress.history)
-        raise failed from error
-
-
-def _explain(
-    refusal: type[GlanceConnectionFailed], attempt: Attempt[object], error: AttemptError
-) -> tuple[Reason, str]:
-    """The reason and the words for giving up."""
-    if refusal is errors.DeadlineExceeded:
-        return DEADLINE_EXCEEDED, f"the call's deadline passed; the last attempt: {error}"
-    if refusal is errors.RetryBudgetExhausted:
-        return BUDGET_EXHAUSTED, (
-            f"{error}; not retried, since this process has used up its retry budget: mend the"
-            " servers, or raise RetryPolicy.budget_share"
-        )
-    if refusal is errors.UploadNotRewindable:
-        return error.reason, (
-            f"{error}; not repeated, since the data was read already and can't be rewound: pass"
-            " bytes or a seekable file"
-        )
-    if refusal is errors.UnsafeToRepeat:
-        return error.reason, (
-            f"{error}; not repeated, since the server may have carried out"
-            f" '{attempt.call.operation.action}' already: look before you try again, or set"
-            " RetryPolicy.repeat_unsafe"
-        )
-    return error.reason, str(error)
+        raise refused(refusal, attempt, error) from error

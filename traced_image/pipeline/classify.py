@@ -12,7 +12,6 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, NamedTuple
 
-import requests
 import urllib3.exceptions
 
 from ..errors import (
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 _NOT_CONNECTED = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.LocationValueError,
     HandshakeError,
 )
 
@@ -50,7 +50,7 @@ class _Rule(NamedTuple):
 _RULES = (
     _Rule((socket.gaierror,), InvalidEndpoint, "dns_error", "its name does not resolve"),
     _Rule(
-        (urllib3.exceptions.LocationValueError, requests.exceptions.InvalidURL),
+        (urllib3.exceptions.LocationValueError,),
         InvalidEndpoint,
         "invalid_endpoint",
         "not a usable address",
@@ -68,8 +68,8 @@ _RULES = (
     _Rule(
         (
             http.client.HTTPException,
-            urllib3.exceptions.DecodeError,
             urllib3.exceptions.HeaderParsingError,
+            urllib3.exceptions.InvalidHeader,
         ),
         ProtocolError,
         "protocol_error",
@@ -79,7 +79,10 @@ _RULES = (
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and all that it wraps: by cause, by context, and in its arguments."""
+    """The exception and all that it wraps, by cause and in its arguments.
+
+    Not by context: that reaches on to whatever exception the caller is handling meanwhile.
+    """
     seen: set[int] = set()
     pending: list[BaseException] = [error]
     while pending:
@@ -87,7 +90,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         if id(current) not in seen:
             seen.add(id(current))
             yield current
-            wrapped = (current.__cause__, current.__context__, *current.args)
+            wrapped = (current.__cause__, *current.args)
             pending.extend(item for item in wrapped if isinstance(item, BaseException))
 
 

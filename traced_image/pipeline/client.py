@@ -68,7 +68,8 @@ class GlanceClientWrapper:
         layers: What observes the calls.
         fleet: The servers' health; by default that which all services of the process share.
         clock: Where time comes from.
-        rng: The source of the jitter.
+        rng: The source of the jitter; by default the system's, of which no two processes have
+            the same.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class GlanceClientWrapper:
             policy=config.retry,
             deadline=config.deadline,
             clock=clock,
-            rng=rng or random.Random(),
+            rng=rng or random.SystemRandom(),
         )
         self._perform = layered(cast("Perform", loop), layers.call)
 
@@ -102,6 +103,7 @@ class GlanceClientWrapper:
         context: Context | None,
         version: Version,
         method: str,
+        /,
         *args: object,
         **kwargs: object,
     ) -> object:
@@ -122,10 +124,7 @@ class GlanceClientWrapper:
             AttemptError: A server refused, in a way that no other server would mend.
             GlanceConnectionFailed: No server answered.
         """
-        build = OPERATIONS.get(version, {}).get(method)
-        if build is None:
-            raise InvalidArgument(f"API v{version} has no {method!r:.40}: use {_methods(version)}")
-        operation = build(*args, **kwargs)
+        operation = _operation(version, method, args, kwargs)
         context = SERVICE if context is None else context
         auth.check(context)
         return self._perform(Call(operation, context))
@@ -143,6 +142,22 @@ class GlanceClientWrapper:
         self._http.close()
 
 
-def _methods(version: int) -> str:
-    names = OPERATIONS.get(version)  # type: ignore[call-overload]
-    return ", ".join(sorted(names)) if names else "version 1 or 2"
+def _operation(
+    version: Version, method: str, args: tuple[object, ...], kwargs: dict[str, object]
+) -> Operation[object]:
+    try:
+        build = OPERATIONS[version][method]
+    except (KeyError, TypeError):
+        raise _unknown(version, method) from None
+    try:
+        return build(*args, **kwargs)
+    except TypeError as error:
+        raise InvalidArgument(f"{method} of API v{version}: {error}") from error
+
+
+def _unknown(version: object, method: object) -> InvalidArgument:
+    for known, methods in OPERATIONS.items():
+        if known == version:
+            names = ", ".join(sorted(methods))
+            return InvalidArgument(f"API v{known} has no {method!r:.40}: use {names}")
+    return InvalidArgument(f"{version!r:.40} is no version of the API: use 1 or 2")

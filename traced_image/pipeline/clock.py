@@ -1,4 +1,4 @@
-"""Time as the pipeline reads it, so that tests can set it."""
+"""Time as the pipeline reads it, so that tests can set it, and waits that double."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_MOST_DOUBLINGS = 1023
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +25,8 @@ class Clock:
     monotonic: Callable[[], float] = stdlib.monotonic
     time: Callable[[], float] = stdlib.time
     sleep: Callable[[float], None] = stdlib.sleep
+
+
+def doubled(base: float, times: int, cap: float) -> float:
+    """`base` seconds, doubled so many times, but at most `cap`; no number is too large."""
+    return min(cap, base * 2.0 ** min(times, _MOST_DOUBLINGS))

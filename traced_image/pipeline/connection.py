@@ -6,31 +6,49 @@ holds a caller for as long as it likes. These connections bound the whole reply.
 
 from __future__ import annotations
 
-import functools
 import io
+import math
 import ssl
 from http.client import HTTPResponse
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError, SSLError
 from urllib3.util.response import assert_header_parsing
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
 
     from typing_extensions import Buffer
     from urllib3 import HTTPResponse as PooledResponse
+    from urllib3.connection import BaseHTTPConnection
+
+READS = frozenset({"GET", "HEAD"})
+"""Methods of requests that change nothing."""
+
+IDLE_LIMIT = 1.0
+"""Seconds after which a kept connection is too doubtful for a request that changes something.
+
+A server may close an idle connection while a request is on its way to it. Nobody knows then
+whether the request was carried out, so that it could not be sent again.
+"""
+
+_MOMENT = 0.001
 
 
 class HandshakeError(SSLError):
     """TLS could not be set up, so no request was sent."""
 
 
+class StaleConnectionError(ConnectionResetError):
+    """A kept connection was closed before the first byte of a reply came."""
+
+
 class Until(float):
-    """A read timeout in seconds that also knows when the whole reply must be there."""
+    """Seconds for one wait, that also know when the last of several waits must end."""
 
     __slots__ = ("deadline",)
     deadline: float
@@ -41,6 +59,27 @@ class Until(float):
         until = cls(min(timeout, remaining))
         until.deadline = monotonic() + remaining
         return until
+
+
+class _Connecting(Until):
+    """Seconds to connect, that also know the limits of what follows."""
+
+    __slots__ = ("then",)
+    then: Until
+
+
+def limits(connect: float, read: float, remaining: float = math.inf) -> Timeout:
+    """Build the timeouts of one request.
+
+    Args:
+        connect: Seconds to connect, TLS included.
+        read: Seconds for each wait after that, to send or to receive.
+        remaining: Seconds for all of it.
+    """
+    connect = min(connect, remaining)
+    connecting = cast("_Connecting", _Connecting.after(connect, connect))
+    connecting.then = Until.after(read, remaining)
+    return Timeout(connect=connecting, read=connecting.then)
 
 
 class _BoundedReader(io.RawIOBase):
@@ -79,19 +118,7 @@ class _BoundedSocket:
 
 
 class _Reply(HTTPResponse):
-    """A reply that is read within a deadline, and refused if its headers are none."""
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        debuglevel: int = 0,
-        method: str | None = None,
-        url: str | None = None,
-        *,
-        until: Until | None = None,
-    ) -> None:
-        source = sock if until is None else _BoundedSocket(sock, until)
-        super().__init__(source, debuglevel, method, url)  # type: ignore[arg-type]
+    """A reply that is refused if its headers are none."""
 
     def begin(self) -> None:
         super().begin()
@@ -102,20 +129,61 @@ class _Reply(HTTPResponse):
 class _Connection(HTTPConnection):
     """What a connection does with and without TLS."""
 
-    response_class = _Reply
+    _replied_at: float | None = None
+    """When the last reply came over what is connected now."""
 
-    def getresponse(self) -> PooledResponse:  # type: ignore[override]
-        until = self.timeout if isinstance(self.timeout, Until) else None
-        self.response_class = functools.partial(_Reply, until=until)  # type: ignore[assignment]
-        return super().getresponse()
+    def response_class(  # type: ignore[override]
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
+    ) -> HTTPResponse:
+        """Make the reply; http.client calls this for a tunnel's too, while it connects."""
+        bounded = _BoundedSocket(sock, cast("Until", self.timeout))
+        return _Reply(bounded, debuglevel, method)  # type: ignore[arg-type]
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        left = cast("_Connecting", self.timeout).deadline - monotonic()
+        sock.settimeout(max(left, _MOMENT))
+        return sock
 
     def connect(self) -> None:
+        self._replied_at = None
         try:
             super().connect()
         except ssl.SSLError as error:
             raise HandshakeError(error) from error
         except OSError as error:
             raise NewConnectionError(self, str(error)) from error
+
+    def request(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: bool,
+    ) -> None:
+        if method not in READS and self._is_doubtful():
+            self.close()
+        if self.sock is None:
+            self.connect()
+        # Not the time to connect: storage that is busy may keep an upload waiting for longer.
+        self.timeout = cast("_Connecting", self.timeout).then
+        super().request(method, url, body, headers, **options)
+
+    def _is_doubtful(self) -> bool:
+        idle = self._replied_at is not None and monotonic() - self._replied_at > IDLE_LIMIT
+        # To close it would make urllib3 forget the tunnel.
+        return idle and not self.proxy_is_tunneling
+
+    def getresponse(self) -> PooledResponse:  # type: ignore[override]
+        try:
+            reply = super().getresponse()
+        except ConnectionResetError as error:
+            if self._replied_at is None:
+                raise
+            raise StaleConnectionError(*error.args) from error
+        self._replied_at = monotonic()
+        return reply
 
 
 class _TLSConnection(_Connection, HTTPSConnection):
@@ -128,6 +196,11 @@ class _Pool(HTTPConnectionPool):
 
 class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
+
+    def _validate_conn(self, conn: BaseHTTPConnection) -> None:
+        """Connect, without a warning at each request: whoever set `insecure` knows."""
+        if conn.is_closed:
+            conn.connect()
 
 
 POOLS = {"http": _Pool, "https": _TLSPool}

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import random
 import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from . import forks
-from .clock import Clock
+from .clock import Clock, doubled
+from .host import Host, Pick, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from ..config import RetryPolicy, Server
     from ..errors import Reason
-
-State = Literal["healthy", "cooling", "trial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,46 +49,6 @@ class ServerHealth:
     ready_in: float
 
 
-@dataclass(slots=True, eq=False)
-class _Host:
-    """One server's mutable state, guarded by the cycle's lock.
-
-    `epoch` counts its changes between healthy and cooling: what an attempt tells that began in
-    an earlier epoch is out of date.
-    """
-
-    server: Server
-    state: State = "healthy"
-    consecutive_failures: int = 0
-    cooldowns: int = 0
-    epoch: int = 0
-    ready_at: float = 0.0
-    asked_until: float = 0.0
-    last_success: float | None = None
-    last_failure: float | None = None
-    last_reason: Reason | None = None
-    active: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """A server handed out for one attempt; it must be given back with its outcome.
-
-    Attributes:
-        server: The server to try.
-        healthy: Whether nothing speaks against it.
-        trial: Whether this is the one attempt that tries it after its cool-down.
-        wait: Seconds that the server asked to be left alone yet (``Retry-After``).
-    """
-
-    server: Server
-    healthy: bool
-    trial: bool
-    wait: float
-    host: _Host = field(repr=False)
-    epoch: int = field(repr=False)
-
-
 class ServerCycle:
     """Hands out servers in turn, those that failed lately last; safe under threads and forks.
 
@@ -96,7 +56,8 @@ class ServerCycle:
         servers: The servers, in any order.
         policy: Its ``cooldown_base`` and ``cooldown_cap`` are used, in seconds.
         clock: Where time comes from.
-        rng: The source of the shuffle and of the jitter.
+        rng: The source of the shuffle and of the jitter; by default the system's, of which no
+            two processes have the same.
     """
 
     def __init__(
@@ -109,60 +70,66 @@ class ServerCycle:
         self._base = policy.cooldown_base
         self._cap = policy.cooldown_cap
         self._clock = clock or Clock()
-        self._rng = rng or random.Random()
-        self._hosts = [_Host(server) for server in servers]
+        self._rng = rng or random.SystemRandom()
+        self._hosts = [Host(server) for server in servers]
         self._rng.shuffle(self._hosts)
         self._next = 0
         self._unhealthy = 0
-        self._lock = threading.Lock()
+        # Reentrant, so that a signal handler may ask for the health.
+        self._lock = threading.RLock()
         forks.track(self)
 
-    def __len__(self) -> int:
-        return len(self._hosts)
-
-    def pick(self) -> Pick:
+    def pick(self, tried: Collection[Server] = (), *, careful: bool = False) -> Pick:
         """Hand out the server whose turn it is.
 
         Healthy servers and those due for a trial come in turn. When there are none, the one
-        whose cool-down ends soonest is handed out rather than none.
+        that is ready soonest is handed out rather than none.
+
+        Args:
+            tried: Servers that come last, since the call has tried them.
+            careful: Whether to leave trials to others where there is a choice, unless nobody
+                made one for `cooldown_cap`: the next failure would cost this call too much.
         """
         with self._lock:
             now = self._clock.monotonic()
-            turn = self._next if self._unhealthy == 0 else self._turn_among_unhealthy(now)
+            turn = self._next
+            if tried or self._unhealthy:
+                turn = self._turn(tried, now - self._cap if careful else now)
             self._next = (turn + 1) % len(self._hosts)
             host = self._hosts[turn]
             healthy = host.state == "healthy"
-            trial = host.state == "cooling" and host.ready_at <= now
+            trial = not healthy and host.ready_at <= now
             if trial:
-                host.state = "trial"
-            host.active += 1
+                # A trial that tells nothing for so long must not keep the server out for ever.
+                host.enter("trial", now + self._cap)
             wait = max(0.0, host.asked_until - now)
-            return Pick(host.server, healthy, trial, wait, host, host.epoch)
+            pick = Pick(host.server, healthy, trial, wait, host, host.epoch)
+            host.active.add(pick)
+            return pick
 
-    def _turn_among_unhealthy(self, now: float) -> int:
-        count = len(self._hosts)
-        turns = [(self._next + turn) % count for turn in range(count)]
-        usable = (turn for turn in turns if self._usable(self._hosts[turn], now))
-        soonest = min(turns, key=lambda turn: self._hosts[turn].ready_at)
-        return next(usable, soonest)
+    def _turn(self, tried: Collection[Server], due: float) -> int:
+        for turn in self._turns():
+            host = self._hosts[turn]
+            usable = host.state == "healthy" or host.ready_at <= due
+            if usable and host.server not in tried:
+                return turn
+        return min(self._turns(), key=lambda turn: self._hosts[turn].ready_at)
 
-    @staticmethod
-    def _usable(host: _Host, now: float) -> bool:
-        return host.state == "healthy" or (host.state == "cooling" and host.ready_at <= now)
+    def _turns(self) -> Iterable[int]:
+        return chain(range(self._next, len(self._hosts)), range(self._next))
 
     def succeeded(self, pick: Pick) -> None:
         """Give a server back that did its work."""
         host = pick.host
         with self._lock:
-            host.active -= 1
+            if not _taken_back(pick):
+                return
             host.last_success = self._clock.time()
             if host.consecutive_failures and pick.epoch == host.epoch:
-                host.consecutive_failures = 0
+                host.consecutive_failures = host.cooldowns = 0
+                host.asked_until = 0.0
                 if host.state != "healthy":
-                    host.state = "healthy"
-                    host.epoch += 1
-                    host.cooldowns = 0
-                    host.ready_at = 0.0
+                    host.enter("healthy", 0.0)
                     self._unhealthy -= 1
 
     def failed(
@@ -178,44 +145,42 @@ class ServerCycle:
         """
         host = pick.host
         with self._lock:
-            host.active -= 1
-            host.consecutive_failures += 1
-            host.last_failure = self._clock.time()
-            host.last_reason = reason
-            if retry_after:
-                host.asked_until = self._clock.monotonic() + retry_after
-            # Of many attempts that fail at the same time, only the first lengthens the cool-down.
+            if not _taken_back(pick):
+                return
+            now = self._clock.monotonic()
+            host.blame(reason, self._clock.time())
+            host.asked_until = max(host.asked_until, now + retry_after)
+            # Of many attempts that fail at the same time, only the first counts.
             if self._base and (cool or pick.trial) and pick.epoch == host.epoch:
-                self._cool(host)
+                # One that was made for want of a better server does not lengthen the cool-down.
+                host.cooldowns += pick.healthy or pick.trial
+                self._cool(host, now)
+            elif host.state == "cooling":
+                host.ready_at = max(host.ready_at, host.asked_until)
 
-    def _cool(self, host: _Host) -> None:
+    def _cool(self, host: Host, now: float) -> None:
+        longest = doubled(self._base, host.cooldowns - 1, self._cap)
+        wait = self._rng.uniform(longest / 2, longest)
         if host.state == "healthy":
             self._unhealthy += 1
-        host.state = "cooling"
-        longest = min(self._cap, self._base * 2.0 ** min(host.cooldowns, 32))
-        host.cooldowns += 1
-        host.epoch += 1
-        wait = self._rng.uniform(longest / 2, longest)
-        host.ready_at = max(self._clock.monotonic() + wait, host.asked_until)
+        host.enter("cooling", max(now + wait, host.asked_until))
 
     def accuse(self, server: Server, reason: Reason) -> None:
         """Count a failure that showed after its attempt had succeeded: a broken stream."""
         with self._lock:
             for host in self._hosts:
                 if host.server == server:
-                    host.consecutive_failures += 1
-                    host.last_failure = self._clock.time()
-                    host.last_reason = reason
-                    if self._base:
-                        self._cool(host)
+                    host.blame(reason, self._clock.time())
+                    if self._base and host.state == "healthy":
+                        host.cooldowns += 1
+                        self._cool(host, self._clock.monotonic())
 
     def abandoned(self, pick: Pick) -> None:
         """Give a server back of which the attempt told nothing, good or bad."""
         host = pick.host
         with self._lock:
-            host.active -= 1
-            if pick.trial and host.state == "trial":
-                host.state = "cooling"
+            if _taken_back(pick) and pick.trial and pick.epoch == host.epoch:
+                host.enter("cooling", max(self._clock.monotonic(), host.asked_until))
 
     def health(self) -> tuple[ServerHealth, ...]:
         """What is known of each server, in the order of the rotation."""
@@ -229,19 +194,28 @@ class ServerCycle:
                     host.last_success,
                     host.last_failure,
                     host.last_reason,
-                    host.active,
-                    max(0.0, host.ready_at - now),
+                    len(host.active),
+                    max(0.0, host.ready_at - now) if host.state == "cooling" else 0.0,
                 )
                 for host in self._hosts
             )
 
     def after_fork(self) -> None:
         """Start anew in a child: no attempt is under way there, and its turn is its own."""
-        self._lock = threading.Lock()
-        self._rng.seed()
+        self._lock = threading.RLock()
         for host in self._hosts:
-            host.active = 0
+            host.active.clear()
             if host.state == "trial":
-                host.state = "cooling"
+                host.enter("cooling", 0.0)
+        # The fork may have come while another thread was changing a state.
+        self._unhealthy = sum(host.state != "healthy" for host in self._hosts)
         self._rng.shuffle(self._hosts)
         self._next = 0
+
+
+def _taken_back(pick: Pick) -> bool:
+    """Take a pick back; False if it was before, or was handed out in the parent process."""
+    if pick not in pick.host.active:
+        return False
+    pick.host.active.remove(pick)
+    return True

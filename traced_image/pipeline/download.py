@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import AttemptError, ChecksumMismatch
+from ..errors import AttemptError, ChecksumMismatch, ProtocolError, TracedImageError
 
 if TYPE_CHECKING:
     from ..config import Server
@@ -45,14 +45,24 @@ class Download:
 
     @classmethod
     def of(cls, reply: Reply, record: Record, offset: int = 0) -> Download | None:
-        """Take over a streamed reply, from `offset` on; None if the image has no data."""
-        if reply.chunks is None or reply.status == _NO_CONTENT:
+        """Take over a streamed reply, from `offset` on; None if the image has no data.
+
+        Raises:
+            ProtocolError: It is a part of the data that was not asked for.
+        """
+        chunks = reply.chunks
+        if chunks is None:
             return None
+        if reply.status == _NO_CONTENT:
+            chunks.close()
+            return None
+        if reply.status == _PARTIAL:
+            _check_part(reply, chunks, offset)
+        elif offset:
+            chunks = _Rest(chunks, offset)
         length = reply.headers.get("Content-Length", "")
         size = int(length) if length.isdecimal() else None
-        chunks = reply.chunks if reply.status == _PARTIAL else _Rest(reply.chunks, offset)
-        digest = Digest.of(record, reply.headers.get("Content-MD5"))
-        return cls(chunks, reply.server, size, digest)
+        return cls(chunks, reply.server, size, Digest.of(record, reply.headers.get("Content-MD5")))
 
     def __iter__(self) -> Iterator[bytes]:
         done = 0
@@ -67,17 +77,25 @@ class Download:
             else:
                 break
         if not self._digest.matches():
-            raise ChecksumMismatch(
+            error = ChecksumMismatch(
                 f"{self.server.netloc}: the data is not that of the image's record: download it"
                 " again, and look at the server's store if it repeats"
             )
+            self._continue(error, done)
 
     def _continue(self, error: AttemptError, done: int) -> None:
-        rest = None if self.resume is None else self.resume(self.server, error, done)
-        if rest is None or not rest.continues(self):
+        """Go on with the rest from another server, or raise `error`."""
+        try:
+            rest = None if self.resume is None else self.resume(self.server, error, done)
+        except TracedImageError as failed:
+            raise error from failed
+        if rest is None:
+            raise error
+        if not rest.continues(self):
+            rest.close()
             raise error
         self.server = rest.server
-        self._chunks = rest.chunks
+        self.chunks = rest.chunks
 
     def continues(self, other: Download) -> bool:
         """Whether this is the rest of the same data."""
@@ -86,6 +104,13 @@ class Download:
     def close(self) -> None:
         """Give up the rest of the data."""
         self.chunks.close()
+
+
+def _check_part(reply: Reply, chunks: Chunks, offset: int) -> None:
+    claimed = reply.headers.get("Content-Range", "")
+    if not offset or not claimed.startswith(f"bytes {offset}-"):
+        chunks.close()
+        raise ProtocolError(f"{reply.origin}: the reply is another part of the data than asked for")
 
 
 class _Rest:
@@ -107,34 +132,53 @@ class _Rest:
 
 
 class Digest:
-    """The best check of data that a record allows, in python-glanceclient's order."""
+    """The best check of data that a record allows, in python-glanceclient's order.
 
-    def __init__(self, algorithm: str | None, expected: str) -> None:
-        self._hash = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
-        self._expected = expected
+    Without a checksum, the size that the record claims is all that can be checked.
+    """
 
-    @classmethod
-    def of(cls, record: Record, content_md5: str | None) -> Digest:
-        """Choose by the record's multihash, else its checksum, else the reply's Content-MD5."""
-        algorithm, value = record.get("os_hash_algo"), record.get("os_hash_value")
-        known = algorithm in hashlib.algorithms_available
-        if isinstance(algorithm, str) and isinstance(value, str) and known:
-            return cls(algorithm, value)
-        checksum = record.get("checksum") or content_md5
-        return cls("md5", checksum) if isinstance(checksum, str) else cls(None, "")
+    def __init__(self, record: Record, content_md5: str | None) -> None:
+        self._hash, self._expected = _hash_of(record, content_md5)
+        size = record.get("size")
+        # Glance knows no size of some data that lies elsewhere, and says 0.
+        self._size = size if isinstance(size, int) and size else None
+        self._updated = record.get("updated_at")
+        self._done = 0
 
     def update(self, chunk: bytes) -> None:
         """Take in more data."""
+        self._done += len(chunk)
         if self._hash is not None:
             self._hash.update(chunk)
 
     def matches(self) -> bool:
-        """Whether the data is what the record says; without a checksum it is taken to be."""
-        return self._hash is None or self._hash.hexdigest() == self._expected
+        """Whether the data is what the record says, as far as that can be told."""
+        if self._hash is None:
+            return self._size in (None, self._done)
+        return self._hash.hexdigest() == self._expected
 
     def same(self, other: Digest) -> bool:
         """Whether both expect the same data."""
+        if self._hash is None:
+            return (self._size, self._updated) == (other._size, other._updated)
         return self._expected == other._expected
+
+
+def _hash_of(record: Record, content_md5: str | None) -> tuple[hashlib._Hash | None, str]:
+    """The hash to compute, by the record's multihash, else its checksum, else Content-MD5."""
+    for algorithm, expected in (
+        (record.get("os_hash_algo"), record.get("os_hash_value")),
+        ("md5", record.get("checksum")),
+        ("md5", content_md5),
+    ):
+        if isinstance(algorithm, str) and isinstance(expected, str) and expected:
+            try:
+                found = hashlib.new(algorithm, usedforsecurity=False)
+            except ValueError:
+                continue
+            if found.digest_size:
+                return found, expected
+    return None, ""
 
 
 def save(download: Download, data: BinaryIO | None, dst_path: str | os.PathLike[str]) -> None:
@@ -143,11 +187,18 @@ def save(download: Download, data: BinaryIO | None, dst_path: str | os.PathLike[
     What is left of a file that could not be completed is emptied, so that nobody takes it for
     the image.
     """
-    if data is not None:
-        for chunk in download:
-            data.write(chunk)
-        return
-    with Path(dst_path).open("wb") as file:
+    try:
+        if data is None:
+            _save_at(download, Path(dst_path))
+        else:
+            for chunk in download:
+                data.write(chunk)
+    finally:
+        download.close()
+
+
+def _save_at(download: Download, path: Path) -> None:
+    with path.open("wb") as file:
         regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         try:
             for chunk in download:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from typing import Protocol
+
+LOG = logging.getLogger(__name__)
 
 
 class ForkAware(Protocol):
@@ -24,7 +27,11 @@ def track(thing: ForkAware) -> None:
 
 def _after_fork_in_child() -> None:
     for thing in list(_aware):
-        thing.after_fork()
+        try:
+            thing.after_fork()
+        except Exception:
+            # The others must be renewed all the same: a lock that is not is held for ever.
+            LOG.exception("%s could not be made anew after a fork", type(thing).__name__)
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from http.client import responses
 from typing import TYPE_CHECKING
@@ -25,7 +26,9 @@ BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 _ERROR_BODY = 64 * 1024
 _DETAIL = 400
-_MARKUP = re.compile(r"<(title|h1|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_LONGEST_WAIT = 1e9
+# No part of it runs on beyond the next "<", so that a hostile page costs no more than its length.
+_MARKUP = re.compile(r"<(title|h1|style)\b[^<]*</\1>|<[^<>]*>", re.IGNORECASE)
 
 
 class BodyChunks:
@@ -81,9 +84,7 @@ def error_of(
     except BROKEN:
         body = b""
     response.close()
-    detail = _detail(body.decode("utf-8", "replace"))
-    if secret:
-        detail = detail.replace(secret, "[token]")
+    detail = _detail(body.decode("utf-8", "replace"), secret)
     status = response.status_code
     phrase = responses.get(status, "")
     return status_error(
@@ -94,9 +95,12 @@ def error_of(
     )
 
 
-def _detail(body: str) -> str:
-    """The text of an error page, as one line; Glance sends HTML."""
-    text = " ".join(html.unescape(_MARKUP.sub(" ", body)).split())
+def _detail(body: str, secret: str | None) -> str:
+    """The text of an error page, as one line without control characters; Glance sends HTML."""
+    text = html.unescape(_MARKUP.sub(" ", body))
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if secret:
+        text = text.replace(secret, "[token]")
     return text if len(text) <= _DETAIL else text[:_DETAIL] + "…"
 
 
@@ -105,8 +109,11 @@ def _retry_after(value: str | None, now: float) -> float | None:
     if value is None:
         return None
     if value.isascii() and value.isdigit():
-        return float(value[:9])
+        return min(float(value), _LONGEST_WAIT)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        date = parsedate_to_datetime(value)
+        # Its older forms have no zone, and mean GMT.
+        date = date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+        return max(0.0, date.timestamp() - now)
     except (ValueError, OverflowError):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import deque
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .clock import Clock
 
 KEPT = 64
-"""How many server lists are remembered that no service uses at the moment."""
+"""How many server lists are remembered though no service has them: those asked for last."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Registry:
 
     def __init__(self) -> None:
         self._fleets: weakref.WeakValueDictionary[object, Fleet] = weakref.WeakValueDictionary()
-        self._recent: deque[Fleet] = deque(maxlen=KEPT)
+        self._recent: OrderedDict[object, Fleet] = OrderedDict()
         self._lock = threading.Lock()
         forks.track(self)
 
@@ -60,7 +60,10 @@ class _Registry:
             fleet = self._fleets.get(key)
             if fleet is None:
                 fleet = self._fleets[key] = Fleet.of(servers, policy)
-                self._recent.append(fleet)
+            self._recent[key] = fleet
+            self._recent.move_to_end(key)
+            if len(self._recent) > KEPT:
+                self._recent.popitem(last=False)
             return fleet
 
     def after_fork(self) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
-from requests.utils import get_environ_proxies, select_proxy
-from urllib3 import PoolManager, ProxyManager
+from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
+from urllib3.exceptions import LocationValueError
 from urllib3.util.ssl_ import create_urllib3_context
 
+from ..errors import InvalidOption, InvalidTLS
 from . import forks
-from .connection import POOLS
+from .classify import chain
+from .connection import POOLS, READS, StaleConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +35,24 @@ def session_send(
     return session.send(prepared, **options)  # type: ignore[arg-type]
 
 
+class _Session(requests.Session):
+    """A session that leaves redirects to the caller, whole: `requests` would read their bodies."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 the name is requests'
+        return None
+
+
 class _Adapter(HTTPAdapter):
     """An adapter for one server, whose pool and TLS settings are decided once."""
 
-    def __init__(self, pool: HTTPConnectionPool) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=1)
-        self._pool = pool
+    def __init__(
+        self, server: Server, size: int, proxy: str | None, context: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=size)
+        manager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
+        manager.pool_classes_by_scheme = POOLS
+        options = {} if context is None else {"ssl_context": context}
+        self._pool: HTTPConnectionPool = manager.connection_from_url(server.url, options)
 
     def get_connection_with_tls_context(
         self, *_args: object, **_kwargs: object
@@ -58,11 +74,54 @@ def _tls_context(config: Config) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     else:
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
-        context.load_verify_locations(config.cafile or bundle)
+        _trust(context, config)
     if config.certfile:
         context.load_cert_chain(config.certfile, config.keyfile)
     return context
+
+
+def _trust(context: ssl.SSLContext, config: Config) -> None:
+    bundle, source = _authorities(config)
+    try:
+        if Path(bundle).is_dir():
+            context.load_verify_locations(capath=bundle)
+        else:
+            context.load_verify_locations(cafile=bundle)
+    except OSError as error:
+        problem = f"{bundle} can't be used: {error.strerror or type(error).__name__}"
+        mend = "name a PEM file of CA certificates that this process may read"
+        raise InvalidTLS("cafile", problem, source=source, mend=mend) from error
+
+
+def _authorities(config: Config) -> tuple[str, str]:
+    """Where the authorities to trust are, by the configuration, or else as for `requests`."""
+    if config.cafile:
+        return config.cafile, config.sources.get("cafile", "argument")
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if os.environ.get(name):
+            return os.environ[name], name
+    return DEFAULT_CA_BUNDLE_PATH, "requests"
+
+
+def _proxy(server: Server, proxies: Mapping[str, str]) -> str | None:
+    """The proxy for a server, which may carry a password.
+
+    Raises:
+        InvalidOption: It is no HTTP proxy.
+    """
+    found = select_proxy(server.url, dict(proxies))
+    if not found:
+        return None
+    try:
+        proxy = prepend_scheme_if_needed(found, "http")
+        usable = urlsplit(proxy).scheme in ("http", "https") and urlsplit(proxy).hostname
+    except (LocationValueError, ValueError):
+        usable = None
+    if usable:
+        return proxy
+    problem = f"that for {server.netloc} is no http or https URL (not shown here)"
+    mend = "set http_proxy, https_proxy or all_proxy to one, or name the server in no_proxy"
+    raise InvalidOption("proxy", problem, source="environment", mend=mend)
 
 
 class Transport:
@@ -74,33 +133,28 @@ class Transport:
         server: The server.
         config: Its TLS settings and ``pool_size`` are used.
         send: Sends a prepared request over a session.
+
+    Raises:
+        ConfigError: What the environment names can't be used.
     """
 
     def __init__(self, server: Server, config: Config, send: SendPrepared) -> None:
         self.server = server
-        self._config = config
+        self._pool_size = config.pool_size
         self._send = send
         self._proxies: Mapping[str, str] = get_environ_proxies(server.url)
+        self._proxy = _proxy(server, self._proxies)
+        self._context = _tls_context(config) if server.scheme == "https" else None
         self._open()
         forks.track(self)
 
     def _open(self) -> None:
-        session = requests.Session()
+        adapter = _Adapter(self.server, self._pool_size, self._proxy, self._context)
+        session = _Session()
         session.trust_env = False
         session.adapters.clear()
-        session.mount(f"{self.server.scheme}://", _Adapter(self._pool()))
+        session.mount(f"{self.server.scheme}://", adapter)
         self._session = session
-
-    def _pool(self) -> HTTPConnectionPool:
-        options: dict[str, object] = {"maxsize": self._config.pool_size}
-        if self.server.scheme == "https":
-            options["ssl_context"] = _tls_context(self._config)
-        proxy = select_proxy(self.server.url, self._proxies)
-        manager = (
-            ProxyManager(proxy, **options) if proxy else PoolManager(**options)  # type: ignore[arg-type]
-        )
-        manager.pool_classes_by_scheme = POOLS
-        return manager.connection_from_url(self.server.url)
 
     def send(
         self,
@@ -110,26 +164,38 @@ class Transport:
         body: object,
         timeout: Timeout,
     ) -> requests.Response:
-        """Send one request; its reply's body is left to be read."""
+        """Send one request; its reply's body is left to be read.
+
+        A server may close a kept connection while a request is on its way to it. That speaks
+        not against the server, and what only reads is sent again, as in Go's ``net/http``.
+        """
         prepared = requests.PreparedRequest()
         prepared.method = method
         prepared.url = self.server.url + path
         prepared.headers = headers  # type: ignore[assignment]
         prepared.body = body  # type: ignore[assignment]
-        return self._send(
-            self._session,
-            prepared,
-            stream=True,
-            timeout=timeout,
-            verify=True,
-            cert=None,
-            proxies=self._proxies,
-            allow_redirects=False,
-        )
+        while True:
+            try:
+                return self._send(
+                    self._session,
+                    prepared,
+                    stream=True,
+                    timeout=timeout,
+                    verify=True,
+                    cert=None,
+                    proxies=self._proxies,
+                    allow_redirects=False,
+                )
+            except requests.ConnectionError as error:
+                # Each time, one connection fewer is kept; a new one is never stale.
+                stale = any(isinstance(link, StaleConnectionError) for link in chain(error))
+                if not stale or method not in READS:
+                    raise
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the kept connections; to send again opens new ones."""
         self._session.close()
+        self._open()
 
     def after_fork(self) -> None:
         """Leave the parent's connections to the parent."""

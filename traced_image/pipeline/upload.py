@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
-from requests.utils import super_len
-
-from ..errors import InvalidMetadata
+from ..errors import AttemptError, GlanceConnectionFailed, InvalidArgument, InvalidMetadata
 
 CHUNK = 64 * 1024
 """Bytes a piece, as python-glanceclient reads and writes them."""
@@ -25,42 +25,79 @@ Data = bytes | bytearray | memoryview | str | Readable | Iterable[bytes]
 """What may be uploaded. Text is there for nova, which activates an empty image with ``""``."""
 
 
+class SourceError(Exception):
+    """The data to upload could not be read; no server is to blame for that.
+
+    It is no `OSError`, since urllib3 would take one for the connection's.
+
+    Attributes:
+        failure: What the caller is to get.
+    """
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__()
+        self.failure = failure
+
+
 class UploadBody:
-    """The body of an upload, of which it is known how far it was read.
+    """The body of an upload, of which it is known whether it was read.
 
     Attributes:
         length: Bytes to send, or None if that is not known before.
-        failure: What reading the data raised, if it did: no server is to blame for that.
+
+    Raises:
+        InvalidMetadata: It is nothing that could be read.
     """
 
     def __init__(self, data: Data) -> None:
         if isinstance(data, str):
             data = data.encode()
+        readable = isinstance(data, (bytes, bytearray, memoryview, Readable, Iterable))
+        if not readable or isinstance(data, io.TextIOBase):
+            raise InvalidMetadata(
+                f"data is {type(data).__name__}: pass bytes, a binary file or an iterable of bytes"
+            )
         self._data: bytes | Readable | Iterable[bytes]
         self._data = bytes(data) if isinstance(data, (bytearray, memoryview)) else data
-        self._start = _position(self._data)
+        self._start, self.length = _extent(self._data)
         self._started = False
-        self.length = _length(self._data)
-        self.failure: Exception | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         self._started = True
         try:
-            for chunk in self._chunks():
-                yield _bytes(chunk)
+            yield from self._exactly()
+        except (AttemptError, GlanceConnectionFailed) as error:
+            # The source is another download: its server failed, not the one that is written to.
+            failure = InvalidArgument(f"the data to upload could not be read: {error}")
+            failure.__cause__ = error
+            raise SourceError(failure) from error
         except Exception as error:
-            self.failure = error
-            raise
+            raise SourceError(error) from error
 
-    def _chunks(self) -> Iterator[object]:
+    def _exactly(self) -> Iterator[bytes]:
+        """The data, refused where it is not as long as its headers have said."""
+        done = 0
+        for chunk in self._chunks():
+            done += len(chunk)
+            if self.length is not None and done > self.length:
+                break
+            yield chunk
+        if self.length not in (None, done):
+            raise InvalidArgument(
+                f"data has not the {self.length} bytes that it had at first: let nothing write to"
+                " it meanwhile"
+            )
+
+    def _chunks(self) -> Iterator[bytes]:
         if isinstance(self._data, bytes):
             for start in range(0, len(self._data), CHUNK):
                 yield self._data[start : start + CHUNK]
         elif isinstance(self._data, Readable):
-            while chunk := self._data.read(CHUNK):
+            while chunk := _bytes(self._data.read(CHUNK)):
                 yield chunk
         else:
-            yield from self._data
+            for chunk in self._data:
+                yield _bytes(chunk)
 
     def rewind(self) -> bool:
         """Make the data ready to be sent from its start; return False where that can't be."""
@@ -85,20 +122,20 @@ def _bytes(chunk: object) -> bytes:
     )
 
 
-def _position(data: object) -> int | None:
-    """Where a seekable file stands; None for anything else."""
-    if isinstance(data, Readable) and hasattr(data, "seek") and hasattr(data, "tell"):
-        try:
-            return int(data.tell())
-        except (OSError, ValueError):
-            return None
-    return None
+def _extent(data: object) -> tuple[int | None, int | None]:
+    """Where a seekable file stands, and the bytes from there to its end; None if unknown.
 
-
-def _length(data: object) -> int | None:
-    """Bytes from where the data stands to its end, if its kind tells."""
+    Not by its descriptor's size: that of a ``gzip`` file is the compressed one.
+    """
     if isinstance(data, bytes):
-        return len(data)
-    if isinstance(data, (list, tuple)):
-        return None
-    return int(super_len(data)) if _position(data) is not None else None  # type: ignore[no-untyped-call]
+        return None, len(data)
+    if not (isinstance(data, Readable) and hasattr(data, "seek") and hasattr(data, "tell")):
+        return None, None
+    try:
+        start = data.tell()
+        data.seek(0, os.SEEK_END)
+        end = data.tell()
+        data.seek(start)
+    except (OSError, ValueError):
+        return None, None
+    return start, max(0, end - start)

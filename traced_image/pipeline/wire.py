@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from urllib3 import Timeout
-
 from ..errors import (
     AttemptError,
     CommunicationError,
@@ -18,14 +16,15 @@ from ..errors import (
 )
 from .auth import Credentials, request_id
 from .classify import classify
-from .connection import Until
+from .connection import READS, limits
 from .model import Answer, Attempt, Reply, Request, SendPrepared
 from .reply import BROKEN, REQUEST_ID, BodyChunks, error_of, read_body
 from .transport import Transport
-from .upload import UploadBody
+from .upload import SourceError, UploadBody
 
 if TYPE_CHECKING:
     import requests
+    from urllib3 import Timeout
 
     from ..config import Config
     from .clock import Clock
@@ -35,6 +34,8 @@ MAX_REDIRECTS = 5
 
 _DEADLINE_EXCEEDED = Reason("deadline_exceeded")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SUCCESSES = range(200, 300)
+_SCHEME_PORTS = {"http": 80, "https": 443}
 _BASE_HEADERS = {"User-Agent": "traced-image", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -51,7 +52,6 @@ class HTTPSend:
         self.config = config
         self.clock = clock
         self.credentials = Credentials(config)
-        self.timeout = Timeout(connect=config.connect_timeout, read=config.read_timeout)
         self.transports = {server: Transport(server, config, send) for server in config.servers}
 
     def __call__(self, attempt: Attempt[object]) -> Answer[object]:
@@ -87,14 +87,13 @@ class _Wire:
         credentials = self._parts.credentials
         own = credentials.caller_token(self._attempt.call.context)
         token = own or credentials.service_token()
-        response = self._follow(request, token)
-        if response.status_code == Unauthorized.status and token and not own:
-            renewed = credentials.renewed(token)
-            if renewed is not None and _rewound(request):
-                response.close()
-                token = renewed
-                response = self._follow(request, token)
-        return self._reply(request, response, token)
+        try:
+            return self._reply(request, self._follow(request, token), token)
+        except Unauthorized:
+            renewed = None if own or token is None else credentials.renewed(token)
+            if renewed is None or not _rewound(request):
+                raise
+        return self._reply(request, self._follow(request, renewed), renewed)
 
     def _follow(self, request: Request, token: str | None) -> requests.Response:
         """Send a request, and send it again to where its server redirects it."""
@@ -127,38 +126,44 @@ class _Wire:
     def _redirected(self, request: Request, path: str, location: str | None) -> str:
         """The path that a redirect leads to: only for reads, and only on the same server."""
         server = self._attempt.server
-        target = urljoin(server.url + path, location or "")
-        old, new = urlsplit(server.url), urlsplit(target)
-        same = (old.scheme, old.hostname, old.port) == (new.scheme, new.hostname, _port(target))
-        if request.method not in ("GET", "HEAD") or not same or not location:
+        try:
+            target = urlsplit(urljoin(server.url + path, location or ""))
+            port = target.port or _SCHEME_PORTS.get(target.scheme)
+        except ValueError:
+            target, port = urlsplit(""), None
+        same = (target.scheme, target.hostname, port) == (server.scheme, server.host, server.port)
+        below = target.path.startswith(f"{server.path}/")
+        if request.method not in READS or not location or not same or not below:
             raise InvalidEndpoint(
                 f"{self._origin}: redirected elsewhere: list the server that it leads to instead"
             )
-        return target.partition(new.netloc)[2].removeprefix(server.path)
+        query = f"?{target.query}" if target.query else ""
+        return target.path.removeprefix(server.path) + query
 
     def _exchange(self, request: Request, path: str, headers: dict[str, str]) -> requests.Response:
         try:
             return self._transport.send(
                 request.method, path, headers, request.body, self._timeout()
             )
+        except SourceError as error:
+            failure = error.failure
         except BROKEN as error:
-            if isinstance(request.body, UploadBody) and request.body.failure is not None:
-                raise request.body.failure from None
             raise self._failure(error) from error
+        raise failure
 
     def _timeout(self) -> Timeout:
         parts, deadline = self._parts, self._attempt.deadline
+        connect, read = parts.config.connect_timeout, parts.config.read_timeout
         if deadline is None:
-            return parts.timeout
+            return limits(connect, read)
         left = deadline - parts.clock.monotonic()
         if left <= 0:
             raise CommunicationError(
-                f"{self._origin}: the call's deadline passed", reason=_DEADLINE_EXCEEDED
+                f"{self._origin}: the call's deadline passed",
+                reason=_DEADLINE_EXCEEDED,
+                reached=False,
             )
-        return Timeout(
-            connect=min(parts.config.connect_timeout, left),
-            read=Until.after(parts.config.read_timeout, left),
-        )
+        return limits(connect, read, left)
 
     def _failure(self, error: Exception) -> AttemptError:
         """Classify an exception, telling the call's deadline from a server's own slowness."""
@@ -175,6 +180,9 @@ class _Wire:
         if status >= Invalid.status:
             now = self._parts.clock.time()
             raise error_of(response, self._origin, now=now, secret=token)
+        if status not in _SUCCESSES:
+            response.close()
+            raise ProtocolError(f"{self._origin}: HTTP {status} answers nothing that was asked")
         if request.stream:
             chunks = BodyChunks(response, self._origin)
             return Reply(status, headers, b"", self._attempt.server, self.request_id, chunks)
@@ -188,7 +196,3 @@ class _Wire:
 def _rewound(request: Request) -> bool:
     return not isinstance(request.body, UploadBody) or request.body.rewind()
 
-
-def _port(url: str) -> int | None:
-    parts = urlsplit(url)
-    return parts.port or {"http": 80, "https": 443}.get(parts.scheme)

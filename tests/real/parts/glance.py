@@ -14,7 +14,7 @@ from pathlib import Path
 from . import cache
 from .http import HTTPPart, listen, port_of
 
-SIZE_CAP = 8 * 1024**2
+SIZE_CAP = 32 * 1024**2
 """Bytes of image data beyond which these Glances answer 413."""
 
 PROPERTY_QUOTA = 64

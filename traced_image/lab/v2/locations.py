@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..images import STORE, Image, Images
 from ..refusal import Refused
 from ..wire import JSON, Request, Response, json_response
 from .body import json_object
@@ -12,8 +13,6 @@ from .lookup import find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from ..images import Image, Images
 
 Location = dict[str, JSON]
 
@@ -41,17 +40,15 @@ def change(image: Image, op: str, path: Sequence[str], value: JSON, *, show: boo
 
 
 def _checked(values: JSON) -> list[Location]:
-    found = (
-        [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
-    )
-    urls = [value["url"] for value in found]
-    if len(set(map(str, urls))) != len(urls):
+    listed = values if isinstance(values, list) else []
+    found = [value for value in listed if isinstance(value, dict)]
+    if len({str(value["url"]) for value in found}) != len(found):
         raise Refused(400, "The location list contains a URL more than once.")
     return found
 
 
 def _add(image: Image, position: str, value: JSON) -> Image:
-    at = _position(position, len(image.locations), most=len(image.locations))
+    at = _position(position, len(image.locations))
     if at is None:
         raise Refused(400, "Invalid position for adding a location.")
     present: list[JSON] = [dict(location) for location in image.locations]
@@ -61,17 +58,17 @@ def _add(image: Image, position: str, value: JSON) -> Image:
 def _remove(image: Image, position: str) -> Image:
     if len(image.locations) == 1:
         raise Refused(403, detail="Cannot remove last location in the image.")
-    at = _position(position, len(image.locations) - 1, most=len(image.locations) - 1)
+    at = _position(position, len(image.locations) - 1)
     if at is None:
         raise Refused(400, "Invalid position for removing a location.")
     rest = image.locations[:at] + image.locations[at + 1 :]
     return replace(image, locations=rest)
 
 
-def _position(text: str, end: int, *, most: int) -> int | None:
+def _position(text: str, last: int) -> int | None:
     if text == "-":
-        return end
-    return int(text) if text.isdigit() and int(text) <= most else None
+        return last
+    return int(text) if text.isdigit() and int(text) <= last else None
 
 
 def _store(image: Image, values: Sequence[Location]) -> Image:
@@ -100,6 +97,6 @@ def add(images: Images, request: Request, image_id: str) -> Response:
             raise Refused(
                 409, f"It's not allowed to add locations if image status is {image.status}."
             )
-        location: Location = {"url": url, "metadata": {"store": "lab"}}
+        location: Location = {"url": url, "metadata": {"store": STORE}}
         images.save(_store(image, [location]))
     return Response(202)

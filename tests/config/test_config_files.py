@@ -1,0 +1,281 @@
+"""nova.conf and cinder.conf as a source."""
+
+import sys
+
+import pytest
+from oslo_config import cfg
+
+from traced_image.config import load_config
+from traced_image.errors import (
+    ConfigError,
+    InvalidAuth,
+    InvalidOption,
+    InvalidRetry,
+    InvalidServer,
+    MissingExtra,
+)
+
+
+@pytest.fixture
+def conf(tmp_path):
+    """Write a configuration file, and return its path."""
+
+    def write(text, name="nova.conf"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def load(path, **fields):
+    return load_config(config_file=path, environ={}, **fields)
+
+
+NOVA = """
+[DEFAULT]
+transport_url = rabbit://nova:s3cret@rabbit
+[glance]
+api_servers = http://glance-1:9292,
+    https://glance-2/image
+num_retries = 5
+timeout = 7
+insecure = false
+region_name = RegionOne
+"""
+
+
+def test_nova_today(conf):
+    config = load(conf(NOVA))
+    assert (
+        [server.url for server in config.servers],
+        config.num_retries,
+        config.read_timeout,
+        config.region_name,
+    ) == (["http://glance-1:9292", "https://glance-2:443/image"], 5, 7.0, "RegionOne")
+
+
+CINDER = """
+[DEFAULT]
+glance_api_servers = glance-1,glance-2:9293
+glance_num_retries = 2
+glance_api_insecure = True
+glance_request_timeout = 9
+auth_strategy = keystone
+"""
+
+
+def test_cinder_and_nova_2013(conf):
+    config = load(conf(CINDER))
+    assert (
+        [server.url for server in config.servers],
+        config.num_retries,
+        config.insecure,
+        config.read_timeout,
+        config.auth_strategy,
+    ) == (["http://glance-1:9292", "http://glance-2:9293"], 2, True, 9.0, "keystone")
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("glance_host = glance", "http://glance:9292"),
+        ("glance_host = glance\nglance_port = 80", "http://glance:80"),
+        ("glance_host = glance\nglance_protocol = https", "https://glance:9292"),
+        ("glance_host = fd00::3", "http://[fd00::3]:9292"),
+        ("glance_host = [fd00::3]\nglance_port = 1", "http://[fd00::3]:1"),
+        ("my_ip = 10.0.0.7\nglance_host = $my_ip", "http://10.0.0.7:9292"),
+        ("my_ip = 10.0.0.7\nglance_api_servers = ${my_ip}:1", "http://10.0.0.7:1"),
+        ("my_ip = 10.0.0.7\n[glance]\napi_servers = $my_ip", "http://10.0.0.7:9292"),
+        ("glance_host = a\n[glance]\napi_servers = b", "http://b:9292"),
+        ("glance_api_servers = a\n[glance]\napi_servers = b", "http://b:9292"),
+        ("glance_host = a\n[glance]\nendpoint_override = http://b", "http://a:9292"),
+        ("[glance]\nendpoint_override = http://b/image/v2", "http://b:80/image"),
+    ],
+)
+def test_where_the_server_is_taken_from(conf, text, url):
+    assert url == load(conf(f"[DEFAULT]\n{text}\n")).servers[0].url
+
+
+@pytest.mark.parametrize(
+    ("text", "strategy"),
+    [
+        ("[DEFAULT]\nauth_strategy = keystone", "keystone"),
+        ("[DEFAULT]\nauth_strategy = noauth", "noauth"),
+        ("[api]\nauth_strategy = keystone", "keystone"),
+        ("[api]\nauth_strategy = noauth2", "noauth"),
+        ("[DEFAULT]\nauth_strategy = noauth_include_project_id", "noauth"),
+    ],
+)
+def test_strategies_of_nova_and_cinder(conf, text, strategy):
+    assert strategy == load(conf(text), servers="a").auth_strategy
+
+
+def test_an_empty_option_is_not_set(conf):
+    assert load(conf("[glance]\nnum_retries =\n"), servers="a").num_retries == 3
+
+
+def test_a_later_file_goes_before_an_earlier_one(conf):
+    first = conf("[glance]\napi_servers = a\nnum_retries = 1\n", "1.conf")
+    second = conf("[glance]\napi_servers = b\n", "2.conf")
+    config = load([first, str(second)])
+    assert (config.servers[0].host, config.num_retries) == ("b", 1)
+
+
+def test_a_variable_names_the_files(conf):
+    first = conf("[glance]\napi_servers = a\n", "1.conf")
+    second = conf("[glance]\napi_servers = b\n", "2.conf")
+    config = load_config(environ={"TRACED_IMAGE_CONFIG_FILE": f"{first}:{second}"})
+    assert config.servers[0].host == "b"
+
+
+def test_a_variable_goes_before_a_file(conf):
+    path = conf("[glance]\nnum_retries = 1\n")
+    environ = {"TRACED_IMAGE_NUM_RETRIES": "2", "TRACED_IMAGE_SERVERS": "a"}
+    assert load_config(config_file=path, environ=environ).num_retries == 2
+
+
+def test_the_source_names_file_section_and_option(conf):
+    path = conf("[glance]\nnum_retries = 1\n")
+    assert f"{path} [glance] num_retries" == load(path, servers="a").sources["num_retries"]
+
+
+def test_the_global_options_are_left_alone(conf):
+    load(conf(NOVA))
+    assert "glance" not in cfg.CONF
+
+
+def test_the_process_environment_is_not_read_behind_its_back(conf, monkeypatch):
+    monkeypatch.setenv("OS_GLANCE__NUM_RETRIES", "9")
+    assert load(conf("[glance]\nnum_retries = 1\n"), servers="a").num_retries == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "told"),
+    [
+        ("[glance]\nnum_retries = many\n", InvalidRetry, "[glance] num_retries): 'many'"),
+        ("[glance]\nnum_retries = -1\n", InvalidRetry, "[glance] num_retries): -1"),
+        ("[glance]\napi_servers = ftp://a\n", InvalidServer, "[glance] api_servers): 'ftp'"),
+        ("[glance]\napi_servers = $my_ip:1\n", InvalidServer, "names no host"),
+        ("[DEFAULT]\nglance_host = a\nglance_port = x\n", InvalidServer, "'x' is no port"),
+        ("[glance]\napi_servers = $nope:1\n", InvalidOption, "[glance] api_servers"),
+        ("[DEFAULT]\nglance_host = $glance_host\n", InvalidOption, "[DEFAULT] glance_host"),
+        ("[api]\nauth_strategy = none\n", InvalidAuth, "[api] auth_strategy): 'none'"),
+        ("[glance]\n\nnonsense\n", InvalidOption, "line 3 of "),
+        ("[glance\n", InvalidOption, "line 1 of "),
+        ("x = 1\n", InvalidOption, "line 1 of "),
+    ],
+)
+def test_a_bad_option_is_named(conf, text, kind, told):
+    given = {} if "api_servers" in text or "glance_host" in text else {"servers": "a"}
+    with pytest.raises(ConfigError) as caught:
+        load(conf(text), **given)
+    assert (kind, True) == (type(caught.value), told in str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["", "none.conf", "nova.conf/below", "a\0b"])
+def test_a_file_that_can_not_be_read_is_refused(conf, name):
+    path = conf("")
+    with pytest.raises(InvalidOption, match="can't be read"):
+        load(str(path.parent / name))
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path):
+    path = tmp_path / "nova.conf"
+    path.write_bytes(b"[glance]\nregion_name = \xff\n")
+    with pytest.raises(InvalidOption, match="UnicodeDecodeError"):
+        load(path)
+
+
+@pytest.mark.parametrize("value", [7, [None], object()])
+def test_what_is_no_path_is_refused(value):
+    with pytest.raises(InvalidOption, match="is no path"):
+        load(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[glance]\ns3cret\n",
+        "[glance]\napi_servers = http://admin:s3cret@a\n",
+        "[glance]\napi_servers = http://admin:pa$s3cret@a\n",
+        "[glance]\nauth_type = v3password\nauth_url = http://k\npassword = pa$s3cret\n",
+        "[glance]\nauth_type = v3password\nauth_url = http://nova:s3cret@k\npassword = s3cret\n",
+        "[glance]\nauth_type = v3password\npassword = s3cret\n",
+        "[glance]\nauth_type = nonesuch\npassword = s3cret\n",
+    ],
+)
+def test_no_error_nor_its_cause_shows_a_secret(conf, text):
+    with pytest.raises(ConfigError) as caught:
+        load(conf(text), **({"servers": "a"} if "auth_type" in text else {}))
+    shown = caught.getrepr(style="native")
+    causes = str(shown) if caught.value.__suppress_context__ else ""
+    assert "s3cret" not in str(caught.value) + causes
+
+
+@pytest.fixture
+def with_plugin(conf, credentials):
+    """Write a file with a plugin's options."""
+
+    def write(text=""):
+        options = "".join(f"{name} = {value}\n" for name, value in credentials.items())
+        return conf(f"[glance]\nauth_type = v3password\n{options}{text}")
+
+    return write
+
+
+def test_a_plugin_is_loaded(with_plugin):
+    assert load(with_plugin(), servers="a").auth.get_token() == "token-1"
+
+
+def test_a_plugin_may_be_in_another_section(with_plugin, conf):
+    text = with_plugin().read_text().replace("[glance]", "[keystone]")
+    path = conf(f"[glance]\nauth_section = keystone\n{text}")
+    assert load(path, servers="a").auth.get_token() == "token-1"
+
+
+def test_a_plugin_implies_keystone(with_plugin):
+    assert load(with_plugin(), servers="a").auth_strategy == "keystone"
+
+
+def test_noauth_needs_no_plugin(with_plugin):
+    path = with_plugin("[DEFAULT]\nauth_strategy = noauth\n")
+    assert load(path, servers="a").auth is None
+
+
+def test_noauth_above_a_file_drops_its_plugin(with_plugin):
+    assert load(with_plugin(), servers="a", auth_strategy="noauth").auth is None
+
+
+def test_the_server_is_looked_up_in_the_catalogue(with_plugin, keystone):
+    keystone.endpoints = [
+        ("public", "RegionOne", "http://public/v2"),
+        ("internal", "RegionOne", "http://internal/v2"),
+    ]
+    assert load(with_plugin()).servers[0].url == "http://internal:80"
+
+
+def test_the_interface_is_chosen_by_the_file(with_plugin, keystone):
+    keystone.endpoints = [
+        ("public", "RegionOne", "http://public"),
+        ("internal", "RegionOne", "http://internal"),
+    ]
+    path = with_plugin("valid_interfaces = public\nservice_name = glance\n")
+    assert load(path).servers[0].url == "http://public:80"
+
+
+def test_a_server_of_the_catalogue_has_it_as_its_source(with_plugin):
+    path = with_plugin()
+    assert f"catalogue of {path} [glance] auth_type" == load(path).sources["servers"]
+
+
+def test_a_plugin_that_is_incomplete_is_refused(conf):
+    with pytest.raises(InvalidAuth, match="auth_url"):
+        load(conf("[glance]\nauth_type = v3password\n"), servers="a")
+
+
+def test_a_missing_extra_is_named(conf, monkeypatch):
+    monkeypatch.setitem(sys.modules, "oslo_config", None)
+    monkeypatch.delitem(sys.modules, "traced_image.config.oslo", raising=False)
+    with pytest.raises(MissingExtra, match=r"pip install 'traced-image\[oslo\]'"):
+        load(conf(NOVA))

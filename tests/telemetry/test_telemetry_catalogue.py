@@ -1,0 +1,114 @@
+"""The catalogue has every reason and outcome that the pipeline knows."""
+
+import ast
+import typing
+from pathlib import Path
+
+import pytest
+
+import traced_image
+from traced_image import AttemptError, HTTPStatusError
+from traced_image.errors import Reason, status_error
+from traced_image.telemetry import catalogue
+from traced_image.telemetry.record import reason_of
+
+SOURCES = sorted(Path(traced_image.__file__).parent.glob("**/*.py"))
+
+
+def reasons(tree):
+    """The texts that a module makes a `Reason` of, and those of the table of exceptions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            place = {"Reason": 0, "_Rule": 2}.get(node.func.id)
+            if place is not None and isinstance(node.args[place], ast.Constant):
+                yield node.args[place].value
+        if isinstance(node, ast.FunctionDef) and node.name == "_judge":
+            returned = (one.value for one in ast.walk(node) if isinstance(one, ast.Return))
+            yield from (
+                one.elts[1].value
+                for one in returned
+                if isinstance(one, ast.Tuple) and isinstance(one.elts[1], ast.Constant)
+            )
+
+
+def test_the_reasons_are_those_that_the_pipeline_gives():
+    given = {reason for source in SOURCES for reason in reasons(ast.parse(source.read_text()))}
+    assert given == catalogue.REASONS
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 499, 500, 503, 599])
+def test_a_status_is_a_reason(status):
+    error = status_error(status, "no", retry_after=None, request_id=None)
+    assert str(status) == reason_of(error)
+
+
+@pytest.mark.parametrize("reason", [*sorted(catalogue.REASONS)])
+def test_a_reason_of_the_catalogue_is_told(reason):
+    assert reason == reason_of(AttemptError("no", reason=Reason(reason)))
+
+
+@pytest.mark.parametrize("status", [600, 999])
+def test_a_status_that_is_none_is_not_told(status):
+    assert reason_of(HTTPStatusError("no", status=status)) == "_OTHER"
+
+
+class ForeignError(Exception):
+    """An error with a `reason` that is none of ours."""
+
+    def __init__(self, reason):
+        self.reason = reason
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["", "no space left on /var/lib", "200", "40", "4\u0660\u0664", "4040", 404, None, ["404"]],
+)
+def test_any_other_reason_is_not_told(reason):
+    assert reason_of(ForeignError(reason)) == "_OTHER"
+
+
+def test_an_error_without_a_reason_has_none():
+    assert reason_of(ValueError("no")) == "_OTHER"
+
+
+def test_names_stand_once_in_the_catalogue():
+    names = [metric.name for metric in catalogue.METRICS]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_every_metric_is_in_the_list():
+    found = {value for value in vars(catalogue).values() if isinstance(value, catalogue.Metric)}
+    assert set(catalogue.METRICS) == found
+
+
+def test_only_counters_are_totals():
+    assert [
+        metric.name
+        for metric in catalogue.METRICS
+        if (metric.kind == "counter") != metric.name.endswith("_total")
+    ] == []
+
+
+def test_only_histograms_have_buckets():
+    assert [
+        metric.name
+        for metric in catalogue.METRICS
+        if (metric.kind == "histogram") != bool(metric.buckets)
+    ] == []
+
+
+def test_buckets_rise():
+    assert [
+        metric.name
+        for metric in catalogue.METRICS
+        if list(metric.buckets) != sorted(set(metric.buckets))
+    ] == []
+
+
+def test_the_outcomes_are_four():
+    assert (typing.get_args(catalogue.Outcome)) == (
+        "success_first_try",
+        "success_after_retry",
+        "exhausted",
+        "non_retryable",
+    )

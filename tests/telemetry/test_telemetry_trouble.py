@@ -1,0 +1,344 @@
+"""What telemetry itself meets never changes a call's result: counted, and logged once."""
+
+import pytest
+from opentelemetry import propagate
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
+from opentelemetry.trace import INVALID_SPAN, get_current_span
+from prometheus_client import CollectorRegistry, Counter
+
+from traced_image import GlanceConnectionFailed, ImageNotFound, Telemetry
+from traced_image.lab import faults
+
+ERRORS = "traced_image_telemetry_errors_total"
+LOGGERS = ("traced_image.telemetry.trouble", "traced_image.telemetry.metrics")
+
+
+class Deaf(SpanProcessor):
+    """Raises when a span starts."""
+
+    def on_start(self, span, parent_context=None):
+        raise ConnectionRefusedError("no collector")
+
+
+class Dumb(SpanProcessor):
+    """Raises when a span ends."""
+
+    def on_end(self, span):
+        raise ConnectionRefusedError("no collector")
+
+
+class Lost(SpanExporter):
+    """Raises when a span is exported."""
+
+    def export(self, spans):
+        raise ConnectionRefusedError("no collector")
+
+
+@pytest.fixture
+def with_processor(registry):
+    """Telemetry whose spans go through a processor."""
+
+    def build(processor, *, wire_spans=True):
+        provider = TracerProvider()
+        provider.add_span_processor(processor)
+        return Telemetry(tracer_provider=provider, registry=registry, wire_spans=wire_spans)
+
+    return build
+
+
+def logged(caplog):
+    return [record.getMessage() for record in caplog.records if record.name in LOGGERS]
+
+
+@pytest.mark.parametrize("wire_spans", [True, False])
+@pytest.mark.parametrize("processor", [Deaf(), Dumb(), SimpleSpanProcessor(Lost())])
+def test_the_result_is_the_same(service, image_id, with_processor, processor, wire_spans):
+    telemetry = with_processor(processor, wire_spans=wire_spans)
+    assert service().show(None, image_id) == service(telemetry=telemetry).show(None, image_id)
+
+
+@pytest.mark.parametrize("wire_spans", [True, False])
+@pytest.mark.parametrize("processor", [Deaf(), Dumb(), SimpleSpanProcessor(Lost())])
+def test_an_error_is_the_same(service, servers, with_processor, processor, wire_spans):
+    telemetry = with_processor(processor, wire_spans=wire_spans)
+    with pytest.raises(ImageNotFound):
+        service(telemetry=telemetry).show(None, "absent")
+
+
+@pytest.mark.parametrize("wire_spans", [True, False])
+@pytest.mark.parametrize("processor", [Deaf(), Dumb()])
+def test_the_reason_of_a_failure_is_the_servers(
+    service, servers, image_id, with_processor, processor, wire_spans
+):
+    servers[0].break_with(faults.reset())
+    telemetry = with_processor(processor, wire_spans=wire_spans)
+    with pytest.raises(GlanceConnectionFailed) as caught:
+        service(telemetry=telemetry, num_retries=0).show(None, image_id)
+    assert caught.value.reason == "connection_reset"
+
+
+@pytest.mark.parametrize("processor", [Deaf(), Dumb()])
+def test_a_request_is_sent_once(service, servers, image_id, with_processor, processor):
+    service(telemetry=with_processor(processor)).show(None, image_id)
+    assert len(servers[0].access_log) == 1
+
+
+@pytest.mark.parametrize("processor", [Deaf(), Dumb()])
+def test_no_span_stays_current(service, servers, image_id, with_processor, processor):
+    servers[0].break_with(faults.status(503))
+    service(telemetry=with_processor(processor)).show(None, image_id)
+    assert INVALID_SPAN is get_current_span()
+
+
+@pytest.mark.parametrize(
+    ("processor", "kinds"),
+    [
+        (Deaf(), ("start_call", "start_attempt", "wire")),
+        (Dumb(), ("end_call", "end_attempt", "wire")),
+    ],
+)
+def test_each_failure_is_counted(service, image_id, with_processor, counts, processor, kinds):
+    shown = service(telemetry=with_processor(processor))
+    shown.show(None, image_id)
+    shown.show(None, image_id)
+    assert {(kind,): 2.0 for kind in kinds} == counts.of(ERRORS, "kind")
+
+
+@pytest.mark.parametrize("processor", [Deaf(), Dumb()])
+def test_each_kind_of_failure_is_logged_once(service, image_id, with_processor, caplog, processor):
+    shown = service(telemetry=with_processor(processor))
+    shown.show(None, image_id)
+    shown.show(None, image_id)
+    assert len(logged(caplog)) == 3
+
+
+def test_the_log_has_the_failure_itself(service, image_id, with_processor, caplog):
+    service(telemetry=with_processor(Deaf(), wire_spans=False)).show(None, image_id)
+    assert [str(record.exc_info[1]) for record in caplog.records if record.name in LOGGERS] == [
+        "no collector"
+    ] * 2
+
+
+@pytest.mark.parametrize("processor", [Deaf(), Dumb()])
+def test_metrics_are_exact_whatever_spans_meet(
+    service, servers, image_id, with_processor, counts, processor
+):
+    servers[0].break_with(faults.status(503))
+    service(telemetry=with_processor(processor)).show(None, image_id)
+    assert [
+        sum(counts.of(f"glance_client_{name}", *labels).values())
+        for name, *labels in (
+            ("call_duration_seconds_count",),
+            ("call_retries_sum",),
+            ("retries_total",),
+            ("attempt_duration_seconds_count", "error_type"),
+        )
+    ] == [1.0, 1.0, 1.0, 2.0]
+
+
+class Refusing(propagate.textmap.TextMapPropagator):
+    """Propagates nothing, with noise."""
+
+    fields = frozenset()
+
+    def extract(self, carrier, context=None, getter=None):
+        raise NotImplementedError
+
+    def inject(self, carrier, context=None, setter=None):
+        raise ConnectionRefusedError("no propagation")
+
+
+@pytest.fixture
+def no_propagation():
+    before = propagate.get_global_textmap()
+    propagate.set_global_textmap(Refusing())
+    yield
+    propagate.set_global_textmap(before)
+
+
+@pytest.mark.parametrize("wire_spans", [True, False])
+def test_a_request_is_sent_without_a_propagator(
+    service, servers, image_id, no_propagation, wire_spans
+):
+    service(wire_spans=wire_spans).show(None, image_id)
+    assert [(one.status, one.traceparent) for one in servers[0].access_log] == [(200, None)]
+
+
+@pytest.mark.parametrize("wire_spans", [True, False])
+def test_a_propagator_that_fails_is_counted(service, image_id, no_propagation, counts, wire_spans):
+    service(wire_spans=wire_spans).show(None, image_id)
+    assert counts.of(ERRORS, "kind") == {("wire",): 1.0}
+
+
+class Interrupted:
+    def __iter__(self):
+        raise KeyboardInterrupt
+
+
+def test_what_stops_a_thread_is_not_lost(service, with_processor):
+    fields = {"name": "new", "disk_format": "raw", "container_format": "bare"}
+    with pytest.raises(KeyboardInterrupt):
+        service(telemetry=with_processor(Dumb())).create(None, fields, Interrupted())
+
+
+# --- metrics -----------------------------------------------------------------------------------
+
+
+class Full(CollectorRegistry):
+    """Takes no collector."""
+
+    def register(self, collector):
+        raise MemoryError("too many series")
+
+
+def occupied():
+    """A registry that has a metric of one of our names already."""
+    registry = CollectorRegistry()
+    Counter("glance_client_retries", "Somebody else's.", registry=registry)
+    return registry
+
+
+@pytest.mark.parametrize("build", [Full, occupied])
+def test_a_registry_that_takes_no_metrics_changes_no_result(service, image_id, trace, build):
+    telemetry = Telemetry(tracer_provider=trace.provider, registry=build())
+    assert service().show(None, image_id) == service(telemetry=telemetry).show(None, image_id)
+
+
+def test_a_registry_that_takes_no_metrics_is_logged_once(service, image_id, trace, caplog):
+    telemetry = Telemetry(tracer_provider=trace.provider, registry=Full())
+    for _ in range(2):
+        service(telemetry=telemetry).show(None, image_id)
+    assert logged(caplog) == ["The registry takes no metrics of Glance: none are kept."]
+
+
+def test_spans_are_kept_without_metrics(service, image_id, trace):
+    service(telemetry=Telemetry(tracer_provider=trace.provider, registry=Full())).show(
+        None, image_id
+    )
+    assert len(trace.spans) == 3
+
+
+FILES_THAT_CANT_BE_WRITTEN = """
+    import logging
+    import os
+    import sys
+    from pathlib import Path
+
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    from prometheus_client import CollectorRegistry
+
+    import traced_image
+    from traced_image import RetryPolicy, lab
+
+
+    class Names(logging.Handler):
+        def emit(self, record):
+            print(record.name, record.args[0])
+
+
+    logging.getLogger("traced_image.telemetry").addHandler(Names())
+    logging.getLogger("traced_image.pipeline").addHandler(logging.NullHandler())
+    for kind in sys.argv[1:]:
+        (Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]) / f"{kind}_{os.getpid()}.db").mkdir()
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    registry = CollectorRegistry()
+    telemetry = traced_image.Telemetry(tracer_provider=provider, registry=registry)
+    policy = RetryPolicy(backoff_base=0.0, cooldown_base=0.0)
+    images = lab.Images()
+    image_id = images.add(name="cirros")
+    with lab.GlanceServer(images) as server:
+        server.break_with(lab.faults.flapping(lab.faults.status(503), None))
+        service = traced_image.connect(servers=[server.url], retry=policy, telemetry=telemetry)
+        for _ in range(2):
+            print(service.show(None, image_id)["name"])
+        service.close()
+    print(len(exporter.get_finished_spans()), "spans")
+    for kind in ("end_attempt", "failed", "end_call"):
+        value = registry.get_sample_value("traced_image_telemetry_errors_total", {"kind": kind})
+        print(kind, value)
+"""
+"""prometheus_client's multiprocess mode writes to files, whose names these programs occupy."""
+
+LOGGED_ONCE = [
+    "traced_image.telemetry.trouble end_attempt",
+    "traced_image.telemetry.trouble failed",
+    "traced_image.telemetry.trouble end_call",
+]
+
+
+def test_metrics_that_fail_are_counted_and_logged_once(run_python, tmp_path):
+    assert [
+        *LOGGED_ONCE,
+        "cirros",
+        "cirros",
+        "10 spans",
+        "end_attempt 4.0",
+        "failed 2.0",
+        "end_call 2.0",
+    ] == run_python(FILES_THAT_CANT_BE_WRITTEN, "histogram", PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
+
+
+def test_a_count_of_failures_that_fails_too_changes_no_result(run_python, tmp_path):
+    assert [
+        *LOGGED_ONCE,
+        "cirros",
+        "cirros",
+        "10 spans",
+        "end_attempt None",
+        "failed None",
+        "end_call None",
+    ] == run_python(
+        FILES_THAT_CANT_BE_WRITTEN, "histogram", "counter", PROMETHEUS_MULTIPROC_DIR=str(tmp_path)
+    )
+
+
+# --- the instrumentation of requests -----------------------------------------------------------
+
+ANOTHER_INSTRUMENTATION = """
+    import logging
+    import sys
+
+    from opentelemetry.instrumentation import requests as instrumentation
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    import traced_image
+    from traced_image import lab
+
+
+
+    class Messages(logging.Handler):
+        def emit(self, record):
+            print(record.getMessage())
+
+
+    logging.getLogger().addHandler(Messages())
+    if sys.argv[1] == "absent":
+        del instrumentation._instrument
+    else:
+        instrumentation._instrument = lambda *_, **__: None
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    telemetry = traced_image.Telemetry(tracer_provider=provider)
+    images = lab.Images()
+    with lab.GlanceServer(images) as server:
+        service = traced_image.connect(servers=[server.url], telemetry=telemetry)
+        service.show(None, images.add())
+        service.close()
+    for span in exporter.get_finished_spans():
+        print(span.name, span.kind.name)
+"""
+
+
+@pytest.mark.parametrize("change", ["absent", "idle"])
+def test_an_instrumentation_that_works_in_another_way_is_done_without(run_python, change):
+    assert run_python(ANOTHER_INSTRUMENTATION, change) == [
+        "Telemetry failed at wire_layer: further failures are only counted.",
+        "glance.images.get attempt CLIENT",
+        "glance.images.get INTERNAL",
+    ]
