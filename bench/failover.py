@@ -20,7 +20,7 @@ import traced_image
 from traced_image import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 RATE = 50.0
 """Calls a second on each of the two clusters."""
@@ -55,7 +55,7 @@ class Calls:
 
     def percentile(self, percent: int) -> float:
         """A percentile of the durations, in seconds."""
-        return statistics.quantiles(self.seconds, n=100)[percent - 1]
+        return statistics.quantiles(self.seconds, n=100, method="inclusive")[percent - 1]
 
     def share_failed(self, *, late: bool) -> float | None:
         """The share of first attempts that failed: after the first minute, or in it."""
@@ -146,8 +146,7 @@ def paced(clients: Sequence[Client], seconds: float) -> None:
 def table(results: Sequence[Calls]) -> str:
     """The results as Markdown."""
     head = [
-        "| Cluster | calls | first attempts failed, first minute | after it"
-        " | p50 ms | p99 ms | most ms |",
+        "| Cluster | calls | failed first, 1st minute | after it | p50 ms | p99 ms | most ms |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
     return "\n".join([*head, *(_row(calls) for calls in results)])
@@ -161,7 +160,7 @@ def _row(calls: Calls) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2%}"
+    return "-" if share is None else f"{share:.2%}"
 
 
 def verdict(well: Calls, one_dead: Calls) -> str:

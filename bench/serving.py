@@ -1,4 +1,4 @@
-"""The server of the benchmarks: nginx with one worker, on a core of its own, and a refusing port."""
+"""The servers of the benchmarks: nginx on a core of its own, and one that refuses."""
 
 from __future__ import annotations
 

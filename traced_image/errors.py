@@ -215,7 +215,7 @@ class CommunicationError(AttemptError, Retryable):
 
 
 class TLSError(CommunicationError):
-    """TLS with a server failed, so nothing was sent to it."""
+    """TLS with a server failed: mostly in the handshake, so that nothing was sent."""
 
     reason = Reason("tls_error")
 

@@ -1,5 +1,6 @@
 """A server's life: start and stop, addresses, connections, threads and the access log."""
 
+import http.client
 import os
 import socket
 import threading
@@ -91,22 +92,45 @@ def test_stop_leaves_no_thread_behind(images, connect):
     assert before == threading.active_count()
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_port_refuses_while_a_forked_child_still_has_it(server):
-    inside, outside = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(outside)
-        os.read(inside, 1)
-        os._exit(0)
-    os.close(inside)
-    try:
-        server.break_with(faults.refuse())
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((server.host, server.port), timeout=10)
-    finally:
+@pytest.fixture
+def fork():
+    """Fork a child that has all sockets, and lives until the test ends."""
+    children = []
+
+    def forked():
+        inside, outside = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(outside)
+            os.read(inside, 1)
+            os._exit(0)
+        os.close(inside)
+        children.append((child, outside))
+
+    yield forked
+    for child, outside in children:
         os.close(outside)
         os.waitpid(child, 0)
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_port_refuses_while_a_forked_child_has_it_too(server, fork):
+    fork()
+    server.break_with(faults.refuse())
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((server.host, server.port), timeout=10)
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_connection_ends_while_a_forked_child_has_it_too(server, connect, fork):
+    connection = connect(server)
+    connection.request("GET", "/v2/images")
+    connection.getresponse().read()
+    fork()
+    server.break_with(faults.lost_reply())
+    connection.request("GET", "/v2/images")
+    with pytest.raises(http.client.RemoteDisconnected):
+        connection.getresponse()
 
 
 def test_a_tls_fault_needs_tls(server):

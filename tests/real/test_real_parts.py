@@ -102,7 +102,7 @@ def _comes_true(condition):
 
 
 def test_postgresql_answers(postgres):
-    engine = create_engine(postgres.url)
+    engine = create_engine(postgres.url())
     with engine.connect() as connection:
         version = connection.execute(text("SELECT version()")).scalar_one()
     engine.dispose()

@@ -1,4 +1,4 @@
-"""The spans of requests: one each, ours alone, by the stable conventions; and what stands for them."""
+"""The spans of requests: one each, ours alone, by the stable conventions, or none at all."""
 
 import pytest
 import requests

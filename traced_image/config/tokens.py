@@ -117,9 +117,9 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
+    _after_fork_in_parent()
     for tokens in list(_in_use):
         tokens.connect()
-    _after_fork_in_parent()
 
 
 os.register_at_fork(

@@ -7,7 +7,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from .conversation import Conversation, Desk, reset_on_close
+from .conversation import Conversation, Desk, hang_up, reset_on_close
 
 if TYPE_CHECKING:
     import ssl
@@ -55,7 +55,7 @@ class Connection:
                 self._serve()
         finally:
             with self._lock:
-                self._sock.close()
+                hang_up(self._sock)
             self._host.ended(self)
 
     def _serve(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import time
@@ -37,6 +38,15 @@ class Desk(Protocol):
 def reset_on_close(sock: socket.socket) -> None:
     """Have the socket's close send RST instead of FIN."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+
+def hang_up(sock: socket.socket) -> None:
+    """Close the socket, so that the client sees it even while a forked child has it too."""
+    with sock, contextlib.suppress(OSError):
+        linger = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET_ON_CLOSE))
+        if linger != _RESET_ON_CLOSE:
+            # Not SSLSocket's own shutdown: it takes the TLS object from under the reader.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True)

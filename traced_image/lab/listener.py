@@ -50,6 +50,7 @@ class Listener:
         if self._thread is not None:
             return
         door = self._bound(self.port)
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it
         door.listen(_BACKLOG)
         door.settimeout(0)
         self._waker, wakened = socket.socketpair()
@@ -74,14 +75,15 @@ class Listener:
     def _accepted(door: socket.socket) -> socket.socket:
         sock, _ = door.accept()
         sock.settimeout(None)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
     def close(self) -> None:
         """Refuse connections; when this returns, a connect fails."""
         if self._thread is None or self._waker is None:
             return
-        self._waker.close()
+        # A byte, since a close would not be seen while a forked child has the socket too.
+        with self._waker as waker:
+            waker.sendall(b"!")
         self._thread.join()
         self._thread = None
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
     from urllib3 import HTTPResponse as PooledResponse
-    from urllib3.connection import BaseHTTPConnection
 
 READS = frozenset({"GET", "HEAD"})
 """Methods of requests that change nothing."""
@@ -191,13 +190,13 @@ class _TLSConnection(_Connection, HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls = _Connection  # type: ignore[assignment]
 
 
 class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _TLSConnection
+    ConnectionCls = _TLSConnection  # type: ignore[assignment]
 
-    def _validate_conn(self, conn: BaseHTTPConnection) -> None:
+    def _validate_conn(self, conn: _TLSConnection) -> None:  # type: ignore[override]
         """Connect, without a warning at each request: whoever set `insecure` knows."""
         if conn.is_closed:
             conn.connect()

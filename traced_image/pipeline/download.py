@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
     from .records import Record
 
 _NO_CONTENT, _PARTIAL = 204, 206
+_LENGTH = re.compile("[0-9]{1,19}")
 
 Resume = Callable[["Server", AttemptError, int], "Download | None"]
-"""Asks for the rest of the data: who failed, how, and how many bytes are there. None: give up."""
+"""Is told who failed, how, and how many bytes are there; asks for the rest, or gives up: None.
+
+After a `ChecksumMismatch` there is no rest to ask for.
+"""
 
 
 class Download:
@@ -61,8 +66,8 @@ class Download:
         elif offset:
             chunks = _Rest(chunks, offset)
         length = reply.headers.get("Content-Length", "")
-        size = int(length) if length.isdecimal() else None
-        return cls(chunks, reply.server, size, Digest.of(record, reply.headers.get("Content-MD5")))
+        size = int(length) if _LENGTH.fullmatch(length) else None
+        return cls(chunks, reply.server, size, Digest(record, reply.headers.get("Content-MD5")))
 
     def __iter__(self) -> Iterator[bytes]:
         done = 0
@@ -77,11 +82,16 @@ class Download:
             else:
                 break
         if not self._digest.matches():
-            error = ChecksumMismatch(
-                f"{self.server.netloc}: the data is not that of the image's record: download it"
-                " again, and look at the server's store if it repeats"
-            )
-            self._continue(error, done)
+            raise self._mismatch(done)
+
+    def _mismatch(self, done: int) -> ChecksumMismatch:
+        error = ChecksumMismatch(
+            f"{self.server.netloc}: the data is not that of the image's record: download it"
+            " again, and look at the server's store if it repeats"
+        )
+        if self.resume is not None:
+            self.resume(self.server, error, done)
+        return error
 
     def _continue(self, error: AttemptError, done: int) -> None:
         """Go on with the rest from another server, or raise `error`."""

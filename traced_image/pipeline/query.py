@@ -52,6 +52,8 @@ def filter_pairs(filters: Mapping[str, object]) -> Pairs:
     """
     pairs: Pairs = []
     for name, value in filters.items():
+        if not name or not isinstance(name, str):
+            raise InvalidQuery(f"{name!r:.40} is no filter: pass the name of a field or property")
         values = value if isinstance(value, (list, tuple)) else [value]
         for item in values:
             if not isinstance(item, (str, int, float)):

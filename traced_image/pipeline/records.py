@@ -65,14 +65,11 @@ def image(reply: Reply, image_id: str | None = None) -> Record:
     Raises:
         ProtocolError: It is none, or that of another image.
     """
-    record = checked_image(parse(reply), reply.origin)
-    if image_id is not None and record["id"] != image_id:
-        raise ProtocolError(f"{reply.origin}: the reply is about another image than asked for")
-    return record
+    return checked_image(parse(reply), reply.origin, image_id)
 
 
-def checked_image(record: object, origin: str) -> Record:
-    """Check the types of an image record's fields.
+def checked_image(record: object, origin: str, image_id: str | None = None) -> Record:
+    """Check the types of an image record's fields, and that it is that of `image_id` if given.
 
     Raises:
         ProtocolError: A field has a type that Glance's schema does not allow.
@@ -80,20 +77,25 @@ def checked_image(record: object, origin: str) -> Record:
     if not isinstance(record, dict) or "id" not in record:
         raise ProtocolError(f"{origin}: the reply is not an image record")
     for name, kinds in _IMAGE_TYPES.items():
-        if name in record and not isinstance(record[name], kinds):
+        # By the type itself: to isinstance, true and false are numbers.
+        if name in record and type(record[name]) not in kinds:
             raise ProtocolError(f"{origin}: the image's {name} has a wrong type")
+    found = str(record["id"])
+    # Databases that compare without regard to case find an image by its id in capitals, too.
+    if image_id not in (None, found) and str(image_id).lower() != found.lower():
+        raise ProtocolError(f"{origin}: the reply is about another image than asked for")
     return record
 
 
-def items(reply: Reply, key: str) -> list[Record]:
-    """Parse an object that holds a list of objects under `key`.
+def items(record: Record, key: str, origin: str) -> list[Record]:
+    """Take the list of objects that a reply's object holds under `key`.
 
     Raises:
-        ProtocolError: It does not.
+        ProtocolError: There is none.
     """
-    found = parse(reply).get(key)
+    found = record.get(key)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise ProtocolError(f"{reply.origin}: the reply has no list of {key}")
+        raise ProtocolError(f"{origin}: the reply has no list of {key}")
     return found
 
 
@@ -117,9 +119,10 @@ def quoted_id(image_id: object) -> str:
     Raises:
         InvalidImageID: It is empty, not text, or a path of its own.
     """
-    if not isinstance(image_id, str) or not image_id or image_id in (".", ".."):
-        raise InvalidImageID(f"{image_id!r:.80} is no image id: pass the image's UUID as text")
-    return quoted(image_id, "image id")
+    try:
+        return quoted(image_id, "image id")
+    except InvalidMetadata as error:
+        raise InvalidImageID(f"{error}, the image's UUID") from None
 
 
 def quoted(text: object, what: str) -> str:
@@ -128,9 +131,9 @@ def quoted(text: object, what: str) -> str:
     Raises:
         InvalidMetadata: It is empty, not text, or a path of its own.
     """
-    if not isinstance(text, str) or not text or text in (".", ".."):
-        raise InvalidMetadata(f"{text!r:.80} is no {what}: pass text")
-    try:
-        return quote(text, safe="")
-    except UnicodeEncodeError as error:
-        raise InvalidMetadata(f"{text!r:.80} is no {what}: it is not valid Unicode") from error
+    if isinstance(text, str) and text and text not in (".", ".."):
+        try:
+            return quote(text, safe="")
+        except UnicodeEncodeError:
+            pass
+    raise InvalidMetadata(f"{text!r:.80} is no {what}: pass valid text")

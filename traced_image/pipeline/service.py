@@ -152,23 +152,23 @@ class GlanceImageService:
             ImageNotFound: It does not exist, or not for this caller.
             UnsafeToRepeat: It may have been changed, but no answer came.
         """
+        fields = translate.to_glance(self._version, image_meta)
+        fields.pop("id", None)
         try:
             if self._version == 1:
                 record = writing.update_v1(
-                    self._client, context, image_id, image_meta, data, purge_props=purge_props
+                    self._client, context, image_id, fields, data, purge_props=purge_props
                 )
             else:
                 removed = self._extra(context, image_id, image_meta) if purge_props else []
-                record = writing.update_v2(
-                    self._client, context, image_id, image_meta, data, removed
-                )
+                record = writing.update_v2(self._client, context, image_id, fields, data, removed)
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
         return translate.from_glance(self._version, record)
 
     def _extra(self, context: Context | None, image_id: str, image_meta: Image) -> list[str]:
         """The properties that an image has and `image_meta` has not."""
-        kept = cast("Image", image_meta.get("properties") or {})
+        kept = cast("Image", image_meta.get("properties", {}))
         return [name for name in self._properties(context, image_id) if name not in kept]
 
     def _properties(self, context: Context | None, image_id: str) -> Image:
@@ -226,9 +226,8 @@ class GlanceImageService:
             reraise_about_image(error, image_id)
         if download is None:
             raise ImageUnacceptable(f"Image {image_id} is unacceptable: it has no data.")
-        if self._version != 1:
-            download.resume = self._resume(context, image_id)
-        if data is None and dst_path is None:
+        download.resume = self._resume(context, image_id)
+        if data is None and not dst_path:
             return download
         save(download, data, dst_path or "")
         return None
@@ -270,8 +269,11 @@ class GlanceImageService:
         return self._client.call(context, self._version, method, *args, **kwargs)
 
     def _resume(self, context: Context | None, image_id: str) -> Resume:
-        """How a download goes on after its stream broke: once for each retry that a call has."""
-        left = self.config.num_retries
+        """How a download goes on after its stream broke: once for each retry that a call has.
+
+        API v1 can't ask for a part of the data.
+        """
+        left = 0 if self._version == 1 else self.config.num_retries
 
         def resume(server: Server, error: AttemptError, done: int) -> Download | None:
             nonlocal left

@@ -6,11 +6,10 @@ Mirrors ``_translate_from_glance``, ``_translate_to_glance`` and ``_is_image_ava
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..errors import InvalidMetadata, InvalidQuery, ProtocolError
 
@@ -86,7 +85,7 @@ def _from_v2(record: Record, *, include_locations: bool) -> Image:
 
 def _from_v1(record: Record) -> Image:
     image: Image = {name: record.get(name) for name in _FIELDS_V1}
-    image["properties"] = copy.deepcopy(record.get("properties", {}))
+    image["properties"] = dict(cast("Record", record.get("properties", {})))
     return image
 
 
@@ -112,10 +111,16 @@ def to_glance(version: Version, image_meta: Mapping[str, object]) -> Record:
     Raises:
         InvalidMetadata: A field can't be sent.
     """
-    image = {k: copy.deepcopy(v) for k, v in image_meta.items() if k not in _READ_ONLY}
+    if not isinstance(image_meta, Mapping):
+        raise InvalidMetadata(f"image_meta is {type(image_meta).__name__}: pass a dict")
+    image = {name: value for name, value in image_meta.items() if name not in _READ_ONLY}
     properties = image.get("properties", {})
-    if not isinstance(properties, dict):
+    if not isinstance(properties, Mapping):
         raise InvalidMetadata("image_meta's properties are no mapping: pass a dict")
+    properties = image["properties"] = dict(properties)
+    for name in (*image, *properties):
+        if not isinstance(name, str) or not name:
+            raise InvalidMetadata(f"{name!r:.80} is no name of a field or property: pass text")
     for name in _STRUCTURED:
         if name in properties and not isinstance(properties[name], str):
             properties[name] = _dumped(name, properties[name])
@@ -148,7 +153,7 @@ def _to_v2(image: Image, properties: Mapping[str, object]) -> Record:
 def _number(name: str, value: object) -> int:
     try:
         return int(value)  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidMetadata(f"{name} is {value!r:.40}: pass a whole number") from error
 
 

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
-from urllib3.exceptions import LocationValueError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from ..errors import InvalidOption, InvalidTLS
@@ -113,12 +112,12 @@ def _proxy(server: Server, proxies: Mapping[str, str]) -> str | None:
     if not found:
         return None
     try:
-        proxy = prepend_scheme_if_needed(found, "http")
-        usable = urlsplit(proxy).scheme in ("http", "https") and urlsplit(proxy).hostname
-    except (LocationValueError, ValueError):
-        usable = None
-    if usable:
-        return proxy
+        proxy = str(prepend_scheme_if_needed(found, "http"))  # type: ignore[no-untyped-call]
+        parts = urlsplit(proxy)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return proxy
+    except ValueError:  # of which urllib3's LocationParseError is one
+        pass
     problem = f"that for {server.netloc} is no http or https URL (not shown here)"
     mend = "set http_proxy, https_proxy or all_proxy to one, or name the server in no_proxy"
     raise InvalidOption("proxy", problem, source="environment", mend=mend)

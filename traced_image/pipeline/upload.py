@@ -52,11 +52,7 @@ class UploadBody:
     def __init__(self, data: Data) -> None:
         if isinstance(data, str):
             data = data.encode()
-        readable = isinstance(data, (bytes, bytearray, memoryview, Readable, Iterable))
-        if not readable or isinstance(data, io.TextIOBase):
-            raise InvalidMetadata(
-                f"data is {type(data).__name__}: pass bytes, a binary file or an iterable of bytes"
-            )
+        _check(data)
         self._data: bytes | Readable | Iterable[bytes]
         self._data = bytes(data) if isinstance(data, (bytearray, memoryview)) else data
         self._start, self.length = _extent(self._data)
@@ -112,6 +108,14 @@ class UploadBody:
             return False
         self._started = False
         return True
+
+
+def _check(data: object) -> None:
+    known = isinstance(data, (bytes, bytearray, memoryview, Readable, Iterable))
+    if not known or isinstance(data, io.TextIOBase):
+        raise InvalidMetadata(
+            f"data is {type(data).__name__}: pass bytes, a binary file or an iterable of bytes"
+        )
 
 
 def _bytes(chunk: object) -> bytes:

@@ -1,7 +1,8 @@
 """Glance's Images API v1: records in headers, for clouds that have nothing newer.
 
 The header rules are those of python-glanceclient 0.8.0 ``v1/images.py``: ``x-image-meta-NAME`` is
-a field, ``x-image-meta-property-NAME`` a property, names are compared in lower case.
+a field, ``x-image-meta-property-NAME`` a property, names are compared in lower case. The size of
+what is in an image, ``virtual_size``, came to Glance later, in 2014.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PAGE_SIZE = 20
 _META = "x-image-meta-"
 _PROPERTY = "x-image-meta-property-"
 _BOOLEANS = frozenset({"is_public", "protected", "deleted"})
-_INTEGERS = frozenset({"size", "min_ram", "min_disk"})
+_INTEGERS = frozenset({"size", "virtual_size", "min_ram", "min_disk"})
 _TRUE = frozenset({"t", "true", "yes", "1"})
 _COLLECTION = "/v1/images"
 
@@ -93,8 +94,11 @@ def _header(prefix: str, name: object, value: object) -> tuple[str, str]:
         )
     if any(mark in text for mark in "\r\n\0"):
         raise InvalidMetadata(f"{name}'s value has a line break, which API v1 can't carry: use v2")
-    # http.client sends text as Latin-1; Glance reads UTF-8.
-    return prefix + str(name), text.encode("utf-8", "surrogatepass").decode("latin-1")
+    try:
+        # http.client sends text as Latin-1; Glance reads UTF-8.
+        return prefix + str(name), text.encode().decode("latin-1")
+    except UnicodeEncodeError as error:
+        raise InvalidMetadata(f"{name}'s value is not valid Unicode: pass valid text") from error
 
 
 def get(image_id: str) -> Operation[Record]:
@@ -103,7 +107,7 @@ def get(image_id: str) -> Operation[Record]:
 
     def perform(wire: Wire) -> Record:
         reply = wire(Request("HEAD", path))
-        return _checked(image_from_headers(reply.headers), reply.origin)
+        return _checked(image_from_headers(reply.headers), reply.origin, image_id)
 
     return Operation("images.get", "HEAD", path, perform)
 
@@ -119,7 +123,8 @@ def list_(
 ) -> Operation[list[Record]]:
     """List image records, page by page; the parameters are those of `v2.list_`."""
     limit = count(limit, "limit") or None
-    size = min(count(page_size, "page_size") or PAGE_SIZE, limit or PAGE_SIZE)
+    size = count(page_size, "page_size") or PAGE_SIZE
+    size = min(size, limit or size)
     query = [("limit", str(size)), *filter_pairs(filters or {})]
     for name, value in (("sort_key", sort_key), ("sort_dir", sort_dir)):
         query += [(name, text) for text in texts(value, name)]
@@ -143,7 +148,8 @@ class _Listing:
         while not self._done:
             after = encoded([("marker", self._marker)]) if self._marker else ""
             reply = wire(Request("GET", f"{self.path}&{after}".rstrip("&")))
-            page = [_checked(image, reply.origin) for image in records.items(reply, "images")]
+            found = records.items(records.parse(reply), "images", reply.origin)
+            page = [_checked(image, reply.origin) for image in found]
             self._images += page
             full = self._limit is not None and len(self._images) >= self._limit
             self._done = full or len(page) < self._size
@@ -157,7 +163,7 @@ class _Listing:
         return marker
 
 
-def create(data: Data | None = None, **attributes: object) -> Operation[Record]:
+def create(data: Data | None = None, /, **attributes: object) -> Operation[Record]:
     """Create an image, with its data if given."""
     return _write("images.create", "POST", _COLLECTION, image_to_headers(attributes), data)
 
@@ -165,6 +171,7 @@ def create(data: Data | None = None, **attributes: object) -> Operation[Record]:
 def update(
     image_id: str,
     data: Data | None = None,
+    /,
     *,
     purge_props: bool = False,
     **attributes: object,
@@ -218,8 +225,8 @@ def _write(
     )
 
 
-def _checked(record: object, origin: str) -> Record:
-    image = records.checked_image(record, origin)
+def _checked(record: object, origin: str, image_id: str | None = None) -> Record:
+    image = records.checked_image(record, origin, image_id)
     if not isinstance(image.get("properties", {}), dict):
         raise ProtocolError(f"{origin}: the image's properties have a wrong type")
     return image

@@ -7,6 +7,8 @@ Image service API v2 (https://docs.openstack.org/api-ref/image/v2/).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidPatch, ProtocolError
@@ -18,13 +20,14 @@ from .records import Record, quoted_id
 from .upload import Data, UploadBody
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 PAGE_SIZE = 200
 """Images a page, as python-glanceclient asks for."""
 
 PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
 
+_POINTER = re.compile(r"(/([^/~]|~[01])+)+")
 _COLLECTION = "/v2/images"
 _JSON = {"Content-Type": "application/json"}
 _BINARY = {"Content-Type": "application/octet-stream"}
@@ -92,9 +95,10 @@ class _Listing:
         return self._limit is not None and len(self._images) >= self._limit
 
     def _add(self, reply: Reply, path: str) -> None:
-        page = records.items(reply, "images")
-        images = [records.checked_image(record, reply.origin) for record in page]
-        following = records.parse(reply).get("next")
+        page = records.parse(reply)
+        found = records.items(page, "images", reply.origin)
+        images = [records.checked_image(record, reply.origin) for record in found]
+        following = page.get("next")
         self._seen.add(path)
         if following is not None and (
             not isinstance(following, str)
@@ -118,9 +122,16 @@ def create(**attributes: object) -> Operation[Record]:
 
 
 def update(
-    image_id: str, remove_props: Iterable[str] = (), **attributes: object
+    image_id: str, /, remove_props: Iterable[str] = (), **attributes: object
 ) -> Operation[Record]:
-    """Change an image's fields and properties, and remove properties, by one JSON patch.
+    """Change an image's fields and properties, and remove properties, by one JSON patch."""
+    return patch(image_id, changes_of(attributes, remove_props))
+
+
+def changes_of(
+    attributes: Mapping[str, object], remove_props: Iterable[str]
+) -> list[dict[str, object]]:
+    """Write the JSON patch that sets `attributes` and removes other properties.
 
     Glance's ``add`` replaces what is there, so the record need not be fetched first.
     """
@@ -130,7 +141,7 @@ def update(
     ]
     removed = [name for name in remove_props if name not in attributes]
     changes += [{"op": "remove", "path": f"/{pointer(name)}"} for name in removed]
-    return patch(image_id, changes)
+    return changes
 
 
 def patch(image_id: str, changes: Sequence[Mapping[str, object]]) -> Operation[Record]:
@@ -140,6 +151,8 @@ def patch(image_id: str, changes: Sequence[Mapping[str, object]]) -> Operation[R
         InvalidPatch: A change is not an ``add``, ``replace`` or ``remove`` with a path.
     """
     path = f"{_COLLECTION}/{quoted_id(image_id)}"
+    if not isinstance(changes, (list, tuple)):
+        raise InvalidPatch(f"a patch is {type(changes).__name__}: pass a list of changes")
     for change in changes:
         _check_change(change)
     body = records.encode(list(changes), "the patch")
@@ -211,11 +224,13 @@ def pointer(name: object) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-def _check_change(change: Mapping[str, object]) -> None:
-    path = change.get("path")
-    if change.get("op") not in ("add", "replace", "remove"):
-        raise InvalidPatch(f"{change.get('op')!r:.40} is no operation: use add, replace or remove")
-    if not isinstance(path, str) or path[:1] != "/" or path == "/":
-        raise InvalidPatch(f"{path!r:.80} is no path: write a slash and a name")
-    if (change["op"] != "remove") != ("value" in change):
+def _check_change(change: object) -> None:
+    if not isinstance(change, Mapping):
+        raise InvalidPatch(f"a change is {type(change).__name__}: pass a dict")
+    operation, path = change.get("op"), change.get("path")
+    if operation not in ("add", "replace", "remove"):
+        raise InvalidPatch(f"{operation!r:.40} is no operation: use add, replace or remove")
+    if not isinstance(path, str) or not _POINTER.fullmatch(path):
+        raise InvalidPatch(f"{path!r:.80} is no path: write a slash and a name (RFC 6901)")
+    if (operation != "remove") != ("value" in change):
         raise InvalidPatch(f"the change of {path!r:.80} must have a value, a removal none")

@@ -6,7 +6,8 @@ The names are those of python-glanceclient's ``v2`` controllers.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from ..errors import InvalidMetadata, ProtocolError
 from . import records, v2
@@ -14,7 +15,7 @@ from .model import Operation, Reply, Request, Wire
 from .records import Record, quoted, quoted_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from .model import Method
 
@@ -29,7 +30,7 @@ def list_members(image_id: str) -> Operation[list[Record]]:
     """List the projects that an image is shared with."""
 
     def read(reply: Reply) -> list[Record]:
-        return records.items(reply, "members")
+        return records.items(records.parse(reply), "members", reply.origin)
 
     return _simple("image_members.list", "GET", f"{_image(image_id)}/members", read)
 
@@ -99,7 +100,7 @@ def image_import(
     if uri is not None:
         how["uri"] = uri
     if stores is not None:
-        body["stores"] = list(stores)
+        body["stores"] = _texts(stores, "stores")
     if all_stores:
         body["all_stores"] = True
     if "stores" in body or "all_stores" in body:
@@ -131,7 +132,7 @@ def add_location(
 
 def delete_locations(image_id: str, url_set: Iterable[str]) -> Operation[Record]:
     """Remove the locations with these URLs from an image's record."""
-    path, wanted = _image(image_id), frozenset(url_set)
+    path, wanted = _image(image_id), frozenset(_texts(url_set, "url_set"))
 
     def perform(wire: Wire) -> Record:
         reply = wire(Request("GET", path))
@@ -143,14 +144,23 @@ def delete_locations(image_id: str, url_set: Iterable[str]) -> Operation[Record]
 
 def _removals(record: Record, wanted: frozenset[str], origin: str) -> list[dict[str, object]]:
     """Patches that remove locations by their index, the last first."""
-    locations = record.get("locations", [])
-    found = list(enumerate(locations)) if isinstance(locations, list) else []
-    if not all(isinstance(location, dict) for _, location in found):
+    locations = cast("list[object]", record.get("locations", []))
+    urls = [location.get("url") for location in locations if isinstance(location, dict)]
+    if len(urls) < len(locations) or not all(isinstance(url, str) for url in urls):
         raise ProtocolError(f"{origin}: the image's locations have a wrong type")
-    hits = [index for index, location in found if location.get("url") in wanted]
-    if {location.get("url") for _, location in found} < wanted or not hits:
+    if not wanted or not wanted.issubset(urls):
         raise InvalidMetadata("the image has no such location: look at its locations first")
+    hits = [index for index, url in enumerate(urls) if url in wanted]
     return [{"op": "remove", "path": f"/locations/{index}"} for index in reversed(hits)]
+
+
+def _texts(values: object, what: str) -> list[str]:
+    """Read one text or several."""
+    one = isinstance(values, str) or not isinstance(values, Iterable)
+    found = [values] if one else list(cast("Iterable[object]", values))
+    if not all(isinstance(value, str) and value for value in found):
+        raise InvalidMetadata(f"{what} is {values!r:.80}: pass a list of texts")
+    return cast("list[str]", found)
 
 
 def _simple(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import ImageBadRequest, Invalid, NotFound, NotImplementedByServer
 from . import translate
+from .v2 import changes_of
 
 if TYPE_CHECKING:
     from .client import GlanceClientWrapper
@@ -28,14 +29,12 @@ def update_v1(
     client: GlanceClientWrapper,
     context: Context | None,
     image_id: str,
-    image_meta: Record,
+    fields: Record,
     data: Data | None,
     *,
     purge_props: bool,
 ) -> Record:
     """Change an image, and its data if given."""
-    fields = translate.to_glance(1, image_meta)
-    fields.pop("id", None)
     return cast(
         "Record",
         client.call(context, 1, "update", image_id, data, purge_props=purge_props, **fields),
@@ -73,15 +72,15 @@ def update_v2(
     client: GlanceClientWrapper,
     context: Context | None,
     image_id: str,
-    image_meta: Record,
+    fields: Record,
     data: Data | None,
     remove_props: list[str],
 ) -> Record:
     """Change an image's record, then its location and its data, as nova 34 does."""
-    fields = translate.to_glance(2, image_meta)
-    fields.pop("id", None)
     location = fields.pop("location", None)
-    record = cast("Record", client.call(context, 2, "update", image_id, remove_props, **fields))
+    # Not by "update": a property may have the name of one of its arguments.
+    changes = changes_of(fields, remove_props)
+    record = cast("Record", client.call(context, 2, "patch", image_id, changes))
     if location:
         _add_location(client, context, image_id, location)
     return record if data is None else _upload(client, context, image_id, data)

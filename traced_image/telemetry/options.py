@@ -36,7 +36,8 @@ class Telemetry:
     def __post_init__(self) -> None:
         for item, method in (("tracer_provider", "get_tracer"), ("registry", "register")):
             value = getattr(self, item)
-            _check(item, value, fits=value is None or hasattr(type(value), method))
+            instance = hasattr(value, method) and not isinstance(value, type)
+            _check(item, value, fits=value is None or instance)
         checks.boolean("wire_spans", self.wire_spans, "argument", InvalidOption)
 
 

@@ -25,11 +25,23 @@ class Postgres:
 
     Attributes:
         process: Its postmaster.
-        url: SQLAlchemy's address of an empty database, through a Unix socket, with psycopg.
+        programs: The folder of its programs.
+        folder: Where its Unix socket is, the only way to it.
     """
 
     process: Process
-    url: str
+    programs: Path
+    folder: Path
+
+    def url(self, database: str = "postgres") -> str:
+        """SQLAlchemy's address of a database, with psycopg."""
+        return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
+
+    def create(self, database: str) -> str:
+        """Make an empty database, and return its address."""
+        options = [f"--host={self.folder}", "--username=postgres"]
+        cache.run([str(self.programs / "createdb"), *options, database])
+        return self.url(database)
 
 
 def install(say: cache.Say) -> Path:
@@ -77,7 +89,7 @@ def postgres(programs: Path) -> Iterator[Postgres]:
         try:
             process.start()
             _wait(process, programs, folder)
-            yield Postgres(process, f"postgresql+psycopg://postgres@/postgres?host={folder}")
+            yield Postgres(process, programs, folder)
         finally:
             process.close()
 

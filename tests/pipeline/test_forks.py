@@ -1,0 +1,68 @@
+"""What is made anew in the child of a fork."""
+
+import gc
+import logging
+import weakref
+
+from support import in_child
+
+from traced_image.pipeline import forks
+
+
+class Thing:
+    def __init__(self, *, broken=False):
+        self.forked = 0
+        self.broken = broken
+        forks.track(self)
+
+    def after_fork(self):
+        if self.broken:
+            raise OSError("no file descriptors left")
+        self.forked += 1
+
+
+def test_a_child_makes_anew_what_is_tracked():
+    thing = Thing()
+
+    assert 1 == in_child(lambda: thing.forked)
+
+
+def test_its_parent_is_left_alone():
+    thing = Thing()
+
+    in_child(lambda: None)
+
+    assert 0 == thing.forked
+
+
+def test_a_grandchild_makes_it_anew_again():
+    thing = Thing()
+
+    assert 2 == in_child(lambda: in_child(lambda: thing.forked))
+
+
+def test_what_is_tracked_is_not_kept_alive():
+    thing = weakref.ref(Thing())
+    gc.collect()
+
+    assert thing() is None
+
+
+def test_one_that_fails_does_not_keep_the_others_from_being_made_anew():
+    things = [Thing(broken=number % 2 == 0) for number in range(10)]
+
+    logging.disable()
+    try:
+        forked = in_child(lambda: [thing.forked for thing in things])
+    finally:
+        logging.disable(logging.NOTSET)
+
+    assert [0, 1] * 5 == forked
+
+
+def test_one_that_fails_is_logged(caplog):
+    broken = Thing(broken=True)
+
+    forks._after_fork_in_child()
+
+    assert [f"{type(broken).__name__} could not be made anew after a fork"] == caplog.messages
