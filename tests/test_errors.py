@@ -12,7 +12,7 @@ DRAWN = re.compile(r"^ {4}(?P<stem>[│ ├└─]*)(?P<name>[A-Z]\w+)(?P<rest>.
 
 
 def drawn():
-    """The tree in the module's docstring: for each class its parent and whether it is retryable."""
+    """The tree in the module's docstring: for each class its parent and whether it is marked as retryable."""
     path, found = [], {}
     for line in DRAWN.finditer(errors.__doc__):
         depth = len(line["stem"]) // 4
@@ -31,7 +31,7 @@ def built():
     return {
         kind.__name__: (
             None if kind is errors.TracedImageError else kind.__bases__[0].__name__,
-            issubclass(kind, errors.Retryable),
+            errors.Retryable in kind.__bases__,
         )
         for kind in kinds
     }

@@ -32,22 +32,22 @@ def clouds(tmp_path, credentials):
 
 
 def test_the_server_is_looked_up_in_the_catalogue(clouds):
-    assert load_config(environ=clouds()).servers[0].url == "http://glance.example:9292"
+    assert "http://glance.example:9292" == load_config(environ=clouds()).servers[0].url
 
 
 def test_the_cloud_authenticates(clouds):
     config = load_config(environ=clouds())
-    assert (config.auth_strategy, config.auth.get_token()) == ("keystone", "token-1")
+    assert ("keystone", "token-1") == (config.auth_strategy, config.auth.get_token())
 
 
 def test_listed_servers_spare_the_catalogue(clouds, keystone):
     config = load_config(environ=clouds(), servers="a")
-    assert (config.servers[0].host, keystone.issued) == ("a", 0)
+    assert ("a", 0) == (config.servers[0].host, keystone.issued)
 
 
 def test_an_override_spares_the_catalogue(clouds, keystone):
     config = load_config(environ=clouds(image_endpoint_override="http://b/v2"))
-    assert (config.servers[0].url, keystone.issued) == ("http://b:80", 0)
+    assert ("http://b:80", 0) == (config.servers[0].url, keystone.issued)
 
 
 def test_the_name_of_the_cloud_may_be_an_argument(clouds):
@@ -61,12 +61,12 @@ def test_the_interface_is_chosen_by_the_cloud(clouds, keystone):
         ("internal", "RegionOne", "http://internal"),
     ]
     config = load_config(environ=clouds(interface="internal"))
-    assert config.servers[0].host == "internal"
+    assert "internal" == config.servers[0].host
 
 
 def test_several_interfaces_are_tried_in_order(clouds, keystone):
     config = load_config(environ=clouds(interface=["internal", "public"]))
-    assert config.servers[0].host == "glance.example"
+    assert "glance.example" == config.servers[0].host
 
 
 @pytest.mark.parametrize(("fields", "host"), [({}, "one"), ({"region_name": "Two"}, "two")])
@@ -82,7 +82,7 @@ def test_a_region_that_the_cloud_does_not_have_is_refused(clouds):
 
 
 def test_the_region_is_taken_from_the_cloud(clouds):
-    assert load_config(environ=clouds(region_name="RegionOne")).region_name == "RegionOne"
+    assert "RegionOne" == load_config(environ=clouds(region_name="RegionOne")).region_name
 
 
 def test_a_region_of_another_type_is_refused(clouds):
@@ -126,7 +126,7 @@ def test_a_cloud_without_authentication_sends_no_token(clouds):
         "clouds: {devstack: {auth_type: none, auth: {endpoint: 'http://glance:9292'}}}"
     )
     config = load_config(environ=environ)
-    assert (config.servers[0].url, config.auth) == ("http://glance:9292", None)
+    assert ("http://glance:9292", None) == (config.servers[0].url, config.auth)
 
 
 def test_the_password_may_be_in_secure_yaml(clouds, credentials, tmp_path):
@@ -134,12 +134,12 @@ def test_the_password_may_be_in_secure_yaml(clouds, credentials, tmp_path):
     secure = tmp_path / "secure.yaml"
     secure.write_text(f"clouds: {{devstack: {{auth: {{password: {credentials['password']}}}}}}}")
     environ["OS_CLIENT_SECURE_FILE"] = str(secure)
-    assert load_config(environ=environ).auth.get_token() == "token-1"
+    assert "token-1" == load_config(environ=environ).auth.get_token()
 
 
 def test_other_variables_are_not_read(clouds, monkeypatch):
     monkeypatch.setenv("OS_PASSWORD", "not this")
-    assert load_config(environ=clouds()).auth.get_token() == "token-1"
+    assert "token-1" == load_config(environ=clouds()).auth.get_token()
 
 
 def test_noauth_above_a_cloud_drops_its_credentials(clouds):
@@ -151,7 +151,7 @@ def test_a_cloud_lies_under_a_file(clouds, tmp_path):
     conf = tmp_path / "nova.conf"
     conf.write_text("[glance]\napi_servers = a\nregion_name = RegionOne\n")
     config = load_config(environ=clouds(regions=["RegionTwo", "RegionOne"]), config_file=conf)
-    assert (config.servers[0].host, config.region_name) == ("a", "RegionOne")
+    assert ("a", "RegionOne") == (config.servers[0].host, config.region_name)
 
 
 def test_the_server_has_the_cloud_as_its_source(clouds):
@@ -164,7 +164,7 @@ def test_a_plugin_as_an_argument_is_asked_for_the_catalogue(credentials):
     from keystoneauth1.identity import v3
 
     config = load_config(environ={}, auth=v3.Password(**credentials))
-    assert config.servers[0].host == "glance.example"
+    assert "glance.example" == config.servers[0].host
 
 
 def test_a_token_source_without_a_catalogue_needs_servers(credentials):
@@ -208,7 +208,7 @@ def test_a_wrong_password_is_told_without_it(clouds):
     with pytest.raises(InvalidAuth) as caught:
         load_config(environ=clouds({"password": "wr0ng"}))
     told = str(caught.value)
-    assert ("gave no catalogue" in told, "wr0ng" in told) == (True, False)
+    assert (True, False) == ("gave no catalogue" in told, "wr0ng" in told)
 
 
 def test_a_keystone_that_is_down_is_told(clouds):

@@ -62,21 +62,21 @@ def test_an_empty_variable_is_not_set():
 
 def test_the_process_environment_is_the_default(monkeypatch):
     monkeypatch.setenv("TRACED_IMAGE_SERVERS", "glance.example")
-    assert load_config().servers[0].host == "glance.example"
+    assert "glance.example" == load_config().servers[0].host
 
 
 def test_an_argument_goes_before_a_variable():
     environ = {**SERVERS, "TRACED_IMAGE_NUM_RETRIES": "7"}
-    assert load_config(environ=environ, num_retries=5).num_retries == 5
+    assert 5 == load_config(environ=environ, num_retries=5).num_retries
 
 
 def test_sources_are_told():
     environ = {**SERVERS, "TRACED_IMAGE_RETRY_BACKOFF_BASE": "1"}
-    assert load_config(environ=environ, num_retries=5).sources == {
+    assert {
         "num_retries": "argument",
         "servers": "TRACED_IMAGE_SERVERS",
         "retry": "TRACED_IMAGE_RETRY_BACKOFF_BASE",
-    }
+    } == load_config(environ=environ, num_retries=5).sources
 
 
 @pytest.mark.parametrize(

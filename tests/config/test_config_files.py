@@ -47,12 +47,12 @@ region_name = RegionOne
 
 def test_nova_today(conf):
     config = load(conf(NOVA))
-    assert (
+    assert (["http://glance-1:9292", "https://glance-2:443/image"], 5, 7.0, "RegionOne") == (
         [server.url for server in config.servers],
         config.num_retries,
         config.read_timeout,
         config.region_name,
-    ) == (["http://glance-1:9292", "https://glance-2:443/image"], 5, 7.0, "RegionOne")
+    )
 
 
 CINDER = """
@@ -67,13 +67,13 @@ auth_strategy = keystone
 
 def test_cinder_and_nova_2013(conf):
     config = load(conf(CINDER))
-    assert (
+    assert (["http://glance-1:9292", "http://glance-2:9293"], 2, True, 9.0, "keystone") == (
         [server.url for server in config.servers],
         config.num_retries,
         config.insecure,
         config.read_timeout,
         config.auth_strategy,
-    ) == (["http://glance-1:9292", "http://glance-2:9293"], 2, True, 9.0, "keystone")
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,27 +112,27 @@ def test_strategies_of_nova_and_cinder(conf, text, strategy):
 
 
 def test_an_empty_option_is_not_set(conf):
-    assert load(conf("[glance]\nnum_retries =\n"), servers="a").num_retries == 3
+    assert 3 == load(conf("[glance]\nnum_retries =\n"), servers="a").num_retries
 
 
 def test_a_later_file_goes_before_an_earlier_one(conf):
     first = conf("[glance]\napi_servers = a\nnum_retries = 1\n", "1.conf")
     second = conf("[glance]\napi_servers = b\n", "2.conf")
     config = load([first, str(second)])
-    assert (config.servers[0].host, config.num_retries) == ("b", 1)
+    assert ("b", 1) == (config.servers[0].host, config.num_retries)
 
 
 def test_a_variable_names_the_files(conf):
     first = conf("[glance]\napi_servers = a\n", "1.conf")
     second = conf("[glance]\napi_servers = b\n", "2.conf")
     config = load_config(environ={"TRACED_IMAGE_CONFIG_FILE": f"{first}:{second}"})
-    assert config.servers[0].host == "b"
+    assert "b" == config.servers[0].host
 
 
 def test_a_variable_goes_before_a_file(conf):
     path = conf("[glance]\nnum_retries = 1\n")
     environ = {"TRACED_IMAGE_NUM_RETRIES": "2", "TRACED_IMAGE_SERVERS": "a"}
-    assert load_config(config_file=path, environ=environ).num_retries == 2
+    assert 2 == load_config(config_file=path, environ=environ).num_retries
 
 
 def test_the_source_names_file_section_and_option(conf):
@@ -147,7 +147,7 @@ def test_the_global_options_are_left_alone(conf):
 
 def test_the_process_environment_is_not_read_behind_its_back(conf, monkeypatch):
     monkeypatch.setenv("OS_GLANCE__NUM_RETRIES", "9")
-    assert load(conf("[glance]\nnum_retries = 1\n"), servers="a").num_retries == 1
+    assert 1 == load(conf("[glance]\nnum_retries = 1\n"), servers="a").num_retries
 
 
 @pytest.mark.parametrize(
@@ -225,17 +225,17 @@ def with_plugin(conf, credentials):
 
 
 def test_a_plugin_is_loaded(with_plugin):
-    assert load(with_plugin(), servers="a").auth.get_token() == "token-1"
+    assert "token-1" == load(with_plugin(), servers="a").auth.get_token()
 
 
 def test_a_plugin_may_be_in_another_section(with_plugin, conf):
     text = with_plugin().read_text().replace("[glance]", "[keystone]")
     path = conf(f"[glance]\nauth_section = keystone\n{text}")
-    assert load(path, servers="a").auth.get_token() == "token-1"
+    assert "token-1" == load(path, servers="a").auth.get_token()
 
 
 def test_a_plugin_implies_keystone(with_plugin):
-    assert load(with_plugin(), servers="a").auth_strategy == "keystone"
+    assert "keystone" == load(with_plugin(), servers="a").auth_strategy
 
 
 def test_noauth_needs_no_plugin(with_plugin):
@@ -252,7 +252,7 @@ def test_the_server_is_looked_up_in_the_catalogue(with_plugin, keystone):
         ("public", "RegionOne", "http://public/v2"),
         ("internal", "RegionOne", "http://internal/v2"),
     ]
-    assert load(with_plugin()).servers[0].url == "http://internal:80"
+    assert "http://internal:80" == load(with_plugin()).servers[0].url
 
 
 def test_the_interface_is_chosen_by_the_file(with_plugin, keystone):
@@ -261,7 +261,7 @@ def test_the_interface_is_chosen_by_the_file(with_plugin, keystone):
         ("internal", "RegionOne", "http://internal"),
     ]
     path = with_plugin("valid_interfaces = public\nservice_name = glance\n")
-    assert load(path).servers[0].url == "http://public:80"
+    assert "http://public:80" == load(path).servers[0].url
 
 
 def test_a_server_of_the_catalogue_has_it_as_its_source(with_plugin):

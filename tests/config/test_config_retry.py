@@ -24,10 +24,7 @@ def test_the_seed_waits_a_second_and_forgets():
 
 
 def test_whole_seconds_become_floats():
-    assert (type(RetryPolicy(backoff_base=1).backoff_base), 1.0) == (
-        float,
-        RetryPolicy(backoff_base=1).backoff_base,
-    )
+    assert "1.0" == repr(RetryPolicy(backoff_base=1).backoff_base)
 
 
 def test_statuses_may_be_any_iterable():
@@ -35,20 +32,21 @@ def test_statuses_may_be_any_iterable():
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("name", "value"),
     [
-        {"backoff_base": 0},
-        {"fixed_delay": None},
-        {"fixed_delay": 0},
-        {"statuses": ()},
-        {"budget_share": None},
-        {"budget_share": 10},
-        {"retry_after_cap": 0},
+        ("backoff_base", 0),
+        ("backoff_cap", 1e6),
+        ("fixed_delay", None),
+        ("fixed_delay", 0),
+        ("statuses", frozenset()),
+        ("statuses", frozenset({400, 599})),
+        ("budget_share", None),
+        ("budget_share", 10),
+        ("retry_after_cap", 0),
     ],
 )
-def test_an_edge_is_allowed(fields):
-    (name,) = fields
-    assert fields[name] == getattr(RetryPolicy(**fields), name) or fields == {"statuses": ()}
+def test_an_edge_is_allowed(name, value):
+    assert value == getattr(RetryPolicy(**{name: value}), name)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +83,11 @@ def test_a_value_out_of_range_is_refused(fields):
 def test_an_error_says_what_may_be_set():
     with pytest.raises(InvalidRetry) as caught:
         RetryPolicy(budget_share=11)
-    assert str(caught.value) == (
+    expected = (
         "retry.budget_share (from argument): 11 can't be used;"
         " set a number of 0 or more, at most 10."
     )
+    assert expected == str(caught.value)
 
 
 @given(

@@ -146,17 +146,18 @@ def test_a_refusal_shows_no_secret(text):
 def test_an_error_names_item_source_and_mend():
     with pytest.raises(InvalidServer) as caught:
         Server.parse("ftp://glance", "TRACED_IMAGE_SERVERS", item="servers[1]")
-    assert str(caught.value) == (
+    assert (
         "servers[1] (from TRACED_IMAGE_SERVERS): 'ftp' is an unknown scheme; use http or https."
+        == (str(caught.value))
     )
 
 
 def test_a_server_is_shown_as_its_url():
-    assert str(Server("https", "fd00::3", 1, "/image")) == "https://[fd00::3]:1/image"
+    assert "https://[fd00::3]:1/image" == str(Server("https", "fd00::3", 1, "/image"))
 
 
 def test_the_address_of_an_ipv6_server_has_brackets():
-    assert Server("http", "fd00::3", 9292).netloc == "[fd00::3]:9292"
+    assert "[fd00::3]:9292" == Server("http", "fd00::3", 9292).netloc
 
 
 @pytest.mark.parametrize(

@@ -25,24 +25,24 @@ def tokens(plugin):
 
 
 def test_a_plugin_gives_a_token(tokens):
-    assert tokens.get_token() == "token-1"
+    assert "token-1" == tokens.get_token()
 
 
 def test_a_token_is_kept(tokens, keystone):
     tokens.get_token()
     tokens.get_token()
-    assert keystone.issued == 1
+    assert 1 == keystone.issued
 
 
 def test_a_token_that_ends_soon_is_renewed(tokens, keystone):
     keystone.expires_at = "2026-01-01T00:00:01.000000Z"
     tokens.get_token()
-    assert tokens.get_token() == "token-2"
+    assert "token-2" == tokens.get_token()
 
 
 def test_an_invalidated_token_is_renewed(tokens):
     tokens.get_token()
-    assert (tokens.invalidate(), tokens.get_token()) == (True, "token-2")
+    assert (True, "token-2") == (tokens.invalidate(), tokens.get_token())
 
 
 def test_there_is_nothing_to_invalidate_at_first(tokens):
@@ -58,7 +58,7 @@ def test_a_wrong_password_is_told(credentials):
 def test_the_plugin_is_used_again_in_a_changed_configuration(plugin, keystone):
     config = Config(servers="a", auth=plugin)
     config.auth.get_token()
-    assert (config.replace(read_timeout=1).auth.get_token(), keystone.issued) == ("token-1", 1)
+    assert ("token-1", 1) == (config.replace(read_timeout=1).auth.get_token(), keystone.issued)
 
 
 def test_a_session_is_a_token_source(plugin):
@@ -80,7 +80,7 @@ def test_many_threads_fetch_one_token(tokens, keystone):
     keystone.answering.set()
     for thread in threads:
         thread.join(LIMIT)
-    assert got == ["token-1"] * 8
+    assert ["token-1"] * 8 == got
 
 
 def test_invalidation_does_not_disturb_another_thread(tokens):
@@ -100,7 +100,7 @@ def test_invalidation_does_not_disturb_another_thread(tokens):
         tokens.invalidate()
     for thread in threads:
         thread.join(LIMIT)
-    assert failed == []
+    assert [] == failed
 
 
 def in_child(action):
@@ -124,7 +124,7 @@ forking = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:D
 @forking
 def test_a_child_keeps_the_token(tokens):
     tokens.get_token()
-    assert in_child(tokens.get_token) == "token-1"
+    assert "token-1" == in_child(tokens.get_token)
 
 
 @forking
@@ -148,7 +148,7 @@ def test_a_fork_waits_for_a_thread_that_fetches(tokens, keystone):
     thread.start()
     assert keystone.asked.wait(LIMIT)
     threading.Timer(0.05, keystone.answering.set).start()
-    assert in_child(tokens.get_token) == "token-1"
+    assert "token-1" == in_child(tokens.get_token)
     thread.join(LIMIT)
 
 
@@ -156,4 +156,4 @@ def test_a_fork_waits_for_a_thread_that_fetches(tokens, keystone):
 def test_a_configuration_that_is_gone_is_no_burden_of_a_fork(plugin):
     Config(servers="a", auth=plugin)
     gc.collect()
-    assert in_child(lambda: "done") == "done"
+    assert "done" == in_child(lambda: "done")

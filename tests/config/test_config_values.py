@@ -94,7 +94,7 @@ def test_an_error_names_the_source():
 
 
 def test_a_token_source_implies_keystone():
-    assert Config(servers="a", auth=Tokens()).auth_strategy == "keystone"
+    assert "keystone" == Config(servers="a", auth=Tokens()).auth_strategy
 
 
 def test_a_token_source_is_not_shown():
@@ -141,7 +141,7 @@ def test_replace_refuses_an_unknown_field():
 
 def test_replace_forgets_the_source_of_what_it_changes():
     config = Config(servers="a", num_retries=1, sources={"servers": "x", "num_retries": "y"})
-    assert config.replace(num_retries=2).sources == {"servers": "x"}
+    assert {"servers": "x"} == config.replace(num_retries=2).sources
 
 
 def warnings_of(caplog, **fields):
@@ -152,14 +152,15 @@ def warnings_of(caplog, **fields):
 
 def test_fewer_attempts_than_servers_are_warned_of(caplog):
     (message,) = warnings_of(caplog, servers="a,b,c", num_retries=1)
-    assert message == (
+    expected = (
         "num_retries=1 allows 2 attempts, but there are 3 servers: a call may fail before it has"
         " tried them all; set num_retries to at least 2"
     )
+    assert expected == message
 
 
 def test_as_many_attempts_as_servers_are_not_warned_of(caplog):
-    assert warnings_of(caplog, servers="a,b,c", num_retries=2) == []
+    assert [] == warnings_of(caplog, servers="a,b,c", num_retries=2)
 
 
 FIELDS = [each.name for each in dataclasses.fields(Config) if each.name != "sources"]

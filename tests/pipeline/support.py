@@ -165,7 +165,7 @@ def in_child(work):
     if not child:
         try:
             os.write(writing, pickle.dumps(work()))
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - told by what is printed
             traceback.print_exc()
         finally:
             os._exit(0)

@@ -91,18 +91,15 @@ def test_the_longest_wait_doubles_up_to_its_cap():
     retries=st.integers(0, 12),
 )
 def test_a_wait_is_drawn_from_nothing_to_a_bound_that_doubles(seed, base, cap, retries):
-    policy = RetryPolicy(backoff_base=base, backoff_cap=cap, cooldown_base=0.0)
-    slept = waits(
-        Script(refused()),
-        1,
-        policy=policy,
-        num_retries=retries,
-        deadline=None,
-        rng=random.Random(seed),
-    )
+    policy = RetryPolicy(backoff_base=base, backoff_cap=cap)
+    rng = random.Random(seed)
+    one = rig(Script(refused()), 1, policy=policy, num_retries=retries, deadline=None, rng=rng)
+    with pytest.raises(GlanceConnectionFailed):
+        one.call()
 
+    waited = [failure.delay for failure in one.settled[:-1]]
     bounds = [min(cap, base * 2**number) for number in range(retries)]
-    assert all(wait <= bound for wait, bound in zip(slept, bounds, strict=False))
+    assert all(0.0 <= wait <= bound for wait, bound in zip(waited, bounds, strict=True))
 
 
 def test_the_jitter_is_full():
@@ -261,11 +258,11 @@ def test_a_wait_that_would_end_past_the_deadline_is_not_begun():
 
 
 def test_a_wait_that_ends_before_the_deadline_is_begun():
-    one = rig(Script(unavailable(8.999), "answer"), 1, deadline=9.0)
+    one = rig(Script(unavailable(8.75), "answer"), 1, deadline=9.0)
 
     one.call()
 
-    assert [8.999] == one.time.slept
+    assert [8.75] == one.time.slept
 
 
 def test_the_seeds_second_does_not_go_past_the_deadline_either():
@@ -308,9 +305,9 @@ def test_the_shortest_deadline_leaves_time_for_one_attempt():
 
 
 def test_without_a_deadline_it_waits_as_long_as_it_takes():
-    policy = RetryPolicy(retry_after_cap=YEAR)
+    policy = RetryPolicy(retry_after_cap=1e6)
 
-    assert [YEAR] == waits(Script(unavailable(YEAR)), 1, policy=policy, deadline=None, num_retries=1)
+    assert [1e6] == waits(Script(unavailable(YEAR)), 1, policy=policy, deadline=None, num_retries=1)
 
 
 def test_image_data_has_no_deadline():

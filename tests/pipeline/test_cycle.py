@@ -28,9 +28,7 @@ def cycle(time):
     """Build a cycle that takes the servers in the order in which they are listed."""
 
     def build(count=3, rng=None, **policy):
-        return ServerCycle(
-            servers(count), RetryPolicy(**policy), time.clock(), rng or InOrder(1)
-        )
+        return ServerCycle(servers(count), RetryPolicy(**policy), time.clock(), rng or InOrder(1))
 
     return build
 

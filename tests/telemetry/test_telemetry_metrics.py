@@ -222,7 +222,7 @@ def test_histograms_have_the_buckets_of_the_catalogue(collected):
 
 # --- threads and forks -------------------------------------------------------------------------
 
-THREADS, CALLS_EACH = 8, 25
+THREADS, CALLS_EACH = 8, 10
 
 
 @pytest.fixture

@@ -107,9 +107,9 @@ def test_each_failure_is_counted(service, image_id, with_processor, counts, proc
 
 @pytest.mark.parametrize("processor", [Deaf(), Dumb()])
 def test_each_kind_of_failure_is_logged_once(service, image_id, with_processor, caplog, processor):
-    shown = service(telemetry=with_processor(processor))
-    shown.show(None, image_id)
-    shown.show(None, image_id)
+    telemetry = with_processor(processor)
+    for _ in range(2):
+        service(telemetry=telemetry).show(None, image_id)
     assert len(logged(caplog)) == 3
 
 

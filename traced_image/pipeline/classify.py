@@ -117,14 +117,12 @@ def _judge(
     if any(isinstance(link, OSError) and link.errno in _UNREACHABLE for link in links):
         return CommunicationError, "network_unreachable", "network unreachable"
     for rule in _RULES:
-        for link in links:
-            if isinstance(link, rule.kinds):
-                return rule.error, rule.reason, f"{rule.words}{_detail(link)}"
+        if any(isinstance(link, rule.kinds) for link in links):
+            return rule.error, rule.reason, f"{rule.words}{_detail(links)}"
     return CommunicationError, "_OTHER", f"{type(links[0]).__name__} (see its cause)"
 
 
-def _detail(link: BaseException) -> str:
+def _detail(links: tuple[BaseException, ...]) -> str:
     """What a certificate is refused for, since nothing else tells."""
-    if isinstance(link, ssl.SSLCertVerificationError):
-        return f": {link.verify_message}"
-    return ""
+    refusals = (link for link in links if isinstance(link, ssl.SSLCertVerificationError))
+    return next((f": {refusal.verify_message}" for refusal in refusals), "")

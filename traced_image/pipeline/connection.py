@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import ssl
-from http.client import HTTPResponse
+from http.client import HTTPResponse, IncompleteRead
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -117,12 +117,17 @@ class _BoundedSocket:
 
 
 class _Reply(HTTPResponse):
-    """A reply that is refused if its headers are none."""
+    """A reply that is refused if its headers are none, or a chunk has less than no length."""
 
     def begin(self) -> None:
         super().begin()
         if self.headers.defects:
             assert_header_parsing(self.headers)
+
+    def _safe_read(self, amt: int) -> bytes:
+        if amt < 0:
+            raise IncompleteRead(b"")
+        return super()._safe_read(amt)  # type: ignore[misc, no-any-return]
 
 
 class _Connection(HTTPConnection):

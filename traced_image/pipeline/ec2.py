@@ -164,6 +164,10 @@ class S3ImageService:
         """Fetch an image's data, as the service does."""
         return self._service.download(context, self.id_to_glance_id(image_id), data, dst_path)
 
+    def close(self) -> None:
+        """Close the connections to the database; `service` is left open."""
+        self._ids.close()
+
     def id_to_glance_id(self, image_id: object) -> str:
         """The UUID of an image.
 
@@ -181,7 +185,7 @@ class S3ImageService:
         """The integer of an image, a new one where it has none; None for None.
 
         Raises:
-            InvalidImageID: `uuid` is empty, longer than 36 characters, or no text.
+            InvalidImageID: `uuid` is not 1 to 36 characters of printable ASCII.
         """
         return None if uuid is None else self._ids.id(uuid)
 

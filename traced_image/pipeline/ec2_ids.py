@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager, suppress
@@ -37,6 +38,7 @@ TTL = 7 * 24 * 3600.0
 """Seconds for which one is kept, as by nova 2013.1's ``memoize``."""
 
 _LONGEST_UUID = 36
+_UUID = re.compile(r"[\x21-\x7e]{1,36}")  # API v1 let users choose others than UUIDs
 _HIGHEST_ID = 2**31 - 1
 
 S3_IMAGES = Table(
@@ -129,16 +131,20 @@ class ImageIds:
         """The integer that stands for an image, a new one where there is none yet.
 
         Raises:
-            InvalidImageID: `uuid` is empty, longer than 36 characters, or no text.
+            InvalidImageID: `uuid` is not 1 to 36 characters of printable ASCII.
             TracedImageError: The database failed.
         """
-        if not isinstance(uuid, str) or not 0 < len(uuid) <= _LONGEST_UUID:
+        if not isinstance(uuid, str) or not _UUID.fullmatch(uuid):
             raise InvalidImageID(f"{uuid!r:.60} is no image id: pass a UUID")
         found = self._ids.get(uuid)
         if found is not None:
             return found
         with _failures():
             return self._ids.put(uuid, self._select(uuid) or self._insert(uuid))
+
+    def close(self) -> None:
+        """Close the connections; another is opened when it is needed."""
+        self._engine.dispose()
 
     def after_fork(self) -> None:
         """Leave the parent's connections to the parent."""

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
 from ..pipeline import forks
 from . import catalogue
+from .trouble import Troubles
 
 if TYPE_CHECKING:
     from ..config import Server
@@ -38,6 +39,9 @@ class Metrics:
 
     Args:
         registry: Where the metrics are registered.
+
+    Attributes:
+        troubles: What takes note of failures, here and at the spans beside.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -62,6 +66,7 @@ class Metrics:
         self._delays = histogram(catalogue.RETRY_DELAYS)
         self._connection_failed = counter(catalogue.CONNECTION_FAILED)
         self._errors = counter(catalogue.TELEMETRY_ERRORS)
+        self.troubles = Troubles(self.telemetry_error)
 
     def call(self, operation: str, outcome: Outcome, error_type: str, seconds: float) -> None:
         """Count a call that ended."""

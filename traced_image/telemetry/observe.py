@@ -16,7 +16,6 @@ from ..pipeline.model import Layers
 from .metrics import Metrics, metrics_for
 from .record import CURRENT, CallRecord, reason_of
 from .spans import Spans
-from .trouble import Troubles
 from .wire import quiet_layer, wire_layer
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from .catalogue import Outcome
     from .options import Telemetry
     from .spans import Active
+    from .trouble import Troubles
 
 _Method = TypeVar("_Method", bound=Callable[..., object])
 
@@ -57,14 +57,13 @@ class Observer:
 
     Args:
         spans: Where spans are started and ended.
-        metrics: Where all is counted.
-        troubles: What takes note of what these two raise.
+        metrics: Where all is counted, failures of telemetry too.
     """
 
-    def __init__(self, spans: Spans, metrics: Metrics, troubles: Troubles) -> None:
+    def __init__(self, spans: Spans, metrics: Metrics) -> None:
         self._spans = spans
         self._metrics = metrics
-        self.troubles = troubles
+        self.troubles = metrics.troubles
 
     def call_layer(self, perform: Perform) -> Perform:
         """Observe logical calls."""
@@ -183,15 +182,14 @@ def _outcome(record: CallRecord, error: BaseException | None) -> Outcome:
 def observing(telemetry: Telemetry) -> Layers:
     """Build the layers that observe a pipeline as `telemetry` says."""
     metrics = metrics_for(telemetry.registry)
-    troubles = Troubles(metrics)
-    wire = _wire_layer(telemetry, troubles)
+    wire = _wire_layer(telemetry, metrics.troubles)
     spans = Spans(telemetry.tracer_provider, wire_spans=wire is not None)
-    observer = Observer(spans, metrics, troubles)
+    observer = Observer(spans, metrics)
     return Layers(
         call=(observer.call_layer,),
         attempt=(observer.attempt_layer,),
         failure=(observer.failure_layer,),
-        wire=(wire or quiet_layer(troubles),),
+        wire=(wire or quiet_layer(metrics.troubles),),
     )
 
 

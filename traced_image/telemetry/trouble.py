@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .metrics import Metrics
+    from collections.abc import Callable
 
 LOG = logging.getLogger(__name__)
 
@@ -16,11 +16,11 @@ class Troubles:
     """Takes note of what telemetry raises, which no caller must see.
 
     Args:
-        metrics: Where they are counted.
+        count: Counts one, by its kind.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, count: Callable[[str], None]) -> None:
+        self._count = count
         self._logged: dict[str, object] = {}
 
     def note(self, kind: str, error: Exception) -> None:
@@ -31,4 +31,4 @@ class Troubles:
                 "Telemetry failed at %s: further failures are only counted.", kind, exc_info=error
             )
         with suppress(Exception):
-            self._metrics.telemetry_error(kind)
+            self._count(kind)

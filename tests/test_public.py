@@ -1,0 +1,290 @@
+"""The public face: names, their documentation, the contract of calls, and the types."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import importlib.util
+import inspect
+import re
+import subprocess
+import sys
+from importlib import metadata, resources
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import CollectorRegistry
+
+import traced_image
+from traced_image import Config, Telemetry, lab
+
+ROOT = Path(__file__).parent.parent
+
+PROMISED = {
+    "Config",
+    "GlanceClientWrapper",
+    "GlanceConnectionFailed",
+    "GlanceImageService",
+    "ImageNotAuthorized",
+    "ImageNotFound",
+    "RequestContext",
+    "RetryPolicy",
+    "S3ImageService",
+    "Server",
+    "Telemetry",
+    "connect",
+    "get_default_image_service",
+}
+"""What others rely on; errors beside these are in the tree of `traced_image.errors`."""
+
+SIGNATURES = {
+    "GlanceImageService.show": (
+        "self, context, image_id, include_locations=False, show_deleted=True"
+    ),
+    "GlanceImageService.detail": "self, context, **kwargs",
+    "GlanceImageService.create": "self, context, image_meta, data=None",
+    "GlanceImageService.update": (
+        "self, context, image_id, image_meta, data=None, purge_props=True"
+    ),
+    "GlanceImageService.delete": "self, context, image_id",
+    "GlanceImageService.download": (
+        "self, context, image_id, data=None, dst_path=None, trusted_certs=None"
+    ),
+    "GlanceImageService.image_import_copy": "self, context, image_id, stores",
+    "GlanceImageService.get_location": "self, context, image_id",
+    "GlanceImageService.servers": "self",
+    "GlanceClientWrapper.call": "self, context, version, method, /, *args, **kwargs",
+    "S3ImageService.show": "self, context, image_id",
+    "get_default_image_service": "",
+}
+"""Those of nova 34 (``nova/image/glance.py``); `get_location`, `call` and `S3ImageService` are
+the older nova's."""
+
+public = [getattr(traced_image, name) for name in traced_image.__all__]
+documented = [thing for thing in public if inspect.isclass(thing) or inspect.isfunction(thing)]
+classes = [thing for thing in documented if inspect.isclass(thing)]
+functions = [thing for thing in documented if inspect.isfunction(thing)]
+
+
+def members(kind):
+    """The public functions, class methods and properties that a class defines itself."""
+    for name, member in vars(kind).items():
+        function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+        if inspect.isfunction(function) and not name.startswith("_"):
+            yield pytest.param(function, id=f"{kind.__name__}.{name}")
+
+
+methods = [member for kind in classes for member in members(kind)]
+
+
+def named(things):
+    return {"argvalues": things, "ids": [thing.__name__ for thing in things]}
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+def test_the_public_names_are_sorted():
+    assert sorted(traced_image.__all__) == traced_image.__all__
+
+
+def test_the_public_names_stand_once():
+    assert len(set(traced_image.__all__)) == len(traced_image.__all__)
+
+
+def test_the_promised_names_are_public():
+    assert set(traced_image.__all__) >= PROMISED
+
+
+def test_every_error_is_public():
+    errors = {
+        name
+        for name, thing in vars(traced_image.errors).items()
+        if inspect.isclass(thing) and issubclass(thing, Exception)
+    }
+    assert errors - set(traced_image.__all__) == set()
+
+
+def test_nothing_else_looks_public():
+    found = {
+        name
+        for name, thing in vars(traced_image).items()
+        if not name.startswith("_") and (inspect.isclass(thing) or inspect.isfunction(thing))
+    }
+    assert found - set(traced_image.__all__) == set()
+
+
+def test_a_name_that_is_none_is_refused():
+    with pytest.raises(AttributeError, match="'traced_image' has no attribute 'nova'"):
+        traced_image.nova  # noqa: B018 the look-up is what is tested
+
+
+def test_the_version_is_that_of_the_distribution():
+    assert traced_image.__version__ == metadata.version("traced-image")
+
+
+def test_the_version_is_looked_up_when_it_is_asked_for():
+    assert "__version__" not in vars(traced_image)
+
+
+# --- documentation -----------------------------------------------------------------------------
+
+
+def section(thing, title):
+    """The entries of a docstring's section by their names."""
+    body = re.search(rf"^{title}:\n((?:    .*\n|\n)*)", f"{inspect.getdoc(thing)}\n", re.MULTILINE)
+    return (
+        {}
+        if body is None
+        else dict(re.findall(r"^    \*{0,2}(\w+): *(.*)$", body[1], re.MULTILINE))
+    )
+
+
+@pytest.mark.parametrize("thing", **named(documented))
+def test_every_name_is_documented(thing):
+    assert (thing.__doc__ or "").strip()
+    assert not thing.__doc__.startswith(f"{thing.__name__}(")
+
+
+@pytest.mark.parametrize("method", methods)
+def test_every_method_is_documented(method):
+    assert (method.__doc__ or "").strip()
+
+
+@pytest.mark.parametrize("kind", **named([one for one in classes if dataclasses.is_dataclass(one)]))
+def test_every_field_is_documented(kind):
+    fields = {field.name for field in dataclasses.fields(kind)}
+    assert fields - section(kind, "Attributes").keys() == set()
+
+
+@pytest.mark.parametrize("function", **named(functions))
+def test_every_argument_of_a_function_is_documented(function):
+    arguments = set(inspect.signature(function).parameters)
+    assert arguments - section(function, "Args").keys() == set()
+
+
+@pytest.mark.parametrize("function", **named(functions))
+def test_every_function_says_what_it_raises(function):
+    assert section(function, "Raises")
+
+
+@pytest.mark.parametrize(
+    "name", ["show", "detail", "create", "update", "delete", "download", "get_location"]
+)
+def test_every_call_says_what_it_raises(name):
+    assert section(getattr(traced_image.GlanceImageService, name), "Raises")
+
+
+@pytest.mark.parametrize(
+    "thing", [*documented, *(pytest.param(*each.values, id=each.id) for each in methods)]
+)
+def test_what_is_raised_can_be_caught_by_a_public_name(thing):
+    raised = section(thing, "Raises").keys()
+    assert {name for name in raised if not hasattr(builtins, name)} <= set(traced_image.__all__)
+
+
+# --- the contract ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "signature"), SIGNATURES.items())
+def test_signatures_are_novas(name, signature):
+    function = traced_image
+    for part in name.split("."):
+        function = getattr(function, part)
+    bare = inspect.signature(function)
+    unannotated = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in bare.parameters.values()
+    ]
+    assert str(inspect.Signature(unannotated)) == f"({signature})"
+
+
+def test_servers_are_connected_to_in_every_form():
+    service = traced_image.connect(
+        servers=["10.0.0.1:9292", "https://glance.example/image", "[fd00::3]:9292"],
+        num_retries=3,
+        telemetry=Telemetry(
+            tracer_provider=TracerProvider(), registry=CollectorRegistry(), wire_spans=True
+        ),
+    )
+    assert {one.server.url for one in service.servers()} == {
+        "http://10.0.0.1:9292",
+        "https://glance.example:443/image",
+        "http://[fd00::3]:9292",
+    }
+    service.close()
+
+
+def test_a_configuration_is_connected_to():
+    config = Config(servers=("glance-1", "glance-2"), num_retries=2)
+    service = traced_image.connect(config=config, telemetry=False)
+    assert service.config == config
+    service.close()
+
+
+def test_fields_beside_a_configuration_win():
+    config = Config(servers=("glance-1",), num_retries=2)
+    service = traced_image.connect(config=config, num_retries=5, telemetry=False)
+    assert service.config == config.replace(num_retries=5)
+    service.close()
+
+
+@pytest.fixture(params=[1, 2])
+def service(request):
+    with lab.cluster(3) as servers:
+        service = traced_image.connect(
+            servers=[server.url for server in servers],
+            api_version=request.param,
+            telemetry=False,
+        )
+        yield service
+        service.close()
+
+
+def test_the_calls_of_the_contract_are_understood(service, tmp_path):
+    meta = {"name": "new", "disk_format": "raw", "container_format": "bare", "is_public": True}
+    image_id = service.create(None, meta, data=b"data")["id"]
+    assert service.show(None, image_id)["name"] == "new"
+    assert [one["id"] for one in service.detail(None, filters={}, marker=None, limit=None)] == [
+        image_id
+    ]
+    changed = service.update(None, image_id, {"name": "newer"}, data=None, purge_props=True)
+    assert changed["name"] == "newer"
+    assert b"".join(service.download(None, image_id, data=None, dst_path=None)) == b"data"
+    service.download(None, image_id, dst_path=tmp_path / "image")
+    assert (tmp_path / "image").read_bytes() == b"data"
+    assert service.delete(None, image_id) is True
+    assert [one.state for one in service.servers()] == ["healthy"] * 3
+
+
+# --- types -------------------------------------------------------------------------------------
+
+
+def test_the_package_has_types():
+    assert (resources.files("traced_image") / "py.typed").is_file()
+
+
+def test_a_users_code_is_typed():
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "tests/typing/api.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout.strip() == "Success: no issues found in 1 source file"
+
+
+def test_a_users_code_runs():
+    path = ROOT / "tests/typing/api.py"
+    spec = importlib.util.spec_from_file_location("api", path)
+    api = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(api)
+    with lab.GlanceServer() as server:
+        service = api.connected([server.url])
+        found = api.used(service)
+        service.close()
+        api.configured(service.servers()[0].server).close()
+    assert found == ["new", 1, "newer", b"data", None, True, 404, 0, [("healthy", None)]]
