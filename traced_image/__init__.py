@@ -72,6 +72,7 @@ from .pipeline.client import GlanceClientWrapper
 from .pipeline.context import RequestContext
 from .pipeline.cycle import ServerHealth
 from .pipeline.download import Download
+from .pipeline.ec2 import S3ImageService
 from .pipeline.service import GlanceImageService
 from .telemetry import Telemetry
 
@@ -122,6 +123,7 @@ __all__ = [
     "RetryBudgetExhausted",
     "RetryPolicy",
     "Retryable",
+    "S3ImageService",
     "Server",
     "ServerError",
     "ServerHealth",

@@ -10,6 +10,7 @@ from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
 from traced_image.config import Config, TokenSource
+from traced_image.config import tokens as token_module
 
 LIMIT = 10
 
@@ -157,3 +158,14 @@ def test_a_configuration_that_is_gone_is_no_burden_of_a_fork(plugin):
     Config(servers="a", auth=plugin)
     gc.collect()
     assert "done" == in_child(lambda: "done")
+
+
+def test_what_a_child_does_leaves_the_lock_free_and_the_connection_new(tokens, keystone):
+    tokens.get_token()
+    token_module._before_fork()
+    token_module._after_fork_in_child()
+
+    tokens.invalidate()
+    tokens.get_token()
+
+    assert 2 == len(set(keystone.peers))

@@ -94,6 +94,7 @@ class Loopback:
                 self._talk(self, sock, number)
             else:
                 with self._tls.known.wrap_socket(sock, server_side=True) as secured:
+                    self._sockets.append(secured)
                     self._talk(self, secured, number)
 
     def __enter__(self):
@@ -104,7 +105,8 @@ class Loopback:
         self._listener.close()
         for sock in self._sockets:
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                # Not SSLSocket's own: it takes the TLS object from under the reader.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(LIMIT)
 

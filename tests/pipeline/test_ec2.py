@@ -417,6 +417,16 @@ def test_a_child_and_its_parent_agree(known):
     )
 
 
+def test_a_lock_that_was_held_at_a_fork_does_not_stop_the_child(images, url):
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    service = S3ImageService(images, engine)
+    service._ids._ids.lock.acquire()
+
+    service._ids.after_fork()
+
+    assert 1 == service.glance_id_to_id(IMAGE)
+
+
 NOVA = """
 CREATE TABLE s3_images (
     created_at DATETIME, updated_at DATETIME, deleted_at DATETIME, deleted INTEGER,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .model import Chunks, Reply
     from .records import Record
 
-_NO_CONTENT, _PARTIAL = 204, 206
+_PARTIAL = 206
 _LENGTH = re.compile("[0-9]{1,19}")
 
 Resume = Callable[["Server", AttemptError, int], "Download | None"]
@@ -57,9 +57,6 @@ class Download:
         """
         chunks = reply.chunks
         if chunks is None:
-            return None
-        if reply.status == _NO_CONTENT:
-            chunks.close()
             return None
         if reply.status == _PARTIAL:
             _check_part(reply, chunks, offset)

@@ -69,7 +69,7 @@ class Reply:
         status: The HTTP status code.
         headers: Header names in any case, with their values.
         body: The body; empty where `chunks` has it.
-        chunks: The body of a streamed reply.
+        chunks: The body of a streamed reply, if it has one.
         server: The server that sent it.
         request_id: The server's ``X-OpenStack-Request-ID``, if it sent one.
     """

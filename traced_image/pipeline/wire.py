@@ -34,6 +34,7 @@ MAX_REDIRECTS = 5
 
 _DEADLINE_EXCEEDED = Reason("deadline_exceeded")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NO_CONTENT = 204
 _SUCCESSES = range(200, 300)
 _SCHEME_PORTS = {"http": 80, "https": 443}
 _BASE_HEADERS = {"User-Agent": "traced-image", "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -183,7 +184,7 @@ class _Wire:
         if status not in _SUCCESSES:
             response.close()
             raise ProtocolError(f"{self._origin}: HTTP {status} answers nothing that was asked")
-        if request.stream:
+        if request.stream and status != _NO_CONTENT:
             chunks = BodyChunks(response, self._origin)
             return Reply(status, headers, b"", self._attempt.server, self.request_id, chunks)
         try:
