@@ -71,7 +71,7 @@ class Config:
 
     Attributes:
         servers: The servers of the cycle. The constructor also takes text; see `parse_servers`.
-        num_retries: Attempts after the first; 3 as in nova since 21.0.0.
+        num_retries: Attempts after the first; 3 as in today's nova (0 before bug 1888168).
         retry: When and how a failed attempt is repeated.
         connect_timeout: Seconds to connect to a server, TLS included.
         read_timeout: Seconds between two reads of a reply.

@@ -44,7 +44,7 @@ def read_files(files: Sequence[str], source: str) -> Layer:
 
     Where ``api_servers`` is not set, ``glance_host`` names the server, or else
     ``endpoint_override``. Where ``auth_type`` is, ``[glance]`` has the options of a keystoneauth1
-    plugin. nova since 30.0.0 has no ``auth_strategy``: its files need
+    plugin. Today's nova has no ``auth_strategy``: its files need
     ``TRACED_IMAGE_AUTH_STRATEGY=keystone`` beside them for the callers' tokens to be sent.
 
     Args:

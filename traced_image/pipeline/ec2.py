@@ -49,7 +49,7 @@ class ImageService(Protocol):
         image_id: str,
         image_meta: Image,
         data: Data | None = None,
-        purge_props: bool = True,  # noqa: FBT001, FBT002 - nova's signature
+        purge_props: bool = True,
     ) -> Image:
         """Change an image."""
 
@@ -138,7 +138,7 @@ class S3ImageService:
         image_id: EC2ID,
         image_meta: Image,
         data: Data | None = None,
-        purge_props: bool = True,  # noqa: FBT001, FBT002 - nova's signature
+        purge_props: bool = True,
     ) -> Image:
         """Change an image; `image_meta` is as `show` gives it."""
         image = self._service.update(
