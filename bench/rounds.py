@@ -30,14 +30,14 @@ KEPT = ("HOME", "LANG", "PATH")
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What one variant took, in microseconds a call, and as a ratio to the limit's median.
+    """What one variant took, in microseconds a call, and as a ratio to the bare session's median.
 
     Attributes:
         name: The variant.
         p10: The tenth percentile.
         median: The median.
         p90: The ninetieth percentile.
-        ratio: Its median by the limit's.
+        ratio: Its median by the bare session's.
         lowest: The least ratio of a tenth of the run.
         highest: The greatest ratio of a tenth of the run.
     """
@@ -81,18 +81,18 @@ def _timed(variant: Show) -> list[float]:
     return seconds
 
 
-def timings(seconds: Mapping[str, Sequence[float]], limit: str) -> list[Timing]:
-    """What each variant took, as a ratio to `limit`."""
-    return [_timing(name, taken, seconds[limit]) for name, taken in seconds.items()]
+def timings(seconds: Mapping[str, Sequence[float]], bare: str) -> list[Timing]:
+    """What each variant took, as a ratio to that of `bare`."""
+    return [_timing(name, taken, seconds[bare]) for name, taken in seconds.items()]
 
 
-def _timing(name: str, taken: Sequence[float], limit: Sequence[float]) -> Timing:
+def _timing(name: str, taken: Sequence[float], bare: Sequence[float]) -> Timing:
     deciles = statistics.quantiles(taken, n=10)
     median = statistics.median(taken)
     size = max(1, len(taken) // PARTS)
     ratios = [
         statistics.median(taken[start : start + size])
-        / statistics.median(limit[start : start + size])
+        / statistics.median(bare[start : start + size])
         for start in range(0, len(taken), size)
     ]
     return Timing(
@@ -100,7 +100,7 @@ def _timing(name: str, taken: Sequence[float], limit: Sequence[float]) -> Timing
         deciles[0] * 1e6,
         median * 1e6,
         deciles[-1] * 1e6,
-        median / statistics.median(limit),
+        median / statistics.median(bare),
         min(ratios),
         max(ratios),
     )

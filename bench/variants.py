@@ -25,7 +25,7 @@ Show = Callable[[], object]
 Observed = Literal["off", "calls", "wire"]
 """Telemetry: none, spans of calls and attempts with metrics, or spans of requests too."""
 
-LIMIT = "requests.Session().get(url).json()"
+BARE = "requests.Session().get(url).json()"
 """The variant that all others are compared with."""
 
 SHOWS: dict[Observed, str] = {
@@ -72,7 +72,7 @@ def variants(url: str, image_id: str) -> dict[str, Show]:
         "urllib3.PoolManager, json.loads": lambda: json.loads(pool.request("GET", target).data),
         "requests, prepared request": _prepared(target),
         **{name: show(url, image_id, observed) for observed, name in SHOWS.items()},
-        LIMIT: lambda: session.get(target).json(),
+        BARE: lambda: session.get(target).json(),
         "python-glanceclient, reused": lambda: client.images.get(image_id),
         "python-glanceclient, one-time": lambda: glanceclient.Client("2", endpoint=url).images.get(
             image_id

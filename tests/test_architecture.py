@@ -98,7 +98,7 @@ def test_every_module_is_in_a_room(module):
 
 @every_module
 def test_imports_point_one_way(module):
-    assert back_edges(module, MODULES[module].read_text()) == set()
+    assert set() == back_edges(module, MODULES[module].read_text())
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_imports_point_one_way(module):
     ],
 )
 def test_an_import_of_a_later_room_is_found(module, source, edge):
-    assert back_edges(f"{PACKAGE}.{module}", source) == {f"{PACKAGE}.{edge}"}
+    assert {f"{PACKAGE}.{edge}"} == back_edges(f"{PACKAGE}.{module}", source)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_an_import_of_a_later_room_is_found(module, source, edge):
     ],
 )
 def test_an_import_of_an_earlier_room_is_right(module, source):
-    assert back_edges(f"{PACKAGE}.{module}", source) == set()
+    assert set() == back_edges(f"{PACKAGE}.{module}", source)
 
 
 def docstrings(tree: ast.AST) -> dict[ast.AST, int]:
@@ -149,7 +149,8 @@ def docstrings(tree: ast.AST) -> dict[ast.AST, int]:
 def test_a_modules_first_line_says_what_it_holds(module):
     source = MODULES[module].read_text()
     first = source.partition("\n")[0]
-    assert (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0] == first.strip('"')
+    docstring = ast.get_docstring(ast.parse(source)) or ""
+    assert first.strip('"') == docstring.partition("\n")[0]
     assert len(first.split()) >= 3
 
 
@@ -164,12 +165,12 @@ def test_a_module_is_short_beside_its_docstrings(module):
 def test_functions_are_short_beside_their_docstrings(module):
     tree = ast.parse(MODULES[module].read_text())
     documented = docstrings(tree)
-    assert {
+    assert {} == {
         node.name: node.end_lineno - node.lineno + 1 - documented.get(node, 0)
         for node in ast.walk(tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and node.end_lineno - node.lineno + 1 - documented.get(node, 0) > MOST_LINES_OF_A_FUNCTION
-    } == {}
+    }
 
 
 @pytest.mark.parametrize("module", [PACKAGE, f"{PACKAGE}.lab"])
@@ -178,4 +179,4 @@ def test_importing_it_imports_nothing_that_only_some_need(module):
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
-    assert {name.partition(".")[0] for name in done.stdout.split()} & set(OPTIONAL) == set()
+    assert set() == {name.partition(".")[0] for name in done.stdout.split()} & set(OPTIONAL)

@@ -103,7 +103,7 @@ def test_every_error_is_public():
         for name, thing in vars(traced_image.errors).items()
         if inspect.isclass(thing) and issubclass(thing, Exception)
     }
-    assert errors - set(traced_image.__all__) == set()
+    assert set() == errors - set(traced_image.__all__)
 
 
 def test_nothing_else_looks_public():
@@ -112,7 +112,7 @@ def test_nothing_else_looks_public():
         for name, thing in vars(traced_image).items()
         if not name.startswith("_") and (inspect.isclass(thing) or inspect.isfunction(thing))
     }
-    assert found - set(traced_image.__all__) == set()
+    assert set() == found - set(traced_image.__all__)
 
 
 def test_a_name_that_is_none_is_refused():
@@ -121,7 +121,7 @@ def test_a_name_that_is_none_is_refused():
 
 
 def test_the_version_is_that_of_the_distribution():
-    assert traced_image.__version__ == metadata.version("traced-image")
+    assert metadata.version("traced-image") == traced_image.__version__
 
 
 def test_the_version_is_looked_up_when_it_is_asked_for():
@@ -155,13 +155,13 @@ def test_every_method_is_documented(method):
 @pytest.mark.parametrize("kind", **named([one for one in classes if dataclasses.is_dataclass(one)]))
 def test_every_field_is_documented(kind):
     fields = {field.name for field in dataclasses.fields(kind)}
-    assert fields - section(kind, "Attributes").keys() == set()
+    assert set() == fields - section(kind, "Attributes").keys()
 
 
 @pytest.mark.parametrize("function", **named(functions))
 def test_every_argument_of_a_function_is_documented(function):
     arguments = set(inspect.signature(function).parameters)
-    assert arguments - section(function, "Args").keys() == set()
+    assert set() == arguments - section(function, "Args").keys()
 
 
 @pytest.mark.parametrize("function", **named(functions))
@@ -197,7 +197,7 @@ def test_signatures_are_novas(name, signature):
         parameter.replace(annotation=inspect.Parameter.empty)
         for parameter in bare.parameters.values()
     ]
-    assert str(inspect.Signature(unannotated)) == f"({signature})"
+    assert f"({signature})" == str(inspect.Signature(unannotated))
 
 
 def test_servers_are_connected_to_in_every_form():
@@ -208,25 +208,25 @@ def test_servers_are_connected_to_in_every_form():
             tracer_provider=TracerProvider(), registry=CollectorRegistry(), wire_spans=True
         ),
     )
-    assert {one.server.url for one in service.servers()} == {
+    assert {
         "http://10.0.0.1:9292",
         "https://glance.example:443/image",
         "http://[fd00::3]:9292",
-    }
+    } == {one.server.url for one in service.servers()}
     service.close()
 
 
 def test_a_configuration_is_connected_to():
     config = Config(servers=("glance-1", "glance-2"), num_retries=2)
     service = traced_image.connect(config=config, telemetry=False)
-    assert service.config == config
+    assert config == service.config
     service.close()
 
 
 def test_fields_beside_a_configuration_win():
     config = Config(servers=("glance-1",), num_retries=2)
     service = traced_image.connect(config=config, num_retries=5, telemetry=False)
-    assert service.config == config.replace(num_retries=5)
+    assert config.replace(num_retries=5) == service.config
     service.close()
 
 
@@ -245,17 +245,17 @@ def service(request):
 def test_the_calls_of_the_contract_are_understood(service, tmp_path):
     meta = {"name": "new", "disk_format": "raw", "container_format": "bare", "is_public": True}
     image_id = service.create(None, meta, data=b"data")["id"]
-    assert service.show(None, image_id)["name"] == "new"
-    assert [one["id"] for one in service.detail(None, filters={}, marker=None, limit=None)] == [
-        image_id
+    assert "new" == service.show(None, image_id)["name"]
+    assert [image_id] == [
+        one["id"] for one in service.detail(None, filters={}, marker=None, limit=None)
     ]
     changed = service.update(None, image_id, {"name": "newer"}, data=None, purge_props=True)
-    assert changed["name"] == "newer"
-    assert b"".join(service.download(None, image_id, data=None, dst_path=None)) == b"data"
+    assert "newer" == changed["name"]
+    assert b"data" == b"".join(service.download(None, image_id, data=None, dst_path=None))
     service.download(None, image_id, dst_path=tmp_path / "image")
-    assert (tmp_path / "image").read_bytes() == b"data"
+    assert b"data" == (tmp_path / "image").read_bytes()
     assert service.delete(None, image_id) is True
-    assert [one.state for one in service.servers()] == ["healthy"] * 3
+    assert ["healthy"] * 3 == [one.state for one in service.servers()]
 
 
 # --- types -------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def test_a_users_code_is_typed():
         timeout=300,
         check=False,
     )
-    assert done.stdout.strip() == "Success: no issues found in 1 source file"
+    assert "Success: no issues found in 1 source file" == done.stdout.strip()
 
 
 def test_a_users_code_runs():
@@ -287,4 +287,4 @@ def test_a_users_code_runs():
         found = api.used(service)
         service.close()
         api.configured(service.servers()[0].server).close()
-    assert found == ["new", 1, "newer", b"data", None, True, 404, 0, [("healthy", None)]]
+    assert ["new", 1, "newer", b"data", None, True, 404, 0, [("healthy", None)]] == found

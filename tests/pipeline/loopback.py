@@ -49,7 +49,7 @@ def read_request(stream):
             length = int(line.partition(b":")[2])
     body = stream.read(length)
     if b"transfer-encoding: chunked" in head.lower():
-        while size := int(stream.readline(), 16):
+        while size := int(stream.readline() or b"0", 16):
             body += stream.read(size + 2)[:-2]
         stream.readline()
     return head + body

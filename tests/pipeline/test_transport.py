@@ -3,6 +3,7 @@
 import base64
 import gc
 import ssl
+import time
 
 import pytest
 import requests
@@ -208,7 +209,8 @@ def test_a_tunnel_is_made_anew_after_the_deadline_of_the_call_that_made_it(
     with tunnelling(tls, JSON, closing(), JSON) as proxy:
         environment.setenv("https_proxy", proxy.url)
         sender = opened.sender("https://127.0.0.1:9292", cafile=tls.cafile)
-        sender(get(), deadline=5.0)
+        sender(get(), deadline=0.2)
+        time.sleep(0.25)
         assert (sender(get()).status, len(proxy.asked)) == (200, 2)
 
 

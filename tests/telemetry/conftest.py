@@ -176,7 +176,7 @@ def run_python():
             check=False,
             env={**os.environ, **environment},
         )
-        assert done.stderr == ""
+        assert "" == done.stderr
         return done.stdout.splitlines()
 
     return run

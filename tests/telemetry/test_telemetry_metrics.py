@@ -39,9 +39,9 @@ def attempts_by_logs(servers):
 def test_a_call_is_counted_once_whatever_its_attempts(service, servers, image_id, counts):
     servers[0].break_with(faults.status(503))
     service().show(None, image_id)
-    assert counts.of(f"{CALLS}_count", "operation", "outcome", "error_type") == {
-        ("images.get", "success_after_retry", ""): 1.0
-    }
+    assert {("images.get", "success_after_retry", ""): 1.0} == counts.of(
+        f"{CALLS}_count", "operation", "outcome", "error_type"
+    )
 
 
 def test_a_call_is_counted_by_its_outcome(service, servers, image_id, counts):
@@ -55,12 +55,12 @@ def test_a_call_is_counted_by_its_outcome(service, servers, image_id, counts):
         server.break_with(faults.status(503))
     with pytest.raises(GlanceConnectionFailed):
         shown.show(None, image_id)
-    assert counts.of(f"{CALLS}_count", "outcome", "error_type") == {
+    assert {
         ("success_first_try", ""): 1.0,
         ("non_retryable", "404"): 1.0,
         ("success_after_retry", ""): 1.0,
         ("exhausted", "503"): 1.0,
-    }
+    } == counts.of(f"{CALLS}_count", "outcome", "error_type")
 
 
 def test_attempts_are_counted_as_the_servers_logged_them(service, servers, image_id, counts):
@@ -99,22 +99,22 @@ def test_the_last_failure_of_a_call_is_no_retry(service, servers, image_id, coun
         server.break_with(faults.status(503))
     with pytest.raises(GlanceConnectionFailed):
         service(num_retries=2).show(None, image_id)
-    assert sum(counts.of(RETRIES, *SERVER).values()) == 2.0
+    assert 2.0 == sum(counts.of(RETRIES, *SERVER).values())
 
 
 def test_the_retries_of_a_call_are_counted(service, servers, image_id, counts):
     servers[0].break_with(faults.status(503))
     servers[1].break_with(faults.status(503))
     service().show(None, image_id)
-    assert (
+    assert (1.0, 2.0) == (
         counts.of(f"{CALL_RETRIES}_count")[()],
         counts.of(f"{CALL_RETRIES}_sum")[()],
-    ) == (1.0, 2.0)
+    )
 
 
 def test_a_call_without_retries_has_none_to_count(service, image_id, counts):
     service().show(None, image_id)
-    assert counts.of(f"{CALL_RETRIES}_count") == {}
+    assert {} == counts.of(f"{CALL_RETRIES}_count")
 
 
 def test_the_waits_before_retries_are_summed_up(service, servers, image_id, counts, time):
@@ -141,15 +141,15 @@ def test_a_call_that_gave_up_early_is_counted_too(service, servers, counts):
     servers[0].break_with(faults.lost_reply())
     with pytest.raises(UnsafeToRepeat):
         service().create(None, {"name": "new"})
-    assert counts.of(FAILED, "operation", "error_type") == {
-        ("images.create", "connection_reset"): 1.0
-    }
+    assert {("images.create", "connection_reset"): 1.0} == counts.of(
+        FAILED, "operation", "error_type"
+    )
 
 
 def test_a_call_that_was_refused_did_not_give_up(service, counts):
     with pytest.raises(ImageNotFound):
         service().show(None, "absent")
-    assert counts.of(FAILED, "operation") == {}
+    assert {} == counts.of(FAILED, "operation")
 
 
 class Interrupted:
@@ -163,10 +163,10 @@ def test_an_interrupted_call_is_no_success(service, counts):
     fields = {"name": "new", "disk_format": "raw", "container_format": "bare"}
     with pytest.raises(KeyboardInterrupt):
         service().create(None, fields, Interrupted())
-    assert counts.of(f"{CALLS}_count", "operation", "outcome", "error_type") == {
+    assert {
         ("images.create", "success_first_try", ""): 1.0,
         ("images.upload", "non_retryable", "_OTHER"): 1.0,
-    }
+    } == counts.of(f"{CALLS}_count", "operation", "outcome", "error_type")
 
 
 def test_durations_are_in_seconds(service, servers, image_id, counts):
@@ -179,7 +179,7 @@ def test_durations_are_in_seconds(service, servers, image_id, counts):
 def test_two_services_share_the_metrics_of_a_registry(service, servers, image_id, counts):
     service().show(None, image_id)
     service(wire_spans=False).show(None, image_id)
-    assert counts.of(f"{CALLS}_count") == {(): 2.0}
+    assert {(): 2.0} == counts.of(f"{CALLS}_count")
 
 
 @pytest.fixture
@@ -268,16 +268,16 @@ def test_threads_count_every_retry(stampede, servers, counts):
 def test_every_attempt_of_a_thread_is_below_its_own_call(stampede, trace):
     calls = trace.named("glance.images.get")
     children = Counter(span.parent.span_id for span in trace.named("glance.images.get attempt"))
-    assert {call.context.span_id: call.attributes["glance.call.attempts"] for call in calls} == (
-        children
-    )
+    assert {
+        call.context.span_id: call.attributes["glance.call.attempts"] for call in calls
+    } == children
 
 
 def test_the_attempts_of_every_call_of_a_thread_are_in_order(stampede, trace):
     numbers = {}
     for span in trace.named("glance.images.get attempt"):
         numbers.setdefault(span.parent.span_id, []).append(span.attributes["glance.attempt.number"])
-    assert [found for found in numbers.values() if found != [*range(1, len(found) + 1)]] == []
+    assert [] == [found for found in numbers.values() if found != [*range(1, len(found) + 1)]]
 
 
 def test_every_request_of_a_thread_is_below_its_own_attempt(stampede, trace):
@@ -299,7 +299,7 @@ def test_every_server_was_told_the_span_of_its_own_attempts_request(stampede, tr
 
 def test_a_child_of_a_fork_can_make_a_service(run_python):
     """The fork happens while the parent holds the lock, which nobody in the child releases."""
-    assert run_python(
+    assert ["0"] == run_python(
         """
         import os
 
@@ -324,4 +324,4 @@ def test_a_child_of_a_fork_can_make_a_service(run_python):
         metrics.metrics_for(registry)
         print(os.waitstatus_to_exitcode(os.waitpid(registry.child, 0)[1]))
         """
-    ) == ["0"]
+    )

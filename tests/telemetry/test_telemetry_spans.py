@@ -31,22 +31,22 @@ def netloc(server):
 
 def test_a_call_has_one_attempt_with_one_request_beneath(service, image_id, trace):
     service().show(None, image_id)
-    assert trace.tree() == [(CALL, [(ATTEMPT, [("GET", [])])])]
+    assert [(CALL, [(ATTEMPT, [("GET", [])])])] == trace.tree()
 
 
 def test_only_requests_are_of_kind_client(service, image_id, trace):
     service().show(None, image_id)
-    assert [span.kind for span in trace.spans] == [
+    assert [
         SpanKind.INTERNAL,
         SpanKind.INTERNAL,
         SpanKind.CLIENT,
-    ]
+    ] == [span.kind for span in trace.spans]
 
 
 def test_a_call_is_below_the_span_of_its_caller(service, image_id, trace):
     with trace.provider.get_tracer("caller").start_as_current_span("boot"):
         service().show(None, image_id)
-    assert trace.tree() == [("boot", [(CALL, [(ATTEMPT, [("GET", [])])])])]
+    assert [("boot", [(CALL, [(ATTEMPT, [("GET", [])])])])] == trace.tree()
 
 
 def test_the_callers_span_is_current_again_after_a_call(service, image_id, trace):
@@ -65,10 +65,10 @@ def test_the_callers_span_is_current_again_after_a_failure(service, servers, tra
 def test_spans_are_of_this_packages_scope_and_of_the_conventions_version(service, image_id, trace):
     service().show(None, image_id)
     scope = trace.one(CALL).instrumentation_scope
-    assert (
+    assert ("traced_image", "https://opentelemetry.io/schemas/1.44.0") == (
         scope.name,
         scope.schema_url,
-    ) == ("traced_image", "https://opentelemetry.io/schemas/1.44.0")
+    )
 
 
 def test_each_retry_has_an_attempt_of_its_own(service, servers, image_id, trace):
@@ -107,10 +107,10 @@ def test_a_call_that_recovered_is_no_error(service, servers, image_id, trace):
 def test_the_failed_attempt_of_a_call_that_recovered_is_an_error(service, servers, image_id, trace):
     servers[0].break_with(faults.status(503))
     service().show(None, image_id)
-    assert [span.status.status_code for span in trace.named(ATTEMPT)] == [
+    assert [
         StatusCode.ERROR,
         StatusCode.UNSET,
-    ]
+    ] == [span.status.status_code for span in trace.named(ATTEMPT)]
 
 
 def test_an_attempt_names_its_server_and_place(service, servers, image_id, trace):
@@ -145,11 +145,11 @@ def test_an_attempt_after_a_cool_down_is_a_trial(service, servers, image_id, tra
     shown.show(None, image_id)
     time.now += 100.0
     shown.show(None, image_id)
-    assert [span.attributes[catalogue.ATTEMPT_TRIAL] for span in trace.named(ATTEMPT)] == [
+    assert [
         False,
         False,
         True,
-    ]
+    ] == [span.attributes[catalogue.ATTEMPT_TRIAL] for span in trace.named(ATTEMPT)]
 
 
 @pytest.mark.parametrize(
@@ -172,21 +172,21 @@ def test_each_retry_is_an_event_of_the_call(service, servers, image_id, trace):
     servers[0].break_with(faults.status(503))
     servers[1].break_with(faults.refuse())
     service(retry=RetryPolicy(fixed_delay=1.5)).show(None, image_id)
-    assert [(event.name, dict(event.attributes)) for event in trace.one(CALL).events] == [
+    assert [
         (catalogue.RETRY_EVENT, {catalogue.RETRY_DELAY: 1.5, catalogue.ERROR_TYPE: "503"}),
         (
             catalogue.RETRY_EVENT,
             {catalogue.RETRY_DELAY: 1.5, catalogue.ERROR_TYPE: "connection_refused"},
         ),
-    ]
+    ] == [(event.name, dict(event.attributes)) for event in trace.one(CALL).events]
 
 
 def test_a_call_sums_up_what_it_waited(service, servers, image_id, trace, time):
     servers[0].break_with(faults.status(503))
     servers[1].break_with(faults.refuse())
     service(retry=RetryPolicy(fixed_delay=1.5)).show(None, image_id)
-    assert sum(time.slept) == 3.0
-    assert trace.one(CALL).attributes[catalogue.RETRY_DELAY_TOTAL] == 3.0
+    assert 3.0 == sum(time.slept)
+    assert 3.0 == trace.one(CALL).attributes[catalogue.RETRY_DELAY_TOTAL]
 
 
 def ended(trace):
@@ -204,7 +204,7 @@ def test_a_call_that_nobody_answered_is_exhausted(service, servers, image_id, tr
         server.break_with(faults.status(503))
     with pytest.raises(GlanceConnectionFailed):
         service(num_retries=2, retry=NO_WAIT).show(None, image_id)
-    assert ended(trace) == ("exhausted", "503", 3, StatusCode.ERROR)
+    assert ("exhausted", "503", 3, StatusCode.ERROR) == ended(trace)
 
 
 def test_the_last_failure_of_a_call_is_no_retry(service, servers, image_id, trace):
@@ -212,7 +212,7 @@ def test_the_last_failure_of_a_call_is_no_retry(service, servers, image_id, trac
         server.break_with(faults.status(503))
     with pytest.raises(GlanceConnectionFailed):
         service(num_retries=2, retry=NO_WAIT).show(None, image_id)
-    assert len(trace.one(CALL).events) == 2
+    assert 2 == len(trace.one(CALL).events)
 
 
 def test_a_failed_calls_status_says_what_its_error_says(service, servers, image_id, trace):
@@ -231,14 +231,14 @@ def test_a_failed_attempts_status_has_no_words(service, servers, image_id, trace
 def test_an_answer_that_no_other_server_would_mend_is_not_retried(service, servers, trace):
     with pytest.raises(ImageNotFound):
         service().show(None, "absent")
-    assert ended(trace) == ("non_retryable", "404", 1, StatusCode.ERROR)
+    assert ("non_retryable", "404", 1, StatusCode.ERROR) == ended(trace)
 
 
 def test_a_call_past_its_deadline_says_so(service, servers, image_id, trace):
     servers[0].break_with(faults.status(503, retry_after=20))
     with pytest.raises(DeadlineExceeded):
         service(servers=[servers[0].url], deadline=10.0).show(None, image_id)
-    assert ended(trace) == ("exhausted", "deadline_exceeded", 1, StatusCode.ERROR)
+    assert ("exhausted", "deadline_exceeded", 1, StatusCode.ERROR) == ended(trace)
 
 
 def test_a_call_that_the_retry_budget_refused_says_so(service, servers, image_id, trace):
@@ -246,7 +246,7 @@ def test_a_call_that_the_retry_budget_refused_says_so(service, servers, image_id
     policy = RetryPolicy(budget_share=0.0, budget_floor=0.0)
     with pytest.raises(RetryBudgetExhausted):
         service(retry=policy).show(None, image_id)
-    assert ended(trace) == ("exhausted", "budget_exhausted", 1, StatusCode.ERROR)
+    assert ("exhausted", "budget_exhausted", 1, StatusCode.ERROR) == ended(trace)
 
 
 def test_a_call_that_is_unsafe_to_repeat_says_what_it_met(service, servers, trace):
@@ -254,10 +254,10 @@ def test_a_call_that_is_unsafe_to_repeat_says_what_it_met(service, servers, trac
     with pytest.raises(UnsafeToRepeat):
         service().create(None, {"name": "new"})
     call = trace.one("glance.images.create")
-    assert (
+    assert ("exhausted", "connection_reset") == (
         call.attributes[catalogue.OUTCOME],
         call.attributes[catalogue.ERROR_TYPE],
-    ) == ("exhausted", "connection_reset")
+    )
 
 
 class NoTokens:
@@ -271,7 +271,39 @@ class NoTokens:
 def test_a_failure_that_is_no_servers_has_no_reason_of_the_list(service, image_id, trace):
     with pytest.raises(TokenUnavailable):
         service(auth=NoTokens()).show(None, image_id)
-    assert ended(trace) == ("non_retryable", "_OTHER", 1, StatusCode.ERROR)
+    assert ("non_retryable", "_OTHER", 1, StatusCode.ERROR) == ended(trace)
+
+
+class TokensByCall:
+    """Tokens of somebody who makes a call of his own for each."""
+
+    def __init__(self, call):
+        self.call = call
+
+    def get_token(self):
+        self.call()
+        return "token"
+
+    def invalidate(self):
+        return False
+
+
+def test_a_call_within_an_attempt_is_below_it(service, image_id, trace):
+    inner = service()
+    service(auth=TokensByCall(lambda: inner.detail(None, limit=0))).show(None, image_id)
+    listed = ("glance.images.list", [("glance.images.list attempt", [("GET", [])])])
+    assert [(CALL, [(ATTEMPT, [listed, ("GET", [])])])] == trace.tree()
+
+
+def test_a_call_within_an_attempt_counts_its_own_attempts(service, servers, image_id, trace):
+    inner = service(servers=[servers[1].url])
+    servers[0].break_with(faults.status(503))
+    service(auth=TokensByCall(lambda: inner.detail(None))).show(None, image_id)
+    assert [(CALL, 2), ("glance.images.list", 1), ("glance.images.list", 1)] == [
+        (span.name, span.attributes[catalogue.ATTEMPTS])
+        for span in trace.spans
+        if catalogue.ATTEMPTS in span.attributes
+    ]
 
 
 class Interrupted:
@@ -286,9 +318,9 @@ def test_an_interrupted_call_is_no_error_and_no_success(service, trace):
     with pytest.raises(KeyboardInterrupt):
         service().create(None, fields, Interrupted())
     spans = [trace.one("glance.images.upload"), trace.one("glance.images.upload attempt")]
-    assert [(span.status.status_code, span.attributes[catalogue.ERROR_TYPE]) for span in spans] == [
-        (StatusCode.UNSET, "_OTHER")
-    ] * 2
+    assert [(StatusCode.UNSET, "_OTHER")] * 2 == [
+        (span.status.status_code, span.attributes[catalogue.ERROR_TYPE]) for span in spans
+    ]
 
 
 def test_every_operation_has_spans_of_its_name(service, image_id, trace):
@@ -300,7 +332,7 @@ def test_every_operation_has_spans_of_its_name(service, image_id, trace):
     shown.update(None, created["id"], {"name": "newer"}, purge_props=False)
     list(shown.download(None, created["id"]))
     shown.delete(None, created["id"])
-    assert [span.name for span in trace.below(None)] == [
+    assert [
         "glance.images.list",
         "glance.images.create",
         "glance.images.upload",
@@ -308,33 +340,33 @@ def test_every_operation_has_spans_of_its_name(service, image_id, trace):
         "glance.images.update",
         "glance.images.data",
         "glance.images.delete",
-    ]
+    ] == [span.name for span in trace.below(None)]
 
 
 def test_the_first_version_of_the_api_has_the_same_spans(service, image_id, trace):
     service(api_version=1).show(None, image_id)
-    assert trace.tree() == [(CALL, [(ATTEMPT, [("HEAD", [])])])]
+    assert [(CALL, [(ATTEMPT, [("HEAD", [])])])] == trace.tree()
 
 
 def test_what_is_not_sampled_is_not_recorded(service, image_id, trace, registry):
     provider = TracerProvider(sampler=ALWAYS_OFF)
     service(telemetry=Telemetry(tracer_provider=provider, registry=registry)).show(None, image_id)
-    assert tuple(trace.spans) == ()
+    assert () == tuple(trace.spans)
 
 
 def test_servers_are_told_what_is_not_sampled(service, servers, image_id, registry):
     provider = TracerProvider(sampler=ALWAYS_OFF)
     service(telemetry=Telemetry(tracer_provider=provider, registry=registry)).show(None, image_id)
     flags = servers[0].access_log[0].traceparent.rpartition("-")[2]
-    assert int(flags, 16) & 1 == 0
+    assert 0 == int(flags, 16) & 1
 
 
 def test_what_is_not_sampled_is_counted(service, image_id, registry, counts):
     provider = TracerProvider(sampler=ALWAYS_OFF)
     service(telemetry=Telemetry(tracer_provider=provider, registry=registry)).show(None, image_id)
-    assert counts.of("glance_client_call_duration_seconds_count", "outcome") == {
-        ("success_first_try",): 1.0
-    }
+    assert {("success_first_try",): 1.0} == counts.of(
+        "glance_client_call_duration_seconds_count", "outcome"
+    )
 
 
 SECRET = "gAAAAABsecret"

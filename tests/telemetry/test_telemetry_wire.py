@@ -61,7 +61,7 @@ def test_the_conventions_are_the_stable_ones_whatever_the_process_has(run_python
         """,
         OTEL_SEMCONV_STABILITY_OPT_IN=choice,
     )
-    assert names == [
+    assert [
         "http.request.method",
         "http.response.status_code",
         "network.peer.address",
@@ -71,24 +71,24 @@ def test_the_conventions_are_the_stable_ones_whatever_the_process_has(run_python
         "server.port",
         "url.full",
         "user_agent.original",
-    ]
+    ] == names
 
 
 def test_a_request_that_failed_is_an_error(service, servers, image_id, trace):
     servers[0].break_with(faults.status(503))
     service().show(None, image_id)
     span = trace.named("GET")[0]
-    assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.ERROR, "503")
+    assert (StatusCode.ERROR, "503") == (span.status.status_code, span.attributes["error.type"])
 
 
 def test_a_request_that_met_nobody_is_an_error(service, servers, image_id, trace):
     servers[0].break_with(faults.refuse())
     service().show(None, image_id)
     span = trace.named("GET")[0]
-    assert (
+    assert (StatusCode.ERROR, "ConnectionError") == (
         span.status.status_code,
         span.attributes["error.type"],
-    ) == (StatusCode.ERROR, "ConnectionError")
+    )
 
 
 def test_the_server_is_told_the_requests_span(service, servers, image_id, trace):
@@ -104,7 +104,7 @@ def test_a_request_has_one_span_if_requests_was_instrumented_before(
 ):
     application.instrument()
     service().show(None, image_id)
-    assert (len(clients(trace)), len(application.spans)) == (1, 0)
+    assert (1, 0) == (len(clients(trace)), len(application.spans))
 
 
 def test_a_request_has_one_span_if_requests_was_instrumented_after(
@@ -113,7 +113,7 @@ def test_a_request_has_one_span_if_requests_was_instrumented_after(
     shown = service()
     application.instrument()
     shown.show(None, image_id)
-    assert (len(clients(trace)), len(application.spans)) == (1, 0)
+    assert (1, 0) == (len(clients(trace)), len(application.spans))
 
 
 def test_a_request_keeps_its_span_if_requests_is_no_longer_instrumented(
@@ -123,7 +123,7 @@ def test_a_request_keeps_its_span_if_requests_is_no_longer_instrumented(
     shown = service()
     application.uninstrument()
     shown.show(None, image_id)
-    assert len(clients(trace)) == 1
+    assert 1 == len(clients(trace))
 
 
 def test_requests_can_be_instrumented_after_a_service_was_made(
@@ -132,7 +132,7 @@ def test_requests_can_be_instrumented_after_a_service_was_made(
     service().show(None, image_id)
     application.instrument()
     requests.get(f"{servers[0].url}/healthcheck", timeout=10)
-    assert [span.name for span in application.spans] == ["GET"]
+    assert ["GET"] == [span.name for span in application.spans]
 
 
 def test_others_requests_have_no_span_of_ours(service, servers, image_id, trace):
@@ -151,7 +151,7 @@ def test_others_requests_tell_the_server_no_span_of_ours(service, servers, image
 def test_urls_that_the_process_excludes_have_no_span(service, image_id, trace, monkeypatch):
     monkeypatch.setenv("OTEL_PYTHON_REQUESTS_EXCLUDED_URLS", "/v2/images/")
     service().show(None, image_id)
-    assert trace.tree() == [("glance.images.get", [(ATTEMPT, [])])]
+    assert [("glance.images.get", [(ATTEMPT, [])])] == trace.tree()
 
 
 def test_headers_that_the_process_captures_are_not_captured_here(
@@ -160,7 +160,7 @@ def test_headers_that_the_process_captures_are_not_captured_here(
     monkeypatch.setenv("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST", ".*")
     monkeypatch.setenv("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE", ".*")
     service().show(None, image_id)
-    assert [name for name in trace.one("GET").attributes if ".header." in name] == []
+    assert [] == [name for name in trace.one("GET").attributes if ".header." in name]
 
 
 # --- how often a request was sent before -------------------------------------------------------
@@ -172,20 +172,20 @@ def resent(spans):
 
 def test_the_first_request_was_not_sent_before(service, image_id, trace):
     service().show(None, image_id)
-    assert resent(clients(trace)) == [None]
+    assert [None] == resent(clients(trace))
 
 
 def test_each_retry_says_how_often_the_request_was_sent(service, servers, image_id, trace):
     servers[0].break_with(faults.status(503))
     servers[1].break_with(faults.refuse())
     service().show(None, image_id)
-    assert resent(clients(trace)) == [None, 1, 2]
+    assert [None, 1, 2] == resent(clients(trace))
 
 
 def test_a_request_is_the_same_whatever_a_servers_prefix(service, servers, image_id, trace):
     servers[0].break_with(faults.refuse())
     service(servers=[f"{servers[0].url}/image", servers[1].url]).show(None, image_id)
-    assert resent(clients(trace)) == [None, 1]
+    assert [None, 1] == resent(clients(trace))
 
 
 def test_only_the_page_that_failed_was_sent_before(service, servers, images, trace):
@@ -193,13 +193,13 @@ def test_only_the_page_that_failed_was_sent_before(service, servers, images, tra
         images.add(name=name)
     servers[0].break_with(faults.flapping(None, faults.status(503)))
     service().detail(None, page_size=1)
-    assert [span.attributes["http.response.status_code"] for span in clients(trace)[:4]] == [
+    assert [
         200,
         503,
         200,
         200,
-    ]
-    assert resent(clients(trace)[:4]) == [None, None, 1, None]
+    ] == [span.attributes["http.response.status_code"] for span in clients(trace)[:4]]
+    assert [None, None, 1, None] == resent(clients(trace)[:4])
 
 
 class Tokens:
@@ -219,9 +219,9 @@ class Tokens:
 def test_a_request_repeated_with_a_new_token_was_sent_before(service, image_id, trace, servers):
     servers[0].break_with(faults.status(401).times(1))
     service(auth=Tokens()).show(None, image_id)
-    assert [
+    assert [(401, None), (200, 1)] == [
         (span.attributes["http.response.status_code"], *resent([span])) for span in clients(trace)
-    ] == [(401, None), (200, 1)]
+    ]
 
 
 def test_an_attempt_whose_token_was_renewed_is_no_error(service, image_id, trace, servers):
@@ -235,10 +235,10 @@ def test_an_attempt_whose_token_was_renewed_is_no_error(service, image_id, trace
 
 def test_without_wire_spans_the_attempt_is_of_kind_client(service, image_id, trace):
     service(wire_spans=False).show(None, image_id)
-    assert [(span.name, span.kind) for span in trace.spans] == [
+    assert [
         ("glance.images.get", SpanKind.INTERNAL),
         (ATTEMPT, SpanKind.CLIENT),
-    ]
+    ] == [(span.name, span.kind) for span in trace.spans]
 
 
 def test_without_wire_spans_the_attempt_has_the_stable_conventions_attributes(
@@ -262,14 +262,14 @@ def test_without_wire_spans_the_attempt_has_the_stable_conventions_attributes(
 def test_without_wire_spans_failed_attempts_tell_their_status(service, servers, image_id, trace):
     servers[0].break_with(faults.status(503))
     service(wire_spans=False).show(None, image_id)
-    assert [
+    assert [(503, "503", StatusCode.ERROR), (200, None, StatusCode.UNSET)] == [
         (
             span.attributes["http.response.status_code"],
             span.attributes.get("error.type"),
             span.status.status_code,
         )
         for span in trace.named(ATTEMPT)
-    ] == [(503, "503", StatusCode.ERROR), (200, None, StatusCode.UNSET)]
+    ]
 
 
 def test_without_wire_spans_what_met_nobody_has_no_status(service, servers, image_id, trace):
@@ -284,7 +284,7 @@ def test_without_wire_spans_attempts_tell_how_often_they_were_made(
     servers[0].break_with(faults.status(503))
     servers[1].break_with(faults.refuse())
     service(wire_spans=False).show(None, image_id)
-    assert resent(trace.named(ATTEMPT)) == [None, 1, 2]
+    assert [None, 1, 2] == resent(trace.named(ATTEMPT))
 
 
 def test_without_wire_spans_the_server_is_told_the_attempts_span(service, servers, image_id, trace):
@@ -299,7 +299,7 @@ def test_without_wire_spans_an_applications_instrumentation_makes_none(
 ):
     application.instrument()
     service(wire_spans=False).show(None, image_id)
-    assert (len(clients(trace)), len(application.spans)) == (1, 0)
+    assert (1, 0) == (len(clients(trace)), len(application.spans))
 
 
 # --- what a URL may tell -----------------------------------------------------------------------

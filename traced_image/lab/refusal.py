@@ -29,7 +29,7 @@ _PAGE = (
 )
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the lab
     """An answer with an error status, raised where it is found.
 
     Args:

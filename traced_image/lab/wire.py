@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from io import BufferedReader
 
-JSON = Union[None, bool, int, float, str, list["JSON"], dict[str, "JSON"]]
+JSON = Union[None, bool, int, float, str, list["JSON"], dict[str, "JSON"]]  # noqa: UP007 - 3.10 needs it for a forward reference
 BYTES = "application/octet-stream"
 NO_BODY = frozenset({http.HTTPStatus.NO_CONTENT.value, http.HTTPStatus.NOT_MODIFIED.value})
 Headers = tuple[tuple[str, str], ...]
@@ -33,7 +33,7 @@ REASONS: Mapping[int, str] = {
 }
 
 
-class Malformed(Exception):
+class Malformed(Exception):  # noqa: N818 - it never leaves the connection that read it
     """What arrived is not an HTTP/1 request."""
 
 

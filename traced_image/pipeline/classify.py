@@ -70,6 +70,7 @@ _RULES = (
             http.client.HTTPException,
             urllib3.exceptions.HeaderParsingError,
             urllib3.exceptions.InvalidHeader,
+            urllib3.exceptions.ProtocolError,
         ),
         ProtocolError,
         "protocol_error",

@@ -6,6 +6,7 @@ holds a caller for as long as it likes. These connections bound the whole reply.
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import ssl
@@ -192,6 +193,13 @@ class _Connection(HTTPConnection):
 
 class _TLSConnection(_Connection, HTTPSConnection):
     """The same over TLS."""
+
+    def send(self, data: bytes) -> None:  # type: ignore[override]
+        try:
+            super().send(data)
+        except ssl.SSLEOFError as error:
+            # As without TLS: the server may have answered before it closed, and urllib3 looks.
+            raise BrokenPipeError(errno.EPIPE, "closed by the server") from error
 
 
 class _Pool(HTTPConnectionPool):

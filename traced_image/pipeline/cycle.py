@@ -210,7 +210,6 @@ class ServerCycle:
         # The fork may have come while another thread was changing a state.
         self._unhealthy = sum(host.state != "healthy" for host in self._hosts)
         self._rng.shuffle(self._hosts)
-        self._next = 0
 
 
 def _taken_back(pick: Pick) -> bool:

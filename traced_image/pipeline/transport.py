@@ -37,7 +37,7 @@ def session_send(
 class _Session(requests.Session):
     """A session that leaves redirects to the caller, whole: `requests` would read their bodies."""
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' name
         return None
 
 

@@ -196,4 +196,3 @@ class _Wire:
 
 def _rewound(request: Request) -> bool:
     return not isinstance(request.body, UploadBody) or request.body.rewind()
-

@@ -45,7 +45,7 @@ def _harmless(method: _Method) -> _Method:
     def safe(self: Observer, *args: object) -> object:
         try:
             return method(self, *args)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 processors and registries raise anything
             self.troubles.note(method.__name__, error)
             return None
 
@@ -199,6 +199,6 @@ def _wire_layer(telemetry: Telemetry, troubles: Troubles) -> Layer[SendPrepared]
         return None
     try:
         return wire_layer(telemetry.tracer_provider, troubles)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 its private parts may change in any way
         troubles.note("wire_layer", error)
         return None

@@ -102,7 +102,7 @@ def _instrumented(tracer_provider: TracerProvider | None) -> SendPrepared:
     tracer = get_tracer(contrib.__name__, __version__, tracer_provider, schema_url=SCHEMA_URL)
     session = SimpleNamespace(send=_Sending.send)
     # The same code with another Session in its globals, so that nothing is patched meanwhile.
-    original = contrib._instrument
+    original = contrib._instrument  # noqa: SLF001 private for want of a public one
     instrument = FunctionType(
         original.__code__, {**vars(contrib), "Session": session}, None, original.__defaults__
     )

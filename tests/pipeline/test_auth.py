@@ -1,0 +1,114 @@
+"""Whose token a request carries, how one is renewed, and what no header can carry."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traced_image import Config, RequestContext
+from traced_image.errors import InvalidContext, TokenUnavailable
+from traced_image.pipeline.auth import Credentials, check, request_id
+from traced_image.pipeline.context import SERVICE
+
+
+class Tokens:
+    """A token source with one token after the other."""
+
+    def __init__(self, *tokens, renewable=True):
+        self.tokens = list(tokens)
+        self.renewable = renewable
+
+    def get_token(self):
+        return self.tokens[0]
+
+    def invalidate(self):
+        self.tokens.pop(0)
+        return self.renewable
+
+
+def credentials(*tokens, renewable=True, **fields):
+    auth = Tokens(*tokens, renewable=renewable) if tokens else None
+    return Credentials(Config(servers="glance-1", auth=auth, **fields))
+
+
+def test_the_caller_s_token_is_taken_under_keystone():
+    found = credentials(auth_strategy="keystone").caller_token(RequestContext(auth_token="t"))
+    assert found == "t"
+
+
+def test_the_caller_s_token_is_left_under_noauth():
+    assert credentials().caller_token(RequestContext(auth_token="t")) is None
+
+
+def test_a_caller_without_a_token_has_none():
+    assert credentials("service").caller_token(SimpleNamespace()) is None
+
+
+def test_the_service_has_a_token_by_its_plugin():
+    assert credentials("service").service_token() == "service"
+
+
+def test_without_a_plugin_the_service_has_no_token():
+    assert credentials(auth_strategy="keystone").service_token() is None
+
+
+def test_without_a_plugin_nothing_is_renewed():
+    assert credentials(auth_strategy="keystone").renewed("old") is None
+
+
+def test_a_refused_token_is_renewed():
+    assert credentials("old", "new").renewed("old") == "new"
+
+
+def test_a_token_that_another_thread_has_renewed_is_not_renewed_again():
+    found = credentials("new", "newer")
+    assert (found.renewed("old"), found.service_token()) == ("new", "new")
+
+
+def test_a_plugin_that_can_t_renew_says_so():
+    assert credentials("old", "new", renewable=False).renewed("old") is None
+
+
+def test_a_service_token_must_be_one_that_a_header_can_carry():
+    with pytest.raises(TokenUnavailable):
+        credentials("new\nline").service_token()
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        (RequestContext(), None),
+        (SERVICE, None),
+        (SimpleNamespace(request_id=""), None),
+        (SimpleNamespace(global_id=None, request_id="req-1"), "req-1"),
+        (SimpleNamespace(global_id="req-2", request_id="req-1"), "req-2"),
+    ],
+)
+def test_the_id_that_ties_requests_together(context, expected):
+    assert request_id(context) == expected
+
+
+@pytest.mark.parametrize("name", ["auth_token", "request_id", "global_id"])
+@pytest.mark.parametrize(
+    "value", ["a\r\nX-Injected: b", "a\nb", "a b", "a\0", "ü", "\ud800", b"a", 5, ["a"]]
+)
+def test_a_context_that_no_header_can_carry_is_refused_without_showing_it(name, value):
+    context = SimpleNamespace(**{name: value})
+    shown = {"global_id": "request_id"}.get(name, name)
+    with pytest.raises(InvalidContext, match=f"^context.{shown} is not text that a header"):
+        check(context)
+
+
+@given(st.text())
+def test_what_passes_is_one_line_of_visible_ascii(value):
+    try:
+        check(SimpleNamespace(auth_token=value, request_id=value))
+    except InvalidContext:
+        return
+    assert value == "" or (value.isascii() and value.isprintable() and " " not in value)
+
+
+@pytest.mark.parametrize("context", [SERVICE, SimpleNamespace(), RequestContext("t", "u", "p")])
+def test_an_ordinary_context_passes(context):
+    assert check(context) is None
