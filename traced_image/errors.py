@@ -48,7 +48,8 @@
     │   └── UnsafeToRepeat                  a second try could have done harm
     │       └── UploadNotRewindable         the data was read and can't be read again
     ├── TokenUnavailable                    Keystone gave no token for the service itself
-    └── ImageUnacceptable                   an image record that has no data to give
+    ├── ImageUnacceptable                   an image record that has no data to give
+    └── ImageMapUnavailable                 the database that maps EC2's integers
 
 The names and what they are raised for follow nova 34 ``nova/exception.py`` and
 ``nova/image/glance.py``; those of the attempt follow python-glanceclient's ``exc.py``.
@@ -398,6 +399,10 @@ class TokenUnavailable(TracedImageError):
 
 class ImageUnacceptable(TracedImageError):
     """The image has no data, or none that could be used."""
+
+
+class ImageMapUnavailable(TracedImageError):
+    """The database that maps EC2's integers can't be used."""
 
 
 _BY_STATUS: dict[int, type[HTTPStatusError]] = {

@@ -1,4 +1,4 @@
-"""A TCP server that says what it is told to, one attempt over HTTP, and a service with its cycle."""
+"""A TCP server that says what it is told to, single attempts over HTTP, services of their own."""
 
 from __future__ import annotations
 

@@ -127,6 +127,24 @@ def test_each_attempt_goes_to_the_next_server():
     assert list(servers(3)) == script.servers
 
 
+def test_other_calls_do_not_lead_one_back_to_the_server_that_failed_it():
+    sent = []
+
+    def send(attempt):
+        sent.append(attempt.server)
+        if len(sent) > 1:
+            return Answer("answer", 200, None)
+        two.call()
+        raise refused()
+
+    two = rig(send, 2, policy=RetryPolicy.seed())
+
+    two.call()
+
+    first, second = servers(2)
+    assert [first, second, second] == sent
+
+
 def test_thousands_of_retries_are_no_problem():
     policy = RetryPolicy(budget_share=None)
     script = Script(refused())

@@ -249,7 +249,9 @@ def test_no_socket_is_left_open(images, server, opened, use):
 
 
 def server_side_open(server):
-    return sum(t.name.startswith("glance-") and t.name != "glance-accept" for t in threading.enumerate())
+    return sum(
+        t.name.startswith("glance-") and t.name != "glance-accept" for t in threading.enumerate()
+    )
 
 
 def test_a_connection_beyond_the_pool_s_places_is_closed(tell):

@@ -15,11 +15,11 @@ from sqlalchemy import text
 from support import LIMIT, ManualClock, in_child
 
 from traced_image.errors import (
+    ImageMapUnavailable,
     ImageNotFound,
     InvalidImageID,
     InvalidOption,
     MissingExtra,
-    TracedImageError,
 )
 from traced_image.pipeline import ec2_ids
 from traced_image.pipeline.ec2 import S3ImageService
@@ -466,12 +466,12 @@ def test_a_table_that_takes_no_row_is_told(images, engine):
             text("CREATE TABLE s3_images (id INTEGER PRIMARY KEY, uuid TEXT, more TEXT NOT NULL)")
         )
 
-    with pytest.raises(TracedImageError, match="check the constraints of the table s3_images"):
+    with pytest.raises(ImageMapUnavailable, match="check the constraints of the table s3_images"):
         S3ImageService(images, engine).glance_id_to_id(IMAGE)
 
 
 def test_a_database_that_can_not_be_made_is_told(images, tmp_path):
-    with pytest.raises(TracedImageError, match="database of EC2 image ids failed"):
+    with pytest.raises(ImageMapUnavailable, match="database of EC2 image ids failed"):
         S3ImageService(images, f"sqlite:///{tmp_path}/no/such/folder/ids.sqlite")
 
 
@@ -479,7 +479,7 @@ def test_a_database_that_fails_later_is_told(known, engine):
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE s3_images"))
 
-    with pytest.raises(TracedImageError, match="OperationalError"):
+    with pytest.raises(ImageMapUnavailable, match="OperationalError"):
         known.id_to_glance_id(1)
 
 

@@ -275,9 +275,7 @@ def test_the_environment_is_read_once(server, image_id, opened, environment):
     "proxy",
     ["socks5://u:secret@proxy:1080", "http://u:secret@[::1", "http://", "ftp://secret@proxy"],
 )
-def test_a_proxy_that_is_no_http_proxy_is_refused_without_its_password(
-    opened, environment, proxy
-):
+def test_a_proxy_that_is_no_http_proxy_is_refused_without_its_password(opened, environment, proxy):
     environment.setenv("http_proxy", proxy)
     with pytest.raises(InvalidOption, match=r"proxy \(from environment\)") as caught:
         opened.sender("http://glance.example")

@@ -227,7 +227,9 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=lambda e: type(e).__name__)
-@pytest.mark.parametrize("source", [failing, lambda e: Reader(b"first", e)], ids=["iterator", "file"])
+@pytest.mark.parametrize(
+    "source", [failing, lambda e: Reader(b"first", e)], ids=["iterator", "file"]
+)
 def test_what_a_source_raises_reaches_the_caller(server, image_id, opened, error, source):
     with pytest.raises(type(error)) as caught:
         opened.sender(server)(v2.upload(image_id, source(error)))
@@ -332,7 +334,10 @@ def test_an_answer_that_comes_early_is_told_although_the_connection_breaks(opene
 def test_with_tls_an_answer_that_comes_early_may_be_lost_but_is_no_failure_of_tls(opened, tls):
     with early(413, tls) as server, pytest.raises((OverLimit, CommunicationError)) as caught:
         opened.sender(server, cafile=tls.cafile)(v2.upload("x", patient(server)))
-    assert (caught.value.reason in ("413", "connection_reset"), caught.value.reached) == (True, True)
+    assert (caught.value.reason in ("413", "connection_reset"), caught.value.reached) == (
+        True,
+        True,
+    )
 
 
 def test_an_answer_that_comes_early_is_told_where_nothing_is_lost(opened):

@@ -228,7 +228,9 @@ def test_another_status_renews_nothing(tell):
 
 def test_without_a_token_from_keystone_no_server_is_asked(tell):
     server, sender = tell(JSON, auth=Tokens(RuntimeError("password=hunter2")))
-    with pytest.raises(TokenUnavailable, match=r"Keystone gave no token \(RuntimeError\)") as caught:
+    with pytest.raises(
+        TokenUnavailable, match=r"Keystone gave no token \(RuntimeError\)"
+    ) as caught:
         sender(get())
     assert ("hunter2" in str(caught.value), server.requests) == (False, [])
 
@@ -360,9 +362,7 @@ def test_a_redirect_on_the_same_server_is_followed(tell, location, expected):
 
 
 def test_a_redirect_keeps_the_token(tell):
-    server, sender = tell(
-        reply(302, b"", "Location: /v2/images/y"), JSON, auth_strategy="keystone"
-    )
+    server, sender = tell(reply(302, b"", "Location: /v2/images/y"), JSON, auth_strategy="keystone")
     sender(get(), RequestContext(auth_token=TOKEN))
     assert headers_of(server.requests[1])["x-auth-token"] == TOKEN
 
@@ -429,7 +429,11 @@ def wire_to(url):
     return _Wire(http, attempt)
 
 
-WIRES = [wire_to("http://glance-1:9292"), wire_to("https://[::1]:443/image"), wire_to("http://t:80")]
+WIRES = [
+    wire_to("http://glance-1:9292"),
+    wire_to("https://[::1]:443/image"),
+    wire_to("http://t:80"),
+]
 
 
 @given(

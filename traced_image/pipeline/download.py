@@ -166,7 +166,7 @@ class Digest:
 
     def same(self, other: Digest) -> bool:
         """Whether both expect the same data."""
-        if self._hash is None:
+        if self._hash is None and other._hash is None:
             return (self._size, self._updated) == (other._size, other._updated)
         return self._expected == other._expected
 
@@ -181,7 +181,7 @@ def _hash_of(record: Record, content_md5: str | None) -> tuple[hashlib._Hash | N
         if isinstance(algorithm, str) and isinstance(expected, str) and expected:
             try:
                 found = hashlib.new(algorithm, usedforsecurity=False)
-            except ValueError:
+            except (TypeError, ValueError):  # the first for a name with a null character
                 continue
             if found.digest_size:
                 return found, expected

@@ -73,7 +73,8 @@ class S3ImageService:
     properties. The caller's dict and the service's are left as they are: the seed copied only
     their first level, and changed the properties of the one that it was given.
 
-    A method may raise what `service` raises, and `TracedImageError` where the database fails.
+    A method may raise what `service` raises, and `ImageMapUnavailable` where the database
+    fails.
 
     Args:
         service: What is asked for images by UUID.

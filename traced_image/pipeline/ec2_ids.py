@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
-from ..errors import InvalidImageID, InvalidOption, MissingExtra, TracedImageError
+from ..errors import ImageMapUnavailable, InvalidImageID, InvalidOption, MissingExtra
 from . import forks
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class ImageIds:
     Raises:
         InvalidOption: `database` is neither.
         MissingExtra: Its driver is not installed.
-        TracedImageError: The database can't be used.
+        ImageMapUnavailable: The database can't be used.
     """
 
     def __init__(self, database: object, clock: Clock) -> None:
@@ -116,7 +116,7 @@ class ImageIds:
         """The image that an integer stands for, or None.
 
         Raises:
-            TracedImageError: The database failed.
+            ImageMapUnavailable: The database failed.
         """
         if not 0 < image_id <= _HIGHEST_ID:
             return None
@@ -132,7 +132,7 @@ class ImageIds:
 
         Raises:
             InvalidImageID: `uuid` is not 1 to 36 characters of printable ASCII.
-            TracedImageError: The database failed.
+            ImageMapUnavailable: The database failed.
         """
         if not isinstance(uuid, str) or not _UUID.fullmatch(uuid):
             raise InvalidImageID(f"{uuid!r:.60} is no image id: pass a UUID")
@@ -165,7 +165,7 @@ class ImageIds:
             connection.execute(insert(S3_IMAGES).values(uuid=uuid))
         found = self._select(uuid)
         if found is None:
-            raise TracedImageError(
+            raise ImageMapUnavailable(
                 f"Image {uuid} got no EC2 id: check the constraints of the table s3_images"
             )
         return found
@@ -180,7 +180,7 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise TracedImageError(
+        raise ImageMapUnavailable(
             f"The database of EC2 image ids failed ({type(error).__name__}): check that it can be"
             " reached and written to"
         ) from error

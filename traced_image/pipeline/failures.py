@@ -52,6 +52,8 @@ def reraise_about_import(error: HTTPStatusError, image_id: str) -> NoReturn:
 
 
 def _as(kind: type[HTTPStatusError], error: HTTPStatusError, words: str) -> HTTPStatusError:
-    about = kind(words, status=error.status, request_id=error.request_id)
+    about = kind(
+        words, status=error.status, retry_after=error.retry_after, request_id=error.request_id
+    )
     about.attempts = error.attempts
     return about

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -69,10 +70,10 @@ def image(reply: Reply, image_id: str | None = None) -> Record:
 
 
 def checked_image(record: object, origin: str, image_id: str | None = None) -> Record:
-    """Check the types of an image record's fields, and that it is that of `image_id` if given.
+    """Check an image record's fields, and that it is that of `image_id` if given.
 
     Raises:
-        ProtocolError: A field has a type that Glance's schema does not allow.
+        ProtocolError: A field has a type that Glance's schema does not allow, or is no time.
     """
     if not isinstance(record, dict) or "id" not in record:
         raise ProtocolError(f"{origin}: the reply is not an image record")
@@ -80,11 +81,38 @@ def checked_image(record: object, origin: str, image_id: str | None = None) -> R
         # By the type itself: to isinstance, true and false are numbers.
         if name in record and type(record[name]) not in kinds:
             raise ProtocolError(f"{origin}: the image's {name} has a wrong type")
+    check_time(record, "created_at", origin)
+    check_time(record, "updated_at", origin)
     found = str(record["id"])
     # Databases that compare without regard to case find an image by its id in capitals, too.
     if image_id not in (None, found) and str(image_id).lower() != found.lower():
         raise ProtocolError(f"{origin}: the reply is about another image than asked for")
     return record
+
+
+def check_time(record: Record, name: str, origin: str) -> None:
+    """Check that a field is a time stamp, where it has a value.
+
+    Raises:
+        ProtocolError: It is none.
+    """
+    value = record.get(name)
+    if value:
+        try:
+            timestamp(value)
+        except ValueError as error:
+            raise ProtocolError(f"{origin}: the image's {name} is no time stamp") from error
+
+
+def timestamp(value: object) -> datetime:
+    """Parse a time stamp, which is in UTC unless it says otherwise.
+
+    Raises:
+        ValueError: It is none.
+    """
+    # Before Python 3.11, fromisoformat does not know Z.
+    parsed = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
 
 
 def items(record: Record, key: str, origin: str) -> list[Record]:

@@ -217,6 +217,7 @@ class GlanceImageService:
             ImageUnacceptable: It has no data.
             ChecksumMismatch: What came is not what the record says.
             CommunicationError: The stream broke and no other server had the rest.
+            ProtocolError: The stream was cut short, and no other server had the rest.
         """
         if trusted_certs:
             raise InvalidArgument("trusted_certs: signatures are not verified here: let nova do it")

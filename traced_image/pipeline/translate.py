@@ -2,16 +2,19 @@
 
 Mirrors ``_translate_from_glance``, ``_translate_to_glance`` and ``_is_image_available`` of
 ``nova/image/glance.py``: for API v2 those of nova 34, for API v1 those of nova 2013.1.
+
+Where the text of a structured property is not JSON, it stays as it is. nova raises ValueError, so
+that one such image fails everybody's list.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, cast
 
-from ..errors import InvalidMetadata, InvalidQuery, ProtocolError
+from ..errors import InvalidMetadata, InvalidQuery
+from .records import timestamp
 
 if TYPE_CHECKING:
     from .context import Context
@@ -40,23 +43,19 @@ _READ_ONLY = frozenset({"status", "updated_at", "created_at", "deleted_at"})
 
 
 def from_glance(version: Version, record: Record, *, include_locations: bool = False) -> Image:
-    """Make nova's dict of a record.
-
-    Raises:
-        ProtocolError: A time stamp or a structured property can't be parsed.
-    """
+    """Make nova's dict of a record that has been checked."""
     if version == 1:
         image = _from_v1(record)
     else:
         image = _from_v2(record, include_locations=include_locations)
     for name in _TIMESTAMPS:
         if image.get(name):
-            image[name] = _timestamp(image[name])
-    properties = image["properties"]
-    if isinstance(properties, dict):
-        for name in _STRUCTURED:
-            if isinstance(properties.get(name), str):
-                properties[name] = _structured(name, properties[name])
+            image[name] = timestamp(image[name])
+    properties = cast("Record", image["properties"])
+    for name in _STRUCTURED:
+        text = properties.get(name)
+        if isinstance(text, str):
+            properties[name] = _structured(text)
     return image
 
 
@@ -89,20 +88,11 @@ def _from_v1(record: Record) -> Image:
     return image
 
 
-def _timestamp(value: object) -> datetime:
-    try:
-        # Before Python 3.11, fromisoformat does not know Z.
-        parsed = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-    except ValueError as error:
-        raise ProtocolError(f"{value!r:.40} is no time stamp") from error
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
-
-
-def _structured(name: str, text: str) -> object:
+def _structured(text: str) -> object:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"the image's property {name} is not JSON") from error
+    except (ValueError, RecursionError):
+        return text
 
 
 def to_glance(version: Version, image_meta: Mapping[str, object]) -> Record:

@@ -229,6 +229,7 @@ def _checked(record: object, origin: str, image_id: str | None = None) -> Record
     image = records.checked_image(record, origin, image_id)
     if not isinstance(image.get("properties", {}), dict):
         raise ProtocolError(f"{origin}: the image's properties have a wrong type")
+    records.check_time(image, "deleted_at", origin)
     return image
 
 
