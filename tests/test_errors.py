@@ -12,7 +12,7 @@ DRAWN = re.compile(r"^ {4}(?P<stem>[│ ├└─]*)(?P<name>[A-Z]\w+)(?P<rest>.
 
 
 def drawn():
-    """The tree in the module's docstring: for each class its parent and whether it is marked as retryable."""
+    """The tree in the docstring: each class with its parent, and whether it is marked."""
     path, found = [], {}
     for line in DRAWN.finditer(errors.__doc__):
         depth = len(line["stem"]) // 4

@@ -553,6 +553,29 @@ def test_a_server_that_refuses_is_well(name):
     assert 0 == health_after(NOT_RETRIED[name]).consecutive_failures
 
 
+def test_a_server_that_refuses_passes_its_trial():
+    one = rig(Script(NOT_RETRIED["404"]), 1)
+    one.cycle.failed(one.cycle.pick(), Reason("connection_refused"))
+    one.time.now += 1.0
+    with pytest.raises(NotFound):
+        one.call()
+
+    assert "healthy" == one.cycle.health()[0].state
+
+
+def test_a_call_that_failed_once_goes_to_a_healthy_server_rather_than_try_one():
+    three = rig(Script(refused(), "answer"))
+    first, second, third = (three.cycle.pick() for _ in range(3))
+    three.cycle.succeeded(first)
+    three.cycle.failed(second, Reason("connection_refused"))
+    three.cycle.succeeded(third)
+    three.time.now += 2.0
+
+    three.call()
+
+    assert [first.server, third.server] == three.loop._send.servers
+
+
 @pytest.mark.parametrize("name", ["500", "501", "507", "checksum", "unknown"])
 def test_a_failure_that_is_not_retried_counts_but_does_not_cool(name):
     health = health_after(NOT_RETRIED[name])

@@ -14,7 +14,7 @@ from traced_image.errors import AttemptError, CommunicationError, HTTPStatusErro
 from traced_image.pipeline import connection, v1, v2
 from traced_image.pipeline.model import Operation, Request
 
-DEADLINE = 0.4
+DEADLINE = 0.25
 SLACK = 0.2
 JSON = reply(200, b"{}")
 
@@ -159,12 +159,12 @@ def test_a_request_is_not_hurried_by_the_deadline_of_the_one_before(tell):
 @pytest.mark.parametrize(
     "operation",
     [
-        lambda image_id: v2.get(image_id),
+        v2.get,
         lambda _: v2.get("missing"),
         lambda _: v2.list_(),
         lambda image_id: v2.patch(image_id, [{"op": "add", "path": "/os", "value": "x"}]),
         lambda image_id: v2.upload(image_id, b"refused, since it is active"),
-        lambda image_id: v1.get(image_id),
+        v1.get,
         lambda _: v1.get("missing"),
         lambda _: v1.list_(),
         lambda _: v2.delete("missing"),

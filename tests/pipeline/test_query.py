@@ -33,7 +33,7 @@ def test_texts(value, expected):
 
 @pytest.mark.parametrize("value", ["", 5, [""], ["a", 5], [None], {"a"}, b"name"])
 def test_what_are_no_texts_is_refused(value):
-    with pytest.raises(InvalidQuery, match="^sort_key is .*: pass text, or a list of texts$"):
+    with pytest.raises(InvalidQuery, match=r"^sort_key is .*: pass text, or a list of texts$"):
         query.texts(value, "sort_key")
 
 

@@ -429,7 +429,7 @@ def test_other_arguments_are_kept_where_they_say_something():
     "params", [{"filter": {}}, {"filters": [1]}, {"filters": "a"}, {"x": None}]
 )
 def test_what_is_no_query_is_refused(params):
-    with pytest.raises(InvalidQuery, match="detail: .*use filters, marker, limit"):
+    with pytest.raises(InvalidQuery, match=r"detail: .*use filters, marker, limit"):
         translate.query(2, params)
 
 

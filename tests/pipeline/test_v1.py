@@ -300,9 +300,7 @@ def test_an_update_may_bring_data(server, images, opened):
 
 
 def test_a_field_may_have_the_name_of_an_argument():
-    headers = []
-    operation = v1.update("x", **{"data": "d", "image_id": "i"})
-    operation.perform(Recorder(answer(b'{"image": {"id": "x"}}')))
+    operation = v1.update("x", data="d", image_id="i")
     wire = Recorder(answer(b'{"image": {"id": "x"}}'))
     operation.perform(wire)
     headers = wire.requests[0].headers

@@ -1,7 +1,6 @@
 """One attempt over HTTP: headers, tokens and their renewal, redirects, what a reply may be."""
 
 import contextlib
-import gc
 import io
 import logging
 import traceback
@@ -240,10 +239,9 @@ def test_a_renewal_that_keystone_refuses_leaves_no_socket(tell):
     server, sender = tell(reply(401, b"x" * 100), JSON, auth=tokens)
     with pytest.raises(TokenUnavailable):
         sender(get())
-    sender.http.close()
-    gc.collect()
     tokens.tokens = ["good"]
-    assert sender(get()).status == 200
+    sender(get())
+    assert server.accepted == 1
 
 
 @pytest.mark.parametrize("token", ["two\r\nX-Injected: yes", "späť", "a b", b"bytes", 1234567890])

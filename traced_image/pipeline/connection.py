@@ -12,7 +12,7 @@ import math
 import ssl
 from http.client import HTTPResponse, IncompleteRead
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Self
     from urllib3 import HTTPResponse as PooledResponse
 
 READS = frozenset({"GET", "HEAD"})
@@ -54,7 +54,7 @@ class Until(float):
     deadline: float
 
     @classmethod
-    def after(cls, timeout: float, remaining: float) -> Until:
+    def after(cls, timeout: float, remaining: float) -> Self:
         """Bound each wait by `timeout` seconds, and all of them by `remaining` seconds."""
         until = cls(min(timeout, remaining))
         until.deadline = monotonic() + remaining
@@ -77,7 +77,7 @@ def limits(connect: float, read: float, remaining: float = math.inf) -> Timeout:
         remaining: Seconds for all of it.
     """
     connect = min(connect, remaining)
-    connecting = cast("_Connecting", _Connecting.after(connect, connect))
+    connecting = _Connecting.after(connect, connect)
     connecting.then = Until.after(read, remaining)
     return Timeout(connect=connecting, read=connecting.then)
 
@@ -134,6 +134,9 @@ class _Reply(HTTPResponse):
 class _Connection(HTTPConnection):
     """What a connection does with and without TLS."""
 
+    timeout: _Connecting
+    """That of `limits`: to connect, and then `_Connecting.then`."""
+
     _replied_at: float | None = None
     """When the last reply came over what is connected now."""
 
@@ -141,12 +144,12 @@ class _Connection(HTTPConnection):
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
     ) -> HTTPResponse:
         """Make the reply; http.client calls this for a tunnel's too, while it connects."""
-        bounded = _BoundedSocket(sock, cast("Until", self.timeout))
+        bounded = _BoundedSocket(sock, self.timeout)
         return _Reply(bounded, debuglevel, method)  # type: ignore[arg-type]
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        left = cast("_Connecting", self.timeout).deadline - monotonic()
+        left = self.timeout.deadline - monotonic()
         sock.settimeout(max(left, _MOMENT))
         return sock
 
@@ -172,7 +175,7 @@ class _Connection(HTTPConnection):
         if self.sock is None:
             self.connect()
         # Not the time to connect: storage that is busy may keep an upload waiting for longer.
-        self.timeout = cast("_Connecting", self.timeout).then
+        self.timeout = self.timeout.then  # type: ignore[assignment]
         super().request(method, url, body, headers, **options)
 
     def _is_doubtful(self) -> bool:

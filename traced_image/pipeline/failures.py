@@ -26,7 +26,7 @@ def reraise_about_image(error: HTTPStatusError, image_id: str) -> NoReturn:
         raise _as(ImageNotAuthorized, error, f"Not authorized for image {image_id}.") from error
     if isinstance(error, NotFound):
         raise _as(ImageNotFound, error, f"Image {image_id} could not be found.") from error
-    if isinstance(error, Invalid) and error.status == Invalid.status:
+    if error.status == Invalid.status:
         words = f"Request of image {image_id} got BadRequest response: {error}"
         raise _as(ImageBadRequest, error, words) from error
     if isinstance(error, OverLimit):
