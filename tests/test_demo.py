@@ -1,6 +1,8 @@
 """The demonstration, run as a person would run it."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -26,6 +28,17 @@ def glances():
 
 def _dying(output):
     return re.search(r"http://(\S+) dies", output)[1]
+
+
+def test_it_is_a_program_of_its_own():
+    done = subprocess.run(
+        [sys.executable, "-m", "traced_image.demo", "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout.startswith("Usage: ")
 
 
 def test_it_names_the_server_that_died_and_why(run):

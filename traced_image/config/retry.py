@@ -118,7 +118,8 @@ class RetryPolicy:
         """The behaviour of nova 2013.1 to the letter.
 
         One second after every failure but the last, for 503 alone among the statuses, whatever
-        the method, with no budget and no memory of servers that failed.
+        the method, with no budget and no memory of servers that failed. Two things stay with
+        `Config`, where nova had none or another default: ``deadline=None``, ``num_retries=0``.
         """
         return cls(
             fixed_delay=1.0,

@@ -27,6 +27,20 @@ if TYPE_CHECKING:
     from .model import SendPrepared
 
 
+def transports(config: Config, send: SendPrepared) -> dict[Server, Transport]:
+    """Build a transport for each server of a configuration.
+
+    Raises:
+        ConfigError: What the environment names can't be used.
+    """
+    secure = any(server.scheme == "https" for server in config.servers)
+    context = tls_context(config) if secure else None
+    return {
+        server: Transport(server, config, send, context if server.scheme == "https" else None)
+        for server in config.servers
+    }
+
+
 def session_send(
     session: requests.Session, prepared: requests.PreparedRequest, **options: object
 ) -> requests.Response:
@@ -66,8 +80,12 @@ class _Adapter(HTTPAdapter):
         self._pool.close()
 
 
-def _tls_context(config: Config) -> ssl.SSLContext:
-    """Build the one TLS context of a transport: to read a CA bundle takes milliseconds."""
+def tls_context(config: Config) -> ssl.SSLContext:
+    """Build the TLS context for all servers of a configuration: it takes tens of milliseconds.
+
+    Raises:
+        InvalidTLS: What the configuration or the environment names can't be used.
+    """
     context = create_urllib3_context()
     if config.insecure:
         context.check_hostname = False
@@ -130,20 +148,27 @@ class Transport:
 
     Args:
         server: The server.
-        config: Its TLS settings and ``pool_size`` are used.
+        config: Its ``pool_size`` is used.
         send: Sends a prepared request over a session.
+        context: How TLS is spoken with it; None for a server without.
 
     Raises:
         ConfigError: What the environment names can't be used.
     """
 
-    def __init__(self, server: Server, config: Config, send: SendPrepared) -> None:
+    def __init__(
+        self,
+        server: Server,
+        config: Config,
+        send: SendPrepared,
+        context: ssl.SSLContext | None,
+    ) -> None:
         self.server = server
         self._pool_size = config.pool_size
         self._send = send
         self._proxies: Mapping[str, str] = get_environ_proxies(server.url)
         self._proxy = _proxy(server, self._proxies)
-        self._context = _tls_context(config) if server.scheme == "https" else None
+        self._context = context
         self._open()
         forks.track(self)
 

@@ -18,8 +18,9 @@ from .auth import Credentials, request_id
 from .classify import classify
 from .connection import READS, limits
 from .model import Answer, Attempt, Reply, Request, SendPrepared
+from .refusals import DEADLINE_EXCEEDED
 from .reply import BROKEN, REQUEST_ID, BodyChunks, error_of, read_body
-from .transport import Transport
+from .transport import transports
 from .upload import SourceError, UploadBody
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 MAX_REDIRECTS = 5
 """Redirects that one request may follow; Glance itself sends none."""
 
-_DEADLINE_EXCEEDED = Reason("deadline_exceeded")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NO_CONTENT = 204
 _SUCCESSES = range(200, 300)
@@ -53,7 +53,7 @@ class HTTPSend:
         self.config = config
         self.clock = clock
         self.credentials = Credentials(config)
-        self.transports = {server: Transport(server, config, send) for server in config.servers}
+        self.transports = transports(config, send)
 
     def __call__(self, attempt: Attempt[object]) -> Answer[object]:
         """Perform the attempt's operation on its server."""
@@ -161,7 +161,7 @@ class _Wire:
         if left <= 0:
             raise CommunicationError(
                 f"{self._origin}: the call's deadline passed",
-                reason=_DEADLINE_EXCEEDED,
+                reason=DEADLINE_EXCEEDED,
                 reached=False,
             )
         return limits(connect, read, left)
@@ -171,7 +171,7 @@ class _Wire:
         found = classify(error, self._origin)
         deadline = self._attempt.deadline
         if deadline is not None and self._parts.clock.monotonic() >= deadline:
-            found.reason = _DEADLINE_EXCEEDED
+            found.reason = DEADLINE_EXCEEDED
         return found
 
     def _reply(self, request: Request, response: requests.Response, token: str | None) -> Reply:
