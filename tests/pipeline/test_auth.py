@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from keystoneauth1.plugin import BaseAuthPlugin
 
 from traced_image import Config, RequestContext
 from traced_image.errors import InvalidContext, TokenUnavailable
@@ -13,22 +14,22 @@ from traced_image.pipeline.context import SERVICE
 
 
 class Tokens:
-    """A token source with one token after the other."""
+    """A token source with one token after the other, the last of which stays."""
 
-    def __init__(self, *tokens, renewable=True):
+    def __init__(self, *tokens, says=True):
         self.tokens = list(tokens)
-        self.renewable = renewable
+        self.says = says
 
     def get_token(self):
         return self.tokens[0]
 
     def invalidate(self):
-        self.tokens.pop(0)
-        return self.renewable
+        del self.tokens[: len(self.tokens) - 1]
+        return self.says
 
 
-def credentials(*tokens, renewable=True, **fields):
-    auth = Tokens(*tokens, renewable=renewable) if tokens else None
+def credentials(*tokens, says=True, **fields):
+    auth = Tokens(*tokens, says=says) if tokens else None
     return Credentials(Config(servers="glance-1", auth=auth, **fields))
 
 
@@ -66,8 +67,28 @@ def test_a_token_that_another_thread_has_renewed_is_not_renewed_again():
     assert (found.renewed("old"), found.service_token()) == ("new", "new")
 
 
-def test_a_plugin_that_can_t_renew_says_so():
-    assert credentials("old", "new", renewable=False).renewed("old") is None
+def test_a_token_that_another_thread_renews_meanwhile_is_renewed():
+    """That thread has invalidated it, so that there is nothing left to invalidate."""
+    assert credentials("old", "new", says=False).renewed("old") == "new"
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_a_token_that_stays_the_same_is_not_renewed(says):
+    assert credentials("old", says=says).renewed("old") is None
+
+
+def test_a_plugin_of_keystoneauth_is_renewed():
+    tokens = ["old", "new"]
+
+    class Plugin(BaseAuthPlugin):
+        def get_token(self, _session):
+            return tokens[0]
+
+        def invalidate(self):
+            return tokens.pop(0) == "old"
+
+    found = Credentials(Config(servers="glance-1", auth=Plugin()))
+    assert (found.service_token(), found.renewed("old")) == ("old", "new")
 
 
 def test_a_service_token_must_be_one_that_a_header_can_carry():

@@ -288,6 +288,17 @@ def test_a_new_connection_that_is_closed_is_the_server_s_fault(tell_both):
     assert len(server.requests) == 1
 
 
+def test_it_is_sent_again_with_all_the_time_to_connect(tell, tls):
+    """The server has worked on it for longer than it takes to connect."""
+
+    def slowly(_sock):
+        time.sleep(0.5)
+
+    server, sender = tell(JSON, slowly, JSON, tls=tls, connect_timeout=0.4)
+    sender(get())
+    assert (sender(get()).status, server.accepted) == (200, 2)
+
+
 def test_it_is_sent_again_on_a_new_connection_although_another_is_kept(tell):
     server, sender = tell(JSON, JSON, closing(), JSON)
     stream = sender.value(get(stream=True))

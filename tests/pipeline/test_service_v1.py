@@ -10,6 +10,7 @@ from traced_image import RequestContext, lab
 from traced_image.errors import (
     ImageNotAuthorized,
     ImageNotFound,
+    InvalidArgument,
     InvalidMetadata,
     ProtocolError,
     UnsafeToRepeat,
@@ -273,6 +274,14 @@ def test_a_broken_stream_is_told(opened, three, image_id):
     download = opened.service(*three, api_version=1).download(None, image_id)
     with pytest.raises(ProtocolError, match="cut short"):
         b"".join(download)
+
+
+def test_the_rest_of_a_broken_stream_is_not_asked_for(opened, three, image_id):
+    three[0].break_with(lab.faults.cut_body())
+    download = opened.service(*three, api_version=1).download(None, image_id)
+    with pytest.raises(ProtocolError) as caught:
+        b"".join(download)
+    assert not isinstance(caught.value.__cause__, InvalidArgument)
 
 
 def test_a_server_whose_stream_broke_is_left_alone(opened, three, image_id):

@@ -295,6 +295,12 @@ def test_properties_are_kept_where_they_are_not_to_be_purged(service, image_id):
     assert {"kept": "K", "other": "o", "new": "7"} == image["properties"]
 
 
+def test_a_kernel_that_is_not_sent_is_not_purged_either(service, images):
+    image_id = images.add(kernel_id="k", other="o")
+    image = service.update(None, image_id, {"properties": {"kernel_id": "None"}})
+    assert {"kernel_id": "k"} == image["properties"]
+
+
 def test_purging_takes_another_look(service, server, image_id):
     service.update(None, image_id, {"name": "new"})
     assert ["GET /v2/images", "PATCH /v2/images"] == asked(server)

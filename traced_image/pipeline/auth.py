@@ -55,9 +55,11 @@ class Credentials:
         """A new service token after one was refused, or None where it can't be renewed."""
         if self._plugin is None:
             return None
-        if self.service_token() == refused and not self._plugin.invalidate():
-            return None
-        return self.service_token()
+        if self.service_token() == refused:
+            # What it says does not count: another thread may have been faster.
+            self._plugin.invalidate()
+        token = self.service_token()
+        return None if token == refused else token
 
 
 def request_id(context: Context) -> str | None:

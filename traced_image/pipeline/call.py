@@ -65,7 +65,7 @@ class _Progress:
     deadline: float | None
     number: int = 1
     history: list[FailedAttempt] = field(default_factory=list)
-    tried: set[Server] = field(default_factory=set)
+    tried: list[Server] = field(default_factory=list)
 
 
 class AttemptLoop:
@@ -156,7 +156,7 @@ class AttemptLoop:
         server = attempt.server
         duration = now - progress.started
         progress.history.append(FailedAttempt(server.url, error.reason, duration, error.request_id))
-        progress.tried.add(server)
+        progress.tried.append(server)
         self._give_back(progress.pick, error)
         if not retryable(error, self._policy):
             raise error

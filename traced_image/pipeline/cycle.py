@@ -18,7 +18,7 @@ from .clock import Clock, doubled
 from .host import Host, Pick, State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable, Sequence
 
     from ..config import RetryPolicy, Server
     from ..errors import Reason
@@ -79,14 +79,15 @@ class ServerCycle:
         self._lock = threading.RLock()
         forks.track(self)
 
-    def pick(self, tried: Collection[Server] = (), *, careful: bool = False) -> Pick:
+    def pick(self, tried: Sequence[Server] = (), *, careful: bool = False) -> Pick:
         """Hand out the server whose turn it is.
 
         Healthy servers and those due for a trial come in turn. When there are none, the one
-        that is ready soonest is handed out rather than none.
+        that is ready soonest is handed out rather than none: of those that the call has tried
+        least.
 
         Args:
-            tried: Servers that come last, since the call has tried them.
+            tried: The server of each attempt that the call has made; they come last.
             careful: Whether to leave trials to others where there is a choice, unless nobody
                 made one for `cooldown_cap`: the next failure would cost this call too much.
         """
@@ -107,13 +108,13 @@ class ServerCycle:
             host.active.add(pick)
             return pick
 
-    def _turn(self, tried: Collection[Server], due: float) -> int:
+    def _turn(self, tried: Sequence[Server], due: float) -> int:
         for turn in self._turns():
             host = self._hosts[turn]
             usable = host.state == "healthy" or host.ready_at <= due
             if usable and host.server not in tried:
                 return turn
-        return min(self._turns(), key=lambda turn: self._hosts[turn].ready_at)
+        return min(self._turns(), key=lambda turn: self._hosts[turn].rank(tried))
 
     def _turns(self) -> Iterable[int]:
         return chain(range(self._next, len(self._hosts)), range(self._next))

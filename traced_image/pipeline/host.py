@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..config import Server
     from ..errors import Reason
 
@@ -49,6 +51,10 @@ class Host:
         self.state = state
         self.ready_at = ready_at
         self.epoch += 1
+
+    def rank(self, tried: Sequence[Server]) -> tuple[int, float]:
+        """Where it stands among servers none of which is well: the lowest goes first."""
+        return tried.count(self.server), self.ready_at
 
     def blame(self, reason: Reason, when: float) -> None:
         """Note a failed attempt."""

@@ -19,7 +19,7 @@ from .classify import chain
 from .connection import POOLS, READS, StaleConnectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from urllib3 import HTTPConnectionPool, Timeout
 
@@ -186,7 +186,7 @@ class Transport:
         path: str,
         headers: dict[str, str],
         body: object,
-        timeout: Timeout,
+        timeout: Callable[[], Timeout],
     ) -> requests.Response:
         """Send one request; its reply's body is left to be read.
 
@@ -204,7 +204,7 @@ class Transport:
                     self._session,
                     prepared,
                     stream=True,
-                    timeout=timeout,
+                    timeout=timeout(),
                     verify=True,
                     cert=None,
                     proxies=self._proxies,

@@ -143,9 +143,7 @@ class _Wire:
 
     def _exchange(self, request: Request, path: str, headers: dict[str, str]) -> requests.Response:
         try:
-            return self._transport.send(
-                request.method, path, headers, request.body, self._timeout()
-            )
+            return self._transport.send(request.method, path, headers, request.body, self._timeout)
         except SourceError as error:
             failure = error.failure
         except BROKEN as error:
