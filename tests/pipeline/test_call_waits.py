@@ -193,11 +193,15 @@ def test_there_is_no_wait_before_another_server_whatever_this_one_wishes():
     assert [] == waits(Script(unavailable(9.0)), 2, num_retries=1)
 
 
-def test_who_comes_back_to_a_server_heeds_its_wish():
+def test_a_server_that_wishes_to_be_left_alone_comes_last():
     policy = RetryPolicy(cooldown_base=0.0)
-    script = Script(unavailable(9.0), refused(), refused())
+    two = rig(Script(unavailable(9.0), refused(), refused()), 2, policy=policy, num_retries=2)
 
-    assert [9.0] == waits(script, 2, policy=policy, num_retries=2)
+    with pytest.raises(GlanceConnectionFailed):
+        two.call()
+
+    first, second = servers(2)
+    assert [first, second, second] == two.loop._send.servers
 
 
 def test_what_one_call_was_told_another_heeds():

@@ -462,7 +462,8 @@ def test_a_stream_that_broke_counts_against_its_server(client):
     wrapper = client()
     server = wrapper.servers()[0].server
 
-    wrapper.accuse(server, CommunicationError("cut", reason=Reason("connection_reset")))
+    error = CommunicationError("cut", reason=Reason("connection_reset"))
+    wrapper.accuse(server, error, retrying=False)
 
     health = wrapper.servers()[0]
     assert ("cooling", "connection_reset") == (health.state, health.last_reason)

@@ -826,3 +826,16 @@ def test_a_fork_in_the_middle_of_a_change_does_not_leave_its_half(cycle):
     three.after_fork()
 
     assert 1 == three._unhealthy
+
+
+def test_where_all_are_cooling_a_call_tries_each_before_one_again(cycle):
+    three = cycle()
+    fail_all(three)
+    tried = []
+
+    for _ in range(3):
+        pick = three.pick(tried)
+        tried.append(pick.server)
+        three.failed(pick, REFUSED)
+
+    assert 3 == len(set(tried))

@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from traced_image import RetryPolicy, Server, lab
 from traced_image.errors import (
     ChecksumMismatch,
     CommunicationError,
+    DeadlineExceeded,
     ImageNotFound,
     ImageUnacceptable,
     InvalidArgument,
@@ -439,6 +441,60 @@ def test_a_download_is_resumed_as_often_as_a_call_is_retried(three, big, opened)
         list(service.download(None, big))
     files = [a for server in three for a in server.access_log if a.path.endswith("/file")]
     assert len(files) == 3
+
+
+def test_a_download_that_breaks_has_the_history_of_its_streams(three, big, opened):
+    for server in three:
+        server.break_with(cut_once(9))
+    service = opened.service(*three, num_retries=2, retry=RetryPolicy(cooldown_base=0.0))
+    with pytest.raises(ProtocolError) as caught:
+        list(service.download(None, big))
+    assert [attempt.reason for attempt in caught.value.attempts] == ["protocol_error"] * 3
+
+
+def test_a_stream_that_breaks_has_its_log_line(three, big, opened, caplog):
+    three[0].break_with(cut_once())
+    list(opened.service(*three).download(None, big))
+    line = f"Error contacting glance server '127.0.0.1:{three[0].port}' for 'data', retrying."
+    assert caplog.messages == [line]
+
+
+@pytest.mark.parametrize(
+    ("version", "path"), [(1, r"/images/[^/]*$"), (2, r"/images/[^/]*$"), (2, "/file$")]
+)
+def test_the_deadline_bounds_what_comes_before_the_data(server, big, opened, version, path):
+    server.break_with(lab.faults.slow_headers(0.1).only(method="GET", path=path))
+    service = opened.service(
+        server, api_version=version, deadline=0.5, read_timeout=5.0, num_retries=0
+    )
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        service.download(None, big)
+    assert time.monotonic() - began < 1.5
+
+
+def test_the_deadline_does_not_bound_the_data(server, big, opened):
+    service = opened.service(server, deadline=0.3)
+    chunks = iter(service.download(None, big))
+    first = next(chunks)
+    threading.Event().wait(0.4)
+    assert len(first) + len(b"".join(chunks)) == len(DATA) * 8
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        {"data": 5},
+        {"data": io.StringIO()},
+        {"dst_path": 5},
+        {"dst_path": b"/x"},
+        {"dst_path": "a\0"},
+    ],
+)
+def test_what_can_t_be_written_to_is_refused_before_any_request(server, big, opened, destination):
+    with pytest.raises(InvalidArgument):
+        opened.service(server).download(None, big, **destination)
+    assert server.access_log == ()
 
 
 def test_an_image_that_changed_meanwhile_is_not_resumed(images, big, three, opened):

@@ -180,7 +180,12 @@ def test_what_is_no_list_of_objects_is_refused(record):
 
 
 def test_plain_values_are_encoded():
-    assert records.encode({"a": "ü"}, "image_meta") == b'{"a": "\\u00fc"}'
+    assert records.encode({"a": "ü"}, "image_meta") == '{"a": "ü"}'.encode()
+
+
+def test_text_that_has_no_form_in_utf_8_is_refused():
+    with pytest.raises(InvalidMetadata):
+        records.encode({"name": "\ud800"}, "image_meta")
 
 
 def deep():

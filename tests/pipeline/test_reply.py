@@ -256,3 +256,21 @@ def test_seconds_to_wait(value, seconds):
 def test_whatever_a_server_asks_for_is_a_wait_or_none(value):
     found = _retry_after(value, NOW)
     assert found is None or 0.0 <= found < 1e12
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "swift+https://account:SECRET@host/container",
+        "https://store/x?X-Amz-Signature=SECRET&a=1",
+        "https://store/x?X-Amz-Credential=SECRET",
+        "https://store/x?X-Amz-Security-Token=SECRET",
+        "https://store/x?AWSAccessKeyId=SECRET",
+        "https://store/x?a=1&Signature=SECRET",
+        "https://store/x?sig=SECRET",
+        "https://store/x?X-Goog-Signature=SECRET",
+        "the token gAAAASECRET",
+    ],
+)
+def test_what_a_page_tells_of_secrets_is_not_told_on(secret):
+    assert "SECRET" not in _detail(f"no: {secret} is wrong", None)

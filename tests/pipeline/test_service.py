@@ -527,3 +527,12 @@ def test_a_record_that_is_empty_is_no_record(opened, status):
     with Loopback(conversation(closing(reply(status)))) as server:
         error = failure(opened.service(server, num_retries=0).show, None, NOBODY)
     assert ["protocol_error"] == reasons(error)
+
+
+# --- on whose behalf ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("context", [{}, 0, "", []])
+def test_a_context_that_counts_as_false_is_not_the_service_itself(opened, server, images, context):
+    image_id = images.add(name="private", visibility="private", owner_id="alice")
+    assert isinstance(failure(opened.service(server).show, context, image_id), ImageNotFound)

@@ -323,7 +323,7 @@ def test_a_create_whose_reply_is_none_is_refused(body):
     [
         (v1.get("x"), True, False),
         (v1.list_(), True, False),
-        (v1.data("x"), True, True),
+        (v1.data("x"), True, False),
         (v1.create(), False, False),
         (v1.create(b"x"), False, True),
         (v1.update("x"), False, False),

@@ -402,7 +402,7 @@ def test_a_bad_size_is_refused_before_any_request(size):
     [
         (v2.get("x"), True, False),
         (v2.list_(), True, False),
-        (v2.data("x"), True, True),
+        (v2.data("x"), True, False),
         (v2.create(), False, False),
         (v2.update("x"), False, False),
         (v2.patch("x", []), False, False),

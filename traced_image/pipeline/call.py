@@ -24,22 +24,26 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 
+def log_failure(server: Server, method: str, *, retrying: bool) -> None:
+    """Write the seed's log line."""
+    LOG.log(
+        logging.WARNING if retrying else logging.ERROR,
+        "Error contacting glance server '%(host)s:%(port)s' for '%(method)s', %(extra)s.",
+        {
+            "host": server.netloc.rpartition(":")[0],
+            "port": server.port,
+            "method": method,
+            "extra": "retrying" if retrying else "done trying",
+        },
+    )
+
+
 def announcing(clock: Clock) -> Settle:
     """Build the innermost `Settle`: write the seed's log line, then wait for the next attempt."""
 
     def settle(failure: Failure) -> None:
-        server = failure.attempt.server
-        retrying = failure.delay is not None
-        LOG.log(
-            logging.WARNING if retrying else logging.ERROR,
-            "Error contacting glance server '%(host)s:%(port)s' for '%(method)s', %(extra)s.",
-            {
-                "host": server.netloc.rpartition(":")[0],
-                "port": server.port,
-                "method": failure.attempt.call.operation.action,
-                "extra": "retrying" if retrying else "done trying",
-            },
-        )
+        action = failure.attempt.call.operation.action
+        log_failure(failure.attempt.server, action, retrying=failure.delay is not None)
         if failure.delay:
             clock.sleep(failure.delay)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import InvalidArgument
 from . import auth, v1, v2, v2_actions
-from .call import AttemptLoop, announcing
+from .call import AttemptLoop, announcing, log_failure
 from .clock import Clock
 from .context import SERVICE
 from .model import Call, Layers, Operation, Version, layered
@@ -133,8 +133,9 @@ class GlanceClientWrapper:
         """The servers of the cycle and what is known of their health."""
         return self._fleet.cycle.health()
 
-    def accuse(self, server: Server, error: AttemptError) -> None:
-        """Count a failure of a server that showed after its attempt had succeeded."""
+    def accuse(self, server: Server, error: AttemptError, *, retrying: bool) -> None:
+        """Log and count a failure that showed after its attempt had succeeded: a broken stream."""
+        log_failure(server, "data", retrying=retrying)
         self._fleet.cycle.accuse(server, error.reason)
 
     def close(self) -> None:

@@ -60,6 +60,10 @@ class Until(float):
         until.deadline = monotonic() + remaining
         return until
 
+    def lift(self) -> None:
+        """Bound each wait only: what follows takes as long as it is."""
+        self.deadline = math.inf
+
 
 class _Connecting(Until):
     """Seconds to connect, that also know the limits of what follows."""
@@ -97,8 +101,7 @@ class _BoundedReader(io.RawIOBase):
         left = self._until.deadline - monotonic()
         if left <= 0:
             raise TimeoutError("the deadline passed while reading")
-        if left < self._until:
-            self._socket.settimeout(left)
+        self._socket.settimeout(min(left, self._until))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:

@@ -84,7 +84,7 @@ class ServerCycle:
 
         Healthy servers and those due for a trial come in turn. When there are none, the one
         that is ready soonest is handed out rather than none: of those that the call has tried
-        least.
+        least, and of those that did not ask to be left alone, if there are such.
 
         Args:
             tried: The server of each attempt that the call has made; they come last.
@@ -95,7 +95,7 @@ class ServerCycle:
             now = self._clock.monotonic()
             turn = self._next
             if tried or self._unhealthy:
-                turn = self._turn(tried, now - self._cap if careful else now)
+                turn = self._turn(tried, now, now - self._cap if careful else now)
             self._next = (turn + 1) % len(self._hosts)
             host = self._hosts[turn]
             healthy = host.state == "healthy"
@@ -108,13 +108,13 @@ class ServerCycle:
             host.active.add(pick)
             return pick
 
-    def _turn(self, tried: Sequence[Server], due: float) -> int:
+    def _turn(self, tried: Sequence[Server], now: float, due: float) -> int:
         for turn in self._turns():
             host = self._hosts[turn]
             usable = host.state == "healthy" or host.ready_at <= due
             if usable and host.server not in tried:
                 return turn
-        return min(self._turns(), key=lambda turn: self._hosts[turn].rank(tried))
+        return min(self._turns(), key=lambda turn: self._hosts[turn].rank(tried, now))
 
     def _turns(self) -> Iterable[int]:
         return chain(range(self._next, len(self._hosts)), range(self._next))

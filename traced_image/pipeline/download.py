@@ -7,10 +7,19 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from io import TextIOBase
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import AttemptError, ChecksumMismatch, ProtocolError, TracedImageError
+from ..errors import (
+    AttemptError,
+    ChecksumMismatch,
+    FailedAttempt,
+    InvalidArgument,
+    ProtocolError,
+    TracedImageError,
+)
 
 if TYPE_CHECKING:
     from ..config import Server
@@ -47,6 +56,8 @@ class Download:
         self.resume: Resume | None = None
         self.chunks = chunks
         self._digest = digest
+        self._history: list[FailedAttempt] = []
+        self._since = monotonic()
 
     @classmethod
     def of(cls, reply: Reply, record: Record, offset: int = 0) -> Download | None:
@@ -86,15 +97,27 @@ class Download:
             f"{self.server.netloc}: the data is not that of the image's record: download it"
             " again, and look at the server's store if it repeats"
         )
+        self._note(error)
         if self.resume is not None:
             self.resume(self.server, error, done)
         return error
 
+    def _note(self, error: AttemptError) -> None:
+        """Add a failed stream to the history that the error carries."""
+        self._history.append(
+            FailedAttempt(
+                self.server.url, error.reason, monotonic() - self._since, error.request_id
+            )
+        )
+        error.attempts = tuple(self._history)
+
     def _continue(self, error: AttemptError, done: int) -> None:
         """Go on with the rest from another server, or raise `error`."""
+        self._note(error)
         try:
             rest = None if self.resume is None else self.resume(self.server, error, done)
         except TracedImageError as failed:
+            error.attempts += failed.attempts
             raise error from failed
         if rest is None:
             raise error
@@ -103,6 +126,7 @@ class Download:
             raise error
         self.server = rest.server
         self.chunks = rest.chunks
+        self._since = monotonic()
 
     def continues(self, other: Download) -> bool:
         """Whether this is the rest of the same data."""
@@ -186,6 +210,18 @@ def _hash_of(record: Record, content_md5: str | None) -> tuple[hashlib._Hash | N
             if found.digest_size:
                 return found, expected
     return None, ""
+
+
+def check_destination(data: object, dst_path: object) -> None:
+    """Refuse what can't be written to, before anything is fetched.
+
+    Raises:
+        InvalidArgument: `data` is no binary file, or `dst_path` no path.
+    """
+    if data is not None and (not hasattr(data, "write") or isinstance(data, TextIOBase)):
+        raise InvalidArgument("data is no binary file: open one with mode 'wb'")
+    if not (dst_path is None or isinstance(dst_path, (str, os.PathLike))) or "\0" in str(dst_path):
+        raise InvalidArgument("dst_path is no path: give the name of a file")
 
 
 def save(download: Download, data: BinaryIO | None, dst_path: str | os.PathLike[str]) -> None:

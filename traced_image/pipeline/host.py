@@ -52,9 +52,9 @@ class Host:
         self.ready_at = ready_at
         self.epoch += 1
 
-    def rank(self, tried: Sequence[Server]) -> tuple[int, float]:
+    def rank(self, tried: Sequence[Server], now: float) -> tuple[bool, int, float]:
         """Where it stands among servers none of which is well: the lowest goes first."""
-        return tried.count(self.server), self.ready_at
+        return self.asked_until > now, tried.count(self.server), self.ready_at
 
     def blame(self, reason: Reason, when: float) -> None:
         """Note a failed attempt."""

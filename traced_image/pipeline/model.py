@@ -102,7 +102,7 @@ class Operation(Generic[T_co]):
         perform: Makes the requests and reads the replies. It may keep what it has between
             attempts, as a list keeps the pages that it has read.
         repeatable: Whether doing it twice does no harm.
-        transfer: Whether it carries image data, to which no deadline applies.
+        transfer: Whether its request carries image data, to which no deadline applies.
         rewind: Makes it ready to be performed again, or returns False where that can't be;
             None where it always is.
     """

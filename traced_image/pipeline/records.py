@@ -134,7 +134,7 @@ def encode(value: object, what: str) -> bytes:
         InvalidMetadata: JSON has no form for it.
     """
     try:
-        return json.dumps(value, allow_nan=False).encode()
+        return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidMetadata(
             f"{what} can't be sent as JSON ({error}): pass plain values"

@@ -95,12 +95,23 @@ def error_of(
     )
 
 
+_SECRETS = re.compile(
+    r"gAAAA[\w=-]+"  # Keystone's Fernet tokens
+    r"|(?<=//)[^/\s@]+(?=@)"  # user:password
+    r"|(?<=Signature=)[^&\s]+|(?<=[?&]sig=)[^&\s]+"
+    r"|(?<=X-Amz-Credential=)[^&\s]+|(?<=X-Amz-Security-Token=)[^&\s]+"
+    r"|(?<=AWSAccessKeyId=)[^&\s]+"
+)
+"""What a page may repeat of a request or of a store's URL, and no message may."""
+
+
 def _detail(body: str, secret: str | None) -> str:
     """The text of an error page, as one line without control characters; Glance sends HTML."""
     text = html.unescape(_MARKUP.sub(" ", body))
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if secret:
         text = text.replace(secret, "[token]")
+    text = _SECRETS.sub("[not shown]", text)
     return text if len(text) <= _DETAIL else text[:_DETAIL] + "…"
 
 

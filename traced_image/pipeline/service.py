@@ -14,7 +14,7 @@ from ..errors import (
 )
 from . import translate, writing
 from .context import SERVICE
-from .download import Download, Resume, save
+from .download import Download, Resume, check_destination, save
 from .failures import reraise_about_deletion, reraise_about_image, reraise_about_import
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class GlanceImageService:
         record = self._record(context, image_id)
         image = translate.from_glance(self._version, record, include_locations=include_locations)
         gone = bool(image["deleted"]) and not show_deleted
-        if gone or not translate.is_available(context or SERVICE, image):
+        if gone or not translate.is_available(SERVICE if context is None else context, image):
             raise ImageNotFound(f"Image {image_id} could not be found.")
         if include_locations:
             image["locations"] = _locations(image)
@@ -105,7 +105,11 @@ class GlanceImageService:
         arguments = translate.query(self._version, kwargs)
         records = cast("list[Record]", self._call(context, "list", **arguments))
         images = [translate.from_glance(self._version, record) for record in records]
-        return [image for image in images if translate.is_available(context or SERVICE, image)]
+        return [
+            image
+            for image in images
+            if translate.is_available(SERVICE if context is None else context, image)
+        ]
 
     def create(self, context: Context | None, image_meta: Image, data: Data | None = None) -> Image:
         """Create an image, with its data if given.
@@ -219,6 +223,7 @@ class GlanceImageService:
             CommunicationError: The stream broke and no other server had the rest.
             ProtocolError: The stream was cut short, and no other server had the rest.
         """
+        check_destination(data, dst_path)
         if trusted_certs:
             raise InvalidArgument("trusted_certs: signatures are not verified here: let nova do it")
         try:
@@ -279,8 +284,9 @@ class GlanceImageService:
         def resume(server: Server, error: AttemptError, done: int) -> Download | None:
             nonlocal left
             left -= 1
-            self._client.accuse(server, error)
-            if left < 0 or not isinstance(error, Retryable):
+            retrying = left >= 0 and isinstance(error, Retryable)
+            self._client.accuse(server, error, retrying=retrying)
+            if not retrying:
                 return None
             return cast("Download | None", self._call(context, "data", image_id, done))
 

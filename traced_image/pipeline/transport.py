@@ -217,9 +217,10 @@ class Transport:
                     raise
 
     def close(self) -> None:
-        """Close the kept connections; to send again opens new ones."""
-        self._session.close()
+        """Close the kept connections; to send again, even meanwhile, opens new ones."""
+        old = self._session
         self._open()
+        old.close()
 
     def after_fork(self) -> None:
         """Leave the parent's connections to the parent."""

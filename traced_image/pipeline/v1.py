@@ -200,7 +200,7 @@ def data(image_id: str) -> Operation[Download | None]:
         reply = wire(Request("GET", path, stream=True))
         return Download.of(reply, image_from_headers(reply.headers))
 
-    return Operation("images.data", "GET", path, perform, transfer=True)
+    return Operation("images.data", "GET", path, perform)
 
 
 def _write(

@@ -188,7 +188,7 @@ def data(image_id: str, offset: int = 0) -> Operation[Download | None]:
         reply = wire(Request("GET", f"{path}/file", headers, stream=True))
         return Download.of(reply, record, offset)
 
-    return Operation("images.data", "GET", path, perform, transfer=True)
+    return Operation("images.data", "GET", path, perform)
 
 
 def upload(image_id: str, image_data: Data, image_size: int | None = None) -> Operation[None]:

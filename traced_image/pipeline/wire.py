@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -16,7 +17,7 @@ from ..errors import (
 )
 from .auth import Credentials, request_id
 from .classify import classify
-from .connection import READS, limits
+from .connection import READS, Until, limits
 from .model import Answer, Attempt, Reply, Request, SendPrepared
 from .refusals import DEADLINE_EXCEEDED
 from .reply import BROKEN, REQUEST_ID, BodyChunks, error_of, read_body
@@ -74,7 +75,7 @@ class HTTPSend:
 class _Wire:
     """Sends the requests of one attempt to its server: the `Wire` of its operation."""
 
-    __slots__ = ("_attempt", "_origin", "_parts", "_transport", "request_id", "status")
+    __slots__ = ("_attempt", "_origin", "_parts", "_transport", "_until", "request_id", "status")
 
     def __init__(self, parts: HTTPSend, attempt: Attempt[object]) -> None:
         self._parts = parts
@@ -151,24 +152,26 @@ class _Wire:
         raise failure
 
     def _timeout(self) -> Timeout:
-        parts, deadline = self._parts, self._attempt.deadline
-        connect, read = parts.config.connect_timeout, parts.config.read_timeout
-        if deadline is None:
-            return limits(connect, read)
-        left = deadline - parts.clock.monotonic()
+        config, left = self._parts.config, self._left()
         if left <= 0:
             raise CommunicationError(
                 f"{self._origin}: the call's deadline passed",
                 reason=DEADLINE_EXCEEDED,
                 reached=False,
             )
-        return limits(connect, read, left)
+        timeout = limits(config.connect_timeout, config.read_timeout, left)
+        self._until = timeout.read_timeout
+        return timeout
+
+    def _left(self) -> float:
+        """Seconds that the call has yet."""
+        deadline = self._attempt.deadline
+        return math.inf if deadline is None else deadline - self._parts.clock.monotonic()
 
     def _failure(self, error: Exception) -> AttemptError:
         """Classify an exception, telling the call's deadline from a server's own slowness."""
         found = classify(error, self._origin)
-        deadline = self._attempt.deadline
-        if deadline is not None and self._parts.clock.monotonic() >= deadline:
+        if self._left() <= 0:
             found.reason = DEADLINE_EXCEEDED
         return found
 
@@ -183,6 +186,9 @@ class _Wire:
             response.close()
             raise ProtocolError(f"{self._origin}: HTTP {status} answers nothing that was asked")
         if request.stream and status != _NO_CONTENT:
+            # The deadline bounds the reply's headers; nobody knows how long its data takes.
+            if isinstance(self._until, Until):
+                self._until.lift()
             chunks = BodyChunks(response, self._origin)
             return Reply(status, headers, b"", self._attempt.server, self.request_id, chunks)
         try:
