@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urljoin, urlsplit
 
 from ..errors import (
@@ -160,7 +160,7 @@ class _Wire:
                 reached=False,
             )
         timeout = limits(config.connect_timeout, config.read_timeout, left)
-        self._until = timeout.read_timeout
+        self._until = cast("Until", timeout.read_timeout)
         return timeout
 
     def _left(self) -> float:
@@ -187,8 +187,7 @@ class _Wire:
             raise ProtocolError(f"{self._origin}: HTTP {status} answers nothing that was asked")
         if request.stream and status != _NO_CONTENT:
             # The deadline bounds the reply's headers; nobody knows how long its data takes.
-            if isinstance(self._until, Until):
-                self._until.lift()
+            self._until.lift()
             chunks = BodyChunks(response, self._origin)
             return Reply(status, headers, b"", self._attempt.server, self.request_id, chunks)
         try:
