@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import socket
 import threading
 import time
 
@@ -67,7 +68,7 @@ def seconds_until_it_fails(sender, error=AttemptError, operation=None):
 )
 def test_a_reply_that_dribbles_is_given_up_at_the_deadline(tell_both, dribble):
     _, sender = tell_both(dribbled(dribble, 0.03))
-    assert seconds_until_it_fails(sender) == pytest.approx(DEADLINE + SLACK / 2, abs=SLACK / 2)
+    assert seconds_until_it_fails(sender) == pytest.approx(DEADLINE + SLACK, abs=SLACK)
 
 
 def test_an_error_page_that_dribbles_is_given_up_at_the_deadline(tell_both):
@@ -80,14 +81,52 @@ def test_an_error_page_that_dribbles_is_given_up_at_the_deadline(tell_both):
 
     _, sender = tell_both(say)
     taken = seconds_until_it_fails(sender, ServerError)
-    assert taken == pytest.approx(DEADLINE + SLACK / 2, abs=SLACK / 2)
+    assert taken == pytest.approx(DEADLINE + SLACK, abs=SLACK)
+
+
+def test_a_reply_that_stalls_is_given_up_at_the_deadline(tell_both):
+    def say(sock):
+        sock.sendall(JSON[:10])
+        time.sleep(0.3)
+        sock.sendall(JSON[10:20])
+        time.sleep(1.0)
+
+    _, sender = tell_both(say)
+    started = time.monotonic()
+    with pytest.raises(CommunicationError):
+        sender(get(), deadline=0.4)
+    assert 0.4 <= time.monotonic() - started < 0.9
+
+
+def test_data_that_stalls_is_not_given_up_at_the_deadline(tell_both):
+    def say(sock):
+        sock.sendall(reply(200, b"", "Content-Length: 4") + b"da")
+        time.sleep(0.4)
+        sock.sendall(b"ta")
+
+    _, sender = tell_both(say, read_timeout=LIMIT)
+    chunks = sender.value(get(stream=True), deadline=0.2).chunks
+    assert b"".join(chunks) == b"data"
+
+
+def test_data_that_stalls_is_given_up_after_the_read_timeout(tell_both):
+    def say(sock):
+        sock.sendall(reply(200, b"", "Content-Length: 4") + b"da")
+        time.sleep(1.0)
+
+    _, sender = tell_both(say, read_timeout=0.2)
+    chunks = sender.value(get(stream=True), deadline=LIMIT).chunks
+    started = time.monotonic()
+    with pytest.raises(CommunicationError):
+        list(chunks)
+    assert 0.2 <= time.monotonic() - started < 0.9
 
 
 def test_a_handshake_is_given_up_at_the_deadline(opened, tls):
     with Loopback(lambda _server, sock, _number: sock.makefile("rb").read()) as server:
         sender = opened.sender(server.url.replace("http", "https"), cafile=tls.cafile)
         taken = seconds_until_it_fails(sender)
-    assert taken == pytest.approx(DEADLINE + SLACK / 2, abs=SLACK / 2)
+    assert taken == pytest.approx(DEADLINE + SLACK, abs=SLACK)
 
 
 def test_the_deadline_of_a_call_bounds_all_of_its_requests(tell):
@@ -101,7 +140,7 @@ def test_the_deadline_of_a_call_bounds_all_of_its_requests(tell):
     _, sender = tell(slowly)
     many = Operation("images.list", "GET", "/v2/images", perform)
     taken = seconds_until_it_fails(sender, operation=many)
-    assert taken == pytest.approx(DEADLINE + SLACK / 2, abs=SLACK / 2)
+    assert taken == pytest.approx(DEADLINE + SLACK, abs=SLACK)
 
 
 def test_without_a_deadline_a_reply_may_dribble(tell_both):
@@ -116,7 +155,36 @@ def test_to_connect_takes_no_longer_than_allowed_with_tls_and_all(opened, tls):
         started = time.monotonic()
         with pytest.raises(CommunicationError):
             sender(get())
-    assert time.monotonic() - started == pytest.approx(0.4, abs=0.1)
+    assert 0.3 <= time.monotonic() - started < 0.9
+
+
+def test_to_connect_takes_no_longer_in_all_although_tcp_takes_its_time(opened, tls):
+    """A full queue drops the first SYN; the next comes after a second."""
+
+    def clear():
+        time.sleep(0.2)
+        with contextlib.suppress(OSError):
+            while True:
+                stack.enter_context(listener.accept()[0])
+
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        sender = opened.sender(url, cafile=tls.cafile, connect_timeout=1.5)
+        clearing = threading.Thread(target=clear)
+        clearing.start()
+        started = time.monotonic()
+        with pytest.raises(CommunicationError) as caught:
+            sender(get())
+        taken = time.monotonic() - started
+        listener.shutdown(socket.SHUT_RDWR)
+        clearing.join()
+    assert caught.value.reason == "connect_timeout"
+    assert 1.4 <= taken < 2.4
 
 
 def test_to_send_may_take_longer_than_to_connect(opened):
@@ -288,6 +356,16 @@ def test_a_new_connection_that_is_closed_is_the_server_s_fault(tell_both):
     assert len(server.requests) == 1
 
 
+def test_a_connection_that_was_made_anew_is_the_server_s_fault(tell):
+    """It has the same object as the one before, which had been used."""
+    server, sender = tell(closing(JSON), closing(), JSON)
+    sender(get())
+    server._threads[-1].join(LIMIT)
+    with pytest.raises(CommunicationError):
+        sender(get())
+    assert len(server.requests) == 2
+
+
 def test_it_is_sent_again_with_all_the_time_to_connect(tell, tls):
     """The server has worked on it for longer than it takes to connect."""
 
@@ -337,3 +415,11 @@ def test_what_reads_uses_a_connection_that_was_idle(tell_both, monkeypatch):
     sender(get())
     sender(get())
     assert server.accepted == 1
+
+
+def test_nothing_is_read_once_the_deadline_has_passed():
+    ours, theirs = socket.socketpair()
+    with ours, theirs, connection._BoundedReader(ours, connection.Until.after(1.0, -1.0)) as reader:
+        theirs.sendall(b"late")
+        with pytest.raises(TimeoutError):
+            reader.readinto(bytearray(4))

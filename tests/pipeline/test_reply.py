@@ -250,6 +250,15 @@ def test_seconds_to_wait(value, seconds):
     assert seconds == _retry_after(value, NOW)
 
 
+def test_a_date_without_a_zone_is_gmt_wherever_the_client_is(monkeypatch):
+    with monkeypatch.context() as environment:
+        environment.setenv("TZ", "America/New_York")
+        time.tzset()
+        found = _retry_after("Tue Nov 14 22:14:20 2023", NOW)
+    time.tzset()
+    assert found == 60.0
+
+
 @given(st.text(max_size=60) | st.from_regex(r"\w{3}, \d+ \w{3} \d+ \d+:\d+:\d+ [-+]?\w*"))
 @example("Mon, 01 Jan 0001 00:00:00 +2359")
 @example("Fri, 31 Dec 9999 23:59:59 -2359")

@@ -276,9 +276,11 @@ def test_data_that_grew_meanwhile_is_not_sent_beyond_its_length(path):
         body = UploadBody(file)
         with path.open("ab") as writer:
             writer.write(b"more")
+        sent = []
         with pytest.raises(SourceError) as caught:
-            b"".join(body)
+            sent.extend(body)
     assert str(caught.value.failure).startswith("data has not the 262144 bytes")
+    assert len(b"".join(sent)) <= len(DATA)
 
 
 def test_data_that_shrank_meanwhile_is_the_caller_s_error(server, image_id, opened, path):

@@ -203,11 +203,10 @@ def test_a_token_that_can_t_be_renewed_is_refused(tell):
 
 
 def test_the_caller_s_token_is_not_renewed(tell):
-    tokens = Tokens("service", "other")
-    _, sender = tell(reply(401), auth=tokens)
+    server, sender = tell(reply(401), auth=Tokens("service", "other"))
     with pytest.raises(Unauthorized):
         sender(get(), RequestContext(auth_token=TOKEN))
-    assert tokens.invalidated == 0
+    assert [headers_of(request)["x-auth-token"] for request in server.requests] == [TOKEN]
 
 
 def test_without_a_token_there_is_none_to_renew(tell):

@@ -50,13 +50,15 @@ class StaleConnectionError(ConnectionResetError):
 class Until(float):
     """Seconds for one wait, that also know when the last of several waits must end."""
 
-    __slots__ = ("deadline",)
+    __slots__ = ("deadline", "each")
     deadline: float
+    each: float
 
     @classmethod
     def after(cls, timeout: float, remaining: float) -> Self:
         """Bound each wait by `timeout` seconds, and all of them by `remaining` seconds."""
         until = cls(min(timeout, remaining))
+        until.each = timeout
         until.deadline = monotonic() + remaining
         return until
 
@@ -101,7 +103,7 @@ class _BoundedReader(io.RawIOBase):
         left = self._until.deadline - monotonic()
         if left <= 0:
             raise TimeoutError("the deadline passed while reading")
-        self._socket.settimeout(min(left, self._until))
+        self._socket.settimeout(min(left, self._until.each))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
