@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import socket
+import ssl
 import threading
 import time
 
@@ -207,6 +208,23 @@ def test_to_send_takes_no_longer_than_the_read_timeout(opened):
         with pytest.raises(CommunicationError) as caught:
             sender(v2.upload("x", b"x" * (16 << 20)))
     assert (caught.value.reason, caught.value.reached) == ("read_timeout", True)
+
+
+class Ended:
+    """A TLS socket whose other side has ended the connection."""
+
+    def sendall(self, _data):
+        raise ssl.SSLEOFError(8, "EOF occurred in violation of protocol")
+
+    def close(self):
+        """Nothing is open."""
+
+
+def test_with_tls_a_server_that_closed_is_a_broken_pipe_to_urllib3():
+    secure = connection.POOLS["https"].ConnectionCls("glance-1")
+    secure.sock = Ended()
+    with pytest.raises(BrokenPipeError):
+        secure.send(b"data")
 
 
 def test_a_request_is_not_hurried_by_the_deadline_of_the_one_before(tell):
