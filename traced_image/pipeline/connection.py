@@ -186,7 +186,7 @@ class _Connection(HTTPConnection):
     def _is_doubtful(self) -> bool:
         idle = self._replied_at is not None and monotonic() - self._replied_at > IDLE_LIMIT
         # To close it would make urllib3 forget the tunnel.
-        return idle and not self.proxy_is_tunneling
+        return idle and not self._tunnel_host
 
     def getresponse(self) -> PooledResponse:  # type: ignore[override]
         try:
