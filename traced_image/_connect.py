@@ -39,7 +39,7 @@ def connect(
     if telemetry is not False:
         from .telemetry import layers_for
 
-        layers = layers_for(telemetry)
+        layers = layers_for(telemetry, config.servers)
     return GlanceImageService(GlanceClientWrapper(config, layers))
 
 

@@ -190,11 +190,15 @@ class AttemptError(TracedImageError):
         reached: Whether the request may have reached the server. Only what surely did not may
             be repeated without thinking of harm.
         request_id: The server's ``X-OpenStack-Request-ID``, if it answered with one.
+        trace_id: The trace of the attempt in hex digits, if telemetry made one.
+        span_id: The attempt's span in hex digits, if telemetry made one.
     """
 
     reason = Reason("_OTHER")
     reached = True
     request_id: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
 
     def __init__(
         self,

@@ -13,7 +13,9 @@ import warnings
 from dataclasses import dataclass, field
 
 from traced_image import RetryPolicy, Server
-from traced_image.pipeline.call import AttemptLoop, announcing
+from traced_image.errors import CommunicationError, Reason, ServiceUnavailable
+from traced_image.pipeline.announce import announce
+from traced_image.pipeline.call import AttemptLoop
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE
 from traced_image.pipeline.model import Answer, Call, Operation
@@ -84,7 +86,7 @@ class Rig:
     loop: AttemptLoop
     fleet: Fleet
     time: ManualClock
-    settled: list
+    told: list
 
     @property
     def cycle(self):
@@ -102,6 +104,16 @@ def operation_of(name="images.get", **fields):
     return Operation(name, "GET", "/v2/images/x", lambda wire: None, **fields)
 
 
+def refused(reached=False):
+    """What a dead server is met with."""
+    words = "glance: connection refused"
+    return CommunicationError(words, reason=Reason("connection_refused"), reached=reached)
+
+
+def unavailable(retry_after=None):
+    return ServiceUnavailable("glance: HTTP 503", retry_after=retry_after, request_id="req-1")
+
+
 def rig(
     send,
     count=3,
@@ -111,17 +123,16 @@ def rig(
     deadline=120.0,
     time=None,
     rng=None,
-    settle=None,
+    announce=announce,
 ):
     """Build an attempt loop on a fleet of its own, whose servers come in order."""
     time = time or ManualClock()
     policy = policy or RetryPolicy()
-    clock, settled = time.clock(), []
-    settle = settle or announcing(clock)
+    clock, told = time.clock(), []
 
     def noted(failure):
-        settled.append(failure)
-        settle(failure)
+        told.append(failure)
+        announce(failure)
 
     fleet = Fleet.of(servers(count), policy, clock, InOrder(1))
     loop = AttemptLoop(
@@ -134,7 +145,7 @@ def rig(
         clock=clock,
         rng=rng or random.Random(1),
     )
-    return Rig(loop, fleet, time, settled)
+    return Rig(loop, fleet, time, told)
 
 
 def together(count, work):

@@ -2,16 +2,23 @@
 
 import contextlib
 import itertools
-import logging
 import random
 import sys
 import threading
-from collections import defaultdict
 
 import pytest
-from support import ManualClock, Script, operation_of, rig, servers, together
+from support import (
+    ManualClock,
+    Script,
+    operation_of,
+    refused,
+    rig,
+    servers,
+    together,
+    unavailable,
+)
 
-from traced_image import RetryPolicy, Server
+from traced_image import RetryPolicy
 from traced_image.errors import (
     AttemptError,
     BadGateway,
@@ -41,19 +48,7 @@ from traced_image.errors import (
     UnsafeToRepeat,
     UploadNotRewindable,
 )
-from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.model import Answer, Call, layered
-
-
-def refused(reached=False):
-    """What a dead server is met with."""
-    words = "glance: connection refused"
-    return CommunicationError(words, reason=Reason("connection_refused"), reached=reached)
-
-
-def unavailable(retry_after=None):
-    return ServiceUnavailable("glance: HTTP 503", retry_after=retry_after, request_id="req-1")
-
+from traced_image.pipeline.model import Answer, layered
 
 UNSAFE = operation_of("images.create", repeatable=False)
 
@@ -632,7 +627,7 @@ def test_after_a_call_no_attempt_is_under_way(outcomes):
     assert [0, 0, 0] == three.active
 
 
-@pytest.mark.parametrize("part", ["_settle", "_rng", "_clock", "_budget", "_policy"])
+@pytest.mark.parametrize("part", ["_rng", "_clock", "_budget", "_policy"])
 def test_after_a_part_failed_no_attempt_is_under_way(part):
     class Broken:
         def __getattr__(self, name):
@@ -778,13 +773,21 @@ def test_a_layer_that_brings_no_answer_leaves_no_attempt_behind():
     assert [0, 0, 0] == three.active
 
 
-def test_a_layer_that_raises_when_all_is_over_hides_nothing():
-    three = rig(Script(refused()), num_retries=0, settle=stopping)
+def test_whatever_a_failure_layer_raises_the_call_goes_on():
+    def raising(_failure):
+        raise RuntimeError
 
-    with pytest.raises(Stop) as raised:
+    three = rig(Script(refused(), "answer"), announce=raising)
+
+    assert "answer" == three.call()
+
+
+def test_a_call_that_gave_up_says_with_what():
+    three = rig(Script(refused()), num_retries=1)
+    with pytest.raises(GlanceConnectionFailed) as raised:
         three.call()
 
-    assert isinstance(raised.value.__context__, CommunicationError)
+    assert [None, raised.value] == [told.given_up for told in three.told]
 
 
 def test_what_comes_next_is_told_after_each_failure():
@@ -794,108 +797,5 @@ def test_what_comes_next_is_told_after_each_failure():
 
     first, second, third = servers(3)
     assert [(first, 0.0, second), (second, 0.0, third), (third, None, None)] == [
-        (told.attempt.server, told.delay, told.next_server) for told in three.settled
+        (told.attempt.server, told.delay, told.next_server) for told in three.told
     ]
-
-
-# --- the log -------------------------------------------------------------------------------------
-
-
-def test_each_failed_attempt_has_the_seeds_line(caplog):
-    with pytest.raises(GlanceConnectionFailed):
-        rig(Script(refused()), num_retries=2).call()
-
-    assert [
-        "Error contacting glance server 'glance-1:9292' for 'get', retrying.",
-        "Error contacting glance server 'glance-2:9292' for 'get', retrying.",
-        "Error contacting glance server 'glance-3:9292' for 'get', done trying.",
-    ] == caplog.messages
-
-
-def test_an_ipv6_server_is_written_in_brackets(caplog):
-    three = rig(Script(refused()), num_retries=0)
-    three.cycle._hosts[0].server = Server.parse("[fd00::3]:9292")
-
-    with pytest.raises(GlanceConnectionFailed):
-        three.call()
-
-    assert [
-        "Error contacting glance server '[fd00::3]:9292' for 'get', done trying."
-    ] == caplog.messages
-
-
-def test_it_is_a_warning_until_no_attempt_is_left(caplog):
-    with pytest.raises(GlanceConnectionFailed):
-        rig(Script(refused()), num_retries=1).call()
-
-    assert [logging.WARNING, logging.ERROR] == [record.levelno for record in caplog.records]
-
-
-@pytest.mark.parametrize(
-    ("loop", "operation"),
-    [
-        (lambda: rig(Script(unavailable())), UNSAFE),
-        (lambda: rig(Script(refused()), policy=NO_RETRY), None),
-        (lambda: rig(Script(refused())), Data(can=False).operation),
-        (lambda: rig(Script(refused()), 1, policy=RetryPolicy.seed(), deadline=0.5), None),
-    ],
-    ids=["unsafe", "budget", "rewind", "deadline"],
-)
-def test_whatever_keeps_a_call_from_going_on_it_is_done_trying(loop, operation, caplog):
-    with pytest.raises(GlanceConnectionFailed):
-        loop().call(operation)
-
-    assert [(logging.ERROR, "done trying")] == [
-        (record.levelno, record.args["extra"]) for record in caplog.records
-    ]
-
-
-def test_what_is_not_retried_has_no_line(caplog):
-    with pytest.raises(NotFound):
-        rig(Script(NOT_RETRIED["404"])).call()
-
-    assert [] == caplog.messages
-
-
-def test_the_line_is_written_before_the_wait():
-    time = ManualClock()
-    seen = []
-
-    class Noting(logging.Handler):
-        def emit(self, record):
-            seen.append(len(time.slept))
-
-    logger, handler = logging.getLogger("traced_image.pipeline.call"), Noting()
-    logger.addHandler(handler)
-    try:
-        rig(Script(refused(), "answer"), time=time, policy=RetryPolicy.seed()).call()
-    finally:
-        logger.removeHandler(handler)
-
-    assert [0] == seen
-
-
-def test_under_threads_each_line_names_the_server_that_failed(caplog):
-    failed = defaultdict(list)
-    dead = servers(6)[:4]
-
-    def send(attempt):
-        if attempt.server in dead:
-            failed[threading.get_ident()].append(attempt.server.netloc)
-            raise refused()
-        return Answer("answer", 200, None)
-
-    shared = rig(send, 6, policy=RetryPolicy(budget_share=None, cooldown_base=0.0))
-
-    def work(_number):
-        for _ in range(50):
-            with contextlib.suppress(GlanceConnectionFailed):
-                shared.loop(Call(operation_of(), SERVICE))
-
-    together(8, work)
-
-    logged = defaultdict(list)
-    for record in caplog.records:
-        logged[record.thread].append(f"{record.args['host']}:{record.args['port']}")
-    assert failed == logged
-    assert {server.netloc for server in dead} == set().union(*logged.values())

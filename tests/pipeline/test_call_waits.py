@@ -97,7 +97,7 @@ def test_a_wait_is_drawn_from_nothing_to_a_bound_that_doubles(seed, base, cap, r
     with pytest.raises(GlanceConnectionFailed):
         one.call()
 
-    waited = [failure.delay for failure in one.settled[:-1]]
+    waited = [failure.delay for failure in one.told[:-1]]
     bounds = [min(cap, base * 2**number) for number in range(retries)]
     assert all(0.0 <= wait <= bound for wait, bound in zip(waited, bounds, strict=True))
 

@@ -141,7 +141,7 @@ def service(servers, trace, registry, time):
         clock, rng = time.clock(), InOrder()
         fleet = Fleet.of(config.servers, config.retry, clock, rng)
         client = GlanceClientWrapper(
-            config, layers_for(telemetry), fleet=fleet, clock=clock, rng=rng
+            config, layers_for(telemetry, config.servers), fleet=fleet, clock=clock, rng=rng
         )
         made.append(GlanceImageService(client))
         return made[-1]

@@ -10,7 +10,7 @@ import traced_image
 from traced_image import AttemptError, HTTPStatusError
 from traced_image.errors import Reason, status_error
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.record import reason_of
+from traced_image.telemetry.recorder import reason_of
 
 SOURCES = sorted(Path(traced_image.__file__).parent.glob("**/*.py"))
 
@@ -33,7 +33,7 @@ def reasons(tree):
 
 def test_the_reasons_are_those_that_the_pipeline_gives():
     given = {reason for source in SOURCES for reason in reasons(ast.parse(source.read_text()))}
-    assert catalogue.REASONS == given
+    assert set(catalogue.REASONS) == given
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 499, 500, 503, 599])

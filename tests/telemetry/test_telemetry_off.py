@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry
 
 import traced_image
 from traced_image import InvalidOption, Telemetry
-from traced_image.pipeline.call import AttemptLoop, announcing
-from traced_image.pipeline.clock import Clock
+from traced_image.pipeline.announce import announce
+from traced_image.pipeline.call import AttemptLoop
 from traced_image.pipeline.transport import session_send
 from traced_image.pipeline.wire import HTTPSend
 from traced_image.telemetry import layers_for
@@ -69,7 +69,7 @@ def test_switched_off_attempts_go_straight_to_http(bare):
 
 
 def test_switched_off_failures_are_only_announced(bare):
-    assert announcing(Clock()).__code__ is bare._perform._settle.__code__
+    assert announce is bare._perform._announce
 
 
 def test_switched_off_requests_go_straight_to_their_session(bare):
@@ -132,9 +132,7 @@ def test_telemetry_is_a_value():
 
 def test_layers_are_as_a_pipeline_takes_them():
     layers = layers_for(Telemetry(registry=CollectorRegistry()))
-    assert [
-        1,
-        1,
-        1,
-        1,
-    ] == [len(each) for each in (layers.call, layers.attempt, layers.failure, layers.wire)]
+    assert [1] * 5 == [
+        len(each)
+        for each in (layers.call, layers.attempt, layers.failure, layers.wire, layers.hosts)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from .. import errors
 from ..errors import AttemptError, FailedAttempt, GlanceConnectionFailed
 from .clock import doubled
-from .model import Attempt, Call, Failure, Send, Settle
+from .model import Announce, Attempt, Call, Failure, Send
 from .refusals import refused
 
 if TYPE_CHECKING:
@@ -20,34 +20,6 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .host import Pick
     from .shared import Fleet
-
-LOG = logging.getLogger(__name__)
-
-
-def log_failure(server: Server, method: str, *, retrying: bool) -> None:
-    """Write the seed's log line."""
-    LOG.log(
-        logging.WARNING if retrying else logging.ERROR,
-        "Error contacting glance server '%(host)s:%(port)s' for '%(method)s', %(extra)s.",
-        {
-            "host": server.netloc.rpartition(":")[0],
-            "port": server.port,
-            "method": method,
-            "extra": "retrying" if retrying else "done trying",
-        },
-    )
-
-
-def announcing(clock: Clock) -> Settle:
-    """Build the innermost `Settle`: write the seed's log line, then wait for the next attempt."""
-
-    def settle(failure: Failure) -> None:
-        action = failure.attempt.call.operation.action
-        log_failure(failure.attempt.server, action, retrying=failure.delay is not None)
-        if failure.delay:
-            clock.sleep(failure.delay)
-
-    return settle
 
 
 def retryable(error: AttemptError, policy: RetryPolicy) -> bool:
@@ -77,7 +49,7 @@ class AttemptLoop:
 
     Args:
         send: Tries once.
-        settle: Announces a failed attempt and waits for the next.
+        announce: Is told of each failed attempt that speaks against its server.
         fleet: The servers, their health and the budget for retries.
         num_retries: Attempts beyond the first.
         policy: What is retried, and after how long.
@@ -89,7 +61,7 @@ class AttemptLoop:
     def __init__(
         self,
         send: Send,
-        settle: Settle,
+        announce: Announce,
         fleet: Fleet,
         *,
         num_retries: int,
@@ -99,7 +71,7 @@ class AttemptLoop:
         rng: random.Random,
     ) -> None:
         self._send = send
-        self._settle = settle
+        self._announce = announce
         self._cycle = fleet.cycle
         self._budget = fleet.budget
         self._maximum = 1 + num_retries
@@ -161,22 +133,27 @@ class AttemptLoop:
         duration = now - progress.started
         progress.history.append(FailedAttempt(server.url, error.reason, duration, error.request_id))
         progress.tried.append(server)
-        self._give_back(progress.pick, error)
+        blamed = self._give_back(progress.pick, error)
         if not retryable(error, self._policy):
+            if blamed:
+                self._tell(Failure(attempt, error))
             raise error
         refusal = self._refusal(attempt, error, now)
         if refusal is not None:
             self._give_up(attempt, error, refusal)
         self._wait_for_next(attempt, error, progress, now)
 
-    def _give_back(self, pick: Pick, error: AttemptError) -> None:
+    def _give_back(self, pick: Pick, error: AttemptError) -> bool:
+        """Give a failed attempt's server back; return whether the failure speaks against it."""
         status = error.status if isinstance(error, errors.HTTPStatusError) else None
         if retryable(error, self._policy):
             self._cycle.failed(pick, error.reason, retry_after=self._retry_after(error))
         elif status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
             self._cycle.succeeded(pick)
+            return False
         else:
             self._cycle.failed(pick, error.reason, cool=False)
+        return True
 
     def _retry_after(self, error: AttemptError) -> float:
         asked = error.retry_after if isinstance(error, errors.HTTPStatusError) else None
@@ -207,7 +184,9 @@ class AttemptLoop:
         if not self._budget.retry():
             self._give_up(attempt, error, errors.RetryBudgetExhausted)
         progress.number += 1
-        self._settle(Failure(attempt, error, delay, pick.server))
+        self._tell(Failure(attempt, error, delay, pick.server))
+        if delay:
+            self._clock.sleep(delay)
         progress.started = self._clock.monotonic()
 
     def _delay(self, attempt: Attempt[object], pick: Pick) -> float:
@@ -226,5 +205,10 @@ class AttemptLoop:
         error: AttemptError,
         refusal: type[GlanceConnectionFailed],
     ) -> NoReturn:
-        self._settle(Failure(attempt, error))
-        raise refused(refusal, attempt, error) from error
+        given_up = refused(refusal, attempt, error)
+        self._tell(Failure(attempt, error, given_up=given_up))
+        raise given_up from error
+
+    def _tell(self, failure: Failure) -> None:
+        with suppress(Exception):  # a handler of the log may raise anything
+            self._announce(failure)

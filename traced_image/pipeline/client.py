@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from ..errors import InvalidArgument
 from . import auth, v1, v2, v2_actions
-from .call import AttemptLoop, announcing, log_failure
+from .announce import announce, announce_stream
+from .call import AttemptLoop
 from .clock import Clock
 from .context import SERVICE
 from .model import Call, Layers, Operation, Version, layered
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from ..errors import AttemptError
     from .context import Context
     from .cycle import ServerHealth
-    from .model import Perform, Send
+    from .model import Announce, Perform, Send
 
 OPERATIONS: Mapping[Version, Mapping[str, Callable[..., Operation[object]]]] = {
     1: {
@@ -88,7 +90,7 @@ class GlanceClientWrapper:
         self._http = HTTPSend(config, clock, layered(session_send, layers.wire))
         loop = AttemptLoop(
             layered(cast("Send", self._http), layers.attempt),
-            layered(announcing(clock), layers.failure),
+            layered(cast("Announce", announce), layers.failure),
             self._fleet,
             num_retries=config.num_retries,
             policy=config.retry,
@@ -97,6 +99,8 @@ class GlanceClientWrapper:
             rng=rng or random.SystemRandom(),
         )
         self._perform = layered(cast("Perform", loop), layers.call)
+        for watch in layers.hosts:
+            self._fleet.cycle.watch(watch)
 
     def call(
         self,
@@ -135,7 +139,8 @@ class GlanceClientWrapper:
 
     def accuse(self, server: Server, error: AttemptError, *, retrying: bool) -> None:
         """Log and count a failure that showed after its attempt had succeeded: a broken stream."""
-        log_failure(server, "data", retrying=retrying)
+        with suppress(Exception):  # a handler of the log may raise anything
+            announce_stream(server, error, retrying=retrying)
         self._fleet.cycle.accuse(server, error.reason)
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..config import RetryPolicy, Server
     from ..errors import Reason
+    from .model import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,20 @@ class ServerCycle:
         self._unhealthy = 0
         # Reentrant, so that a signal handler may ask for the health.
         self._lock = threading.RLock()
+        self._watches: tuple[Watch, ...] = ()
         forks.track(self)
+
+    def watch(self, watch: Watch) -> None:
+        """Show each server to `watch` now, and again whenever what is known of it has changed."""
+        with self._lock:
+            if watch not in self._watches:
+                self._watches += (watch,)
+            for host in self._hosts:
+                watch(host)
+
+    def _show(self, host: Host) -> None:
+        for watch in self._watches:
+            watch(host)
 
     def pick(self, tried: Sequence[Server] = (), *, careful: bool = False) -> Pick:
         """Hand out the server whose turn it is.
@@ -103,6 +117,7 @@ class ServerCycle:
             if trial:
                 # A trial that tells nothing for so long must not keep the server out for ever.
                 host.enter("trial", now + self._cap)
+                self._show(host)
             wait = max(0.0, host.asked_until - now)
             pick = Pick(host.server, healthy, trial, wait, host, host.epoch)
             host.active.add(pick)
@@ -132,6 +147,7 @@ class ServerCycle:
                 if host.state != "healthy":
                     host.enter("healthy", 0.0)
                     self._unhealthy -= 1
+            self._show(host)
 
     def failed(
         self, pick: Pick, reason: Reason, *, cool: bool = True, retry_after: float = 0.0
@@ -158,6 +174,7 @@ class ServerCycle:
                 self._cool(host, now)
             elif host.state == "cooling":
                 host.ready_at = max(host.ready_at, host.asked_until)
+            self._show(host)
 
     def _cool(self, host: Host, now: float) -> None:
         longest = doubled(self._base, host.cooldowns - 1, self._cap)
@@ -175,6 +192,7 @@ class ServerCycle:
                     if self._base and host.state == "healthy":
                         host.cooldowns += 1
                         self._cool(host, self._clock.monotonic())
+                    self._show(host)
 
     def abandoned(self, pick: Pick) -> None:
         """Give a server back of which the attempt told nothing, good or bad."""
@@ -182,6 +200,7 @@ class ServerCycle:
         with self._lock:
             if _taken_back(pick) and pick.trial and pick.epoch == host.epoch:
                 host.enter("cooling", max(self._clock.monotonic(), host.asked_until))
+                self._show(host)
 
     def health(self) -> tuple[ServerHealth, ...]:
         """What is known of each server, in the order of the rotation."""
@@ -211,6 +230,8 @@ class ServerCycle:
         # The fork may have come while another thread was changing a state.
         self._unhealthy = sum(host.state != "healthy" for host in self._hosts)
         self._rng.shuffle(self._hosts)
+        for host in self._hosts:
+            self._show(host)
 
 
 def _taken_back(pick: Pick) -> bool:

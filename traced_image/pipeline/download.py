@@ -44,7 +44,7 @@ class Download:
     end where the data is not what the image's record says.
 
     Attributes:
-        chunks: The body of the reply that the data comes with.
+        chunks: What one server sends, checked at its end; telemetry may be put around it.
         server: The server that it comes from.
         length: Bytes to come, or None if the server did not say.
         resume: How to get the rest from another server.
@@ -54,7 +54,7 @@ class Download:
         self.server = server
         self.length = length
         self.resume: Resume | None = None
-        self.chunks = chunks
+        self.chunks: Chunks = _Checked(chunks, digest, server)
         self._digest = digest
         self._history: list[FailedAttempt] = []
         self._since = monotonic()
@@ -83,24 +83,11 @@ class Download:
             try:
                 for chunk in self.chunks:
                     done += len(chunk)
-                    self._digest.update(chunk)
                     yield chunk
             except AttemptError as error:
                 self._continue(error, done)
             else:
                 break
-        if not self._digest.matches():
-            raise self._mismatch(done)
-
-    def _mismatch(self, done: int) -> ChecksumMismatch:
-        error = ChecksumMismatch(
-            f"{self.server.netloc}: the data is not that of the image's record: download it"
-            " again, and look at the server's store if it repeats"
-        )
-        self._note(error)
-        if self.resume is not None:
-            self.resume(self.server, error, done)
-        return error
 
     def _note(self, error: AttemptError) -> None:
         """Add a failed stream to the history that the error carries."""
@@ -129,8 +116,8 @@ class Download:
         self._since = monotonic()
 
     def continues(self, other: Download) -> bool:
-        """Whether this is the rest of the same data."""
-        return self._digest.same(other._digest)
+        """Take over what `other` has read, if this is the rest of the same data."""
+        return self._digest.continues(other._digest)
 
     def close(self) -> None:
         """Give up the rest of the data."""
@@ -142,6 +129,28 @@ def _check_part(reply: Reply, chunks: Chunks, offset: int) -> None:
     if not offset or not claimed.startswith(f"bytes {offset}-"):
         chunks.close()
         raise ProtocolError(f"{reply.origin}: the reply is another part of the data than asked for")
+
+
+class _Checked:
+    """The chunks of a body, at whose end the data must be what the record says."""
+
+    def __init__(self, chunks: Chunks, digest: Digest, server: Server) -> None:
+        self._chunks = chunks
+        self._digest = digest
+        self._server = server
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._digest.update(chunk)
+            yield chunk
+        if not self._digest.matches():
+            raise ChecksumMismatch(
+                f"{self._server.netloc}: the data is not that of the image's record: download it"
+                " again, and look at the server's store if it repeats"
+            )
+
+    def close(self) -> None:
+        self._chunks.close()
 
 
 class _Rest:
@@ -188,11 +197,15 @@ class Digest:
             return self._size in (None, self._done)
         return self._hash.hexdigest() == self._expected
 
-    def same(self, other: Digest) -> bool:
-        """Whether both expect the same data."""
+    def continues(self, other: Digest) -> bool:
+        """Go on where `other` is, and return True, if both expect the same data."""
         if self._hash is None and other._hash is None:
-            return (self._size, self._updated) == (other._size, other._updated)
-        return self._expected == other._expected
+            same = (self._size, self._updated) == (other._size, other._updated)
+        else:
+            same = self._expected == other._expected
+        if same:
+            self._hash, self._done = other._hash, other._done
+        return same
 
 
 def _hash_of(record: Record, content_md5: str | None) -> tuple[hashlib._Hash | None, str]:

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     import requests
 
     from ..config import Server
-    from ..errors import AttemptError
+    from ..errors import AttemptError, GlanceConnectionFailed
     from .context import Context
+    from .host import Host
     from .upload import UploadBody
 
 Version = Literal[1, 2]
@@ -174,19 +175,21 @@ class Failure:
         error: What it met.
         delay: Seconds until the next attempt; None when there is none.
         next_server: The server that the next attempt goes to.
+        given_up: What the call ends with, if no attempt succeeded and none may follow.
     """
 
     attempt: Attempt[object]
     error: AttemptError
     delay: float | None = None
     next_server: Server | None = None
+    given_up: GlanceConnectionFailed | None = None
 
 
 Send = Callable[[Attempt[object]], Answer[object]]
 """Tries once; the seam of the attempt layers."""
 
-Settle = Callable[[Failure], None]
-"""Says what comes after a failed attempt, and waits until then; the seam of failure layers."""
+Announce = Callable[[Failure], None]
+"""Tells of a failed attempt that speaks against its server; the seam of the failure layers."""
 
 Perform = Callable[[Call[object]], object]
 """Makes one logical call; the seam of the call layers."""
@@ -195,11 +198,16 @@ SendPrepared = Callable[..., "requests.Response"]
 """``requests.Session.send``: session, prepared request, options; the seam of the wire layers."""
 
 
+Watch = Callable[["Host"], None]
+"""Is shown a server whenever what is known of it has changed, under the cycle's lock."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layers:
     """What observes a pipeline: nothing, unless telemetry is composed around it."""
 
     call: tuple[Layer[Perform], ...] = ()
     attempt: tuple[Layer[Send], ...] = ()
-    failure: tuple[Layer[Settle], ...] = ()
+    failure: tuple[Layer[Announce], ...] = ()
     wire: tuple[Layer[SendPrepared], ...] = ()
+    hosts: tuple[Watch, ...] = ()

@@ -1,130 +1,240 @@
-"""The catalogue's metrics in a Prometheus registry, one set for all services that use it."""
+"""What is counted of calls, attempts, servers and streams, in series whose number is bounded."""
 
 from __future__ import annotations
 
 import logging
-import threading
-from typing import TYPE_CHECKING, TypeVar
-from weakref import WeakKeyDictionary
+import os
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING, Protocol
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
-
-from ..pipeline import forks
 from . import catalogue
-from .trouble import Troubles
+from .catalogue import OTHER
+from .trouble import Troubles, harmless
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from ..config import Server
-    from .catalogue import Metric, Outcome
+    from .backends import Backend, Exemplar, Labels, Record
+    from .catalogue import Direction, Metric, Outcome, State, Trouble
+    from .options import Detail
 
 LOG = logging.getLogger(__name__)
 
-_MetricT = TypeVar("_MetricT", Counter, Histogram)
+MOST_SERVERS = 1000
+"""Servers that have series of their own, in one registry; any others share one."""
+
+FIRST_OPERATION = "images.get"
+FIRST_REASONS = ("connection_refused", "connect_timeout", "read_timeout", "connection_reset", "503")
+"""A server's counters are there from the start for this operation and these reasons."""
+
+_OTHER_SERVER = (OTHER, OTHER)
 
 
-class _Children(dict[tuple[object, ...], _MetricT]):
-    """A metric's children by their label values: a look-up here costs a fourth of ``labels``."""
+class Host(Protocol):
+    """What is known of one server; the pipeline's `Host` is one."""
 
-    def __init__(self, parent: _MetricT) -> None:
+    server: Server
+    state: State
+    consecutive_failures: int
+    last_success: float | None
+    last_failure: float | None
+
+
+class _Series(dict["Labels", "Record"]):
+    """A metric's series by their labels; to look one up makes it, so labels must be of closed sets.
+
+    A look-up here costs a fourth of prometheus_client's ``labels``.
+    """
+
+    def __init__(self, metric: Metric, backends: Sequence[Backend]) -> None:
         super().__init__()
-        self._parent: _MetricT = parent
+        self._metric = metric
+        self._backends = backends
 
-    def __missing__(self, values: tuple[object, ...]) -> _MetricT:
-        child = self[values] = self._parent.labels(*values)
-        return child
+    def __missing__(self, labels: Labels) -> Record:
+        records = [backend.bind(self._metric, labels) for backend in self._backends]
+        record = self[labels] = records[0] if len(records) == 1 else _all_of(records)
+        return record
+
+
+def _all_of(records: Sequence[Record]) -> Record:
+    def record(value: float, exemplar: Exemplar | None) -> None:
+        for each in records:
+            each(value, exemplar)
+
+    return record
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was last told of a server, and by which process: a child of a fork starts at nothing."""
+
+    process: int
+    state: State | None = None
+    values: list[float] = field(default_factory=lambda: [-1.0] * 3)
 
 
 class Metrics:
-    """What calls, attempts and retries are counted in.
+    """Counts what happens.
 
     Args:
-        registry: Where the metrics are registered.
+        backends: Where the metrics are kept.
+        detail: Which labels they have.
 
     Attributes:
-        troubles: What takes note of failures, here and at the spans beside.
+        troubles: What takes note of failures, here and elsewhere in telemetry.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(metric: Metric) -> _Children[Counter]:
-            return _Children(Counter(metric.name, metric.help, metric.labels, registry=registry))
+    def __init__(self, backends: Sequence[Backend], detail: Detail = "full") -> None:
+        operations = () if detail in ("reason", "host") else catalogue.OPERATIONS
+        reasons = () if detail in ("operation", "host") else catalogue.KNOWN_REASONS
+        self._operations = {operation: operation for operation in operations}
+        self._other_operation = OTHER if operations else ""
+        self._reasons = {"": "", **{reason: reason for reason in reasons}}
+        self._servers: dict[str, tuple[str, str]] = {}
+        self._told: dict[str, _Told] = {}
+        self._series = {metric: _Series(metric, backends) for metric in catalogue.METRICS}
+        self._calls = self._series[catalogue.CALL_DURATION]
+        self._attempts = self._series[catalogue.ATTEMPT_DURATION]
+        self._active = self._series[catalogue.ACTIVE_ATTEMPTS]
+        self._bytes = self._series[catalogue.STREAM_BYTES]
+        self.troubles = Troubles(self._trouble)
+        self._start()
 
-        def histogram(metric: Metric) -> _Children[Histogram]:
-            return _Children(
-                Histogram(
-                    metric.name,
-                    metric.help,
-                    metric.labels,
-                    registry=registry,
-                    buckets=metric.buckets,
+    @harmless("metrics")
+    def _start(self) -> None:
+        version = metadata.version("traced-image")
+        self._series[catalogue.BUILD_INFO][(version,)](1, None)
+        for kind in catalogue.TROUBLES:
+            self._series[catalogue.TELEMETRY_ERRORS][(kind,)](0, None)
+
+    def _trouble(self, kind: Trouble) -> None:
+        self._series[catalogue.TELEMETRY_ERRORS][(kind,)](1, None)
+
+    def known(self, servers: Iterable[Server]) -> None:
+        """Give servers series of their own, those of counters at zero from now on."""
+        for server in servers:
+            if server.netloc in self._servers:
+                continue
+            if len(self._servers) >= MOST_SERVERS:
+                LOG.warning(
+                    "More than %d servers: the metrics of %s and later ones are under %s.",
+                    MOST_SERVERS,
+                    server.netloc,
+                    OTHER,
                 )
-            )
+                return
+            self._servers[server.netloc] = server.host, str(server.port)
+            self._start_server(server)
 
-        self._calls = histogram(catalogue.CALL_DURATION)
-        self._attempts = histogram(catalogue.ATTEMPT_DURATION)
-        self._call_retries = histogram(catalogue.CALL_RETRIES)
-        self._retries = counter(catalogue.RETRIES)
-        self._delays = histogram(catalogue.RETRY_DELAYS)
-        self._connection_failed = counter(catalogue.CONNECTION_FAILED)
-        self._errors = counter(catalogue.TELEMETRY_ERRORS)
-        self.troubles = Troubles(self.telemetry_error)
+    @harmless("metrics")
+    def _start_server(self, server: Server) -> None:
+        for reason in FIRST_REASONS:
+            labels = self._labels(FIRST_OPERATION, server, reason)
+            for metric in (catalogue.RETRIES, catalogue.CONNECTION_FAILED):
+                self._series[metric][labels](0, None)
+        for direction in catalogue.DIRECTIONS:
+            self.stream_bytes(server, direction, 0)
+            self._series[catalogue.STREAM_ERRORS][(*self._server(server), direction)](0, None)
+        self._active[self._server(server)](0, None)
 
-    def call(self, operation: str, outcome: Outcome, error_type: str, seconds: float) -> None:
-        """Count a call that ended."""
-        self._calls[operation, outcome, error_type].observe(seconds)
+    def _server(self, server: Server) -> tuple[str, str]:
+        return self._servers.get(server.netloc, _OTHER_SERVER)
 
-    def call_retries(self, operation: str, retries: int) -> None:
+    def _operation(self, operation: str) -> str:
+        return self._operations.get(operation, self._other_operation)
+
+    def _labels(self, operation: str, server: Server, reason: str) -> Labels:
+        return (
+            self._operations.get(operation, self._other_operation),
+            *self._servers.get(server.netloc, _OTHER_SERVER),
+            self._reasons.get(reason, OTHER),
+        )
+
+    @harmless("metrics")
+    def call(
+        self,
+        operation: str,
+        outcome: Outcome,
+        reason: str,
+        seconds: float,
+        exemplar: Exemplar | None,
+    ) -> None:
+        """Count a call that ended; its reason is empty if it succeeded."""
+        labels = self._operation(operation), outcome, self._reasons.get(reason, OTHER)
+        self._calls[labels](seconds, exemplar)
+
+    @harmless("metrics")
+    def call_retries(self, operation: str, retries: int, exemplar: Exemplar | None) -> None:
         """Count the retries of a call that had any."""
-        self._call_retries[(operation,)].observe(retries)
+        self._series[catalogue.CALL_RETRIES][(self._operation(operation),)](retries, exemplar)
 
-    def attempt(self, operation: str, server: Server, error_type: str, seconds: float) -> None:
-        """Count an attempt that ended."""
-        self._attempts[operation, server.host, server.port, error_type].observe(seconds)
+    @harmless("metrics")
+    def attempt_started(self, server: Server) -> None:
+        """Count an attempt that is under way."""
+        self._active[self._server(server)](1, None)
 
-    def retry(self, operation: str, server: Server, error_type: str, delay: float) -> None:
+    @harmless("metrics")
+    def attempt_ended(
+        self,
+        operation: str,
+        server: Server,
+        reason: str,
+        seconds: float,
+        exemplar: Exemplar | None,
+    ) -> None:
+        """Count an attempt that ended; its reason is empty if it succeeded."""
+        self._active[self._server(server)](-1, None)
+        self._attempts[self._labels(operation, server, reason)](seconds, exemplar)
+
+    @harmless("metrics")
+    def retry(
+        self, operation: str, server: Server, reason: str, delay: float, exemplar: Exemplar | None
+    ) -> None:
         """Count a retry after `server` failed."""
-        self._retries[operation, server.host, server.port, error_type].inc()
-        self._delays[(operation,)].observe(delay)
+        labels = self._labels(operation, server, reason)
+        self._series[catalogue.RETRIES][labels](1, exemplar)
+        self._series[catalogue.RETRY_DELAYS][labels[:1]](delay, exemplar)
 
-    def connection_failed(self, operation: str, server: Server, error_type: str) -> None:
+    @harmless("metrics")
+    def connection_failed(
+        self, operation: str, server: Server, reason: str, exemplar: Exemplar | None
+    ) -> None:
         """Count a call that gave up, `server` being the last that it tried."""
-        self._connection_failed[operation, server.host, server.port, error_type].inc()
+        labels = self._labels(operation, server, reason)
+        self._series[catalogue.CONNECTION_FAILED][labels](1, exemplar)
 
-    def telemetry_error(self, kind: str) -> None:
-        """Count a failure of the telemetry itself."""
-        self._errors[(kind,)].inc()
+    @harmless("metrics")
+    def stream_bytes(self, server: Server, direction: Direction, count: int) -> None:
+        """Count bytes of image data."""
+        self._bytes[(*self._server(server), direction)](count, None)
 
+    @harmless("metrics")
+    def stream_error(self, server: Server, direction: Direction, exemplar: Exemplar | None) -> None:
+        """Count image data that broke off or was wrong."""
+        labels = (*self._server(server), direction)
+        self._series[catalogue.STREAM_ERRORS][labels](1, exemplar)
 
-class _Registries:
-    """The metrics in each registry."""
-
-    def __init__(self) -> None:
-        self._metrics: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
-        self._lock = threading.Lock()
-        forks.track(self)
-
-    def get(self, registry: CollectorRegistry) -> Metrics:
-        with self._lock:
-            metrics = self._metrics.get(registry)
-            if metrics is None:
-                metrics = self._metrics[registry] = _registered(registry)
-            return metrics
-
-    def after_fork(self) -> None:
-        """Start anew in a child, where nobody holds the lock."""
-        self._lock = threading.Lock()
-
-
-def _registered(registry: CollectorRegistry) -> Metrics:
-    try:
-        return Metrics(registry)
-    except Exception as error:
-        LOG.warning("The registry takes no metrics of Glance: none are kept.", exc_info=error)
-        return Metrics(CollectorRegistry())
-
-
-_registries = _Registries()
+    @harmless("metrics")
+    def host(self, host: Host) -> None:
+        """Show a server as it is now; a `Watch` of the pipeline."""
+        labels = self._server(host.server)
+        if labels is _OTHER_SERVER:
+            return  # one gauge can't show many servers
+        told = self._told.get(host.server.netloc)
+        if told is None or told.process != os.getpid():
+            told = self._told[host.server.netloc] = _Told(os.getpid())
+        if told.state != host.state:
+            told.state = host.state
+            for state in catalogue.STATES:
+                self._series[catalogue.SERVER_STATE][(*labels, state)](state == host.state, None)
+        values = host.consecutive_failures, host.last_success or 0.0, host.last_failure or 0.0
+        for number, metric in enumerate(_OF_A_HOST):
+            if told.values[number] != values[number]:
+                told.values[number] = values[number]
+                self._series[metric][labels](values[number], None)
 
 
-def metrics_for(registry: CollectorRegistry | None) -> Metrics:
-    """The metrics in a registry, registered on first use; None for the default registry."""
-    return _registries.get(REGISTRY if registry is None else registry)
+_OF_A_HOST = (catalogue.CONSECUTIVE_FAILURES, catalogue.LAST_SUCCESS, catalogue.LAST_FAILURE)

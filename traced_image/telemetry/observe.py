@@ -1,25 +1,24 @@
-"""The layers that observe a pipeline: what happens in it, told to spans and metrics.
-
-Telemetry never changes a call's result: what it raises itself is counted, logged once for each
-place, and swallowed.
-"""
+"""The layers that observe this package's pipeline: what happens in it, told to a recorder."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from time import perf_counter
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
-from ..errors import GlanceConnectionFailed
+from ..errors import AttemptError, GlanceConnectionFailed
+from ..pipeline.download import Download
 from ..pipeline.model import Layers
-from .metrics import Metrics, metrics_for
-from .record import CURRENT, CallRecord, reason_of
-from .spans import Spans
+from .kept import metrics_for
+from .recorder import CURRENT, Recorder, reason_of, tell_where
+from .spans import HTTPRequest, Spans
+from .streams import ObservedChunks
 from .wire import quiet_layer, wire_layer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..config import Server
     from ..pipeline.model import (
+        Announce,
         Answer,
         Attempt,
         Call,
@@ -28,60 +27,41 @@ if TYPE_CHECKING:
         Perform,
         Send,
         SendPrepared,
-        Settle,
     )
-    from .catalogue import Outcome
     from .options import Telemetry
-    from .spans import Active
+    from .recorder import AttemptRecord
     from .trouble import Troubles
-
-_Method = TypeVar("_Method", bound=Callable[..., object])
-
-
-def _harmless(method: _Method) -> _Method:
-    """Keep what a method raises from the caller, whose call is none of its business."""
-
-    @functools.wraps(method)
-    def safe(self: Observer, *args: object) -> object:
-        try:
-            return method(self, *args)
-        except Exception as error:  # noqa: BLE001 processors and registries raise anything
-            self.troubles.note(method.__name__, error)
-            return None
-
-    return cast("_Method", safe)
 
 
 class Observer:
-    """Tells spans and metrics what a pipeline does.
+    """Tells a recorder what a pipeline does.
 
     Args:
-        spans: Where spans are started and ended.
-        metrics: Where all is counted, failures of telemetry too.
+        recorder: What is told.
     """
 
-    def __init__(self, spans: Spans, metrics: Metrics) -> None:
-        self._spans = spans
-        self._metrics = metrics
-        self.troubles = metrics.troubles
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
 
     def call_layer(self, perform: Perform) -> Perform:
         """Observe logical calls."""
+        start = self._recorder.call
 
         def observed(call: Call[object]) -> object:
-            record = CallRecord(call.operation.name, perf_counter())
-            token = CURRENT.set(record)
-            self.start_call(record)
+            record = start(call.operation.name)
             try:
                 value = perform(call)
             except BaseException as error:
-                self.end_call(record, error)
+                gave_up = isinstance(error, GlanceConnectionFailed)
+                record.end(
+                    "exhausted" if gave_up else "non_retryable",
+                    reason_of(error),
+                    str(error),
+                    cancelled=not isinstance(error, Exception),
+                )
                 raise
-            else:
-                self.end_call(record, None)
-                return value
-            finally:
-                CURRENT.reset(token)
+            record.end()
+            return value
 
         return observed
 
@@ -89,107 +69,72 @@ class Observer:
         """Observe attempts, each on one server."""
 
         def observed(attempt: Attempt[object]) -> Answer[object]:
-            active = self.start_attempt(attempt)
-            started = perf_counter()
+            record = _started(attempt)
             try:
                 answer = send(attempt)
             except BaseException as error:
-                self.end_attempt(attempt, active, perf_counter() - started, None, error)
+                _failed(record, error)
                 raise
-            self.end_attempt(attempt, active, perf_counter() - started, answer, None)
+            record.end("", answer.status, answer.request_id)
+            if isinstance(answer.value, Download):
+                self._watch(answer.value, record)
             return answer
 
         return observed
 
-    def failure_layer(self, settle: Settle) -> Settle:
+    def _watch(self, download: Download, record: AttemptRecord) -> None:
+        stream = self._recorder.stream("images.data", download.server, "download", record.span)
+        download.chunks = ObservedChunks(download.chunks, stream)
+
+    def failure_layer(self, announce: Announce) -> Announce:
         """Observe what comes after failed attempts."""
 
         def observed(failure: Failure) -> None:
-            self.failed(failure)
-            settle(failure)
+            if failure.delay is not None:
+                CURRENT.get().retry(reason_of(failure.error), failure.delay)
+            try:
+                announce(failure)
+            except Exception as error:  # noqa: BLE001 a handler of the log may raise anything
+                self._recorder.troubles.note("logs", error)
 
         return observed
 
-    @_harmless
-    def start_call(self, record: CallRecord) -> None:
-        """Start a call's span."""
-        record.span = self._spans.start_call(record.operation)
 
-    @_harmless
-    def end_call(self, record: CallRecord, error: BaseException | None) -> None:
-        """End a call's span, and count the call once."""
-        seconds = perf_counter() - record.started
-        outcome = _outcome(record, error)
-        reason = "" if error is None else reason_of(error)
-        try:
-            self._metrics.call(record.operation, outcome, reason, seconds)
-            if len(record.servers) > 1:
-                self._metrics.call_retries(record.operation, len(record.servers) - 1)
-            if isinstance(error, GlanceConnectionFailed):
-                self._metrics.connection_failed(record.operation, record.servers[-1], reason)
-        finally:
-            if record.span is not None:
-                self._spans.end_call(record.span, record, outcome, error)
-
-    @_harmless
-    def start_attempt(self, attempt: Attempt[object]) -> Active | None:
-        """Start an attempt's span."""
-        record = CURRENT.get()
-        record.servers.append(attempt.server)
-        return self._spans.start_attempt(attempt)
-
-    @_harmless
-    def end_attempt(
-        self,
-        attempt: Attempt[object],
-        active: Active | None,
-        seconds: float,
-        answer: Answer[object] | None,
-        error: BaseException | None,
-    ) -> None:
-        """End an attempt's span, and count the attempt."""
-        operation = attempt.call.operation.name
-        reason = "" if error is None else reason_of(error)
-        try:
-            self._metrics.attempt(operation, attempt.server, reason, seconds)
-        finally:
-            if active is not None:
-                told = answer if error is None else error
-                status = getattr(told, "status", 0)
-                self._spans.end_attempt(active, status, getattr(told, "request_id", None), error)
-
-    @_harmless
-    def failed(self, failure: Failure) -> None:
-        """Note a retry, if there is one."""
-        if failure.delay is None:
-            return
-        record = CURRENT.get()
-        reason, operation = reason_of(failure.error), failure.attempt.call.operation.name
-        try:
-            self._metrics.retry(operation, failure.attempt.server, reason, failure.delay)
-        finally:
-            if record.span is not None:
-                record.delay += failure.delay
-                self._spans.retry(record.span, failure.delay, reason)
+def _started(attempt: Attempt[object]) -> AttemptRecord:
+    call = CURRENT.get()
+    server, operation = attempt.server, attempt.call.operation
+    request = None
+    if not call.recorder.spans.wire_spans:
+        request = HTTPRequest(operation.method, server.url + operation.path)
+    return call.attempt(
+        server, attempt.number, attempt.maximum, trial=attempt.trial, request=request
+    )
 
 
-def _outcome(record: CallRecord, error: BaseException | None) -> Outcome:
-    if error is None:
-        return "success_first_try" if len(record.servers) <= 1 else "success_after_retry"
-    return "exhausted" if isinstance(error, GlanceConnectionFailed) else "non_retryable"
+def _failed(record: AttemptRecord, error: BaseException) -> None:
+    if isinstance(error, AttemptError):
+        tell_where(error, record.span)
+    record.end(
+        reason_of(error),
+        getattr(error, "status", 0),
+        getattr(error, "request_id", None),
+        cancelled=not isinstance(error, Exception),
+    )
 
 
-def observing(telemetry: Telemetry) -> Layers:
+def observing(telemetry: Telemetry, servers: Iterable[Server]) -> Layers:
     """Build the layers that observe a pipeline as `telemetry` says."""
-    metrics = metrics_for(telemetry.registry)
+    metrics = metrics_for(telemetry)
+    metrics.known(servers)
     wire = _wire_layer(telemetry, metrics.troubles)
-    spans = Spans(telemetry.tracer_provider, wire_spans=wire is not None)
-    observer = Observer(spans, metrics)
+    spans = Spans(telemetry.tracer_provider, metrics.troubles, wire_spans=wire is not None)
+    observer = Observer(Recorder(spans, metrics))
     return Layers(
         call=(observer.call_layer,),
         attempt=(observer.attempt_layer,),
         failure=(observer.failure_layer,),
         wire=(wire or quiet_layer(metrics.troubles),),
+        hosts=(metrics.host,),
     )
 
 
@@ -200,5 +145,5 @@ def _wire_layer(telemetry: Telemetry, troubles: Troubles) -> Layer[SendPrepared]
     try:
         return wire_layer(telemetry.tracer_provider, troubles)
     except Exception as error:  # noqa: BLE001 its private parts may change in any way
-        troubles.note("wire_layer", error)
+        troubles.note("wire", error)
         return None

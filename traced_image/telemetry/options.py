@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ..config import checks
 from ..errors import InvalidOption
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
     from prometheus_client import CollectorRegistry
 
+    from ..config import Server
     from ..pipeline.model import Layers
+
+Detail = Literal["full", "reason", "operation", "host"]
+"""Which labels the metrics have: operation and reason, one of these, or neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,28 +28,49 @@ class Telemetry:
 
     Attributes:
         tracer_provider: Where spans go; None for the process's global provider.
-        registry: Where metrics are registered; None for prometheus_client's default registry.
+        registry: Where metrics are registered; None for prometheus_client's default registry,
+            False for none.
+        meter_provider: Where the same metrics go by OpenTelemetry's Metrics API; None for the
+            process's global provider, False for none.
         wire_spans: Whether each HTTP request has a span of its own below the attempt's. Without
             them the attempt's span is the CLIENT span.
+        detail: How many series there are, for large fleets: ``full``; ``reason`` drops the
+            operation; ``operation`` drops the reason, so that all failures are ``_OTHER``;
+            ``host`` drops both.
 
     Raises:
         InvalidOption: One of them is something else.
     """
 
     tracer_provider: TracerProvider | None = None
-    registry: CollectorRegistry | None = None
+    registry: CollectorRegistry | Literal[False] | None = None
+    meter_provider: MeterProvider | Literal[False] | None = None
     wire_spans: bool = True
+    detail: Detail = "full"
 
     def __post_init__(self) -> None:
-        for item, method in (("tracer_provider", "get_tracer"), ("registry", "register")):
+        for item, (method, can_be_off) in _METHODS.items():
             value = getattr(self, item)
             instance = hasattr(value, method) and not isinstance(value, type)
-            _check(item, value, fits=value is None or instance)
+            off = can_be_off and value is False
+            _check(item, value, fits=value is None or off or instance)
         checks.boolean("wire_spans", self.wire_spans, "argument", InvalidOption)
+        checks.choice("detail", self.detail, "argument", InvalidOption, choices=get_args(Detail))
 
 
-def layers_for(telemetry: Telemetry | None) -> Layers:
-    """Build the layers that observe a pipeline; None is `Telemetry` with its defaults.
+_METHODS = {
+    "tracer_provider": ("get_tracer", False),
+    "registry": ("register", True),
+    "meter_provider": ("get_meter", True),
+}
+
+
+def layers_for(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> Layers:
+    """Build the layers that observe a pipeline.
+
+    Args:
+        telemetry: Where to tell of it; None is `Telemetry` with its defaults.
+        servers: The servers that have series of their own, at zero from now on.
 
     Raises:
         InvalidOption: It is not a `Telemetry`.
@@ -51,12 +79,13 @@ def layers_for(telemetry: Telemetry | None) -> Layers:
 
     telemetry = Telemetry() if telemetry is None else telemetry
     _check("telemetry", telemetry, fits=isinstance(telemetry, Telemetry))
-    return observing(telemetry)
+    return observing(telemetry, servers)
 
 
 _MENDS = {
     "tracer_provider": "give an OpenTelemetry TracerProvider",
-    "registry": "give a CollectorRegistry of prometheus_client",
+    "registry": "give a CollectorRegistry of prometheus_client, or False for none",
+    "meter_provider": "give an OpenTelemetry MeterProvider, or False for none",
     "telemetry": "give Telemetry(...), or False for none",
 }
 

@@ -1,0 +1,106 @@
+"""Where the catalogue's metrics are kept: a Prometheus registry, or OpenTelemetry's meters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from . import catalogue
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Meter, MeterProvider
+
+    from .catalogue import Metric
+
+Exemplar = dict[str, str]
+"""``trace_id`` and ``span_id`` in hex digits."""
+
+Record = Callable[[float, Exemplar | None], object]
+"""Adds to a counter, sets a gauge, or observes a histogram's value."""
+
+Labels = tuple[str, ...]
+"""The values of a metric's labels, in its order; an empty one is as good as none."""
+
+
+class Backend(Protocol):
+    """Keeps the catalogue's metrics."""
+
+    def bind(self, metric: Metric, labels: Labels) -> Record:
+        """One series of a metric; it exists from now on."""
+
+
+class PrometheusBackend:
+    """The catalogue's metrics in a registry of prometheus_client.
+
+    Args:
+        registry: Where they are registered, once for its life.
+
+    Raises:
+        ValueError: The registry has one of the names already.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._metrics = {metric.name: _registered(metric, registry) for metric in catalogue.METRICS}
+
+    def bind(self, metric: Metric, labels: Labels) -> Record:
+        """One series of a metric; it is at zero from now on."""
+        child = self._metrics[metric.name].labels(*labels)
+        if isinstance(child, Histogram):
+            return child.observe
+        if isinstance(child, Counter):
+            return child.inc
+        return _without_exemplar(child.inc if metric.kind == "updown" else child.set)
+
+
+def _registered(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    name, text, labels = metric.name, metric.help, metric.labels
+    if metric.kind == "counter":
+        return Counter(name, text, labels, registry=registry)
+    if metric.kind == "histogram":
+        return Histogram(name, text, labels, registry=registry, buckets=metric.buckets)
+    return Gauge(name, text, labels, registry=registry, multiprocess_mode=metric.merge)
+
+
+def _without_exemplar(change: Callable[[float], None]) -> Record:
+    return lambda value, _: change(value)
+
+
+class OpenTelemetryBackend:
+    """The catalogue's metrics as instruments of OpenTelemetry's Metrics API.
+
+    Exemplars are the SDK's to take, from the span that is current.
+
+    Args:
+        provider: Whose meter is used.
+    """
+
+    def __init__(self, provider: MeterProvider) -> None:
+        meter = provider.get_meter(catalogue.SCOPE, schema_url=catalogue.SCHEMA_URL)
+        self._records = {metric.name: _instrument(metric, meter) for metric in catalogue.METRICS}
+
+    def bind(self, metric: Metric, labels: Labels) -> Record:
+        """One series of a metric; a counter is at zero from now on."""
+        record = self._records[metric.name]
+        attributes: dict[str, str | int] = {
+            catalogue.LABELS[label]: int(value) if value.isdecimal() else value
+            for label, value in zip(metric.labels, labels, strict=True)
+            if value
+        }
+        if metric.kind in ("counter", "updown"):
+            record(0, attributes)
+        return lambda value, _: record(value, attributes)
+
+
+def _instrument(metric: Metric, meter: Meter) -> Callable[[float, dict[str, str | int]], None]:
+    name, unit, text = metric.otel, metric.unit, metric.help
+    if metric.kind == "counter":
+        return meter.create_counter(name, unit, text).add
+    if metric.kind == "updown":
+        return meter.create_up_down_counter(name, unit, text).add
+    if metric.kind == "gauge":
+        return meter.create_gauge(name, unit, text).set
+    return meter.create_histogram(
+        name, unit, text, explicit_bucket_boundaries_advisory=metric.buckets
+    ).record
