@@ -24,4 +24,4 @@ def child_exit(server: object, worker: Worker) -> None:  # noqa: ARG001 - gunico
     """
     from prometheus_client.multiprocess import mark_process_dead
 
-    mark_process_dead(worker.pid)
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
