@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Every supported Python of the machine beside the first, for test-pythons.
 PYTHONS ?= $(foreach v,3.10 3.11 3.12 3.13 3.14,$(shell python$(v) -c 'print("python$(v)")' 2>/dev/null))
 
-.PHONY: demo test test-pythons test-real check format bench clean
+.PHONY: demo test test-pythons test-real check format docs bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m traced_image.demo $(ARGS)
@@ -36,6 +36,9 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m traced_image.telemetry.reference docs/reference/telemetry.md
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -r bench/requirements.txt

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from traced_image import Config, RetryPolicy, errors, lab
-from traced_image.telemetry import catalogue
+from traced_image.telemetry import catalogue, reference
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -75,7 +75,7 @@ def test_the_tree_of_errors_has_every_error():
 
 def _names():
     for name, value in vars(catalogue).items():
-        if name.isupper() and isinstance(value, str) and name != "SCOPE":
+        if name.isupper() and isinstance(value, str) and name not in ("SCOPE", "SCHEMA_URL"):
             yield value
     yield from (metric.name for metric in catalogue.METRICS)
     yield from catalogue.REASONS
@@ -84,6 +84,18 @@ def _names():
 @pytest.mark.parametrize("name", sorted(set(_names())))
 def test_the_page_of_telemetry_has_every_name(name):
     assert f"`{name}`" in (ROOT / "docs/reference/telemetry.md").read_text()
+
+
+def test_the_tables_of_telemetry_are_those_of_the_catalogue():
+    text = (ROOT / "docs/reference/telemetry.md").read_text()
+
+    assert reference.page(text) == text
+
+
+def test_every_table_of_the_catalogue_is_on_its_page():
+    text = (ROOT / "docs/reference/telemetry.md").read_text()
+
+    assert set(reference.TABLES) == set(re.findall(r"<!-- table: (\w+) -->", text))
 
 
 @pytest.mark.parametrize(

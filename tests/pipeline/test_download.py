@@ -34,9 +34,10 @@ SERVER = Server.parse("glance-1")
 CUT = CommunicationError("glance-1:9292: connection closed")
 
 
-def download_of(*pieces, record=None, status=200, offset=0, **headers):
+def download_of(*pieces, record=None, status=200, offset=0, chunks=None, **headers):
+    chunks = chunks or Pieces(*pieces)
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    reply = answer(status=status, headers=headers, chunks=Pieces(*pieces))
+    reply = answer(status=status, headers=headers, chunks=chunks)
     return Download.of(reply, record or {}, offset)
 
 
@@ -149,10 +150,11 @@ def test_a_part_that_is_refused_is_closed():
     assert reply.chunks.closed == 1
 
 
-def test_a_whole_reply_is_closed_too():
-    download = download_of(b"whole", offset=2)
-    download.close()
-    assert download.chunks._chunks.closed == 1
+@pytest.mark.parametrize("offset", [0, 2])
+def test_to_close_a_download_closes_its_reply(offset):
+    pieces = Pieces(b"whole")
+    download_of(chunks=pieces, offset=offset).close()
+    assert pieces.closed == 1
 
 
 @given(st.lists(st.binary(max_size=5), max_size=8), st.integers(1, 30))
@@ -234,10 +236,11 @@ def test_a_download_that_fails_to_resume_breaks_with_the_first_error():
     ],
 )
 def test_the_rest_of_other_data_is_refused_and_closed(first, second):
-    rest = download_of(b"rest", record=second)
+    pieces = Pieces(b"rest")
+    rest = download_of(chunks=pieces, record=second)
     with pytest.raises(CommunicationError) as caught:
         list(resumed(download_of(b"x", CUT, record=first), rest))
-    assert (caught.value, rest.chunks.closed) == (CUT, 1)
+    assert (caught.value, pieces.closed) == (CUT, 1)
 
 
 def test_without_a_checksum_the_rest_must_be_of_the_same_size_and_time():
@@ -332,17 +335,17 @@ class Full(io.BytesIO):
 
 
 def test_a_download_is_closed_where_it_can_t_be_written():
-    download = download_of(b"ab")
+    pieces = Pieces(b"ab")
     with pytest.raises(OSError, match="No space"):
-        save(download, Full(), "")
-    assert download.chunks.closed == 1
+        save(download_of(chunks=pieces), Full(), "")
+    assert pieces.closed == 1
 
 
 def test_a_download_is_closed_where_its_file_can_t_be_opened(tmp_path):
-    download = download_of(b"ab")
+    pieces = Pieces(b"ab")
     with pytest.raises(FileNotFoundError):
-        save(download, None, tmp_path / "missing" / "image")
-    assert download.chunks.closed == 1
+        save(download_of(chunks=pieces), None, tmp_path / "missing" / "image")
+    assert pieces.closed == 1
 
 
 # --- over the wire -----------------------------------------------------------------------------

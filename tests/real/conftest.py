@@ -15,6 +15,7 @@ from parts.http import HTTPPart
 from parts.nova import Nova
 from parts.outage import mended
 from parts.postgres import Postgres
+from parts.prometheus import Prometheus
 from parts.start import STARTERS, Running
 
 import traced_image
@@ -83,6 +84,12 @@ def nova(parts: Parts) -> Nova:
 def postgres(parts: Parts) -> Postgres:
     """A PostgreSQL; a `Postgres`."""
     return _part(parts, "postgres")
+
+
+@pytest.fixture(scope="session")
+def prometheus(parts: Parts) -> Prometheus:
+    """A Prometheus that scrapes what it is told to; a `Prometheus`."""
+    return _part(parts, "prometheus")
 
 
 @pytest.fixture(scope="session")

@@ -102,14 +102,9 @@ ATTRIBUTES = (
     Attribute(HTTP_RESEND_COUNT, "int", ("wire", "attempt?"), "how often it was sent before"),
 )
 
-SECRET_KEYS = (
-    "X-Amz-Signature",
-    "X-Amz-Credential",
-    "X-Amz-Security-Token",
-    "AWSAccessKeyId",
-    "Signature",
-    "sig",
-    "X-Goog-Signature",
+SECRET_KEYS = tuple(
+    "X-Amz-Signature X-Amz-Credential X-Amz-Security-Token AWSAccessKeyId Signature sig"
+    " X-Goog-Signature".split()
 )
 """Keys of a query whose values ``url.full`` must not have, by the conventions for HTTP spans."""
 
@@ -154,12 +149,11 @@ STATES: dict[State, str] = {
 Direction = Literal["download", "upload"]
 DIRECTIONS: tuple[Direction, ...] = ("download", "upload")
 
-Trouble = Literal["spans", "metrics", "logs", "streams", "wire"]
+Trouble = Literal["spans", "metrics", "logs", "wire"]
 TROUBLES: dict[Trouble, str] = {
     "spans": "a span processor, sampler or exporter",
     "metrics": "a registry or a meter",
     "logs": "a logging handler",
-    "streams": "what watches a download",
     "wire": "the instrumentation of requests, or a hook",
 }
 """Where telemetry itself may fail."""

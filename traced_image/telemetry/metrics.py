@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from . import catalogue
 from .catalogue import OTHER
-from .trouble import Troubles, harmless
+from .trouble import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -77,7 +77,7 @@ class _Told:
 
 
 class Metrics:
-    """Counts what happens.
+    """Counts what happens; a method that counts raises whatever a registry or a meter does.
 
     Args:
         backends: Where the metrics are kept.
@@ -101,9 +101,10 @@ class Metrics:
         self._active = self._series[catalogue.ACTIVE_ATTEMPTS]
         self._bytes = self._series[catalogue.STREAM_BYTES]
         self.troubles = Troubles(self._trouble)
-        self._start()
+        self._guard = self.troubles.guard("metrics")
+        with self._guard:
+            self._start()
 
-    @harmless("metrics")
     def _start(self) -> None:
         version = metadata.version("traced-image")
         self._series[catalogue.BUILD_INFO][(version,)](1, None)
@@ -127,9 +128,9 @@ class Metrics:
                 )
                 return
             self._servers[server.netloc] = server.host, str(server.port)
-            self._start_server(server)
+            with self._guard:
+                self._start_server(server)
 
-    @harmless("metrics")
     def _start_server(self, server: Server) -> None:
         for reason in FIRST_REASONS:
             labels = self._labels(FIRST_OPERATION, server, reason)
@@ -153,7 +154,6 @@ class Metrics:
             self._reasons.get(reason, OTHER),
         )
 
-    @harmless("metrics")
     def call(
         self,
         operation: str,
@@ -166,17 +166,14 @@ class Metrics:
         labels = self._operation(operation), outcome, self._reasons.get(reason, OTHER)
         self._calls[labels](seconds, exemplar)
 
-    @harmless("metrics")
     def call_retries(self, operation: str, retries: int, exemplar: Exemplar | None) -> None:
         """Count the retries of a call that had any."""
         self._series[catalogue.CALL_RETRIES][(self._operation(operation),)](retries, exemplar)
 
-    @harmless("metrics")
     def attempt_started(self, server: Server) -> None:
         """Count an attempt that is under way."""
-        self._active[self._server(server)](1, None)
+        self._active[self._servers.get(server.netloc, _OTHER_SERVER)](1, None)
 
-    @harmless("metrics")
     def attempt_ended(
         self,
         operation: str,
@@ -186,10 +183,10 @@ class Metrics:
         exemplar: Exemplar | None,
     ) -> None:
         """Count an attempt that ended; its reason is empty if it succeeded."""
-        self._active[self._server(server)](-1, None)
-        self._attempts[self._labels(operation, server, reason)](seconds, exemplar)
+        labels = self._labels(operation, server, reason)
+        self._active[labels[1:3]](-1, None)
+        self._attempts[labels](seconds, exemplar)
 
-    @harmless("metrics")
     def retry(
         self, operation: str, server: Server, reason: str, delay: float, exemplar: Exemplar | None
     ) -> None:
@@ -198,7 +195,6 @@ class Metrics:
         self._series[catalogue.RETRIES][labels](1, exemplar)
         self._series[catalogue.RETRY_DELAYS][labels[:1]](delay, exemplar)
 
-    @harmless("metrics")
     def connection_failed(
         self, operation: str, server: Server, reason: str, exemplar: Exemplar | None
     ) -> None:
@@ -206,20 +202,21 @@ class Metrics:
         labels = self._labels(operation, server, reason)
         self._series[catalogue.CONNECTION_FAILED][labels](1, exemplar)
 
-    @harmless("metrics")
     def stream_bytes(self, server: Server, direction: Direction, count: int) -> None:
         """Count bytes of image data."""
         self._bytes[(*self._server(server), direction)](count, None)
 
-    @harmless("metrics")
     def stream_error(self, server: Server, direction: Direction, exemplar: Exemplar | None) -> None:
         """Count image data that broke off or was wrong."""
         labels = (*self._server(server), direction)
         self._series[catalogue.STREAM_ERRORS][labels](1, exemplar)
 
-    @harmless("metrics")
     def host(self, host: Host) -> None:
-        """Show a server as it is now; a `Watch` of the pipeline."""
+        """Show a server as it is now; a `Watch` of the pipeline, which raises nothing."""
+        with self._guard:
+            self._host(host)
+
+    def _host(self, host: Host) -> None:
         labels = self._server(host.server)
         if labels is _OTHER_SERVER:
             return  # one gauge can't show many servers
@@ -229,7 +226,9 @@ class Metrics:
         if told.state != host.state:
             told.state = host.state
             for state in catalogue.STATES:
-                self._series[catalogue.SERVER_STATE][(*labels, state)](state == host.state, None)
+                self._series[catalogue.SERVER_STATE][(*labels, state)](
+                    int(state == host.state), None
+                )
         values = host.consecutive_failures, host.last_success or 0.0, host.last_failure or 0.0
         for number, metric in enumerate(_OF_A_HOST):
             if told.values[number] != values[number]:

@@ -9,7 +9,7 @@ from ..pipeline.download import Download
 from ..pipeline.model import Layers
 from .kept import metrics_for
 from .recorder import CURRENT, Recorder, reason_of, tell_where
-from .spans import HTTPRequest, Spans
+from .spans import Spans
 from .streams import ObservedChunks
 from .wire import quiet_layer, wire_layer
 
@@ -88,26 +88,24 @@ class Observer:
 
     def failure_layer(self, announce: Announce) -> Announce:
         """Observe what comes after failed attempts."""
+        guard = self._recorder.metrics.troubles.guard("logs")
 
         def observed(failure: Failure) -> None:
             if failure.delay is not None:
                 CURRENT.get().retry(reason_of(failure.error), failure.delay)
-            try:
+            with guard:
                 announce(failure)
-            except Exception as error:  # noqa: BLE001 a handler of the log may raise anything
-                self._recorder.troubles.note("logs", error)
 
         return observed
 
 
 def _started(attempt: Attempt[object]) -> AttemptRecord:
-    call = CURRENT.get()
-    server, operation = attempt.server, attempt.call.operation
-    request = None
-    if not call.recorder.spans.wire_spans:
-        request = HTTPRequest(operation.method, server.url + operation.path)
-    return call.attempt(
-        server, attempt.number, attempt.maximum, trial=attempt.trial, request=request
+    return CURRENT.get().attempt(
+        attempt.server,
+        attempt.number,
+        attempt.maximum,
+        trial=attempt.trial,
+        request=attempt.call.operation,
     )
 
 
@@ -127,7 +125,7 @@ def observing(telemetry: Telemetry, servers: Iterable[Server]) -> Layers:
     metrics = metrics_for(telemetry)
     metrics.known(servers)
     wire = _wire_layer(telemetry, metrics.troubles)
-    spans = Spans(telemetry.tracer_provider, metrics.troubles, wire_spans=wire is not None)
+    spans = Spans(telemetry.tracer_provider, wire_spans=wire is not None)
     observer = Observer(Recorder(spans, metrics))
     return Layers(
         call=(observer.call_layer,),

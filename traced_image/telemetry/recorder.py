@@ -14,6 +14,7 @@ from .catalogue import KNOWN_REASONS, OTHER
 if TYPE_CHECKING:
     from ..config import Server
     from ..errors import AttemptError
+    from .backends import Exemplar
     from .catalogue import Direction, Outcome
     from .metrics import Metrics
     from .spans import Active, HTTPRequest, Spans
@@ -34,7 +35,7 @@ def tell_where(error: AttemptError, active: Active | None) -> None:
 
 
 class Recorder:
-    """Tells spans and metrics of calls; it raises nothing.
+    """Tells spans and metrics of calls. What these raise is noted, and never raised.
 
     Args:
         spans: Where spans are started and ended.
@@ -44,7 +45,8 @@ class Recorder:
     def __init__(self, spans: Spans, metrics: Metrics) -> None:
         self.spans = spans
         self.metrics = metrics
-        self.troubles = metrics.troubles
+        self.guard_spans = metrics.troubles.guard("spans")
+        self.guard_metrics = metrics.troubles.guard("metrics")
 
     def call(self, operation: str) -> CallRecord:
         """A call starts."""
@@ -61,14 +63,17 @@ class Recorder:
             direction: Which of the two.
             parent: The span of the attempt that it belongs to.
         """
-        active = self.spans.start_stream(operation, server, parent)
-        return StreamRecord(self, server, direction, active)
+        span = None
+        with self.guard_spans:
+            span = self.spans.start_stream(operation, server, parent)
+        return StreamRecord(self, server, direction, span)
 
 
 class CallRecord:
     """A call under way, from its start to its `end`, in the thread or task that made it.
 
     Attributes:
+        recorder: What is told.
         operation: Its name, such as ``images.get``.
         span: Its span, unless that could not be started.
         servers: The server of each attempt, in order.
@@ -84,9 +89,11 @@ class CallRecord:
         self.servers: list[Server] = []
         self.delay = 0.0
         self.sent: dict[tuple[str | None, str], int] = {}
+        self.span: Active | None = None
         self._token = CURRENT.set(self)
         self._started = perf_counter()
-        self.span = recorder.spans.start_call(operation)
+        with recorder.guard_spans:
+            self.span = recorder.spans.start_call(operation)
 
     def attempt(
         self,
@@ -107,16 +114,22 @@ class CallRecord:
             request: What it sends, for the span to tell if there are none of requests.
         """
         self.servers.append(server)
-        return AttemptRecord(self, server, number, maximum, trial=trial, request=request)
+        record = AttemptRecord(self, server)
+        with self.recorder.guard_spans:
+            record.span = self.recorder.spans.start_attempt(
+                self.operation, server, number, maximum, trial=trial, request=request
+            )
+        return record
 
     def retry(self, reason: str, delay: float) -> None:
         """Another attempt will follow the one that failed for `reason`, in `delay` seconds."""
         self.delay += delay
-        exemplar = None if self.span is None else self.span.exemplar()
-        metrics = self.recorder.metrics
-        metrics.retry(self.operation, self.servers[-1], reason, delay, exemplar)
-        if self.span is not None:
-            self.recorder.spans.retry(self.span, delay, reason)
+        recorder, span, server = self.recorder, self.span, self.servers[-1]
+        with recorder.guard_metrics:
+            recorder.metrics.retry(self.operation, server, reason, delay, _exemplar(span))
+        if span is not None:
+            with recorder.guard_spans:
+                recorder.spans.retry(span, delay, reason)
 
     def end(
         self,
@@ -138,17 +151,21 @@ class CallRecord:
         CURRENT.reset(self._token)
         if outcome is None:
             outcome = "success_first_try" if len(self.servers) <= 1 else "success_after_retry"
-        exemplar = None if self.span is None else self.span.exemplar()
-        metrics = self.recorder.metrics
+        recorder, span = self.recorder, self.span
+        with recorder.guard_metrics:
+            self._count(outcome, reason, seconds)
+        if span is not None:
+            told = "" if cancelled else reason
+            with recorder.guard_spans:
+                recorder.spans.end_call(span, outcome, told, message, self.servers, self.delay)
+
+    def _count(self, outcome: Outcome, reason: str, seconds: float) -> None:
+        metrics, exemplar = self.recorder.metrics, _exemplar(self.span)
         metrics.call(self.operation, outcome, reason, seconds, exemplar)
         if len(self.servers) > 1:
             metrics.call_retries(self.operation, len(self.servers) - 1, exemplar)
         if outcome == "exhausted" and self.servers:
             metrics.connection_failed(self.operation, self.servers[-1], reason, exemplar)
-        if self.span is not None:
-            self.recorder.spans.end_call(
-                self.span, outcome, "" if cancelled else reason, message, self.servers, self.delay
-            )
 
 
 CURRENT: ContextVar[CallRecord] = ContextVar("traced_image_call")
@@ -164,24 +181,13 @@ class AttemptRecord:
 
     __slots__ = ("_call", "_server", "_started", "span")
 
-    def __init__(
-        self,
-        call: CallRecord,
-        server: Server,
-        number: int,
-        maximum: int,
-        *,
-        trial: bool,
-        request: HTTPRequest | None,
-    ) -> None:
+    def __init__(self, call: CallRecord, server: Server) -> None:
         self._call = call
         self._server = server
-        recorder = call.recorder
-        recorder.metrics.attempt_started(server)
-        self.span = recorder.spans.start_attempt(
-            call.operation, server, number, maximum, trial=trial, request=request
-        )
+        self.span: Active | None = None
         self._started = perf_counter()
+        with call.recorder.guard_metrics:
+            call.recorder.metrics.attempt_started(server)
 
     def end(
         self,
@@ -201,15 +207,23 @@ class AttemptRecord:
         """
         seconds = perf_counter() - self._started
         call, span = self._call, self.span
-        exemplar = None if span is None else span.exemplar()
-        call.recorder.metrics.attempt_ended(call.operation, self._server, reason, seconds, exemplar)
+        recorder = call.recorder
+        with recorder.guard_metrics:
+            recorder.metrics.attempt_ended(
+                call.operation, self._server, reason, seconds, _exemplar(span)
+            )
         if span is not None:
             told = "" if cancelled else reason
-            call.recorder.spans.end_attempt(span, told, status, request_id)
+            with recorder.guard_spans:
+                recorder.spans.end_attempt(span, told, status, request_id)
 
 
 class StreamRecord:
-    """Image data under way; ended once, however often it is said."""
+    """Image data under way; ended once, however often it is said.
+
+    Attributes:
+        span: Its span, unless it has none.
+    """
 
     __slots__ = ("_count", "_direction", "_ended", "_recorder", "_server", "span")
 
@@ -226,7 +240,8 @@ class StreamRecord:
     def add(self, count: int) -> None:
         """So many more bytes came or went."""
         self._count += count
-        self._recorder.metrics.stream_bytes(self._server, self._direction, count)
+        with self._recorder.guard_metrics:
+            self._recorder.metrics.stream_bytes(self._server, self._direction, count)
 
     def end(self, reason: str = "", *, complete: bool) -> None:
         """The stream ended.
@@ -238,8 +253,14 @@ class StreamRecord:
         if self._ended:
             return
         self._ended = True
+        recorder, span = self._recorder, self.span
         if reason:
-            exemplar = None if self.span is None else self.span.exemplar()
-            self._recorder.metrics.stream_error(self._server, self._direction, exemplar)
-        if self.span is not None:
-            self._recorder.spans.end_stream(self.span, reason, self._count, complete=complete)
+            with recorder.guard_metrics:
+                recorder.metrics.stream_error(self._server, self._direction, _exemplar(span))
+        if span is not None:
+            with recorder.guard_spans:
+                recorder.spans.end_stream(span, reason, self._count, complete=complete)
+
+
+def _exemplar(span: Active | None) -> Exemplar | None:
+    return None if span is None else span.exemplar()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace import (
@@ -17,10 +17,9 @@ from opentelemetry.trace import (
 )
 
 from . import catalogue as names
-from .trouble import Troubles, harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -34,20 +33,28 @@ ERROR = Status(StatusCode.ERROR)
 
 _SECRETS = re.compile(rf"(?<=[?&])({'|'.join(names.SECRET_KEYS)})=[^&#]*")
 _TOKENS = re.compile(r"gAAAA[\w=-]+")
-_CALLS = {name: names.CALL_SPAN.format(operation=name) for name in names.OPERATIONS}
-_ATTEMPTS = {name: names.ATTEMPT_SPAN.format(operation=name) for name in names.OPERATIONS}
+_NAMED = {*names.OPERATIONS, names.OTHER}
+_CALLS = {name: names.CALL_SPAN.format(operation=name) for name in _NAMED}
+_ATTEMPTS = {name: names.ATTEMPT_SPAN.format(operation=name) for name in _NAMED}
 
 
 def redacted(url: str) -> str:
     """A URL as ``url.full`` may tell it."""
-    return _TOKENS.sub("REDACTED", _SECRETS.sub(r"\1=REDACTED", url))
+    if "?" in url:
+        url = _SECRETS.sub(r"\1=REDACTED", url)
+    return _TOKENS.sub("REDACTED", url) if "gAAAA" in url else url
 
 
-class HTTPRequest(NamedTuple):
-    """The request of an attempt whose span is the CLIENT span."""
+class HTTPRequest(Protocol):
+    """What an attempt sends, for a span that is the CLIENT span; an `Operation` is one."""
 
-    method: str
-    url: str
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+
+    @property
+    def path(self) -> str:
+        """The path and query, after the server's URL."""
 
 
 class Active(NamedTuple):
@@ -68,36 +75,26 @@ class Active(NamedTuple):
 
 
 class Spans:
-    """Starts and ends spans.
+    """Starts and ends spans; each method raises whatever a processor or sampler does.
 
     Args:
         tracer_provider: Where they go; None for the process's global provider.
         wire_spans: Whether each HTTP request has a CLIENT span below the attempt's; otherwise
             the attempt's span is one.
-        troubles: Takes note of what processors raise.
     """
 
-    def __init__(
-        self, tracer_provider: TracerProvider | None, troubles: Troubles, *, wire_spans: bool
-    ) -> None:
+    def __init__(self, tracer_provider: TracerProvider | None, *, wire_spans: bool) -> None:
         self._tracer = get_tracer(
             names.SCOPE, tracer_provider=tracer_provider, schema_url=names.SCHEMA_URL
         )
         self.wire_spans = wire_spans
         self._attempt_kind = SpanKind.INTERNAL if wire_spans else SpanKind.CLIENT
-        self.troubles = troubles
 
-    @harmless("spans")
     def start_call(self, operation: str) -> Active:
         """Start the span of a call and make it current."""
-        return _current(
-            self._tracer.start_span(
-                _CALLS.get(operation, names.CALL_SPAN.format(operation=names.OTHER)),
-                attributes={names.OPERATION: operation},
-            )
-        )
+        name = _CALLS.get(operation) or _CALLS[names.OTHER]
+        return _current(self._tracer.start_span(name, attributes={names.OPERATION: operation}))
 
-    @harmless("spans")
     def end_call(
         self,
         active: Active,
@@ -108,26 +105,24 @@ class Spans:
         delay: float,
     ) -> None:
         """End the span of a call; one that recovered is no error."""
-        _end(
-            active,
-            {
-                names.OUTCOME: outcome,
-                names.ATTEMPTS: len(servers),
-                names.RETRY_DELAY_TOTAL: delay,
-                names.SERVERS_TRIED: [server.netloc for server in servers],
-            },
-            reason,
-            message,
-        )
+        span = _left(active)
+        if span.is_recording():
+            span.set_attributes(
+                {
+                    names.OUTCOME: outcome,
+                    names.ATTEMPTS: len(servers),
+                    names.RETRY_DELAY_TOTAL: delay,
+                    names.SERVERS_TRIED: [server.netloc for server in servers],
+                }
+            )
+        _end(span, reason, message)
 
-    @harmless("spans")
     def retry(self, active: Active, delay: float, reason: str) -> None:
         """Note on a call's span that it will try again."""
         active.span.add_event(
             names.RETRY_EVENT, {names.RETRY_DELAY: delay, names.ERROR_TYPE: reason}
         )
 
-    @harmless("spans")
     def start_attempt(
         self,
         operation: str,
@@ -149,28 +144,28 @@ class Spans:
         }
         if request is not None and not self.wire_spans:
             attributes[names.HTTP_REQUEST_METHOD] = request.method
-            attributes[names.URL_FULL] = redacted(request.url)
+            attributes[names.URL_FULL] = redacted(server.url + request.path)
             if number > 1:
                 attributes[names.HTTP_RESEND_COUNT] = number - 1
         return _current(
             self._tracer.start_span(
-                _ATTEMPTS.get(operation, names.ATTEMPT_SPAN.format(operation=names.OTHER)),
+                _ATTEMPTS.get(operation) or _ATTEMPTS[names.OTHER],
                 kind=self._attempt_kind,
                 attributes=attributes,
             )
         )
 
-    @harmless("spans")
     def end_attempt(self, active: Active, reason: str, status: int, request_id: str | None) -> None:
         """End the span of an attempt; a failed one is an error, even if the call recovers."""
-        attributes: dict[str, AttributeValue] = {}
-        if request_id is not None:
-            attributes[names.REQUEST_ID] = request_id
-        if status and not self.wire_spans:
-            attributes[names.HTTP_RESPONSE_STATUS_CODE] = status
-        _end(active, attributes, reason)
+        span = _left(active)
+        if span.is_recording():
+            # One by one: the SDK's `set_attributes` costs more than two of these.
+            if request_id is not None:
+                span.set_attribute(names.REQUEST_ID, request_id)
+            if status and not self.wire_spans:
+                span.set_attribute(names.HTTP_RESPONSE_STATUS_CODE, status)
+        _end(span, reason)
 
-    @harmless("spans")
     def start_stream(self, operation: str, server: Server, parent: Active | None) -> Active:
         """Start the span of a stream below that of its attempt; it is never current.
 
@@ -189,26 +184,25 @@ class Spans:
             None,
         )
 
-    @harmless("spans")
     def end_stream(self, active: Active, reason: str, count: int, *, complete: bool) -> None:
         """End the span of a stream."""
-        _end(active, {names.STREAM_SIZE: count, names.STREAM_COMPLETE: complete}, reason)
+        active.span.set_attributes({names.STREAM_SIZE: count, names.STREAM_COMPLETE: complete})
+        _end(active.span, reason)
 
 
 def _current(span: Span) -> Active:
     return Active(span, otel_context.attach(set_span_in_context(span)))
 
 
-def _end(
-    active: Active, attributes: Mapping[str, AttributeValue], reason: str, message: str = ""
-) -> None:
-    """End a span; the one before it is current again."""
-    span, token = active
-    if token is not None:
-        otel_context.detach(token)
-    if span.is_recording():
-        span.set_attributes(attributes)
-        if reason:
-            span.set_attribute(names.ERROR_TYPE, reason)
-            span.set_status(Status(StatusCode.ERROR, message) if message else ERROR)
+def _left(active: Active) -> Span:
+    """Make the span before it current again, whatever becomes of this one."""
+    if active.token is not None:
+        otel_context.detach(active.token)
+    return active.span
+
+
+def _end(span: Span, reason: str, message: str = "") -> None:
+    if reason:
+        span.set_attribute(names.ERROR_TYPE, reason)
+        span.set_status(Status(StatusCode.ERROR, message) if message else ERROR)
     span.end()

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .catalogue import Trouble
 
 LOG = logging.getLogger(__name__)
-
-_P = ParamSpec("_P")
-_ResultT = TypeVar("_ResultT")
 
 
 class Troubles:
@@ -41,30 +38,25 @@ class Troubles:
         with suppress(Exception):
             self._count(kind)
 
-
-class _Troubled(Protocol):
-    @property
-    def troubles(self) -> Troubles: ...
-
-
-_SelfT = TypeVar("_SelfT", bound=_Troubled)
-_Method = Callable[Concatenate[_SelfT, _P], _ResultT]
+    def guard(self, kind: Trouble) -> Guard:
+        """What keeps failures of one kind from a caller."""
+        return Guard(self, kind)
 
 
-def harmless(
-    kind: Trouble,
-) -> Callable[[_Method[_SelfT, _P, _ResultT]], _Method[_SelfT, _P, _ResultT | None]]:
-    """Keep what a method raises from the caller, whose call is none of its business."""
+class Guard:
+    """Keeps what is raised within it from the caller, whose call is none of its business."""
 
-    def decorate(method: _Method[_SelfT, _P, _ResultT]) -> _Method[_SelfT, _P, _ResultT | None]:
-        @functools.wraps(method)
-        def safe(self: _SelfT, /, *args: _P.args, **kwargs: _P.kwargs) -> _ResultT | None:
-            try:
-                return method(self, *args, **kwargs)
-            except Exception as error:  # noqa: BLE001 processors and registries raise anything
-                self.troubles.note(kind, error)
-                return None
+    __slots__ = ("_kind", "_troubles")
 
-        return safe
+    def __init__(self, troubles: Troubles, kind: Trouble) -> None:
+        self._troubles = troubles
+        self._kind = kind
 
-    return decorate
+    def __enter__(self) -> None:
+        """Nothing: one guard serves all threads at once."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._troubles.note(self._kind, error)
+        return True

@@ -3,14 +3,18 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from threading import Lock
 from typing import TypeAlias
 
-from . import cache, glance, keystone, nova, postgres
+from . import cache, glance, keystone, nova, postgres, prometheus
 from .cache import Say
 from .cloud import Cloud
 from .http import HTTPPart
 
-Running: TypeAlias = list[HTTPPart] | Cloud | nova.Nova | postgres.Postgres
+Running: TypeAlias = list[HTTPPart] | Cloud | nova.Nova | postgres.Postgres | prometheus.Prometheus
+
+_APT_GET = Lock()
+"""Parts start at the same time, and apt-get does not run twice at a time."""
 
 
 def _glances(folder: Path, say: Say) -> AbstractContextManager[Running]:
@@ -27,7 +31,15 @@ def _nova(folder: Path, say: Say) -> AbstractContextManager[Running]:
 
 
 def _postgres(folder: Path, say: Say) -> AbstractContextManager[Running]:
-    return postgres.postgres(postgres.install(say))
+    with _APT_GET:
+        programs = postgres.install(say)
+    return postgres.postgres(programs)
+
+
+def _prometheus(folder: Path, say: Say) -> AbstractContextManager[Running]:
+    with _APT_GET:
+        programs = prometheus.install(say)
+    return prometheus.prometheus(programs, folder)
 
 
 STARTERS: Mapping[str, Callable[[Path, Say], AbstractContextManager[Running]]] = {
@@ -35,5 +47,6 @@ STARTERS: Mapping[str, Callable[[Path, Say], AbstractContextManager[Running]]] =
     "keystone": _keystone,
     "nova": _nova,
     "postgres": _postgres,
+    "prometheus": _prometheus,
 }
 """Each takes a folder that does not exist yet, and what is told each step of the installation."""

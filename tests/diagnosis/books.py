@@ -1,0 +1,338 @@
+"""Whether the books balance: calls, attempts, retries and requests, by all who counted them.
+
+The spans, the metrics, the log, the state of the hosts and, where they are at hand, the servers'
+own access logs must agree. Any scenario can be checked, with threads or without:
+
+    problems = unbalanced(Books(spans, registry, records, health, {netloc: access_log, ...}))
+    assert problems == []
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import StatusCode
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+    from prometheus_client import CollectorRegistry
+
+    from traced_image import ServerHealth
+    from traced_image.lab import Access
+
+NEVER_ARRIVED = {
+    "connect_timeout",
+    "connection_refused",
+    "connection_reset",
+    "deadline_exceeded",
+    "dns_error",
+    "network_unreachable",
+    "tls_error",
+}
+"""Reasons of an attempt of which the server need not have seen a request."""
+
+_SERVER = ("server_address", "server_port")
+
+
+@dataclass
+class Books:
+    """What everybody has counted.
+
+    Attributes:
+        spans: All that ended.
+        registry: Where the metrics are.
+        records: What was logged of attempts and calls; None if nobody kept it.
+        health: What the service says of its servers; None if it was not asked.
+        logs: The servers' access logs by ``host:port``, that of a server which is none empty;
+            None if they can't be had.
+    """
+
+    spans: Sequence[ReadableSpan]
+    registry: CollectorRegistry
+    records: Sequence[logging.LogRecord] | None = None
+    health: Sequence[ServerHealth] | None = None
+    logs: Mapping[str, Sequence[Access]] | None = None
+    samples: dict[str, list] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.samples = {}
+        for metric in self.registry.collect():
+            for sample in metric.samples:
+                self.samples.setdefault(sample.name, []).append(sample)
+        self.by_id = {span.context.span_id: span for span in self.spans}
+        self.attempts = [s for s in self.spans if s.name.endswith(" attempt")]
+        self.streams = [s for s in self.spans if s.name.endswith(" stream")]
+        ours = {id(span) for span in (*self.attempts, *self.streams)}
+        self.calls = [s for s in self.spans if s.name.startswith("glance.") and id(s) not in ours]
+        self.wires = [s for s in self.spans if not s.name.startswith("glance.")]
+
+    def counted(self, name: str, *labels: str) -> Counter:
+        """A metric's samples, summed up by some labels; those of 0 are left out."""
+        total = Counter()
+        for sample in self.samples.get(name, ()):
+            if sample.value:
+                total[tuple(sample.labels[label] for label in labels)] += sample.value
+        return total
+
+    def attempts_of(self, call: ReadableSpan) -> list[ReadableSpan]:
+        """A call's attempts, in order."""
+        mine = [s for s in self.attempts if _parent(s) == call.context.span_id]
+        return sorted(mine, key=lambda span: span.attributes["glance.attempt.number"])
+
+
+def unbalanced(books: Books) -> list[str]:
+    """What does not add up, in words; nothing if the books balance."""
+    found = [*_calls(books), *_attempts(books), *_retries(books), *_streams(books)]
+    if books.records is not None:
+        found += _records(books)
+    if books.health is not None:
+        found += _health(books)
+    if books.logs is not None:
+        found += _arrivals(books)
+    return found
+
+
+def _parent(span: ReadableSpan) -> int | None:
+    return None if span.parent is None else span.parent.span_id
+
+
+def _reason(span: ReadableSpan) -> str:
+    return span.attributes.get("error.type", "")
+
+
+def _server(span: ReadableSpan) -> tuple[str, str]:
+    return span.attributes["server.address"], str(span.attributes["server.port"])
+
+
+def _netloc(span: ReadableSpan) -> str:
+    address, port = _server(span)
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _differ(what: str, left: Mapping, right: Mapping, whose: str) -> Iterator[str]:
+    """Tell of two counts that should be the same."""
+    if dict(left) != dict(right):
+        only = Counter(left)
+        only.subtract(right)
+        yield f"{what}: {whose} differ by { ({k: v for k, v in only.items() if v}) }"
+
+
+def _calls(books: Books) -> Iterator[str]:
+    """Calls = Σ outcomes, by spans and by metrics; each span tells the truth of its attempts."""
+    told = Counter(
+        (s.attributes["glance.operation"], s.attributes["glance.call.outcome"], _reason(s))
+        for s in books.calls
+    )
+    counted = books.counted(
+        "glance_client_call_duration_seconds_count", "operation", "outcome", "error_type"
+    )
+    yield from _differ("calls", told, counted, "spans and metrics")
+    for call in books.calls:
+        attempts = books.attempts_of(call)
+        if call.attributes["glance.call.attempts"] != len(attempts):
+            yield f"{call.name} says {call.attributes['glance.call.attempts']} attempts"
+        if call.attributes["glance.servers.tried"] != tuple(map(_netloc, attempts)):
+            yield f"{call.name} says that it tried {call.attributes['glance.servers.tried']}"
+        if [s.attributes["glance.attempt.number"] for s in attempts] != [
+            *range(1, len(attempts) + 1)
+        ]:
+            yield f"{call.name} has attempts out of order"
+        if call.attributes["glance.call.outcome"] not in _possible(call, attempts):
+            yield f"{call.name} with {[*map(_reason, attempts)]} is {call.attributes}"
+
+
+def _possible(call: ReadableSpan, attempts: Sequence[ReadableSpan]) -> set[str]:
+    """The outcomes that a call may have, by the ends of its attempts."""
+    *before, last = [*map(_reason, attempts)] or [""]
+    if not all(before):
+        return set()  # it went on after a success
+    if last:
+        return {"exhausted", "non_retryable"} if _is_error(call) else set()
+    return {"success_after_retry" if before else "success_first_try"} - (
+        {"success_after_retry", "success_first_try"} if _is_error(call) else set()
+    )
+
+
+def _is_error(span: ReadableSpan) -> bool:
+    return span.status.status_code is StatusCode.ERROR
+
+
+def _attempts(books: Books) -> Iterator[str]:
+    """Attempts = Σ per-host attempts, by spans and by metrics; none is under way."""
+    told = Counter(
+        (s.attributes["glance.operation"], *_server(s), _reason(s)) for s in books.attempts
+    )
+    counted = books.counted(
+        "glance_client_attempt_duration_seconds_count", "operation", *_SERVER, "error_type"
+    )
+    yield from _differ("attempts", told, counted, "spans and metrics")
+    calls = {call.context.span_id for call in books.calls}
+    if any(_parent(attempt) not in calls for attempt in books.attempts):
+        yield "an attempt is below no call"
+    if any(_is_error(span) != bool(_reason(span)) for span in books.attempts):
+        yield "an attempt is an error without a reason, or the other way round"
+    active = books.counted("glance_client_active_attempts", *_SERVER)
+    if active:
+        yield f"attempts are under way for ever: {active}"
+
+
+def _retries(books: Books) -> Iterator[str]:
+    """Retries = attempts − calls, for each operation and each server that failed."""
+    followed, given_up, events = Counter(), Counter(), Counter()
+    for call in books.calls:
+        operation = call.attributes["glance.operation"]
+        attempts = books.attempts_of(call)
+        for attempt in attempts[:-1]:
+            followed[(operation, *_server(attempt), _reason(attempt))] += 1
+        if call.attributes["glance.call.outcome"] == "exhausted":
+            given_up[(operation, *_server(attempts[-1]), _reason(call))] += 1
+        for event in call.events:
+            events[(operation, event.attributes["error.type"])] += 1
+    labels = ("operation", *_SERVER, "error_type")
+    counted = books.counted("glance_client_retries_total", *labels)
+    yield from _differ("retries", followed, counted, "spans and metrics")
+    failed = books.counted("glance_client_connection_failed_total", *labels)
+    yield from _differ("calls given up", given_up, failed, "spans and metrics")
+    by_reason = Counter()
+    for (operation, _, _, reason), count in followed.items():
+        by_reason[(operation, reason)] += count
+    yield from _differ("retries", by_reason, events, "attempts and events")
+    surplus = Counter(s.attributes["glance.operation"] for s in books.attempts)
+    surplus.subtract(Counter(s.attributes["glance.operation"] for s in books.calls))
+    surplus = {(operation,): count for operation, count in surplus.items() if count}
+    for name in ("glance_client_call_retries_sum", "glance_client_retry_delay_seconds_count"):
+        yield from _differ(name, surplus, books.counted(name, "operation"), "attempts and retries")
+
+
+def _streams(books: Books) -> Iterator[str]:
+    """Every download has a stream, by spans and by metrics."""
+    sources = {s.context.span_id: s for s in books.attempts}
+    if any(_parent(stream) not in sources for stream in books.streams):
+        yield "a stream is below no attempt"
+    elif any(_server(stream) != _server(sources[_parent(stream)]) for stream in books.streams):
+        yield "a stream is of another server than its attempt"
+    broken = Counter((*_server(s), "download") for s in books.streams if _is_error(s))
+    counted = books.counted("glance_client_stream_errors_total", *_SERVER, "direction")
+    uploads = {labels: count for labels, count in counted.items() if labels[-1] == "upload"}
+    yield from _differ("broken streams", broken, counted - Counter(uploads), "spans and metrics")
+    sizes = Counter()
+    for stream in books.streams:
+        sizes[(*_server(stream), "download")] += stream.attributes["glance.stream.size"]
+    by_metric = books.counted("glance_client_stream_bytes_total", *_SERVER, "direction")
+    down = {labels: count for labels, count in by_metric.items() if labels[-1] == "download"}
+    yield from _differ("bytes", +sizes, down, "spans and metrics")
+    failed = {
+        _server(s)
+        for s in books.attempts
+        if _reason(s) and s.attributes["glance.operation"] == "images.upload"
+    }
+    if not {labels[:2] for labels in uploads} <= failed:
+        yield f"uploads broke off that did not fail: {uploads}"
+
+
+def accuses(reason: str) -> bool:
+    """Whether a failure with this reason speaks against its server."""
+    return bool(reason) and (not reason.startswith("4") or reason == "429")
+
+
+def _records(books: Books) -> Iterator[str]:
+    """A line for each failure that speaks against a server, and for each call given up."""
+    failures = [s for s in books.attempts if accuses(_reason(s))]
+    failures += [s for s in books.streams if _is_error(s)]
+    told = Counter((*_server(span), _reason(span), span.context.span_id) for span in failures)
+    logged = Counter(
+        (one.server_address, str(one.server_port), one.error_type, int(one.span_id, 16))
+        for one in books.records
+        if one.levelname == "WARNING"
+    )
+    yield from _differ("failures", told, logged, "spans and log")
+    given_up = Counter()
+    for call in books.calls:
+        if call.attributes["glance.call.outcome"] == "exhausted":
+            last = books.attempts_of(call)[-1]
+            given_up[(*_server(last), _reason(call), last.context.span_id)] += 1
+    errors = Counter(
+        (one.server_address, str(one.server_port), one.error_type, int(one.span_id, 16))
+        for one in books.records
+        if one.levelname == "ERROR"
+    )
+    yield from _differ("calls given up", given_up, errors, "spans and log")
+
+
+def _health(books: Books) -> Iterator[str]:
+    """The metrics show the hosts as the service does."""
+    for host in books.health:
+        labels = host.server.host, str(host.server.port)
+        name = host.server.netloc
+        if host.active_attempts:
+            yield f"{name} has {host.active_attempts} attempts under way for ever"
+        states = books.counted("glance_client_server_state", *_SERVER, "state")
+        if {key for key in states if key[:2] == labels} != {(*labels, host.state)}:
+            yield f"{name} is {host.state}, the metrics say {states}"
+        for metric, value in (
+            ("consecutive_failures", host.consecutive_failures),
+            ("last_success_timestamp_seconds", host.last_success or 0),
+            ("last_failure_timestamp_seconds", host.last_failure or 0),
+        ):
+            shown = books.counted(f"glance_client_server_{metric}", *_SERVER)[labels]
+            if shown != value:
+                yield f"{name}: {metric} is {value}, the metric says {shown}"
+
+
+def _arrivals(books: Books) -> Iterator[str]:
+    """Attempts on a host = what its access log has + the connections that never arrived.
+
+    An attempt may be several requests: the record and the data of a download, a request and
+    where it is redirected, one more for a kept connection that was stale. Which attempt a request
+    belongs to, the server knows by the trace context that came with it.
+    """
+    seen = {}
+    for netloc, log in books.logs.items():
+        for access in log:
+            attempt, request = _sender(books, access)
+            if attempt is None:
+                yield f"{netloc} was asked {access.method} {access.path} by no attempt"
+                continue
+            if _netloc(attempt) != netloc:
+                yield f"{netloc} was asked by an attempt on {_netloc(attempt)}"
+            seen.setdefault(attempt.context.span_id, []).append((request, access))
+    for attempt in books.attempts:
+        yield from _arrived(books, attempt, seen.get(attempt.context.span_id, []))
+    requests = {id(request) for mine in seen.values() for request, _ in mine}
+    for wire in books.wires:
+        if id(wire) not in requests and _reason(wire) not in NEVER_ARRIVED:
+            yield f"{_netloc(wire)} never saw a {wire.name}, which met {_reason(wire)!r}"
+
+
+def _sender(books: Books, access: Access) -> tuple[ReadableSpan | None, ReadableSpan | None]:
+    """The attempt that a request belongs to, and the request's own span if it has one."""
+    if access.traceparent is None:
+        return None, None
+    span = books.by_id.get(int(access.traceparent.split("-")[2], 16))
+    if span is not None and span.name.endswith(" attempt"):
+        return span, None
+    above = None if span is None else books.by_id.get(_parent(span))
+    if above is None or not above.name.endswith(" attempt"):
+        return None, None
+    return above, span
+
+
+def _arrived(books: Books, attempt: ReadableSpan, mine: list) -> Iterator[str]:
+    reason = _reason(attempt)
+    what = f"an attempt of {attempt.attributes['glance.operation']} on {_netloc(attempt)}"
+    if not mine and reason not in NEVER_ARRIVED:
+        yield f"{what} met {reason!r}, and the server saw nothing of it"
+    if mine:
+        status = mine[-1][1].status
+        if reason.isdecimal() and reason != str(status):
+            yield f"{what} met {reason}, and the server answered {status}"
+        if status is not None and status >= 400 and reason != str(status):
+            yield f"{what} met {reason!r}, and the server answered {status}"
+    told = [request.context.span_id for request, _ in mine if request is not None]
+    if len(told) != len(set(told)):
+        yield f"{what} has fewer spans of requests than the server was asked"

@@ -1,0 +1,425 @@
+"""The recorder alone, as an adapter for another library uses it: no pipeline, no requests."""
+
+import contextvars
+import threading
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, get_current_span
+from prometheus_client import CollectorRegistry
+
+from traced_image import Server, Telemetry
+from traced_image.telemetry import catalogue
+from traced_image.telemetry.kept import metrics_for
+from traced_image.telemetry.recorder import CURRENT, Recorder
+from traced_image.telemetry.spans import Spans
+
+FIRST, SECOND = Server.parse("glance-1"), Server.parse("https://glance-2")
+UNKNOWN = Server.parse("elsewhere")
+
+CALLS = "glance_client_call_duration_seconds"
+ATTEMPTS = "glance_client_attempt_duration_seconds"
+SERVER = ("server_address", "server_port")
+
+
+def recorder_for(registry, provider, *, wire_spans=False):
+    metrics = metrics_for(Telemetry(registry=registry, meter_provider=False))
+    metrics.known([FIRST, SECOND])
+    return Recorder(Spans(provider, wire_spans=wire_spans), metrics)
+
+
+@pytest.fixture
+def recorder(registry, trace):
+    return recorder_for(registry, trace.provider)
+
+
+def recovered(recorder, operation="images.get"):
+    """A call whose first server refuses, and whose second one answers."""
+    call = recorder.call(operation)
+    call.attempt(FIRST, 1, 4).end("connection_refused")
+    call.retry("connection_refused", 0.5)
+    call.attempt(SECOND, 2, 4, trial=True).end(status=200, request_id="req-2")
+    call.end()
+
+
+# --- spans -------------------------------------------------------------------------------------
+
+
+def test_a_call_has_its_attempts_beneath(recorder, trace):
+    recovered(recorder)
+    attempt = "glance.images.get attempt"
+    assert [("glance.images.get", [(attempt, []), (attempt, [])])] == trace.tree()
+
+
+def test_a_call_tells_what_came_of_it(recorder, trace):
+    recovered(recorder)
+    assert {
+        catalogue.OPERATION: "images.get",
+        catalogue.OUTCOME: "success_after_retry",
+        catalogue.ATTEMPTS: 2,
+        catalogue.RETRY_DELAY_TOTAL: 0.5,
+        catalogue.SERVERS_TRIED: ("glance-1:9292", "glance-2:443"),
+    } == dict(trace.one("glance.images.get").attributes)
+
+
+def test_an_attempt_tells_what_it_met(recorder, trace):
+    recovered(recorder)
+    assert [
+        {
+            catalogue.OPERATION: "images.get",
+            catalogue.SERVER_ADDRESS: "glance-1",
+            catalogue.SERVER_PORT: 9292,
+            catalogue.ATTEMPT_NUMBER: 1,
+            catalogue.ATTEMPT_MAXIMUM: 4,
+            catalogue.ATTEMPT_TRIAL: False,
+            catalogue.ERROR_TYPE: "connection_refused",
+        },
+        {
+            catalogue.OPERATION: "images.get",
+            catalogue.SERVER_ADDRESS: "glance-2",
+            catalogue.SERVER_PORT: 443,
+            catalogue.ATTEMPT_NUMBER: 2,
+            catalogue.ATTEMPT_MAXIMUM: 4,
+            catalogue.ATTEMPT_TRIAL: True,
+            catalogue.REQUEST_ID: "req-2",
+            catalogue.HTTP_RESPONSE_STATUS_CODE: 200,
+        },
+    ] == [dict(span.attributes) for span in trace.named("glance.images.get attempt")]
+
+
+def test_a_retry_is_an_event_of_the_call(recorder, trace):
+    recovered(recorder)
+    assert [
+        (
+            catalogue.RETRY_EVENT,
+            {catalogue.RETRY_DELAY: 0.5, catalogue.ERROR_TYPE: "connection_refused"},
+        )
+    ] == [
+        (event.name, dict(event.attributes)) for event in trace.one("glance.images.get").events
+    ]
+
+
+def test_only_what_failed_is_an_error(recorder, trace):
+    recovered(recorder)
+    assert [StatusCode.UNSET, StatusCode.ERROR, StatusCode.UNSET] == [
+        span.status.status_code for span in trace.spans
+    ]
+
+
+@pytest.mark.parametrize(("wire_spans", "kind"), [(True, "INTERNAL"), (False, "CLIENT")])
+def test_an_attempt_is_the_client_where_requests_have_no_spans(registry, trace, wire_spans, kind):
+    recovered(recorder_for(registry, trace.provider, wire_spans=wire_spans))
+    assert [SpanKind[kind]] * 2 == [
+        span.kind for span in trace.named("glance.images.get attempt")
+    ]
+
+
+def test_an_attempt_may_tell_its_request(recorder, trace):
+    request = SimpleNamespace(method="GET", path="/v2/images?sig=secret&name=cirros")
+    call = recorder.call("images.list")
+    call.attempt(SECOND, request=request).end()
+    call.end()
+    attributes = trace.one("glance.images.list attempt").attributes
+    assert ("GET", "https://glance-2:443/v2/images?sig=REDACTED&name=cirros") == (
+        attributes[catalogue.HTTP_REQUEST_METHOD],
+        attributes[catalogue.URL_FULL],
+    )
+
+
+def test_a_call_is_current_and_then_its_attempt(recorder, trace):
+    call = recorder.call("images.get")
+    seen = [get_current_span()]
+    attempt = call.attempt(FIRST)
+    seen.append(get_current_span())
+    attempt.end()
+    seen.append(get_current_span())
+    call.end()
+    assert [call.span.span, attempt.span.span, call.span.span, INVALID_SPAN] == [
+        *seen,
+        get_current_span(),
+    ]
+
+
+def test_what_its_caller_cancelled_is_no_error(recorder, trace):
+    call = recorder.call("images.get")
+    call.attempt(FIRST).end("_OTHER", cancelled=True)
+    call.end("non_retryable", "_OTHER", cancelled=True)
+    assert [(StatusCode.UNSET, None)] * 2 == [
+        (span.status.status_code, span.attributes.get(catalogue.ERROR_TYPE))
+        for span in trace.spans
+    ]
+
+
+def test_a_call_that_failed_may_say_what_it_met(recorder, trace):
+    recorder.call("images.get").end("non_retryable", "_OTHER", "no token")
+    assert "no token" == trace.one("glance.images.get").status.description
+
+
+def test_a_call_may_end_before_its_first_attempt(recorder, trace, counts):
+    recorder.call("images.get").end("exhausted", "deadline_exceeded")
+    assert (0, {}) == (
+        trace.one("glance.images.get").attributes[catalogue.ATTEMPTS],
+        counts.of("glance_client_connection_failed_total"),
+    )
+
+
+def test_an_attempt_says_where_it_is_seen(recorder, trace):
+    call = recorder.call("images.get")
+    attempt = call.attempt(FIRST)
+    attempt.end()
+    call.end()
+    context = trace.one("glance.images.get attempt").context
+    assert {
+        "trace_id": format(context.trace_id, "032x"),
+        "span_id": format(context.span_id, "016x"),
+    } == attempt.span.exemplar()
+
+
+# --- metrics -----------------------------------------------------------------------------------
+
+
+def test_a_call_is_counted_once(recorder, counts):
+    recovered(recorder)
+    assert {("images.get", "success_after_retry", ""): 1.0} == counts.of(
+        f"{CALLS}_count", "operation", "outcome", "error_type"
+    )
+
+
+def test_attempts_are_counted_by_server_and_reason(recorder, counts):
+    recovered(recorder)
+    assert {
+        ("images.get", "glance-1", "9292", "connection_refused"): 1.0,
+        ("images.get", "glance-2", "443", ""): 1.0,
+    } == counts.of(f"{ATTEMPTS}_count", "operation", *SERVER, "error_type")
+
+
+def test_a_retry_is_counted_for_the_server_that_failed(recorder, counts):
+    recovered(recorder)
+    assert {("images.get", "glance-1", "9292", "connection_refused"): 1.0} == counts.of(
+        "glance_client_retries_total", "operation", *SERVER, "error_type"
+    )
+
+
+def test_the_retries_of_a_call_and_its_waits_are_counted(recorder, counts):
+    recovered(recorder)
+    assert ({("images.get",): 1.0}, {("images.get",): 0.5}) == (
+        counts.of("glance_client_call_retries_sum", "operation"),
+        counts.of("glance_client_retry_delay_seconds_sum", "operation"),
+    )
+
+
+def test_a_call_that_gave_up_is_counted_for_its_last_server(recorder, counts):
+    call = recorder.call("images.get")
+    for number, server in enumerate((FIRST, SECOND), 1):
+        call.attempt(server, number, 2).end("503", 503)
+    call.end("exhausted", "503")
+    assert {("images.get", "glance-2", "443", "503"): 1.0} == counts.of(
+        "glance_client_connection_failed_total", "operation", *SERVER, "error_type"
+    )
+
+
+def test_an_attempt_is_active_until_it_ends(recorder, counts):
+    active = []
+    call = recorder.call("images.get")
+    attempt = call.attempt(FIRST)
+    active.append(counts.of("glance_client_active_attempts", *SERVER))
+    attempt.end()
+    active.append(counts.of("glance_client_active_attempts", *SERVER))
+    call.end()
+    assert [{("glance-1", "9292"): 1.0}, {}] == active
+
+
+def test_a_state_that_an_adapter_knows_is_shown(recorder, counts):
+    host = SimpleNamespace(
+        server=FIRST,
+        state="cooling",
+        consecutive_failures=2,
+        last_success=None,
+        last_failure=1_800_000_000.0,
+    )
+    recorder.metrics.host(host)
+    assert (
+        {("glance-1", "cooling"): 1.0},
+        {("glance-1",): 2.0},
+        {("glance-1",): 1_800_000_000.0},
+    ) == (
+        counts.of("glance_client_server_state", "server_address", "state"),
+        counts.of("glance_client_server_consecutive_failures", "server_address"),
+        counts.of("glance_client_server_last_failure_timestamp_seconds", "server_address"),
+    )
+
+
+def test_a_stream_is_counted_and_has_a_span_of_its_own(recorder, trace, counts):
+    call = recorder.call("images.data")
+    attempt = call.attempt(FIRST)
+    attempt.end()
+    call.end()
+    stream = recorder.stream("images.data", FIRST, "download", attempt.span)
+    stream.add(6)
+    stream.add(4)
+    stream.end("read_timeout", complete=False)
+    stream.end(complete=True)
+    key = ("glance-1", "9292", "download")
+    assert (
+        [
+            (
+                "glance.images.data",
+                [("glance.images.data attempt", [("glance.images.data stream", [])])],
+            )
+        ],
+        {key: 10.0},
+        {key: 1.0},
+    ) == (
+        trace.tree(),
+        counts.of("glance_client_stream_bytes_total", *SERVER, "direction"),
+        counts.of("glance_client_stream_errors_total", *SERVER, "direction"),
+    )
+
+
+def test_a_stream_may_have_no_attempt(recorder, trace):
+    recorder.stream("images.data", FIRST, "download").end(complete=True)
+    assert [("glance.images.data stream", [])] == trace.tree()
+
+
+# --- what is not of a closed set ---------------------------------------------------------------
+
+
+def test_an_unknown_operation_is_other_in_metrics_and_in_the_names_of_spans(
+    recorder, trace, counts
+):
+    recovered(recorder, "tasks.list")
+    recorder.stream("tasks.list", FIRST, "download").end(complete=True)
+    assert (
+        {
+            "glance._OTHER",
+            "glance._OTHER attempt",
+            "glance._OTHER stream",
+        },
+        {("_OTHER",)},
+    ) == (
+        {span.name for span in trace.spans},
+        set(counts.of(f"{CALLS}_count", "operation")),
+    )
+
+
+def test_an_unknown_server_is_other_in_metrics_and_named_in_spans(recorder, trace, counts):
+    call = recorder.call("images.get")
+    call.attempt(UNKNOWN).end("503")
+    call.end("exhausted", "503")
+    assert ({("_OTHER", "_OTHER")}, "elsewhere") == (
+        set(counts.of(f"{ATTEMPTS}_count", *SERVER)),
+        trace.one("glance.images.get attempt").attributes[catalogue.SERVER_ADDRESS],
+    )
+
+
+def test_the_state_of_an_unknown_server_is_not_shown(recorder, counts):
+    recorder.metrics.host(
+        SimpleNamespace(
+            server=UNKNOWN,
+            state="cooling",
+            consecutive_failures=1,
+            last_success=None,
+            last_failure=1.0,
+        )
+    )
+    assert {} == counts.of("glance_client_server_state", *SERVER)
+
+
+def test_an_unknown_reason_is_other_wherever_it_is_told(recorder, trace, counts):
+    reason = "token gAAAAAB refused"
+    call = recorder.call("images.get")
+    call.attempt(FIRST).end(reason)
+    call.retry(reason, 0.0)
+    call.end("exhausted", reason)
+    recorder.stream("images.data", FIRST, "download").end(reason, complete=False)
+    events = [event for span in trace.spans for event in span.events]
+    counted = [counts.of(f"{name}_count", "error_type") for name in (CALLS, ATTEMPTS)]
+    assert (["_OTHER"] * 4, [{("_OTHER",): 1.0}] * 2) == (
+        [each.attributes[catalogue.ERROR_TYPE] for each in (*trace.spans, *events)],
+        counted,
+    )
+
+
+ANYTHING = st.text(max_size=20)
+SERVERS = st.builds(
+    Server,
+    scheme=st.just("http"),
+    host=st.from_regex(r"[a-z]{1,9}", fullmatch=True),
+    port=st.integers(1, 65535),
+)
+
+
+def everything_of(registry):
+    return {
+        (sample.name, *sorted(sample.labels.items()))
+        for metric in registry.collect()
+        for sample in metric.samples
+    }
+
+
+@given(ANYTHING, ANYTHING, SERVERS)
+def test_whatever_it_is_told_its_labels_are_of_closed_sets(operation, reason, server):
+    registry = CollectorRegistry()
+    recorder = recorder_for(registry, TracerProvider(sampler=ALWAYS_OFF))
+    call = recorder.call(operation)
+    call.attempt(server).end(reason)
+    call.retry(reason, 0.0)
+    call.end("exhausted", reason)
+    recorder.stream(operation, server, "download").end(reason, complete=False)
+    values = {(name, value) for _, *labels in everything_of(registry) for name, value in labels}
+    found = {name: {value for each, value in values if each == name} for name, _ in values}
+    assert found["operation"] <= catalogue.OPERATIONS | {"_OTHER"}
+    assert found["error_type"] <= catalogue.KNOWN_REASONS | {""}
+    assert found["server_address"] <= {"glance-1", "glance-2", "_OTHER"}
+    assert found["server_port"] <= {"9292", "443", "_OTHER"}
+
+
+# --- misuse ------------------------------------------------------------------------------------
+
+
+def test_a_call_that_ends_twice_raises_nothing(recorder):
+    call = recorder.call("images.get")
+    call.end()
+    call.end()
+
+
+def test_a_call_that_ends_in_another_thread_raises_nothing(recorder, trace):
+    call = recorder.call("images.get")
+    failed = []
+
+    def end():
+        try:
+            call.end()
+        except Exception as error:  # noqa: BLE001 - nothing at all is expected
+            failed.append(error)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    thread.join(10)
+    CURRENT.set(None)
+    assert ([], ["glance.images.get"]) == (failed, [span.name for span in trace.spans])
+
+
+def test_a_retry_before_any_attempt_raises_nothing(recorder, trace):
+    call = recorder.call("images.get")
+    call.retry("503", 0.0)
+    call.end()
+    assert 1 == len(trace.one("glance.images.get").events)
+
+
+def test_calls_of_different_contexts_do_not_mix(recorder, trace):
+    first = recorder.call("images.get")
+    contextvars.Context().run(recovered, recorder, "images.list")
+    first.attempt(FIRST).end()
+    first.end()
+    assert [
+        ("glance.images.get", 1),
+        ("glance.images.list", 2),
+    ] == [
+        (span.name, span.attributes[catalogue.ATTEMPTS])
+        for span in trace.below(None)
+    ]
