@@ -13,9 +13,11 @@ from traced_image.errors import Reason
 from traced_image.pipeline import shared
 from traced_image.pipeline.shared import KEPT, Fleet, shared_fleet
 
-POLICY = RetryPolicy()
-
 _numbers = itertools.count()
+
+
+def fleet_of(servers, **fields):
+    return shared_fleet(Config(servers=servers, **fields))
 
 
 @pytest.fixture
@@ -27,43 +29,64 @@ def some():
 def others(count):
     """Ask for fleets that nobody else asks for."""
     for _ in range(count):
-        shared_fleet((Server.parse(f"other-{next(_numbers)}"),), POLICY)
+        fleet_of([Server.parse(f"other-{next(_numbers)}")])
 
 
 def test_the_same_list_has_the_same_fleet(some):
-    assert shared_fleet(some, POLICY) is shared_fleet(some, POLICY)
+    assert fleet_of(some) is fleet_of(some)
 
 
 def test_the_order_of_the_list_does_not_matter(some):
-    assert shared_fleet(some, POLICY) is shared_fleet(some[::-1], POLICY)
+    assert fleet_of(some) is fleet_of(some[::-1])
 
 
 def test_how_a_server_is_written_does_not_matter(some):
     written = tuple(Server.parse(f"http://{server.host.upper()}:9292/v2") for server in some)
 
-    assert shared_fleet(some, POLICY) is shared_fleet(written, POLICY)
+    assert fleet_of(some) is fleet_of(written)
 
 
 def test_an_equal_policy_has_the_same_fleet(some):
-    assert shared_fleet(some, POLICY) is shared_fleet(some, RetryPolicy())
+    assert fleet_of(some) is fleet_of(some, retry=RetryPolicy())
 
 
-def test_another_policy_has_a_fleet_of_its_own(some):
-    assert shared_fleet(some, POLICY) is not shared_fleet(some, RetryPolicy.seed())
+@pytest.mark.parametrize(
+    "policy", [RetryPolicy(backoff_cap=9.0), RetryPolicy(statuses=frozenset({503}))]
+)
+def test_what_does_not_bear_on_servers_does_not_part_services(some, policy):
+    assert fleet_of(some) is fleet_of(some, retry=policy)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        RetryPolicy.seed(),
+        RetryPolicy(cooldown_base=2.0),
+        RetryPolicy(cooldown_cap=9.0),
+        RetryPolicy(budget_share=None),
+        RetryPolicy(budget_floor=1.0),
+    ],
+)
+def test_other_rules_have_a_fleet_of_their_own(some, policy):
+    assert fleet_of(some) is not fleet_of(some, retry=policy)
+
+
+def test_who_trusts_other_certificates_has_a_fleet_of_its_own(some):
+    assert fleet_of(some) is not fleet_of(some, insecure=True)
 
 
 def test_another_list_has_a_fleet_of_its_own(some):
-    assert shared_fleet(some, POLICY) is not shared_fleet(some[:1], POLICY)
+    assert fleet_of(some) is not fleet_of(some[:1])
 
 
 def test_threads_that_ask_at_once_get_the_same(some):
-    fleets = together(16, lambda _number: shared_fleet(some, POLICY))
+    fleets = together(16, lambda _number: fleet_of(some))
 
     assert 1 == len({id(fleet) for fleet in fleets})
 
 
 def test_a_fleet_has_the_servers_of_its_list(some):
-    found = {health.server for health in shared_fleet(some, POLICY).cycle.health()}
+    found = {health.server for health in fleet_of(some).cycle.health()}
 
     assert set(some) == found
 
@@ -95,7 +118,7 @@ def test_it_survives_its_services(some):
 
 
 def test_what_nobody_has_is_forgotten_in_the_end(some):
-    fleet = weakref.ref(shared_fleet(some, POLICY))
+    fleet = weakref.ref(fleet_of(some))
 
     others(KEPT)
     gc.collect()
@@ -104,38 +127,38 @@ def test_what_nobody_has_is_forgotten_in_the_end(some):
 
 
 def test_what_is_asked_for_again_and_again_is_not_forgotten(some):
-    fleet = weakref.ref(shared_fleet(some, POLICY))
+    fleet = weakref.ref(fleet_of(some))
 
     for _ in range(3):
         others(KEPT - 1)
-        shared_fleet(some, POLICY)
+        fleet_of(some)
     gc.collect()
 
-    assert fleet() is shared_fleet(some, POLICY)
+    assert fleet() is fleet_of(some)
 
 
 def test_what_a_service_has_is_not_forgotten(some):
-    fleet = shared_fleet(some, POLICY)
+    fleet = fleet_of(some)
 
     others(2 * KEPT)
 
-    assert fleet is shared_fleet(some, POLICY)
+    assert fleet is fleet_of(some)
 
 
 def test_what_a_service_had_is_remembered_once_it_is_asked_for(some):
-    fleet = shared_fleet(some, POLICY)
+    fleet = fleet_of(some)
     others(2 * KEPT)
-    remembered = weakref.ref(shared_fleet(some, POLICY))
+    remembered = weakref.ref(fleet_of(some))
     del fleet
     gc.collect()
 
-    assert remembered() is shared_fleet(some, POLICY)
+    assert remembered() is fleet_of(some)
 
 
 def test_a_child_has_the_fleets_of_its_parent(some):
-    fleet = shared_fleet(some, POLICY)
+    fleet = fleet_of(some)
 
-    assert in_child(lambda: fleet is shared_fleet(some, POLICY))
+    assert in_child(lambda: fleet is fleet_of(some))
 
 
 def test_a_child_is_not_held_up_by_a_lock_that_was_held_at_the_fork(some):
@@ -150,7 +173,7 @@ def test_a_child_is_not_held_up_by_a_lock_that_was_held_at_the_fork(some):
     holding.start()
     held.wait(LIMIT)
     try:
-        assert 2 == in_child(lambda: len(shared_fleet(some, POLICY).cycle.health()))
+        assert 2 == in_child(lambda: len(fleet_of(some).cycle.health()))
     finally:
         done.set()
         holding.join(LIMIT)

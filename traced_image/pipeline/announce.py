@@ -23,8 +23,9 @@ def announce(failure: Failure) -> None:
         "attempts_max": attempt.maximum,
         "retry_delay": failure.delay,
     }
-    retrying = failure.delay is not None
-    _warn(attempt.server, operation.action, failure.error, fields, retrying=retrying)
+    if failure.blamed:
+        retrying = failure.delay is not None
+        _warn(attempt.server, operation.action, failure.error, fields, retrying=retrying)
     if failure.given_up is not None:
         _give_up(operation.action, failure.given_up, failure)
 

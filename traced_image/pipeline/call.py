@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
 
@@ -11,7 +11,7 @@ from .. import errors
 from ..errors import AttemptError, FailedAttempt, GlanceConnectionFailed
 from .clock import doubled
 from .model import Announce, Attempt, Call, Failure, Send
-from .refusals import refused
+from .refusals import DEADLINE_EXCEEDED, refused
 
 if TYPE_CHECKING:
     import random
@@ -113,7 +113,8 @@ class AttemptLoop:
         deadline = None
         if self._deadline is not None and not operation.transfer:
             deadline = now + self._deadline
-        return _Progress(call, self._cycle.pick(careful=not operation.repeatable), now, deadline)
+        pick = self._cycle.pick(careful=not operation.repeatable, transfer=operation.transfer)
+        return _Progress(call, pick, now, deadline)
 
     def _attempt(self, progress: _Progress) -> Attempt[object]:
         pick = progress.pick
@@ -133,19 +134,23 @@ class AttemptLoop:
         duration = now - progress.started
         progress.history.append(FailedAttempt(server.url, error.reason, duration, error.request_id))
         progress.tried.append(server)
-        blamed = self._give_back(progress.pick, error)
+        failure = Failure(attempt, error, blamed=self._give_back(progress.pick, error, duration))
         if not retryable(error, self._policy):
-            if blamed:
-                self._tell(Failure(attempt, error))
+            if failure.blamed:
+                self._tell(failure)
             raise error
         refusal = self._refusal(attempt, error, now)
         if refusal is not None:
-            self._give_up(attempt, error, refusal)
-        self._wait_for_next(attempt, error, progress, now)
+            self._give_up(failure, refusal)
+        self._wait_for_next(failure, progress, now)
 
-    def _give_back(self, pick: Pick, error: AttemptError) -> bool:
+    def _give_back(self, pick: Pick, error: AttemptError, duration: float) -> bool:
         """Give a failed attempt's server back; return whether the failure speaks against it."""
         status = error.status if isinstance(error, errors.HTTPStatusError) else None
+        if error.reason == DEADLINE_EXCEEDED and duration < (self._deadline or 0.0) / 2:
+            # Most of the call's time had gone elsewhere before its turn came.
+            self._cycle.abandoned(pick)
+            return False
         if retryable(error, self._policy):
             self._cycle.failed(pick, error.reason, retry_after=self._retry_after(error))
         elif status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -174,17 +179,17 @@ class AttemptLoop:
             return errors.UploadNotRewindable
         return None
 
-    def _wait_for_next(
-        self, attempt: Attempt[object], error: AttemptError, progress: _Progress, now: float
-    ) -> None:
-        pick = progress.pick = self._cycle.pick(progress.tried, careful=True)
+    def _wait_for_next(self, failure: Failure, progress: _Progress, now: float) -> None:
+        attempt = failure.attempt
+        transfer = attempt.call.operation.transfer
+        pick = progress.pick = self._cycle.pick(progress.tried, careful=True, transfer=transfer)
         delay = self._delay(attempt, pick)
         if attempt.deadline is not None and now + delay >= attempt.deadline:
-            self._give_up(attempt, error, errors.DeadlineExceeded)
+            self._give_up(failure, errors.DeadlineExceeded)
         if not self._budget.retry():
-            self._give_up(attempt, error, errors.RetryBudgetExhausted)
+            self._give_up(failure, errors.RetryBudgetExhausted)
         progress.number += 1
-        self._tell(Failure(attempt, error, delay, pick.server))
+        self._tell(replace(failure, delay=delay, next_server=pick.server))
         if delay:
             self._clock.sleep(delay)
         progress.started = self._clock.monotonic()
@@ -199,15 +204,10 @@ class AttemptLoop:
         longest = doubled(policy.backoff_base, attempt.number - 1, policy.backoff_cap)
         return max(self._rng.uniform(0.0, longest), pick.wait)
 
-    def _give_up(
-        self,
-        attempt: Attempt[object],
-        error: AttemptError,
-        refusal: type[GlanceConnectionFailed],
-    ) -> NoReturn:
-        given_up = refused(refusal, attempt, error)
-        self._tell(Failure(attempt, error, given_up=given_up))
-        raise given_up from error
+    def _give_up(self, failure: Failure, refusal: type[GlanceConnectionFailed]) -> NoReturn:
+        given_up = refused(refusal, failure.attempt, failure.error)
+        self._tell(replace(failure, given_up=given_up))
+        raise given_up from failure.error
 
     def _tell(self, failure: Failure) -> None:
         with suppress(Exception):  # a handler of the log may raise anything

@@ -86,7 +86,7 @@ class GlanceClientWrapper:
         layers = layers or Layers()
         clock = clock or Clock()
         self.config = config
-        self._fleet = fleet or shared_fleet(config.servers, config.retry)
+        self._fleet = fleet or shared_fleet(config)
         self._http = HTTPSend(config, clock, layered(session_send, layers.wire))
         loop = AttemptLoop(
             layered(cast("Send", self._http), layers.attempt),

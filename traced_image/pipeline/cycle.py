@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from . import forks
 from .clock import Clock, doubled
-from .host import Host, Pick, State
+from .host import SPARE, Host, Pick, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,22 +93,27 @@ class ServerCycle:
         for watch in self._watches:
             watch(host)
 
-    def pick(self, tried: Sequence[Server] = (), *, careful: bool = False) -> Pick:
+    def pick(
+        self, tried: Sequence[Server] = (), *, careful: bool = False, transfer: bool = False
+    ) -> Pick:
         """Hand out the server whose turn it is.
 
-        Healthy servers and those due for a trial come in turn. When there are none, the one
-        that is ready soonest is handed out rather than none: of those that the call has tried
-        least, and of those that did not ask to be left alone, if there are such.
+        Healthy servers and those due for a trial come in turn. One that seems to hang, or that
+        has many more attempts under way than another, is passed over: a server that does not
+        answer must not gather all callers. When there is none to be had so, the one that is
+        ready soonest is handed out rather than none: of those that the call has tried least,
+        and of those that did not ask to be left alone, if there are such.
 
         Args:
             tried: The server of each attempt that the call has made; they come last.
             careful: Whether to leave trials to others where there is a choice, unless nobody
                 made one for `cooldown_cap`: the next failure would cost this call too much.
+            transfer: Whether the attempt will send image data.
         """
         with self._lock:
             now = self._clock.monotonic()
             turn = self._next
-            if tried or self._unhealthy:
+            if tried or self._unhealthy or self._passed_over(self._hosts[turn], now):
                 turn = self._turn(tried, now, now - self._cap if careful else now)
             self._next = (turn + 1) % len(self._hosts)
             host = self._hosts[turn]
@@ -119,15 +124,25 @@ class ServerCycle:
                 host.enter("trial", now + self._cap)
                 self._show(host)
             wait = max(0.0, host.asked_until - now)
-            pick = Pick(host.server, healthy, trial, wait, host, host.epoch)
-            host.active.add(pick)
+            pick = Pick(host.server, healthy, trial, wait, host, host.epoch, now, transfer)
+            host.active[pick] = None
             return pick
+
+    def _passed_over(self, host: Host, now: float) -> bool:
+        if not host.active or not self._base:
+            return False
+        under_way = len(host.active)
+        if under_way > SPARE:
+            others = (len(other.active) for other in self._hosts if other.state == "healthy")
+            if under_way > SPARE + 2 * min(others, default=under_way):
+                return True
+        return host.is_stuck(now)
 
     def _turn(self, tried: Sequence[Server], now: float, due: float) -> int:
         for turn in self._turns():
             host = self._hosts[turn]
             usable = host.state == "healthy" or host.ready_at <= due
-            if usable and host.server not in tried:
+            if usable and host.server not in tried and not self._passed_over(host, now):
                 return turn
         return min(self._turns(), key=lambda turn: self._hosts[turn].rank(tried, now))
 
@@ -141,6 +156,7 @@ class ServerCycle:
             if not _taken_back(pick):
                 return
             host.last_success = self._clock.time()
+            host.answered = self._clock.monotonic()
             if host.consecutive_failures and pick.epoch == host.epoch:
                 host.consecutive_failures = host.cooldowns = 0
                 host.asked_until = 0.0
@@ -238,5 +254,5 @@ def _taken_back(pick: Pick) -> bool:
     """Take a pick back; False if it was before, or was handed out in the parent process."""
     if pick not in pick.host.active:
         return False
-    pick.host.active.remove(pick)
+    del pick.host.active[pick]
     return True

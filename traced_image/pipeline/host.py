@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 State = Literal["healthy", "cooling", "trial"]
 
+STUCK_AFTER = 1.0
+"""Seconds without an answer to anybody, after which a server that owes one is passed over."""
+
+SPARE = 2
+"""Attempts that may always be under way on a server, however few are on the others."""
+
 
 @dataclass(slots=True, eq=False)
 class Host:
@@ -31,7 +37,8 @@ class Host:
         last_success: When an attempt last succeeded, in seconds since the epoch.
         last_failure: When an attempt last failed, in seconds since the epoch.
         last_reason: Why it last failed.
-        active: The picks that were handed out and not yet given back.
+        answered: When an attempt last succeeded, in monotonic seconds.
+        active: The picks that were handed out and not yet given back, oldest first.
     """
 
     server: Server
@@ -44,7 +51,8 @@ class Host:
     last_success: float | None = None
     last_failure: float | None = None
     last_reason: Reason | None = None
-    active: set[Pick] = field(default_factory=set)
+    answered: float = 0.0
+    active: dict[Pick, None] = field(default_factory=dict)
 
     def enter(self, state: State, ready_at: float) -> None:
         """Change its state."""
@@ -52,9 +60,23 @@ class Host:
         self.ready_at = ready_at
         self.epoch += 1
 
-    def rank(self, tried: Sequence[Server], now: float) -> tuple[bool, int, float]:
-        """Where it stands among servers none of which is well: the lowest goes first."""
-        return self.asked_until > now, tried.count(self.server), self.ready_at
+    def rank(self, tried: Sequence[Server], now: float) -> tuple[bool, int, bool, float, int]:
+        """Where it stands among servers none of which is free: the lowest goes first."""
+        return (
+            self.asked_until > now,
+            tried.count(self.server),
+            self.is_stuck(now),
+            self.ready_at,
+            len(self.active),
+        )
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether it owes an answer for long and gives none to others: it may hang.
+
+        A read timeout tells that too, but later, and only to those who wait for it already.
+        """
+        oldest = next((pick.since for pick in self.active if not pick.transfer), now)
+        return now - max(oldest, self.answered) > STUCK_AFTER
 
     def blame(self, reason: Reason, when: float) -> None:
         """Note a failed attempt."""
@@ -72,6 +94,8 @@ class Pick:
         healthy: Whether nothing speaks against it.
         trial: Whether this is the one attempt that tries it after its cool-down.
         wait: Seconds that the server asked to be left alone yet (``Retry-After``).
+        since: When it was handed out, in monotonic seconds.
+        transfer: Whether image data is sent, which takes as long as it takes.
     """
 
     server: Server
@@ -80,3 +104,5 @@ class Pick:
     wait: float
     host: Host = field(repr=False)
     epoch: int = field(repr=False)
+    since: float = field(default=0.0, repr=False)
+    transfer: bool = field(default=False, repr=False)

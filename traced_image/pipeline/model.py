@@ -176,6 +176,8 @@ class Failure:
         delay: Seconds until the next attempt; None when there is none.
         next_server: The server that the next attempt goes to.
         given_up: What the call ends with, if no attempt succeeded and none may follow.
+        blamed: Whether it speaks against the server; it does not where the call's own deadline
+            left it no time.
     """
 
     attempt: Attempt[object]
@@ -183,6 +185,7 @@ class Failure:
     delay: float | None = None
     next_server: Server | None = None
     given_up: GlanceConnectionFailed | None = None
+    blamed: bool = True
 
 
 Send = Callable[[Attempt[object]], Answer[object]]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterable
 
-    from ..config import RetryPolicy, Server
+    from ..config import Config, RetryPolicy, Server
     from .clock import Clock
 
 KEPT = 64
@@ -46,7 +46,7 @@ class Fleet:
 
 
 class _Registry:
-    """The fleets in use, by their servers and policy, and the last few that were."""
+    """The fleets in use, by what they go by, and the last few that were."""
 
     def __init__(self) -> None:
         self._fleets: weakref.WeakValueDictionary[object, Fleet] = weakref.WeakValueDictionary()
@@ -54,12 +54,12 @@ class _Registry:
         self._lock = threading.Lock()
         forks.track(self)
 
-    def get(self, servers: tuple[Server, ...], policy: RetryPolicy) -> Fleet:
-        key = (frozenset(servers), policy)
+    def get(self, config: Config) -> Fleet:
+        key = _key(config)
         with self._lock:
             fleet = self._fleets.get(key)
             if fleet is None:
-                fleet = self._fleets[key] = Fleet.of(servers, policy)
+                fleet = self._fleets[key] = Fleet.of(config.servers, config.retry)
             self._recent[key] = fleet
             self._recent.move_to_end(key)
             if len(self._recent) > KEPT:
@@ -71,13 +71,27 @@ class _Registry:
         self._lock = threading.Lock()
 
 
+def _key(config: Config) -> tuple[object, ...]:
+    """What services must agree on to share what they learn.
+
+    Beside the servers, that is how long one cools down and what the budget allows; and what
+    certificates are trusted and shown, lest one service's mistake there cool another's servers.
+    """
+    policy = config.retry
+    return (
+        frozenset(config.servers),
+        (policy.cooldown_base, policy.cooldown_cap, policy.budget_share, policy.budget_floor),
+        (config.insecure, config.cafile, config.certfile, config.keyfile),
+    )
+
+
 _registry = _Registry()
 
 
-def shared_fleet(servers: tuple[Server, ...], policy: RetryPolicy) -> Fleet:
-    """The fleet that every service with this server list and policy uses.
+def shared_fleet(config: Config) -> Fleet:
+    """The fleet that every service uses that has these servers, and goes by the same rules.
 
     It outlives the service: nova makes one for every operation, and forgets with it which server
     was dead.
     """
-    return _registry.get(servers, policy)
+    return _registry.get(config)
