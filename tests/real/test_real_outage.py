@@ -1,7 +1,9 @@
 """One of three Glances killed or stopped under a running loop of calls."""
 
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +15,8 @@ import traced_image
 from traced_image import RetryPolicy, Telemetry, UnsafeToRepeat
 
 LARGE = os.urandom(24 * 1024**2)
+CALLERS = 12
+STOPPED = 3.0  # seconds, far from the default of 60 for an answer
 LIMIT = 15.0  # seconds for a server that is back to be used again
 
 
@@ -80,6 +84,31 @@ def test_a_server_that_is_back_is_used_again(breakable, urls, image_ids):
         service.show(None, image_ids["active"])
     service.close()
     assert _state(service, breakable[1]) == "healthy"
+
+
+def test_at_the_default_timeouts_a_stopped_server_holds_up_few_callers(breakable, urls, image_ids):
+    policy = RetryPolicy(cooldown_base=2.5)
+    service = traced_image.connect(servers=urls, retry=policy, telemetry=False)
+    over = threading.Event()
+
+    def calls(_number):
+        done = 0
+        while not over.is_set():
+            service.show(None, image_ids["active"])
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        made = pool.map(calls, range(CALLERS))
+        breakable[0].stop()
+        over.wait(STOPPED)
+        held = {h.server.port: h.active_attempts for h in service.servers()}[breakable[0].port]
+        over.set()
+        breakable[0].cont()
+        made = list(made)
+    service.close()
+    assert held <= CALLERS * 2 // 3
+    assert sum(count > 10 for count in made) >= CALLERS - held
 
 
 def test_two_of_three_killed(breakable, urls, image_ids):

@@ -134,7 +134,7 @@ class ServerCycle:
         under_way = len(host.active)
         if under_way > SPARE:
             others = (len(other.active) for other in self._hosts if other.state == "healthy")
-            if under_way > SPARE + 2 * min(others, default=under_way):
+            if under_way > SPARE + min(others, default=under_way):
                 return True
         return host.is_stuck(now)
 
