@@ -49,7 +49,8 @@
     │       └── UploadNotRewindable         the data was read and can't be read again
     ├── TokenUnavailable                    Keystone gave no token for the service itself
     ├── ImageUnacceptable                   an image record that has no data to give
-    └── ImageMapUnavailable                 the database that maps EC2's integers
+    ├── ImageMapUnavailable                 the database that maps EC2's integers
+    └── ExporterError                       the exporter can't listen, or its files can't be used
 
 The names and what they are raised for follow nova 34 ``nova/exception.py`` and
 ``nova/image/glance.py``; those of the attempt follow python-glanceclient's ``exc.py``.
@@ -407,6 +408,10 @@ class ImageUnacceptable(TracedImageError):
 
 class ImageMapUnavailable(TracedImageError):
     """The database that maps EC2's integers can't be used."""
+
+
+class ExporterError(TracedImageError):
+    """The exporter can't listen where it should, or a file that it needs can't be used."""
 
 
 _BY_STATUS: dict[int, type[HTTPStatusError]] = {

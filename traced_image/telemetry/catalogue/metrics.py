@@ -1,0 +1,202 @@
+"""The metrics: names, types, units, labels and buckets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+LABELS = {
+    "operation": "operation",
+    "outcome": "outcome",
+    "error_type": "error.type",
+    "server_address": "server.address",
+    "server_port": "server.port",
+    "state": "state",
+    "direction": "direction",
+    "version": "version",
+    "kind": "kind",
+}
+"""The labels, with the attributes that stand for them in OpenTelemetry's metrics."""
+
+_SECONDS = (
+    *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+    *(30.0, 60.0, 120.0, 300.0, 600.0),
+)
+"""The boundaries of ``http.client.request.duration``, and on to python-glanceclient's timeout."""
+
+_SERVER = ("server_address", "server_port")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric, by its Prometheus name.
+
+    Attributes:
+        name: Its name; a counter's samples end in ``_total``.
+        otel: Its name and unit in OpenTelemetry, which Prometheus translates to `name`.
+        unit: Its unit, by UCUM.
+        kind: Its type; an ``updown`` is a gauge that is only ever added to.
+        help: What it tells.
+        labels: Its labels.
+        buckets: A histogram's upper bounds.
+        merge: What a gauge of several processes is (prometheus_client's multiprocess mode).
+    """
+
+    name: str
+    otel: str
+    unit: str
+    kind: Literal["counter", "gauge", "updown", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    merge: Literal["all", "livesum", "livemax", "livemostrecent", "max"] = "all"
+
+
+CALL_DURATION = Metric(
+    "glance_client_call_duration_seconds",
+    "glance.client.call.duration",
+    "s",
+    "histogram",
+    "Duration of calls to Glance, with all their attempts and waits.",
+    ("operation", "outcome", "error_type"),
+    _SECONDS,
+)
+ATTEMPT_DURATION = Metric(
+    "glance_client_attempt_duration_seconds",
+    "glance.client.attempt.duration",
+    "s",
+    "histogram",
+    "Duration of attempts on one Glance server; error_type is empty for those that succeeded.",
+    ("operation", *_SERVER, "error_type"),
+    _SECONDS,
+)
+CALL_RETRIES = Metric(
+    "glance_client_call_retries",
+    "glance.client.call.retries",
+    "{retry}",
+    "histogram",
+    "Retries of calls that had any.",
+    ("operation",),
+    (1.0, 2.0, 3.0, 4.0, 5.0),
+)
+RETRIES = Metric(
+    "glance_client_retries_total",
+    "glance.client.retries",
+    "{retry}",
+    "counter",
+    "Retries, by the server that failed before.",
+    ("operation", *_SERVER, "error_type"),
+)
+RETRY_DELAYS = Metric(
+    "glance_client_retry_delay_seconds",
+    "glance.client.retry_delay",
+    "s",
+    "histogram",
+    "Waits before retries.",
+    ("operation",),
+    _SECONDS,
+)
+CONNECTION_FAILED = Metric(
+    "glance_client_connection_failed_total",
+    "glance.client.connection_failed",
+    "{call}",
+    "counter",
+    "Calls that ended in GlanceConnectionFailed, by the last server tried.",
+    ("operation", *_SERVER, "error_type"),
+)
+ACTIVE_ATTEMPTS = Metric(
+    "glance_client_active_attempts",
+    "glance.client.active_attempts",
+    "{attempt}",
+    "updown",
+    "Attempts under way.",
+    _SERVER,
+    merge="livesum",
+)
+SERVER_STATE = Metric(
+    "glance_client_server_state",
+    "glance.client.server.state",
+    "{server}",
+    "gauge",
+    "1 for the state that the server is in, 0 for the others.",
+    (*_SERVER, "state"),
+    merge="livemostrecent",
+)
+CONSECUTIVE_FAILURES = Metric(
+    "glance_client_server_consecutive_failures",
+    "glance.client.server.consecutive_failures",
+    "{attempt}",
+    "gauge",
+    "Failed attempts since the last one that succeeded.",
+    _SERVER,
+    merge="livemax",
+)
+LAST_SUCCESS = Metric(
+    "glance_client_server_last_success_timestamp_seconds",
+    "glance.client.server.last_success_timestamp",
+    "s",
+    "gauge",
+    "When an attempt last succeeded, in seconds since the epoch; 0 for never.",
+    _SERVER,
+    merge="max",
+)
+LAST_FAILURE = Metric(
+    "glance_client_server_last_failure_timestamp_seconds",
+    "glance.client.server.last_failure_timestamp",
+    "s",
+    "gauge",
+    "When an attempt last failed, in seconds since the epoch; 0 for never.",
+    _SERVER,
+    merge="max",
+)
+STREAM_ERRORS = Metric(
+    "glance_client_stream_errors_total",
+    "glance.client.stream.errors",
+    "{error}",
+    "counter",
+    "Image data that broke off, or was not what its record says.",
+    (*_SERVER, "direction"),
+)
+STREAM_BYTES = Metric(
+    "glance_client_stream_bytes_total",
+    "glance.client.stream",
+    "By",
+    "counter",
+    "Bytes of image data received or sent.",
+    (*_SERVER, "direction"),
+)
+BUILD_INFO = Metric(
+    "traced_image_build_info",
+    "traced_image.build_info",
+    "",
+    "gauge",
+    "1, with the version of traced-image.",
+    ("version",),
+    merge="livemax",
+)
+TELEMETRY_ERRORS = Metric(
+    "traced_image_telemetry_errors_total",
+    "traced_image.telemetry.errors",
+    "{error}",
+    "counter",
+    "Failures of the telemetry itself, none of which changed a call's result.",
+    ("kind",),
+)
+
+METRICS = (
+    CALL_DURATION,
+    ATTEMPT_DURATION,
+    CALL_RETRIES,
+    RETRIES,
+    RETRY_DELAYS,
+    CONNECTION_FAILED,
+    ACTIVE_ATTEMPTS,
+    SERVER_STATE,
+    CONSECUTIVE_FAILURES,
+    LAST_SUCCESS,
+    LAST_FAILURE,
+    STREAM_ERRORS,
+    STREAM_BYTES,
+    BUILD_INFO,
+    TELEMETRY_ERRORS,
+)
