@@ -1,0 +1,55 @@
+"""The environment of all tests: no setting of the caller's reaches them or their child processes.
+
+What is removed is gone before any other module of the tests is imported, since some settings are
+read then. pytest's own report keeps its colours and its width.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+_KEPT = re.compile(r"TRACED_IMAGE_CACHE|PIP_.*")
+"""Where `tests/real` keeps what it installs, and how it is installed."""
+
+_SETTINGS = re.compile(
+    r"""
+    .*_PROXY | REQUEST_METHOD                                          # urllib, requests, grpc
+    | (REQUESTS|CURL)_CA_BUNDLE | SSL_CERT_(FILE|DIR) | SSLKEYLOGFILE | NETRC
+    | (TRACED_IMAGE|OS|STATSD|OTEL|GRPC|PROMETHEUS)_.*
+    | (GUNICORN|GEVENT|GEVENTARES|EVENTLET|SQLALCHEMY|PSYCOPG)_.* | PG[A-Z]+
+    | WEB_CONCURRENCY | FORWARDED_ALLOW_IPS | SENDFILE | PORT          # gunicorn
+    | PYTHON(WARNINGS|IOENCODING|DEVMODE|VERBOSE|OPTIMIZE|ASYNCIODEBUG|TRACEMALLOC)
+    | PYTHON(FAULTHANDLER|PROFILEIMPORTTIME|INSPECT|NODEBUGRANGES|SAFEPATH|STARTUP)
+    """,
+    re.VERBOSE,
+)
+
+_LOOKS = re.compile(
+    r"(NO|FORCE)_COLOR|PYTHON_COLORS|CLICOLOR(_FORCE)?|COLORTERM|COLUMNS|LINES"
+    r"|TTY_(COMPATIBLE|INTERACTIVE)|JUPYTER_(COLUMNS|LINES)|UNICODE_VERSION"
+)
+
+
+def _remove(names: re.Pattern[str]) -> None:
+    for name in list(os.environ):
+        if names.fullmatch(name.upper()) and not _KEPT.fullmatch(name):
+            del os.environ[name]
+
+
+def _keep_the_way_to_packages() -> None:
+    """Tell pip what the proxy and the authorities are, for it will not see the usual variables."""
+    ways = {"PIP_PROXY": ("https_proxy", "HTTPS_PROXY"), "PIP_CERT": ("REQUESTS_CA_BUNDLE",)}
+    for name, settings in ways.items():
+        found = next(filter(None, map(os.environ.get, settings)), None)
+        if found:
+            os.environ.setdefault(name, found)
+
+
+_keep_the_way_to_packages()
+_remove(_SETTINGS)
+
+
+def pytest_sessionstart() -> None:
+    """Remove what pytest has read by now for its own report."""
+    _remove(_LOOKS)
