@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .config import Config, load_config
 from .pipeline.client import GlanceClientWrapper
+from .pipeline.ec2 import S3ImageService
 from .pipeline.model import Layers
 from .pipeline.service import GlanceImageService
 
@@ -58,3 +59,6 @@ def get_default_image_service() -> GlanceImageService:
         # held for ever in the child of a fork.
         service = _default.setdefault("service", connect())
     return service
+
+
+S3ImageService.default = staticmethod(get_default_image_service)

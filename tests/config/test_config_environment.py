@@ -13,6 +13,14 @@ from traced_image.errors import ConfigError, InvalidOption, InvalidRetry, Invali
 SERVERS = {"TRACED_IMAGE_SERVERS": "a:1,b:2"}
 
 
+class Tokens:
+    def get_token(self):
+        return "t0ken"
+
+    def invalidate(self):
+        return False
+
+
 @pytest.mark.parametrize(
     ("variable", "text", "field", "value"),
     [
@@ -106,6 +114,23 @@ def test_a_password_in_a_variable_is_not_shown():
 def test_no_source_at_all_is_refused():
     with pytest.raises(InvalidServer, match="no server is configured"):
         load_config(environ={})
+
+
+WAYS = ["servers=", "TRACED_IMAGE_SERVERS", "config_file", "TRACED_IMAGE_CONFIG_FILE", "OS_CLOUD"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("fields", [{}, {"auth": Tokens()}])
+def test_where_no_source_has_a_server_every_way_to_give_one_is_named(way, fields):
+    with pytest.raises(InvalidServer) as caught:
+        load_config(environ={}, **fields)
+    assert way in str(caught.value)
+
+
+def test_where_no_source_has_a_server_no_single_one_is_blamed():
+    with pytest.raises(InvalidServer) as caught:
+        load_config(environ={})
+    assert "any source" == caught.value.source
 
 
 def test_an_unknown_argument_is_refused():

@@ -88,6 +88,11 @@ def test_cinder_and_nova_2013(conf):
         ("my_ip = 10.0.0.7\nglance_host = $my_ip", "http://10.0.0.7:9292"),
         ("my_ip = 10.0.0.7\nglance_api_servers = ${my_ip}:1", "http://10.0.0.7:1"),
         ("my_ip = 10.0.0.7\n[glance]\napi_servers = $my_ip", "http://10.0.0.7:9292"),
+        ("glance_host = a\nglance_api_servers = $glance_host:$glance_port", "http://a:9292"),
+        (
+            "my_ip = 10.0.0.7\nglance_api_servers = $glance_protocol://$glance_host:$glance_port",
+            "http://10.0.0.7:9292",
+        ),
         ("glance_host = a\n[glance]\napi_servers = b", "http://b:9292"),
         ("glance_api_servers = a\n[glance]\napi_servers = b", "http://b:9292"),
         ("glance_host = a\n[glance]\nendpoint_override = http://b", "http://a:9292"),
@@ -158,7 +163,8 @@ def test_the_process_environment_is_not_read_behind_its_back(conf, monkeypatch):
         ("[glance]\nnum_retries = -1\n", InvalidRetry, "[glance] num_retries): -1"),
         ("[glance]\napi_servers = ftp://a\n", InvalidServer, "[glance] api_servers): 'ftp'"),
         ("[glance]\napi_servers = $my_ip:1\n", InvalidServer, "names no host"),
-        ("[DEFAULT]\nglance_host = a\nglance_port = x\n", InvalidServer, "'x' is no port"),
+        ("[DEFAULT]\nglance_host = a\nglance_port = x\n", InvalidServer, "is no port"),
+        ("[DEFAULT]\nglance_port = 80\n", InvalidServer, "no server is configured"),
         ("[glance]\napi_servers = $nope:1\n", InvalidOption, "[glance] api_servers"),
         ("[DEFAULT]\nglance_host = $glance_host\n", InvalidOption, "[DEFAULT] glance_host"),
         ("[api]\nauth_strategy = none\n", InvalidAuth, "[api] auth_strategy): 'none'"),
@@ -168,7 +174,7 @@ def test_the_process_environment_is_not_read_behind_its_back(conf, monkeypatch):
     ],
 )
 def test_a_bad_option_is_named(conf, text, kind, told):
-    given = {} if "api_servers" in text or "glance_host" in text else {"servers": "a"}
+    given = {} if "api_servers" in text or "glance_" in text else {"servers": "a"}
     with pytest.raises(ConfigError) as caught:
         load(conf(text), **given)
     assert (kind, True) == (type(caught.value), told in str(caught.value))
@@ -271,6 +277,28 @@ def test_a_server_of_the_catalogue_has_it_as_its_source(with_plugin):
 def test_a_plugin_that_is_incomplete_is_refused(conf):
     with pytest.raises(InvalidAuth, match="auth_url"):
         load(conf("[glance]\nauth_type = v3password\n"), servers="a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[glance]\nauth_type = v3password\n",
+        "[glance]\nauth_type = v3password\nauth_url = http://k\npassword = pa$word\n",
+        "[glance]\napi_servers = $nope\n",
+    ],
+)
+def test_an_option_that_can_not_be_used_is_told_with_its_file(conf, text):
+    path = conf(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(path) == caught.value.source
+
+
+def test_an_option_that_can_not_be_used_is_told_with_all_files_that_it_may_be_in(conf):
+    first, second = conf("", "1.conf"), conf("[glance]\nauth_type = nonesuch\n", "2.conf")
+    with pytest.raises(InvalidAuth) as caught:
+        load([first, second])
+    assert f"{first}, {second}" == caught.value.source
 
 
 def test_a_missing_extra_is_named(conf, monkeypatch):

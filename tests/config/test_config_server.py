@@ -70,14 +70,14 @@ def test_a_form_is_read(text, url):
         ("http://", "names no host"),
         ("http:///image", "names no host"),
         (":9292", "names no host"),
-        ("glance:", "'' is no port"),
-        ("glance:x", "'x' is no port"),
+        ("glance:", "what follows the colon (not shown) is no port"),
+        ("glance:x", "what follows the colon (not shown) is no port"),
         ("glance:0", "0 is no port"),
         ("glance:65536", "65536 is no port"),
-        ("glance:999999", "'999999' is no port"),
-        ("glance:-1", "'-1' is no port"),
+        ("glance:999999", "is no port"),
+        ("glance:-1", "is no port"),
         ("glance:\uff11", "is no port"),
-        ("[fd00::3]:x", "'x' is no port"),
+        ("[fd00::3]:x", "is no port"),
         (" glance", "space or control character"),
         ("gla nce", "space or control character"),
         ("glance\n", "space or control character"),
@@ -101,7 +101,7 @@ def test_a_form_is_read(text, url):
         ("10.0.0.01", "no IPv4 address"),
         ("10.0.0.1.", "no IPv4 address"),
         ("0x7f.0x1", "no IPv4 address"),
-        ("[::1", "no host and port"),
+        ("[::1", "'[::1' is no host and port"),
         ("[::1]9292", "no host and port"),
         ("::1]:9292", "no IPv6 address"),
         ("[glance]:9292", "'glance' is no IPv6 address"),
@@ -141,6 +141,35 @@ def test_a_refusal_shows_no_secret(text):
     with pytest.raises(InvalidServer) as caught:
         Server.parse(text)
     assert "s3" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://admin:s3cret",
+        "admin:s3cret",
+        "http://:s3cret",
+        "http://admin:s3cret/image",
+        "http://admin:s3%2540glance",
+        "http://admin:s3:cret",
+        "http://admin:s3 cret",
+        "http://:s3 cret",
+        "http://admin:s3]cret",
+        "http://admin:12345s3",
+        "http://admin:s3cret?a",
+        "http://admin:s3cret#a",
+        "http://admin:" + "s3cret" * 500,
+    ],
+)
+def test_a_password_that_no_host_follows_is_not_shown(text):
+    with pytest.raises(InvalidServer) as caught:
+        Server.parse(text)
+    assert "s3" not in str(caught.value)
+
+
+def test_a_port_is_shown_with_what_is_wrong_beside_it():
+    with pytest.raises(InvalidServer, match="'http://glance:80/image' goes on with a query"):
+        Server.parse("http://glance:80/image?a")
 
 
 def test_an_error_names_item_source_and_mend():

@@ -62,6 +62,10 @@ def test_a_configuration_without_servers_is_refused():
         ({"api_version": 2.0}, InvalidOption),
         ({"pool_size": 0}, InvalidOption),
         ({"max_metadata_size": 0}, InvalidOption),
+        ({"sources": None}, InvalidOption),
+        ({"sources": ["servers"]}, InvalidOption),
+        ({"num_retries": -(10**5000)}, InvalidRetry),
+        ({"read_timeout": 10**5000}, InvalidTimeout),
         ({"region_name": ""}, InvalidOption),
         ({"region_name": 7}, InvalidOption),
         ({"region_name": "a\nb"}, InvalidOption),
@@ -86,6 +90,11 @@ def test_a_long_value_is_cut_in_the_message():
     with pytest.raises(InvalidRetry) as caught:
         Config(servers="a", num_retries="x" * 1000)
     assert len(str(caught.value)) < 200
+
+
+def test_a_number_that_python_can_not_write_is_told_by_its_type():
+    with pytest.raises(InvalidRetry, match="<int, too large to show> can't be used"):
+        Config(servers="a", num_retries=-(10**5000))
 
 
 def test_an_error_names_the_source():
@@ -163,7 +172,7 @@ def test_as_many_attempts_as_servers_are_not_warned_of(caplog):
     assert [] == warnings_of(caplog, servers="a,b,c", num_retries=2)
 
 
-FIELDS = [each.name for each in dataclasses.fields(Config) if each.name != "sources"]
+FIELDS = [each.name for each in dataclasses.fields(Config)]
 VALUES = (
     st.none()
     | st.booleans()

@@ -154,6 +154,18 @@ def test_a_host_that_no_name_can_have(opened):
     assert met(sender)[0] is InvalidEndpoint
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_fails_is_told_from_the_server(opened, tls, monkeypatch, free_port, scheme):
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{free_port}")
+    sender = opened.sender(f"{scheme}://127.0.0.1:9292", cafile=tls.cafile)
+    with pytest.raises(CommunicationError) as caught:
+        sender(get())
+    expected = ("127.0.0.1:9292: through its proxy: connection refused", "connection_refused")
+    assert expected == (str(caught.value), caught.value.reason)
+
+
 # --- after the request -------------------------------------------------------------------------
 
 

@@ -155,6 +155,21 @@ def test_an_argument_that_is_unknown_is_named(idle):
         idle.call(None, 2, "list", colour="red")
 
 
+@pytest.mark.parametrize(
+    ("method", "args"),
+    [
+        ("list", ([1],)),
+        ("list", ({"size_min": 10**5000},)),
+        ("add_image_location", ("id", "memory://a", "ab")),
+        ("get", (10**5000,)),
+        ("upload", ("id", "\ud800")),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_is_refused(idle, method, args):
+    with pytest.raises(InvalidArgument):
+        idle.call(None, 2, method, *args)
+
+
 def test_an_argument_that_can_t_be_used_has_its_own_error(idle):
     with pytest.raises(InvalidImageID):
         idle.call(None, 2, "get", "")

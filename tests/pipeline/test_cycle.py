@@ -754,6 +754,163 @@ def test_a_signal_handler_may_ask_for_the_health():
     assert not asking.is_alive()
 
 
+# --- who watches ---------------------------------------------------------------------------------
+
+
+class Watching:
+    """Keeps what it is shown of each server, and how often it was shown any."""
+
+    def __init__(self):
+        self.shown = {}
+        self.times = 0
+
+    def __call__(self, host):
+        self.times += 1
+        self.shown[host.server] = (
+            host.state,
+            host.consecutive_failures,
+            host.last_success,
+            host.last_failure,
+        )
+
+
+def known(cycle):
+    return {
+        health.server: (
+            health.state,
+            health.consecutive_failures,
+            health.last_success,
+            health.last_failure,
+        )
+        for health in cycle.health()
+    }
+
+
+@pytest.fixture
+def watching():
+    return Watching()
+
+
+def test_who_watches_is_shown_each_server_at_once(cycle, watching):
+    three = cycle()
+    fail(three)
+
+    three.watch(watching)
+
+    assert (3, known(three)) == (watching.times, watching.shown)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        succeed,
+        fail,
+        lambda cycle: fail(cycle, cool=False),
+        lambda cycle: cycle.accuse(servers(1)[0], REFUSED),
+    ],
+    ids=["success", "failure", "failure without a cool-down", "accusation"],
+)
+def test_who_watches_is_shown_a_server_of_which_something_is_learnt(cycle, watching, change):
+    three = cycle()
+    three.watch(watching)
+
+    change(three)
+
+    assert (4, known(three)) == (watching.times, watching.shown)
+
+
+def test_who_watches_is_shown_a_trial_when_it_begins(cycle, time, watching):
+    one = cycle(1)
+    one.watch(watching)
+    fail(one)
+    time.now += 1.0
+
+    one.pick()
+
+    assert ["trial"] == [state for state, *_ in watching.shown.values()]
+
+
+def test_who_watches_is_shown_a_trial_that_is_abandoned(cycle, time, watching):
+    one = cycle(1)
+    one.watch(watching)
+    fail(one)
+    time.now += 1.0
+
+    one.abandoned(one.pick())
+
+    assert ["cooling"] == [state for state, *_ in watching.shown.values()]
+
+
+def test_who_watches_is_shown_nothing_of_what_changes_nothing(cycle, watching):
+    three = cycle()
+    three.watch(watching)
+    pick = three.pick()
+
+    three.abandoned(pick)
+    three.failed(pick, REFUSED)
+    three.succeeded(pick)
+    three.accuse(servers(9)[-1], REFUSED)
+
+    assert 3 == watching.times
+
+
+def test_who_asks_to_watch_twice_is_shown_a_change_once(cycle, watching):
+    one = cycle(1)
+    one.watch(watching)
+    one.watch(watching)
+
+    succeed(one)
+
+    assert 3 == watching.times
+
+
+def test_all_who_watch_are_shown_the_same(cycle):
+    three = cycle()
+    first, second = Watching(), Watching()
+    three.watch(first)
+    fail(three)
+    three.watch(second)
+
+    fail(three)
+
+    assert first.shown == second.shown
+
+
+def test_who_watches_is_shown_every_server_of_a_child(cycle, time, watching):
+    three = cycle()
+    three.watch(watching)
+    fail(three)
+    time.now += 1.0
+    succeed(three)
+    succeed(three)
+    three.pick()
+
+    def seen():
+        return watching.times, watching.shown == known(three)
+
+    before = watching.times
+    assert (before + 3, True) == in_child(seen)
+
+
+@given(st.lists(st.sampled_from(["succeeded", "failed", "blamed", "abandoned", "wait", "fork"])))
+def test_who_watches_knows_what_the_health_tells_whatever_happens(changes):
+    time = ManualClock()
+    three = ServerCycle(servers(3), RetryPolicy(), time.clock(), random.Random(1))
+    watching = Watching()
+    three.watch(watching)
+    for change in changes:
+        if change == "wait":
+            time.now += 3.0
+        elif change == "fork":
+            three.after_fork()
+        elif change == "blamed":
+            three.accuse(three.pick().server, REFUSED)
+        else:
+            arguments = [REFUSED] if change == "failed" else []
+            getattr(three, change)(three.pick(), *arguments)
+        assert known(three) == watching.shown
+
+
 # --- after a fork --------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from support import LIMIT, ManualClock, in_child
 
+from traced_image import get_default_image_service
 from traced_image.errors import (
     ImageMapUnavailable,
     ImageNotFound,
@@ -116,6 +117,17 @@ def test_show_asks_for_the_uuid(known, images, image_id):
     assert [("context", IMAGE)] == images.asked
 
 
+def test_without_a_service_the_default_one_is_asked(known, images, engine, monkeypatch):
+    monkeypatch.setattr(S3ImageService, "default", staticmethod(lambda: images))
+    S3ImageService(database=engine).show("context", 1)
+
+    assert [("context", IMAGE)] == images.asked
+
+
+def test_the_default_service_is_that_of_the_process():
+    assert get_default_image_service is S3ImageService.default
+
+
 def test_show_gives_integers(known):
     expected = {
         "id": 1,
@@ -163,13 +175,19 @@ def test_an_image_seen_first_as_a_kernel_gets_an_integer(service, images):
 
 
 @pytest.mark.parametrize(
-    "image_id", [None, True, 1.0, "1", "", IMAGE, "ami-", "ami-g", "xyz-1", b""]
+    "image_id", [None, True, 1.0, "1", "", IMAGE, "ami-", "ami-g", "xyz-1", b"", [10**5000]]
 )
 def test_what_is_no_id_is_refused_before_any_request(known, images, image_id):
     with pytest.raises(InvalidImageID):
         known.show(None, image_id)
 
     assert [] == images.asked
+
+
+@pytest.mark.parametrize("image_id", [10**5000, "ami-" + "f" * 5000], ids=["number", "ami"])
+def test_a_number_that_python_can_not_write_is_not_found(known, image_id):
+    with pytest.raises(ImageNotFound, match="Image <int, too large to show> could not be found"):
+        known.show(None, image_id)
 
 
 @pytest.mark.parametrize("image_id", [0, -1, 4, 2**31, 10**30, "ami-ffffffffffffffff"])
@@ -255,7 +273,7 @@ def test_another_service_on_the_same_database_agrees(known, url):
     assert [3, 2, 1] == ids
 
 
-@pytest.mark.parametrize("uuid", ["", "x" * 37, 7, b"x", "a b", "a\0", "\ud800"])
+@pytest.mark.parametrize("uuid", ["", "x" * 37, 7, b"x", "a b", "a\0", "\ud800", [10**5000]])
 def test_what_is_no_uuid_gets_no_id(service, uuid):
     with pytest.raises(InvalidImageID, match="pass a UUID"):
         service.glance_id_to_id(uuid)
@@ -369,6 +387,15 @@ def test_threads_get_the_same_ids(service):
     assert [got[0]] * 8 == got
 
 
+@pytest.mark.parametrize("memory", ["sqlite://", "sqlite:///:memory:"])
+def test_threads_share_a_map_in_memory(images, memory):
+    uuids = [f"image-{number}" for number in range(50)]
+    with closing(S3ImageService(images, memory)) as service:
+        got = together(8, lambda: [service.glance_id_to_id(uuid) for uuid in uuids])
+
+    assert [list(range(1, 51))] * 8 == [sorted(ids) for ids in got]
+
+
 def test_services_that_start_at_once_share_a_table(url):
     def start():
         with closing(S3ImageService(Images(), url)) as service:
@@ -381,7 +408,7 @@ SCRIPT = """
 import sys
 from traced_image.pipeline.ec2 import S3ImageService
 
-service = S3ImageService(None, sys.argv[1])
+service = S3ImageService(object(), sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
 print([service.glance_id_to_id(f"image-{number}") for number in range(50)])
@@ -505,6 +532,13 @@ def test_a_missing_driver_is_named(images, monkeypatch):
         S3ImageService(images, "postgresql+psycopg2://u:s3cret@h/d")
 
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_driver_whose_package_has_another_name_is_named_by_that(images, monkeypatch):
+    monkeypatch.setitem(sys.modules, "MySQLdb", None)
+
+    with pytest.raises(MissingExtra, match=r"pip install mysqlclient\."):
+        S3ImageService(images, "mysql://u:s3cret@h/d")
 
 
 def test_a_missing_extra_is_named(images, monkeypatch):

@@ -81,6 +81,22 @@ def test_a_named_refusal_has_the_plain_one_as_its_cause(reraise, status, kind):
     assert error is raised(reraise, error).__cause__
 
 
+ODD = [("a\0\r\nb", "'a\\x00\\r\\nb'"), ("\u202eb", "'\\u202eb'"), ("x" * 100, "'" + "x" * 59)]
+
+
+@pytest.mark.parametrize(("image_id", "shown"), ODD, ids=["control", "format", "long"])
+@pytest.mark.parametrize("status", [400, 403, 404, 413])
+def test_an_id_that_is_none_is_not_shown_as_it_is(status, image_id, shown):
+    with pytest.raises(errors.HTTPStatusError) as caught:
+        failures.reraise_about_image(refusal(status), image_id)
+    assert (True, False) == (shown in str(caught.value), image_id in str(caught.value))
+
+
+def test_an_id_that_is_none_is_not_shown_as_it_is_where_it_is_imported():
+    with pytest.raises(errors.ImageImportImpossible, match=r"^Import of image 'a\\x00' refused"):
+        failures.reraise_about_import(refusal(409), "a\0")
+
+
 @pytest.mark.parametrize(
     ("reraise", "status", "message"),
     [

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from traced_image.errors import InvalidQuery
 from traced_image.pipeline import query
 
+HUGE = 10**5000
+"""More digits than Python writes."""
+
 
 @pytest.mark.parametrize(("value", "expected"), [(None, 0), (0, 0), (5, 5), ("7", 7)])
 def test_a_count(value, expected):
@@ -16,11 +19,16 @@ def test_a_count(value, expected):
 
 
 @pytest.mark.parametrize(
-    "value", [-1, "-1", "", "x", "1.5", 1.5, True, False, [], b"1", "9" * 5000]
+    "value", [-1, "-1", "", "x", "1.5", 1.5, True, False, [], b"1", "9" * 5000, [HUGE]]
 )
 def test_what_is_no_count_is_refused(value):
     with pytest.raises(InvalidQuery, match=r"^limit is .*: pass (0 or more|a whole number)$"):
         query.count(value, "limit")
+
+
+def test_a_count_that_is_hugely_negative_is_refused():
+    with pytest.raises(InvalidQuery, match=r"^limit is <int, too large to show>: pass 0 or more$"):
+        query.count(-HUGE, "limit")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +39,7 @@ def test_texts(value, expected):
     assert query.texts(value, "sort_key") == expected
 
 
-@pytest.mark.parametrize("value", ["", 5, [""], ["a", 5], [None], {"a"}, b"name"])
+@pytest.mark.parametrize("value", ["", 5, [""], ["a", 5], [None], {"a"}, b"name", [HUGE]])
 def test_what_are_no_texts_is_refused(value):
     with pytest.raises(InvalidQuery, match=r"^sort_key is .*: pass text, or a list of texts$"):
         query.texts(value, "sort_key")
@@ -49,7 +57,23 @@ def test_filters_are_pairs():
 
 
 @pytest.mark.parametrize(
-    "filters", [{"a": None}, {"a": {}}, {"a": [None]}, {"a": b"x"}, {"": "x"}, {5: "x"}, {None: 1}]
+    "filters",
+    [
+        {"a": None},
+        {"a": {}},
+        {"a": [None]},
+        {"a": b"x"},
+        {"a": HUGE},
+        {"a": [1, -HUGE]},
+        {"": "x"},
+        {5: "x"},
+        {HUGE: "x"},
+        {None: 1},
+        ["a"],
+        [("a", "b")],
+        "a",
+        5,
+    ],
 )
 def test_what_are_no_filters_is_refused(filters):
     with pytest.raises(InvalidQuery):

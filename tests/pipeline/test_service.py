@@ -480,6 +480,13 @@ def test_the_location_of_an_image_of_others_is_not_found(service, images):
         service.get_location(ALICE, image_id)
 
 
+@pytest.mark.parametrize("name", ["show", "get_location", "download"])
+def test_an_id_that_is_odd_is_not_told_as_it_is(name, service, images):
+    images.add(id="a\0b", visibility="private", owner_id="looking-glass")
+    error = failure(getattr(service, name), ALICE, "a\0b")
+    assert str(error).startswith(r"Image 'a\x00b' ")
+
+
 def test_an_import_is_asked_for(opened):
     with Loopback(conversation(reply(202))) as server:
         opened.service(server).image_import_copy(None, NOBODY, ["fast", "slow"])

@@ -292,7 +292,15 @@ def test_a_server_whose_stream_broke_is_left_alone(opened, three, image_id):
     assert ["cooling", "healthy", "healthy"] == [health.state for health in service.servers()]
 
 
-def test_v1_knows_no_location(service, image_id):
+def test_the_location_is_asked_for_by_v2(opened):
+    images = lab.Images(show_locations=True)
+    image_id = images.add(data=b"x")
+    with lab.GlanceServer(images) as server:
+        found = opened.service(server, api_version=1).get_location(None, image_id)
+    assert f"memory://fs/{image_id}" == found
+
+
+def test_where_glance_shows_no_location_there_is_none(service, image_id):
     assert service.get_location(None, image_id) is None
 
 

@@ -271,7 +271,21 @@ def test_an_image_that_shows_no_locations_has_none():
 
 def test_what_has_no_form_in_json_is_refused_before_any_request():
     with pytest.raises(InvalidMetadata, match="the request can't be sent as JSON"):
-        v2_actions.add_image_location("x", object())
+        v2_actions.add_image_location("x", "u", {"os_hash_algo": object()})
+
+
+@pytest.mark.parametrize("add", [v2_actions.add_image_location, v2_actions.add_location])
+@pytest.mark.parametrize("url", ["", None, 5, b"memory://a", object(), ["memory://a"]])
+def test_what_is_no_location_is_refused_before_any_request(add, url):
+    with pytest.raises(InvalidMetadata, match="a location is empty or no text: pass a URL"):
+        add("x", url)
+
+
+@pytest.mark.parametrize("add", [v2_actions.add_image_location, v2_actions.add_location])
+@pytest.mark.parametrize("more", ["ab", 5, ["ab"], [("a", "b")]])
+def test_what_is_no_mapping_is_refused_before_any_request(add, more):
+    with pytest.raises(InvalidMetadata, match=r"data is .*: pass a dict"):
+        add("x", "memory://a", more)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from traced_image.errors import (
     Forbidden,
     ImageBadRequest,
     Invalid,
+    InvalidArgument,
     InvalidMetadata,
     NotFound,
     ServerError,
@@ -250,10 +251,38 @@ def test_a_creation_is_refused_by_the_plain_names(service, server):
     assert NotFound is type(caught.value)
 
 
-@pytest.mark.parametrize("data", [5, object()])
+UNUSABLE = {"a number": 5, "an object": object(), "a file of text": io.StringIO("data")}
+
+
+@pytest.mark.parametrize("data", UNUSABLE.values(), ids=UNUSABLE)
 def test_data_that_is_none_is_refused(service, data):
     with pytest.raises(InvalidMetadata):
         service.create(None, META, data)
+
+
+CREATIONS = {
+    **{f"{name} as data": ({}, data) for name, data in UNUSABLE.items()},
+    "text that is no Unicode": ({}, "\ud800"),
+    "an object as location": ({"location": object()}, None),
+    "a number as location": ({"location": 5}, None),
+    "a location that is no Unicode": ({"location": "http://\ud800"}, None),
+    "a path as owner": ({"properties": {"instance_owner": ".."}}, None),
+    "an object as name": ({"name": object()}, b"data"),
+}
+
+
+@pytest.mark.parametrize(("meta", "data"), CREATIONS.values(), ids=CREATIONS)
+def test_a_creation_that_can_not_be_sent_whole_is_not_begun(service, server, meta, data):
+    with pytest.raises(InvalidArgument):
+        service.create(None, {**META, **meta}, data)
+    assert [] == asked(server)
+
+
+def test_a_file_is_uploaded_from_where_it_stands(service, images):
+    data = io.BytesIO(b"-0123")
+    data.read(1)
+    image = service.create(None, META, data)
+    assert b"0123" == images.get(image["id"]).data
 
 
 def test_a_creation_without_an_answer_is_not_repeated(opened, three):
@@ -341,6 +370,23 @@ def test_a_property_may_have_any_name_when_changed(service, image_id, name, purg
 def test_a_property_of_an_odd_name_is_purged(service, images):
     image_id = images.add(**{"a/b~c": "x", "image_id": "y", "ü": "z"})
     assert {} == service.update(None, image_id, {"name": "new"})["properties"]
+
+
+CHANGES = {
+    **{f"{name} as data": ({}, data) for name, data in UNUSABLE.items()},
+    "an object as location": ({"location": object()}, None),
+    "an object as name": ({"name": object()}, b"data"),
+}
+
+
+@pytest.mark.parametrize("purge_props", [True, False])
+@pytest.mark.parametrize(("meta", "data"), CHANGES.values(), ids=CHANGES)
+def test_a_change_that_can_not_be_sent_whole_is_not_begun(
+    service, server, image_id, meta, data, purge_props
+):
+    with pytest.raises(InvalidArgument):
+        service.update(None, image_id, {"name": "new", **meta}, data, purge_props)
+    assert [] == asked(server)
 
 
 def test_data_comes_with_a_change(service, images):

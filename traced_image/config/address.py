@@ -25,6 +25,9 @@ _AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[^]]*)\]|(?P<name>[^][:]*))(?::(?P<port>
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORT = re.compile(r"[0-9]{1,5}")
+_IPV6 = re.compile(r"[][0-9A-Fa-f:.]+")
+_NO_PORT = re.compile(r":(?!//|[0-9]{1,5}(?:/|\Z)|\Z).*", re.DOTALL)
+"""What may be a password, of a ``user:password@`` that has lost its end."""
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+=:-]+)*")
 _VERSIONS = re.compile(r"(?:/v[12](?:\.[0-9]+)?)+\Z")
 
@@ -81,13 +84,13 @@ def _checked(text: object) -> str:
         raise UnusableError("it is empty", f"{mend}, or leave it out")
     check_credentials(text)
     if len(text) > _LONGEST_TEXT:
-        raise UnusableError(f"{shown(text)} is too long", mend)
+        raise UnusableError(f"{_shown(text)} is too long", mend)
     head, mark, _ = re.split(r"([?#]|\Z)", text, maxsplit=1)
     if mark:
-        problem = f"{shown(head)} goes on with a query or fragment"
+        problem = f"{_shown(head)} goes on with a query or fragment"
         raise UnusableError(problem, f"leave out all from {mark} on")
     if any(c.isspace() or unicodedata.category(c).startswith("C") for c in text):
-        raise UnusableError(f"{shown(text)} has a space or control character", "leave it out")
+        raise UnusableError(f"{_shown(text)} has a space or control character", "leave it out")
     return text
 
 
@@ -97,29 +100,36 @@ def _split(authority: str) -> tuple[str, str | None]:
         return _ipv6(authority), None
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
-        raise UnusableError(f"{shown(authority)} is no host and port", "write [address]:port")
+        raise UnusableError(f"{_shown(authority)} is no host and port", "write [address]:port")
     if found["ipv6"] is not None:
         return _ipv6(found["ipv6"]), found["port"]
     return _ascii_name(found["name"]), found["port"]
 
 
+def _shown(text: str) -> str:
+    """Render refused text, without what follows a colon and is no port."""
+    return shown(text if _IPV6.fullmatch(text) else _NO_PORT.sub(":...", text))
+
+
 def _port(digits: str) -> int:
-    return int(digits) if _PORT.fullmatch(digits) else _no_port(digits)
+    if not _PORT.fullmatch(digits):
+        return _no_port("what follows the colon (not shown)")
+    return int(digits)
 
 
-def _no_port(port: object) -> int:
-    raise UnusableError(f"{shown(port)} is no port", "use one from 1 to 65535")
+def _no_port(what: str) -> int:
+    raise UnusableError(f"{what} is no port", "use one from 1 to 65535")
 
 
 def _ipv6(host: str) -> str:
     if "%" in host:
         mend = "use an address that is not link-local"
-        raise UnusableError(f"{shown(host)} has an IPv6 zone", mend)
+        raise UnusableError(f"{_shown(host)} has an IPv6 zone", mend)
     try:
         return str(IPv6Address(host))
     except AddressValueError:
         mend = "write host:port, or [address]:port for IPv6"
-        raise UnusableError(f"{shown(host)} is no IPv6 address", mend) from None
+        raise UnusableError(f"{_shown(host)} is no IPv6 address", mend) from None
 
 
 def _ascii_name(name: str) -> str:
@@ -144,7 +154,7 @@ def check(scheme: str, host: str, port: int, path: str) -> None:
     elif host != _ipv6(host):
         raise UnusableError(f"{shown(host)} is not in its short form", f"write {_ipv6(host)}")
     if type(port) is not int or not 1 <= port <= _HIGHEST_PORT:
-        _no_port(port)
+        _no_port(shown(port))
     if not _PATH.fullmatch(path) or _VERSIONS.search(path):
         mend = "use a plain prefix such as /image, without the API's version"
         raise UnusableError(f"the path {shown(path)} can't be used", mend)

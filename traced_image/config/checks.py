@@ -21,7 +21,10 @@ SHOWN = 60
 
 def shown(value: object) -> str:
     """Render a refused value for a message: printable, and cut where it is long."""
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except (ValueError, RecursionError):  # Python writes no number of more than 4300 digits
+        text = f"<{type(value).__name__}, too large to show>"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +16,7 @@ from .server import Server, parse_servers
 from .tokens import KeystoneHTTP, TokenSource, token_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 logger = logging.getLogger("traced_image.config")
 
@@ -38,6 +39,12 @@ def _retry(item: str, value: object, source: str) -> RetryPolicy:
         return value
     problem = f"{type(value).__name__} is no RetryPolicy"
     raise InvalidRetry(item, problem, source=source, mend="give RetryPolicy(...)")
+
+
+def _check_sources(value: object) -> None:
+    if not isinstance(value, Mapping):
+        problem = f"{checks.shown(value)} can't be used"
+        raise InvalidOption("sources", problem, mend="give a mapping, or leave it out")
 
 
 _timeout = partial(checks.number, error=InvalidTimeout, zero=False)
@@ -76,7 +83,9 @@ class Config:
         connect_timeout: Seconds to connect to a server, TLS included.
         read_timeout: Seconds between two reads of a reply.
         deadline: Seconds for a whole call with its retries and waits, without the transfer of
-            image data; None for no limit.
+            image data; None for no limit. Each call has its own where a method makes several:
+            ``update`` with data gets, patches, uploads and gets again, and all but the upload
+            may take as long as this.
         insecure: Whether the servers' certificates go unchecked; `cafile` is then not used.
         cafile: Path of a PEM file with the authorities to trust; None for the default ones.
         certfile: Path of a PEM file with the client's certificate.
@@ -116,6 +125,7 @@ class Config:
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        _check_sources(self.sources)
         for name, check in _CHECKS.items():
             self._set(name, check(name, getattr(self, name), self._source(name)))
         self._check_tls()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidOption, MissingExtra
+from ..errors import InvalidOption, InvalidServer, MissingExtra
 from .checks import shown
 from .config import Config, check_names
-from .environment import CLOUD, CONFIG_FILE, from_environ
+from .environment import CLOUD, CONFIG_FILE, PREFIX, from_environ
 from .layers import Found, Layer, Lookup, merged
 from .tokens import PluginTokens
 
@@ -68,6 +68,13 @@ def load_config(
 
 
 def _config(found: Mapping[str, Found]) -> Config:
+    if "servers" not in found:
+        mend = (
+            f'give servers=["glance-1:9292"], set {PREFIX}SERVERS, or name a file by config_file or'
+            f" {CONFIG_FILE}, or a cloud by cloud or {CLOUD}"
+        )
+        problem = "no server is configured"
+        raise InvalidServer("servers", problem, source="any source", mend=mend)
     values = {name: each.value for name, each in found.items()}
     sources = {name: each.source for name, each in found.items()}
     return Config(**{"sources": sources, **values})  # type: ignore[arg-type]

@@ -30,7 +30,13 @@ _OPTIONS = {
 }
 """Sections and options for each field: those of today's nova, then nova 2013.1's and cinder's."""
 
-_OLD_OPTIONS = ("my_ip", "glance_host", "glance_port", "glance_protocol")
+_OLD_OPTIONS = {
+    "my_ip": None,
+    "glance_host": "$my_ip",
+    "glance_port": str(GLANCE_PORT),
+    "glance_protocol": "http",
+}
+"""nova 2013.1's, with the defaults that other options may refer to; its ``my_ip`` was a guess."""
 _GLANCE_OPTIONS = ("endpoint_override", "valid_interfaces", "service_name")
 _WITHOUT_TOKEN = ("noauth2", "noauth_include_project_id")
 """Strategies of nova and cinder that are ``noauth`` for Glance."""
@@ -55,7 +61,7 @@ def read_files(files: Sequence[str], source: str) -> Layer:
         InvalidOption: A file can't be read or parsed.
         InvalidAuth: The plugin can't be loaded.
     """
-    options = _Options(_parse(files, source))
+    options = _Options(_parse(files, source), ", ".join(files))
     found = {name: each for name, each in options.all().items() if each is not None}
     strategy = found.get("auth_strategy")
     if strategy is None or strategy.value != "noauth":
@@ -95,13 +101,15 @@ def _parse(files: Sequence[str], source: str) -> cfg.ConfigOpts:
 class _Options:
     """The options of parsed files that bear on Glance."""
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, files: str) -> None:
         self._conf = conf
+        self._files = files
         options = {option for each in _OPTIONS.values() for option in each}
-        options.update(("DEFAULT", name) for name in _OLD_OPTIONS)
         options.update(("glance", name) for name in _GLANCE_OPTIONS)
         for section, name in options:
             conf.register_opt(cfg.StrOpt(name), group=_group(section))
+        for name, default in _OLD_OPTIONS.items():
+            conf.register_opt(cfg.StrOpt(name, default=default))
 
     def all(self) -> dict[str, Found | None]:
         """The fields of `Config`, None for those that are not set."""
@@ -132,11 +140,11 @@ class _Options:
             return loading.load_auth_from_conf_options(self._conf, "glance")
         except AuthPluginException as error:
             mend = "set the options of the plugin in the same section"
-            raise InvalidAuth(item, str(error), source="config_file", mend=mend) from error
+            raise InvalidAuth(item, str(error), source=self._files, mend=mend) from error
         except (cfg.Error, ValueError, RecursionError):
             mend = "write $$ for a $"
             problem = "an option of the plugin can't be used"
-            raise InvalidAuth(item, problem, source="config_file", mend=mend) from None
+            raise InvalidAuth(item, problem, source=self._files, mend=mend) from None
 
     def _field(self, field: str, *options: tuple[str, str]) -> Found | None:
         for section, name in options:
@@ -159,7 +167,7 @@ class _Options:
         return Found(f"{protocol.value}://{bracketed}:{port.value}", host.source)
 
     def _get(self, section: str, name: str) -> Found | None:
-        """An option's text, or None where it is not set or empty."""
+        """An option's text, or None where no file sets it or it is empty."""
         try:
             location = self._conf.get_location(name, _group(section))
             text = self._conf[name] if section == "DEFAULT" else self._conf[section][name]
@@ -167,9 +175,9 @@ class _Options:
             mend = "write the value itself, and $$ for a $"
             problem = "it refers to an option that is not known here"
             raise InvalidOption(
-                f"[{section}] {name}", problem, source="config_file", mend=mend
+                f"[{section}] {name}", problem, source=self._files, mend=mend
             ) from None
-        if location is None or not text:
+        if location is None or not location.location.is_user_controlled or not text:
             return None
         return Found(text, f"{location.detail} [{section}] {name}")
 

@@ -105,6 +105,8 @@ def classify(error: Exception, server: str) -> AttemptError:
     links = tuple(chain(error))
     reached = not any(isinstance(link, _NOT_CONNECTED) for link in links)
     kind, reason, words = _judge(links, reached=reached)
+    if any(isinstance(link, urllib3.exceptions.ProxyError) for link in links):
+        words = f"through its proxy: {words}"
     return kind(f"{server}: {words}", reason=Reason(reason), reached=reached)
 
 

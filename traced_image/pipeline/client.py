@@ -128,7 +128,7 @@ class GlanceClientWrapper:
             AttemptError: A server refused, in a way that no other server would mend.
             GlanceConnectionFailed: No server answered.
         """
-        operation = _operation(version, method, args, kwargs)
+        operation = build_operation(version, method, args, kwargs)
         context = SERVICE if context is None else context
         auth.check(context)
         return self._perform(Call(operation, context))
@@ -148,16 +148,23 @@ class GlanceClientWrapper:
         self._http.close()
 
 
-def _operation(
-    version: Version, method: str, args: tuple[object, ...], kwargs: dict[str, object]
+def build_operation(
+    version: Version, method: str, args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> Operation[object]:
+    """Build what a method's name and arguments ask for, without any request.
+
+    Raises:
+        InvalidArgument: There is no such method, or an argument is not usable.
+    """
     try:
         build = OPERATIONS[version][method]
     except (KeyError, TypeError):
         raise _unknown(version, method) from None
     try:
         return build(*args, **kwargs)
-    except TypeError as error:
+    except InvalidArgument:
+        raise
+    except (TypeError, ValueError) as error:
         raise InvalidArgument(f"{method} of API v{version}: {error}") from error
 
 

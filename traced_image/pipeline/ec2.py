@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol
 
+from ..config.checks import shown
 from ..errors import ImageNotFound, InvalidImageID, MissingExtra
 from .clock import Clock
 
@@ -77,24 +78,29 @@ class S3ImageService:
     fails.
 
     Args:
-        service: What is asked for images by UUID.
+        service: What is asked for images by UUID; default: `get_default_image_service()`.
         database: A URL as SQLAlchemy has it, or an engine; processes that share it agree on the
-            integers. Its table ``s3_images`` is created if it is not there.
+            integers. Its table ``s3_images`` is created if it is not there. SQLite in memory
+            is for the threads of one process, and for as long as the service is open.
         clock: What a mapping is kept in memory by, for 7 days.
 
     Raises:
         MissingExtra: SQLAlchemy or the database's driver is not installed (extra ``ec2``).
         InvalidOption: `database` is not usable.
+        ConfigError: `service` is left out, and the default one can't be made.
     """
+
+    default: ClassVar[Callable[[], ImageService]]
+    """Makes the service where none is given; handed in, since it is made with telemetry."""
 
     def __init__(
         self,
-        service: ImageService,
+        service: ImageService | None = None,
         database: str | Engine = DATABASE,
         *,
         clock: Clock | None = None,
     ) -> None:
-        self._service = service
+        self._service = type(self).default() if service is None else service
         self._ids = _open(database, clock or Clock())
 
     def show(self, context: Context | None, image_id: EC2ID) -> Image:
@@ -179,7 +185,7 @@ class S3ImageService:
         number = _number(image_id)
         uuid = self._ids.uuid(number)
         if uuid is None:
-            raise ImageNotFound(f"Image {number} could not be found.")
+            raise ImageNotFound(f"Image {shown(number)} could not be found.")
         return uuid
 
     def glance_id_to_id(self, uuid: str | None) -> int | None:
@@ -212,7 +218,7 @@ def _number(image_id: object) -> int:
         return image_id
     written = _EC2ID.fullmatch(image_id) if isinstance(image_id, str) else None
     if written is None:
-        raise InvalidImageID(f"{image_id!r:.60} is no image id: pass 10 or 'ami-0000000a'")
+        raise InvalidImageID(f"{shown(image_id)} is no image id: pass 10 or 'ami-0000000a'")
     return int(written[1], 16)
 
 

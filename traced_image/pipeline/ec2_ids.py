@@ -21,8 +21,10 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool, SingletonThreadPool
 from sqlalchemy.schema import CreateTable
 
+from ..config.checks import shown
 from ..errors import ImageMapUnavailable, InvalidImageID, InvalidOption, MissingExtra
 from . import forks
 
@@ -40,6 +42,9 @@ TTL = 7 * 24 * 3600.0
 _LONGEST_UUID = 36
 _UUID = re.compile(r"[\x21-\x7e]{1,36}")  # API v1 let users choose others than UUIDs
 _HIGHEST_ID = 2**31 - 1
+
+_PACKAGES = {"MySQLdb": "mysqlclient", "mysql": "mysql-connector-python"}
+"""The packages of drivers whose modules have other names."""
 
 S3_IMAGES = Table(
     "s3_images",
@@ -135,7 +140,7 @@ class ImageIds:
             ImageMapUnavailable: The database failed.
         """
         if not isinstance(uuid, str) or not _UUID.fullmatch(uuid):
-            raise InvalidImageID(f"{uuid!r:.60} is no image id: pass a UUID")
+            raise InvalidImageID(f"{shown(uuid)} is no image id: pass a UUID")
         found = self._ids.get(uuid)
         if found is not None:
             return found
@@ -193,9 +198,26 @@ def _engine(database: object) -> Engine:
         problem = f"{type(database).__name__} is no database"
         raise InvalidOption("database", problem, mend=mend)
     try:
-        return create_engine(database, pool_pre_ping=True)
+        engine = create_engine(database, pool_pre_ping=True)
     except ArgumentError:
         raise InvalidOption("database", "it is no URL of a database", mend=mend) from None
     except ImportError as error:
         problem = f"its driver {error.name} is not installed"
-        raise MissingExtra("database", problem, mend=f"pip install {error.name}") from error
+        package = _PACKAGES.get(str(error.name), error.name)
+        raise MissingExtra("database", problem, mend=f"pip install {package}") from error
+    return _in_memory(database) if isinstance(engine.pool, SingletonThreadPool) else engine
+
+
+def _in_memory(database: str) -> Engine:
+    """Make an engine of an SQLite database that only its one connection has.
+
+    Threads take turns at it. With a `StaticPool` they would be in one transaction, and what one
+    of them rolls back when it has read would be what another has just written.
+    """
+    return create_engine(
+        database,
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        connect_args={"check_same_thread": False},
+    )

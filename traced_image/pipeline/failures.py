@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from ..config.checks import SHOWN, shown
 from ..errors import (
     Conflict,
     Forbidden,
@@ -20,17 +21,24 @@ from ..errors import (
 )
 
 
+def named(image_id: str) -> str:
+    """An id for a message: as nova has it, or quoted and cut where it is nothing like one."""
+    plain = image_id.isascii() and image_id.isprintable() and len(image_id) <= SHOWN
+    return image_id if plain else shown(image_id)
+
+
 def reraise_about_image(error: HTTPStatusError, image_id: str) -> NoReturn:
     """Raise what an answer means for one image, as nova's ``_translate_image_exception``."""
+    image = named(image_id)
     if isinstance(error, Forbidden):
-        raise _as(ImageNotAuthorized, error, f"Not authorized for image {image_id}.") from error
+        raise _as(ImageNotAuthorized, error, f"Not authorized for image {image}.") from error
     if isinstance(error, NotFound):
-        raise _as(ImageNotFound, error, f"Image {image_id} could not be found.") from error
+        raise _as(ImageNotFound, error, f"Image {image} could not be found.") from error
     if error.status == Invalid.status:
-        words = f"Request of image {image_id} got BadRequest response: {error}"
+        words = f"Request of image {image} got BadRequest response: {error}"
         raise _as(ImageBadRequest, error, words) from error
     if isinstance(error, OverLimit):
-        words = f"Quota exceeded or out of space for image {image_id} in the image service."
+        words = f"Quota exceeded or out of space for image {image} in the image service."
         raise _as(ImageQuotaExceeded, error, words) from error
     raise error
 
@@ -46,7 +54,7 @@ def reraise_about_deletion(error: HTTPStatusError, image_id: str) -> NoReturn:
 def reraise_about_import(error: HTTPStatusError, image_id: str) -> NoReturn:
     """Raise what an answer to an import means, as nova's ``image_import_copy``."""
     if isinstance(error, Conflict):
-        words = f"Import of image {image_id} refused: {error}"
+        words = f"Import of image {named(image_id)} refused: {error}"
         raise _as(ImageImportImpossible, error, words) from error
     reraise_about_image(error, image_id)
 

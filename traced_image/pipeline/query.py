@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from ..config.checks import shown
 from ..errors import InvalidQuery
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Pairs = list[tuple[str, str]]
 
@@ -22,13 +20,13 @@ def count(value: object, what: str) -> int:
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise InvalidQuery(f"{what} is {value!r:.40}: pass a whole number")
+        raise InvalidQuery(f"{what} is {shown(value)}: pass a whole number")
     try:
         number = int(value)
     except ValueError as error:
-        raise InvalidQuery(f"{what} is {value!r:.40}: pass a whole number") from error
+        raise InvalidQuery(f"{what} is {shown(value)}: pass a whole number") from error
     if number < 0:
-        raise InvalidQuery(f"{what} is {number}: pass 0 or more")
+        raise InvalidQuery(f"{what} is {shown(number)}: pass 0 or more")
     return number
 
 
@@ -40,7 +38,7 @@ def texts(value: object, what: str) -> list[str]:
     """
     values = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
     if not all(isinstance(item, str) and item for item in values):
-        raise InvalidQuery(f"{what} is {value!r:.80}: pass text, or a list of texts")
+        raise InvalidQuery(f"{what} is {shown(value)}: pass text, or a list of texts")
     return list(values)
 
 
@@ -48,18 +46,27 @@ def filter_pairs(filters: Mapping[str, object]) -> Pairs:
     """Read filters; one with a list of values stands several times.
 
     Raises:
-        InvalidQuery: A name is not text, or a value neither text nor a number.
+        InvalidQuery: They are no mapping, a name is not text, or a value neither text nor a
+            number.
     """
+    if not isinstance(filters, Mapping):
+        raise InvalidQuery(f"filters are {type(filters).__name__}: pass a dict")
     pairs: Pairs = []
     for name, value in filters.items():
         if not name or not isinstance(name, str):
-            raise InvalidQuery(f"{name!r:.40} is no filter: pass the name of a field or property")
+            raise InvalidQuery(f"{shown(name)} is no filter: pass the name of a field or property")
         values = value if isinstance(value, (list, tuple)) else [value]
-        for item in values:
-            if not isinstance(item, (str, int, float)):
-                raise InvalidQuery(f"filter {name!r:.40} is {item!r:.40}: pass text or numbers")
-            pairs.append((name, str(item)))
+        pairs += [(name, _text(item, name)) for item in values]
     return pairs
+
+
+def _text(value: object, name: str) -> str:
+    try:
+        if isinstance(value, (str, int, float)):
+            return str(value)
+    except ValueError:  # Python writes no number of more than 4300 digits
+        pass
+    raise InvalidQuery(f"filter {shown(name)} is {shown(value)}: pass text or numbers")
 
 
 def encoded(query: Pairs) -> str:

@@ -8,6 +8,7 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from http.client import responses
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import requests
 import urllib3.exceptions
@@ -107,12 +108,18 @@ _SECRETS = re.compile(
 
 def _detail(body: str, secret: str | None) -> str:
     """The text of an error page, as one line without control characters; Glance sends HTML."""
-    text = html.unescape(_MARKUP.sub(" ", body))
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = _line(html.unescape(_MARKUP.sub(" ", body)))
     if secret:
         text = text.replace(secret, "[token]")
+        plain = _line(unquote(text))
+        if secret in plain:
+            text = plain.replace(secret, "[token]")
     text = _SECRETS.sub("[not shown]", text)
     return text if len(text) <= _DETAIL else text[:_DETAIL] + "…"
+
+
+def _line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _retry_after(value: str | None, now: float) -> float | None:

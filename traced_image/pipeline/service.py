@@ -15,7 +15,12 @@ from ..errors import (
 from . import translate, writing
 from .context import SERVICE
 from .download import Download, Resume, check_destination, save
-from .failures import reraise_about_deletion, reraise_about_image, reraise_about_import
+from .failures import (
+    named,
+    reraise_about_deletion,
+    reraise_about_image,
+    reraise_about_import,
+)
 
 if TYPE_CHECKING:
     import os
@@ -78,11 +83,28 @@ class GlanceImageService:
             ImageNotFound: It does not exist, or not for this caller.
             ImageNotAuthorized: Glance refused the caller.
         """
-        record = self._record(context, image_id)
-        image = translate.from_glance(self._version, record, include_locations=include_locations)
+        return self._show(
+            self._version,
+            context,
+            image_id,
+            include_locations=include_locations,
+            show_deleted=show_deleted,
+        )
+
+    def _show(
+        self,
+        version: Version,
+        context: Context | None,
+        image_id: str,
+        *,
+        include_locations: bool,
+        show_deleted: bool,
+    ) -> Image:
+        record = self._record(version, context, image_id)
+        image = translate.from_glance(version, record, include_locations=include_locations)
         gone = bool(image["deleted"]) and not show_deleted
         if gone or not translate.is_available(SERVICE if context is None else context, image):
-            raise ImageNotFound(f"Image {image_id} could not be found.")
+            raise ImageNotFound(f"Image {named(image_id)} could not be found.")
         if include_locations:
             image["locations"] = _locations(image)
         return image
@@ -127,7 +149,8 @@ class GlanceImageService:
 
         Raises:
             UnsafeToRepeat: It may have been created, but no answer came.
-            InvalidMetadata: `image_meta` can't be sent.
+            InvalidMetadata: `image_meta` or `data` can't be sent. Only where reading `data` is
+                what shows it, the record is there already.
         """
         create = writing.create_v1 if self._version == 1 else writing.create_v2
         return translate.from_glance(self._version, create(self._client, context, image_meta, data))
@@ -164,6 +187,7 @@ class GlanceImageService:
                     self._client, context, image_id, fields, data, purge_props=purge_props
                 )
             else:
+                writing.check_update_v2(image_id, fields, data)
                 removed = self._extra(context, image_id, image_meta) if purge_props else []
                 record = writing.update_v2(self._client, context, image_id, fields, data, removed)
         except HTTPStatusError as error:
@@ -231,7 +255,7 @@ class GlanceImageService:
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
         if download is None:
-            raise ImageUnacceptable(f"Image {image_id} is unacceptable: it has no data.")
+            raise ImageUnacceptable(f"Image {named(image_id)} is unacceptable: it has no data.")
         download.resume = self._resume(context, image_id)
         if data is None and not dst_path:
             return download
@@ -241,10 +265,12 @@ class GlanceImageService:
     def get_location(self, context: Context | None, image_id: str) -> str | None:
         """The URL of an image's data in its store, or None where Glance does not show it.
 
+        Glance is asked by API v2, whatever the ``api_version``: v1 has no locations.
+
         Raises:
             ImageNotFound: It does not exist, or not for this caller.
         """
-        image = self.show(context, image_id, include_locations=True)
+        image = self._show(2, context, image_id, include_locations=True, show_deleted=True)
         return cast("str | None", image.get("direct_url"))
 
     def image_import_copy(
@@ -292,9 +318,9 @@ class GlanceImageService:
 
         return resume
 
-    def _record(self, context: Context | None, image_id: str) -> Record:
+    def _record(self, version: Version, context: Context | None, image_id: str) -> Record:
         try:
-            return cast("Record", self._call(context, "get", image_id))
+            return cast("Record", self._client.call(context, version, "get", image_id))
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
 

@@ -6,7 +6,7 @@ The names are those of python-glanceclient's ``v2`` controllers.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from ..errors import InvalidMetadata, ProtocolError
@@ -15,7 +15,7 @@ from .model import Operation, Reply, Request, Wire
 from .records import Record, quoted, quoted_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from .model import Method
 
@@ -114,9 +114,9 @@ def add_image_location(
     validation_data: Mapping[str, str] | None = None,
 ) -> Operation[None]:
     """Add a location by the call made for services (API 2.17)."""
-    body: dict[str, object] = {"url": location_url}
+    body: dict[str, object] = {"url": _url(location_url)}
     if validation_data:
-        body["validation_data"] = dict(validation_data)
+        body["validation_data"] = _mapping(validation_data, "validation_data")
     path = f"{_image(image_id)}/locations"
     return _simple("images.add_image_location", "POST", path, _nothing, body)
 
@@ -125,7 +125,7 @@ def add_location(
     image_id: str, url: str, metadata: Mapping[str, object] | None = None
 ) -> Operation[Record]:
     """Add a location to an image's record, where Glance shows locations."""
-    value = {"url": url, "metadata": dict(metadata or {})}
+    value = {"url": _url(url), "metadata": _mapping(metadata or {}, "metadata")}
     patch = v2.patch(image_id, [{"op": "add", "path": "/locations/-", "value": value}])
     return dataclasses.replace(patch, name="images.add_location")
 
@@ -161,6 +161,18 @@ def _texts(values: object, what: str) -> list[str]:
     if not all(isinstance(value, str) and value for value in found):
         raise InvalidMetadata(f"{what} is {values!r:.80}: pass a list of texts")
     return cast("list[str]", found)
+
+
+def _url(value: object) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise InvalidMetadata("a location is empty or no text: pass a URL")
+
+
+def _mapping(value: object, what: str) -> dict[str, object]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise InvalidMetadata(f"{what} is {type(value).__name__}: pass a dict")
 
 
 def _simple(

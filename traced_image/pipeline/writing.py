@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import ImageBadRequest, Invalid, NotFound, NotImplementedByServer
 from . import translate
+from .client import build_operation
 from .v2 import changes_of
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from .upload import Data
 
 _METHOD_NOT_ALLOWED = 405
+
+_TO_BE_GIVEN = "new"
+"""Stands for the id of an image that is still to be created."""
 
 
 def create_v1(
@@ -44,13 +48,18 @@ def update_v1(
 def create_v2(
     client: GlanceClientWrapper, context: Context | None, image_meta: Record, data: Data | None
 ) -> Record:
-    """Create an image's record, then its location, its member and its data, as nova 34 does."""
+    """Create an image's record, then its location, its member and its data, as nova 34 does.
+
+    Raises:
+        InvalidArgument: A part of it can't be sent; then nothing was.
+    """
     fields = translate.to_glance(2, image_meta)
     member_id = fields.pop("instance_owner", None)
     if data is None and image_meta.get("size") == 0:
         data = b""
         _activate_empty(fields)
     location = fields.pop("location", None)
+    _check_parts(_TO_BE_GIVEN, location, member_id, data)
     record = cast("Record", client.call(context, 2, "create", **fields))
     if location:
         _add_location(client, context, record["id"], location)
@@ -66,6 +75,31 @@ def _activate_empty(fields: Record) -> None:
         raise ImageBadRequest(
             f"Unable to force activate with disk_format={fields['disk_format']}: use raw"
         )
+
+
+def check_update_v2(image_id: str, fields: Record, data: Data | None) -> None:
+    """Refuse a change that can't be sent, before the first of its calls.
+
+    Raises:
+        InvalidArgument: A field, the location or the data is not usable.
+    """
+    changed = {name: value for name, value in fields.items() if name != "location"}
+    _check("patch", image_id, changes_of(changed, ()))
+    _check_parts(image_id, fields.get("location"), None, data)
+
+
+def _check_parts(image_id: str, location: object, member_id: object, data: Data | None) -> None:
+    """Refuse what a later call could not send, while no earlier one has written anything."""
+    if location:
+        _check("add_image_location", image_id, location)
+    if member_id:
+        _check("image_members.create", image_id, member_id)
+    if data is not None:
+        _check("upload", image_id, data)
+
+
+def _check(method: str, *args: object) -> None:
+    build_operation(2, method, args, {})
 
 
 def update_v2(
