@@ -28,6 +28,7 @@ def setup() -> Providers:
 
     Raises:
         MissingExtra: The packages of the extra ``otlp`` are not there.
+        InvalidOption: ``OTEL_EXPORTER_OTLP_PROTOCOL`` is none that the SDK speaks.
     """
     from .sdk import set_up
 

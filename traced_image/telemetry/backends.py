@@ -84,13 +84,18 @@ class OpenTelemetryBackend:
         """One series of a metric; a counter is at zero from now on."""
         record = self._records[metric.name]
         attributes: dict[str, str | int] = {
-            catalogue.LABELS[label]: int(value) if value.isdecimal() else value
+            catalogue.LABELS[label]: int(value) if _is_port(label, value) else value
             for label, value in zip(metric.labels, labels, strict=True)
             if value
         }
         if metric.kind in ("counter", "updown"):
             record(0, attributes)
         return lambda value, _: record(value, attributes)
+
+
+def _is_port(label: str, value: str) -> bool:
+    """Whether a label is an integer in OpenTelemetry; a status as a reason is a string there."""
+    return label == "server_port" and value != catalogue.OTHER
 
 
 def _instrument(metric: Metric, meter: Meter) -> Callable[[float, dict[str, str | int]], None]:

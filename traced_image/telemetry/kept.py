@@ -33,10 +33,12 @@ class _Place:
     Attributes:
         backends: The metrics in it: one, or none where it takes none.
         views: What counts there, by which labels it has and where it counts in all.
+        attached: Where else all of them count.
     """
 
     backends: tuple[Backend, ...]
     views: dict[tuple[Detail, tuple[Backend, ...]], Metrics] = field(default_factory=dict)
+    attached: list[Backend] = field(default_factory=list)
 
 
 class _Places:
@@ -60,7 +62,8 @@ class _Places:
             backends = tuple(backend for place in places for backend in place.backends)
             key = telemetry.detail, backends
             if key not in places[0].views:
-                places[0].views[key] = Metrics(backends, telemetry.detail)
+                attached = tuple(backend for place in places for backend in place.attached)
+                places[0].views[key] = Metrics((*backends, *attached), telemetry.detail)
             return places[0].views[key]
 
     def _place(self, place: _PlaceT, build: Callable[[_PlaceT], Backend]) -> _Place:
@@ -77,6 +80,13 @@ class _Places:
             self._places[place] = _Place(backends)
         return self._places[place]
 
+    def attach(self, registry: CollectorRegistry, backend: Backend) -> None:
+        with self._lock:
+            place = self._place(registry, PrometheusBackend)
+            place.attached.append(backend)
+            for view in place.views.values():
+                view.attach(backend)
+
     def after_fork(self) -> None:
         """Start anew in a child, where nobody holds the lock."""
         self._lock = threading.Lock()
@@ -88,3 +98,8 @@ _places = _Places()
 def metrics_for(telemetry: Telemetry) -> Metrics:
     """What counts where `telemetry` says, made on first use."""
     return _places.get(telemetry)
+
+
+def attach(registry: CollectorRegistry, backend: Backend) -> None:
+    """Have all that is counted in a registry, by whatever service, be counted by `backend` too."""
+    _places.attach(registry, backend)

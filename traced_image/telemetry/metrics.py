@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +33,9 @@ FIRST_REASONS = ("connection_refused", "connect_timeout", "read_timeout", "conne
 
 _OTHER_SERVER = (OTHER, OTHER)
 
+Note = Callable[[Exception], None]
+"""Takes note of what one of several backends raises."""
+
 
 class Host(Protocol):
     """What is known of one server; the pipeline's `Host` is one."""
@@ -48,23 +53,46 @@ class _Series(dict["Labels", "Record"]):
     A look-up here costs a fourth of prometheus_client's ``labels``.
     """
 
-    def __init__(self, metric: Metric, backends: Sequence[Backend]) -> None:
+    def __init__(self, metric: Metric, backends: Sequence[Backend], note: Note) -> None:
         super().__init__()
         self._metric = metric
         self._backends = backends
+        self._note = note
+
+    def attach(self, backend: Backend) -> None:
+        """Have all series be in one more place; those that are there are looked up anew."""
+        self._backends = (*self._backends, backend)
+        self.clear()
 
     def __missing__(self, labels: Labels) -> Record:
-        records = [backend.bind(self._metric, labels) for backend in self._backends]
-        record = self[labels] = records[0] if len(records) == 1 else _all_of(records)
+        if len(self._backends) == 1:
+            record = self[labels] = self._backends[0].bind(self._metric, labels)
+            return record
+        records = []
+        for backend in self._backends:
+            try:
+                records.append(backend.bind(self._metric, labels))
+            except Exception as error:  # noqa: BLE001 where one fails, the others count
+                self._note(error)
+        record = _all_of(records, self._note)
+        if len(records) == len(self._backends):  # or else it is tried again
+            self[labels] = record
         return record
 
 
-def _all_of(records: Sequence[Record]) -> Record:
+def _all_of(records: Sequence[Record], note: Note) -> Record:
     def record(value: float, exemplar: Exemplar | None) -> None:
         for each in records:
-            each(value, exemplar)
+            try:
+                each(value, exemplar)
+            except Exception as error:  # noqa: BLE001 where one fails, the others count
+                note(error)
 
     return record
+
+
+def _ignore(_: Exception) -> None:
+    """What counts failures may fail too, and then there is nobody to tell."""
 
 
 @dataclass(slots=True)
@@ -72,6 +100,7 @@ class _Told:
     """What was last told of a server, and by which process: a child of a fork starts at nothing."""
 
     process: int
+    host: Host
     state: State | None = None
     values: list[float] = field(default_factory=lambda: [-1.0] * 3)
 
@@ -95,12 +124,15 @@ class Metrics:
         self._reasons = {"": "", **{reason: reason for reason in reasons}}
         self._servers: dict[str, tuple[str, str]] = {}
         self._told: dict[str, _Told] = {}
-        self._series = {metric: _Series(metric, backends) for metric in catalogue.METRICS}
+        self.troubles = Troubles(self._trouble)
+        note = partial(self.troubles.note, "metrics")
+        self._series = {metric: _Series(metric, backends, note) for metric in catalogue.METRICS}
+        errors = catalogue.TELEMETRY_ERRORS
+        self._series[errors] = _Series(errors, backends, _ignore)
         self._calls = self._series[catalogue.CALL_DURATION]
         self._attempts = self._series[catalogue.ATTEMPT_DURATION]
         self._active = self._series[catalogue.ACTIVE_ATTEMPTS]
         self._bytes = self._series[catalogue.STREAM_BYTES]
-        self.troubles = Troubles(self._trouble)
         self._guard = self.troubles.guard("metrics")
         with self._guard:
             self._start()
@@ -113,6 +145,15 @@ class Metrics:
 
     def _trouble(self, kind: Trouble) -> None:
         self._series[catalogue.TELEMETRY_ERRORS][(kind,)](1, None)
+
+    def attach(self, backend: Backend) -> None:
+        """Count in one more place from now on; it is shown the servers as they are."""
+        for series in self._series.values():
+            series.attach(backend)
+        hosts = [told.host for told in self._told.values()]
+        self._told.clear()
+        for host in hosts:
+            self.host(host)
 
     def known(self, servers: Iterable[Server]) -> None:
         """Give servers series of their own, those of counters at zero from now on."""
@@ -222,7 +263,7 @@ class Metrics:
             return  # one gauge can't show many servers
         told = self._told.get(host.server.netloc)
         if told is None or told.process != os.getpid():
-            told = self._told[host.server.netloc] = _Told(os.getpid())
+            told = self._told[host.server.netloc] = _Told(os.getpid(), host)
         if told.state != host.state:
             told.state = host.state
             for state in catalogue.STATES:

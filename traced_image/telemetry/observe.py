@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import AttemptError, GlanceConnectionFailed
+from ..errors import AttemptError, GlanceConnectionFailed, TracedImageError
 from ..pipeline.download import Download
 from ..pipeline.model import Layers
 from .kept import metrics_for
@@ -56,7 +56,8 @@ class Observer:
                 record.end(
                     "exhausted" if gave_up else "non_retryable",
                     reason_of(error),
-                    str(error),
+                    # Anybody else's words may have a secret.
+                    str(error) if isinstance(error, TracedImageError) else "",
                     cancelled=not isinstance(error, Exception),
                 )
                 raise

@@ -26,10 +26,14 @@ def reason_of(error: BaseException) -> str:
     return reason if isinstance(reason, str) and reason in KNOWN_REASONS else OTHER
 
 
+def _known(reason: str) -> str:
+    return reason if not reason or reason in KNOWN_REASONS else OTHER
+
+
 def tell_where(error: AttemptError, active: Active | None) -> None:
     """Have an error tell in which span it is seen."""
-    if active is not None:
-        context = active.span.get_span_context()
+    context = None if active is None else active.span.get_span_context()
+    if context is not None and context.is_valid:
         error.trace_id = format(context.trace_id, "032x")
         error.span_id = format(context.span_id, "016x")
 
@@ -124,8 +128,9 @@ class CallRecord:
     def retry(self, reason: str, delay: float) -> None:
         """Another attempt will follow the one that failed for `reason`, in `delay` seconds."""
         self.delay += delay
-        recorder, span, server = self.recorder, self.span, self.servers[-1]
+        recorder, span, reason = self.recorder, self.span, _known(reason)
         with recorder.guard_metrics:
+            server = self.servers[-1]
             recorder.metrics.retry(self.operation, server, reason, delay, _exemplar(span))
         if span is not None:
             with recorder.guard_spans:
@@ -148,7 +153,11 @@ class CallRecord:
             cancelled: Whether its caller ended it, which is no error of the span's.
         """
         seconds = perf_counter() - self._started
-        CURRENT.reset(self._token)
+        try:  # noqa: SIM105 it costs nothing where nothing is raised
+            CURRENT.reset(self._token)
+        except (RuntimeError, ValueError):  # it has ended before, or does so elsewhere
+            pass
+        reason = _known(reason)
         if outcome is None:
             outcome = "success_first_try" if len(self.servers) <= 1 else "success_after_retry"
         recorder, span = self.recorder, self.span
@@ -206,7 +215,7 @@ class AttemptRecord:
             cancelled: Whether its caller ended it, which is no error of the span's.
         """
         seconds = perf_counter() - self._started
-        call, span = self._call, self.span
+        call, span, reason = self._call, self.span, _known(reason)
         recorder = call.recorder
         with recorder.guard_metrics:
             recorder.metrics.attempt_ended(
@@ -253,7 +262,7 @@ class StreamRecord:
         if self._ended:
             return
         self._ended = True
-        recorder, span = self._recorder, self.span
+        recorder, span, reason = self._recorder, self.span, _known(reason)
         if reason:
             with recorder.guard_metrics:
                 recorder.metrics.stream_error(self._server, self._direction, _exemplar(span))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry import metrics, trace
 
-from ..errors import MissingExtra
+from ..errors import InvalidOption, MissingExtra
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -29,21 +30,24 @@ class Providers:
 
     def shutdown(self) -> None:
         """Export what is left, and stop; when the program ends the SDK does so itself."""
-        self.tracer.shutdown()
-        self.meter.shutdown()
+        for provider in (self.tracer, self.meter):
+            # A file named by OTEL_CONFIG_FILE may have the SDK provide only one of them.
+            if hasattr(provider, "shutdown"):
+                provider.shutdown()
 
 
 def set_up() -> Providers:
     """As `traced_image.telemetry.setup` says."""
     try:
         from opentelemetry.distro import OpenTelemetryConfigurator
+
+        names = {
+            "trace_exporter_names": _implied("TRACES"),
+            "metric_exporter_names": _implied("METRICS"),
+        }
     except ImportError as error:
-        mend = "pip install 'traced-image[otlp]'"
-        raise MissingExtra("telemetry.setup", "no SDK distribution", mend=mend) from error
-    names = {
-        "trace_exporter_names": _implied("TRACES"),
-        "metric_exporter_names": _implied("METRICS"),
-    }
+        problem, mend = f"there is no {error.name}", "pip install 'traced-image[otlp]'"
+        raise MissingExtra("telemetry.setup", problem, mend=mend) from error
     implied = {key: value for key, value in names.items() if value}
     OpenTelemetryConfigurator().configure(**implied)  # type: ignore[no-untyped-call]
     return Providers(
@@ -62,5 +66,15 @@ def _implied(signal: str) -> list[str]:
     named = os.environ.get(f"OTEL_{signal}_EXPORTER") or os.environ.get("OTEL_CONFIG_FILE")
     if named or not variable("ENDPOINT"):
         return []
-    http = variable("PROTOCOL") == "http/protobuf"
-    return ["otlp_proto_http" if http else "otlp_proto_grpc"]
+    protocol = (variable("PROTOCOL") or "grpc").strip()
+    if protocol not in _EXPORTERS:
+        problem = f"{protocol!r:.40} is unknown"
+        mend = f"use {' or '.join(_EXPORTERS)}"
+        raise InvalidOption("protocol", problem, source="OTEL_EXPORTER_OTLP_PROTOCOL", mend=mend)
+    exporter = _EXPORTERS[protocol]
+    # Here its absence is an ImportError, which the SDK would make an error of its own.
+    import_module(f"opentelemetry.exporter.otlp.proto.{exporter}")
+    return [f"otlp_proto_{exporter}"]
+
+
+_EXPORTERS = {"grpc": "grpc", "http/protobuf": "http"}

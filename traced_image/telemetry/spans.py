@@ -36,6 +36,7 @@ _TOKENS = re.compile(r"gAAAA[\w=-]+")
 _NAMED = {*names.OPERATIONS, names.OTHER}
 _CALLS = {name: names.CALL_SPAN.format(operation=name) for name in _NAMED}
 _ATTEMPTS = {name: names.ATTEMPT_SPAN.format(operation=name) for name in _NAMED}
+_STREAMS = {name: names.STREAM_SPAN.format(operation=name) for name in _NAMED}
 
 
 def redacted(url: str) -> str:
@@ -173,7 +174,7 @@ class Spans:
         """
         return Active(
             self._tracer.start_span(
-                names.STREAM_SPAN.format(operation=operation),
+                _STREAMS.get(operation) or _STREAMS[names.OTHER],
                 None if parent is None else set_span_in_context(parent.span),
                 attributes={
                     names.OPERATION: operation,
@@ -186,8 +187,9 @@ class Spans:
 
     def end_stream(self, active: Active, reason: str, count: int, *, complete: bool) -> None:
         """End the span of a stream."""
-        active.span.set_attributes({names.STREAM_SIZE: count, names.STREAM_COMPLETE: complete})
-        _end(active.span, reason)
+        span = _left(active)
+        span.set_attributes({names.STREAM_SIZE: count, names.STREAM_COMPLETE: complete})
+        _end(span, reason)
 
 
 def _current(span: Span) -> Active:

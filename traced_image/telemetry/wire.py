@@ -184,8 +184,7 @@ class _WireTracer:
         count = _resends(str(attributes[names.HTTP_REQUEST_METHOD]), url)
         if count:
             attributes[names.HTTP_RESEND_COUNT] = count
-        if "?" in url:
-            attributes[names.URL_FULL] = redacted(url)
+        attributes[names.URL_FULL] = redacted(url)
         for peer in _PEER:
             # It is the server's name, where the conventions have the address connected to.
             attributes.pop(peer, None)

@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 from . import cache
-from .process import PartFailedError, Process
+from .process import Process
 
 _LIMIT = 60.0  # seconds for what takes milliseconds, or 5 s for a target, on a busy machine
 _APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

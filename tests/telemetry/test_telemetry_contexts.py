@@ -1,0 +1,192 @@
+"""Calls made at the same time, in threads, greenlets and greenthreads: whose spans are whose."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import concurrent_calls
+import pytest
+
+from traced_image import lab
+from traced_image.lab import faults
+
+CALL, ATTEMPT, REQUEST = "glance.images.get", "glance.images.get attempt", "GET"
+NAMES = [way.__name__ for way in concurrent_calls.WAYS]
+MAIN = """
+import sys
+
+from concurrent_calls import main
+
+main(*sys.argv[1:])
+"""
+GEVENT = """
+from gevent import monkey
+
+monkey.patch_all()
+"""
+EVENTLET = """
+import warnings
+
+warnings.filterwarnings("ignore", message="\\nEventlet is deprecated")
+import eventlet
+
+eventlet.monkey_patch()
+"""
+PATCHES = {"gevent": GEVENT, "eventlet": EVENTLET}
+CARRYING = {"to_thread"}
+ONE_AFTER_THE_OTHER = {"eventlet_tpool"}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def told(request):
+    """What a program tells that makes calls in one way, while one of three servers fails."""
+    images = lab.Images()
+    image_id = images.add()
+    program = PATCHES.get(request.param.partition("_")[0], "") + MAIN
+    command = [sys.executable, "-W", "error", "-c", program, request.param, image_id]
+    with lab.cluster(3, images=images) as servers:
+        servers[0].break_with(faults.status(503))
+        for server in servers[1:]:
+            # So that all are under way at the same time.
+            server.break_with(faults.slow_headers(0.0002))
+        done = subprocess.run(
+            [*command, *(server.url for server in servers)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        )
+        assert (0, "") == (done.returncode, done.stderr)
+        traceparents = Counter(
+            (server.port, *access.traceparent.split("-")[1:3])
+            for server in servers
+            for access in server.access_log
+        )
+    return SimpleNamespace(
+        way=request.param,
+        traceparents=traceparents,
+        modes={mode: Told(**what) for mode, what in json.loads(done.stdout).items()},
+    )
+
+
+class Told:
+    """The spans of one of the program's modes."""
+
+    def __init__(self, left, spans):
+        self.left = left
+        self.spans = [SimpleNamespace(**span) for span in spans]
+        self.by_id = {span.id: span for span in self.spans}
+
+    def named(self, name):
+        return [span for span in self.spans if span.name == name]
+
+    def below(self, parent):
+        return [span for span in self.spans if span.parent == parent.id]
+
+
+def all_spans(told, name):
+    """Pairs of a mode and a span of this name."""
+    return [(mode, span) for mode in told.modes.values() for span in mode.named(name)]
+
+
+@pytest.fixture(params=concurrent_calls.MODES)
+def mode(request, told):
+    return told.modes[request.param]
+
+
+# --- no tree has anything of another's -----------------------------------------------------------
+
+
+def test_every_call_has_a_span(mode):
+    assert concurrent_calls.CALLS == len(mode.named(CALL))
+
+
+def test_a_call_has_its_own_attempts_in_order(mode):
+    assert [[*range(1, call.attempts + 1)] for call in mode.named(CALL)] == [
+        [attempt.number for attempt in mode.below(call)] for call in mode.named(CALL)
+    ]
+
+
+def test_an_attempt_has_its_own_request_to_its_own_server(mode):
+    assert [[(REQUEST, attempt.port)] for attempt in mode.named(ATTEMPT)] == [
+        [(below.name, below.port) for below in mode.below(attempt)]
+        for attempt in mode.named(ATTEMPT)
+    ]
+
+
+def test_what_is_below_a_call_is_of_its_trace_and_of_its_time(mode):
+    assert [] == [
+        span
+        for span in mode.named(ATTEMPT) + mode.named(REQUEST)
+        for parent in [mode.by_id[span.parent]]
+        if span.trace != parent.trace
+        or not parent.started <= span.started <= span.ended <= parent.ended
+    ]
+
+
+def test_servers_were_told_of_the_request_that_they_got(told):
+    spans = [
+        (span.port, format(span.trace, "032x"), format(span.id, "016x"))
+        for _, span in all_spans(told, REQUEST)
+    ]
+    assert told.traceparents == Counter(spans)
+
+
+def test_calls_were_under_way_at_the_same_time(told, mode):
+    calls = mode.named(CALL)
+    overlaps = [before.ended > after.started for before, after in pairwise(calls)]
+    assert (told.way not in ONE_AFTER_THE_OTHER) == any(overlaps)
+
+
+def test_some_calls_had_retries_meanwhile(told):
+    assert {True} == {
+        any(call.attempts > 1 for call in mode.named(CALL)) for mode in told.modes.values()
+    }
+
+
+# --- whose child a call is -----------------------------------------------------------------------
+
+
+def parents(mode):
+    """The names of the spans that calls are children of, each as often as it has one."""
+    found = [call.parent and mode.by_id[call.parent].name for call in mode.named(CALL)]
+    return Counter(found)
+
+
+def test_calls_of_an_application_without_spans_are_roots(told):
+    assert {None: concurrent_calls.CALLS} == parents(told.modes["bare"])
+
+
+def test_calls_that_are_roots_are_traces_of_their_own(told):
+    assert concurrent_calls.CALLS == len({call.trace for call in told.modes["bare"].named(CALL)})
+
+
+def test_calls_are_roots_where_the_context_is_not_carried(told):
+    parent = "application" if told.way in CARRYING else None
+    assert {parent: concurrent_calls.CALLS} == parents(told.modes["inside"])
+
+
+def test_calls_are_children_of_the_span_that_was_carried_to_them(told):
+    assert {"application": concurrent_calls.CALLS} == parents(told.modes["carried"])
+
+
+def test_each_call_is_the_child_of_its_own_jobs_span(told):
+    jobs = {f"job {number}": 1 for number in range(concurrent_calls.CALLS)}
+    assert jobs == parents(told.modes["own"])
+
+
+# --- what is left --------------------------------------------------------------------------------
+
+
+def test_after_a_call_is_current_what_was_before_it(mode):
+    assert [before for before, _ in mode.left] == [after for _, after in mode.left]
+
+
+def test_after_a_call_no_call_is_under_way(mode):
+    assert {False} == {under_way for _, (_, under_way) in mode.left}
