@@ -9,8 +9,10 @@ own access logs must agree. Any scenario can be checked, with threads or without
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import StatusCode
@@ -57,24 +59,28 @@ class Books:
     records: Sequence[logging.LogRecord] | None = None
     health: Sequence[ServerHealth] | None = None
     logs: Mapping[str, Sequence[Access]] | None = None
-    samples: dict[str, list] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.samples = {}
+        self.by_id = {span.context.span_id: span for span in self.spans}
+        self.attempts = [span for span in self.spans if span.name.endswith(" attempt")]
+        self.streams = [span for span in self.spans if span.name.endswith(" stream")]
+        calls = [span for span in self.spans if span.name.startswith("glance.")]
+        below = {span.context.span_id for span in (*self.attempts, *self.streams)}
+        self.calls = [span for span in calls if span.context.span_id not in below]
+        self.wires = [span for span in self.spans if not span.name.startswith("glance.")]
+
+    @cached_property
+    def _samples(self) -> dict[str, list]:
+        samples = {}
         for metric in self.registry.collect():
             for sample in metric.samples:
-                self.samples.setdefault(sample.name, []).append(sample)
-        self.by_id = {span.context.span_id: span for span in self.spans}
-        self.attempts = [s for s in self.spans if s.name.endswith(" attempt")]
-        self.streams = [s for s in self.spans if s.name.endswith(" stream")]
-        ours = {id(span) for span in (*self.attempts, *self.streams)}
-        self.calls = [s for s in self.spans if s.name.startswith("glance.") and id(s) not in ours]
-        self.wires = [s for s in self.spans if not s.name.startswith("glance.")]
+                samples.setdefault(sample.name, []).append(sample)
+        return samples
 
     def counted(self, name: str, *labels: str) -> Counter:
         """A metric's samples, summed up by some labels; those of 0 are left out."""
         total = Counter()
-        for sample in self.samples.get(name, ()):
+        for sample in self._samples.get(name, ()):
             if sample.value:
                 total[tuple(sample.labels[label] for label in labels)] += sample.value
         return total
@@ -93,7 +99,7 @@ def unbalanced(books: Books) -> list[str]:
     if books.health is not None:
         found += _health(books)
     if books.logs is not None:
-        found += _arrivals(books)
+        found += [*_arrivals(books), *_data(books)]
     return found
 
 
@@ -107,6 +113,10 @@ def _reason(span: ReadableSpan) -> str:
 
 def _server(span: ReadableSpan) -> tuple[str, str]:
     return span.attributes["server.address"], str(span.attributes["server.port"])
+
+
+def _span_id(record: logging.LogRecord) -> int:
+    return int(record.span_id or "0", 16)
 
 
 def _netloc(span: ReadableSpan) -> str:
@@ -182,7 +192,7 @@ def _attempts(books: Books) -> Iterator[str]:
 
 
 def _retries(books: Books) -> Iterator[str]:
-    """Retries = attempts − calls, for each operation and each server that failed."""
+    """Retries = attempts - calls, for each operation and each server that failed."""
     followed, given_up, events = Counter(), Counter(), Counter()
     for call in books.calls:
         operation = call.attributes["glance.operation"]
@@ -235,33 +245,56 @@ def _streams(books: Books) -> Iterator[str]:
         yield f"uploads broke off that did not fail: {uploads}"
 
 
-def accuses(reason: str) -> bool:
-    """Whether a failure with this reason speaks against its server."""
-    return bool(reason) and (not reason.startswith("4") or reason == "429")
-
-
 def _records(books: Books) -> Iterator[str]:
     """A line for each failure that speaks against a server, and for each call given up."""
-    failures = [s for s in books.attempts if accuses(_reason(s))]
+    named = {_span_id(one) for one in books.records if one.levelname == "WARNING"}
+    failures = [s for s in books.attempts if _accuses(s, named)]
     failures += [s for s in books.streams if _is_error(s)]
     told = Counter((*_server(span), _reason(span), span.context.span_id) for span in failures)
     logged = Counter(
-        (one.server_address, str(one.server_port), one.error_type, int(one.span_id, 16))
+        (one.server_address, str(one.server_port), one.error_type, _span_id(one))
         for one in books.records
         if one.levelname == "WARNING"
     )
     yield from _differ("failures", told, logged, "spans and log")
+    yield from _lines(books)
     given_up = Counter()
     for call in books.calls:
         if call.attributes["glance.call.outcome"] == "exhausted":
             last = books.attempts_of(call)[-1]
             given_up[(*_server(last), _reason(call), last.context.span_id)] += 1
     errors = Counter(
-        (one.server_address, str(one.server_port), one.error_type, int(one.span_id, 16))
+        (one.server_address, str(one.server_port), one.error_type, _span_id(one))
         for one in books.records
         if one.levelname == "ERROR"
     )
     yield from _differ("calls given up", given_up, errors, "spans and log")
+
+
+def _accuses(attempt: ReadableSpan, named: set[int]) -> bool:
+    """Whether a failed attempt speaks against its server, so that the log must name it.
+
+    A deadline that passed may or may not, by how much of the call's time the server has had.
+    """
+    reason = _reason(attempt)
+    if reason == "deadline_exceeded":
+        return attempt.context.span_id in named
+    return bool(reason) and (not reason.startswith("4") or reason == "429")
+
+
+def _lines(books: Books) -> Iterator[str]:
+    """What the line of a failed attempt tells beside its server and reason."""
+    for one in books.records:
+        span = books.by_id.get(_span_id(one))
+        if span in books.attempts and one.levelname == "WARNING":
+            line = one.operation, one.attempt, one.attempts_max, one.request_id
+            names = ("glance.operation", "glance.attempt.number", "glance.attempt.max")
+            told = (
+                *(span.attributes[name] for name in names),
+                span.attributes.get("glance.request_id"),
+            )
+            if told != line:
+                yield f"the span of an attempt says {told}, its line in the log {line}"
 
 
 def _health(books: Books) -> Iterator[str]:
@@ -272,8 +305,9 @@ def _health(books: Books) -> Iterator[str]:
         if host.active_attempts:
             yield f"{name} has {host.active_attempts} attempts under way for ever"
         states = books.counted("glance_client_server_state", *_SERVER, "state")
-        if {key for key in states if key[:2] == labels} != {(*labels, host.state)}:
-            yield f"{name} is {host.state}, the metrics say {states}"
+        shown = {key: value for key, value in states.items() if key[:2] == labels}
+        if shown != {(*labels, host.state): 1}:
+            yield f"{name} is {host.state}, the metrics say {shown}"
         for metric, value in (
             ("consecutive_failures", host.consecutive_failures),
             ("last_success_timestamp_seconds", host.last_success or 0),
@@ -292,21 +326,36 @@ def _arrivals(books: Books) -> Iterator[str]:
     belongs to, the server knows by the trace context that came with it.
     """
     seen = {}
-    for netloc, log in books.logs.items():
-        for access in log:
-            attempt, request = _sender(books, access)
-            if attempt is None:
-                yield f"{netloc} was asked {access.method} {access.path} by no attempt"
-                continue
-            if _netloc(attempt) != netloc:
-                yield f"{netloc} was asked by an attempt on {_netloc(attempt)}"
-            seen.setdefault(attempt.context.span_id, []).append((request, access))
+    for netloc, access, attempt, request in _asked(books):
+        if attempt is None:
+            yield f"{netloc} was asked {access.method} {access.path} by no attempt"
+            continue
+        if _netloc(attempt) != netloc:
+            yield f"{netloc} was asked by an attempt on {_netloc(attempt)}"
+        seen.setdefault(attempt.context.span_id, []).append((request, access))
     for attempt in books.attempts:
-        yield from _arrived(books, attempt, seen.get(attempt.context.span_id, []))
+        yield from _arrived(attempt, seen.get(attempt.context.span_id, []))
     requests = {id(request) for mine in seen.values() for request, _ in mine}
     for wire in books.wires:
         if id(wire) not in requests and _reason(wire) not in NEVER_ARRIVED:
             yield f"{_netloc(wire)} never saw a {wire.name}, which met {_reason(wire)!r}"
+
+
+def _data(books: Books) -> Iterator[str]:
+    """Bytes of image data that a server was sent are counted, though it may not get all of them."""
+    sent = books.counted("glance_client_stream_bytes_total", *_SERVER, "direction")
+    for netloc, log in books.logs.items():
+        address, _, port = netloc.rpartition(":")
+        arrived = sum(access.body_bytes for access in log if access.path.endswith("/file"))
+        if arrived > sent[(address.strip("[]"), port, "upload")]:
+            yield f"{netloc} was sent {arrived} bytes of image data, more than were counted"
+
+
+def _asked(books: Books) -> Iterator[tuple]:
+    """Each request that a server has logged: by whom, the attempt, and the request's own span."""
+    for netloc, log in books.logs.items():
+        for access in log:
+            yield netloc, access, *_sender(books, access)
 
 
 def _sender(books: Books, access: Access) -> tuple[ReadableSpan | None, ReadableSpan | None]:
@@ -322,17 +371,48 @@ def _sender(books: Books, access: Access) -> tuple[ReadableSpan | None, Readable
     return above, span
 
 
-def _arrived(books: Books, attempt: ReadableSpan, mine: list) -> Iterator[str]:
+def are_complete(books: Books) -> bool:
+    """Whether each request was logged that its client gave up waiting for.
+
+    All others were logged before the client knew how they ended.
+    """
+    logged = {id(attempt) for _, _, attempt, _ in _asked(books)}
+    given_up = [s for s in books.attempts if _reason(s) in ("read_timeout", "deadline_exceeded")]
+    return all(id(attempt) in logged for attempt in given_up)
+
+
+def _arrived(attempt: ReadableSpan, mine: list) -> Iterator[str]:
+    """Whether an attempt ended as the requests of it did that its server has seen."""
     reason = _reason(attempt)
     what = f"an attempt of {attempt.attributes['glance.operation']} on {_netloc(attempt)}"
     if not mine and reason not in NEVER_ARRIVED:
         yield f"{what} met {reason!r}, and the server saw nothing of it"
     if mine:
-        status = mine[-1][1].status
-        if reason.isdecimal() and reason != str(status):
-            yield f"{what} met {reason}, and the server answered {status}"
-        if status is not None and status >= 400 and reason != str(status):
-            yield f"{what} met {reason!r}, and the server answered {status}"
-    told = [request.context.span_id for request, _ in mine if request is not None]
-    if len(told) != len(set(told)):
+        yield from _ended(what, attempt, mine[-1][1])
+    for (_, access), (_, following) in itertools.pairwise(mine):
+        status = _status(access)
+        again = (access.method, access.path) == (following.method, following.path)
+        # It goes on after a redirect, a stale connection, a token that expired, and to its next
+        # request.
+        over = status >= 400 and status != 401
+        if over or (again and status in range(200, 300)):
+            yield f"{what} went on after {access.path} was answered with {status}"
+    asked = [request.context.span_id for request, _ in mine if request is not None]
+    if len(asked) != len(set(asked)):
         yield f"{what} has fewer spans of requests than the server was asked"
+
+
+def _status(access: Access) -> int:
+    """The status that the client could read; 0 for none."""
+    unreadable = access.fault in ("garbage_headers", "slow_headers")
+    return 0 if unreadable or access.status is None else access.status
+
+
+def _ended(what: str, attempt: ReadableSpan, last: Access) -> Iterator[str]:
+    """Whether an attempt tells of its last answer what the server does."""
+    reason, status = _reason(attempt), _status(last)
+    if (status >= 400 or reason.isdecimal()) and reason != str(status):
+        yield f"{what} met {reason!r}, and the server answered {status}"
+    told = attempt.attributes.get("glance.request_id")
+    if (status >= 400 or not reason) and told != last.request_id:
+        yield f"{what} has the request id {told}, the server gave {last.request_id}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 
+from books import Books
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -49,15 +50,17 @@ class Time:
 
 
 class Records(logging.Handler):
-    """Keeps the records of a logger."""
+    """Keeps the records of a logger, those of one thread if given."""
 
-    def __init__(self, name):
+    def __init__(self, name, thread=None):
         super().__init__()
         self.records = []
         self._logger = logging.getLogger(name)
+        self._thread = thread
 
     def emit(self, record):
-        self.records.append(record)
+        if self._thread in (None, record.thread):
+            self.records.append(record)
 
     def __enter__(self):
         self._logger.addHandler(self)
@@ -74,10 +77,11 @@ class Watched:
         urls: The servers, in the order in which they are taken.
         clock: Where time comes from; by default, it stands still.
         wire_spans: Whether requests have spans of their own.
+        alone: Whether calls are made in this thread only, while other threads use others.
         fields: Of the configuration.
     """
 
-    def __init__(self, urls, *, clock=None, wire_spans=True, **fields):
+    def __init__(self, urls, *, clock=None, wire_spans=True, alone=False, **fields):
         config = Config(**{"servers": urls, "retry": POLICY, **fields})
         self.netlocs = [server.netloc for server in config.servers]
         self._exporter = InMemorySpanExporter()
@@ -99,7 +103,9 @@ class Watched:
             rng=rng,
         )
         self.service = GlanceImageService(self.client)
-        self._log = Records("traced_image.pipeline.announce")
+        self._log = Records(
+            "traced_image.pipeline.announce", threading.get_ident() if alone else None
+        )
 
     def __enter__(self):
         self._log.__enter__()
@@ -124,14 +130,9 @@ class Watched:
         """What the service knows of its servers."""
         return self.service.servers()
 
-    def counted(self, name, *labels):
-        """The samples called `name`, summed up by some labels; those of 0 are left out."""
-        total = Counter()
-        for metric in self.registry.collect():
-            for sample in metric.samples:
-                if sample.name == name and sample.value:
-                    total[tuple(sample.labels[label] for label in labels)] += sample.value
-        return dict(total)
+    def books(self, logs=None):
+        """What they all say now, and the servers' access logs by ``host:port``."""
+        return Books(self.spans, self.registry, self.records, self.health, logs)
 
     # --- the operations ------------------------------------------------------------------------
 
@@ -156,9 +157,8 @@ OPERATIONS = ("show", "detail", "download", "upload", "create")
 """The names of methods of `Watched`, each of which makes one call."""
 
 
-def eventually(find, limit=LIMIT):
-    """What `find()` returns once that is empty, or at last."""
+def wait_for(condition, limit=LIMIT):
+    """Come back when the condition holds, or after so many seconds."""
     end = time.monotonic() + limit
-    while (found := find()) and time.monotonic() < end:
+    while not condition() and time.monotonic() < end:
         time.sleep(0.01)
-    return found

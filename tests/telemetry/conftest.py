@@ -3,93 +3,18 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 import textwrap
-from dataclasses import dataclass, field
 
 import pytest
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry
+from watching import Counts, InOrder, Time, Trace
 
 from traced_image import Config, GlanceClientWrapper, GlanceImageService, Telemetry, lab
-from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.shared import Fleet
 from traced_image.telemetry import layers_for
-
-
-class InOrder(random.Random):
-    """No shuffle, and the longest wait that the jitter allows."""
-
-    def shuffle(self, x):
-        """Leave the servers as they are listed."""
-
-    def uniform(self, a, b):
-        return max(a, b)
-
-
-@dataclass
-class Time:
-    """Time that passes when a test says so; the sleeps are noted."""
-
-    now: float = 1000.0
-    slept: list = field(default_factory=list)
-
-    def clock(self):
-        return Clock(monotonic=lambda: self.now, sleep=self.slept.append)
-
-
-class Trace:
-    """The spans that ended so far."""
-
-    def __init__(self):
-        self.exporter = InMemorySpanExporter()
-        self.provider = TracerProvider()
-        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
-
-    @property
-    def spans(self):
-        return sorted(self.exporter.get_finished_spans(), key=lambda span: span.start_time)
-
-    def named(self, name):
-        return [span for span in self.spans if span.name == name]
-
-    def below(self, parent):
-        """The children of a span, in order; of None, the roots."""
-        parent_id = None if parent is None else parent.context.span_id
-        return [
-            span
-            for span in self.spans
-            if (None if span.parent is None else span.parent.span_id) == parent_id
-        ]
-
-    def tree(self, parent=None):
-        """Names with what is below them."""
-        return [(span.name, self.tree(span)) for span in self.below(parent)]
-
-    def one(self, name):
-        (span,) = self.named(name)
-        return span
-
-
-@dataclass
-class Counts:
-    """The samples of a registry."""
-
-    registry: CollectorRegistry
-
-    def of(self, name, *labels):
-        """The samples called `name`, by the values of `labels`; those of 0 are left out."""
-        return {
-            tuple(sample.labels[label] for label in labels): sample.value
-            for metric in self.registry.collect()
-            for sample in metric.samples
-            if sample.name == name and sample.value
-        }
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CollectorRegistry
 
 from traced_image import Server, Telemetry
-from traced_image.telemetry.kept import metrics_for
+from traced_image.pipeline.host import Host
+from traced_image.telemetry.kept import attach, metrics_for
+from traced_image.telemetry.metrics import Metrics
 
 SERVER = Server.parse("glance-1")
 CALLS = "glance_client_call_duration_seconds_count"
@@ -58,6 +60,75 @@ def test_threads_that_come_at_once_get_the_same_metrics(registry):
 
     with ThreadPoolExecutor(8) as pool:
         assert 1 == len(set(pool.map(first, range(8))))
+
+
+# --- one more place ----------------------------------------------------------------------------
+
+
+class Noting:
+    """A place that notes what it is told, by metric; it may do something when a series begins."""
+
+    def __init__(self, meanwhile=lambda: None):
+        self.told = {}
+        self._meanwhile = meanwhile
+
+    def bind(self, metric, labels):
+        self._meanwhile()
+        return lambda value, _: self.told.setdefault(metric.name, []).append((labels, value))
+
+
+CALL = ("images.get", "exhausted", "503"), 1.0
+
+
+@pytest.fixture
+def alone(registry):
+    return Telemetry(registry=registry, meter_provider=False)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_one_more_place_counts_all_that_comes_after(alone, registry, before):
+    for _ in range(before):
+        count_one(alone)
+    noting = Noting()
+    attach(registry, noting)
+    count_one(alone)
+    count_one(alone)
+    assert [CALL, CALL] == noting.told["glance_client_call_duration_seconds"]
+
+
+def test_one_more_place_counts_beside_the_registry(alone, registry, counts):
+    attach(registry, Noting())
+    count_one(alone)
+    assert {("images.get",): 1.0} == counts.of(CALLS, "operation")
+
+
+def test_one_more_place_is_shown_the_servers_as_they_are(alone, registry):
+    metrics = metrics_for(alone)
+    metrics.known([SERVER])
+    metrics.host(Host(SERVER, state="cooling", consecutive_failures=2))
+    noting = Noting()
+    attach(registry, noting)
+    assert (
+        [
+            (("glance-1", "9292", state), state == "cooling")
+            for state in ("healthy", "cooling", "trial")
+        ],
+        [(("glance-1", "9292"), 2)],
+    ) == (
+        noting.told["glance_client_server_state"],
+        noting.told["glance_client_server_consecutive_failures"],
+    )
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_series_that_begins_meanwhile_is_in_one_more_place_too(others):
+    noting, coming = Noting(), []
+    first = Noting(lambda: coming and metrics.attach(coming.pop()))
+    metrics = Metrics([first, *(Noting() for _ in range(others))])
+    coming.append(noting)
+    for _ in range(2):
+        metrics.call("images.get", "exhausted", "503", 1.0, None)
+    assert [CALL] == noting.told["glance_client_call_duration_seconds"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Telemetry that is switched off, has no SDK, or is given something else."""
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 
@@ -113,6 +114,11 @@ def test_the_processs_own_are_the_default(run_python):
         ("registry", CollectorRegistry),
         ("wire_spans", "yes"),
         ("wire_spans", None),
+        ("meter_provider", "default"),
+        ("meter_provider", MeterProvider),
+        ("tracer_provider", False),
+        ("detail", "none"),
+        ("detail", None),
     ],
 )
 def test_what_is_no_telemetry_is_refused(item, value):

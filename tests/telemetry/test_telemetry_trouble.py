@@ -1,17 +1,26 @@
 """What telemetry itself meets never changes a call's result: counted, and logged once."""
 
+import logging
+
 import pytest
 from opentelemetry import propagate
+from opentelemetry.metrics import NoOpMeter, NoOpMeterProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import INVALID_SPAN, get_current_span
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from traced_image import GlanceConnectionFailed, ImageNotFound, Telemetry
+from traced_image import GlanceConnectionFailed, ImageNotFound, RetryPolicy, Telemetry
 from traced_image.lab import faults
 
 ERRORS = "traced_image_telemetry_errors_total"
-LOGGERS = ("traced_image.telemetry.trouble", "traced_image.telemetry.metrics")
+ATTEMPTS = "glance_client_attempt_duration_seconds_count"
+LOGGERS = ("traced_image.telemetry.trouble", "traced_image.telemetry.kept")
+NO_MEMORY = RetryPolicy(backoff_base=0.0, cooldown_base=0.0, budget_share=None)
 
 
 class Deaf(SpanProcessor):
@@ -108,18 +117,12 @@ def test_no_span_stays_current(service, servers, image_id, with_processor, proce
     assert INVALID_SPAN is get_current_span()
 
 
-@pytest.mark.parametrize(
-    ("processor", "kinds"),
-    [
-        (Deaf(), ("start_call", "start_attempt", "wire")),
-        (Dumb(), ("end_call", "end_attempt", "wire")),
-    ],
-)
-def test_each_failure_is_counted(service, image_id, with_processor, counts, processor, kinds):
+@pytest.mark.parametrize("processor", [Deaf(), Dumb()])
+def test_each_failure_is_counted(service, image_id, with_processor, counts, processor):
     shown = service(telemetry=with_processor(processor))
     shown.show(None, image_id)
     shown.show(None, image_id)
-    assert {(kind,): 2.0 for kind in kinds} == counts.of(ERRORS, "kind")
+    assert {("spans",): 4.0, ("wire",): 2.0} == counts.of(ERRORS, "kind")
 
 
 @pytest.mark.parametrize("processor", [Deaf(), Dumb()])
@@ -127,12 +130,15 @@ def test_each_kind_of_failure_is_logged_once(service, image_id, with_processor, 
     telemetry = with_processor(processor)
     for _ in range(2):
         service(telemetry=telemetry).show(None, image_id)
-    assert 3 == len(logged(caplog))
+    assert [
+        f"Telemetry failed at {kind}: further failures are only counted."
+        for kind in ("spans", "wire")
+    ] == sorted(logged(caplog))
 
 
 def test_the_log_has_the_failure_itself(service, image_id, with_processor, caplog):
     service(telemetry=with_processor(Deaf(), wire_spans=False)).show(None, image_id)
-    assert ["no collector"] * 2 == [
+    assert ["no collector"] == [
         str(record.exc_info[1]) for record in caplog.records if record.name in LOGGERS
     ]
 
@@ -152,6 +158,260 @@ def test_metrics_are_exact_whatever_spans_meet(
             ("attempt_duration_seconds_count", "error_type"),
         )
     ]
+
+
+# --- every part that may raise -----------------------------------------------------------------
+
+
+class Undecided(Sampler):
+    """Raises when asked."""
+
+    def should_sample(self, *args, **kwargs):
+        raise ConnectionRefusedError("no sampling rules")
+
+    def get_description(self):
+        return "Undecided"
+
+
+class Nameless(IdGenerator):
+    """Has no ids to give."""
+
+    def generate_trace_id(self):
+        raise OSError("no entropy")
+
+    generate_span_id = generate_trace_id
+
+
+class Raising:
+    """An instrument of which each use raises."""
+
+    def __getattr__(self, name):
+        raise AttributeError(name)
+
+    def add(self, *_, **__):
+        raise RuntimeError("no meter")
+
+    record = set = add
+
+
+class BrokenMeter(NoOpMeter):
+    """A meter all of whose instruments raise."""
+
+    def create_counter(self, *_, **__):
+        return Raising()
+
+    create_up_down_counter = create_gauge = create_histogram = create_counter
+
+
+class BrokenMeters(NoOpMeterProvider):
+    """A provider of meters that raise."""
+
+    def get_meter(self, name, *_, **__):
+        return BrokenMeter(name)
+
+
+def raising(*_, **__):
+    raise RuntimeError("too many series")
+
+
+class Noisy(logging.Handler):
+    """A logging handler that raises."""
+
+    def emit(self, record):
+        raise OSError("disk full")
+
+
+@pytest.fixture
+def noisy():
+    """Have each line of the log raise."""
+    logger, handler = logging.getLogger("traced_image"), Noisy()
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+
+
+def processing(processor):
+    provider = TracerProvider()
+    provider.add_span_processor(processor)
+    return provider
+
+
+BROKEN = {
+    "sampler": lambda: {"tracer_provider": TracerProvider(sampler=Undecided())},
+    "ids": lambda: {"tracer_provider": TracerProvider(id_generator=Nameless())},
+    "start": lambda: {"tracer_provider": processing(Deaf())},
+    "end": lambda: {"tracer_provider": processing(Dumb())},
+    "exporter": lambda: {"tracer_provider": processing(SimpleSpanProcessor(Lost()))},
+    "meter": lambda: {"meter_provider": BrokenMeters()},
+}
+REPLACED = {
+    "histogram": [(Histogram, "observe")],
+    "gauge": [(Gauge, "inc"), (Gauge, "set")],
+    "counter": [(Counter, "inc")],
+}
+"""What of prometheus_client is made to raise."""
+
+PARTS = {
+    "sampler": {"spans", "wire"},
+    "ids": {"spans", "wire"},
+    "start": {"spans", "wire"},
+    "end": {"spans", "wire"},
+    "exporter": set(),  # the SDK takes note of that itself
+    "histogram": {"metrics"},
+    "gauge": {"metrics"},
+    "counter": {"metrics"},
+    "meter": {"metrics"},
+    "log": {"logs"},
+}
+"""What may raise, and the kinds that are logged and counted of it."""
+
+COUNTED = {**PARTS, "counter": set()}
+"""The count of failures is a counter too."""
+
+LOGGED = {**PARTS}
+del LOGGED["log"]
+"""What can't be logged is not."""
+
+each_part = pytest.mark.parametrize("part", PARTS)
+
+
+@pytest.fixture
+def telemetry_with(registry, trace, monkeypatch, request):
+    """Telemetry of which one part raises, by that part's name."""
+
+    def build(part):
+        for place, name in REPLACED.get(part, ()):
+            monkeypatch.setattr(place, name, raising)
+        if part == "log":
+            request.getfixturevalue("noisy")
+        broken = BROKEN.get(part, dict)()
+        return Telemetry(**{"tracer_provider": trace.provider, "registry": registry, **broken})
+
+    return build
+
+
+@each_part
+def test_whatever_raises_a_call_brings_what_it_does_without(
+    service, servers, image_id, telemetry_with, part
+):
+    expected = service().show(None, image_id)
+    shown = service(telemetry=telemetry_with(part), retry=NO_MEMORY)
+    servers[0].break_with(faults.status(503))
+    assert expected == shown.show(None, image_id)
+
+
+@each_part
+def test_whatever_raises_a_call_fails_as_it_does_without(
+    service, servers, image_id, telemetry_with, part
+):
+    shown = service(telemetry=telemetry_with(part), retry=NO_MEMORY, num_retries=2)
+    for server in servers:
+        server.break_with(faults.status(503))
+    with pytest.raises(GlanceConnectionFailed) as caught:
+        shown.show(None, image_id)
+    assert ("503", 3) == (caught.value.reason, len(caught.value.attempts))
+
+
+@each_part
+def test_whatever_raises_each_request_is_sent_once(
+    service, servers, image_id, telemetry_with, part
+):
+    shown = service(telemetry=telemetry_with(part), retry=NO_MEMORY)
+    servers[0].break_with(faults.status(503))
+    shown.show(None, image_id)
+    assert [1, 1, 0] == [len(server.access_log) for server in servers]
+
+
+@each_part
+def test_whatever_raises_data_comes_and_goes_whole(service, images, telemetry_with, part):
+    shown = service(telemetry=telemetry_with(part))
+    fields = {"name": "new", "disk_format": "raw", "container_format": "bare"}
+    created = shown.create(None, fields, iter([b"01234", b"56789"]))
+    assert b"0123456789" == b"".join(shown.download(None, created["id"]))
+
+
+@each_part
+def test_whatever_raises_it_is_counted_by_its_kind(
+    service, servers, image_id, telemetry_with, counts, part
+):
+    shown = service(telemetry=telemetry_with(part), retry=NO_MEMORY)
+    servers[0].break_with(faults.status(503))
+    shown.show(None, image_id)
+    assert COUNTED[part] == {kind for (kind,) in counts.of(ERRORS, "kind")}
+
+
+@pytest.mark.parametrize("part", LOGGED)
+def test_whatever_raises_it_is_logged_once_for_each_kind(
+    service, servers, image_id, telemetry_with, caplog, part
+):
+    telemetry = telemetry_with(part)
+    servers[0].break_with(faults.status(503))
+    for _ in range(3):
+        service(telemetry=telemetry, retry=NO_MEMORY).show(None, image_id)
+    assert sorted(LOGGED[part]) == sorted(
+        record.args[0] for record in caplog.records if record.name in LOGGERS
+    )
+
+
+def test_a_log_that_raises_raises_for_what_is_logged_of_that_too(
+    service, servers, image_id, noisy, counts
+):
+    servers[0].break_with(faults.status(503))
+    shown = service(retry=NO_MEMORY)
+    for _ in range(3):
+        shown.show(None, image_id)
+    failures = 2.0  # the server's turn comes with the first call and the third
+    assert {("logs",): failures} == counts.of(ERRORS, "kind")
+
+
+def test_a_count_of_failures_that_fails_is_not_counted_in_its_turn(
+    service, servers, image_id, monkeypatch
+):
+    """That of the retry fails, and then that of this failure."""
+    failed = []
+    monkeypatch.setattr(Counter, "inc", lambda *_: raising(failed.append(1)))
+    servers[0].break_with(faults.status(503))
+    shown = service(retry=NO_MEMORY)
+    failed.clear()
+    shown.show(None, image_id)
+    assert 2 == len(failed)
+
+
+@each_part
+def test_whatever_raises_no_span_stays_current(service, servers, image_id, telemetry_with, part):
+    servers[0].break_with(faults.status(503))
+    service(telemetry=telemetry_with(part), retry=NO_MEMORY).show(None, image_id)
+    assert INVALID_SPAN is get_current_span()
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part not in REPLACED])
+def test_whatever_else_raises_prometheus_counts_every_attempt(
+    service, servers, image_id, telemetry_with, counts, part
+):
+    servers[0].break_with(faults.status(503))
+    service(telemetry=telemetry_with(part), retry=NO_MEMORY).show(None, image_id)
+    assert {("503",): 1.0, ("",): 1.0} == counts.of(ATTEMPTS, "error_type")
+
+
+def test_what_prometheus_can_t_count_is_counted_by_opentelemetry(
+    service, image_id, registry, monkeypatch
+):
+    monkeypatch.setattr(Histogram, "observe", raising)
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+    telemetry = Telemetry(registry=registry, meter_provider=provider)
+    service(telemetry=telemetry).show(None, image_id)
+    (resource,) = reader.get_metrics_data().resource_metrics
+    (scope,) = resource.scope_metrics
+    assert [1] == [
+        point.count
+        for metric in scope.metrics
+        if metric.name == "glance.client.call.duration"
+        for point in metric.data.data_points
+    ]
+
+
+# --- what tells the server of a trace ----------------------------------------------------------
 
 
 class Refusing(propagate.textmap.TextMapPropagator):
@@ -226,7 +486,7 @@ def test_a_registry_that_takes_no_metrics_is_logged_once(service, image_id, trac
     telemetry = Telemetry(tracer_provider=trace.provider, registry=Full())
     for _ in range(2):
         service(telemetry=telemetry).show(None, image_id)
-    assert ["The registry takes no metrics of Glance: none are kept."] == logged(caplog)
+    assert ["Full takes no metrics of Glance: none are kept there."] == logged(caplog)
 
 
 def test_spans_are_kept_without_metrics(service, image_id, trace):
@@ -275,40 +535,35 @@ FILES_THAT_CANT_BE_WRITTEN = """
         service.close()
     spans = exporter.get_finished_spans()
     print(len(spans), "spans", sum(len(span.events) for span in spans), "events")
-    for kind in ("end_attempt", "failed", "end_call"):
+    for kind in ("metrics", "spans"):
         value = registry.get_sample_value("traced_image_telemetry_errors_total", {"kind": kind})
         print(kind, value)
 """
 """prometheus_client's multiprocess mode writes to files, whose names these programs occupy."""
 
-LOGGED_ONCE = [
-    "traced_image.telemetry.trouble end_attempt",
-    "traced_image.telemetry.trouble failed",
-    "traced_image.telemetry.trouble end_call",
-]
+LOGGED_ONCE = "traced_image.telemetry.trouble metrics"
 
 
 def test_metrics_that_fail_are_counted_and_logged_once(run_python, tmp_path):
+    """Five a call: its duration, its retries, the wait for one, and each attempt's duration."""
     assert [
-        *LOGGED_ONCE,
+        LOGGED_ONCE,
         "cirros",
         "cirros",
         "10 spans 2 events",
-        "end_attempt 4.0",
-        "failed 2.0",
-        "end_call 2.0",
+        "metrics 10.0",
+        "spans 0.0",
     ] == run_python(FILES_THAT_CANT_BE_WRITTEN, "histogram", PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
 
 
 def test_a_count_of_failures_that_fails_too_changes_no_result(run_python, tmp_path):
     assert [
-        *LOGGED_ONCE,
+        LOGGED_ONCE,
         "cirros",
         "cirros",
         "10 spans 2 events",
-        "end_attempt None",
-        "failed None",
-        "end_call None",
+        "metrics None",
+        "spans None",
     ] == run_python(
         FILES_THAT_CANT_BE_WRITTEN, "histogram", "counter", PROMETHEUS_MULTIPROC_DIR=str(tmp_path)
     )
@@ -324,10 +579,10 @@ ANOTHER_INSTRUMENTATION = """
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    from prometheus_client import REGISTRY
 
     import traced_image
     from traced_image import lab
-
 
 
     class Messages(logging.Handler):
@@ -350,13 +605,15 @@ ANOTHER_INSTRUMENTATION = """
         service.close()
     for span in exporter.get_finished_spans():
         print(span.name, span.kind.name)
+    print(REGISTRY.get_sample_value("traced_image_telemetry_errors_total", {"kind": "wire"}))
 """
 
 
 @pytest.mark.parametrize("change", ["absent", "idle"])
 def test_an_instrumentation_that_works_in_another_way_is_done_without(run_python, change):
     assert [
-        "Telemetry failed at wire_layer: further failures are only counted.",
+        "Telemetry failed at wire: further failures are only counted.",
         "glance.images.get attempt CLIENT",
         "glance.images.get INTERNAL",
+        "1.0",
     ] == run_python(ANOTHER_INSTRUMENTATION, change)

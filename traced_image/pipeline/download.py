@@ -20,6 +20,7 @@ from ..errors import (
     ProtocolError,
     TracedImageError,
 )
+from .upload import CHUNK
 
 if TYPE_CHECKING:
     from ..config import Server
@@ -69,13 +70,19 @@ class Download:
         chunks = reply.chunks
         if chunks is None:
             return None
+        length = reply.headers.get("Content-Length", "")
+        size = int(length) if _LENGTH.fullmatch(length) else None
         if reply.status == _PARTIAL:
             _check_part(reply, chunks, offset)
         elif offset:
             chunks = _Rest(chunks, offset)
-        length = reply.headers.get("Content-Length", "")
-        size = int(length) if _LENGTH.fullmatch(length) else None
+            size = None if size is None else max(0, size - offset)
         return cls(chunks, reply.server, size, Digest(record, reply.headers.get("Content-MD5")))
+
+    @classmethod
+    def ended(cls, server: Server, record: Record) -> Download:
+        """Data of which nothing is left to come, but which is still to be checked."""
+        return cls(_Nothing(), server, 0, Digest(record, None))
 
     def __iter__(self) -> Iterator[bytes]:
         done = 0
@@ -115,6 +122,17 @@ class Download:
         self.chunks = rest.chunks
         self._since = monotonic()
 
+    @property
+    def has_checksum(self) -> bool:
+        """Whether the data can be told from other data of the same size."""
+        return self._digest.has_checksum
+
+    def begin(self, file: BinaryIO) -> None:
+        """Take what a file has for the data before that to come; it counts in the check."""
+        file.seek(0)
+        while chunk := file.read(CHUNK):
+            self._digest.update(chunk)
+
     def continues(self, other: Download) -> bool:
         """Take over what `other` has read, if this is the rest of the same data."""
         return self._digest.continues(other._digest)
@@ -153,6 +171,16 @@ class _Checked:
         self._chunks.close()
 
 
+class _Nothing:
+    """No chunks."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 class _Rest:
     """The chunks of a whole body from an offset on, for servers that know no ranges."""
 
@@ -184,6 +212,11 @@ class Digest:
         self._size = size if isinstance(size, int) and size else None
         self._updated = record.get("updated_at")
         self._done = 0
+
+    @property
+    def has_checksum(self) -> bool:
+        """Whether there is more than a size to check by."""
+        return self._hash is not None
 
     def update(self, chunk: bytes) -> None:
         """Take in more data."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ..errors import (
@@ -23,7 +24,6 @@ from .failures import (
 )
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     from ..config import Config, Server
@@ -250,17 +250,44 @@ class GlanceImageService:
         check_destination(data, dst_path)
         if trusted_certs:
             raise InvalidArgument("trusted_certs: signatures are not verified here: let nova do it")
-        try:
-            download = cast("Download | None", self._call(context, "data", image_id))
-        except HTTPStatusError as error:
-            reraise_about_image(error, image_id)
-        if download is None:
-            raise ImageUnacceptable(f"Image {named(image_id)} is unacceptable: it has no data.")
-        download.resume = self._resume(context, image_id)
+        download = self._data(context, image_id)
         if data is None and not dst_path:
             return download
         save(download, data, dst_path or "")
         return None
+
+    def download_rest(self, context: Context | None, image_id: str, begun: BinaryIO) -> Download:
+        """Fetch what a file has not yet of an image's data; the check is of the whole.
+
+        Where the image has no checksum, nobody can tell whether what the file has is of the same
+        data: see `Download.has_checksum`.
+
+        Args:
+            context: On whose behalf; None for the service's own.
+            image_id: The image's UUID.
+            begun: A binary file that has the first part, or nothing; it is left at its end.
+
+        Raises:
+            InvalidArgument: There is a first part, and API v1 can't be asked for the rest.
+            ImageNotFound: It does not exist, or not for this caller.
+            ImageUnacceptable: It has no data.
+        """
+        there = begun.seek(0, os.SEEK_END)
+        if there and self._version == 1:
+            raise InvalidArgument("API v1 can't be asked for the rest of the data: begin anew")
+        download = self._data(context, image_id, *filter(None, (there,)))
+        download.begin(begun)
+        return download
+
+    def _data(self, context: Context | None, image_id: str, *there: int) -> Download:
+        try:
+            download = cast("Download | None", self._call(context, "data", image_id, *there))
+        except HTTPStatusError as error:
+            reraise_about_image(error, image_id)
+        if download is None:
+            raise ImageUnacceptable(f"Image {named(image_id)} is unacceptable: it has no data.")
+        download.resume = self._resume(context, image_id, *there)
+        return download
 
     def get_location(self, context: Context | None, image_id: str) -> str | None:
         """The URL of an image's data in its store, or None where Glance does not show it.
@@ -300,7 +327,7 @@ class GlanceImageService:
     ) -> object:
         return self._client.call(context, self._version, method, *args, **kwargs)
 
-    def _resume(self, context: Context | None, image_id: str) -> Resume:
+    def _resume(self, context: Context | None, image_id: str, there: int = 0) -> Resume:
         """How a download goes on after its stream broke: once for each retry that a call has.
 
         API v1 can't ask for a part of the data.
@@ -314,7 +341,7 @@ class GlanceImageService:
             self._client.accuse(server, error, retrying=retrying)
             if not retrying:
                 return None
-            return cast("Download | None", self._call(context, "data", image_id, done))
+            return cast("Download | None", self._call(context, "data", image_id, there + done))
 
         return resume
 

@@ -184,7 +184,11 @@ def data(image_id: str, offset: int = 0) -> Operation[Download | None]:
     headers = {"Range": f"bytes={offset}-"} if offset else {}
 
     def perform(wire: Wire) -> Download | None:
-        record = records.image(wire(Request("GET", path)), image_id)
+        reply = wire(Request("GET", path))
+        record = records.image(reply, image_id)
+        size = record.get("size")
+        if offset and isinstance(size, int) and 0 < size <= offset:
+            return Download.ended(reply.server, record)  # which is no range that Glance could give
         reply = wire(Request("GET", f"{path}/file", headers, stream=True))
         return Download.of(reply, record, offset)
 

@@ -27,8 +27,8 @@ Labels = tuple[str, ...]
 class Backend(Protocol):
     """Keeps the catalogue's metrics."""
 
-    def bind(self, metric: Metric, labels: Labels) -> Record:
-        """One series of a metric; it exists from now on."""
+    def bind(self, metric: Metric, labels: Labels) -> Record | None:
+        """One series of a metric, to record 0 makes it exist; None for one that is not kept."""
 
 
 class PrometheusBackend:
@@ -81,15 +81,13 @@ class OpenTelemetryBackend:
         self._records = {metric.name: _instrument(metric, meter) for metric in catalogue.METRICS}
 
     def bind(self, metric: Metric, labels: Labels) -> Record:
-        """One series of a metric; a counter is at zero from now on."""
+        """One series of a metric; it exists once something was recorded."""
         record = self._records[metric.name]
         attributes: dict[str, str | int] = {
             catalogue.LABELS[label]: int(value) if _is_port(label, value) else value
             for label, value in zip(metric.labels, labels, strict=True)
             if value
         }
-        if metric.kind in ("counter", "updown"):
-            record(0, attributes)
         return lambda value, _: record(value, attributes)
 
 

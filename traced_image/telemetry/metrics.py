@@ -65,19 +65,28 @@ class _Series(dict["Labels", "Record"]):
         self.clear()
 
     def __missing__(self, labels: Labels) -> Record:
-        if len(self._backends) == 1:
-            record = self[labels] = self._backends[0].bind(self._metric, labels)
+        backends = self._backends
+        if len(backends) == 1:
+            record = backends[0].bind(self._metric, labels) or _all_of((), self._note)
+            self._keep(labels, record, backends)
             return record
-        records = []
-        for backend in self._backends:
+        bound: list[Record | None] = []
+        for backend in backends:
             try:
-                records.append(backend.bind(self._metric, labels))
+                bound.append(backend.bind(self._metric, labels))
             except Exception as error:  # noqa: BLE001 where one fails, the others count
                 self._note(error)
-        record = _all_of(records, self._note)
-        if len(records) == len(self._backends):  # or else it is tried again
-            self[labels] = record
+        records = [each for each in bound if each is not None]
+        record = records[0] if len(records) == 1 else _all_of(records, self._note)
+        if len(bound) == len(backends):  # or else it is tried again
+            self._keep(labels, record, backends)
         return record
+
+    def _keep(self, labels: Labels, record: Record, backends: Sequence[Backend]) -> None:
+        self[labels] = record
+        # One may have been attached since, by another thread, and would never hear of this series.
+        if self._backends is not backends:
+            self.pop(labels, None)
 
 
 def _all_of(records: Sequence[Record], note: Note) -> Record:
@@ -150,7 +159,7 @@ class Metrics:
         """Count in one more place from now on; it is shown the servers as they are."""
         for series in self._series.values():
             series.attach(backend)
-        hosts = [told.host for told in self._told.values()]
+        hosts = [told.host for told in list(self._told.values())]
         self._told.clear()
         for host in hosts:
             self.host(host)

@@ -1,0 +1,187 @@
+"""Writes docs/diagnosis.md from what the cells of the fault matrix have shown.
+
+After a change to what is seen of a fault, run this file and commit the page:
+
+    python tests/diagnosis/faultpage.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from faultcells import CELLS, PLACES, prefetch, seen
+from faulttable import ENDINGS, LEAVE, OPERATIONS, TABLE
+
+PAGE = Path(__file__).parents[2] / "docs" / "diagnosis.md"
+
+_TOP = """\
+# What each fault looks like
+
+<!-- Written from a run by `python tests/diagnosis/faultpage.py`; a test compares it. -->
+
+Three Glance servers, one of them faulty, each asked in turn: this is what the caller gets, and
+what spans, metrics, log and host state say. All of it was seen in a run of the tests, with the
+faulty server as the first, the second and the third of the cycle, on new connections and on kept
+ones. It is the same everywhere: the witnesses name the faulty server, for the same reason.
+
+From what you see to a row: take the reason, which is `error_type` in metrics and log, `error.type`
+on spans, and `last_reason` in `service.servers()`. What each reason means is in
+[the reference](reference/telemetry.md#reasons).
+
+## How a call ends
+
+"""
+_BETWEEN = f"""
+The two lines of the log, which have the server and the reason as fields, too:
+
+```text
+WARNING Error contacting glance server '10.0.0.2:9292' for 'get', retrying.
+ERROR Gave up 'create' after 1 attempts, read_timeout: Connection to glance host ...
+```
+
+A call that ended in a success has no reason of its own: retries hid the failure from the caller.
+The failed attempt has it, on its span and in the counters of attempts and retries. Data that broke
+off is counted in `glance_client_stream_errors_total`.
+
+`UnsafeToRepeat` is for what changes something when nobody knows whether the server has carried it
+out: look before you try again.
+
+## The faults
+
+`upload` sends an image's data; the others are the service's methods. A `Retry-After` asked for
+{LEAVE} seconds. Who is accused is named by a line of the log and has a failure in the host state;
+after a caller's error, only the span of the attempt and its counter tell which server gave it.
+
+"""
+_BOTTOM = """
+Where the call's deadline passed, the span of the request below the attempt says `read_timeout`: all
+that a request knows is that no answer came in time.
+"""
+
+
+def page() -> str:
+    """The page as a run of all cells shows it."""
+    prefetch(CELLS)
+    endings = _table(
+        "in the table",
+        "the caller gets",
+        "outcome of the call",
+        "spans with the reason",
+        "the log",
+        "the server is then",
+        rows=map(_legend, ENDINGS),
+    )
+    faults = _table(
+        "what is wrong with the server",
+        "reason",
+        *OPERATIONS,
+        "accused",
+        "the log",
+        "the server is then",
+        rows=map(_row, TABLE),
+    )
+    return _TOP + endings + _BETWEEN + faults + _BOTTOM
+
+
+def _table(*head: str, rows) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _legend(ending: str) -> list[str]:
+    shape = ENDINGS[ending]
+    spans = ["call"] * shape.call_failed + [shape.reason_on] * bool(shape.reason_on)
+    return [
+        ending,
+        shape.caller,
+        f"`{shape.outcome}`",
+        " and ".join(spans) or "none",
+        _lines(shape.lines) or "nothing",
+        shape.state or "healthy, not accused",
+    ]
+
+
+def _lines(lines) -> str:
+    return ", ".join(f"{level} {words}" for level, words in lines)
+
+
+def _row(name: str) -> list[str]:
+    """A fault's row, which is the same wherever in the cycle the faulty server is."""
+    rows = [_row_at(name, place) for place in PLACES]
+    return [" / ".join(dict.fromkeys(cells)) for cells in zip(*rows, strict=True)]
+
+
+def _row_at(name: str, place: str) -> list[str]:
+    found = {operation: seen(name, operation, place, False) for operation in OPERATIONS}
+    met = {operation: one for operation, one in found.items() if _reason(one, place)}
+    reason = next(_reason(one, place) for one in met.values())
+    return [
+        TABLE[name].title,
+        f"`{reason}`",
+        *(_cell(name, operation, one, place, reason) for operation, one in found.items()),
+        _each((_accused(one, place) for one in met.values()), "nobody"),
+        _each(_log(name, met), "nothing"),
+        _each((_state(one.hosts[place]) for one in met.values()), "healthy, not accused"),
+    ]
+
+
+def _each(words, otherwise: str) -> str:
+    return "; or ".join(filter(None, dict.fromkeys(words))) or otherwise
+
+
+def _reason(one, place: str) -> str:
+    """The reason that the faulty server is named for."""
+    return next((reason for where, reason in (*one.streams, *one.attempts) if where == place), "")
+
+
+def _accused(one, place: str) -> str:
+    blamed = {where for where, (_, failures, _, _) in one.hosts.items() if failures}
+    blamed |= {where for _, where, _, _, _ in one.log}
+    return " and ".join("it alone" if where == place else where for where in sorted(blamed))
+
+
+def _log(name: str, met: dict):
+    for operation, one in met.items():
+        if TABLE[name].cells[operation].alternative:
+            # Which of the two it was this time tells nothing.
+            yield from (_lines(ENDINGS[ending].lines) for ending in ("saved", "gave up"))
+        else:
+            yield _lines((level, words) for level, _, _, words, _ in one.log)
+
+
+def _state(state: tuple) -> str:
+    name, failures, _, left = state
+    if not failures:
+        return ""
+    return f"{name} for {left} s" if left > 1 else name
+
+
+def _cell(name: str, operation: str, one, place: str, main: str) -> str:
+    cell = TABLE[name].cells[operation]
+    if cell.alternative:
+        return f"by chance {cell.alternative.ending}, or {cell.ending}: `{cell.error}`"
+    error = next(filter(None, one.caller), "")
+    ending = _ending(one)
+    reason = _reason(one, place)
+    words = f": `{error}`" if error else f": {cell.why}" if cell.why else ""
+    words += f" (`{reason}`)" if reason not in ("", main) else ""
+    return f"{ending}{words}"
+
+
+def _ending(one) -> str:
+    """The ending that fits what was seen, all of it."""
+    what = (
+        bool(one.attempts),
+        bool(one.streams),
+        any(one.caller),
+        tuple((level, words) for level, _, _, words, _ in one.log),
+    )
+    for ending, shape in ENDINGS.items():
+        attempt, stream = shape.reason_on == "attempt", shape.reason_on == "stream"
+        if what == (attempt, stream, shape.error, shape.lines):
+            return ending
+    return "not as it should be"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

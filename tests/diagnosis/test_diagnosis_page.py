@@ -1,0 +1,28 @@
+"""The page for operators: it is what the fault matrix shows, and it has no empty cell."""
+
+import pytest
+from faultpage import PAGE, page
+from faulttable import OPERATIONS, TABLE
+
+
+@pytest.fixture(scope="module")
+def written():
+    return page()
+
+
+def test_the_page_is_what_a_run_shows(written):
+    """If not: run `python tests/diagnosis/faultpage.py`, look at the difference, and commit it."""
+    assert written == PAGE.read_text(encoding="utf-8")
+
+
+def test_no_cell_of_the_page_is_empty(written):
+    rows = [line.strip("|\n").split("|") for line in written.splitlines() if line.startswith("|")]
+    assert [] == [row for row in rows if not all(cell.strip() for cell in row)]
+
+
+def test_every_fault_has_a_row_with_all_operations(written):
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in written.splitlines()}
+    cells = 1 + 1 + len(OPERATIONS) + 3
+    assert dict.fromkeys([row.title for row in TABLE.values()], cells) == {
+        row.title: len(rows[row.title].split(" | ")) for row in TABLE.values()
+    }

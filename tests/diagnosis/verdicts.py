@@ -1,0 +1,94 @@
+"""What each witness must say of a cell, by its line in the table, beside what it said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from faultcells import PLACES
+from faulttable import ENDINGS
+
+if TYPE_CHECKING:
+    from faultcells import Seen
+    from faulttable import Cell
+
+
+def fitting(cell: Cell, found: Seen) -> Cell:
+    """The cell, or what is just as right where chance decides."""
+    return cell.alternative if cell.alternative and not any(found.caller) else cell
+
+
+def caller(cell: Cell, place: str, rounds: int = 1) -> list[str]:
+    """The call that meets the fault ends as the table says, and no other one."""
+    calls = [""] * (rounds * len(PLACES))
+    calls[PLACES.index(place) - len(PLACES)] = cell.error
+    return calls
+
+
+def spans(cell: Cell, place: str, rounds: int = 1) -> dict:
+    """One failed attempt or stream, and calls of which at most one knows of it."""
+    shape = ENDINGS[cell.ending]
+    first_try = "success_first_try", ""
+    calls = Counter({first_try: rounds * len(PLACES) - 1})
+    calls[(shape.outcome, cell.reason if shape.call_failed else "")] += 1
+    calls[first_try] += cell.ending == "resumed"
+    return {
+        "calls": calls,
+        "tried": set(PLACES),
+        "attempts": [(place, cell.reason)] if shape.reason_on == "attempt" else [],
+        "streams": [(place, cell.reason)] if shape.reason_on == "stream" else [],
+        "other requests": set(),
+    }
+
+
+def seen_spans(cell: Cell, place: str, found: Seen) -> dict:
+    """Requests are compared in so far as no other one may fail.
+
+    The attempt tells of what came of its requests. One over a kept connection may have been
+    sent again, since the connection was stale.
+    """
+    reasons = (cell.request or cell.reason, "connection_reset") if cell.reason else ()
+    return {
+        "calls": Counter(found.calls),
+        "tried": found.tried,
+        "attempts": found.attempts,
+        "streams": found.streams,
+        "other requests": found.requests - {(place, reason) for reason in reasons},
+    }
+
+
+def metrics(cell: Cell, place: str, found: Seen) -> dict:
+    """All that is counted with a reason."""
+    shape = ENDINGS[cell.ending]
+    once = {(place, cell.reason): 1.0}
+    uploads = found.uploads.get(place, 0) if cell.upload is None else cell.upload
+    return {
+        "failures": once if shape.reason_on == "attempt" else {},
+        "retries": once if cell.ending == "saved" else {},
+        "given up": once if cell.ending == "gave up" else {},
+        "downloads": {place: 1.0} if shape.reason_on == "stream" else {},
+        "uploads": {place: float(uploads)} if uploads else {},
+    }
+
+
+def seen_metrics(found: Seen) -> dict:
+    return {
+        "failures": found.failures,
+        "retries": found.retries,
+        "given up": found.given_up,
+        "downloads": found.downloads,
+        "uploads": found.uploads,
+    }
+
+
+def log(cell: Cell, place: str) -> list[tuple]:
+    """Each line also points at the span of what failed."""
+    lines = ENDINGS[cell.ending].lines
+    return [(level, place, cell.reason, words, True) for level, words in lines]
+
+
+def hosts(cell: Cell, place: str) -> dict:
+    """State, failures, reason and cool-down of each server."""
+    healthy = dict.fromkeys(PLACES, ("healthy", 0, None, 0))
+    state = ENDINGS[cell.ending].state
+    return healthy | ({place: (state, 1, cell.reason, cell.waits)} if state else {})
