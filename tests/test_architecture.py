@@ -22,6 +22,7 @@ ROOMS = (
     {"exporter"},
     {"lab"},
     {"terminal"},
+    {"stage"},
     {"demo"},
     {"cli"},
 )
