@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from traced_image.lab import Access
 
 NEVER_ARRIVED = {
+    "_OTHER",
     "connect_timeout",
     "connection_refused",
     "connection_reset",
@@ -62,12 +63,18 @@ class Books:
 
     def __post_init__(self) -> None:
         self.by_id = {span.context.span_id: span for span in self.spans}
-        self.attempts = [span for span in self.spans if span.name.endswith(" attempt")]
-        self.streams = [span for span in self.spans if span.name.endswith(" stream")]
-        calls = [span for span in self.spans if span.name.startswith("glance.")]
+        ours = self._of("traced_image")
+        self.attempts = [span for span in ours if span.name.endswith(" attempt")]
+        self.streams = [span for span in ours if span.name.endswith(" stream")]
         below = {span.context.span_id for span in (*self.attempts, *self.streams)}
-        self.calls = [span for span in calls if span.context.span_id not in below]
-        self.wires = [span for span in self.spans if not span.name.startswith("glance.")]
+        self.calls = [span for span in ours if span.context.span_id not in below]
+        attempts = {span.context.span_id for span in self.attempts}
+        # Those of others that the application makes are no business of ours.
+        wires = self._of("opentelemetry.instrumentation.requests")
+        self.wires = [span for span in wires if _parent(span) in attempts]
+
+    def _of(self, scope: str) -> list[ReadableSpan]:
+        return [span for span in self.spans if span.instrumentation_scope.name == scope]
 
     @cached_property
     def _samples(self) -> dict[str, list]:
@@ -89,6 +96,18 @@ class Books:
         """A call's attempts, in order."""
         mine = [s for s in self.attempts if _parent(s) == call.context.span_id]
         return sorted(mine, key=lambda span: span.attributes["glance.attempt.number"])
+
+    @cached_property
+    def _cancelled(self) -> set[int]:
+        """Spans of calls that their callers have ended, and of the attempts under way then."""
+        ended = [s for s in self.calls if s.attributes["glance.call.outcome"] == "non_retryable"]
+        calls = [call for call in ended if not _is_error(call)]
+        spans = [span for call in calls for span in (call, *self.attempts_of(call)[-1:])]
+        return {span.context.span_id for span in spans}
+
+    def counted_reason(self, span: ReadableSpan) -> str:
+        """The reason that a metric has: to its span, a call that was cancelled is no error."""
+        return "_OTHER" if span.context.span_id in self._cancelled else _reason(span)
 
 
 def unbalanced(books: Books) -> list[str]:
@@ -135,8 +154,12 @@ def _differ(what: str, left: Mapping, right: Mapping, whose: str) -> Iterator[st
 def _calls(books: Books) -> Iterator[str]:
     """Calls = Σ outcomes, by spans and by metrics; each span tells the truth of its attempts."""
     told = Counter(
-        (s.attributes["glance.operation"], s.attributes["glance.call.outcome"], _reason(s))
-        for s in books.calls
+        (
+            call.attributes["glance.operation"],
+            call.attributes["glance.call.outcome"],
+            books.counted_reason(call),
+        )
+        for call in books.calls
     )
     counted = books.counted(
         "glance_client_call_duration_seconds_count", "operation", "outcome", "error_type"
@@ -152,20 +175,20 @@ def _calls(books: Books) -> Iterator[str]:
             *range(1, len(attempts) + 1)
         ]:
             yield f"{call.name} has attempts out of order"
-        if call.attributes["glance.call.outcome"] not in _possible(call, attempts):
-            yield f"{call.name} with {[*map(_reason, attempts)]} is {call.attributes}"
+        reasons = [books.counted_reason(attempt) for attempt in attempts]
+        failed = bool(books.counted_reason(call))
+        if call.attributes["glance.call.outcome"] not in _possible(reasons, failed=failed):
+            yield f"{call.name} with {reasons} is {call.attributes}"
 
 
-def _possible(call: ReadableSpan, attempts: Sequence[ReadableSpan]) -> set[str]:
-    """The outcomes that a call may have, by the ends of its attempts."""
-    *before, last = [*map(_reason, attempts)] or [""]
-    if not all(before):
-        return set()  # it went on after a success
-    if last:
-        return {"exhausted", "non_retryable"} if _is_error(call) else set()
-    return {"success_after_retry" if before else "success_first_try"} - (
-        {"success_after_retry", "success_first_try"} if _is_error(call) else set()
-    )
+def _possible(reasons: Sequence[str], *, failed: bool) -> set[str]:
+    """The outcomes that a call may have, by the ends of its attempts and its own."""
+    *before, last = reasons or [""]
+    if not all(before) or bool(last) != failed:
+        return set()
+    if failed:
+        return {"exhausted", "non_retryable"}
+    return {"success_after_retry" if before else "success_first_try"}
 
 
 def _is_error(span: ReadableSpan) -> bool:
@@ -175,7 +198,8 @@ def _is_error(span: ReadableSpan) -> bool:
 def _attempts(books: Books) -> Iterator[str]:
     """Attempts = Σ per-host attempts, by spans and by metrics; none is under way."""
     told = Counter(
-        (s.attributes["glance.operation"], *_server(s), _reason(s)) for s in books.attempts
+        (s.attributes["glance.operation"], *_server(s), books.counted_reason(s))
+        for s in books.attempts
     )
     counted = books.counted(
         "glance_client_attempt_duration_seconds_count", "operation", *_SERVER, "error_type"

@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import LIMIT, InOrder, ManualClock, in_child, servers, together
 
@@ -886,12 +886,25 @@ def test_who_watches_is_shown_every_server_of_a_child(cycle, time, watching):
     three.pick()
 
     def seen():
-        return watching.times, watching.shown == known(three)
+        return known(three) == watching.shown, watching.times
 
     before = watching.times
-    assert (before + 3, True) == in_child(seen)
+    assert (True, before + 3) == in_child(seen)
 
 
+def test_a_fork_does_not_wait_for_a_watcher_whose_lock_is_held(cycle):
+    three, lock = cycle(), threading.Lock()
+
+    def watch(_host):
+        with lock:
+            pass
+
+    three.watch(watch)
+    with lock:
+        assert in_child(lambda: True)
+
+
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["succeeded", "failed", "blamed", "abandoned", "wait", "fork"])))
 def test_who_watches_knows_what_the_health_tells_whatever_happens(changes):
     time = ManualClock()

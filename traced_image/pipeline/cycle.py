@@ -79,6 +79,7 @@ class ServerCycle:
         # Reentrant, so that a signal handler may ask for the health.
         self._lock = threading.RLock()
         self._watches: tuple[Watch, ...] = ()
+        self._untold = False
         forks.track(self)
 
     def watch(self, watch: Watch) -> None:
@@ -88,6 +89,13 @@ class ServerCycle:
                 self._watches += (watch,)
             for host in self._hosts:
                 watch(host)
+
+    def _show_anew(self) -> None:
+        """In the child of a fork, show what the parent has told to its own watchers only."""
+        if self._untold:
+            self._untold = False
+            for host in self._hosts:
+                self._show(host)
 
     def _show(self, host: Host) -> None:
         for watch in self._watches:
@@ -112,6 +120,7 @@ class ServerCycle:
         """
         with self._lock:
             now = self._clock.monotonic()
+            self._show_anew()
             turn = self._next
             if tried or self._unhealthy or self._passed_over(self._hosts[turn], now):
                 turn = self._turn(tried, now, now - self._cap if careful else now)
@@ -221,6 +230,7 @@ class ServerCycle:
     def health(self) -> tuple[ServerHealth, ...]:
         """What is known of each server, in the order of the rotation."""
         with self._lock:
+            self._show_anew()
             now = self._clock.monotonic()
             return tuple(
                 ServerHealth(
@@ -246,8 +256,8 @@ class ServerCycle:
         # The fork may have come while another thread was changing a state.
         self._unhealthy = sum(host.state != "healthy" for host in self._hosts)
         self._rng.shuffle(self._hosts)
-        for host in self._hosts:
-            self._show(host)
+        # Not now: a watcher's locks may be held by a thread that is not in the child.
+        self._untold = True
 
 
 def _taken_back(pick: Pick) -> bool:

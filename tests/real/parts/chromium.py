@@ -16,6 +16,7 @@ from typing import Any
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 
 from . import cache
 
@@ -31,6 +32,10 @@ _FLAGS = (
     " --proxy-server=direct:// --disable-lcd-text --font-render-hinting=none"
 ).split()
 
+_TEXTS = """
+return [...document.querySelectorAll(arguments[0])].map(
+    element => element.checkVisibility() ? element.innerText : "");
+"""
 _RUN_AXE = """
 const done = arguments[arguments.length - 1];
 axe.run().then(found => done(found.violations), error => done(String(error)));
@@ -133,13 +138,12 @@ class Browser:
         return self.driver.execute_cdp_cmd(name, parameters)
 
     def text(self, selector: str) -> str:
-        """The text that an element shows; what is hidden shows none."""
-        return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+        """The text that the first such element shows; what is hidden shows none."""
+        return next(iter(self.texts(selector)), "")
 
     def texts(self, selector: str) -> list[str]:
         """The texts that all such elements show."""
-        script = "return [...document.querySelectorAll(arguments[0])].map(one => one.innerText)"
-        return self.run(script, selector)
+        return self.run(_TEXTS, selector)
 
     def count(self, selector: str) -> int:
         """How many such elements there are."""
@@ -149,6 +153,11 @@ class Browser:
         """Press keys, one after the other."""
         for key in keys:
             ActionChains(self.driver).send_keys(key).perform()
+
+    def press_back(self) -> None:
+        """Press the key to the stop before this one."""
+        chain = ActionChains(self.driver).key_down(Keys.SHIFT).send_keys(Keys.TAB)
+        chain.key_up(Keys.SHIFT).perform()
 
     def until(self, condition: Callable[[], object], otherwise: str) -> None:
         """Wait for a condition."""
@@ -172,10 +181,9 @@ class Browser:
         assert isinstance(found, list), found
         return found
 
-    def screenshot(self, file: Path, *, whole: bool = True) -> None:
-        """Write what it shows, or the whole page, to a PNG file."""
-        shot = self.command("Page.captureScreenshot", captureBeyondViewport=whole)
-        file.write_bytes(base64.b64decode(shot["data"]))
+    def screenshot(self) -> bytes:
+        """What it shows, as a PNG."""
+        return base64.b64decode(self.command("Page.captureScreenshot")["data"])
 
 
 @contextmanager

@@ -22,7 +22,7 @@ OPERATIONS = frozenset(
     )
 ) | {
     *(f"image_members.{method}" for method in ("list", "get", "create", "update", "delete")),
-    *("image_tags.update", "image_tags.delete", "schemas.get"),
+    *("image_tags.update", "image_tags.delete", "schemas.get", "probe"),
 }
 """What a call may be: controller and method, as python-glanceclient names them."""
 

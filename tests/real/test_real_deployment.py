@@ -1,0 +1,421 @@
+"""What `deploy/` has, as the tools see it that use it: systemd, builders of images, Kubernetes.
+
+No image is built and no cluster is there; what the image copies is built, and the exporter runs
+as the unit runs it, with its system calls compared with what the unit allows.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from zipfile import ZipFile
+
+import bcrypt
+import pytest
+import requests
+import trustme
+import yaml
+from parts import cache, prometheus, tools
+
+from traced_image import lab
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy/exporter"
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+PAGE = (ROOT / "docs/how-to/deploy.md").read_text()
+UNIT = (DEPLOY / "traced-image-exporter.service").read_text()
+INSIDE = Path(__file__).parent / "parts/inside"
+LIMIT = 30.0  # seconds for what takes one, on a busy machine
+MOST_EXPOSURE = 12  # tenths of a point, of which systemd gives ten to what is wide open
+VERSIONS = ("1.25.0", "1.37.0")  # the oldest and the newest Kubernetes of which there are schemas
+USER, PASSWORD = "prometheus", "right"
+
+
+def blocks(language: str, has: str) -> list[str]:
+    """The page's blocks of a language in which a text is."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    return [block for block in found if has in block]
+
+
+@pytest.fixture(scope="module")
+def tool(request) -> Callable[..., str]:
+    """Finds or installs a tool, by one of the functions of `parts.tools`."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            terminal.write_line(f"real parts: {line}")
+
+    def found(find, *arguments):
+        try:
+            return find(*arguments, say)
+        except cache.PartUnavailableError as error:
+            pytest.skip(str(error))
+
+    return found
+
+
+def run(*command: object, status: int | None = 0) -> str:
+    """What a command says; an assertion has it if its status is another one."""
+    done = subprocess.run(
+        list(map(str, command)),
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert status in (None, done.returncode), done.stdout
+    return done.stdout
+
+
+# --- systemd -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def analyze(tool) -> str:
+    tool(tools.system, "kill", "procps")  # which the unit runs
+    return tool(tools.system, "systemd-analyze", "systemd")
+
+
+def verified(analyze: str, folder: Path, text: str) -> str:
+    """What systemd has against a unit whose program is there."""
+    file = folder / "traced-image-exporter.service"
+    program = folder / "program"
+    program.touch(0o755)
+    file.write_text(re.sub("^ExecStart=[^ ]+", f"ExecStart={program}", text, flags=re.MULTILINE))
+    return run(analyze, "verify", "--man=no", file, status=None)
+
+
+def test_systemd_has_nothing_against_the_unit(analyze, tmp_path):
+    assert verified(analyze, tmp_path, UNIT) == ""
+
+
+def test_systemd_has_nothing_against_what_the_page_adds_to_the_unit(analyze, tmp_path):
+    (added,) = blocks("ini", "[Service]")
+
+    assert verified(analyze, tmp_path, UNIT + added) == ""
+
+
+@pytest.mark.parametrize("word", ["ProtectHome", "@system-service", "AF_INET6", "512M"])
+def test_systemd_tells_if_a_word_of_the_unit_is_misspelt(analyze, tmp_path, word):
+    assert verified(analyze, tmp_path, UNIT.replace(word, f"{word}x")) != ""
+
+
+def test_the_unit_exposes_little(analyze):
+    unit = DEPLOY / "traced-image-exporter.service"
+
+    run(analyze, "security", "--no-pager", "--offline=true", f"--threshold={MOST_EXPOSURE}", unit)
+
+
+def test_the_units_user_can_be_made(tool, tmp_path):
+    sysusers = tool(tools.system, "systemd-sysusers", "systemd")
+    (tmp_path / "etc").mkdir()
+
+    run(sysusers, f"--root={tmp_path}", DEPLOY / "traced-image-exporter.sysusers")
+
+    user = (tmp_path / "etc/passwd").read_text().split(":")
+    assert "traced-image" == user[0]
+    assert user[6].strip().endswith("/nologin")
+
+
+# --- what it does under the unit -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def calls(tool, tmp_path_factory) -> list[str]:
+    """The system calls of an exporter that probes, answers, reloads and ends, told by strace."""
+    strace = tool(tools.system, "strace", "strace")
+    folder = tmp_path_factory.mktemp("strace")
+    trace = folder / "trace"
+    with lab.cluster(2) as servers, socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        free.close()
+        ask = protect(folder, port)
+        probe(folder, servers[:1])
+        # The tracer is a child of what it traces, which so is a child of this process.
+        tracing = [strace, "-D", "-f", "-q", "-o", str(trace)]
+        with running([*tracing, *unit_command(folder, port)], folder / "log") as process:
+            wait(lambda: ask("readyz"), process, folder)
+            assert all(map(ask, ("", "metrics", "servers", "healthz")))
+            probe(folder, servers)
+            process.send_signal(signal.SIGHUP)
+            wait(lambda: ask("servers").count('"state":"healthy"') == 2, process, folder)
+            process.terminate()
+            assert process.wait(LIMIT) == 0
+        wait(lambda: "+++ exited with 0 +++" in trace.read_text(), process, folder)
+    return trace.read_text().splitlines()
+
+
+def probe(folder: Path, servers: Sequence[lab.GlanceServer]) -> None:
+    """Have servers probed, by their names, so that the resolver is used."""
+    listed = ",".join(f"http://localhost:{server.port}" for server in servers)
+    (folder / "glance.conf").write_text(f"[glance]\napi_servers = {listed}\n")
+
+
+def protect(folder: Path, port: int) -> Callable[[str], str]:
+    """Protect an exporter as the page does; return what asks it for a path."""
+    certify(folder)
+    web = yaml.safe_load(blocks("yaml", "basic_auth_users:")[0])
+    web["basic_auth_users"] = {USER: bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}
+    (folder / "web.yml").write_text(yaml.safe_dump(web))
+
+    def ask(path: str) -> str:
+        """What is answered; nothing, if that is no success."""
+        url, trusted = f"https://127.0.0.1:{port}/{path}", str(folder / "clients.crt")
+        try:
+            reply = requests.get(url, auth=(USER, PASSWORD), verify=trusted, timeout=LIMIT)
+        except requests.ConnectionError:
+            return ""
+        return reply.text if reply.ok else ""
+
+    return ask
+
+
+def certify(folder: Path) -> None:
+    """Make the files that the page's web configurations name."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(folder / "tls.key")
+    certificate.cert_chain_pems[0].write_to_path(folder / "tls.crt")
+    authority.cert_pem.write_to_path(folder / "clients.crt")
+    (folder / "tls.key").chmod(0o600)
+
+
+def unit_command(folder: Path, port: int) -> list[str]:
+    """What the unit runs with the arguments of the page, in other places."""
+    (block,) = blocks("ini", "--web.config.file")
+    (arguments,) = shlex.split(block.partition("=")[2])
+    command = dict(re.findall("^(ExecStart)=(.*)$", UNIT, re.MULTILINE))["ExecStart"]
+    for place, other in {
+        "$ARGS": f"{arguments} --interval 1s",
+        "/opt/traced-image/bin": str(Path(sys.executable).parent),
+        "/etc/traced-image": str(folder),
+        "0.0.0.0:9293": f"127.0.0.1:{port}",
+    }.items():
+        command = command.replace(place, other)
+    return command.split()
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    # Python writes what it compiles beside its source, unless it may not.
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait(condition: Callable[[], object], process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait for a condition, which a process that has failed will not meet."""
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert not process.poll(), (folder / "log").read_text()
+        assert time.monotonic() < end, (folder / "log").read_text()
+        time.sleep(0.05)
+
+
+def setting(name: str) -> list[str]:
+    """The words of a setting of the unit, of all its lines."""
+    return [
+        word for line in re.findall(f"^{name}=(.*)$", UNIT, re.MULTILINE) for word in line.split()
+    ]
+
+
+def members(analyze: str, group: str) -> set[str]:
+    """The system calls of one of systemd's groups."""
+    lines = run(analyze, "syscall-filter", "--no-pager", group).splitlines()[1:]
+    found = {line.strip() for line in lines if not line.strip().startswith("#")}
+    nested = {each for each in found if each.startswith("@")}
+    return (found - nested).union(*(members(analyze, each) for each in nested))
+
+
+def test_it_makes_no_system_call_that_the_unit_forbids(analyze, calls):
+    allowed, *forbidden = re.findall("^SystemCallFilter=(.*)$", UNIT, re.MULTILINE)
+    allowed = set().union(*(members(analyze, group) for group in allowed.split()))
+    for line in forbidden:
+        assert line.startswith("~")
+        allowed -= set().union(*(members(analyze, group) for group in line[1:].split()))
+
+    made = set(re.findall(r"^\d+ +(\w+)\(", "\n".join(calls), re.MULTILINE))
+    assert {"accept4", "clone3", "connect", "execve"} <= made
+    assert made - allowed == set()
+
+
+def test_it_uses_no_kind_of_socket_that_the_unit_forbids(calls):
+    kinds = {kind for line in calls for kind in re.findall(r" socket\((\w+)", line)}
+
+    # The C library asks the kernel for its addresses, and does without where it may not.
+    assert kinds - {"AF_NETLINK"} <= set(setting("RestrictAddressFamilies"))
+
+
+def test_it_has_no_memory_that_it_can_both_write_and_run(calls):
+    mapped = [line for line in calls if re.search(r" mmap\(.*PROT_WRITE\|PROT_EXEC", line)]
+    changed = [line for line in calls if re.search(r" (pkey_)?mprotect\(.*PROT_EXEC", line)]
+
+    assert setting("MemoryDenyWriteExecute") == ["yes"]
+    assert mapped + changed == []
+
+
+def test_it_writes_no_file(calls):
+    opened = [line for line in calls if re.search(r" open(at)?\(.*O_(WRONLY|RDWR|CREAT)", line)]
+
+    assert [line for line in opened if '"/dev/null"' not in line] == []
+
+
+# --- the image -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hadolint(tool) -> Callable[[Path], str]:
+    """What the linter has against an image."""
+    program = tool(tools.hadolint)
+    return lambda file: run(program, "--no-color", file, status=None)
+
+
+def test_hadolint_has_nothing_against_the_image(hadolint):
+    assert hadolint(DEPLOY / "Containerfile") == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "other", "rule"),
+    [
+        ("debian:13-slim", "debian", "DL3006"),
+        ("USER 65532:65532", "USER root", "DL3002"),
+        ('CMD ["/venv/bin/python3", "/healthcheck.py", "9293"]', "CMD [python]", "DL3025"),
+    ],
+)
+def test_hadolint_tells_if_the_image_is_bad(hadolint, tmp_path, line, other, rule):
+    text = (DEPLOY / "Containerfile").read_text()
+    assert line in text
+    (tmp_path / "Containerfile").write_text(text.replace(line, other))
+
+    assert rule in hadolint(tmp_path / "Containerfile")
+
+
+def test_what_the_image_copies_is_all_that_the_package_is_made_of(tool, tmp_path):
+    builder = tool(cache.install, tools.BUILDER)
+    (tmp_path / "src").mkdir()
+    text = (DEPLOY / "Containerfile").read_text()
+    for line in re.findall("^COPY ((?!--from).*)$", text, re.MULTILINE):
+        *sources, target = line.split()
+        for source in sources if target.startswith("/src") else ():
+            copy(ROOT / source, tmp_path / target[1:])
+
+    run(
+        *cache.python(builder),
+        *("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"),
+        *("--wheel-dir", tmp_path, tmp_path / "src"),
+    )
+
+    (wheel,) = tmp_path.glob("*.whl")
+    names = {str(file.relative_to(ROOT)) for file in (ROOT / "traced_image").rglob("*.*")}
+    with ZipFile(wheel) as built:
+        missing = names - set(built.namelist())
+    assert {name for name in missing if "__pycache__" not in name} == set()
+
+
+def copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy(source, target)
+
+
+# --- Kubernetes ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def problems(tool) -> Callable[..., str]:
+    """What a version of Kubernetes has against files of objects."""
+    environment, definitions = tool(cache.install, tools.SCHEMAS), tool(tools.servicemonitor)
+    check = [*cache.python(environment), INSIDE / "manifests.py"]
+
+    def found(version: str, *files: Path) -> str:
+        return run(*check, version, definitions, *files, status=None)
+
+    return found
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_has_nothing_against_the_manifests(problems, version):
+    assert problems(version, *MANIFESTS) == ""
+
+
+def test_kubernetes_has_nothing_against_the_object_of_the_page(problems, tmp_path):
+    (block,) = blocks("yaml", "kind: ServiceMonitor")
+    (tmp_path / "page.yaml").write_text(block)
+
+    assert problems(VERSIONS[-1], tmp_path / "page.yaml") == ""
+
+
+def test_kubernetes_has_nothing_against_the_deployment_with_a_web_configuration(problems, tmp_path):
+    (block,) = blocks("yaml", "exec:")
+    deployment = yaml.safe_load((DEPLOY / "kubernetes/deployment.yaml").read_text())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    container["livenessProbe"] = yaml.safe_load(block)
+    container["readinessProbe"]["httpGet"]["scheme"] = "HTTPS"
+    (tmp_path / "page.yaml").write_text(yaml.safe_dump(deployment))
+
+    assert problems(VERSIONS[-1], tmp_path / "page.yaml") == ""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("name", "text", "other"),
+    [
+        ("configmap", "data:", "date:"),
+        ("deployment", "runAsNonRoot:", "runAsNonroot:"),
+        ("deployment", "containerPort: 9293", 'containerPort: "9293"'),
+        ("deployment", "                - ALL", "                all: true"),
+        ("networkpolicy", "namespaceSelector:", "namespacesSelector:"),
+        ("service", "targetPort:", "targetport:"),
+        ("servicemonitor", "interval: 15s", "interval: soon"),
+        ("servicemonitor", "endpoints:", "endpoint:"),
+        ("servicemonitor", "path:", "paths:"),
+    ],
+)
+def test_kubernetes_tells_if_a_manifest_is_bad(problems, tmp_path, version, name, text, other):
+    manifest = (DEPLOY / f"kubernetes/{name}.yaml").read_text()
+    assert text in manifest
+    (tmp_path / "bad.yaml").write_text(manifest.replace(text, other))
+
+    assert problems(version, tmp_path / "bad.yaml").startswith("bad.yaml: $")
+
+
+# --- Prometheus ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def promtool(tool) -> str:
+    return tool(prometheus.install).promtool
+
+
+def test_prometheus_takes_the_pages_configuration(promtool, tmp_path):
+    (block,) = blocks("yaml", "scrape_configs:")
+    (tmp_path / "prometheus.yml").write_text(block)
+
+    assert "SUCCESS" in run(
+        promtool, "check", "config", "--syntax-only", tmp_path / "prometheus.yml"
+    )
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "tls_server_config:"))
+def test_prometheus_takes_the_pages_web_configurations(promtool, tmp_path, block):
+    certify(tmp_path)
+    (tmp_path / "web.yml").write_text(block)
+
+    assert "SUCCESS" in run(promtool, "check", "web-config", tmp_path / "web.yml")

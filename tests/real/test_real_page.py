@@ -1,0 +1,966 @@
+"""The exporter's page in a real Chromium: what it tells, and to whom it is of use."""
+
+import json
+import time
+from contextlib import ExitStack, closing
+from datetime import datetime, timezone
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from page_scene import (
+    COOLING,
+    FAILING,
+    GET,
+    HEALTHY,
+    RECOVERED,
+    TRACE_URL,
+    TRACES,
+    Interrupted,
+    Told,
+    application,
+    failing,
+    many,
+    scene,
+    served,
+)
+from parts import chromium
+from parts.cache import PartUnavailableError
+from prometheus_client import CollectorRegistry
+from selenium.webdriver.common.keys import Keys
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+import traced_image
+from traced_image import ImageNotFound, Telemetry, exporter, lab
+from traced_image.lab import faults
+
+MARKUP = "<img src=x onerror=\"document.title='broken'\">"
+CELL = "[role=gridcell]"
+NONE, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
+FOCUS = (
+    "return document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText"
+)
+STOP = """
+const at = document.activeElement;
+return at.closest('[role=grid]')?.getAttribute('aria-label') ?? (at.innerText || at.id);
+"""
+RENDER = """
+list.replaceChildren(); rows.clear();
+const start = performance.now();
+show(latest);
+document.body.offsetHeight;
+return performance.now() - start;
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium_browser(request, tmp_path_factory):
+    """A Chromium for all tests of this module."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        programs = chromium.install(lambda line: terminal.write_line(f"real parts: {line}"))
+    except PartUnavailableError as error:
+        pytest.skip(str(error))
+    with chromium.chromium(programs, tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chromium_browser):
+    """The Chromium, with a light page of 1280 pixels."""
+    chromium_browser.look()
+    return chromium_browser
+
+
+@pytest.fixture
+def page(browser):
+    """Open the page of a journal or of an application, and wait until it shows what there is."""
+    with ExitStack() as stack:
+
+        def opened(what):
+            handle = stack.enter_context(served(what))
+            browser.open(handle.url)
+            browser.until(lambda: browser.run("return latest !== null"), "it has no answer")
+            return browser
+
+        yield opened
+
+
+def clock(seconds, form="%H:%M"):
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime(form)
+
+
+def server(browser, name, what=""):
+    """The text of a server's part of the page."""
+    script = """
+    const [name, what] = arguments;
+    const row = [...document.querySelectorAll('.server')].find(
+        one => one.querySelector('h3').innerText === name);
+    return (what ? row.querySelector(what) : row).innerText;
+    """
+    return browser.run(script, name, what)
+
+
+def labels(browser, name):
+    """The text alternatives of the minutes of a server."""
+    script = """
+    return [...document.querySelector(`[aria-label="The last 60 minutes of ${arguments[0]}"]`)
+        .querySelectorAll('[role=gridcell]')].map(cell => cell.getAttribute('aria-label'));
+    """
+    return browser.run(script, name)
+
+
+def refreshed(browser):
+    """Have the page ask now, and wait until it has shown the answer."""
+    browser.run("window.before = latest; ask()")
+    browser.until(lambda: browser.run("return latest !== window.before"), "it did not ask")
+
+
+# --- the verdict --------------------------------------------------------------------------------
+
+
+def test_the_verdict_names_the_server_the_reason_and_the_time_and_that_retries_hid_it(page):
+    told = failing(minutes=21)
+    since = clock(told.began - 21 * 60)
+    words = f"10.0.0.2:9292 fails: connection_refused, since {since}; retries hid it"
+    assert words == page(told).text("#words")
+
+
+def test_the_verdict_counts_the_calls_that_gave_up_since_then(page):
+    told = failing()
+    told.calls("exhausted", 2, "connection_refused")
+    assert page(told).text("#words").endswith("; 2 calls gave up")
+
+
+def test_the_verdict_does_not_count_calls_that_are_no_longer_kept(page):
+    told = failing()
+    told.calls("exhausted", 60, "connection_refused")
+    assert page(told).text("#words").endswith("; 50 calls or more gave up")
+
+
+def test_a_call_that_gave_up_before_is_not_held_against_a_server(page):
+    told = Told()
+    with told.ago(50):
+        told.calls("exhausted", 1, "503")
+    with told.ago(20):
+        told.attempts(FAILING, 1, "connection_refused")
+        told.calls("success_after_retry")
+    told.state(FAILING, "cooling", failures=1)
+    assert page(told).text("#words").endswith("; retries hid it")
+
+
+def test_the_verdict_on_a_server_that_failed_all_the_hour_has_no_time(page):
+    told = Told()
+    for minutes in (59, 1):
+        with told.ago(minutes):
+            told.attempts(FAILING, 1, "503")
+    told.state(FAILING, "cooling", failures=2)
+    assert "10.0.0.2:9292 fails: 503, for an hour or longer" == page(told).text("#words")
+
+
+def test_an_answer_that_refuses_is_not_the_reason_of_a_server_that_fails(page):
+    told = Told()
+    told.attempts(FAILING, 5, "404")
+    told.attempts(FAILING, 2, "read_timeout")
+    told.state(FAILING, "cooling", failures=2)
+    assert " fails: read_timeout, since " in page(told).text("#words")
+
+
+def test_the_reason_is_that_of_the_latest_failure(page):
+    told = Told()
+    told.attempts(FAILING, 5, "503")
+    told.attempts(FAILING, 1, "read_timeout")
+    told.state(FAILING, "cooling", failures=6)
+    assert " fails: read_timeout, since " in page(told).text("#words")
+
+
+def test_without_memory_of_failures_a_server_fails_whose_last_attempt_failed(page):
+    told = Told()
+    told.attempts(FAILING, 1, "503")
+    told.state(FAILING, "healthy", failures=1)
+    assert page(told).text("#words").startswith("10.0.0.2:9292 fails: 503")
+
+
+def test_the_verdict_on_several_servers_tells_of_each(page):
+    told = scene()
+    lines = [
+        f"10.0.0.2:9292: connection_refused, since {clock(told.began - 21 * 60)}",
+        f"[fd00::3]:9292: read_timeout, since {clock(told.began - 3 * 60)}",
+    ]
+    shown = page(told)
+    assert ["2 of 4 servers fail; retries hid it", *lines] == [
+        shown.text("#words"),
+        *shown.texts("#more li"),
+    ]
+
+
+def test_the_verdict_on_very_many_servers_counts_them_by_reason(page):
+    told = many(60)
+    line = f"connect_timeout: 6 servers, since {clock(told.began - 19 * 60)}"
+    assert [line] == page(told).texts("#more li")
+
+
+def test_all_are_well_when_none_fails(page):
+    told = Told()
+    told.attempts(HEALTHY, 3)
+    told.attempts(RECOVERED, 3)
+    assert "All servers are well" == page(told).text("#words")
+
+
+def test_a_server_that_is_well_again_is_named_with_its_reason(page):
+    told = Told()
+    with told.ago(30):
+        told.attempts(RECOVERED, 3, "503")
+    until = clock(told.began - 30 * 60)
+    told.attempts(RECOVERED, 3)
+    told.attempts(HEALTHY, 3)
+    line = f"glance-4.example:443 is well again: 503 until {until}"
+    assert [line] == page(told).texts("#more li")
+
+
+def test_refused_requests_are_held_against_no_server(page):
+    told = Told()
+    told.attempts(HEALTHY, 3, "404")
+    told.attempts(RECOVERED, 3)
+    shown = page(told)
+    assert ("All servers are well", []) == (shown.text("#words"), shown.texts("#more li"))
+
+
+def test_the_title_is_the_verdict(page):
+    shown = page(failing())
+    assert shown.text("#words") == shown.driver.title
+
+
+@pytest.fixture
+def traffic(browser):
+    """The page of a service under traffic, of whose three servers one has died; and that one."""
+    registry = CollectorRegistry()
+    with (
+        lab.cluster(3) as servers,
+        exporter.start(registry=registry, port=0, trace_url=TRACE_URL) as handle,
+        closing(
+            traced_image.connect(
+                servers=[server.url for server in servers],
+                telemetry=Telemetry(tracer_provider=TracerProvider(), registry=registry),
+            )
+        ) as service,
+    ):
+        servers[1].break_with(faults.refuse())
+        for _ in range(9):
+            service.detail(None, limit=1)
+        with pytest.raises(ImageNotFound):
+            service.show(None, "absent")
+        browser.open(handle.url)
+        browser.shows("fail", "#words")
+        yield f"{servers[1].host}:{servers[1].port}"
+
+
+def test_under_real_traffic_the_verdict_names_the_server_that_died(browser, traffic):
+    words = browser.text("#words")
+    assert (True, True) == (
+        words.startswith(f"{traffic} fails: connection_refused, since "),
+        words.endswith("; retries hid it"),
+    )
+
+
+def test_under_real_traffic_a_call_that_failed_has_its_trace(browser, traffic):
+    cells = browser.texts("#rows td")[1:]
+    assert ["images.get", "non_retryable", "404", 32] == [*cells[:3], len(cells[4])]
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+def test_effective_success_stands_beside_actual_success(page):
+    tiles = page(failing()).texts("#tiles > div")
+    assert [
+        "Calls that succeeded\n100 %\neffective: 14 of 14",
+        "Attempts that succeeded\n57.1 %\nactual: 8 of 14",
+        "Calls that retries saved\n6\ntheir callers saw no failure",
+        "Calls that failed\n0",
+    ] == [tile.strip() for tile in tiles]
+
+
+def test_what_is_not_all_is_not_rounded_to_all(page):
+    told = Told()
+    told.attempts(HEALTHY, 9999)
+    told.attempts(HEALTHY, 1, "503")
+    assert "99.9 %" in page(told).texts("#tiles > div")[1]
+
+
+def test_calls_that_failed_are_counted_by_outcome(page):
+    assert "3\n1 exhausted, 2 non_retryable" in page(scene()).texts("#tiles > div")[3]
+
+
+def test_a_server_has_its_counts_its_latencies_and_its_times(page):
+    told = Told()
+    with told.ago(10):
+        told.attempts(FAILING, 3, seconds=0.0035)
+        success = clock(told.time(), "%H:%M:%S")
+    with told.ago(2):
+        told.attempts(FAILING, 1, "503")
+        failure = clock(told.time(), "%H:%M:%S")
+    assert [
+        ("Failed", "1 of 4 attempts"),
+        ("p50", "2.5 ms"),
+        ("p95", "4.75 ms"),
+        ("Last success", f"10 min ago, {success}"),
+        ("Last failure", f"2 min ago, {failure}"),
+    ] == facts(page(told))
+
+
+def facts(browser):
+    return [
+        tuple(fact)
+        for fact in browser.run(
+            "return [...document.querySelectorAll('.facts div')]"
+            ".map(one => [...one.children].map(part => part.innerText))"
+        )
+    ]
+
+
+def test_what_never_happened_is_called_so(page):
+    told = Told()
+    told.state(HEALTHY)
+    assert [
+        ("Failed", "0 of 0 attempts"),
+        ("p50", NONE),
+        ("p95", NONE),
+        ("Last success", "never"),
+        ("Last failure", "never"),
+    ] == facts(page(told))
+
+
+def test_a_server_has_its_state_and_its_failures_in_a_row(page):
+    shown = page(failing())
+    assert ["cooling", "6 failures in a row"] == [
+        server(shown, "10.0.0.2:9292", ".state"),
+        server(shown, "10.0.0.2:9292", ".row"),
+    ]
+
+
+def test_the_reasons_stand_with_their_counts_and_meanings_the_most_frequent_first(page):
+    told = Told()
+    told.attempts(FAILING, 2, "503")
+    told.attempts(FAILING, 5, "connection_refused")
+    told.attempts(FAILING, 1, "404")
+    shown = page(told)
+    assert [
+        f"connection_refused\n5 {TIMES}\nnothing listens there",
+        f"503\n2 {TIMES}\nHTTP status 503",
+        f"404\n1 {TIMES}\nHTTP status 404: an answer, no fault of the server",
+    ] == shown.texts(".reasons li")
+
+
+def test_servers_without_metrics_of_their_own_are_called_others(page):
+    told = Told()
+    told.attempts(("_OTHER", "_OTHER"), 1)
+    assert ["other servers"] == page(told).texts("h3")
+
+
+def test_times_are_those_of_the_reader(page, browser):
+    told = failing(minutes=21)
+    since = clock(told.began - 21 * 60 + 19800)
+    browser.command("Emulation.setTimezoneOverride", timezoneId="Asia/Kolkata")
+    try:
+        assert f"since {since}" in page(told).text("#words")
+    finally:
+        browser.command("Emulation.setTimezoneOverride", timezoneId="")
+
+
+# --- the strip ----------------------------------------------------------------------------------
+
+
+def test_a_server_has_a_cell_for_each_minute_of_the_hour(page):
+    assert 60 == len(labels(page(failing()), "10.0.0.2:9292"))
+
+
+def test_a_cell_has_its_time_its_attempts_its_failures_and_the_reason_as_text(page):
+    told = Told()
+    told.began = told.now = told.began // 60 * 60
+    with told.ago(2):
+        told.attempts(FAILING, 1)
+    with told.ago(1):
+        told.attempts(FAILING, 2)
+        told.attempts(FAILING, 1, "503")
+    assert [
+        f"{clock(told.now - 180)}: no attempt",
+        f"{clock(told.now - 120)}: 1 attempt, none failed",
+        f"{clock(told.now - 60)}: 3 attempts, 1 failed, 503",
+        f"{clock(told.now)}: no attempt",
+    ] == labels(page(told), "10.0.0.2:9292")[-4:]
+
+
+def test_what_happened_in_a_minute_shows_without_colour(page):
+    """Each look has a height or a pattern that no other has."""
+    told = Told()
+    for minutes, (good, bad) in enumerate([(4, 1), (1, 4), (0, 4), (4, 0)]):
+        with told.ago(9 - minutes):
+            told.attempts(FAILING, good)
+            told.attempts(FAILING, bad, "503")
+    told.attempts(HEALTHY, 1, "404")
+    shown = page(told)
+    looks = shown.run(
+        "return [...new Set([...document.querySelectorAll('.strip .cell')].map(cell => {"
+        " const style = getComputedStyle(cell);"
+        " return `${style.height} ${style.backgroundImage.replace(/rgb[^)]*\\)/g, '')}`; }))]"
+    )
+    assert 6 == len(looks), looks
+
+
+def test_a_cell_tells_its_text_when_it_is_pointed_at(page):
+    shown = page(failing())
+    cell = shown.run(f"return document.querySelectorAll('{CELL}')[59]")
+    x, y = shown.run(
+        "arguments[0].scrollIntoView({block: 'center'});"
+        "const box = arguments[0].getBoundingClientRect(); return [box.x + 3, box.y - 9]",
+        cell,
+    )
+    shown.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    shown.shows(cell.get_attribute("aria-label"), ".axis b")
+
+
+# --- it updates itself --------------------------------------------------------------------------
+
+
+def test_the_page_shows_what_happens_without_being_asked(page):
+    told = failing()
+    shown = page(told)
+    told.attempts(FAILING)
+    told.state(FAILING)
+    shown.shows("All servers are well", "#words")
+
+
+def test_a_server_that_is_new_appears(page):
+    told = failing()
+    shown = page(told)
+    told.attempts(COOLING)
+    shown.shows("[fd00::3]:9292", "#list")
+
+
+@pytest.mark.parametrize("index", [40, 100], ids=["the first server", "the second server"])
+def test_the_focus_stays_in_its_minute_while_the_servers_change_their_order(page, index):
+    told = Told()
+    told.attempts(HEALTHY)
+    told.attempts(FAILING)
+    shown = page(told)
+    shown.run(f"document.querySelectorAll('{CELL}')[{index}].focus()")
+    before = shown.driver.switch_to.active_element
+    told.attempts(FAILING, 1, "503")
+    told.state(FAILING, "cooling", failures=1)
+    refreshed(shown)
+    assert (["10.0.0.2:9292", "10.0.0.1:9292"], before) == (
+        shown.texts("h3"),
+        shown.driver.switch_to.active_element,
+    )
+
+
+def test_the_focus_stays_in_its_minute_while_the_hour_goes_on(page):
+    told = Told()
+    told.still()
+    told.attempts(HEALTHY)
+    shown = page(told)
+    shown.run(f"document.querySelectorAll('{CELL}')[40].focus()")
+    before = shown.run(FOCUS), shown.run(f"return [...document.querySelectorAll('{CELL}')].at(-1)")
+    told.now += 120
+    refreshed(shown)
+    after = shown.run(FOCUS), shown.run(f"return [...document.querySelectorAll('{CELL}')].at(-3)")
+    assert before == after
+
+
+def test_the_focus_goes_to_the_first_minute_when_its_own_is_over(page):
+    told = Told()
+    told.still()
+    told.attempts(HEALTHY)
+    shown = page(told)
+    shown.run(f"document.querySelectorAll('{CELL}')[0].focus()")
+    told.now += 60
+    refreshed(shown)
+    assert f"{clock(told.now - 59 * 60)}: no attempt" == shown.run(FOCUS)
+
+
+def test_the_focus_stays_on_a_trace_while_calls_are_added(page):
+    told = scene()
+    shown = page(told)
+    shown.run("document.querySelector('#rows a').focus()")
+    told.calls("exhausted", 1, "503", "f" * 32)
+    refreshed(shown)
+    assert TRACES[1] == shown.run(FOCUS)
+
+
+@pytest.mark.parametrize(
+    ("place", "section"), [(CELL, "servers"), ("#rows a", "calls")], ids=["server", "call"]
+)
+def test_the_focus_stays_near_what_had_it_and_is_gone(page, place, section):
+    told = Told()
+    told.attempts(HEALTHY)
+    told.calls("exhausted", 1, "503", TRACES[0])
+    shown = page(told)
+    shown.run("document.querySelector(arguments[0]).focus()", place)
+    told.journal.forget(*HEALTHY)
+    told.calls("exhausted", 50, "503", TRACES[1])
+    refreshed(shown)
+    assert section == shown.run("return document.activeElement.id")
+
+
+def test_an_update_moves_nothing(page):
+    told = scene()
+    shown = page(told)
+    places = (
+        "return [...document.querySelectorAll('main *, header *')].filter(one => !one.closest("
+        "'time, .facts, .axis')).map(one => JSON.stringify(one.getBoundingClientRect().top))"
+    )
+    before = shown.run(places)
+    told.attempts(HEALTHY, 3)
+    refreshed(shown)
+    assert before == shown.run(places)
+
+
+def test_nothing_moves_by_itself(page):
+    shown = page(scene())
+    assert [] == shown.run(
+        "return [...document.querySelectorAll('*')].map(one => getComputedStyle(one))"
+        ".filter(one => one.transitionDuration !== '0s' || one.animationName !== 'none')"
+    )
+
+
+# --- it says so when what it shows is old -------------------------------------------------------
+
+
+@pytest.fixture
+def left_alone(browser):
+    """Open the page of a journal, and stop the exporter; return its port and its last time."""
+
+    def left(told, *, wait=False):
+        with served(told) as handle:
+            browser.open(handle.url)
+            browser.shows("Updated", "#bar")
+            top = browser.run("return document.querySelector('#tiles').getBoundingClientRect().top")
+        if not wait:
+            browser.run("ask()")
+        browser.shows("Stale since", "#bar")
+        return handle.port, browser.run("return latest.generated"), top
+
+    return left
+
+
+def test_a_banner_says_since_when_the_exporter_does_not_answer(browser, left_alone):
+    _, last, _ = left_alone(failing(), wait=True)
+    words = f"Stale since {clock(last, '%H:%M:%S')}: the exporter does not answer"
+    assert words == browser.text("[role=alert]")
+
+
+def test_the_verdict_is_called_the_last_known_while_the_exporter_does_not_answer(
+    browser, left_alone
+):
+    _, last, _ = left_alone(failing())
+    assert f"Last known, {clock(last, '%H:%M:%S')}" == browser.text("#as-of")
+
+
+def test_the_title_says_so_while_the_exporter_does_not_answer(browser, left_alone):
+    left_alone(failing())
+    assert browser.driver.title.startswith("Stale: 10.0.0.2:9292 fails")
+
+
+@pytest.mark.parametrize("width", [1280, 360, 320])
+def test_the_banner_moves_nothing(browser, left_alone, width):
+    browser.look(width=width)
+    _, _, top = left_alone(failing())
+    assert top == browser.run("return document.querySelector('#tiles').getBoundingClientRect().top")
+
+
+def test_the_banner_goes_when_the_exporter_answers_again(browser, left_alone):
+    told = failing()
+    port, _, _ = left_alone(told)
+    with served(told, port):
+        browser.shows("Updated", "#bar")
+        assert "" == browser.text("[role=alert]")
+
+
+def test_an_exporter_whose_data_is_old_is_stale(page):
+    told = failing()
+    told.now = time.time() - 20
+    words = f"Stale since {clock(told.now, '%H:%M:%S')}: the exporter has nothing newer"
+    assert words == page(told).text("[role=alert]")
+
+
+def test_data_of_a_few_seconds_ago_is_not_stale(page):
+    told = failing()
+    told.now = time.time() - 8
+    assert f"Updated {clock(told.now, '%H:%M:%S')}" == page(told).text("#updated")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((503, "{}"), "the exporter answered 503"),
+        ((200, "<html>"), "the exporter answered what this page can't read"),
+        ((200, "null"), "the exporter answered what this page can't read"),
+        ((200, '{"servers": [{}]}'), "the exporter answered what this page can't read"),
+    ],
+    ids=["error", "no JSON", "nothing", "other JSON"],
+)
+def test_an_answer_that_is_of_no_use_is_told(page, answer, words):
+    interrupted = Interrupted(application(failing()))
+    shown = page(interrupted)
+    interrupted.answer = answer
+    shown.run("ask()")
+    shown.shows(f": {words}", "[role=alert]")
+
+
+def test_a_wrong_clock_of_the_reader_makes_nothing_stale(page, browser):
+    wrong = "const now = Date.now; Date.now = () => now() + 3600000"
+    added = browser.command("Page.addScriptToEvaluateOnNewDocument", source=wrong)
+    try:
+        assert "" == page(failing()).text("[role=alert]")
+    finally:
+        browser.command("Page.removeScriptToEvaluateOnNewDocument", **added)
+
+
+def test_a_page_that_never_had_an_answer_says_so(browser):
+    interrupted = Interrupted(application(failing()), (401, "{}"))
+    with served(interrupted) as handle:
+        browser.open(handle.url)
+        browser.shows("No data: the exporter answered 401", "[role=alert]")
+        assert "Nothing is known" == browser.text("#words")
+
+
+# --- nothing yet --------------------------------------------------------------------------------
+
+
+def test_an_exporter_without_servers_explains_itself(page):
+    shown = page(Told())
+    assert ["No server is known yet", True] == [
+        shown.text("#words"),
+        "Servers appear here when a service in this process is connected" in shown.text("#nothing"),
+    ]
+
+
+def test_servers_that_nobody_has_asked_are_not_called_well(page):
+    told = Told()
+    told.state(HEALTHY)
+    assert "No attempt in the last hour" == page(told).text("#words")
+
+
+def test_where_no_call_failed_there_is_no_table(page):
+    shown = page(failing())
+    assert ("", "None that is known.") == (shown.text("#table"), shown.text("#no-calls"))
+
+
+# --- other people's strings ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def hostile(page):
+    told = Told()
+    told.attempts((MARKUP, "9292"), 2, MARKUP)
+    told.calls(MARKUP, 1, MARKUP, MARKUP, operation=MARKUP)
+    told.state((MARKUP, "9292"), "cooling", failures=1)
+    return page(told)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "#words",
+        "h3",
+        ".reasons code",
+        "#tiles .below",
+        *(f"#rows td:nth-child({n})" for n in (2, 3, 4, 6)),
+    ],
+)
+def test_markup_is_shown_as_the_text_that_it_is(hostile, place):
+    assert any(MARKUP in text for text in hostile.texts(place))
+
+
+def test_markup_becomes_no_element(hostile):
+    assert 0 == hostile.count("img")
+
+
+def test_the_page_runs_no_script_but_its_own(page):
+    shown = page(failing())
+    shown.run(
+        "const script = document.createElement('script');"
+        "script.textContent = 'window.ran = true'; document.body.append(script)"
+    )
+    assert None is shown.run("return window.ran")
+
+
+# --- the calls that failed ----------------------------------------------------------------------
+
+
+def test_the_latest_call_that_failed_comes_first_with_all_that_is_known_of_it(page):
+    told = scene().still()
+    told.calls("exhausted", 1, "read_timeout", "f" * 32, GET, 2.5)
+    cells = page(told).texts("#rows tr:first-child td")
+    assert [
+        f"{clock(told.began, '%H:%M:%S')} 0 s ago",
+        GET,
+        "exhausted",
+        "read_timeout",
+        "2.5 s",
+        "f" * 32,
+    ] == cells
+
+
+def links(browser):
+    return browser.run("return [...document.querySelectorAll('#rows a')].map(one => one.href)")
+
+
+def test_a_trace_links_to_where_it_is_shown(page):
+    expected = [TRACE_URL.replace("{trace_id}", trace) for trace in reversed(TRACES)]
+    assert expected == links(page(scene()))
+
+
+def test_a_trace_id_can_not_leave_its_place_in_the_address(page):
+    told = Told()
+    told.calls("exhausted", 1, "503", "../x?y=1&z#f")
+    assert [TRACE_URL.replace("{trace_id}", "..%2Fx%3Fy%3D1%26z%23f")] == links(page(told))
+
+
+@pytest.mark.parametrize(
+    "trace_url",
+    [
+        None,
+        "javascript:alert('{trace_id}')",
+        "data:text/html,{trace_id}",
+        "//traces.example/{trace_id}",
+        "https://traces.example/",
+        "not an address {trace_id}",
+    ],
+)
+def test_what_is_no_address_of_a_trace_is_no_link(page, trace_url):
+    told = Told()
+    told.calls("exhausted", 1, "503", TRACES[0])
+    shown = page(application(told, trace_url))
+    assert ([], [TRACES[0]]) == (links(shown), shown.texts("#rows td:last-child"))
+
+
+def test_a_call_without_a_trace_says_so(page):
+    told = Told()
+    told.calls("exhausted", 1, "503")
+    assert ["not sampled"] == page(told).texts("#rows td:last-child")
+
+
+# --- the keyboard -------------------------------------------------------------------------------
+
+
+def test_the_first_stop_skips_to_the_servers(page):
+    shown = page(failing().still())
+    shown.press(Keys.TAB, Keys.ENTER)
+    assert "servers" == shown.run("return document.activeElement.id")
+
+
+def test_each_stop_is_reached_once_and_a_strip_is_one(page):
+    shown = page(scene().still())
+    stops = []
+    for _ in range(9):
+        shown.press(Keys.TAB)
+        stops.append(shown.run(STOP))
+    strips = "10.0.0.2:9292", "[fd00::3]:9292", "glance-4.example:443", "10.0.0.1:9292"
+    assert [
+        "Skip to the servers",
+        "filter",
+        *(f"The last 60 minutes of {name}" for name in strips),
+        *reversed(TRACES),
+        "The same as JSON",
+    ] == stops
+
+
+@pytest.mark.parametrize(
+    ("keys", "index"),
+    [
+        ([], 59),
+        ([Keys.ARROW_LEFT], 58),
+        ([Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_RIGHT], 58),
+        ([Keys.ARROW_RIGHT], 59),
+        ([Keys.HOME], 0),
+        ([Keys.HOME, Keys.ARROW_LEFT], 0),
+        ([Keys.HOME, Keys.END], 59),
+        ([Keys.PAGE_UP], 49),
+        ([Keys.HOME, Keys.PAGE_DOWN], 10),
+    ],
+)
+def test_keys_go_through_the_minutes_of_a_strip(page, keys, index):
+    shown = page(failing().still())
+    shown.run(f"document.querySelector('{CELL}[tabindex=\"0\"]').focus()")
+    shown.press(*keys)
+    assert index == shown.run(
+        f"return [...document.querySelectorAll('{CELL}')].indexOf(document.activeElement)"
+    )
+
+
+def test_a_strip_is_left_and_entered_again_where_it_was_left(page):
+    shown = page(failing().still())
+    shown.run(f"document.querySelector('{CELL}[tabindex=\"0\"]').focus()")
+    shown.press(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    before = shown.run(FOCUS)
+    shown.press(Keys.TAB)
+    shown.press_back()
+    assert before == shown.run(FOCUS)
+
+
+def test_the_minute_that_has_the_focus_is_told_below_its_strip(page):
+    shown = page(failing().still())
+    shown.run(f"document.querySelector('{CELL}[tabindex=\"0\"]').focus()")
+    shown.press(Keys.ARROW_LEFT)
+    assert shown.run(FOCUS) == shown.text(".axis b")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_focus_can_be_seen(page, scheme):
+    shown = page(scene().still())
+    shown.look(scheme)
+    unseen = []
+    for _ in range(9):
+        shown.press(Keys.TAB)
+        style = shown.run(
+            "const at = document.activeElement, part = at.matches('.cell') ? '::after' : null;"
+            "const style = getComputedStyle(at, part);"
+            "return [at.className || at.tagName, style.outlineStyle, style.outlineWidth]"
+        )
+        if style[1:] != ["solid", "3px"]:
+            unseen.append(style)
+    assert [] == unseen
+
+
+# --- the filter ---------------------------------------------------------------------------------
+
+
+def written(browser, text):
+    browser.run("document.querySelector('#filter').focus()")
+    browser.press(*text)
+    return [name for name in browser.texts("h3") if name]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("10.0.0.2", ["10.0.0.2:9292"]),
+        ("FD00", ["[fd00::3]:9292"]),
+        ("trial", ["10.0.0.2:9292"]),
+        ("503", ["glance-4.example:443"]),
+        ("fails", ["10.0.0.2:9292", "[fd00::3]:9292"]),
+        ("absent", []),
+    ],
+)
+def test_the_filter_finds_servers_by_address_state_and_reason(page, text, names):
+    assert names == written(page(scene()), text)
+
+
+def test_the_filter_says_how_many_it_has_found(page):
+    shown = page(scene())
+    written(shown, "10.0")
+    assert "2 of 4 servers" == shown.text("#count")
+
+
+def test_the_filter_says_so_when_it_finds_none(page):
+    shown = page(scene())
+    written(shown, MARKUP)
+    assert f"No server has “{MARKUP}” in its address, state or reasons." == shown.text("#nothing")
+
+
+def test_the_filter_holds_for_what_comes_later(page):
+    told = scene()
+    shown = page(told)
+    written(shown, "10.0.0.2")
+    told.attempts(("10.0.0.20", "9292"))
+    told.attempts(("10.0.0.30", "9292"))
+    refreshed(shown)
+    assert ["10.0.0.2:9292", "10.0.0.20:9292"] == [name for name in shown.texts("h3") if name]
+
+
+# --- everybody can read it ----------------------------------------------------------------------
+
+
+def found_by_axe(browser):
+    return [
+        (violation["id"], [node["target"] for node in violation["nodes"]])
+        for violation in browser.violations()
+    ]
+
+
+LOOKS = pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
+)
+
+
+@LOOKS
+def test_axe_finds_no_fault(page, scheme, width):
+    shown = page(scene())
+    shown.look(scheme, width, 4000)
+    assert [] == found_by_axe(shown)
+
+
+@LOOKS
+def test_axe_finds_no_fault_while_the_data_is_stale(browser, left_alone, scheme, width):
+    left_alone(scene())
+    browser.look(scheme, width, 4000)
+    assert [] == found_by_axe(browser)
+
+
+@LOOKS
+def test_axe_finds_no_fault_while_there_is_nothing(page, scheme, width):
+    shown = page(Told())
+    shown.look(scheme, width, 4000)
+    assert [] == found_by_axe(shown)
+
+
+def test_axe_would_find_a_fault(page):
+    shown = page(scene())
+    shown.run("document.querySelector('#words').style.color = '#ddd'")
+    assert [("color-contrast", [["#words"]])] == found_by_axe(shown)
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+@pytest.mark.parametrize("name", ["glance-4.example", "x" * 300])
+def test_nothing_is_wider_than_the_window(page, width, name):
+    told = scene()
+    told.attempts((name, "9292"), 2, "r" * 300)
+    told.calls("exhausted", 1, "r" * 300, "f" * 300, "o" * 300)
+    shown = page(told)
+    shown.look(width=width)
+    assert width == shown.run("return document.documentElement.scrollWidth")
+
+
+def test_the_console_has_no_complaint(page):
+    shown = page(scene())
+    refreshed(shown)
+    assert [] == shown.complaints()
+
+
+# --- many servers -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    """Two hundred servers; it takes a while to tell of them."""
+    return many(200)
+
+
+def test_two_hundred_servers_are_shown_within_a_second(page, fleet):
+    assert page(fleet).run(RENDER) < 1000
+
+
+def test_of_two_hundred_servers_those_that_fail_come_first(page, fleet):
+    states = page(fleet).run(
+        "return [...document.querySelectorAll('.state')].map(one => one.textContent)"
+    )
+    assert ["cooling"] * 20 + ["healthy"] * 180 == states
+
+
+# --- where it is --------------------------------------------------------------------------------
+
+
+def test_the_page_works_below_a_prefix(browser):
+    mounted = Starlette(routes=[Mount("/glance", application(failing()))])
+    with served(mounted) as handle:
+        browser.open(f"{handle.url}glance/")
+        browser.shows("10.0.0.2:9292 fails", "#words")
+
+
+def test_what_the_page_shows_is_what_servers_answers(page):
+    shown = page(scene())
+    shown.run("document.querySelector('footer a').click()")
+    shown.until(lambda: shown.driver.current_url.endswith("/servers"), "the link leads elsewhere")
+    assert 4 == len(json.loads(shown.text("body"))["servers"])
