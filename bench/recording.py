@@ -96,7 +96,7 @@ ANSWER: Answer[object] = Answer({}, 200, "req-6bd7eaf0-5e3d-4d5a-9c4f-2a3ddc1f54
 def _call(layers: Layers) -> Show:
     """A call of one attempt that is answered at once."""
     send = layered(cast("Send", lambda _attempt: ANSWER), layers.attempt)
-    operation: Operation[object] = Operation("images.get", "GET", "/v2/images/x", lambda _wire: None)
+    operation: Operation[object] = Operation("images.get", "GET", "/v2/images/x", lambda _: None)
     call = Call(operation, SERVICE)
     perform = layered(
         cast("Perform", lambda call: send(Attempt(call, SERVER, 1, 4)).value), layers.call

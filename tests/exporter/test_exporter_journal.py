@@ -1,0 +1,279 @@
+"""The last hour as the exporter keeps it: what is told by telemetry, forgotten, and copied."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+from serving import LIMIT, until
+
+from traced_image.exporter.journal import LATEST, MINUTE, MINUTES, Cell, FailedCall, Journal
+from traced_image.telemetry import catalogue
+
+PLACE = "10.0.0.1", "9292"
+OTHER = "10.0.0.2", "9292"
+NOON = 1_800_000_000.0
+MINUTE_OF_NOON = int(NOON // MINUTE)
+EXEMPLAR = {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7"}
+
+
+class Told:
+    """A journal, its time, and what tells it."""
+
+    def __init__(self):
+        self.now = NOON
+        self.journal = Journal(clock=lambda: self.now)
+
+    def attempt(self, reason="", seconds=0.004, place=PLACE):
+        labels = "images.get", *place, reason
+        self.journal.bind(catalogue.ATTEMPT_DURATION, labels)(seconds, None)
+
+    def call(self, outcome="exhausted", reason="503", exemplar=None):
+        labels = "images.list", outcome, reason
+        self.journal.bind(catalogue.CALL_DURATION, labels)(2.5, exemplar)
+
+    def minute(self, place=PLACE):
+        """The one minute that there is of a server."""
+        (cell,) = self.account(place).cells.values()
+        return cell
+
+    def account(self, place=PLACE):
+        return self.journal.hour().servers[place]
+
+    def minutes(self, place=PLACE):
+        return sorted(self.account(place).cells)
+
+
+@pytest.fixture
+def told():
+    return Told()
+
+
+# --- what it is told ---------------------------------------------------------------------------
+
+
+def test_it_knows_nothing_at_first(told):
+    hour = told.journal.hour()
+    assert (NOON, {}, {}, ()) == (hour.now, hour.servers, hour.outcomes, hour.latest)
+
+
+def test_attempts_are_counted_by_their_minute(told):
+    told.attempt()
+    told.attempt("503")
+    told.attempt("503")
+    assert Cell(MINUTE_OF_NOON, 1, {"503": 2}, {0: 1}) == told.minute()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket"), [(0.0, 0), (0.005, 0), (0.0051, 1), (600.0, 18), (600.1, 19)]
+)
+def test_a_success_is_in_the_bucket_that_the_histogram_has_it_in(told, seconds, bucket):
+    told.attempt(seconds=seconds)
+    assert {bucket: 1} == told.minute().seconds
+
+
+def test_a_failure_has_no_duration_there(told):
+    told.attempt("read_timeout", seconds=60.0)
+    assert {} == told.minute().seconds
+
+
+def test_the_last_error_is_why_an_attempt_failed_last(told):
+    for reason in ("503", "read_timeout", ""):
+        told.attempt(reason)
+    assert "read_timeout" == told.account().last_error
+
+
+def test_servers_are_kept_apart(told):
+    told.attempt()
+    told.attempt("503", place=OTHER)
+    assert [{}, {"503": 1}] == [told.minute(place).failed for place in (PLACE, OTHER)]
+
+
+def test_the_state_is_the_one_that_is_set(told):
+    for state, value in (("healthy", 0), ("cooling", 1), ("trial", 0)):
+        told.journal.bind(catalogue.SERVER_STATE, (*PLACE, state))(value, None)
+    assert "cooling" == told.account().state
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [
+        (catalogue.CONSECUTIVE_FAILURES, "consecutive_failures"),
+        (catalogue.LAST_SUCCESS, "last_success"),
+        (catalogue.LAST_FAILURE, "last_failure"),
+    ],
+)
+def test_what_is_known_of_a_server_is_what_was_told_last(told, metric, name):
+    told.journal.bind(metric, PLACE)(4.0, None)
+    told.journal.bind(metric, PLACE)(5.0, None)
+    assert 5.0 == getattr(told.account(), name)
+
+
+@pytest.mark.parametrize(
+    "metric", [catalogue.ACTIVE_ATTEMPTS, catalogue.RETRIES, catalogue.STREAM_BYTES]
+)
+def test_what_the_page_does_not_show_is_not_asked_for(told, metric):
+    assert None is told.journal.bind(metric, ("",) * len(metric.labels))
+
+
+# --- calls -------------------------------------------------------------------------------------
+
+
+def test_calls_are_counted_by_their_outcome(told):
+    told.call("success_first_try", "")
+    told.call("exhausted")
+    told.call("exhausted")
+    assert {"success_first_try": 1, "exhausted": 2} == told.journal.hour().outcomes
+
+
+def test_a_call_that_failed_is_kept_with_its_trace(told):
+    told.call(exemplar=EXEMPLAR)
+    expected = FailedCall(NOON, "images.list", "exhausted", "503", 2.5, EXEMPLAR["trace_id"])
+    assert (expected,) == told.journal.hour().latest
+
+
+def test_a_call_that_was_not_sampled_has_no_trace(told):
+    told.call()
+    assert None is told.journal.hour().latest[0].trace_id
+
+
+def test_a_call_that_succeeded_is_not_kept(told):
+    told.call("success_after_retry", "")
+    assert () == told.journal.hour().latest
+
+
+def test_the_latest_failures_are_kept_and_no_more(told):
+    for number in range(LATEST + 1):
+        told.now = NOON + number
+        told.call()
+    latest = told.journal.hour().latest
+    assert (LATEST, NOON + 1, NOON + LATEST) == (len(latest), latest[0].when, latest[-1].when)
+
+
+# --- an hour -----------------------------------------------------------------------------------
+
+
+def test_an_hour_has_sixty_minutes_with_the_one_under_way(told):
+    for number in range(MINUTES + 1):
+        told.now = NOON + number * MINUTE
+        told.attempt()
+        told.call("success_first_try", "")
+    assert list(range(MINUTE_OF_NOON + 1, MINUTE_OF_NOON + MINUTES + 1)) == told.minutes()
+    assert {"success_first_try": MINUTES} == told.journal.hour().outcomes
+
+
+def test_what_is_an_hour_ago_is_not_told_though_nothing_has_come_since(told):
+    told.attempt()
+    told.call()
+    told.now += MINUTES * MINUTE
+    hour = told.journal.hour()
+    assert ({}, {}) == (hour.servers[PLACE].cells, hour.outcomes)
+
+
+def test_a_server_of_which_nothing_has_come_for_an_hour_is_still_known(told):
+    told.attempt("503")
+    told.now += MINUTES * MINUTE
+    assert "503" == told.account().last_error
+
+
+def test_it_does_not_grow(told):
+    for number in range(3 * MINUTES):
+        told.now = NOON + number * MINUTE
+        told.attempt()
+        told.call()
+    kept = [told.journal._outcomes, told.journal._accounts[PLACE].cells]
+    assert [MINUTES, MINUTES] == [len(each) for each in kept]
+
+
+@pytest.mark.parametrize("hours", [-30, 30])
+def test_a_clock_that_was_wrong_for_a_minute_spoils_nothing(told, hours):
+    told.attempt()
+    told.now = NOON + hours * 3600
+    told.attempt("503")
+    told.call()
+    told.now = NOON + MINUTE
+    told.attempt()
+    told.call("success_first_try", "")
+    assert [MINUTE_OF_NOON + 1] == told.minutes()
+    assert {"success_first_try": 1} == told.journal.hour().outcomes
+
+
+def test_a_clock_that_is_put_back_a_little_counts_in_the_minute_that_it_shows(told):
+    told.now = NOON + MINUTE
+    told.attempt()
+    told.now = NOON
+    told.attempt()
+    told.now = NOON + MINUTE
+    told.attempt()
+    assert [1, 2] == [told.account().cells[each].succeeded for each in told.minutes()]
+
+
+# --- copies, threads, forks --------------------------------------------------------------------
+
+
+def test_an_hour_does_not_change_any_more(told):
+    told.attempt("503")
+    hour = told.journal.hour()
+    told.attempt("503")
+    told.attempt()
+    told.call()
+    cell = hour.servers[PLACE].cells[MINUTE_OF_NOON]
+    assert (0, {"503": 1}, {}, ()) == (cell.succeeded, cell.failed, hour.outcomes, hour.latest)
+
+
+def test_a_server_that_is_forgotten_is_gone(told):
+    told.attempt()
+    told.attempt(place=OTHER)
+    told.journal.forget(*PLACE)
+    assert [OTHER] == list(told.journal.hour().servers)
+
+
+def test_to_forget_a_server_that_is_not_known_does_no_harm(told):
+    told.journal.forget(*PLACE)
+    assert {} == told.journal.hour().servers
+
+
+def test_threads_lose_nothing(told):
+    """Switched as often as can be, in the middle of whatever they do."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        together = threading.Barrier(5)
+
+        def work():
+            together.wait(LIMIT)
+            for number in range(200):
+                told.attempt("503" if number % 2 else "")
+                told.call()
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        together.wait(LIMIT)
+        while any(thread.is_alive() for thread in threads):
+            told.journal.hour()
+    finally:
+        sys.setswitchinterval(before)
+    counted = told.minute().succeeded, told.minute().failed, told.journal.hour().outcomes
+    assert (400, {"503": 400}, {"exhausted": 800}) == counted
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_of_a_fork_can_tell_it_though_the_parent_held_its_lock(told):
+    with told.journal._lock:
+        child = os.fork()
+        if not child:
+            told.attempt()
+            os._exit(0)
+    ended = []
+    until(lambda: ended or _reaped(child, ended), "the child waits for a lock that nobody has")
+    assert [0] == ended
+
+
+def _reaped(child, ended):
+    found, status = os.waitpid(child, os.WNOHANG)
+    if found:
+        ended.append(os.waitstatus_to_exitcode(status))
+    return found

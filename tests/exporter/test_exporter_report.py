@@ -1,0 +1,234 @@
+"""The last hour as JSON: shares, quantiles, strips, and the links to traces."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from importlib import metadata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traced_image.errors import InvalidOption
+from traced_image.exporter.journal import MINUTE, MINUTES, Account, Cell, FailedCall, Hour
+from traced_image.exporter.report import check_trace_url, quantile, report
+from traced_image.telemetry import catalogue
+
+BOUNDS = catalogue.ATTEMPT_DURATION.buckets
+NOW = 1_800_000_030.0
+MINUTE_OF_NOW = int(NOW // MINUTE)
+PLACE = "10.0.0.1", "9292"
+
+
+def hour(servers=None, outcomes=None, latest=()):
+    return Hour(NOW, servers or {}, outcomes or {}, tuple(latest))
+
+
+def account(*cells, **known):
+    return Account(cells={cell.minute: cell for cell in cells}, **known)
+
+
+def told(*cells, **known):
+    """What is told of the only server."""
+    return report(hour({PLACE: account(*cells, **known)}))["servers"][0]
+
+
+def cell(ago=0, succeeded=0, failed=None, seconds=None):
+    return Cell(MINUTE_OF_NOW - ago, succeeded, Counter(failed or {}), Counter(seconds or {}))
+
+
+# --- the whole ---------------------------------------------------------------------------------
+
+
+def test_it_says_when_and_by_what_it_was_made():
+    made = report(hour(), "https://traces.example/{trace_id}")
+    assert (NOW, metadata.version("traced-image"), "https://traces.example/{trace_id}") == (
+        made["generated"],
+        made["version"],
+        made["trace_url"],
+    )
+
+
+def test_it_says_what_the_reasons_mean():
+    assert catalogue.REASONS == report(hour())["meanings"]
+
+
+def test_it_is_json():
+    servers = {PLACE: account(cell(failed={"503": 1}), cell(1, 2, seconds={0: 2}))}
+    failed = FailedCall(NOW, "images.get", "exhausted", "503", 1.0, None)
+    made = report(hour(servers, {"exhausted": 1}, [failed]))
+    assert made == json.loads(json.dumps(made, allow_nan=False))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ({}, None),
+        ({"success_first_try": 2, "success_after_retry": 1, "exhausted": 1}, 0.75),
+        ({"non_retryable": 1}, 0.0),
+        ({"success_after_retry": 1}, 1.0),
+    ],
+)
+def test_the_effective_success_is_that_of_calls(outcomes, expected):
+    assert expected == report(hour(outcomes=outcomes))["effective_success"]
+
+
+def test_the_actual_success_is_that_of_attempts_on_all_servers():
+    servers = {
+        PLACE: account(cell(succeeded=3)),
+        ("10.0.0.2", "9292"): account(cell(succeeded=2, failed={"503": 2, "404": 1})),
+    }
+    assert 5 / 8 == report(hour(servers))["actual_success"]
+
+
+def test_without_attempts_there_is_no_actual_success():
+    assert None is report(hour({PLACE: account()}))["actual_success"]
+
+
+def test_the_servers_are_in_order():
+    places = [("10.0.0.2", "9292"), ("10.0.0.1", "9293"), ("10.0.0.1", "9292")]
+    made = report(hour({place: account() for place in places}))
+    assert sorted(places) == [(each["address"], each["port"]) for each in made["servers"]]
+
+
+def test_the_latest_failing_call_is_first():
+    calls = [FailedCall(when, "images.get", "exhausted", "503", 1.0, "ab") for when in (1.0, 2.0)]
+    made = report(hour(latest=calls))["failing_calls"]
+    assert [2.0, 1.0] == [each["when"] for each in made]
+
+
+def test_a_failing_call_has_all_that_is_known_of_it():
+    failed = FailedCall(5.0, "images.get", "exhausted", "503", 1.5, "ab")
+    (made,) = report(hour(latest=[failed]))["failing_calls"]
+    assert (5.0, "images.get", "exhausted", "503", 1.5, "ab") == tuple(made.values())
+
+
+# --- one server --------------------------------------------------------------------------------
+
+
+def test_a_server_that_nothing_is_known_of_has_nothing_invented():
+    made = told()
+    assert ("healthy", 0, 0, 0, {}) == (
+        made["state"],
+        made["consecutive_failures"],
+        made["attempts"],
+        made["failed"],
+        made["reasons"],
+    )
+    assert [None] * 5 == [
+        made[name] for name in ("last_success", "last_failure", "last_error", "p50", "p95")
+    ]
+
+
+def test_a_server_has_what_the_journal_knows():
+    known = {
+        "state": "cooling",
+        "consecutive_failures": 3.0,
+        "last_success": 5.0,
+        "last_failure": 6.0,
+        "last_error": "503",
+    }
+    made = told(**known)
+    assert known == {name: made[name] for name in known}
+
+
+def test_attempts_are_added_up_over_the_hour():
+    made = told(cell(0, 1, {"503": 1}), cell(9, 2, {"503": 1, "404": 3}))
+    assert (8, 5) == (made["attempts"], made["failed"])
+
+
+def test_the_reasons_are_most_often_first():
+    made = told(cell(0, 1, {"503": 1, "404": 3}), cell(9, failed={"503": 1}))
+    assert [("404", 3), ("503", 2)] == list(made["reasons"].items())
+
+
+def test_the_strip_has_all_minutes_oldest_first():
+    starts = [each["start"] for each in told(cell())["strip"]]
+    last = MINUTE_OF_NOW * MINUTE
+    assert [last - MINUTE * ago for ago in reversed(range(MINUTES))] == starts
+
+
+def test_a_minute_has_its_attempts_and_why_most_of_them_failed():
+    made = told(cell(2, 4, {"404": 1, "503": 2}))["strip"][-3]
+    assert (7, 3, "503") == (made["attempts"], made["failed"], made["reason"])
+
+
+@pytest.mark.parametrize("ago", [1, 2])
+def test_a_minute_without_failures_has_no_reason(ago):
+    assert None is told(cell(1, 1))["strip"][-1 - ago]["reason"]
+
+
+# --- quantiles ---------------------------------------------------------------------------------
+
+
+def test_without_durations_there_is_no_quantile():
+    assert None is quantile({}, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("buckets", "share", "expected"),
+    [
+        ({0: 10}, 0.5, 0.0025),
+        ({0: 10}, 1.0, 0.005),
+        ({1: 10}, 0.5, 0.0075),
+        ({0: 5, 1: 5}, 0.5, 0.005),
+        ({0: 5, 1: 5}, 0.75, 0.0075),
+        ({0: 1, 18: 3}, 0.5, 300.0 + 300.0 / 3),
+        ({19: 4}, 0.5, 600.0),
+        ({0: 1, 19: 3}, 0.95, 600.0),
+    ],
+)
+def test_a_quantile_is_linear_within_its_bucket(buckets, share, expected):
+    assert pytest.approx(expected) == quantile(buckets, share)
+
+
+durations = st.dictionaries(st.integers(0, len(BOUNDS)), st.integers(1, 1000), min_size=1)
+
+
+@given(durations, st.floats(0.01, 1.0))
+def test_a_quantile_is_that_of_prometheus(buckets, share):
+    """By its own algorithm, over cumulative buckets up to +Inf (``promql/quantile.go``)."""
+    bounds, below, cumulative = [*BOUNDS, float("inf")], 0, []
+    for number in range(len(bounds)):
+        below += buckets.get(number, 0)
+        cumulative.append(below)
+    rank = share * below
+    place = next(number for number in range(len(bounds)) if cumulative[number] >= rank)
+    if place == len(bounds) - 1:
+        expected = bounds[-2]
+    else:
+        start = bounds[place - 1] if place else 0.0
+        before = cumulative[place - 1] if place else 0
+        count = cumulative[place] - before
+        expected = start + (bounds[place] - start) * (rank - before) / count
+    assert pytest.approx(expected) == quantile(buckets, share)
+
+
+@given(durations, st.floats(0.01, 0.99))
+def test_a_quantile_of_more_is_not_less(buckets, share):
+    assert quantile(buckets, share) <= quantile(buckets, 1.0)
+
+
+# --- links -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "https://jaeger.example/trace/{trace_id}",
+        "http://10.0.0.1:16686/trace/{trace_id}?x=1",
+        "https://grafana.example/explore?left={trace_id}",
+    ],
+)
+def test_an_address_of_traces_is_taken(url):
+    assert None is check_trace_url(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "https://jaeger.example/trace/", "javascript:alert('{trace_id}')", "{trace_id}"]
+)
+def test_what_no_link_can_be_made_of_is_refused(url):
+    with pytest.raises(InvalidOption, match=r"trace_url \(from --trace-url\): .* no address of"):
+        check_trace_url(url, "--trace-url")

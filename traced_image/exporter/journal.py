@@ -1,0 +1,238 @@
+"""What happened in the last hour, by server and minute, as the page and ``/servers`` show it.
+
+It is one more place where metrics are kept: it is attached to those of a registry when an exporter
+is made for it, and costs nothing before.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from ..pipeline import forks
+from ..telemetry import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..telemetry.backends import Exemplar, Labels, Record
+    from ..telemetry.catalogue import Metric
+
+MINUTE = 60.0
+MINUTES = 60
+"""How far back it goes."""
+
+LATEST = 50
+"""Failing calls that are kept."""
+
+_BOUNDS = catalogue.ATTEMPT_DURATION.buckets
+
+Place = tuple[str, str]
+"""A server's address and port, as the metrics have them."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Cell:
+    """One minute of one server.
+
+    Attributes:
+        minute: Minutes since the epoch.
+        succeeded: Attempts that succeeded.
+        failed: Attempts that failed, by reason.
+        seconds: Attempts that succeeded, by the histogram bucket of their duration.
+    """
+
+    minute: int
+    succeeded: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCall:
+    """A call that failed.
+
+    Attributes:
+        when: When it ended, in seconds since the epoch.
+        operation: What was asked for.
+        outcome: ``exhausted`` or ``non_retryable``.
+        reason: Why it failed.
+        seconds: How long it took.
+        trace_id: Its trace in hex digits, if it was sampled.
+    """
+
+    when: float
+    operation: str
+    outcome: str
+    reason: str
+    seconds: float
+    trace_id: str | None
+
+
+@dataclass(slots=True)
+class Account:
+    """What is known of one server.
+
+    Attributes:
+        state: ``healthy``, ``cooling`` or ``trial``.
+        consecutive_failures: Failed attempts since the last one that succeeded.
+        last_success: When an attempt last succeeded, in seconds since the epoch; 0 for never.
+        last_failure: When an attempt last failed, in seconds since the epoch; 0 for never.
+        last_error: Why it failed; empty for never.
+        cells: The minutes in which there were attempts, by `Cell.minute`.
+    """
+
+    state: str = "healthy"
+    consecutive_failures: float = 0
+    last_success: float = 0.0
+    last_failure: float = 0.0
+    last_error: str = ""
+    cells: dict[int, Cell] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """What a journal has, as it is now.
+
+    Attributes:
+        now: Seconds since the epoch.
+        servers: What is known of each server.
+        outcomes: Calls by how they ended.
+        latest: The latest calls that failed, oldest first.
+    """
+
+    now: float
+    servers: Mapping[Place, Account]
+    outcomes: Mapping[str, int]
+    latest: tuple[FailedCall, ...]
+
+
+class Journal:
+    """Keeps the last hour; a `Backend` of the metrics.
+
+    Each record takes a lock for some microseconds. A clock that is put back or forward moves what
+    is told from then on, and nothing else.
+
+    Args:
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._accounts: dict[Place, Account] = {}
+        self._outcomes: dict[int, Counter[str]] = {}
+        self._latest: deque[FailedCall] = deque(maxlen=LATEST)
+        forks.track(self)
+
+    def after_fork(self) -> None:
+        """Start anew in a child, where nobody holds the lock."""
+        self._lock = threading.Lock()
+
+    def bind(self, metric: Metric, labels: Labels) -> Record | None:
+        """What takes note of one series; None for one that the page does not show."""
+        if metric is catalogue.CALL_DURATION:
+            return partial(self._call, labels)
+        if metric is catalogue.ATTEMPT_DURATION:
+            _, address, port, reason = labels
+            return partial(self._attempt, (address, port), reason)
+        if metric is catalogue.SERVER_STATE:
+            address, port, state = labels
+            return partial(self._state, (address, port), state)
+        field_name = _FIELDS.get(metric.name)
+        if field_name is None:
+            return None
+        address, port = labels
+        return partial(self._set, (address, port), field_name)
+
+    def forget(self, address: str, port: str) -> None:
+        """Show nothing of a server any more."""
+        with self._lock:
+            self._accounts.pop((address, port), None)
+
+    def hour(self) -> Hour:
+        """What happened until now; a copy, which does not change."""
+        now = self.clock()
+        minutes = range(int(now // MINUTE) - MINUTES + 1, int(now // MINUTE) + 1)
+        with self._lock:
+            accounts = list(self._accounts.items())
+            outcomes = Counter[str]()
+            for minute, counts in self._outcomes.items():
+                if minute in minutes:
+                    outcomes.update(counts)
+            latest = tuple(self._latest)
+        servers = {place: self._copy(account, minutes) for place, account in accounts}
+        return Hour(now, servers, outcomes, latest)
+
+    def _copy(self, account: Account, minutes: range) -> Account:
+        # Of one server at a time, so that a service's calls don't wait for a copy of all.
+        with self._lock:
+            cells = {
+                minute: replace(cell, failed=Counter(cell.failed), seconds=Counter(cell.seconds))
+                for minute, cell in account.cells.items()
+                if minute in minutes
+            }
+            return replace(account, cells=cells)
+
+    def _call(self, labels: Labels, seconds: float, exemplar: Exemplar | None) -> None:
+        operation, outcome, reason = labels
+        now = self.clock()
+        minute = int(now // MINUTE)
+        trace_id = None if exemplar is None else exemplar["trace_id"]
+        with self._lock:
+            if minute not in self._outcomes:
+                _make_room(self._outcomes, minute)
+                self._outcomes[minute] = Counter()
+            self._outcomes[minute][outcome] += 1
+            if reason:
+                self._latest.append(FailedCall(now, operation, outcome, reason, seconds, trace_id))
+
+    def _attempt(self, place: Place, reason: str, seconds: float, _: Exemplar | None) -> None:
+        minute = int(self.clock() // MINUTE)
+        with self._lock:
+            account = self._account(place)
+            cell = account.cells.get(minute)
+            if cell is None:
+                _make_room(account.cells, minute)
+                cell = account.cells[minute] = Cell(minute)
+            if reason:
+                cell.failed[reason] += 1
+                account.last_error = reason
+            else:
+                cell.succeeded += 1
+                cell.seconds[bisect_left(_BOUNDS, seconds)] += 1
+
+    def _state(self, place: Place, state: str, value: float, _: Exemplar | None) -> None:
+        if value:
+            with self._lock:
+                self._account(place).state = state
+
+    def _set(self, place: Place, name: str, value: float, _: Exemplar | None) -> None:
+        with self._lock:
+            setattr(self._account(place), name, value)
+
+    def _account(self, place: Place) -> Account:
+        account = self._accounts.get(place)
+        if account is None:
+            account = self._accounts[place] = Account()
+        return account
+
+
+def _make_room(minutes: dict[int, _T], minute: int) -> None:
+    """Drop what is an hour or more away from a minute, which has just begun."""
+    for each in [each for each in minutes if abs(each - minute) >= MINUTES]:
+        del minutes[each]
+
+
+_FIELDS = {
+    catalogue.CONSECUTIVE_FAILURES.name: "consecutive_failures",
+    catalogue.LAST_SUCCESS.name: "last_success",
+    catalogue.LAST_FAILURE.name: "last_failure",
+}

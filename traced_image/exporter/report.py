@@ -1,0 +1,190 @@
+"""The last hour as JSON: what ``/servers`` gives, and the page shows."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from importlib import metadata
+from typing import TYPE_CHECKING, TypedDict
+
+from ..config.checks import shown
+from ..errors import InvalidOption
+from ..telemetry import catalogue
+from .journal import MINUTE, MINUTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .journal import Account, Cell, FailedCall, Hour, Place
+
+_BOUNDS = catalogue.ATTEMPT_DURATION.buckets
+_WEB = re.compile(r"https?://[^\s/]")
+
+
+class Minute(TypedDict):
+    """One minute of a server; ``reason`` is the one most attempts failed for."""
+
+    start: float
+    attempts: int
+    failed: int
+    reason: str | None
+
+
+class ServerReport(TypedDict):
+    """One server. Times are seconds since the epoch, latencies seconds; None is for unknown.
+
+    Why attempts failed is told by words of the catalogue's closed set, which have no secrets.
+    """
+
+    address: str
+    port: str
+    state: str
+    consecutive_failures: int
+    last_success: float | None
+    last_failure: float | None
+    last_error: str | None
+    attempts: int
+    failed: int
+    reasons: dict[str, int]
+    p50: float | None
+    p95: float | None
+    strip: list[Minute]
+
+
+class CallReport(TypedDict):
+    """A call that failed."""
+
+    when: float
+    operation: str
+    outcome: str
+    reason: str
+    seconds: float
+    trace_id: str | None
+
+
+class Report(TypedDict):
+    """The last hour.
+
+    ``effective_success`` is the share of calls that succeeded, ``actual_success`` that of
+    attempts; where they differ, retries hide failures. Both are None without any.
+    """
+
+    generated: float
+    version: str
+    trace_url: str | None
+    meanings: dict[str, str]
+    outcomes: dict[str, int]
+    effective_success: float | None
+    actual_success: float | None
+    servers: list[ServerReport]
+    failing_calls: list[CallReport]
+
+
+def check_trace_url(trace_url: str | None, source: str = "argument") -> None:
+    """Refuse an address of traces that the page could make no link of.
+
+    Raises:
+        InvalidOption: It is no web address, or does not say where the trace's id goes.
+    """
+    if trace_url is None or (_WEB.match(trace_url) and "{trace_id}" in trace_url):
+        return
+    problem = f"{shown(trace_url)} is no address of traces"
+    mend = "write one like https://jaeger.example/trace/{trace_id}"
+    raise InvalidOption("trace_url", problem, source=source, mend=mend)
+
+
+def report(hour: Hour, trace_url: str | None = None) -> Report:
+    """Tell of an hour.
+
+    Args:
+        hour: What a journal has.
+        trace_url: Where a trace is shown, with ``{trace_id}`` in it.
+    """
+    servers = [_server(hour, place, account) for place, account in sorted(hour.servers.items())]
+    attempts = sum(server["attempts"] for server in servers)
+    failed = sum(server["failed"] for server in servers)
+    calls = sum(hour.outcomes.values())
+    good = sum(count for name, count in hour.outcomes.items() if name.startswith("success"))
+    return Report(
+        generated=hour.now,
+        version=metadata.version("traced-image"),
+        trace_url=trace_url,
+        meanings=catalogue.REASONS,
+        outcomes=dict(hour.outcomes),
+        effective_success=good / calls if calls else None,
+        actual_success=(attempts - failed) / attempts if attempts else None,
+        servers=servers,
+        failing_calls=[_call(each) for each in reversed(hour.latest)],
+    )
+
+
+def _server(hour: Hour, place: Place, account: Account) -> ServerReport:
+    reasons, seconds, succeeded = Counter[str](), Counter[int](), 0
+    for cell in account.cells.values():
+        reasons.update(cell.failed)
+        seconds.update(cell.seconds)
+        succeeded += cell.succeeded
+    failed = reasons.total()
+    return ServerReport(
+        address=place[0],
+        port=place[1],
+        state=account.state,
+        consecutive_failures=int(account.consecutive_failures),
+        last_success=account.last_success or None,
+        last_failure=account.last_failure or None,
+        last_error=account.last_error or None,
+        attempts=succeeded + failed,
+        failed=failed,
+        reasons=dict(reasons.most_common()),
+        p50=quantile(seconds, 0.5),
+        p95=quantile(seconds, 0.95),
+        strip=_strip(hour, account.cells),
+    )
+
+
+def _strip(hour: Hour, cells: Mapping[int, Cell]) -> list[Minute]:
+    last = int(hour.now // MINUTE)
+    return [_minute(minute, cells.get(minute)) for minute in range(last - MINUTES + 1, last + 1)]
+
+
+def _minute(minute: int, cell: Cell | None) -> Minute:
+    failed = 0 if cell is None else cell.failed.total()
+    return Minute(
+        start=minute * MINUTE,
+        attempts=0 if cell is None else cell.succeeded + failed,
+        failed=failed,
+        reason=cell.failed.most_common(1)[0][0] if cell is not None and failed else None,
+    )
+
+
+def _call(call: FailedCall) -> CallReport:
+    return CallReport(
+        when=call.when,
+        operation=call.operation,
+        outcome=call.outcome,
+        reason=call.reason,
+        seconds=call.seconds,
+        trace_id=call.trace_id,
+    )
+
+
+def quantile(buckets: Mapping[int, int], share: float) -> float | None:
+    """A quantile in seconds, by Prometheus's ``histogram_quantile``: linear within a bucket.
+
+    Args:
+        buckets: Counts by the number of the bucket.
+        share: 0 to 1.
+    """
+    total = sum(buckets.values())
+    if not total:
+        return None
+    rank, below = share * total, 0
+    for number in sorted(buckets):
+        count = buckets[number]
+        if number == len(_BOUNDS):
+            break
+        if below + count >= rank:
+            start = _BOUNDS[number - 1] if number else 0.0
+            return start + (_BOUNDS[number] - start) * (rank - below) / count
+        below += count
+    return _BOUNDS[-1]

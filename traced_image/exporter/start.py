@@ -1,0 +1,137 @@
+"""The exporter in a service: one call, or an application to mount in one that is there."""
+
+from __future__ import annotations
+
+import threading
+from importlib import import_module
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge
+
+from ..errors import MissingExtra
+from ..pipeline import forks
+from ..telemetry.kept import attach
+from .journal import Journal
+
+if TYPE_CHECKING:
+    import os
+
+    from starlette.types import ASGIApp
+
+    from ..telemetry.backends import Record
+    from ..telemetry.catalogue import Metric
+    from .server import Handle
+
+
+class _Shown:
+    """What was made for each registry: however often an exporter is started, there is one of each.
+
+    Else each start would have all that is counted be counted once more.
+    """
+
+    def __init__(self) -> None:
+        self._journals: WeakKeyDictionary[CollectorRegistry, Journal] = WeakKeyDictionary()
+        self._gauges: WeakKeyDictionary[CollectorRegistry, dict[str, Gauge]] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        forks.track(self)
+
+    def journal(self, registry: CollectorRegistry) -> Journal:
+        with self._lock:
+            journal = self._journals.get(registry)
+            if journal is None:
+                journal = self._journals[registry] = Journal()
+                attach(registry, journal)
+            return journal
+
+    def gauge(self, registry: CollectorRegistry, metric: Metric) -> Gauge:
+        with self._lock:
+            gauges = self._gauges.setdefault(registry, {})
+            if metric.name not in gauges:
+                gauges[metric.name] = Gauge(
+                    metric.name, metric.help, registry=registry, multiprocess_mode=metric.merge
+                )
+            return gauges[metric.name]
+
+    def after_fork(self) -> None:
+        """Start anew in a child, where nobody holds the lock."""
+        self._lock = threading.Lock()
+
+
+_shown = _Shown()
+
+
+def start(
+    *,
+    registry: CollectorRegistry | None = None,
+    host: str = "127.0.0.1",
+    port: int = 9293,
+    web_config: str | os.PathLike[str] | None = None,
+    trace_url: str | None = None,
+) -> Handle:
+    """Serve this process's metrics, and what happened in the last hour, until it is stopped.
+
+    The last hour begins with the first start. Calls count that are counted in the registry, by
+    whatever service of this process.
+
+    Args:
+        registry: The registry that services count in; None for prometheus_client's default.
+        host: The address to listen on; beyond loopback only with `web_config`'s protection.
+        port: The port to listen on; 0 for any.
+        web_config: A web configuration file, as Prometheus's exporter-toolkit has it. It is read
+            again when it has changed.
+        trace_url: Where a trace is shown, with ``{trace_id}`` in it.
+
+    Raises:
+        ExporterError: The address can't be listened on.
+        ConfigError: The web configuration file or `trace_url` can't be used (`InvalidOption`), or
+            the packages of the extra ``exporter`` are not there (`MissingExtra`).
+    """
+    _check_packages()
+    from .server import Server, listen
+    from .web_config import RELOADED, WebConfigFile
+
+    registry = REGISTRY if registry is None else registry
+    web = None
+    if web_config is not None:
+        web = WebConfigFile(web_config, record=setting(_shown.gauge(registry, RELOADED)))
+    application = asgi_app(registry=registry, trace_url=trace_url)
+    return Server(application, listen(host, port), web).run_in_thread()
+
+
+def asgi_app(*, registry: CollectorRegistry | None = None, trace_url: str | None = None) -> ASGIApp:
+    """The same as an ASGI application, for a service to mount in its own.
+
+    It answers everybody: whoever mounts it decides who may reach it.
+
+    Args:
+        registry: The registry that services count in; None for prometheus_client's default.
+        trace_url: Where a trace is shown, with ``{trace_id}`` in it.
+
+    Raises:
+        ConfigError: `trace_url` can't be used (`InvalidOption`), or the packages of the extra
+            ``exporter`` are not there (`MissingExtra`).
+    """
+    _check_packages()
+    from .app import app
+    from .report import check_trace_url
+
+    registry = REGISTRY if registry is None else registry
+    check_trace_url(trace_url)
+    return app(registry, _shown.journal(registry), trace_url=trace_url)
+
+
+def _check_packages() -> None:
+    try:
+        import_module(".server", __package__)
+        import_module(".web_config", __package__)
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        problem = f"it needs {package}, one of the packages of the extra 'exporter'"
+        mend = "pip install 'traced-image[exporter]'"
+        raise MissingExtra("exporter", problem, mend=mend) from error
+
+
+def setting(gauge: Gauge) -> Record:
+    """Sets a gauge that has no labels."""
+    return lambda value, _exemplar: gauge.set(value)
