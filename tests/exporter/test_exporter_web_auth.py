@@ -216,6 +216,15 @@ def test_a_changed_hash_is_checked_again(check):
     assert [True, False] == asyncio.run(ask_both())
 
 
+def test_who_gets_a_hash_of_another_is_known_from_then_on(check):
+    async def ask_both():
+        passwords = Passwords(check)
+        before, after = {"alice": USERS["alice"]}, {"bob": USERS["alice"]}
+        return [await passwords.right(users, (b"bob", b"secret")) for users in (before, after)]
+
+    assert [False, True] == asyncio.run(ask_both())
+
+
 def test_an_unknown_user_costs_what_a_known_one_does(check):
     told(check, (b"carol", b"secret"))
     assert check.asked[0][1] in USERS.values()

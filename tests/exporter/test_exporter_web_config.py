@@ -253,6 +253,9 @@ def test_a_client_is_allowed_by_one_of_its_names(certificates, write, certificat
         ("tls_server_config: {cert_file: [x]}", "cert_file (from "),
         ("tls_server_config: {cert: true}", "is no text; put it in quotes"),
         (TLS + ", cert: x}", "cert_file is there too; leave one out"),
+        ('tls_server_config: {cert: "\\ud800"}', "is no PEM; name a PEM file under cert_file"),
+        (TLS + ", client_ca: é}", "is no PEM; name a PEM file under client_ca_file"),
+        ('tls_server_config: {cert_file: "\\ud800"}', "can't be read: "),
         (TLS + ", min_version: TLS11}", "TLS11 is not spoken here; set TLS12 or TLS13"),
         (TLS + ", max_version: TLS10}", "TLS10 is not spoken here; set TLS12 or TLS13"),
         (TLS + ", min_version: TLSv13}", "did you mean TLS13?"),
@@ -286,6 +289,7 @@ def test_a_client_is_allowed_by_one_of_its_names(certificates, write, certificat
         (f"basic_auth_users: {{alice: '{HASH}', 7: '{HASH}'}}", "user 2 (from "),
         (f"basic_auth_users: {{'': '{HASH}'}}", "has a name that is no text"),
         (f"basic_auth_users: {{'a:b': '{HASH}'}}", "without a colon"),
+        (f'basic_auth_users: {{"\\ud800": "{HASH}"}}', "or can't be sent"),
         (f"basic_auth_users: {{alice: '{HASH.replace('$04$', '$03$')}'}}", "not one of 4 to 14"),
         (f"basic_auth_users: {{alice: '{HASH.replace('$04$', '$15$')}'}}", "not one of 4 to 14"),
         (f"basic_auth_users: {{alice: '{HASH}', alice: '{HASH}'}}", "has a key twice (line 1, col"),
@@ -475,8 +479,24 @@ def test_a_key_in_the_file_itself_makes_that_the_one_to_keep(certificates, write
     key = (certificates.folder / "key.pem").read_text().replace("\n", "\n    ")
     path = write(f"tls_server_config:\n  cert_file: cert.pem\n  key: |\n    {key}")
     path.chmod(0o644)
-    read(path)
+    WebConfigFile(path)
     assert [f"{path} has a key that every user may read; chmod o-r mends it."] == caplog.messages
+
+
+def test_a_file_that_can_not_be_used_is_not_warned_of_again_and_again(certificates, write, caplog):
+    (certificates.folder / "key.pem").chmod(0o644)
+    watched = Watched(write(TLS + "}"))
+    (certificates.folder / "cert.pem").write_text("")
+    for _ in range(3):
+        watched.later()
+    assert 2 == len(caplog.messages)
+
+
+def test_a_key_that_goes_away_is_not_warned_of(certificates, write, caplog):
+    found = tls(write(TLS + "}"))
+    (certificates.folder / "key.pem").unlink()
+    found.warn_of_readers()
+    assert [] == caplog.messages
 
 
 def test_a_key_of_its_own_user_is_not_warned_of(certificates, write, caplog):

@@ -226,7 +226,7 @@ def test_the_headers_of_the_web_file_are_on_its_answers(running, folder):
 @pytest.mark.parametrize("client", ["", "colleague", "stranger"])
 def test_a_client_without_an_allowed_certificate_is_not_answered(running, folder, client, version):
     told = s_client(running, folder, version, client=client)
-    assert ("CONNECTED" in told, "HTTP/1.1" in told) == (True, False)
+    assert (True, False) == ("CONNECTED" in told, "HTTP/1.1" in told)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_client_without_an_allowed_certificate_is_not_answered(running, folder
 )
 def test_an_older_version_or_another_suite_is_not_spoken(running, folder, options):
     told = s_client(running, folder, *options)
-    assert ("CONNECTED" in told, "HTTP/1.1" in told) == (True, False)
+    assert (True, False) == ("CONNECTED" in told, "HTTP/1.1" in told)
 
 
 def test_the_suite_of_the_web_file_is_spoken(running, folder):

@@ -64,7 +64,7 @@ class Passwords:
         """
         name, password = credentials
         known, hashed = self._hash_of(users, name)
-        digest = self._digest(name, hashed, password)
+        digest = self._digest(name, hashed, password, b"%d" % known)
         if (told := self._remembered(digest)) is not None:
             return told
         if self._waiting >= MOST_WAITING:

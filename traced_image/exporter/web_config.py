@@ -120,7 +120,7 @@ def _users(section: Section) -> Iterable[tuple[str, bytes]]:
     # Messages count the users: a name may be a password that was put in the wrong place.
     for number, (name, hashed) in enumerate(section, 1):
         which = f"user {number}"
-        if not isinstance(name, str) or not name or ":" in name:
+        if not isinstance(name, str) or not name or ":" in name or not name.isprintable():
             mend = "write it in quotes, and without a colon"
             raise section.refused(which, "has a name that is no text or can't be sent", mend)
         found = _BCRYPT.fullmatch(hashed) if isinstance(hashed, str) else None
@@ -183,9 +183,14 @@ class WebConfigFile:
         record: Sets the gauge `RELOADED`.
         clock: Tells the time, in seconds.
 
+    Attributes:
+        in_force: What is in force since it was last looked at.
+
     Raises:
         ConfigError: It can't be read, or a value can't be used.
     """
+
+    in_force: InForce
 
     def __init__(
         self,
@@ -200,9 +205,8 @@ class WebConfigFile:
         self._files: tuple[str, ...] = ()
         self._seen: tuple[object, ...] = ()
         self._problem: str | None = None
-        self.in_force = self._read()
         self._checked = clock()
-        record(1.0, None)
+        self._enforce(self._read())
 
     def now(self) -> InForce:
         """What is in force, after a look at the files if the last one is some time ago."""
@@ -232,9 +236,14 @@ class WebConfigFile:
         except ConfigError as error:
             self._failed(str(error))
         else:
-            self.in_force, self._problem = read_now, None
+            self._enforce(read_now)
             LOG.info("%s has been read again.", self._path)
-            self._record(1.0, None)
+
+    def _enforce(self, new: InForce) -> None:
+        self.in_force, self._problem = new, None
+        self._record(1.0, None)
+        if new.config.tls is not None:
+            new.config.tls.warn_of_readers()
 
     def _failed(self, problem: str) -> None:
         if problem != self._problem:

@@ -8,7 +8,7 @@ import os
 import ssl
 import stat
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -106,6 +106,13 @@ class ServerTLS:
     curve: str | None
     source: str
 
+    def warn_of_readers(self) -> None:
+        """Log it if every user of the machine may read the key."""
+        path = Path(self.key_file or self.source)
+        with suppress(OSError):
+            if path.stat().st_mode & stat.S_IROTH:
+                LOG.warning("%s has a key that every user may read; chmod o-r mends it.", path)
+
     @property
     def files(self) -> tuple[str, ...]:
         """The files that it is read from."""
@@ -134,7 +141,6 @@ def read(section: Section) -> ServerTLS | None:
     key, key_file = _one_of(section, "key")
     client_ca, client_ca_file = _one_of(section, "client_ca", needed=False)
     clients = _clients(section, authorities=bool(client_ca or client_ca_file))
-    _warn_of_readers(Path(key_file) if key_file else section.path)
     return ServerTLS(
         cert=cert,
         key=key,
@@ -165,6 +171,8 @@ def _one_of(section: Section, key: str, *, needed: bool = True) -> tuple[str | N
     inline, file = section.text(key), section.file(f"{key}_file")
     if inline is not None and file is not None:
         raise section.refused(key, f"{key}_file is there too", "leave one out")
+    if inline is not None and not inline.isascii():
+        raise section.refused(key, "is no PEM", f"name a PEM file under {key}_file")
     if needed and inline is None and file is None:
         raise section.refused(f"{key}_file", "is missing", "name a PEM file")
     return inline, file
@@ -220,11 +228,6 @@ def _curve(section: Section) -> str | None:
         mend = "leave one, or leave the key out"
         raise section.refused(key, "has several curves, where Python takes one", mend)
     return _CURVES[names[0]] if names else None
-
-
-def _warn_of_readers(path: Path) -> None:
-    if path.stat().st_mode & stat.S_IROTH:
-        LOG.warning("%s has a key that every user may read; chmod o-r mends it.", path)
 
 
 def _normal(name: str) -> str:
