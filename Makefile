@@ -48,12 +48,12 @@ clean:
 	rm -rf .venv .venv-* build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/bin/python:
-	@echo "Making $(VENV) with $(PYTHON) …"
+	@echo "Making $(VENV) with $(PYTHON) …" >&2
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
-	@echo "Installing traced-image …"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[cli]'
+	@echo "Installing traced-image …" >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[cli,exporter,lab]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml

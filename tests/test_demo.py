@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import logging
 import os
 import re
 import signal
@@ -10,13 +11,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 import traced_image
 from traced_image import lab
-from traced_image.demo import CALLS, main
+from traced_image.demo import main
+from traced_image.stage.plays import BREAKAGES, CALLS
 
 LIMIT = 30.0
 """Seconds after which a test that waits has failed; half of the time that a read may take."""
@@ -24,6 +27,7 @@ LIMIT = 30.0
 NOBODY = "http://127.0.0.1:1"
 HOSTILE = {
     "http_proxy": NOBODY,
+    "https_proxy": NOBODY,
     "HTTP_PROXY": NOBODY,
     "all_proxy": NOBODY,
     "no_proxy": "glance.example",
@@ -49,13 +53,30 @@ READ_AT_IMPORT = {
 """The same, and what OpenTelemetry fails of when it is imported."""
 
 
+SHORT = ("--seconds", "1")
+"""As short as the whole script can be."""
+
+
+def _run(*arguments, charset="utf-8", **environment):
+    runner = CliRunner(charset=charset, env={"COLUMNS": "80", **environment})
+    return runner.invoke(main, arguments)
+
+
 @pytest.fixture
 def run():
-    def run(*arguments, charset="utf-8", **environment):
-        runner = CliRunner(charset=charset, env={"COLUMNS": "80", **environment})
-        return runner.invoke(main, arguments)
+    return _run
 
-    return run
+
+@pytest.fixture(scope="module")
+def whole():
+    """What the whole script told, and the environment before it and after."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OTEL_SDK_DISABLED", "true")
+        before = dict(os.environ)
+        result = _run(*SHORT)
+        return SimpleNamespace(
+            result=result, output=result.output, before=before, after=dict(os.environ)
+        )
 
 
 @pytest.fixture
@@ -65,8 +86,12 @@ def glances():
         yield servers
 
 
-def _dying(output):
-    return re.search(r"http://(\S+) dies", output)[1]
+def _broken(output, fault):
+    """The server that the script broke so."""
+    return re.search(rf"(\S+) is broken \({fault}\)", output)[1]
+
+
+FAILURES = {each.name: each.reason for each in BREAKAGES if each.reason}
 
 
 def _on(servers):
@@ -92,40 +117,192 @@ def test_it_is_a_program_of_its_own():
     assert _program("-m", "traced_image.demo", "--help").stdout.startswith("Usage: ")
 
 
-def test_it_names_the_server_that_died_and_why(run):
-    output = run().output
-
-    assert f"{_dying(output)} fails: connection_refused" in output
-
-
-def test_it_accuses_no_other_server(run):
-    output = run().output
-
-    assert [_dying(output)] == re.findall(r"^(\S+) fails:", output, re.MULTILINE)
+def test_the_exit_status_is_0_where_telemetry_was_right(whole):
+    assert 0 == whole.result.exit_code
+    assert "Telemetry was right about 4 of 4 faults." in whole.output
 
 
-def test_it_tells_how_many_attempts_failed_of_how_many(run):
-    output = run().output
+def test_it_tells_the_address_of_the_page(whole):
+    assert re.search(r"^The page, .*: http://127\.0\.0\.1:\d+/$", whole.output, re.MULTILINE)
+
+
+@pytest.mark.parametrize("fault", [each.name for each in BREAKAGES])
+def test_it_tells_of_a_fault_when_it_begins_and_when_it_ends(whole, fault):
+    place = whole.output.index(f"{_broken(whole.output, fault)} is broken ({fault})")
+
+    assert f"{_broken(whole.output, fault)} is healed" in whole.output[place:]
+
+
+def test_the_log_is_told_as_it_is_written(whole):
+    dead = _broken(whole.output, "dead").replace(":", r":")
+    first = whole.output.index(f"{dead} is broken")
+    last = whole.output.index(f"{dead} is healed")
+
+    line = f"WARNING Error contacting glance server '{dead}' for 'get', retrying."
+    assert line in whole.output[first:last].splitlines()
+
+
+def _said(output, fault):
+    """What the witnesses said of a fault, by the witness."""
+    lines = output.partition("What was broken, and what telemetry said")[2].splitlines()
+    start = next(place for place, line in enumerate(lines) if f"was broken ({fault})" in line)
+    told = [line.split(maxsplit=1) for line in lines[start + 1 : start + 4]]
+    return {name: words.strip() for name, words in told}, lines[start + 4]
+
+
+@pytest.mark.parametrize("fault", FAILURES)
+def test_all_witnesses_name_the_broken_server_its_reason_and_how_often(whole, fault):
+    said, _ = _said(whole.output, fault)
+
+    named = set(said.values())
+    assert ["spans", "metrics", "log"] == list(said)
+    assert 1 == len(named)
+    server = _broken(whole.output, fault)
+    assert re.fullmatch(rf"{server}: {FAILURES[fault]} \(\d+\)", named.pop())
+
+
+def test_the_latency_of_the_slow_server_stands_out(whole):
+    said, _ = _said(whole.output, "slow")
+
+    told = rf"{_broken(whole.output, 'slow')}: p50 \d+ ms, the others' \d+ ms at most"
+    assert re.fullmatch(told, said["spans"])
+    assert re.fullmatch(told, said["metrics"])
+    assert "nobody" == said["log"]
+
+
+@pytest.mark.parametrize("fault", [each.name for each in BREAKAGES])
+def test_it_accuses_no_other_server(whole, fault):
+    _, judgement = _said(whole.output, fault)
+
+    assert "  ✓ right, and nobody else was accused" == judgement.rstrip()
+
+
+def test_it_accuses_nobody_where_all_are_well(whole):
+    assert "While all were well, it accused nobody." in whole.output
+
+
+def test_it_tells_at_the_end_which_servers_failed_and_why(whole):
+    told = re.findall(r"^(\S+) failed: (\S+) \(", whole.output, re.MULTILINE)
+
+    assert {_broken(whole.output, fault): reason for fault, reason in FAILURES.items()} == dict(
+        told
+    )
+
+
+def test_it_tells_how_many_attempts_failed_of_how_many(whole):
+    dead = _broken(whole.output, "dead")
 
     (tries, failed), (told_failed, told_tries) = (
-        re.search(rf" {_dying(output)} .* (\d+) +(\d+) +[\d.]+ *$", output, re.MULTILINE).groups(),
-        re.search(r"connection_refused \((\d+) of (\d+) attempts\)", output).groups(),
+        re.search(
+            rf"^{dead} .* (\d+) +(\d+) +[\d.]+ +[\d.]+ *$", whole.output, re.MULTILINE
+        ).groups(),
+        re.search(r"connection_refused \((\d+) of (\d+) attempts\)", whole.output).groups(),
     )
     assert (failed, tries) == (told_failed, told_tries)
 
 
-def test_it_draws_a_call_that_recovered(run):
-    output = run().output
+def test_it_draws_a_call_that_recovered(whole):
+    tree = whole.output.partition("A call that recovered\n")[2].splitlines()
 
-    tree = output.partition("A call that recovered\n")[2].splitlines()
     assert tree[0].startswith("glance.images.get ")
     assert tree[0].endswith("success_after_retry")
-    assert tree[1].startswith(f"├── glance.images.get attempt  {_dying(output)} ")
+    assert tree[1].startswith(f"├── glance.images.get attempt  {_broken(whole.output, 'dead')} ")
     assert tree[3].startswith("└── glance.images.get attempt  127.0.0.1:")
 
 
-def test_no_call_fails(run):
-    assert "no caller saw a failure" in run().output
+def test_no_call_fails(whole):
+    assert whole.output.endswith("Retries hid it: no caller saw a failure.\n")
+
+
+# --- as JSON -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def as_json():
+    result = _run(*SHORT, "--json")
+    return SimpleNamespace(result=result, told=json.loads(result.stdout))
+
+
+def test_the_document_has_what_was_broken_and_that_telemetry_agreed(as_json):
+    told = as_json.told
+
+    broken = [each for each in told["episodes"] if each["server"]]
+    assert (True, [], False) == (told["agreed"], told["complaints"], told["interrupted"])
+    assert [(each.name, each.reason or None, True) for each in BREAKAGES] == [
+        (each["fault"], each["reason"], each["agreed"]) for each in broken
+    ]
+
+
+def test_the_document_has_what_each_witness_said(as_json):
+    dead, slow = (
+        next(each for each in as_json.told["episodes"] if each["fault"] == fault)
+        for fault in ("dead", "slow")
+    )
+
+    spans, metrics, log = (dead["said"][name]["failures"] for name in ("spans", "metrics", "log"))
+    assert spans == metrics == log
+    assert [(dead["server"], "connection_refused")] == [
+        (each["server"], each["reason"]) for each in spans
+    ]
+    assert [slow["server"], slow["server"], None] == [
+        slow["said"][name]["slow"] for name in ("spans", "metrics", "log")
+    ]
+
+
+def test_the_document_has_the_servers_the_calls_and_a_trace(as_json):
+    told = as_json.told
+
+    assert set(FAILURES.values()) == {
+        reason for each in told["servers"] for reason in each["reasons"]
+    }
+    assert {"success_first_try", "success_after_retry"} == set(told["calls"])
+    assert 0 == told["failed_calls"]
+    call, attempt, *_ = told["trace"]["spans"]
+    assert (None, "success_after_retry") == (call["parent_id"], call["outcome"])
+    assert (call["span_id"], "connection_refused") == (attempt["parent_id"], attempt["reason"])
+
+
+def test_what_happens_is_told_beside_the_document(as_json):
+    assert re.search(r"^The page, .*: http://", as_json.result.stderr, re.MULTILINE)
+
+
+# --- where telemetry is wrong ------------------------------------------------------------------
+
+
+def test_the_exit_status_is_1_where_a_witness_says_nothing(run):
+    logger = logging.getLogger("traced_image.pipeline.announce")
+
+    def dumb(_record):
+        return False
+
+    logger.addFilter(dumb)
+    try:
+        result = run(*SHORT)
+    finally:
+        logger.removeFilter(dumb)
+
+    dead = _broken(result.output, "dead")
+    assert 1 == result.exit_code
+    assert f"  ✗ log did not name {dead}: connection_refused" in result.output.splitlines()
+    assert "Telemetry was right about 1 of 4 faults." in result.output
+
+
+@pytest.mark.parametrize("package", ["uvicorn", "trustme"])
+def test_a_package_that_is_not_there_is_one_line_with_the_mend(package):
+    program = (
+        f"import runpy, sys; sys.modules[{package!r}] = None; sys.argv[1:] = [];"
+        "runpy.run_module('traced_image.demo', run_name='__main__')"
+    )
+
+    done = _program("-c", program)
+
+    (line,) = done.stderr.splitlines()
+    assert (1, "") == (done.returncode, done.stdout)
+    assert re.search(r"^Error: .*traced-image\[(exporter|lab)\]", line)
+
+
+def test_a_time_that_is_none_is_refused(run):
+    assert 2 == run("--seconds", "0").exit_code
 
 
 # --- servers of one's own ----------------------------------------------------------------------
@@ -136,6 +313,25 @@ def test_on_servers_of_ones_own_the_calls_reach_them(run, glances):
 
     shows = sum(1 for server in glances for access in server.access_log if "?" not in access.path)
     assert (result.exit_code, shows) == (0, CALLS)
+
+
+def test_on_servers_of_ones_own_it_goes_on_for_the_time_that_is_said(run, glances):
+    begun = time.monotonic()
+
+    result = run(*_on(glances[:1]), "--seconds", "1", "--json")
+
+    assert time.monotonic() - begun >= 1
+    told = json.loads(result.stdout)
+    assert (0, None, []) == (result.exit_code, told["agreed"], told["episodes"])
+
+
+def test_without_a_browser_it_says_so(glances):
+    done = _program(
+        *("-m", "traced_image.demo", "--seconds", "1", "--open", *_on(glances[:1])),
+        BROWSER="false",
+    )
+
+    assert "no browser was found: open the page yourself" in done.stdout
 
 
 def test_on_servers_that_are_well_it_accuses_nobody(run, glances):
@@ -234,55 +430,54 @@ def test_a_server_that_can_not_be_used_is_one_clear_line(run):
 # --- any terminal ------------------------------------------------------------------------------
 
 
-def test_no_line_is_wider_than_the_terminal(run):
-    widest = max(len(line) for line in run().output.splitlines())
+def test_no_line_is_wider_than_the_terminal(whole):
+    widest = max(len(line) for line in whole.output.splitlines())
 
     assert widest <= 80
 
 
-def test_the_servers_are_a_table_where_there_is_room_for_one(run):
-    assert re.search(
-        r"^ server +state +since +why +tries +failed +p50 ms *$", run().output, re.MULTILINE
-    )
+def test_the_servers_are_a_table_where_there_is_room_for_one(whole):
+    headings = "server +state +since +why +tries +failed +p50 ms +p95 ms"
+
+    assert re.search(rf"^{headings} *$", whole.output, re.MULTILINE)
 
 
-def test_in_a_narrow_terminal_each_server_has_a_block_of_whole_words(run):
-    output = run(COLUMNS="40").output
+@pytest.fixture(scope="module")
+def narrow():
+    return _run(*SHORT, COLUMNS="40").output
 
-    block = output.partition(f"server {_dying(output)} ")[2].splitlines()
+
+def test_in_a_narrow_terminal_each_server_has_a_block_of_whole_words(narrow):
+    (dead,) = re.findall(r"(\S+) is broken\s+\(dead\)", narrow)
+
+    block = narrow.partition(f"server {dead} ")[2].splitlines()
     told = dict(line.rstrip().rsplit(maxsplit=1) for line in block[1:6])
     assert ["state", "since", "why", "tries", "failed"] == list(told)
-    assert ("cooling", "connection_refused") == (told["state"], told["why"])
+    assert ("healthy", "connection_refused") == (told["state"], told["why"])
 
 
-def test_a_block_is_no_wider_than_the_terminal(run):
-    drawn = run(COLUMNS="40").output.partition("A call that recovered\n")[2]
-
-    assert max(len(line) for line in drawn.splitlines()) <= 40
+def test_no_line_is_wider_than_a_narrow_terminal(narrow):
+    assert max(len(line) for line in narrow.splitlines()) <= 40
 
 
 @pytest.mark.parametrize("charset", ["ascii", "latin-1"])
-def test_an_output_that_is_not_unicode_has_all_that_is_told(run, charset):
-    result = run(charset=charset)
+def test_an_output_that_is_not_unicode_has_all_that_is_told(run, glances, charset):
+    glances[0].break_with(lab.faults.status(503).only(path=r"/images/"))
+
+    result = run(*_on(glances[:2]), charset=charset)
 
     assert 0 == result.exit_code
     assert result.output.isascii()
-    assert re.search(r"ms  failed: connection_refused$", result.output, re.MULTILINE)
+    assert re.search(r"ms  failed: 503$", result.output, re.MULTILINE)
     assert re.search(r"ms  ok success_after_retry$", result.output, re.MULTILINE)
     assert "?" not in result.output
 
 
-def test_what_the_output_can_not_encode_ends_nothing():
-    done = _program("-m", "traced_image.demo", PYTHONIOENCODING="ascii")
-
-    assert (0, "") == (done.returncode, done.stderr)
-
-
-def test_the_output_of_a_program_that_runs_it_may_be_a_buffer():
+def test_the_output_of_a_program_that_runs_it_may_be_a_buffer(glances):
     with contextlib.redirect_stdout(io.StringIO()) as output:
-        main([], standalone_mode=False)
+        main(_on(glances), standalone_mode=False)
 
-    assert "no caller saw a failure" in output.getvalue()
+    assert output.getvalue().endswith("No server fails.\n")
 
 
 # --- ctrl-c ------------------------------------------------------------------------------------
@@ -293,14 +488,14 @@ def interrupted():
     """Send the demonstration what Ctrl-C sends, once `condition` holds."""
     running = []
 
-    def interrupt(server, condition):
+    def interrupt(server, condition, *arguments):
         # A shell's background job, for one, would ignore the signal, and so would its children.
         program = (
             "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler);"
             "runpy.run_module('traced_image.demo', run_name='__main__')"
         )
         process = subprocess.Popen(
-            [sys.executable, "-c", program, "--server", server.url],
+            [sys.executable, "-c", program, "--server", server.url, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -341,40 +536,52 @@ def test_after_ctrl_c_it_tells_which_server_has_not_answered(interrupted, glance
     assert f"{name} has not answered: 1 attempt under way" == output.splitlines()[-1]
 
 
+def test_ctrl_c_before_there_is_anything_to_tell_is_quiet():
+    class Interrupted(io.StringIO):
+        def write(self, _text):
+            raise KeyboardInterrupt
+
+    with contextlib.redirect_stdout(Interrupted()) as output:
+        status = main([], standalone_mode=False)
+
+    assert (130, "") == (status, output.getvalue())
+
+
+def test_after_ctrl_c_the_document_is_there_too(interrupted, glances):
+    hanging = glances[0]
+    hanging.break_with(lab.faults.never_answer())
+
+    status, output = interrupted(hanging, lambda: hanging.connections, "--json")
+
+    told = json.loads(output[output.index("{") :])
+    assert (130, True, None) == (status, told["interrupted"], told["agreed"])
+    assert [1] == [each["under_way"] for each in told["servers"]]
+
+
 # --- any environment ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("http_proxy", "HTTP_PROXY", "all_proxy"),
-        *("TRACED_IMAGE_NUM_RETRIES", "TRACED_IMAGE_CONFIG_FILE", "OS_CLOUD"),
-        *("OTEL_SDK_DISABLED", "OTEL_TRACES_SAMPLER", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"),
-        "OTEL_PYTHON_REQUESTS_EXCLUDED_URLS",
-    ],
-)
-def test_the_environment_changes_nothing(run, name):
-    output = run(**{name: HOSTILE[name]}).output
-
-    assert f"{_dying(output)} fails: connection_refused" in output
-    assert output.count("GET  127.0.0.1") >= 2
-    assert output.endswith("Retries hid it: no caller saw a failure.\n")
+def test_the_environment_is_as_before_afterwards(whole):
+    assert whole.before == whole.after
 
 
-def test_the_environment_is_as_before_afterwards(run, monkeypatch):
-    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    before = dict(os.environ)
-
-    run()
-
-    assert before == dict(os.environ)
+@pytest.fixture(scope="module")
+def elsewhere():
+    """The whole script where all that is in the environment is against it."""
+    return _program("-m", "traced_image.demo", *SHORT, **READ_AT_IMPORT, PYTHONIOENCODING="ascii")
 
 
-def test_what_is_read_when_opentelemetry_is_imported_changes_nothing():
-    done = _program("-m", "traced_image.demo", **READ_AT_IMPORT)
+def test_the_environment_changes_nothing(elsewhere):
+    assert (0, "") == (elsewhere.returncode, elsewhere.stderr)
+    assert "Telemetry was right about 4 of 4 faults." in elsewhere.stdout
+    assert elsewhere.stdout.count("GET  127.0.0.1") >= 2
+    assert elsewhere.stdout.endswith("Retries hid it: no caller saw a failure.\n")
 
-    assert (0, "") == (done.returncode, done.stderr)
-    assert done.stdout.endswith("Retries hid it: no caller saw a failure.\n")
+
+def test_what_the_output_can_not_encode_is_told_in_other_words(elsewhere):
+    assert elsewhere.stdout.isascii()
+    assert elsewhere.stdout.count("  ok right, and nobody else was accused") == 4
+    assert "?" not in elsewhere.stdout
 
 
 def test_servers_of_ones_own_may_be_behind_a_proxy(run, glances):

@@ -1,78 +1,105 @@
-"""Real calls through the pipeline, and what telemetry tells of them: ``make demo``.
+"""Servers that break by a script, and what telemetry says of them: ``make demo``.
 
-Without servers of one's own, three embedded ones are started, of which one stops answering in the
-middle and one is slow.
+Three embedded servers are started, with calls to them and the exporter, whose page can be looked
+at meanwhile. They break one after the other and are healed again: dead, slow, 503, TLS. At the end
+what was broken is held against what spans, metrics and the log said. The exit status is 0 if these
+were right, 1 if not, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import sys
-from collections import Counter
-from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
-from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+import webbrowser
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
-from . import lab
-from ._connect import connect
-from .config import Config, Server
 from .errors import TracedImageError
-from .telemetry import Telemetry, catalogue
-from .terminal import ServerTally, milliseconds, servers_table, tally, trace_id, trace_tree
+from .stage.traffic import started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-    from .pipeline.cycle import ServerHealth
     from .pipeline.service import GlanceImageService
+    from .stage.plays import Play
+    from .stage.screen import Screen
+    from .stage.witnesses import Log, Spans, Witnesses
 
-CALLS = 60
-"""Calls in all; after half of them, one of the embedded servers dies."""
+SECONDS = 40
+"""How long it takes where nobody says."""
 
-_THREADS = 4
-_SECONDS_A_BYTE = 0.0002
+_MOST_SECONDS = 3600
+
+_DISAGREED = 1
 _INTERRUPTED = 130
 """The status of a program that Ctrl-C ended, by the shells' convention."""
 
-_T = TypeVar("_T")
+_READ_ELSEWHERE = ("OTEL_", "PROMETHEUS_")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the command line asks for."""
+
+    urls: Sequence[str]
+    seconds: int | None
+    json: bool
+    open: bool
 
 
 @click.command(help=__doc__)
-@click.option("--server", "urls", multiple=True, metavar="URL", help="A Glance; once for each.")
-def main(urls: Sequence[str]) -> None:
+@click.option(
+    "--seconds",
+    type=click.IntRange(1, _MOST_SECONDS),
+    metavar="N",
+    help=f"How long it takes, about; {SECONDS} by default, and with --server what 60 calls take.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
+@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--server",
+    "urls",
+    multiple=True,
+    metavar="URL",
+    help="A Glance of yours, in which nothing is broken; once for each.",
+)
+@click.pass_context
+def main(
+    ctx: click.Context, *, seconds: int | None, as_json: bool, opened: bool, urls: Sequence[str]
+) -> None:
     """Run the demonstration."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Not all that is told can be written in every encoding.
         sys.stdout.reconfigure(errors="replace")
-    console = Console(highlight=False)
-    logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
+    status = _INTERRUPTED
     try:
         with ExitStack() as stack:
             stack.enter_context(_undisturbed())
-            stage = _Own(urls) if urls else _embedded(console, stack)
-            _perform(console, stage, stack)
+            status = _perform(_Wish(urls, seconds, as_json, opened), stack)
     except TracedImageError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        pass
+    ctx.exit(status)
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let OpenTelemetry's variables change nothing: the demonstration has providers of its own."""
+    """Let the variables of OpenTelemetry and prometheus_client change nothing.
+
+    The demonstration has providers and a registry of its own.
+    """
     before = dict(os.environ)
     for name in before:
-        if name.startswith("OTEL_"):
+        if name.upper().startswith(_READ_ELSEWHERE):
             del os.environ[name]
     try:
         yield
@@ -81,188 +108,117 @@ def _undisturbed() -> Iterator[None]:
         os.environ.update(before)
 
 
-def _perform(console: Console, stage: _Own | _Embedded, stack: ExitStack) -> None:
-    """Make the calls, and report on them however they end."""
-    telemetry, exporter = _telemetry()
-    service = stage.connect(telemetry)
-    stack.callback(service.close)
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """All that takes part."""
+
+    play: Play
+    service: GlanceImageService
+    spans: Spans
+    witnesses: Witnesses
+    screen: Screen
+    page: str
+
+
+def _perform(wish: _Wish, stack: ExitStack) -> int:
+    """Play, report on it however it ends, and return the exit status."""
+    console = Console(highlight=False, stderr=wish.json)
+    scene = _set(wish, console, stack)
+    interrupted = False
+    if wish.open:
+        _open(scene.page, scene.screen)
     try:
-        stage.play(service)
-    except KeyboardInterrupt:
-        # Calls may go on until the process ends; they must not write while it does.
-        logging.disable()
-        raise
+        with scene.screen:
+            scene.play.perform(scene.service, scene.screen, scene.witnesses.said)
+    except BaseException as error:
+        interrupted = not isinstance(error, Exception)
+        if interrupted:
+            # Calls may go on until the process ends; they must not write while it does.
+            logging.disable()
+        if not isinstance(error, KeyboardInterrupt):
+            raise
     finally:
-        _report(console, service.servers(), exporter.get_finished_spans())
+        scene.spans.shutdown()
+        agreed = _report(wish, scene, console, interrupted=interrupted)
+    if interrupted:
+        return _INTERRUPTED
+    return 0 if agreed else _DISAGREED
 
 
-def _telemetry() -> tuple[Telemetry, InMemorySpanExporter]:
-    """Telemetry of which every span is kept, whole."""
-    # Imported here, since OpenTelemetry reads some of its variables when it is imported.
+def _set(wish: _Wish, console: Console, stack: ExitStack) -> _Scene:
+    # Imported here, since OpenTelemetry and prometheus_client read variables when they are.
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    from prometheus_client import CollectorRegistry
 
-    exporter = InMemorySpanExporter()
+    from .exporter import start
+    from .stage.screen import Screen
+    from .stage.witnesses import Log, Spans, Witnesses
+    from .telemetry import Telemetry
+
+    registry, spans = CollectorRegistry(), Spans()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    # Metrics would go where the environment says, and nobody reads them here.
-    return Telemetry(tracer_provider=provider, registry=False, meter_provider=False), exporter
+    provider.add_span_processor(spans)
+    page = stack.enter_context(start(registry=registry, port=0))
+    play = _play(wish, stack)
+    service = play.connect(
+        Telemetry(tracer_provider=provider, registry=registry, meter_provider=False)
+    )
+    stack.callback(service.close)
+    _introduce(play, service, page.url, console)
+    live = console.is_interactive and not wish.json and sys.stdout.isatty()
+    screen = Screen(console, play, service, spans, page.url, live=live)
+    log = stack.enter_context(_heard(Log(screen.log)))
+    return _Scene(play, service, spans, Witnesses(spans, log, page), screen, page.url)
 
 
-class _Own:
-    """Servers that are there already: nothing is broken, and their first image is asked for."""
+def _play(wish: _Wish, stack: ExitStack) -> Play:
+    from .stage.plays import Own, Script
 
-    def __init__(self, urls: Sequence[str]) -> None:
-        self._urls = urls
-
-    def connect(self, telemetry: Telemetry) -> GlanceImageService:
-        """Build a service as a user would, with what the environment says of credentials."""
-        return connect(servers=list(self._urls), telemetry=telemetry)
-
-    def play(self, service: GlanceImageService) -> None:
-        """Make the calls."""
-        images = _started(lambda: service.detail(None, limit=1)).result()
-        if not images:
-            raise click.ClickException("these servers have no image: upload one first")
-        _show(service, str(images[0]["id"]), CALLS)
+    if not wish.urls:
+        return Script(stack, wish.seconds or SECONDS)
+    # A page that is opened must be there for a while.
+    return Own(wish.urls, wish.seconds or (SECONDS if wish.open else None))
 
 
-class _Embedded:
-    """Three embedded servers, of which one is slow and one dies half-way."""
-
-    def __init__(self, servers: Sequence[lab.GlanceServer], image_id: str) -> None:
-        self._servers = servers
-        self._image_id = image_id
-
-    def connect(self, telemetry: Telemetry) -> GlanceImageService:
-        """Build a service for which the environment has no servers, retries or proxies."""
-        os.environ["no_proxy"] = self._servers[0].host  # `_undisturbed` takes it back
-        config = Config(servers=tuple(Server.parse(server.url) for server in self._servers))
-        return connect(config=config, telemetry=telemetry)
-
-    def play(self, service: GlanceImageService) -> None:
-        """Make the calls."""
-        _, slow, dying = self._servers
-        slow.break_with(lab.faults.slow_headers(_SECONDS_A_BYTE))
-        _show(service, self._image_id, CALLS // 2)
-        dying.break_with(lab.faults.refuse())
-        _show(service, self._image_id, CALLS // 2)
+def _introduce(play: Play, service: GlanceImageService, url: str, console: Console) -> None:
+    names = sorted(health.server.netloc for health in service.servers())
+    console.print(f"{'Servers' if len(names) > 1 else 'Server'}: {escape(', '.join(names))}")
+    if play.seconds is not None:
+        console.print(f"The page, for about {play.seconds} s: {url}")
 
 
-def _embedded(console: Console, stack: ExitStack) -> _Embedded:
-    servers = stack.enter_context(lab.cluster(3))
-    image_id = servers[0].images.add(name="cirros", data=b"...", visibility="public")
-    well, slow, dying = (server.url for server in servers)
-    console.print("Three Glance servers:")
-    console.print(f"  {well} is well,")
-    console.print(f"  {slow} is slow,")
-    console.print(f"  {dying} dies after {CALLS // 2} of {CALLS} calls.")
-    console.print("\n[bold]The log[/]")
-    return _Embedded(servers, image_id)
-
-
-def _show(service: GlanceImageService, image_id: str, count: int) -> None:
-    """Ask for an image `count` times, from several threads."""
-    numbers = iter(range(count))
+def _open(url: str, screen: Screen) -> None:
+    """Open the page in whatever shows pages here, which may come back when it is closed only."""
 
     def work() -> None:
-        for _ in numbers:
-            with suppress(TracedImageError):  # the call's span tells of it
-                service.show(None, image_id)
+        if not webbrowser.open(url):
+            screen.tell("no browser was found: open the page yourself")
 
-    for each in [_started(work) for _ in range(_THREADS)]:
-        each.result()
+    started(work)
 
 
-def _started(work: Callable[[], _T]) -> Future[_T]:
-    """Start work in a thread that the end of the program does not wait for.
-
-    An executor's threads are waited for, so that Ctrl-C would take as long as a server hangs.
-    """
-    future: Future[_T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 whoever waits for it raises it
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True).start()
-    return future
+@contextmanager
+def _heard(log: Log) -> Iterator[Log]:
+    """Have the package's log heard."""
+    logger = logging.getLogger(__package__)
+    logger.addHandler(log)
+    try:
+        yield log
+    finally:
+        logger.removeHandler(log)
 
 
-def _report(
-    console: Console, servers: Sequence[ServerHealth], spans: Sequence[ReadableSpan]
-) -> None:
-    """Print one trace, the servers, and what is to be learnt of them."""
-    calls = [span for span in spans if catalogue.OUTCOME in (span.attributes or {})]
-    if calls:
-        title, call = _telling(calls)
-        console.print(f"\n[bold]{title}[/]")
-        console.print(trace_tree(_trace_of(call, spans), ascii_only=console.options.ascii_only))
-    tallies = tally(spans)
-    console.print()
-    console.print(servers_table(servers, tallies, console))
-    outcomes = Counter(str((span.attributes or {})[catalogue.OUTCOME]) for span in calls)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-    console.print(f"{_counted(len(calls), 'call')}{': ' if told else ''}{told}")
-    failed = sum(catalogue.ERROR_TYPE in (span.attributes or {}) for span in calls)
-    for line in _verdict(servers, tallies, failed):
-        console.print(line)
+def _report(wish: _Wish, scene: _Scene, console: Console, *, interrupted: bool) -> bool:
+    """Report on what has been, and return whether telemetry was right."""
+    from .stage.report import Report, document, tell
 
-
-def _telling(calls: Sequence[ReadableSpan]) -> tuple[str, ReadableSpan]:
-    """The call whose trace tells most: one that recovered, or else the slowest."""
-    for span in calls:
-        if (span.attributes or {})[catalogue.OUTCOME] == "success_after_retry":
-            return "A call that recovered", span
-    return "The slowest call", max(calls, key=milliseconds)
-
-
-def _trace_of(call: ReadableSpan, spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
-    return [span for span in spans if trace_id(span) == trace_id(call)]
-
-
-def _verdict(
-    servers: Sequence[ServerHealth], tallies: Mapping[str, ServerTally], failed_calls: int
-) -> list[str]:
-    """Which servers fail and why, and whether their failures reached the callers."""
-    failing = [line for health in servers for line in _failing(health, tallies)]
-    waiting = [line for health in servers for line in _waiting(health)]
-    lines = failing + waiting
-    if failed_calls:
-        whose = "its caller" if failed_calls == 1 else "their callers"
-        lines.append(f"[red]{_counted(failed_calls, 'call')} failed for {whose}.[/]")
-    elif failing and not waiting:
-        lines.append("[green]Retries hid it: no caller saw a failure.[/]")
-    elif not waiting:
-        lines.append("[green]No server fails.[/]")
-    return lines
-
-
-def _failing(health: ServerHealth, tallies: Mapping[str, ServerTally]) -> Iterator[str]:
-    """How often a server failed, and why; or else that it cools down since an earlier failure."""
-    name = escape(health.server.netloc)
-    known = tallies.get(health.server.netloc, ServerTally())
-    if known.reasons:
-        tries = _counted(len(known.durations), "attempt")
-        reasons = known.reasons.most_common()
-        why = ", ".join(f"{reason} ({count} of {tries})" for reason, count in reasons)
-        yield f"[red]{name} fails[/]: {why}"
-    elif health.state != "healthy":
-        yield f"[red]{name} fails[/]: {health.last_reason}"
-
-
-def _waiting(health: ServerHealth) -> Iterator[str]:
-    """What a server that hangs owes, where Ctrl-C was sooner."""
-    if health.active_attempts:
-        owed = _counted(health.active_attempts, "attempt")
-        yield f"[yellow]{escape(health.server.netloc)} has not answered[/]: {owed} under way"
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    servers = sorted(scene.service.servers(), key=lambda health: health.server.netloc)
+    report = Report(scene.play, scene.spans, servers, scene.page, interrupted=interrupted)
+    if wish.json:
+        click.echo(json.dumps(document(report), indent=2))
+    else:
+        tell(report, console)
+    return not report.complaints
 
 
 if __name__ == "__main__":

@@ -1,0 +1,13 @@
+"""The command ``demo`` is the demonstration."""
+
+from traced_image.cli import commands
+from traced_image.cli.reference import commands as all_commands
+from traced_image.demo import main
+
+
+def test_the_command_is_the_demonstration():
+    assert main is all_commands()["demo"]
+
+
+def test_its_help_is_that_of_the_demonstration(cli):
+    assert (commands.COMMANDS["demo"].extra, 0) == ("lab", cli("demo", "--help").status)

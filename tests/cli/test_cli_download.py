@@ -1,0 +1,383 @@
+"""Downloads: whole, gone on with, interrupted, wrong, onto full disks, and their bar."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import resource
+import signal
+import subprocess
+import threading
+
+import pytest
+from halting import HaltingGlance
+from terminals import LIMIT, plain
+
+from traced_image import lab
+
+DATA = hashlib.sha256(b"data").digest() * 16384
+HALF = len(DATA) // 2
+MEGABYTE = 2**20
+
+
+@pytest.fixture
+def image_id(images):
+    return images.add(name="big", data=DATA)
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "image"
+
+
+@pytest.fixture
+def part(tmp_path):
+    return tmp_path / "image.part"
+
+
+def left(tmp_path):
+    """The files that are there."""
+    return sorted(each.name for each in tmp_path.iterdir())
+
+
+# --- whole -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_data_comes_into_a_file_and_nothing_else_is_left(
+    cli, server, on, image_id, target, monkeypatch, version
+):
+    monkeypatch.setenv("TRACED_IMAGE_API_VERSION", version)
+    result = cli("download", image_id, "-o", target, *on(server))
+    assert (0, "", "") == (result.status, result.out, result.err)
+    assert DATA == target.read_bytes()
+    assert ["image"] == left(target.parent)
+
+
+def test_data_is_on_the_disk_before_it_has_its_name(cli, server, on, image_id, target, monkeypatch):
+    synced = []
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: synced.append((os.fstat(fd).st_size, target.exists()))
+    )
+    cli("download", image_id, "-o", target, *on(server))
+    assert [(len(DATA), False)] == synced
+
+
+def test_data_comes_to_standard_output(binary_cli, server, on, image_id):
+    assert DATA == binary_cli("download", image_id, "-o", "-", *on(server)).out
+
+
+def test_data_comes_to_a_pipe(cli, server, on, image_id, target):
+    os.mkfifo(target)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(target.read_bytes()), daemon=True)
+    reader.start()
+    result = cli("download", image_id, "-o", target, *on(server))
+    reader.join(LIMIT)
+    assert (0, [DATA], ["image"]) == (result.status, found, left(target.parent))
+
+
+def test_a_device_is_written_to_and_stays_one(cli, server, on, image_id, target):
+    target.symlink_to("/dev/null")
+    result = cli("download", image_id, "-o", target, "--force", *on(server))
+    assert (0, ["image"], True) == (
+        result.status,
+        left(target.parent),
+        target.samefile("/dev/null"),
+    )
+
+
+def test_a_file_that_is_there_is_left_alone(cli, server, on, image_id, target):
+    target.write_bytes(b"mine")
+    result = cli("download", image_id, "-o", target, *on(server))
+    assert (3, b"mine") == (result.status, target.read_bytes())
+    assert f"traced-image: {target} is there already: name another file, or say" in result.line
+    assert () == server.access_log
+
+
+def test_a_file_that_is_there_is_replaced_if_told_so(cli, server, on, image_id, target):
+    target.write_bytes(b"mine")
+    assert 0 == cli("download", image_id, "-o", target, "--force", *on(server)).status
+    assert DATA == target.read_bytes()
+
+
+def test_a_link_leads_to_the_file_that_is_replaced(cli, server, on, image_id, target, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "real").write_bytes(b"old")
+    target.symlink_to(tmp_path / "elsewhere" / "real")
+    cli("download", image_id, "-o", target, "--force", *on(server))
+    assert (True, DATA) == (target.is_symlink(), (tmp_path / "elsewhere" / "real").read_bytes())
+
+
+def test_a_terminal_is_not_for_data(terminal, server, on, image_id):
+    result = terminal("download", image_id, "-o", "-", *on(server))
+    said = "traced-image: image data is nothing for a terminal: name a file by -o FILE"
+    assert (3, said) == (result.status, plain(result.out).splitlines()[0][: len(said)])
+
+
+# --- gone on with ------------------------------------------------------------------------------
+
+
+def test_it_goes_on_from_the_part_that_is_there(cli, server, on, image_id, target, part):
+    part.write_bytes(DATA[:HALF])
+    assert 0 == cli("download", image_id, "-o", target, *on(server)).status
+    assert DATA == target.read_bytes()
+    assert 206 == server.access_log[-1].status
+
+
+def test_a_part_that_is_whole_is_all_that_is_needed(cli, server, on, image_id, target, part):
+    part.write_bytes(DATA)
+    assert 0 == cli("download", image_id, "-o", target, *on(server)).status
+    assert ([f"/v2/images/{image_id}"], DATA) == (
+        [access.path for access in server.access_log],
+        target.read_bytes(),
+    )
+
+
+def test_api_v1_begins_anew(cli, server, on, image_id, target, part, monkeypatch):
+    monkeypatch.setenv("TRACED_IMAGE_API_VERSION", "1")
+    part.write_bytes(b"x" * HALF)
+    assert 0 == cli("download", image_id, "-o", target, *on(server)).status
+    assert DATA == target.read_bytes()
+
+
+def test_where_there_is_no_checksum_it_begins_anew(cli, server, on, images, target, part):
+    image_id = images.add(data=DATA, os_hash_algo=None, os_hash_value=None, checksum="")
+    part.write_bytes(b"x" * HALF)
+    assert 0 == cli("download", image_id, "-o", target, *on(server)).status
+    assert DATA == target.read_bytes()
+
+
+@pytest.mark.parametrize("there", [b"x" * HALF, b"x" * len(DATA) * 2])
+def test_a_part_of_other_data_is_found_out_and_removed(
+    cli, server, on, image_id, target, part, there
+):
+    part.write_bytes(there)
+    result = cli("download", image_id, "-o", target, *on(server))
+    assert (1, []) == (result.status, left(target.parent))
+    assert "the data is not that of the image's record" in result.line
+
+
+def test_after_that_it_comes_whole(cli, server, on, image_id, target, part):
+    part.write_bytes(b"x" * HALF)
+    statuses = [cli("download", image_id, "-o", target, *on(server)).status for _ in range(2)]
+    assert ([1, 0], DATA) == (statuses, target.read_bytes())
+
+
+def test_two_never_write_to_one_part(cli, server, on, image_id, target, part):
+    with part.open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        result = cli("download", image_id, "-o", target, *on(server))
+    said = f"traced-image: another download writes to {part}: let it end, or name another file"
+    assert (4, said, ["image.part"]) == (result.status, result.line, left(target.parent))
+
+
+# --- interrupted -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def halting(images, image_id):
+    """A server that halts in the middle of the data."""
+    server = HaltingGlance(images.get(image_id))
+    yield server
+    server.close()
+
+
+def size(path):
+    """The bytes that a file has; 0 if there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended")],
+)
+def test_a_signal_leaves_the_part_and_says_so(
+    cli, halting, on, image_id, target, part, signalled, number, status, word
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signalled(number, lambda: size(part))
+    result = cli("download", image_id, "-o", target, *on(halting))
+    assert (status, ["image.part"]) == (result.status, left(target.parent))
+    assert f"traced-image: {word}; to go on from {part}, say the same again" == result.line
+    assert DATA.startswith(part.read_bytes())
+
+
+def test_what_a_signal_has_left_is_gone_on_with(
+    cli, halting, server, on, image_id, target, part, signalled
+):
+    signalled(signal.SIGTERM, lambda: size(part))
+    cli("download", image_id, "-o", target, *on(halting))
+    assert 0 == cli("download", image_id, "-o", target, *on(server)).status
+    assert (206, DATA) == (server.access_log[-1].status, target.read_bytes())
+
+
+def test_a_signal_before_any_data_leaves_nothing(cli, server, on, image_id, target, signalled):
+    server.break_with(lab.faults.never_answer())
+    signalled(signal.SIGTERM, lambda: server.connections)
+    result = cli("download", image_id, "-o", target, *on(server))
+    assert (143, "traced-image: ended", []) == (result.status, result.line, left(target.parent))
+
+
+def test_servers_that_fail_in_the_middle_leave_the_part(
+    cli, server, on, image_id, target, part, monkeypatch
+):
+    monkeypatch.setenv("TRACED_IMAGE_NUM_RETRIES", "0")
+    server.break_with(lab.faults.cut_body().only(path="/file$"))
+    result = cli("download", image_id, "-o", target, *on(server))
+    assert ["image.part"] == left(target.parent)
+    assert result.line.endswith(f"; to go on from {part}, say the same again")
+
+
+def test_servers_that_fail_at_the_start_leave_nothing(
+    cli, server, on, image_id, target, monkeypatch
+):
+    monkeypatch.setenv("TRACED_IMAGE_NUM_RETRIES", "0")
+    server.break_with(lab.faults.status(503))
+    result = cli("download", image_id, "-o", target, *on(server))
+    assert (2, []) == (result.status, left(target.parent))
+
+
+def test_data_that_is_wrong_leaves_nothing(cli, server, on, image_id, target):
+    server.break_with(lab.faults.corrupt_data())
+    result = cli("download", image_id, "-o", target, *on(server))
+    assert (1, []) == (result.status, left(target.parent))
+
+
+@pytest.mark.parametrize("given", ["missing", "queued"])
+def test_an_image_without_data_leaves_nothing(cli, server, on, images, target, given):
+    image_id = images.add(name="queued") if given == "queued" else given
+    result = cli("download", image_id, "-o", target, *on(server))
+    assert (1, []) == (result.status, left(target.parent))
+
+
+# --- what can't be written ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A folder with room for half of the data: a disk of its own, or else a limit."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={HALF}", "tmpfs", folder]
+    if (
+        os.geteuid() == 0
+        and not subprocess.run(command, check=False, capture_output=True).returncode
+    ):
+        yield folder
+        subprocess.run(["umount", folder], check=True)
+        return
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, before[1]))
+    yield folder
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+FULL = tuple(os.strerror(each) for each in (errno.ENOSPC, errno.EFBIG))
+
+
+def test_a_full_disk_leaves_nothing(cli, server, on, image_id, full_disk):
+    target = full_disk / "image"
+    result = cli("download", image_id, "-o", target, *on(server))
+    assert (4, []) == (result.status, left(full_disk))
+    assert result.line.startswith(tuple(f"traced-image: {target}: {each}" for each in FULL))
+
+
+def test_a_full_disk_leaves_what_was_there_before(cli, server, on, image_id, full_disk):
+    target = full_disk / "image"
+    target.write_bytes(b"old")
+    result = cli("download", image_id, "-o", target, "--force", *on(server))
+    assert (4, ["image"], b"old") == (result.status, left(full_disk), target.read_bytes())
+
+
+def test_a_full_disk_with_a_part_has_room_again(cli, server, on, image_id, full_disk):
+    (full_disk / "image.part").write_bytes(DATA[: HALF // 2])
+    result = cli("download", image_id, "-o", full_disk / "image", *on(server))
+    assert (4, []) == (result.status, left(full_disk))
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("/dev/full", "/dev/full: No space left on device; make room and try again"),
+        ("/proc/nope", "/proc/nope.part: No such file or directory"),
+        ("/nowhere/image", "/nowhere/image.part: No such file or directory"),
+        ("/tmp", "/tmp: Is a directory"),
+        ("n" * 254, f"{'n' * 254}.part: File name too long"),
+    ],
+)
+def test_where_nothing_can_be_written_is_one_line(
+    cli, server, on, image_id, tmp_path, monkeypatch, output, said
+):
+    monkeypatch.chdir(tmp_path)
+    result = cli("download", image_id, "-o", output, *on(server))
+    assert 4 == result.status
+    assert result.line.endswith(said)
+    assert [] == left(tmp_path)
+
+
+def test_standard_output_that_is_full_is_named(process, server, on, image_id):
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        result = process("download", image_id, "-o", "-", *on(server), stdout=full)
+    said = "traced-image: standard output: No space left on device; make room and try again"
+    assert (4, said) == (result.status, result.line)
+
+
+def test_where_to_has_to_be_said(cli, server, on, image_id):
+    result = cli("download", image_id, *on(server))
+    assert (3, True) == (result.status, "Missing option '-o' / '--output'" in result.line)
+
+
+# --- the bar -----------------------------------------------------------------------------------
+
+
+def test_a_terminal_has_a_bar(terminal, server, on, image_id, target):
+    result = terminal("download", image_id, "-o", target, *on(server))
+    last = plain(result.out).split("\r")[-1]
+    assert 0 == result.status
+    assert [True] * 4 == [each in last for each in ("image ", "━━", "100%", "524.3/524.3 kB")]
+
+
+def test_a_bar_begins_where_the_part_ends(terminal, server, on, image_id, target, part):
+    part.write_bytes(DATA[:HALF])
+    drawn = plain(terminal("download", image_id, "-o", target, *on(server)).out)
+    assert " 50%" in next(each for each in drawn.split("\r") if "%" in each)
+
+
+def test_a_narrow_terminal_has_a_bar_of_one_line(terminal, server, on, image_id, tmp_path):
+    target = tmp_path / ("n" * 100)
+    drawn = plain(terminal("download", image_id, "-o", target, *on(server), columns=40).out)
+    lines = [each for each in drawn.replace("\n", "\r").split("\r") if each]
+    assert 40 >= max(len(each) for each in lines)
+    assert ("nnn", "100%") == (lines[-1][:3], lines[-1].rstrip()[-4:])
+
+
+def test_a_name_can_not_draw_on_the_terminal(terminal, server, on, image_id, tmp_path):
+    result = terminal("download", image_id, "-o", tmp_path / "\x1b]0;x\x07[red]", *on(server))
+    assert "�]0;x�[red]" in result.out
+
+
+def test_a_simple_terminal_has_no_bar(terminal, server, on, image_id, target):
+    assert "" == terminal("download", image_id, "-o", target, *on(server), term="dumb").out
+
+
+def test_attempts_are_shown_above_the_bar(terminal, three, on, image_id, target):
+    cut = lab.faults.cut_body().only(path="/file$").times(1)
+    for server in three:
+        server.break_with(cut)
+    lines = plain(terminal("download", image_id, "-v", "-o", target, *on(*three)).out).splitlines()
+    assert [True, True] == [
+        any(each in line and "━" not in line for line in lines)
+        for each in ("attempt 1 of 4 on 127.0.0.1", ": ok, ")
+    ]
+    assert DATA == target.read_bytes()
+
+
+def test_the_traces_of_a_download_are_drawn(cli, server, on, image_id, target):
+    said = cli("download", image_id, "--trace", "-o", target, *on(server)).err
+    assert [1, 2, 1] == [
+        said.count(each)
+        for each in ("glance.images.data attempt", "─ GET", "glance.images.data stream")
+    ]

@@ -1,0 +1,332 @@
+"""The program: its commands, how it ends, what it says then, and completion in shells."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from terminals import LIMIT, PROGRAM, until
+
+from traced_image import errors, lab
+from traced_image.cli import commands, main, outcome
+from traced_image.cli.signals import Terminated
+from traced_image.errors import Reason
+
+COMMANDS = ["config", "demo", "download", "exporter", "list", "servers", "show", "upload", "watch"]
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+
+def test_the_commands_are_those_of_the_help(cli):
+    listed = cli("--help").out.partition("Commands:\n")[2].splitlines()
+    assert COMMANDS == [each.split()[0] for each in listed]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_a_command_does_is_said_in_whole(cli, name):
+    listed = cli("--help").out.partition("Commands:\n")[2].splitlines()
+    assert [] == [each for each in listed if each.split()[0] == name != "demo" and "..." in each]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help(cli, name):
+    result = cli(name, "--help")
+    assert (0, True) == (
+        result.status,
+        result.out.startswith(f"Usage: traced-image {name} [OPTIONS]"),
+    )
+
+
+def test_the_version_is_that_of_the_package(cli):
+    assert f"traced-image, version {metadata.version('traced-image')}\n" == cli("--version").out
+
+
+def test_without_a_command_the_help_is_an_error(cli):
+    result = cli()
+    assert (3, "", "Usage: traced-image") == (result.status, result.out, result.err[:19])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["shwo"], "traced-image: No such command 'shwo'. (try 'traced-image --help')"),
+        (["--nope"], "traced-image: No such option '--nope'. (try 'traced-image --help')"),
+        (
+            ["show", "--nope", "x"],
+            "traced-image: No such option '--nope'. (try 'traced-image show --help')",
+        ),
+        (["show"], "traced-image: Missing argument 'ID'. (try 'traced-image show --help')"),
+    ],
+)
+def test_a_command_line_that_can_not_be_used_is_one_line(cli, arguments, line):
+    result = cli(*arguments)
+    assert (3, line) == (result.status, result.line)
+
+
+# --- how it ends -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.ImageNotFound("x"), 1),
+        (errors.ImageNotAuthorized("x"), 1),
+        (errors.ServerError("x"), 1),
+        (errors.ChecksumMismatch("x"), 1),
+        (errors.ImageUnacceptable("x"), 1),
+        (errors.GlanceConnectionFailed("http://x", Reason("503"), "x"), 2),
+        (errors.DeadlineExceeded("http://x", Reason("deadline_exceeded"), "x"), 2),
+        (errors.CommunicationError("x"), 2),
+        (errors.TLSError("x"), 2),
+        (errors.TokenUnavailable("x"), 2),
+        (errors.InvalidServer("x", "x", mend="x"), 3),
+        (errors.MissingExtra("x", "x", mend="x"), 3),
+        (errors.InvalidImageID("x"), 3),
+        (errors.ExporterError("x"), 3),
+        (PermissionError(13, "x"), 4),
+        (KeyboardInterrupt(), 130),
+        (Terminated(143), 143),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_each_kind_of_error_has_its_status(error, status):
+    assert status == outcome.status_of(error)
+
+
+def test_every_status_that_an_error_has_is_documented():
+    assert {status for _, status in outcome._KINDS} <= set(outcome.STATUSES)
+
+
+ERRORS = [
+    each
+    for each in vars(errors).values()
+    if isinstance(each, type) and issubclass(each, errors.TracedImageError)
+]
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_no_error_of_the_package_is_taken_for_a_defect(kind):
+    assert issubclass(kind, outcome._EXPECTED)
+
+
+class Raising(commands.click.Command):
+    """A command that raises what it is told."""
+
+    def __init__(self, error):
+        super().__init__("raising")
+        self.error = error
+
+    def invoke(self, ctx):
+        raise self.error
+
+
+@pytest.fixture
+def ended(capsys):
+    """Have a command raise an error; its status, and what was said."""
+
+    def run(error):
+        return outcome.run(Raising(error), []), capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left", "x"), "x: No space left; make room and try again"),
+        (OSError(5, "Input/output error"), "a file or the output: Input/output error"),
+        (OSError("odd"), "a file or the output: OSError"),
+        (FileNotFoundError(2, "No such file", b"\xff"), "�: No such file"),
+        (errors.ImageNotFound("Gone."), "Gone; see what is there by: traced-image list"),
+        (errors.ImageUnacceptable(""), "ImageUnacceptable"),
+        (errors.ServerError("two\n\nlines\tand \x1b[31mred"), "two lines and �[31mred"),
+        (KeyboardInterrupt(), "interrupted"),
+        (Terminated(143), "ended"),
+    ],
+)
+def test_what_went_wrong_is_one_line(ended, error, said):
+    assert f"traced-image: {said}\n" == ended(error)[1]
+
+
+@pytest.mark.parametrize(
+    ("cause", "status"), [(None, 1), (errors.InvalidTLS("x", "x", mend="x"), 3), (ValueError(), 1)]
+)
+def test_an_error_of_a_command_has_the_status_of_its_cause(ended, cause, status):
+    error = commands.click.ClickException("no")
+    error.__cause__ = cause
+    assert (status, "traced-image: no\n") == ended(error)
+
+
+def test_a_defect_shows_where_it_is(ended):
+    with pytest.raises(ZeroDivisionError):
+        ended(ZeroDivisionError())
+
+
+def test_a_signal_before_the_command_is_no_traceback(monkeypatch, cli):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "_run", interrupted)
+    assert (130, "") == (cli().status, cli().err)
+
+
+def test_sigterm_ends_it_with_a_line(cli, server, images, on, signalled):
+    server.break_with(lab.faults.never_answer())
+    signalled(signal.SIGTERM, lambda: server.connections)
+    result = cli("list", *on(server))
+    assert (143, "traced-image: ended") == (result.status, result.line)
+
+
+def test_ctrl_c_on_a_terminal_ends_it_with_a_line(on_terminal, server, on):
+    server.break_with(lab.faults.never_answer())
+    running = on_terminal("list", *on(server))
+    until(lambda: server.connections)
+    running.press("\x03")
+    assert (130, "^C\r\ntraced-image: interrupted\r\n") == running.ended()
+
+
+# --- its output --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_reader_that_has_gone_is_no_error(server, images, on, options):
+    for number in range(800):
+        images.add(name=f"image-{number}")
+    command = [sys.executable, "-c", PROGRAM, "list", *options, *on(server)]
+    # Unbuffered, Python would take it for written if no more than a part was.
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as running:
+        running.stdout.read(10)
+        running.stdout.close()
+        said = running.stderr.read()
+    assert (141, b"") == (running.returncode, said)
+
+
+def test_output_that_can_not_be_written_is_an_error(process, server, images, on):
+    images.add(name="cirros")
+    with Path("/dev/full").open("w") as full:
+        result = process("list", *on(server), stdout=full)
+    line = "traced-image: a file or the output: No space left on device; make room and try again"
+    assert (4, line) == (result.status, result.line)
+
+
+def test_what_an_output_can_not_encode_ends_nothing(process, server, images, on):
+    images.add(name="été \N{SNOWMAN} \a")
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    result = process("list", *on(server), env=environment, encoding="latin-1")
+    assert (0, "", True) == (result.status, result.err, "été ? ?" in result.out)
+
+
+# --- packages that are missing -----------------------------------------------------------------
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Have a package be missing, and the modules that need it be imported anew."""
+
+    def hide(package, *modules):
+        for name in list(sys.modules):
+            if name.startswith(tuple(f"traced_image.{each}" for each in modules)):
+                monkeypatch.delitem(sys.modules, name)
+            if name.startswith(f"{package}."):
+                monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.setitem(sys.modules, package, None)
+
+    return hide
+
+
+def test_without_the_exporters_packages_its_extra_is_named(without, cli):
+    without("starlette", "exporter.", "cli.serve")
+    result = cli("exporter", "--listen", "127.0.0.1:0")
+    assert 3 == result.status
+    assert result.line.startswith("traced-image: exporter (from argument): it needs starlette, one")
+    assert result.line.endswith("extra 'exporter'; pip install 'traced-image[exporter]'")
+
+
+def test_without_the_exporters_packages_the_others_go_on(without, cli, server, on):
+    without("starlette", "exporter.", "cli.serve")
+    assert 0 == cli("list", *on(server)).status
+    assert "exporter  (needs the extra 'exporter')" in cli("--help").out
+
+
+def test_without_click_the_extra_is_named(without, cli):
+    without("click", "cli.commands", "cli.outcome")
+    words = "traced-image: it needs click, one of the packages of the extra 'cli':"
+    assert (3, f"{words} pip install 'traced-image[cli]'") == (cli().status, cli().line)
+
+
+# --- completion --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shell", "said"),
+    [
+        ("bash", "complete -o nosort -F _traced_image_completion traced-image"),
+        ("zsh", "compdef _traced_image_completion traced-image"),
+        ("fish", "complete --no-files --command traced-image"),
+    ],
+)
+def test_each_shell_is_told_how_to_complete(cli, monkeypatch, shell, said):
+    monkeypatch.setenv(outcome.COMPLETION, f"{shell}_source")
+    result = cli()
+    assert (0, True) == (result.status, said in result.out)
+
+
+def test_a_shell_that_is_not_known_is_an_error(cli, monkeypatch):
+    monkeypatch.setenv(outcome.COMPLETION, "cmd_source")
+    assert 1 == cli().status
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("traced-image s", ["servers", "show"]),
+        ("traced-image download --o", ["--output", "--os-cloud"]),
+        ("traced-image exporter --web", ["--web.config.file"]),
+    ],
+)
+def test_what_is_meant_is_proposed(cli, monkeypatch, words, expected):
+    monkeypatch.setenv(outcome.COMPLETION, "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    proposed = [each.partition(",")[2] for each in cli().out.split()]
+    assert expected == proposed
+
+
+@pytest.mark.parametrize("words", ["traced-image upload ", "traced-image download -o "])
+def test_files_are_proposed_where_one_is_wanted(cli, monkeypatch, words):
+    monkeypatch.setenv(outcome.COMPLETION, "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+    assert ["file,"] == cli().out.split()
+
+
+def test_bash_completes_it(tmp_path):
+    """By the shell itself, as if somebody had pressed the tab key."""
+    program = tmp_path / "traced-image"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c {shlex.quote(PROGRAM)} "$@"\n')
+    program.chmod(0o755)
+    script = """
+        eval "$(_TRACED_IMAGE_COMPLETE=bash_source traced-image)"
+        COMP_WORDS=(traced-image li) COMP_CWORD=1
+        _traced_image_completion traced-image
+        echo "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LIMIT,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    assert ("list\n", "") == (done.stdout, done.stderr)

@@ -1,0 +1,100 @@
+"""Values of options: durations, places to listen on, and text that is harmless."""
+
+from __future__ import annotations
+
+import contextlib
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traced_image.cli.plain import line, printable
+from traced_image.cli.values import duration, place
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("15s", 15.0),
+        ("1m", 60.0),
+        ("500ms", 0.5),
+        ("1m30s", 90.0),
+        ("1.5h", 5400.0),
+        ("0s", 0.0),
+        ("1h1m1s1ms", 3661.001),
+    ],
+)
+def test_a_duration_is_read(text, seconds):
+    assert pytest.approx(seconds) == duration(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "15",
+        "s",
+        "-1s",
+        "1 s",
+        "1d",
+        "1e9s",
+        "15s ",
+        "\N{ARABIC-INDIC DIGIT ONE}s",
+        "9" * 99 + "s",
+    ],
+)
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(click.BadParameter, match="is no duration: write it like 15s, 1m or 500ms"):
+        duration(text)
+
+
+@given(st.text())
+def test_whatever_is_written_it_is_a_duration_or_refused(text):
+    with contextlib.suppress(click.BadParameter):
+        assert duration(text) >= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:9293", ("127.0.0.1", 9293)),
+        ("[::1]:0", ("::1", 0)),
+        ("localhost:80", ("localhost", 80)),
+        (":9293", ("0.0.0.0", 9293)),
+    ],
+)
+def test_a_place_is_read(text, expected):
+    assert expected == place(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "9293",
+        "a:",
+        "a:b",
+        "::1:80",
+        "a:-1",
+        "a:1234567",
+        "a:1 ",
+        "a:\N{ARABIC-INDIC DIGIT ONE}",
+    ],
+)
+def test_what_is_no_place_is_refused(text):
+    with pytest.raises(click.BadParameter, match="is no address and port"):
+        place(text)
+
+
+@given(st.text())
+def test_text_that_is_made_harmless_is_printable(text):
+    assert (True, True) == (printable(text).isprintable(), line(text).isprintable())
+
+
+def test_text_that_is_harmless_stays_as_it_is():
+    assert "été 中 [red] :x:" == printable("été 中 [red] :x:")
+
+
+def test_a_line_has_its_words_with_a_space_between():
+    assert "a b c" == line(" a\n\n b\tc ")

@@ -1,0 +1,1 @@
+"""The command line, ``traced-image`` (extra ``cli``)."""

@@ -1,0 +1,83 @@
+"""The commands, each of which is imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from typing import NamedTuple
+
+import click
+
+from ..errors import MissingExtra
+
+
+class _Place(NamedTuple):
+    """Where a command is, and the extra whose packages it needs."""
+
+    module: str
+    name: str
+    extra: str
+
+
+COMMANDS = {
+    "config": _Place("settings", "config", "cli"),
+    "demo": _Place("demonstrate", "demo", "lab"),
+    "download": _Place("transfer", "download", "cli"),
+    "exporter": _Place("serve", "exporter", "exporter"),
+    "list": _Place("images", "list_", "cli"),
+    "servers": _Place("check", "servers", "exporter"),
+    "show": _Place("images", "show", "cli"),
+    "upload": _Place("transfer", "upload", "cli"),
+    "watch": _Place("watch", "watch", "exporter"),
+}
+
+
+class _Commands(click.Group):
+    """Finds commands where they are, when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        try:
+            module = importlib.import_module(f".{place.module}", __package__)
+        except ModuleNotFoundError as error:
+            return _unable(cmd_name, place.extra, str(error.name).partition(".")[0])
+        command: click.Command = getattr(module, place.name)
+        return command
+
+
+def _unable(name: str, extra: str, package: str) -> click.Command:
+    """A command in place of one whose packages are not there: the others must go on."""
+
+    def refuse(_arguments: tuple[str, ...]) -> None:
+        problem = f"it needs {package}, one of the packages of the extra {extra!r}"
+        raise MissingExtra(name, problem, mend=f"pip install 'traced-image[{extra}]'")
+
+    anything = click.Argument(["_arguments"], nargs=-1, type=click.UNPROCESSED)
+    return click.Command(
+        name,
+        callback=refuse,
+        params=[anything],
+        context_settings={"ignore_unknown_options": True},
+        add_help_option=False,
+        short_help=f"(needs the extra {extra!r})",
+    )
+
+
+@click.command(cls=_Commands, invoke_without_command=True)
+@click.version_option(package_name="traced-image")
+@click.pass_context
+def traced_image(ctx: click.Context) -> None:
+    """Image metadata and data from a cycle of Glance servers, and which of them fail.
+
+    Servers are named by --server, or by what is configured: see `traced-image config`.
+
+    For completion in bash: eval "$(_TRACED_IMAGE_COMPLETE=bash_source traced-image)"; zsh_source
+    and fish_source do it for zsh and fish.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(3)

@@ -1,0 +1,72 @@
+"""A service whose attempts are shown as they happen, and whose traces are drawn at the end."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from prometheus_client import CollectorRegistry
+
+from .. import connect
+from ..telemetry import Telemetry
+from ..terminal import trace_id, trace_tree
+from .output import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from ..pipeline.service import GlanceImageService
+    from .options import Choice
+
+
+@contextmanager
+def observed(choice: Choice, *, trace: bool = False) -> Iterator[GlanceImageService]:
+    """Connect; afterwards, and if `trace`, print the trace of each call on standard error.
+
+    Raises:
+        ConfigError: The configuration can't be used.
+    """
+    config = choice.config()
+    spans: list[ReadableSpan] = []
+    telemetry: Telemetry | Literal[False] = False
+    if trace or choice.verbose:
+        with _undisturbed():
+            # Imported here, since OpenTelemetry reads some of its variables when it is imported.
+            from .spans import provider
+
+            telemetry = Telemetry(
+                tracer_provider=provider(spans if trace else None, attempts=choice.verbose),
+                registry=CollectorRegistry(),
+                meter_provider=False,
+                wire_spans=trace,
+            )
+    with _undisturbed():
+        service = connect(config=config, telemetry=telemetry)
+    try:
+        yield service
+    finally:
+        service.close()
+        _draw(spans)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let OpenTelemetry's variables change nothing: the traces are this program's own."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("OTEL_")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _draw(spans: Sequence[ReadableSpan]) -> None:
+    console = messages()
+    traces: dict[int, list[ReadableSpan]] = {}
+    for span in spans:
+        traces.setdefault(trace_id(span), []).append(span)
+    for found in traces.values():
+        if any(span.parent is None for span in found):  # not of what a signal has ended
+            console.print(trace_tree(found, ascii_only=console.options.ascii_only))

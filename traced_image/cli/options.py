@@ -1,0 +1,155 @@
+"""What commands take: which servers, from which configuration, and how it is printed."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from ..config import load_config
+from ..errors import InvalidServer
+from .plain import line
+from .values import duration
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+_CommandT = TypeVar("_CommandT", bound=Callable[..., object])
+
+_FILE = click.Path(path_type=str)
+"""No more than a hint for completion: whoever opens the file says what is wrong with it."""
+
+_SERVERS = (
+    click.option("--server", "servers", multiple=True, metavar="URL", help="A Glance; repeatable."),
+    click.option(
+        "--config",
+        "config_file",
+        type=_FILE,
+        metavar="FILE",
+        help="A nova.conf or cinder.conf to take what is not said here from.",
+    ),
+    click.option(
+        "--os-cloud", "cloud", metavar="NAME", help="A cloud of clouds.yaml to take it from."
+    ),
+    click.option("--insecure", is_flag=True, help="Check no certificates."),
+    click.option("--cafile", type=_FILE, metavar="FILE", help="Authorities to trust, in PEM."),
+)
+
+verbose = click.option("-v", "--verbose", is_flag=True, help="Show attempts as they happen.")
+json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+trace_output = click.option("--trace", is_flag=True, help="Print the traces, as trees.")
+image = click.option(
+    "--image", metavar="ID", help="Ask each server for this image and its first megabyte, too."
+)
+timeout = click.option(
+    "--timeout",
+    type=duration,
+    default="10s",
+    show_default=True,
+    metavar="DURATION",
+    help="The most that a probe may take.",
+)
+
+_MANY = 10**6
+"""Retries, where nothing is retried: no configuration has too few of them then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was asked for on the command line.
+
+    Attributes:
+        servers: Glance servers; none for those of the configuration.
+        config_file: A file in nova's form.
+        cloud: A cloud of clouds.yaml.
+        insecure: Whether certificates go unchecked.
+        cafile: Certificates to trust.
+        verbose: Whether attempts are shown as they happen.
+    """
+
+    servers: tuple[str, ...] = ()
+    config_file: str | None = None
+    cloud: str | None = None
+    insecure: bool = False
+    cafile: str | None = None
+    verbose: bool = False
+
+    def config(self, *, retries: bool = True) -> Config:
+        """The configuration that this is part of.
+
+        Args:
+            retries: Whether anything is to be retried.
+
+        Raises:
+            ConfigError: Something in it can't be used.
+            UsageError: No server is configured.
+        """
+        said: dict[str, object] = {}
+        if self.servers:
+            said["servers"] = self.servers
+        if self.insecure:
+            said["insecure"] = True
+        if self.cafile is not None:
+            said["cafile"] = self.cafile
+        if not retries:
+            said["num_retries"] = _MANY
+        try:
+            return load_config(config_file=self.config_file, cloud=self.cloud, **said)  # type: ignore[arg-type]
+        except InvalidServer as error:
+            if error.source != "any source":
+                raise
+            words = (
+                "no server is configured: name one by --server, or what has some by --config or"
+                " --os-cloud, or set TRACED_IMAGE_SERVERS"
+            )
+            raise click.UsageError(words) from error
+
+
+def with_choice(command: _CommandT) -> _CommandT:
+    """Give a command the options that say which servers; it is handed a `Choice`."""
+
+    @functools.wraps(command)
+    def with_values(**values: object) -> object:
+        names = {field.name for field in fields(Choice)} & values.keys()
+        choice = Choice(**{name: values.pop(name) for name in names})  # type: ignore[arg-type]
+        log()
+        return command(choice, **values)
+
+    decorated: Callable[..., object] = with_values
+    for option in reversed(_SERVERS):
+        decorated = option(decorated)
+    return decorated  # type: ignore[return-value]
+
+
+class _Lines(logging.Handler):
+    """Writes each record as a line on standard error, whatever that is by then.
+
+    What is drawn on a terminal meanwhile makes room for it. That nobody reads it ends nothing.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            sys.stderr.write(f"traced-image: {line(record.getMessage())}\n")
+            sys.stderr.flush()
+
+
+_LINES = _Lines()
+
+
+def log(level: int = logging.WARNING) -> None:
+    """Say on standard error what is logged; the pipeline's lines are left out.
+
+    What they tell is in the error that a command ends with, and with ``-v`` in its attempts.
+    """
+    pipeline = logging.getLogger("traced_image.pipeline")
+    pipeline.propagate = False
+    pipeline.addHandler(logging.NullHandler())
+    package = logging.getLogger("traced_image")
+    package.setLevel(level)
+    package.addHandler(_LINES)

@@ -1,0 +1,53 @@
+"""The command ``config``: what is in force, and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import click
+
+from ..config import RetryPolicy, Server
+from .options import json_output, with_choice
+from .output import print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..config import Config
+    from .options import Choice
+
+
+@click.command(short_help="Show what is in force, and where it is from.")
+@json_output
+@with_choice
+def config(choice: Choice, *, as_json: bool) -> None:
+    """Show what is in force, and where each value came from; secrets are hidden."""
+    rows = list(_rows(choice.config()))
+    if as_json:
+        print_json({name: {"value": value, "source": source} for name, value, source in rows})
+    else:
+        print_table(("option", "value", "source"), rows)
+
+
+def _rows(found: Config) -> Iterator[tuple[str, object, str]]:
+    """Each option, its value without secrets, and its source."""
+    for field in fields(found):
+        value = getattr(found, field.name)
+        source = found.sources.get(field.name, "default")
+        if isinstance(value, RetryPolicy):
+            for each in fields(value):
+                yield f"retry.{each.name}", _shown(getattr(value, each.name)), source
+        elif field.name == "auth":
+            yield field.name, None if value is None else "(hidden)", source
+        elif field.name != "sources":
+            yield field.name, _shown(value), source
+
+
+def _shown(value: object) -> object:
+    """A value as JSON has it."""
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return [_shown(each) for each in value]
+    return value.url if isinstance(value, Server) else value

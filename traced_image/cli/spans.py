@@ -1,0 +1,64 @@
+"""The spans of one command: kept for its trace, and told of as attempts that happen."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from ..telemetry import catalogue
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+
+def provider(kept: list[ReadableSpan] | None, *, attempts: bool) -> TracerProvider:
+    """A provider of tracers, which leaves the process's own alone.
+
+    Args:
+        kept: Where ended spans are put; None for nowhere.
+        attempts: Whether a line is written when an attempt starts, and when it ends.
+    """
+    made = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
+    if kept is not None:
+        made.add_span_processor(_Kept(kept))
+    if attempts:
+        made.add_span_processor(_Attempts())
+    return made
+
+
+class _Kept(SpanProcessor):
+    """Keeps spans."""
+
+    def __init__(self, spans: list[ReadableSpan]) -> None:
+        self._spans = spans
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self._spans.append(span)
+
+
+class _Attempts(SpanProcessor):
+    """Writes of attempts: where one hangs, its start is all that there is to see."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
+        _tell(span, "")
+
+    def on_end(self, span: ReadableSpan) -> None:
+        why = (span.attributes or {}).get(catalogue.ERROR_TYPE, "ok")
+        milliseconds = ((span.end_time or 0) - (span.start_time or 0)) / 1e6
+        _tell(span, f": {why!s}, {milliseconds:.1f} ms")
+
+
+def _tell(span: ReadableSpan, words: str) -> None:
+    told = span.attributes or {}
+    if catalogue.ATTEMPT_NUMBER not in told:
+        return
+    names = catalogue.SERVER_ADDRESS, catalogue.SERVER_PORT
+    host, port, number, most = (
+        str(told[name]) for name in (*names, catalogue.ATTEMPT_NUMBER, catalogue.ATTEMPT_MAXIMUM)
+    )
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    # To whatever standard error is by now: a bar that is drawn there makes room for the line.
+    sys.stderr.write(f"attempt {number} of {most} on {place}{words}\n")
