@@ -10,9 +10,10 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from traced_image import Server
-from traced_image.exporter.probe_metrics import CHECKS, LABELS, PHASES, PROBE_METRICS, ProbeResults
+from traced_image.exporter.probe_metrics import ProbeResults
 from traced_image.exporter.probe_result import Checked, ProbeResult
 from traced_image.telemetry import catalogue
+from traced_image.telemetry.catalogue.exporter import CHECKS, LABELS, PHASES, PROBE_METRICS
 
 SERVER = Server.parse("glance-1:9292")
 WELL = ProbeResult(

@@ -21,13 +21,13 @@ from serving import Certificates
 from traced_image.errors import ConfigError, InvalidTLS
 from traced_image.exporter import web_tls
 from traced_image.exporter.web_config import (
-    RELOADED,
     Rate,
     WebConfig,
     WebConfigFile,
     read,
 )
 from traced_image.exporter.web_section import MOST_BYTES
+from traced_image.telemetry.catalogue.exporter import RELOADED
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 TLS = "tls_server_config: {cert_file: cert.pem, key_file: key.pem"

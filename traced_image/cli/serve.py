@@ -19,7 +19,8 @@ from ..exporter.reload import Reloader
 from ..exporter.report import check_trace_url
 from ..exporter.server import Server, listen
 from ..exporter.single import Allowed, probe_route
-from ..exporter.web_config import RELOADED, WebConfigFile
+from ..exporter.web_config import WebConfigFile
+from ..telemetry.catalogue.exporter import RELOADED
 from . import options
 from .options import log, verbose, with_choice
 from .outcome import DONE

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..config import Server
+    from ..telemetry.catalogue.exporter import Phase
     from .background import Address, Resolver
-    from .probe_metrics import Phase
 
 MOST_BYTES = 2**20
 """Bytes of a reply that are read at most."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..config import Server
-    from .probe_metrics import Check, Phase
+    from ..telemetry.catalogue.exporter import Check, Phase
 
 
 @dataclass(frozen=True, slots=True)

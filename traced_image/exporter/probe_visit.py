@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from ..config import Server
     from ..errors import AttemptError
+    from ..telemetry.catalogue.exporter import Check, Phase
     from .probe_line import Reach
-    from .probe_metrics import Check, Phase
     from .probe_result import Canary
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

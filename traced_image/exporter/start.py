@@ -88,8 +88,9 @@ def start(
             the packages of the extra ``exporter`` are not there (`MissingExtra`).
     """
     _check_packages()
+    from ..telemetry.catalogue.exporter import RELOADED
     from .server import Server, listen
-    from .web_config import RELOADED, WebConfigFile
+    from .web_config import WebConfigFile
 
     registry = REGISTRY if registry is None else registry
     web = None

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from ..config.checks import shown
 from ..errors import ConfigError, InvalidOption
-from ..telemetry.catalogue import Metric
 from . import web_tls
 from .web_section import Section, load
 
@@ -24,15 +23,6 @@ if TYPE_CHECKING:
     from ..telemetry.backends import Record
 
 LOG = logging.getLogger(__name__)
-
-RELOADED = Metric(
-    "traced_image_exporter_config_last_reload_successful",
-    "traced_image.exporter.config.last_reload_successful",
-    "{reload}",
-    "gauge",
-    "Whether the web configuration file could be used when it was last read.",
-    merge="livemostrecent",
-)
 
 CHECK_SECONDS = 1.0
 """How often the files are looked at, at most."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from . import catalogue
+from .catalogue import exporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -39,7 +40,7 @@ def _attributes() -> str:
     return _table(("attribute", "type", "on", "value"), rows)
 
 
-def _metrics() -> str:
+def _metrics(metrics: Iterable[catalogue.Metric]) -> str:
     rows = (
         (
             f"`{one.name}`",
@@ -48,7 +49,7 @@ def _metrics() -> str:
             one.help,
             f"`{one.otel}`" + (f", {one.unit}" if one.unit else ""),
         )
-        for one in catalogue.METRICS
+        for one in metrics
     )
     return _table(("metric", "type", "labels", "what it tells", "in OpenTelemetry"), rows)
 
@@ -82,7 +83,10 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "attributes": _attributes,
     "labels": _labels,
     "log_fields": lambda: _words("field", "what it tells", catalogue.LOG_FIELDS),
-    "metrics": _metrics,
+    "metrics": lambda: _metrics(catalogue.METRICS),
+    "exporter": lambda: _metrics((*exporter.PROBE_METRICS, exporter.RELOADED)),
+    "phases": lambda: _words("phase", "what its time is", exporter.PHASES),
+    "checks": lambda: _words("check", "what is asked", exporter.CHECKS),
     "operations": _operations,
     "outcomes": lambda: _words("outcome", "what it means", catalogue.OUTCOMES),
     "reasons": _reasons,
