@@ -23,7 +23,7 @@ from traced_image.pipeline.ec2 import S3ImageService
 url, uuids = sys.argv[1], sys.argv[2:]
 print("ready", flush=True)
 input()
-service = S3ImageService(None, url)
+service = S3ImageService(object(), url)
 print(*(service.glance_id_to_id(uuid) for uuid in uuids))
 """
 
