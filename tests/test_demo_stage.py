@@ -77,6 +77,24 @@ def test_ctrl_c_does_not_wait_for_a_call_that_hangs():
     for_ever.set()
 
 
+def test_ctrl_c_waits_for_calls_that_end_in_a_moment():
+    begun, ended = [], []
+
+    def call():
+        begun.append(None)
+        threading.Event().wait(0.1)
+        ended.append(None)
+
+    def ctrl_c():
+        if begun:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Traffic(call).run(lambda: True, ctrl_c)
+
+    assert len(begun) == len(ended)
+
+
 # --- the last minute ---------------------------------------------------------------------------
 
 

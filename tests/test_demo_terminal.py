@@ -130,6 +130,12 @@ def test_the_table_shows_what_is_broken_while_it_is(performed, fault):
     assert re.search(rf"^{server} +\w+ +{fault} ", text[begun:ended], re.MULTILINE)
 
 
+def test_the_table_shows_no_longer_what_is_healed(performed):
+    _, _, text = performed
+
+    assert not re.search(r"^\S+ +\w+ +dead ", text[text.index("is broken (503)") :], re.MULTILINE)
+
+
 def test_the_table_shows_the_state_the_reason_and_the_counts_of_a_server(performed):
     _, _, text = performed
 

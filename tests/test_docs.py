@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -90,6 +92,18 @@ def test_the_tables_of_telemetry_are_those_of_the_catalogue():
     text = (ROOT / "docs/reference/telemetry.md").read_text()
 
     assert reference.page(text) == text
+
+
+def test_the_tables_are_written_anew(tmp_path):
+    text = (ROOT / "docs/reference/telemetry.md").read_text()
+    page = tmp_path / "telemetry.md"
+    page.write_text(
+        re.sub(r"(<!-- table: \w+ -->\n).*?(<!-- end -->)", r"\1\2", text, flags=re.DOTALL)
+    )
+    program = [sys.executable, "-m", "traced_image.telemetry.reference", str(page)]
+    subprocess.run(program, check=True, timeout=60)
+
+    assert text == page.read_text()
 
 
 def test_every_table_of_the_catalogue_is_on_its_page():

@@ -31,7 +31,7 @@ class Result:
     """
 
     status: int
-    out: str | bytes
+    out: str
     err: str
 
     @property
@@ -80,18 +80,6 @@ def cli(monkeypatch, capsys):
 
 
 @pytest.fixture
-def binary_cli(monkeypatch, capsysbinary):
-    """The same, with its output as bytes."""
-
-    def run(*arguments):
-        status = invoke(monkeypatch, arguments)
-        found = capsysbinary.readouterr()
-        return Result(status, found.out, found.err.decode())
-
-    return run
-
-
-@pytest.fixture
 def process():
     """Run the program in a process of its own, without a terminal."""
 
@@ -128,8 +116,8 @@ def on_terminal():
 def terminal(monkeypatch):
     """Run the program in this process on a terminal: ``terminal("list", columns=40).out``.
 
-    Each of `steps` is something to see and what to do then, one after the other; then `keys` are
-    pressed once `when` is seen, or holds.
+    Each of `steps` is something to see, and what to do then or what to press, one after the other;
+    then `keys` are pressed once `when` is seen, or holds.
     """
     with contextlib.ExitStack() as stack:
 
@@ -165,7 +153,7 @@ def press(master, steps, keys, when, reading):
         for text, act in steps:
             until(lambda text=text, start=start: text in reading.text[start:])
             start = len(reading.text)
-            act()
+            os.write(master, act.encode()) if isinstance(act, str) else act()
         until(when if callable(when) else lambda: when in reading.text[start:])
     finally:
         os.write(master, keys.encode())  # in any case, or the test would have no end

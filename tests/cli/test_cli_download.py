@@ -9,11 +9,12 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import threading
 
 import pytest
 from halting import HaltingGlance
-from terminals import LIMIT, plain
+from terminals import LIMIT, PROGRAM, plain
 
 from traced_image import lab
 
@@ -65,8 +66,18 @@ def test_data_is_on_the_disk_before_it_has_its_name(cli, server, on, image_id, t
     assert [(len(DATA), False)] == synced
 
 
-def test_data_comes_to_standard_output(binary_cli, server, on, image_id):
-    assert DATA == binary_cli("download", image_id, "-o", "-", *on(server)).out
+def test_data_comes_to_standard_output(server, on, image_id):
+    command = [sys.executable, "-c", PROGRAM, "download", image_id, "-o", "-", *on(server)]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=LIMIT)
+    assert (DATA, b"") == (done.stdout, done.stderr)
+
+
+def test_a_reader_of_standard_output_that_has_gone_is_not_a_success(server, on, image_id):
+    command = [sys.executable, "-c", PROGRAM, "download", image_id, "-o", "-", *on(server)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.read(10)
+        running.stdout.close()
+        assert (141, b"") == (running.wait(LIMIT), running.stderr.read())
 
 
 def test_data_comes_to_a_pipe(cli, server, on, image_id, target):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import contextlib
+import io
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from importlib import metadata
 from pathlib import Path
 
@@ -184,6 +189,25 @@ def test_sigterm_ends_it_with_a_line(cli, server, images, on, signalled):
     assert (143, "traced-image: ended") == (result.status, result.line)
 
 
+def test_a_signal_ends_it_though_what_is_under_way_can_not_be_interrupted(
+    cli, monkeypatch, signalled
+):
+    """The system's resolver, for one, does not return before it has given up."""
+    asked, go = threading.Event(), threading.Event()
+
+    def lookup(*_args, **_kwargs):
+        asked.set()
+        go.wait()
+        raise socket.gaierror(socket.EAI_NONAME, "x")
+
+    monkeypatch.setenv("TRACED_IMAGE_NUM_RETRIES", "0")
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    signalled(signal.SIGTERM, asked.is_set)
+    result = cli("list", "--server", "glance.example")
+    go.set()
+    assert (143, "traced-image: ended") == (result.status, result.line)
+
+
 def test_ctrl_c_on_a_terminal_ends_it_with_a_line(on_terminal, server, on):
     server.break_with(lab.faults.never_answer())
     running = on_terminal("list", *on(server))
@@ -224,6 +248,12 @@ def test_what_an_output_can_not_encode_ends_nothing(process, server, images, on)
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     result = process("list", *on(server), env=environment, encoding="latin-1")
     assert (0, "", True) == (result.status, result.err, "été ? ?" in result.out)
+
+
+def test_the_output_of_a_program_that_runs_it_may_be_a_buffer():
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        status = outcome.run(commands.traced_image, ["--help"])
+    assert (0, "Usage: traced-image") == (status, output.getvalue()[:19])
 
 
 # --- packages that are missing -----------------------------------------------------------------
@@ -330,3 +360,8 @@ def test_bash_completes_it(tmp_path):
         env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
     )
     assert ("list\n", "") == (done.stdout, done.stderr)
+
+
+def test_a_standard_output_that_is_no_file_will_do(monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert 0 == outcome.run(commands.traced_image, ["--version"])

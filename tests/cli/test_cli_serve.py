@@ -425,6 +425,18 @@ def test_its_port_is_free_afterwards(exporter, server, on):
         assert 0 != sock.connect_ex(("127.0.0.1", port))
 
 
+def test_a_server_that_fails_ends_it(cli, server, on, monkeypatch):
+    async def failing(*_):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(serve._Server, "main_loop", failing)
+    result = cli("exporter", "--listen", "127.0.0.1:0", *on(server))
+    assert (4, "traced-image: a file or the output: Too many open files") == (
+        result.status,
+        result.err.splitlines()[-1],
+    )
+
+
 def test_a_port_in_use_is_one_line(cli, server, on):
     result = cli("exporter", "--listen", place(server), *on(server))
     said = f"traced-image: can't listen on {place(server)}: Address already in use"
@@ -452,3 +464,12 @@ def test_what_can_not_be_served_is_one_line(cli, server, on, options, said):
     result = cli("exporter", "--listen", "127.0.0.1:0", *options, *on(server))
     assert 3 == result.status
     assert result.line.startswith(f"traced-image: {said}")
+
+
+def test_a_server_that_breaks_down_is_told_of(cli, server, on, monkeypatch):
+    async def break_down(_self, sockets):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("traced_image.cli.serve._Server.serve", break_down)
+    result = cli("exporter", "--listen", "127.0.0.1:0", *on(server))
+    assert (4, True) == (result.status, "Too many open files" in result.err)

@@ -123,8 +123,8 @@ def test_where_it_is_interrupted_no_image_is_left(cli, server, on, images, file,
 
 
 def _reads_the_data(server):
-    """Whether the record has been answered, so that the data is what is under way."""
-    return any(access.method == "POST" for access in server.access_log)
+    """Whether the data has come, so that the answer to it is what is waited for."""
+    return any(access.method == "PUT" for access in server.access_log)
 
 
 def test_an_image_that_can_not_be_deleted_again_is_named(cli, server, on, images, file):

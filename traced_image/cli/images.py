@@ -9,6 +9,7 @@ import click
 from .observed import observed
 from .options import json_output, trace_output, verbose, with_choice
 from .output import print_fields, print_json, print_table
+from .signals import interruptibly
 
 if TYPE_CHECKING:
     from .options import Choice
@@ -25,7 +26,7 @@ _COLUMNS = ("id", "name", "status", "size", "disk_format")
 def show(choice: Choice, image_id: str, *, as_json: bool, trace: bool) -> None:
     """Show an image's metadata."""
     with observed(choice, trace=trace) as service:
-        image = service.show(None, image_id)
+        image = interruptibly(lambda: service.show(None, image_id))
     if as_json:
         print_json(image)
         return
@@ -50,7 +51,7 @@ def list_(
     """List images."""
     wanted = dict(_pair(each) for each in filters)
     with observed(choice, trace=trace) as service:
-        images = service.detail(None, filters=wanted, limit=limit)
+        images = interruptibly(lambda: service.detail(None, filters=wanted, limit=limit))
     if as_json:
         print_json(images)
     else:

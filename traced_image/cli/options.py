@@ -15,6 +15,7 @@ import click
 from ..config import load_config
 from ..errors import InvalidServer
 from .plain import line
+from .signals import interruptibly
 from .values import duration
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Choice:
             ConfigError: Something in it can't be used.
             UsageError: No server is configured.
         """
-        said: dict[str, object] = {}
+        said: dict[str, object] = {"config_file": self.config_file, "cloud": self.cloud}
         if self.servers:
             said["servers"] = self.servers
         if self.insecure:
@@ -100,7 +101,7 @@ class Choice:
         if not retries:
             said["num_retries"] = _MANY
         try:
-            return load_config(config_file=self.config_file, cloud=self.cloud, **said)  # type: ignore[arg-type]
+            return interruptibly(lambda: load_config(**said))  # type: ignore[arg-type]
         except InvalidServer as error:
             if error.source != "any source":
                 raise

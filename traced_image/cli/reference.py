@@ -58,8 +58,7 @@ def _section(name: str, command: click.Command) -> str:
     if shared:
         own = [each for each in own if each.name not in _SHARED]
     parts = [f"### {name}", f"`{usage}`", inspect.cleandoc(command.help or "")]
-    if own:
-        parts.append(_table(own))
+    parts.append(_table(own))
     if shared:
         parts.append("And [which servers](#which-servers).")
     return "\n\n".join(parts)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
@@ -28,6 +30,24 @@ def terminate(_number: int, _frame: object) -> NoReturn:
     raise Terminated(TERMINATED)
 
 
+def interruptibly(work: Callable[[], _T]) -> _T:
+    """Do what blocks in a thread of its own, which is left to itself when a signal comes.
+
+    A signal's exception in the middle of anything could leave a lock held for ever, and some calls,
+    as that of the resolver, would not even see it before they return.
+    """
+    future: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 whoever waits for it raises it
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="traced-image-work", daemon=True).start()
+    return future.result()
+
+
 def in_loop(main: Coroutine[object, object, _T]) -> _T:
     """Run to the end in an event loop, which a signal must not be raised in the middle of.
 
@@ -39,12 +59,12 @@ def in_loop(main: Coroutine[object, object, _T]) -> _T:
     before = signal.getsignal(signal.SIGTERM)
 
     async def cancellable() -> _T:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = cast("asyncio.Task[_T]", asyncio.current_task())
 
         def end(why: BaseException) -> None:
             received.append(why)
-            if task is not None:
-                task.cancel()
+            task.cancel()
 
         loop.add_signal_handler(signal.SIGINT, end, KeyboardInterrupt())
         loop.add_signal_handler(signal.SIGTERM, end, Terminated(TERMINATED))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -27,7 +28,7 @@ from .options import json_output, trace_output, verbose, with_choice
 from .outcome import ended
 from .output import messages, print_json, shown
 from .part import Part, opened_part
-from .signals import Terminated
+from .signals import Terminated, interruptibly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,11 +124,12 @@ def _opened(place: Path, output: str, stack: ExitStack) -> BinaryIO:
         return stack.enter_context(place.open("wb", buffering=0))
     if sys.stdout.isatty():
         raise click.UsageError("image data is nothing for a terminal: name a file by -o FILE")
-    return sys.stdout.buffer
+    # Without a buffer, whose lock a thread that is left to itself could hold to the end.
+    return FileIO(sys.stdout.fileno(), "wb", closefd=False)
 
 
 def _stream(service: GlanceImageService, image_id: str, file: BinaryIO, output: str) -> None:
-    found = cast("Download", service.download(None, image_id))
+    found = cast("Download", interruptibly(lambda: service.download(None, image_id)))
     try:
         _write(found, file, 0, output)
     except OSError as error:
@@ -139,12 +141,12 @@ def _download(service: GlanceImageService, image_id: str, part: Part) -> None:
     """Fetch what a part has not yet, and make it the file that was asked for."""
     if service.config.api_version == 1:
         part.clear()  # it can't be asked for the rest
-    found = service.download_rest(None, image_id, part.file)
+    found = interruptibly(lambda: service.download_rest(None, image_id, part.file))
     if part.size and not found.has_checksum:
         # What is there may be of other data, and nobody could tell.
         found.close()
         part.clear()
-        found = service.download_rest(None, image_id, part.file)
+        found = interruptibly(lambda: service.download_rest(None, image_id, part.file))
     with part.written():
         _write(found, part.file, part.size, part.target.name)
         part.finish()
@@ -152,15 +154,18 @@ def _download(service: GlanceImageService, image_id: str, part: Part) -> None:
 
 def _write(found: Download, file: BinaryIO, there: int, name: str) -> None:
     total = None if found.length is None else there + found.length
+    with _bar(name, total, there) as bar:
+        interruptibly(lambda: _copy(found, file, there, bar))
+
+
+def _copy(found: Download, file: BinaryIO, done: int, bar: _Bar) -> None:
     try:
-        with _bar(name, total, there) as bar:
-            for chunk in found:
-                left = memoryview(chunk)
-                while left:  # for a file may take a part of it
-                    left = left[file.write(left) :]
-                there += len(chunk)
-                bar.at(there)
-        file.flush()
+        for chunk in found:
+            left = memoryview(chunk)
+            while left:  # for a file may take a part of it
+                left = left[file.write(left) :]
+            done += len(chunk)
+            bar.at(done)
     finally:
         found.close()
 
@@ -210,7 +215,7 @@ def upload(
         raise click.UsageError("standard input has no name: give the image one by --name")
     fields = {"name": name or Path(file).name, **formats}
     with ExitStack() as stack:
-        data = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
+        data = stack.enter_context(_source(file))
         service = stack.enter_context(observed(choice, trace=trace))
         size = os.fstat(data.fileno()).st_size or None
         bar = stack.enter_context(_bar(fields["name"], size))
@@ -221,17 +226,25 @@ def upload(
         click.echo(image["id"])
 
 
+def _source(file: str) -> BinaryIO:
+    # Without a buffer, as above.
+    if file == "-":
+        return FileIO(sys.stdin.fileno(), "rb", closefd=False)
+    return Path(file).open("rb", buffering=0)
+
+
 def _uploaded(
     service: GlanceImageService, fields: dict[str, str], data: _Watched
 ) -> dict[str, object]:
-    image = service.create(None, dict(fields))
+    image = interruptibly(lambda: service.create(None, dict(fields)))
     image_id = str(image["id"])
+    source = cast("BinaryIO", data)
     try:
-        return service.update(None, image_id, {}, cast("BinaryIO", data), purge_props=False)
+        return interruptibly(lambda: service.update(None, image_id, {}, source, purge_props=False))
     except BaseException as error:
         kept = f"; the image {image_id} is left, without its data"
         with suppress(TracedImageError):
-            service.delete(None, image_id)
+            interruptibly(lambda: service.delete(None, image_id))
             kept = ""
         if kept and isinstance(error, (TracedImageError, OSError, KeyboardInterrupt, Terminated)):
             raise ended(error, kept) from error

@@ -113,8 +113,8 @@ def _key(ended: asyncio.Event) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def pressed() -> None:
-        keys = os.read(number, 64)
-        if not keys or b"q" in keys.lower():
+        key = os.read(number, 1)
+        if key in b"qQ":
             ended.set()
 
     tty.setcbreak(number)

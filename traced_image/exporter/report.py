@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from importlib import metadata
+from itertools import accumulate
 from typing import TYPE_CHECKING, TypedDict
 
 from ..config.checks import shown
@@ -175,16 +177,14 @@ def quantile(buckets: Mapping[int, int], share: float) -> float | None:
         buckets: Counts by the number of the bucket.
         share: 0 to 1.
     """
-    total = sum(buckets.values())
-    if not total:
+    numbers = sorted(buckets)
+    sums = list(accumulate(buckets[number] for number in numbers))
+    if not sums:
         return None
-    rank, below = share * total, 0
-    for number in sorted(buckets):
-        count = buckets[number]
-        if number == len(_BOUNDS):
-            break
-        if below + count >= rank:
-            start = _BOUNDS[number - 1] if number else 0.0
-            return start + (_BOUNDS[number] - start) * (rank - below) / count
-        below += count
-    return _BOUNDS[-1]
+    rank = share * sums[-1]
+    place = bisect_left(sums, rank)
+    number, below = numbers[place], sums[place - 1] if place else 0
+    if number == len(_BOUNDS):
+        return _BOUNDS[-1]
+    start = _BOUNDS[number - 1] if number else 0.0
+    return start + (_BOUNDS[number] - start) * (rank - below) / buckets[number]
