@@ -6,7 +6,7 @@ import asyncio
 import signal
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, NoReturn, TypeVar, cast, cast
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
