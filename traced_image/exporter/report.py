@@ -177,7 +177,7 @@ def quantile(buckets: Mapping[int, int], share: float) -> float | None:
         buckets: Counts by the number of the bucket.
         share: 0 to 1.
     """
-    numbers = sorted(buckets)
+    numbers = sorted(number for number, count in buckets.items() if count)
     sums = list(accumulate(buckets[number] for number in numbers))
     if not sums:
         return None
