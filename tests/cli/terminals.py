@@ -63,13 +63,15 @@ class Reading:
     def _read(self):
         with contextlib.suppress(OSError):
             while True:
+                # Asked before it is looked: what came until it was told to stop is read.
+                stopping = self._stop.is_set()
                 ready, _, _ = select.select([self._number], [], [], 0.02)
                 if ready:
                     data = os.read(self._number, 65536)
                     if not data:
                         return
                     self.received += data
-                elif self._stop.is_set():
+                elif stopping:
                     return
 
     @property
