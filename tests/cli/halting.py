@@ -29,6 +29,10 @@ class HaltingGlance:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def handle(self):
+                with contextlib.suppress(OSError):  # its client may end at any time
+                    super().handle()
+
             def do_GET(self):
                 data = image.data if self.path.endswith("/file") else image.json
                 self.send_response(200)
@@ -37,10 +41,9 @@ class HaltingGlance:
                 if data is image.json:
                     self.wfile.write(data)
                     return
-                with contextlib.suppress(OSError):
-                    self.wfile.write(data[: len(data) // 2])
-                    closed.wait()
-                    self.connection.shutdown(socket.SHUT_RDWR)
+                self.wfile.write(data[: len(data) // 2])
+                closed.wait()
+                self.connection.shutdown(socket.SHUT_RDWR)
 
             def log_message(self, *_):
                 pass

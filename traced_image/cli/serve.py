@@ -30,7 +30,7 @@ from .values import Place, duration, place
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
     from prometheus_client import CollectorRegistry
 
@@ -141,20 +141,25 @@ async def _run(choice: Choice, config: Config, asked: _Asked, allowed: Allowed) 
         ready=lambda: prober.ready,
         routes=[probe_route(lambda: prober.probe, allowed)],
     )
-    sock = listen(*asked.listen)
-    server = _Server(application, sock, web)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
-    scheme = "http" if web is None or web.in_force.context is None else "https"
-    LOG.info("serving %s://%s/", scheme, _shown(sock))
-    async with prober:
-        looking = asyncio.ensure_future(reloader.watch(_files(choice)))
-        serving = asyncio.ensure_future(server.serve(sockets=[sock]))
-        try:
-            await asyncio.wait({looking, serving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            looking.cancel()
-            server.should_exit = True
-            await asyncio.wait({looking, serving})
+    with listen(*asked.listen) as sock:
+        server = _Server(application, sock, web)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
+        scheme = "http" if web is None or web.in_force.context is None else "https"
+        LOG.info("serving %s://%s/", scheme, _shown(sock))
+        async with prober:
+            await _serve(server, reloader.watch(_files(choice)))
+
+
+async def _serve(server: _Server, watch: Coroutine[object, object, None]) -> None:
+    """Serve until cancelled, with something else beside it."""
+    looking = asyncio.ensure_future(watch)
+    serving = asyncio.ensure_future(server.serve(sockets=[server.sock]))
+    try:
+        await asyncio.wait({looking, serving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        looking.cancel()
+        server.should_exit = True
+        await asyncio.wait({looking, serving})
     serving.result()
 
 

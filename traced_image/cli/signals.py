@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+
+_LOOK_SECONDS = 0.2
 
 _T = TypeVar("_T")
 
@@ -45,6 +47,9 @@ def interruptibly(work: Callable[[], _T]) -> _T:
             future.set_exception(error)
 
     threading.Thread(target=run, name="traced-image-work", daemon=True).start()
+    # A signal that comes just before the wait begins, or to another thread, does not end it.
+    while not wait({future}, _LOOK_SECONDS).done:
+        pass
     return future.result()
 
 

@@ -1,0 +1,89 @@
+"""Signals in the middle of what blocks, and in the middle of an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+import traceback
+
+import pytest
+from terminals import LIMIT, until
+
+from traced_image.cli.signals import TERMINATED, Terminated, in_loop, interruptibly, terminate
+
+
+def raising():
+    raise TimeoutError("its own")
+
+
+# --- what blocks -------------------------------------------------------------------------------
+
+
+def test_what_it_comes_to_is_returned():
+    assert 42 == interruptibly(lambda: 42)
+
+
+def test_what_it_raises_is_raised():
+    with pytest.raises(TimeoutError, match="its own"):
+        interruptibly(raising)
+
+
+def waits(frame):
+    """Whether a thread waits, and not for the start of another one."""
+    names = [each.f_code.co_name for each, _ in traceback.walk_stack(frame)]
+    return names[0] == "wait" and "start" not in names
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["the main thread", "another thread"])
+def test_a_signal_ends_the_wait_whichever_thread_it_comes_to(ours):
+    """One for another thread does not interrupt the main one, nor does one that comes too early."""
+    signal.signal(signal.SIGTERM, terminate)
+    main, go, over = threading.get_ident(), threading.Event(), threading.Event()
+
+    def work():
+        until(lambda: waits(sys._current_frames()[main]))
+        signal.pthread_kill(main if ours else threading.get_ident(), signal.SIGTERM)
+        go.wait(LIMIT)
+        over.set()
+
+    with pytest.raises(Terminated) as ended:
+        interruptibly(work)
+    waited = over.is_set()
+    go.set()
+    assert (TERMINATED, False) == (ended.value.code, waited)
+
+
+# --- an event loop -----------------------------------------------------------------------------
+
+
+async def told(number, noted):
+    """Be sent a signal, and note how that ends."""
+    signal.raise_signal(number)
+    try:
+        await asyncio.sleep(LIMIT)
+    except asyncio.CancelledError:
+        noted.append("cancelled")
+        raise
+
+
+def test_what_a_loop_comes_to_is_returned():
+    assert 42 == in_loop(asyncio.sleep(0, 42))
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_cancels_the_loop_before_it_is_raised(number, kind):
+    noted = []
+    with pytest.raises(kind):
+        in_loop(told(number, noted))
+    assert ["cancelled"] == noted
+
+
+@pytest.mark.parametrize("before", [terminate, signal.SIG_IGN])
+def test_what_sigterm_does_is_as_before_afterwards(before):
+    signal.signal(signal.SIGTERM, before)
+    in_loop(asyncio.sleep(0))
+    assert before is signal.getsignal(signal.SIGTERM)
