@@ -17,10 +17,14 @@ LIMIT = 60.0
 """Seconds after which a test that waits has failed."""
 
 PROGRAM = (
-    "import fcntl, runpy, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "import fcntl, runpy, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "signal.signal(signal.SIGINT, signal.default_int_handler);"
     "runpy.run_module('traced_image.demo', run_name='__main__')"
 )
-"""It takes the terminal as its own first, so that what is typed there reaches it."""
+"""It takes the terminal as its own first, so that what is typed there reaches it.
+
+Tests that a shell runs in the background are started with Ctrl-C ignored.
+"""
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -19,7 +19,11 @@ LIMIT = 20.0
 """Seconds after which a test that waits has failed."""
 
 PROGRAM = "from traced_image.cli.main import main; main()"
-_CONTROLLING = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+# Tests that a shell runs in the background are started with Ctrl-C ignored.
+_CONTROLLING = (
+    "import fcntl, signal, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler); "
+)
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[@-_])")
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-7]|38;5;\d+|9[0-7])m")

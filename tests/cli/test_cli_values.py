@@ -61,11 +61,16 @@ def test_whatever_is_written_it_is_a_duration_or_refused(text):
         ("127.0.0.1:9293", ("127.0.0.1", 9293)),
         ("[::1]:0", ("::1", 0)),
         ("localhost:80", ("localhost", 80)),
-        (":9293", ("0.0.0.0", 9293)),
     ],
 )
 def test_a_place_is_read(text, expected):
     assert expected == place(text)
+
+
+@pytest.mark.parametrize(("both", "expected"), [(True, "::"), (False, "0.0.0.0")])
+def test_a_port_alone_is_on_all_addresses_of_the_machine(monkeypatch, both, expected):
+    monkeypatch.setattr("socket.has_dualstack_ipv6", lambda: both)
+    assert (expected, 9293) == place(":9293")
 
 
 @pytest.mark.parametrize(

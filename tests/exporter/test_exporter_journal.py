@@ -85,6 +85,12 @@ def test_the_last_error_is_why_an_attempt_failed_last(told):
     assert "read_timeout" == told.account().last_error
 
 
+def test_a_refusal_is_no_error_of_its_server(told):
+    for reason in ("read_timeout", "404", "4xx"):
+        told.attempt(reason)
+    assert "read_timeout" == told.account().last_error
+
+
 def test_servers_are_kept_apart(told):
     told.attempt()
     told.attempt("503", place=OTHER)
@@ -126,6 +132,13 @@ def test_calls_are_counted_by_their_outcome(told):
     told.call("exhausted")
     told.call("exhausted")
     assert {"success_first_try": 1, "exhausted": 2} == told.journal.hour().outcomes
+
+
+def test_calls_that_were_refused_are_counted_beside(told):
+    for reason in ("404", "4xx", "429", "500"):
+        told.call("non_retryable", reason)
+    hour = told.journal.hour()
+    assert ({"non_retryable": 4}, 2) == (hour.outcomes, hour.refused)
 
 
 def test_a_call_that_failed_is_kept_with_its_trace(told):

@@ -21,8 +21,8 @@ MINUTE_OF_NOW = int(NOW // MINUTE)
 PLACE = "10.0.0.1", "9292"
 
 
-def hour(servers=None, outcomes=None, latest=()):
-    return Hour(NOW, servers or {}, outcomes or {}, tuple(latest))
+def hour(servers=None, outcomes=None, latest=(), refused=0):
+    return Hour(NOW, servers or {}, outcomes or {}, refused, tuple(latest))
 
 
 def account(*cells, **known):
@@ -74,12 +74,17 @@ def test_the_effective_success_is_that_of_calls(outcomes, expected):
     assert expected == report(hour(outcomes=outcomes))["effective_success"]
 
 
+def test_a_call_that_was_refused_is_an_effective_success():
+    made = report(hour(outcomes={"success_first_try": 2, "non_retryable": 2}, refused=1))
+    assert (0.75, 1) == (made["effective_success"], made["refused"])
+
+
 def test_the_actual_success_is_that_of_attempts_on_all_servers():
     servers = {
         PLACE: account(cell(succeeded=3)),
         ("10.0.0.2", "9292"): account(cell(succeeded=2, failed={"503": 2, "404": 1})),
     }
-    assert 5 / 8 == report(hour(servers))["actual_success"]
+    assert 6 / 8 == report(hour(servers))["actual_success"]
 
 
 def test_without_attempts_there_is_no_actual_success():
@@ -135,7 +140,7 @@ def test_a_server_has_what_the_journal_knows():
 
 def test_attempts_are_added_up_over_the_hour():
     made = told(cell(0, 1, {"503": 1}), cell(9, 2, {"503": 1, "404": 3}))
-    assert (8, 5) == (made["attempts"], made["failed"])
+    assert (8, 2) == (made["attempts"], made["failed"])
 
 
 def test_the_reasons_are_most_often_first():
@@ -150,8 +155,8 @@ def test_the_strip_has_all_minutes_oldest_first():
 
 
 def test_a_minute_has_its_attempts_and_why_most_of_them_failed():
-    made = told(cell(2, 4, {"404": 1, "503": 2}))["strip"][-3]
-    assert (7, 3, "503") == (made["attempts"], made["failed"], made["reason"])
+    made = told(cell(2, 4, {"404": 3, "503": 2}))["strip"][-3]
+    assert (9, 2, "503") == (made["attempts"], made["failed"], made["reason"])
 
 
 @pytest.mark.parametrize("ago", [1, 2])

@@ -67,6 +67,11 @@ def test_a_port_in_use_is_one_clear_error():
         ) == refused("127.0.0.1", port)
 
 
+def test_on_all_addresses_those_of_ipv4_are_listened_on_too():
+    with listen("::", 0) as sock:
+        socket.create_connection(("127.0.0.1", sock.getsockname()[1])).close()
+
+
 @pytest.mark.parametrize(
     ("host", "said"),
     [

@@ -73,8 +73,9 @@ def test_the_calls_of_a_service_are_shown(start, service):
     with pytest.raises(ImageNotFound):
         shown.show(None, "missing")
     (server,) = told(handle)["servers"]
-    assert (2, {"404": 1}, 1) == (
+    assert (2, 0, {"404": 1}, 1) == (
         server["attempts"],
+        server["failed"],
         server["reasons"],
         len(told(handle)["failing_calls"]),
     )

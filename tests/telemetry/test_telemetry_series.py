@@ -162,8 +162,8 @@ def test_a_process_without_calls_has_few_series():
     [
         ("full", len(catalogue.OPERATIONS) + 1, len(catalogue.KNOWN_REASONS)),
         ("reason", 1, len(catalogue.KNOWN_REASONS)),
-        ("operation", len(catalogue.OPERATIONS) + 1, 1),
-        ("host", 1, 1),
+        ("operation", len(catalogue.OPERATIONS) + 1, 2),
+        ("host", 1, 2),
     ],
 )
 def test_the_series_of_a_process_that_has_met_everything_are_as_many_as_stated(

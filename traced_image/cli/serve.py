@@ -197,8 +197,7 @@ class _Reloads:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        words = "Whether the configuration files could be used when they were last read."
-        self._gauge = Gauge(RELOADED.name, words, registry=registry)
+        self._gauge = Gauge(RELOADED.name, RELOADED.help, registry=registry)
         self._gauge.set(1)
         self._values: list[float] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from typing import NamedTuple
 
 import click
@@ -44,4 +45,5 @@ def place(text: str) -> Place:
     if not colon or not _PORT.fullmatch(port) or (":" in host and not bracketed):
         mend = "write it like 127.0.0.1:9293 or [::1]:9293"
         raise click.BadParameter(f"{shown(text)} is no address and port: {mend}")
-    return Place(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104 it is what was asked for
+    everywhere = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 as was asked for
+    return Place(host.strip("[]") or everywhere, int(port))

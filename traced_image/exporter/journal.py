@@ -45,7 +45,7 @@ class Cell:
     Attributes:
         minute: Minutes since the epoch.
         succeeded: Attempts that succeeded.
-        failed: Attempts that failed, by reason.
+        failed: Attempts that failed or were refused, by reason.
         seconds: Attempts that succeeded, by the histogram bucket of their duration.
     """
 
@@ -105,12 +105,14 @@ class Hour:
         now: Seconds since the epoch.
         servers: What is known of each server.
         outcomes: Calls by how they ended.
+        refused: How many of them were refused, such as by 404.
         latest: The latest calls that failed, oldest first.
     """
 
     now: float
     servers: Mapping[Place, Account]
     outcomes: Mapping[str, int]
+    refused: int
     latest: tuple[FailedCall, ...]
 
 
@@ -128,7 +130,7 @@ class Journal:
         self.clock = clock
         self._lock = threading.Lock()
         self._accounts: dict[Place, Account] = {}
-        self._outcomes: dict[int, Counter[str]] = {}
+        self._outcomes: dict[int, Counter[tuple[str, bool]]] = {}
         self._latest: deque[FailedCall] = deque(maxlen=LATEST)
         forks.track(self)
 
@@ -163,13 +165,17 @@ class Journal:
         minutes = range(int(now // MINUTE) - MINUTES + 1, int(now // MINUTE) + 1)
         with self._lock:
             accounts = list(self._accounts.items())
-            outcomes = Counter[str]()
+            calls = Counter[tuple[str, bool]]()
             for minute, counts in self._outcomes.items():
                 if minute in minutes:
-                    outcomes.update(counts)
+                    calls.update(counts)
             latest = tuple(self._latest)
+        outcomes, refused = Counter[str](), 0
+        for (outcome, refusal), count in calls.items():
+            outcomes[outcome] += count
+            refused += count if refusal else 0
         servers = {place: self._copy(account, minutes) for place, account in accounts}
-        return Hour(now, servers, outcomes, latest)
+        return Hour(now, servers, outcomes, refused, latest)
 
     def _copy(self, account: Account, minutes: range) -> Account:
         # Of one server at a time, so that a service's calls don't wait for a copy of all.
@@ -190,7 +196,7 @@ class Journal:
             if minute not in self._outcomes:
                 _make_room(self._outcomes, minute)
                 self._outcomes[minute] = Counter()
-            self._outcomes[minute][outcome] += 1
+            self._outcomes[minute][outcome, reason in catalogue.REFUSALS] += 1
             if reason:
                 self._latest.append(FailedCall(now, operation, outcome, reason, seconds, trace_id))
 
@@ -204,10 +210,11 @@ class Journal:
                 cell = account.cells[minute] = Cell(minute)
             if reason:
                 cell.failed[reason] += 1
-                account.last_error = reason
             else:
                 cell.succeeded += 1
                 cell.seconds[bisect_left(_BOUNDS, seconds)] += 1
+            if reason and reason not in catalogue.REFUSALS:
+                account.last_error = reason
 
     def _state(self, place: Place, state: str, value: float, _: Exemplar | None) -> None:
         if value:

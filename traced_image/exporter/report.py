@@ -24,7 +24,7 @@ _WEB = re.compile(r"https?://[^\s/]")
 
 
 class Minute(TypedDict):
-    """One minute of a server; ``reason`` is the one most attempts failed for."""
+    """One minute of a server; ``reason`` is the one most attempts failed for, refusals aside."""
 
     start: float
     attempts: int
@@ -35,7 +35,9 @@ class Minute(TypedDict):
 class ServerReport(TypedDict):
     """One server. Times are seconds since the epoch, latencies seconds; None is for unknown.
 
-    Why attempts failed is told by words of the catalogue's closed set, which have no secrets.
+    Why attempts failed is told by words of the catalogue's closed set, which have no secrets. An
+    attempt that was refused, as what is not there is by 404, is among the reasons and did not fail:
+    the server is well.
     """
 
     address: str
@@ -67,8 +69,9 @@ class CallReport(TypedDict):
 class Report(TypedDict):
     """The last hour.
 
-    ``effective_success`` is the share of calls that succeeded, ``actual_success`` that of
-    attempts; where they differ, retries hide failures. Both are None without any.
+    ``effective_success`` is the share of calls that did not fail, ``actual_success`` that of
+    attempts; where they differ, retries hide failures. Both are None without any. The calls of
+    ``refused``, such as by 404, are among the outcomes, too, and did not fail.
     """
 
     generated: float
@@ -76,6 +79,7 @@ class Report(TypedDict):
     trace_url: str | None
     meanings: dict[str, str]
     outcomes: dict[str, int]
+    refused: int
     effective_success: float | None
     actual_success: float | None
     servers: list[ServerReport]
@@ -113,7 +117,8 @@ def report(hour: Hour, trace_url: str | None = None) -> Report:
         trace_url=trace_url,
         meanings=catalogue.REASONS,
         outcomes=dict(hour.outcomes),
-        effective_success=good / calls if calls else None,
+        refused=hour.refused,
+        effective_success=(good + hour.refused) / calls if calls else None,
         actual_success=(attempts - failed) / attempts if attempts else None,
         servers=servers,
         failing_calls=[_call(each) for each in reversed(hour.latest)],
@@ -126,7 +131,7 @@ def _server(hour: Hour, place: Place, account: Account) -> ServerReport:
         reasons.update(cell.failed)
         seconds.update(cell.seconds)
         succeeded += cell.succeeded
-    failed = reasons.total()
+    failed = _failures(reasons).total()
     return ServerReport(
         address=place[0],
         port=place[1],
@@ -135,7 +140,7 @@ def _server(hour: Hour, place: Place, account: Account) -> ServerReport:
         last_success=account.last_success or None,
         last_failure=account.last_failure or None,
         last_error=account.last_error or None,
-        attempts=succeeded + failed,
+        attempts=succeeded + reasons.total(),
         failed=failed,
         reasons=dict(reasons.most_common()),
         p50=quantile(seconds, 0.5),
@@ -150,13 +155,20 @@ def _strip(hour: Hour, cells: Mapping[int, Cell]) -> list[Minute]:
 
 
 def _minute(minute: int, cell: Cell | None) -> Minute:
-    failed = 0 if cell is None else cell.failed.total()
+    if cell is None:
+        return Minute(start=minute * MINUTE, attempts=0, failed=0, reason=None)
+    failures = _failures(cell.failed)
     return Minute(
         start=minute * MINUTE,
-        attempts=0 if cell is None else cell.succeeded + failed,
-        failed=failed,
-        reason=cell.failed.most_common(1)[0][0] if cell is not None and failed else None,
+        attempts=cell.succeeded + cell.failed.total(),
+        failed=failures.total(),
+        reason=next((reason for reason, _ in failures.most_common(1)), None),
     )
+
+
+def _failures(reasons: Counter[str]) -> Counter[str]:
+    """Those that speak against the server."""
+    return Counter({each: reasons[each] for each in reasons if each not in catalogue.REFUSALS})
 
 
 def _call(call: FailedCall) -> CallReport:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from ..config import Server
 from ..config.checks import shown
 from ..errors import ConfigError, InvalidOption, InvalidServer
+from .connection import LIMITS
 from .probe_metrics import ProbeResults
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ MOST_PROBES = 20
 """Probes under way at a time that were asked for; further ones are refused."""
 
 SPARE = 0.5
-"""Seconds that a probe ends before Prometheus would give up on it."""
+"""Seconds that a probe ends before Prometheus, or the exporter itself, would give up on it."""
+
+LONGEST = LIMITS.answer_seconds - SPARE
+"""Seconds that a probe may take which was asked for."""
 
 _SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
 
@@ -172,10 +176,10 @@ class _Probing:
         return server
 
 
-def _seconds(request: Request) -> float | None:
-    """How long a probe may take for Prometheus to see its end, if Prometheus says so."""
+def _seconds(request: Request) -> float:
+    """How long a probe may take for Prometheus to see its end."""
     try:
         seconds = float(request.headers[_SCRAPE_TIMEOUT])
     except (KeyError, ValueError):
-        return None
-    return max(seconds - SPARE, SPARE) if math.isfinite(seconds) else None
+        return LONGEST
+    return min(max(seconds - SPARE, SPARE), LONGEST) if math.isfinite(seconds) else LONGEST

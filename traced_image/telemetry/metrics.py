@@ -33,6 +33,10 @@ FIRST_REASONS = ("connection_refused", "connect_timeout", "read_timeout", "conne
 
 _OTHER_SERVER = (OTHER, OTHER)
 
+_KEPT = {reason: reason for reason in catalogue.KNOWN_REASONS}
+# Without the reasons, too, one can tell what a server fails in from what it refuses.
+_DROPPED = dict.fromkeys(catalogue.REFUSALS, catalogue.REFUSED)
+
 Note = Callable[[Exception], None]
 """Takes note of what one of several backends raises."""
 
@@ -127,10 +131,10 @@ class Metrics:
 
     def __init__(self, backends: Sequence[Backend], detail: Detail = "full") -> None:
         operations = () if detail in ("reason", "host") else catalogue.OPERATIONS
-        reasons = () if detail in ("operation", "host") else catalogue.KNOWN_REASONS
+        dropped = detail in ("operation", "host")
         self._operations = {operation: operation for operation in operations}
         self._other_operation = OTHER if operations else ""
-        self._reasons = {"": "", **{reason: reason for reason in reasons}}
+        self._reasons = {"": "", **(_DROPPED if dropped else _KEPT)}
         self._servers: dict[str, tuple[str, str]] = {}
         self._told: dict[str, _Told] = {}
         self.troubles = Troubles(self._trouble)

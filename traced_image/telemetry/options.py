@@ -35,8 +35,8 @@ class Telemetry:
         wire_spans: Whether each HTTP request has a span of its own below the attempt's. Without
             them the attempt's span is the CLIENT span.
         detail: How many series there are, for large fleets: ``full``; ``reason`` drops the
-            operation; ``operation`` drops the reason, so that all failures are ``_OTHER``;
-            ``host`` drops both.
+            operation; ``operation`` drops the reason, so that failures are ``_OTHER`` and refusals
+            ``4xx``; ``host`` drops both.
 
     Raises:
         InvalidOption: One of them is something else.

@@ -136,6 +136,6 @@ RELOADED = Metric(
     "traced_image.exporter.config.last_reload_successful",
     "{reload}",
     "gauge",
-    "Whether the web configuration file could be used when it was last read.",
+    "Whether all configuration files could be used when they were last read.",
     merge="livemostrecent",
 )

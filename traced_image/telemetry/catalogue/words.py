@@ -134,6 +134,12 @@ REASONS: dict[str, str] = {
 
 KNOWN_REASONS = frozenset(REASONS) | {str(status) for status in range(400, 600)}
 
+REFUSED = "4xx"
+"""Stands for each of `REFUSALS` in metrics whose `detail` drops the reason."""
+
+REFUSALS = frozenset({REFUSED, *map(str, range(400, 500))} - {"429"})
+"""By which a server that is well refuses something to its caller; 429 says that it is not well."""
+
 State = Literal["healthy", "cooling", "trial"]
 STATES: dict[State, str] = {
     "healthy": "nothing speaks against it",
