@@ -10,4 +10,4 @@ def test_the_command_is_the_demonstration():
 
 
 def test_its_help_is_that_of_the_demonstration(cli):
-    assert (commands.COMMANDS["demo"].extra, 0) == ("lab", cli("demo", "--help").status)
+    assert (commands.COMMANDS["demo"].extra, 0) == ("exporter,lab", cli("demo", "--help").status)

@@ -318,6 +318,19 @@ def test_sighup_has_all_that_is_configured_read_again(exporter, three, monkeypat
     )
 
 
+def test_nothing_is_told_of_a_server_that_is_configured_no_longer(exporter, three, tmp_path):
+    path = tmp_path / "nova.conf"
+    nova(path, *three)
+
+    def ask(asked):
+        asked.ready()
+        nova(path, *three[1:])
+        until(lambda: place(three[0]) not in asked.servers(), "it was not read again")
+        return str(three[0].port) in asked.get("/metrics")[1]
+
+    assert False is exporter("--config", str(path), ask=ask)[1]
+
+
 def test_a_changed_file_is_read_again_by_itself(exporter, three, tmp_path):
     path = tmp_path / "nova.conf"
     nova(path, three[0])

@@ -19,7 +19,7 @@ from ..telemetry.spans import Spans
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..config import Config, Server
+    from ..config import Config
     from ..exporter.probe_result import ProbeResult
 
 
@@ -75,20 +75,15 @@ def watching(
     attach(registry, journal)
     registry.register(results)
 
-    def gone(server: Server) -> None:
-        journal.forget(server.host, str(server.port))
-
+    metrics = metrics_for(Telemetry(registry=registry, meter_provider=False))
     prober = Prober(
         config,
-        recorder=Recorder(
-            Spans(None, wire_spans=False),
-            metrics_for(Telemetry(registry=registry, meter_provider=False)),
-        ),
+        recorder=Recorder(Spans(None, wire_spans=False), metrics),
         results=results,
         image=image,
         interval=interval,
         timeout=timeout,
-        gone=gone,
+        gone=metrics.forget,
     )
     return Watching(prober, registry, journal)
 

@@ -30,6 +30,9 @@ class Backend(Protocol):
     def bind(self, metric: Metric, labels: Labels) -> Record | None:
         """One series of a metric, to record 0 makes it exist; None for one that is not kept."""
 
+    def forget(self, address: str, port: str) -> None:
+        """Drop all series of a server, where that is possible."""
+
 
 class PrometheusBackend:
     """The catalogue's metrics in a registry of prometheus_client.
@@ -52,6 +55,13 @@ class PrometheusBackend:
         if isinstance(child, Counter):
             return child.inc
         return _without_exemplar(child.inc if metric.kind == "updown" else child.set)
+
+    def forget(self, address: str, port: str) -> None:
+        """Drop all series of a server; in multiprocess mode prometheus_client can't."""
+        for metric in catalogue.METRICS:
+            if "server_address" in metric.labels:
+                labels = {"server_address": address, "server_port": port}
+                self._metrics[metric.name].remove_by_labels(labels)
 
 
 def _registered(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
@@ -89,6 +99,9 @@ class OpenTelemetryBackend:
             if value
         }
         return lambda value, _: record(value, attributes)
+
+    def forget(self, address: str, port: str) -> None:
+        """Do nothing: OpenTelemetry's instruments keep what they have."""
 
 
 def _is_port(label: str, value: str) -> bool:

@@ -137,6 +137,7 @@ class Metrics:
         self._reasons = {"": "", **(_DROPPED if dropped else _KEPT)}
         self._servers: dict[str, tuple[str, str]] = {}
         self._told: dict[str, _Told] = {}
+        self._backends = tuple(backends)
         self.troubles = Troubles(self._trouble)
         note = partial(self.troubles.note, "metrics")
         self._series = {metric: _Series(metric, backends, note) for metric in catalogue.METRICS}
@@ -161,6 +162,7 @@ class Metrics:
 
     def attach(self, backend: Backend) -> None:
         """Count in one more place from now on; it is shown the servers as they are."""
+        self._backends = (*self._backends, backend)
         for series in self._series.values():
             series.attach(backend)
         hosts = [told.host for told in list(self._told.values())]
@@ -184,6 +186,18 @@ class Metrics:
             self._servers[server.netloc] = server.host, str(server.port)
             with self._guard:
                 self._start_server(server)
+
+    def forget(self, server: Server) -> None:
+        """Drop the series of a server that is configured no longer, and is asked nothing more."""
+        place = self._servers.pop(server.netloc, None)
+        self._told.pop(server.netloc, None)
+        if place is None:
+            return
+        for series in self._series.values():
+            series.clear()  # they are looked up anew
+        for backend in self._backends:
+            with self._guard:
+                backend.forget(*place)
 
     def _start_server(self, server: Server) -> None:
         for reason in FIRST_REASONS:
