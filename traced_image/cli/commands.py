@@ -20,7 +20,8 @@ class _Place(NamedTuple):
 
 COMMANDS = {
     "config": _Place("settings", "config", "cli"),
-    "demo": _Place("demonstrate", "demo", "lab"),
+    "dashboards": _Place("dashboards", "dashboards", "cli"),
+    "demo": _Place("demonstrate", "demo", "exporter,lab"),
     "download": _Place("transfer", "download", "cli"),
     "exporter": _Place("serve", "exporter", "exporter"),
     "list": _Place("images", "list_", "cli"),

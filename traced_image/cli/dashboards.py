@@ -1,0 +1,79 @@
+"""The command ``dashboards``: writes out the dashboards, rules and collector configurations."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .output import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# In a checkout, links to where they are made.
+PACKAGED = Path(__file__).parents[1] / "operation"
+
+_OBJECTIVE = "rules/objective.yaml"
+_VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
+
+
+@click.command(short_help="Write out dashboards, rules and collector configurations.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where to; it is made if it is not there.",
+)
+@click.option(
+    "--objective",
+    type=click.FloatRange(95, 100, max_open=True),
+    metavar="PERCENT",
+    help="The share of calls that must not fail, by which alerts go; 99.9 if it is not said.",
+)
+@click.option("--force", is_flag=True, help="Replace files that are there and differ.")
+def dashboards(out: Path, *, objective: float | None, force: bool) -> None:
+    """Write out Grafana dashboards, Prometheus rules and alerts, and collector configurations.
+
+    README.md among them says where each of them goes.
+    """
+    files = {out / name: _with(objective, name, data) for name, data in _packaged()}
+    there = [path for path, data in files.items() if path.exists() and _differs(path, data)]
+    if there and not force:
+        raise click.UsageError(f"{there[0]} is there and differs: say --force to replace it")
+    for path, data in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, data)
+    messages().print(f"{len(files)} files are in {out}", markup=False, highlight=False)
+
+
+def _packaged() -> Iterator[tuple[str, bytes]]:
+    """Each file: its name below the folder that is asked for, and what it has."""
+    for folder, _, names in os.walk(PACKAGED, followlinks=True):
+        for path in sorted(Path(folder, name) for name in names):
+            yield path.relative_to(PACKAGED).as_posix(), path.read_bytes()
+
+
+def _with(objective: float | None, name: str, data: bytes) -> bytes:
+    if objective is None or name != _OBJECTIVE:
+        return data
+    return _VALUE.sub(f"{objective / 100:.10g}", data.decode()).encode()
+
+
+def _differs(path: Path, data: bytes) -> bool:
+    return not path.is_file() or path.read_bytes() != data
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    new = path.with_name(f"{path.name}.new")
+    try:
+        new.write_bytes(data)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
