@@ -1,0 +1,310 @@
+"""How rules and panels do with many callers: a real Prometheus, the real rules, generated series.
+
+``python bench/scale.py [--callers 100 1000] [--servers 10] [--seconds 360] [--detail full]``
+
+For each number of callers a Prometheus of its own scrapes that many, every 15 seconds and for some
+minutes, so that the windows of the rules are full. All callers are served by one process, and show
+the same: what a registry has in which calls are counted as time goes on, on servers of which one
+fails. Then each rule group's duration is read from Prometheus, and each query of each panel of
+``dashboards/`` is asked for a range of 240 steps, the number that a panel of a usual width has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import requests
+from prometheus_client import CollectorRegistry, generate_latest
+
+from traced_image import Server, Telemetry
+from traced_image.pipeline.host import Host
+from traced_image.telemetry.kept import metrics_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DASHBOARDS = Path(__file__).parents[1] / "dashboards"
+SCRAPE_SECONDS = 15
+STEPS = 240
+MOST_SECONDS = 1.0
+"""What a panel may take."""
+
+ASKED = 3
+"""How often each query is asked; the median counts."""
+
+_START_LIMIT = 60.0
+_OPERATIONS = ("images.get", "images.list", "images.data")
+
+_SETTINGS = """\
+global: {{scrape_interval: {seconds}s, evaluation_interval: 30s}}
+rule_files: ["{rules}/*.yaml"]
+scrape_configs:
+- job_name: nova-compute
+  file_sd_configs: [{{files: [targets.json]}}]
+"""
+
+
+class Caller:
+    """A process that calls Glance: ten calls a second, one server of the cycle failing.
+
+    Args:
+        servers: How many servers it has.
+        detail: Which labels its metrics have.
+    """
+
+    def __init__(self, servers: int, detail: str) -> None:
+        self.registry = CollectorRegistry()
+        telemetry = Telemetry(registry=self.registry, meter_provider=False, detail=detail)
+        self._metrics = metrics_for(telemetry)
+        self._servers = [Server.parse(f"10.0.0.{number + 1}") for number in range(servers)]
+        self._metrics.known(self._servers)
+        for server in self._servers:
+            self._metrics.host(Host(server))
+        self._calls = 0
+
+    def call(self, times: int) -> None:
+        """Make calls; each third that meets the failing server is retried elsewhere."""
+        for _ in range(times):
+            self._calls += 1
+            operation = _OPERATIONS[self._calls % len(_OPERATIONS)]
+            server = self._servers[self._calls % len(self._servers)]
+            failing = server is self._servers[0]
+            if failing:
+                self._attempt(operation, server, "connection_refused", 0.002)
+                self._metrics.retry(operation, server, "connection_refused", 0.0, None)
+                self._metrics.call_retries(operation, 1, None)
+                server = self._servers[-1]
+            self._attempt(operation, server, "", 0.03)
+            outcome = "success_after_retry" if failing else "success_first_try"
+            self._metrics.call(operation, outcome, "", 0.032, None)
+
+    def _attempt(self, operation: str, server: Server, reason: str, seconds: float) -> None:
+        self._metrics.attempt_started(server)
+        self._metrics.attempt_ended(operation, server, reason, seconds, None)
+
+    def exposition(self) -> bytes:
+        """What it shows, gzipped."""
+        return gzip.compress(generate_latest(self.registry), 1)
+
+
+@contextmanager
+def served(caller: Caller) -> Iterator[int]:
+    """Serve what a caller shows, while it goes on; the port."""
+    body = [caller.exposition()]
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            data = body[0]
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def go_on() -> None:
+        while not over.wait(SCRAPE_SECONDS / 3):
+            caller.call(SCRAPE_SECONDS * 10 // 3)
+            body[0] = caller.exposition()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threads = [threading.Thread(target=each) for each in (server.serve_forever, go_on)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+        for thread in threads:
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A running Prometheus.
+
+    Attributes:
+        url: Its address.
+        process: Its process.
+    """
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def ask(self, what: str, **parameters: object) -> dict[str, object]:
+        """Ask its API."""
+        reply = requests.get(f"{self.url}/api/v1/{what}", params=parameters, timeout=120)
+        answer = reply.json()
+        if answer["status"] != "success":
+            raise RuntimeError(f"{parameters}: {answer['error']}")
+        return answer["data"]
+
+    def value(self, promql: str) -> float:
+        """The one value of a query."""
+        found = self.ask("query", query=promql)["result"]
+        return float(found[0]["value"][1]) if found else 0.0
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that are resident."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) * 1024
+
+
+@contextmanager
+def prometheus(callers: int, port: int) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes so many callers at one port, and evaluates the rules."""
+    targets = [
+        {"targets": [f"127.0.0.1:{port}"], "labels": {"instance": f"compute-{number:04}:9293"}}
+        for number in range(callers)
+    ]
+    with socket.socket() as sock, tempfile.TemporaryDirectory() as name:
+        sock.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{sock.getsockname()[1]}"
+        sock.close()
+        folder = Path(name)
+        (folder / "targets.json").write_text(json.dumps(targets))
+        rules = DASHBOARDS / "rules"
+        settings = _SETTINGS.format(seconds=SCRAPE_SECONDS, rules=rules)
+        (folder / "prometheus.yml").write_text(settings)
+        command = [
+            str(shutil.which("prometheus")),
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address={place}",
+        ]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            _wait(f"http://{place}/-/ready", process)
+            yield Prometheus(f"http://{place}", process)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _START_LIMIT
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            if requests.get(url, timeout=1).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.1)
+    raise RuntimeError("Prometheus did not start")
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """Each query of each panel: the dashboard and the panel, and what is asked."""
+    for path in sorted(DASHBOARDS.glob("*.json")):
+        board = json.loads(path.read_text())
+        for panel in _panels(board["panels"]):
+            for target in panel.get("targets", ()):
+                if target.get("expr"):
+                    yield f"{board['title']}: {panel['title']}", target["expr"]
+
+
+def _panels(panels: list[dict[str, object]]) -> Iterator[dict[str, object]]:
+    for panel in panels:
+        yield panel
+        yield from _panels(panel.get("panels", []))
+
+
+_VALUES = {
+    "__rate_interval": "1m",
+    "__interval": "15s",
+    "__range": "1h",
+    "__range_s": "3600",
+    "caller": "compute-0001:9293",
+}
+
+
+def plain(expr: str) -> str:
+    """A query as Grafana asks it with everything chosen."""
+    return re.sub(r"\$\{?(\w+)(?::\w+)?\}?", lambda found: _VALUES.get(found[1], ".*"), expr)
+
+
+def panel_seconds(server: Prometheus, seconds: int) -> dict[str, float]:
+    """How long each panel's queries take together, by its name."""
+    end = time.time()
+    taken: dict[str, float] = {}
+    for name, expr in queries():
+        times = []
+        for _ in range(ASKED):
+            started = time.perf_counter()
+            step = max(seconds / STEPS, 0.001)
+            server.ask("query_range", query=plain(expr), start=end - seconds, end=end, step=step)
+            times.append(time.perf_counter() - started)
+        taken[name] = taken.get(name, 0.0) + statistics.median(times)
+    return taken
+
+
+def rule_seconds(server: Prometheus) -> dict[str, float]:
+    """How long each group of rules takes."""
+    groups = server.ask("rules")["groups"]
+    return {group["name"]: group["evaluationTime"] for group in groups}
+
+
+def measure(callers: int, port: int, seconds: int) -> bool:
+    """Measure one size of fleet and print it; whether all panels are fast enough."""
+    with prometheus(callers, port) as server:
+        time.sleep(seconds)
+        scraped = server.value("sum(scrape_samples_scraped) / count(up)")
+        cpu = server.value("rate(process_cpu_seconds_total[2m])")
+        up = server.value("count(up == 1)")
+        print(f"\n{callers} callers: {up:.0f} up, {scraped:.0f} series each")
+        print(f"  Prometheus: {server.memory / 2**20:.0f} MiB, {cpu:.2f} cores")
+        rules = rule_seconds(server)
+        for name, taken in rules.items():
+            print(f"  rules {name}: {taken:.3f} s")
+        panels = panel_seconds(server, seconds)
+    for name, taken in sorted(panels.items(), key=lambda item: -item[1]):
+        print(f"  {taken:7.3f} s  {name}")
+    slowest = max(panels.values())
+    verdict = "met" if slowest <= MOST_SECONDS else "missed"
+    print(f"  slowest panel: {slowest:.3f} s (≤ {MOST_SECONDS:.0f} {verdict})")
+    return slowest <= MOST_SECONDS
+
+
+def main() -> int:
+    """Run, print the figures, and tell whether they are within what they may be."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--callers", type=int, nargs="+", default=[100, 300, 1000])
+    parser.add_argument("--servers", type=int, default=10)
+    parser.add_argument("--seconds", type=int, default=360, help="of scraping, for each size")
+    parser.add_argument("--detail", default="full")
+    options = parser.parse_args()
+    caller = Caller(options.servers, options.detail)
+    caller.call(3000)
+    with served(caller) as port:
+        met = [measure(callers, port, options.seconds) for callers in options.callers]
+    return 0 if all(met) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
