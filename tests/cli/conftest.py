@@ -46,7 +46,9 @@ def _as_before():
     """Undo what the program does to its process: signals and the log."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     state = [(each.level, each.propagate, list(each.handlers)) for each in loggers]
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {
+        each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
     # A signal that comes after the command has ended must not end the tests.
     signal.signal(signal.SIGTERM, lambda *_: None)
     yield

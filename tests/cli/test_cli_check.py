@@ -60,6 +60,13 @@ def test_many_servers_need_no_more_retries(cli, server, on):
     assert "" == cli("servers", *on(server, *others)).err
 
 
+def test_times_are_in_iso_8601(cli, on):
+    with lab.GlanceServer(tls=lab.TLS.trusted()) as server:
+        (found,) = json.loads(cli("servers", "--insecure", "--json", *on(server)).out)
+    when, expiry = map(dt.datetime.fromisoformat, (found["when"], found["certificate_expiry"]))
+    assert abs(dt.datetime.now(dt.timezone.utc) - when) < dt.timedelta(minutes=1) < expiry - when
+
+
 # --- the table ---------------------------------------------------------------------------------
 
 

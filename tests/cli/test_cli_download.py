@@ -177,6 +177,22 @@ def test_after_that_it_comes_whole(cli, server, on, image_id, target, part):
     assert ([1, 0], DATA) == (statuses, target.read_bytes())
 
 
+def test_a_part_that_is_a_link_leads_nowhere(cli, server, on, image_id, target, part, tmp_path):
+    other = tmp_path / "other"
+    other.write_bytes(b"precious")
+    part.symlink_to(other)
+    result = cli("download", image_id, "-o", target, *on(server))
+    said = f"traced-image: {part} is no regular file: move it away, or name another file"
+    assert (4, said, b"precious") == (result.status, result.line, other.read_bytes())
+
+
+def test_a_part_that_is_a_pipe_is_not_written_to(cli, server, on, image_id, target, part):
+    os.mkfifo(part)
+    result = cli("download", image_id, "-o", target, *on(server))
+    said = f"traced-image: {part} is no regular file: move it away, or name another file"
+    assert (4, said, True) == (result.status, result.line, part.is_fifo())
+
+
 def test_two_never_write_to_one_part(cli, server, on, image_id, target, part):
     with part.open("wb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)

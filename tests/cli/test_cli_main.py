@@ -52,6 +52,27 @@ def test_the_version_is_that_of_the_package(cli):
     assert f"traced-image, version {metadata.version('traced-image')}\n" == cli("--version").out
 
 
+@pytest.mark.parametrize(
+    ("closed", "status", "said"),
+    [
+        (">&-", 4, "traced-image: a file or the output: Bad file descriptor\n"),
+        ("2>&-", 0, ""),
+        ("<&-", 0, ""),
+        ("<&- >&- 2>&-", 4, ""),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_defect(server, on, closed, status, said):
+    command = shlex.join([sys.executable, "-c", PROGRAM, "list", *map(str, on(server))])
+    done = subprocess.run(
+        ["sh", "-c", f"exec {command} {closed}"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert (status, said) == (done.returncode, done.stderr)
+
+
 def test_without_a_command_the_help_is_an_error(cli):
     result = cli()
     assert (3, "", "Usage: traced-image") == (result.status, result.out, result.err[:19])

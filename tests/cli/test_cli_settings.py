@@ -87,6 +87,12 @@ def test_a_cloud_is_a_source(cli, tmp_path, monkeypatch):
     assert found["servers"][1].startswith("cloud mine in ")
 
 
+def test_a_keystone_that_does_not_answer_is_one_line(process, nova):
+    nova.write_text(NOVA.replace("keystone:5000", "127.0.0.1:1"))
+    result = process("list", "--config", str(nova))
+    assert (2, True) == (result.status, result.line.startswith("traced-image: Keystone gave no"))
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_secrets_are_hidden(cli, nova, options):
     out = cli("config", *options, "--config", nova).out

@@ -15,6 +15,8 @@ from terminals import LIMIT, PROGRAM, plain
 
 from traced_image import connect, lab
 from traced_image.cli import transfer
+from traced_image.cli.outcome import EndedError
+from traced_image.cli.signals import Terminated
 
 DATA = bytes(range(256)) * 1024
 
@@ -125,6 +127,24 @@ def test_where_it_is_interrupted_no_image_is_left(cli, server, on, images, file,
 def _reads_the_data(server):
     """Whether the data has come, so that the answer to it is what is waited for."""
     return any(access.method == "PUT" for access in server.access_log)
+
+
+@pytest.mark.parametrize("again", [KeyboardInterrupt, Terminated(143)])
+def test_to_interrupt_it_again_does_not_hide_what_is_left(again):
+    class Interrupted:
+        def create(self, _context, _fields):
+            return {"id": "1"}
+
+        def update(self, *_data, **_how):
+            raise KeyboardInterrupt
+
+        def delete(self, _context, _id):
+            raise again
+
+    with pytest.raises(EndedError) as ended:
+        transfer._uploaded(Interrupted(), {}, None)
+    said = "interrupted; the image 1 is left, without its data"
+    assert (130, said) == (ended.value.status, ended.value.message)
 
 
 def test_an_image_that_can_not_be_deleted_again_is_named(cli, server, on, images, file):

@@ -75,6 +75,20 @@ def test_metrics_are_openmetrics_where_that_is_asked_for(exporter):
     assert ["answer"] == [family.name for family in openmetrics(body.decode())]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Accept", "application/openmetrics-text;version=abc"),
+        ("Accept", "text/plain;version=1.x"),
+        ("Accept", "\xff"),
+        ("Accept-Encoding", "\xff"),
+    ],
+)
+def test_metrics_are_text_where_it_is_not_clear_what_is_asked_for(exporter, name, value):
+    status, headers, _ = asked(exporter(), "/metrics", **{name: value})
+    assert (200, "text/plain") == (status, headers["content-type"].partition(";")[0])
+
+
 def test_exemplars_come_by_openmetrics(exporter, registry):
     exemplar = {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}
     Counter("calls", "Calls.", registry=registry).inc(1, exemplar)

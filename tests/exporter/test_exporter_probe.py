@@ -298,6 +298,7 @@ ROOTS = {
     "no list": b'{"versions": 42}',
     "an empty list": b'{"versions": []}',
     "no objects in it": b'{"versions": ["v2.17"]}',
+    "digits of others": '{"versions": [{"id": "v\u0662.\u0660"}]}'.encode(),
     "no versions": b'{"versions": [{"id": "latest"}, {"id": 42}, {}]}',
     "nested too deeply": b"[" * 100_000,
     "not UTF-8": b"\xff\xfe\xfd",

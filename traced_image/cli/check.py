@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import click
@@ -73,7 +74,11 @@ class _Telling(Probe):
 
 def _as_json(result: ProbeResult) -> dict[str, object]:
     values: dict[str, object] = {"url": result.server.url, "ok": not result.reason}
-    return {**values, **asdict(result), "server": result.server.netloc, "seconds": result.seconds}
+    told = {**asdict(result), "server": result.server.netloc, "seconds": result.seconds}
+    for name in ("when", "certificate_expiry"):
+        if told[name] is not None:
+            told[name] = datetime.fromtimestamp(told[name], timezone.utc)
+    return {**values, **told}
 
 
 def _print(results: Iterable[ProbeResult]) -> None:

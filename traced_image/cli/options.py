@@ -144,13 +144,14 @@ _LINES = _Lines()
 
 
 def log(level: int = logging.WARNING) -> None:
-    """Say on standard error what is logged; the pipeline's lines are left out.
+    """Say on standard error what is logged; the lines of the pipeline and Keystone are left out.
 
     What they tell is in the error that a command ends with, and with ``-v`` in its attempts.
     """
-    pipeline = logging.getLogger("traced_image.pipeline")
-    pipeline.propagate = False
-    pipeline.addHandler(logging.NullHandler())
+    for name in ("traced_image.pipeline", "keystoneauth"):
+        told = logging.getLogger(name)
+        told.propagate = False
+        told.addHandler(logging.NullHandler())
     package = logging.getLogger("traced_image")
     package.setLevel(level)
     package.addHandler(_LINES)

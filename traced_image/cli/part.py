@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from contextlib import contextmanager, suppress
+from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import ChecksumMismatch, TracedImageError
@@ -65,6 +68,22 @@ class Part:
             raise ended(error, hint if self.size else "") from error
 
 
+def _opened(path: Path) -> FileIO:
+    """The file of a part, which nobody else has put there as a link to another, or as a pipe."""
+    words = f"{path} is no regular file: move it away, or name another file"
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        file = FileIO(os.open(path, flags, 0o666), "a+b")
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise EndedError(words, FILE) from error
+        raise
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise EndedError(words, FILE)
+    return file
+
+
 @contextmanager
 def opened_part(target: Path) -> Iterator[Part]:
     """The part beside a file, as a download has left it or new; it goes if it has nothing.
@@ -74,7 +93,7 @@ def opened_part(target: Path) -> Iterator[Part]:
         OSError: It can't be written.
     """
     path = target.with_name(f"{target.name}.part")
-    with path.open("a+b", buffering=0) as file:
+    with _opened(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -98,6 +98,7 @@ def exporter(choice: Choice, **asked: object) -> int:
     SIGHUP has the configuration read again, as does a change of its files; SIGTERM ends it with
     status 0. /readyz is ready once each server has been probed.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read again
     log(logging.INFO)
     wanted = _Asked(**asked)  # type: ignore[arg-type]
     check_trace_url(wanted.trace_url, "--trace-url")

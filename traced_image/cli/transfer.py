@@ -243,7 +243,8 @@ def _uploaded(
         return interruptibly(lambda: service.update(None, image_id, {}, source, purge_props=False))
     except BaseException as error:
         kept = f"; the image {image_id} is left, without its data"
-        with suppress(TracedImageError):
+        # To be interrupted once more does not hide what is left.
+        with suppress(TracedImageError, KeyboardInterrupt, Terminated):
             interruptibly(lambda: service.delete(None, image_id))
             kept = ""
         if kept and isinstance(error, (TracedImageError, OSError, KeyboardInterrupt, Terminated)):

@@ -8,13 +8,13 @@ import re
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from prometheus_client import make_asgi_app
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from .exposition import metrics_app
 from .report import report
 
 if TYPE_CHECKING:
@@ -95,13 +95,13 @@ def app(
 
 
 class _Metrics:
-    """The metrics of a registry, as text or OpenMetrics by what the client takes.
+    """The metrics of a registry.
 
     A class, for Starlette would take a function for one that is given a request.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._application = make_asgi_app(registry, disable_compression=True)
+        self._application = metrics_app(registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._application(scope, receive, send)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .probe_result import Canary
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_VERSION = re.compile(r"v\d{1,3}(?:\.\d{1,3})?")
+_VERSION = re.compile(r"v\d{1,3}(?:\.\d{1,3})?", re.ASCII)
 _MOST_VERSIONS = 100
 _HEALTHY = 200
 _UNHEALTHY = 500

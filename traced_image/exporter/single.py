@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, make_asgi_app
+from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -16,6 +16,7 @@ from ..config import Server
 from ..config.checks import shown
 from ..errors import ConfigError, InvalidOption, InvalidServer
 from .connection import LIMITS
+from .exposition import metrics_app
 from .probe_metrics import ProbeResults
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class _Probing:
         results, registry = ProbeResults(), CollectorRegistry()
         results.put(result)
         registry.register(results)
-        return make_asgi_app(registry)
+        return metrics_app(registry)
 
     def _target(self, request: Request, probe: Probe) -> Server:
         targets = request.query_params.getlist("target")
