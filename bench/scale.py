@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import re
 import shutil
 import socket
@@ -170,6 +171,12 @@ class Prometheus:
         return float(found[0]["value"][1]) if found else 0.0
 
     @property
+    def processor_seconds(self) -> float:
+        """Seconds of a core that it has taken."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def memory(self) -> int:
         """Bytes of memory that are resident."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -219,14 +226,39 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("Prometheus did not start")
 
 
-def queries() -> Iterator[tuple[str, str]]:
-    """Each query of each panel: the dashboard and the panel, and what is asked."""
+@dataclass(frozen=True)
+class Query:
+    """A query of a panel.
+
+    Attributes:
+        panel: The dashboard's and the panel's titles.
+        expr: What is asked.
+        instant: Whether it is asked for now alone, as tables and single values are.
+    """
+
+    panel: str
+    expr: str
+    instant: bool
+
+    def ask(self, server: Prometheus, seconds: int, end: float) -> None:
+        """Ask it as Grafana does."""
+        asked = plain(self.expr)
+        if self.instant:
+            server.ask("query", query=asked, time=end)
+            return
+        step = max(seconds / STEPS, 0.001)
+        server.ask("query_range", query=asked, start=end - seconds, end=end, step=step)
+
+
+def queries() -> Iterator[Query]:
+    """Each query of each panel."""
     for path in sorted(DASHBOARDS.glob("*.json")):
         board = json.loads(path.read_text())
         for panel in _panels(board["panels"]):
             for target in panel.get("targets", ()):
                 if target.get("expr"):
-                    yield f"{board['title']}: {panel['title']}", target["expr"]
+                    name = f"{board['title']}: {panel['title']}"
+                    yield Query(name, target["expr"], target.get("instant", False))
 
 
 def _panels(panels: list[dict[str, object]]) -> Iterator[dict[str, object]]:
@@ -253,14 +285,13 @@ def panel_seconds(server: Prometheus, seconds: int) -> dict[str, float]:
     """How long each panel's queries take together, by its name."""
     end = time.time()
     taken: dict[str, float] = {}
-    for name, expr in queries():
+    for query in queries():
         times = []
         for _ in range(ASKED):
             started = time.perf_counter()
-            step = max(seconds / STEPS, 0.001)
-            server.ask("query_range", query=plain(expr), start=end - seconds, end=end, step=step)
+            query.ask(server, seconds, end)
             times.append(time.perf_counter() - started)
-        taken[name] = taken.get(name, 0.0) + statistics.median(times)
+        taken[query.panel] = taken.get(query.panel, 0.0) + statistics.median(times)
     return taken
 
 
@@ -272,13 +303,14 @@ def rule_seconds(server: Prometheus) -> dict[str, float]:
 
 def measure(callers: int, port: int, seconds: int) -> bool:
     """Measure one size of fleet and print it; whether all panels are fast enough."""
+    started = time.monotonic()
     with prometheus(callers, port) as server:
         time.sleep(seconds)
         scraped = server.value("sum(scrape_samples_scraped) / count(up)")
-        cpu = server.value("rate(process_cpu_seconds_total[2m])")
+        cores = server.processor_seconds / (time.monotonic() - started)
         up = server.value("count(up == 1)")
         print(f"\n{callers} callers: {up:.0f} up, {scraped:.0f} series each")
-        print(f"  Prometheus: {server.memory / 2**20:.0f} MiB, {cpu:.2f} cores")
+        print(f"  Prometheus: {server.memory / 2**20:.0f} MiB, {cores:.2f} cores on average")
         rules = rule_seconds(server)
         for name, taken in rules.items():
             print(f"  rules {name}: {taken:.3f} s")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from pathlib import Path
 from threading import Lock
 
 import pytest
@@ -90,6 +91,18 @@ def postgres(parts: Parts) -> Postgres:
 def prometheus(parts: Parts) -> Prometheus:
     """A Prometheus that scrapes what it is told to; a `Prometheus`."""
     return _part(parts, "prometheus")
+
+
+@pytest.fixture(scope="session")
+def prometheus3(parts: Parts) -> Prometheus:
+    """A Prometheus that takes metrics by OTLP; a `Prometheus`."""
+    return _part(parts, "prometheus3")
+
+
+@pytest.fixture(scope="session")
+def collector(parts: Parts) -> Path:
+    """The collector's program."""
+    return _part(parts, "collector")
 
 
 @pytest.fixture(scope="session")

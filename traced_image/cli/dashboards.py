@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 # In a checkout, links to where they are made.
 PACKAGED = Path(__file__).parents[1] / "operation"
 
+RUNBOOKS = "https://github.com/traced-image/traced-image/blob/main/dashboards/runbooks.md"
+"""Where alerts and panels send their reader, unless another address is given."""
+
 _OBJECTIVE = "rules/objective.yaml"
+_WEB = re.compile(r"https?://[!#-&(-\[\]-~]+")  # what neither JSON nor YAML would take amiss
 _VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
 
 
@@ -35,13 +39,26 @@ _VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
     metavar="PERCENT",
     help="The share of calls that must not fail, by which alerts go; 99.9 if it is not said.",
 )
+@click.option(
+    "--runbooks",
+    default=RUNBOOKS,
+    metavar="URL",
+    help="Where runbooks.md will be read; alerts and panels lead there.",
+)
 @click.option("--force", is_flag=True, help="Replace files that are there and differ.")
-def dashboards(out: Path, *, objective: float | None, force: bool) -> None:
+def dashboards(out: Path, *, objective: float | None, runbooks: str, force: bool) -> None:
     """Write out Grafana dashboards, Prometheus rules and alerts, and collector configurations.
 
     README.md among them says where each of them goes.
     """
-    files = {out / name: _with(objective, name, data) for name, data in _packaged()}
+    if not _WEB.fullmatch(runbooks):
+        raise click.BadParameter(
+            "write a web address, such as https://wiki.example/glance", param_hint="'--runbooks'"
+        )
+    files = {
+        out / name: _with(objective, name, data).replace(RUNBOOKS.encode(), runbooks.encode())
+        for name, data in _packaged()
+    }
     there = [path for path, data in files.items() if path.exists() and _differs(path, data)]
     if there and not force:
         raise click.UsageError(f"{there[0]} is there and differs: say --force to replace it")

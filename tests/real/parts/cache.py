@@ -65,7 +65,7 @@ def install(part: Part, say: Say) -> Path:
     python, version = interpreter()
     place = folder() / f"{part.key}-py{version}"
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(place.with_name(place.name + ".lock")):
+    with locked(place):
         if _is_complete(place, part):
             say(f"{part.title}: cached in {place}")
             return place
@@ -139,7 +139,8 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
+def locked(path: Path) -> Iterator[None]:
+    """Be the only process that makes a file or folder of the cache."""
+    with path.with_name(path.name + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -18,14 +18,13 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from . import cache
+from . import cache, debian
 
 _AXE = "axe-playwright-python==0.1.8"
 """The distribution whose ``axe.min.js`` is used (axe-core 4.12.1), and nothing else of it."""
 
 _PACKAGES = ("chromium", "chromium-driver")
 _LIMIT = 30.0  # seconds for what takes milliseconds, or an update of the page, on a busy machine
-_APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 _FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars"
     " --disable-background-networking --disable-component-update --no-first-run"
@@ -60,22 +59,7 @@ class Programs:
 def install(say: cache.Say) -> Programs:
     """Find Chromium and its driver; install Debian's packages where they are missing."""
     axe = _axe(say)
-    if found := _programs():
-        say(f"chromium: found {found[0]}")
-        return Programs(*found, axe)
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise cache.PartUnavailableError(
-            "chromium and chromedriver are not on this machine; "
-            f"mend: apt-get install {' '.join(_PACKAGES)}"
-        )
-    began = time.monotonic()
-    cache.run(["apt-get", "update"], env=_APT)
-    cache.run(["apt-get", "install", "--yes", "--no-install-recommends", *_PACKAGES], env=_APT)
-    found = _programs()
-    if found is None:
-        raise cache.PartUnavailableError("the packages brought no chromium or no chromedriver")
-    say(f"chromium: installed in {time.monotonic() - began:.0f} s: {found[0]}")
-    return Programs(*found, axe)
+    return Programs(*debian.install("chromium", _programs, say, *_PACKAGES), axe)
 
 
 def _programs() -> tuple[str, str] | None:

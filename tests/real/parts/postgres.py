@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cache
+from . import cache, debian
 from .process import Process, as_user
 
 _LIMIT = 60.0  # seconds until it accepts connections
-_APT = {"DEBIAN_FRONTEND": "noninteractive"}
 
 
 @dataclass(frozen=True)
@@ -46,22 +45,7 @@ class Postgres:
 
 def install(say: cache.Say) -> Path:
     """Return the folder of PostgreSQL's programs; install Debian's package where there is none."""
-    if found := _programs():
-        say(f"postgresql {found.parent.name}: found in {found}")
-        return found
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise cache.PartUnavailableError(
-            "PostgreSQL's programs are not on this machine; mend: apt-get install postgresql"
-        )
-    began = time.monotonic()
-    cache.run(["apt-get", "update"], env={**os.environ, **_APT})
-    command = ["apt-get", "install", "--yes", "--no-install-recommends", "postgresql"]
-    cache.run(command, env={**os.environ, **_APT})
-    found = _programs()
-    if found is None:
-        raise cache.PartUnavailableError("the package postgresql brought no initdb")
-    say(f"postgresql {found.parent.name}: installed in {time.monotonic() - began:.0f} s in {found}")
-    return found
+    return debian.install("postgresql", _programs, say, "postgresql")
 
 
 def _programs() -> Path | None:

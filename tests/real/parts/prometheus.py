@@ -1,12 +1,11 @@
 """A real Prometheus of the system's packages, which scrapes what it is told to on loopback."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,10 @@ from typing import Any
 
 import requests
 
-from . import cache
+from . import cache, debian
 from .process import Process
 
 _LIMIT = 60.0  # seconds for what takes milliseconds, or 5 s for a target, on a busy machine
-_APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 _LISTENS = re.compile(r"Listening on.* address=(127\.0\.0\.1:\d+)")
 
 # Files name the targets, since these come later than it does.
@@ -112,21 +110,7 @@ class Prometheus:
 
 def install(say: cache.Say) -> Programs:
     """Find Prometheus's programs; install Debian's package where there are none."""
-    if found := _programs():
-        say(f"prometheus: found {found.prometheus}")
-        return found
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise cache.PartUnavailableError(
-            "prometheus and promtool are not on this machine; mend: apt-get install prometheus"
-        )
-    began = time.monotonic()
-    cache.run(["apt-get", "update"], env=_APT)
-    cache.run(["apt-get", "install", "--yes", "--no-install-recommends", "prometheus"], env=_APT)
-    found = _programs()
-    if found is None:
-        raise cache.PartUnavailableError("the package prometheus brought no promtool")
-    say(f"prometheus: installed in {time.monotonic() - began:.0f} s: {found.prometheus}")
-    return found
+    return debian.install("prometheus", _programs, say, "prometheus")
 
 
 def _programs() -> Programs | None:
@@ -135,16 +119,19 @@ def _programs() -> Programs | None:
 
 
 @contextmanager
-def prometheus(programs: Programs, folder: Path) -> Iterator[Prometheus]:
-    """Run a Prometheus on a free port, with its data in `folder`."""
+def prometheus(
+    programs: Programs, folder: Path, settings: str | None = None, options: Sequence[str] = ()
+) -> Iterator[Prometheus]:
+    """Run a Prometheus on a free port, with its data in `folder`; `settings` is its file."""
     (folder / "targets").mkdir(parents=True)
-    (folder / "prometheus.yml").write_text(_SETTINGS)
+    (folder / "prometheus.yml").write_text(_SETTINGS if settings is None else settings)
     command = [
         programs.prometheus,
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         "--web.listen-address=127.0.0.1:0",
         "--enable-feature=exemplar-storage",
+        *options,
     ]
     process = Process("prometheus", command, folder / "log")
     try:

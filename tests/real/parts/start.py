@@ -1,20 +1,18 @@
 """The real parts by name: each is installed if need be, started, and closed with its context."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from threading import Lock
 from typing import TypeAlias
 
-from . import cache, glance, keystone, nova, postgres, prometheus
+from . import cache, collector, glance, keystone, nova, postgres, prometheus, prometheus3
 from .cache import Say
 from .cloud import Cloud
 from .http import HTTPPart
 
-Running: TypeAlias = list[HTTPPart] | Cloud | nova.Nova | postgres.Postgres | prometheus.Prometheus
-
-_APT_GET = Lock()
-"""Parts start at the same time, and apt-get does not run twice at a time."""
+Running: TypeAlias = (
+    list[HTTPPart] | Cloud | nova.Nova | postgres.Postgres | prometheus.Prometheus | Path
+)
 
 
 def _glances(folder: Path, say: Say) -> AbstractContextManager[Running]:
@@ -31,22 +29,28 @@ def _nova(folder: Path, say: Say) -> AbstractContextManager[Running]:
 
 
 def _postgres(folder: Path, say: Say) -> AbstractContextManager[Running]:
-    with _APT_GET:
-        programs = postgres.install(say)
-    return postgres.postgres(programs)
+    return postgres.postgres(postgres.install(say))
 
 
 def _prometheus(folder: Path, say: Say) -> AbstractContextManager[Running]:
-    with _APT_GET:
-        programs = prometheus.install(say)
-    return prometheus.prometheus(programs, folder)
+    return prometheus.prometheus(prometheus.install(say), folder)
+
+
+def _collector(_folder: Path, say: Say) -> AbstractContextManager[Running]:
+    return nullcontext(collector.install(say))
+
+
+def _prometheus3(folder: Path, say: Say) -> AbstractContextManager[Running]:
+    return prometheus3.prometheus3(prometheus3.install(say), folder)
 
 
 STARTERS: Mapping[str, Callable[[Path, Say], AbstractContextManager[Running]]] = {
+    "collector": _collector,
     "glances": _glances,
     "keystone": _keystone,
     "nova": _nova,
     "postgres": _postgres,
     "prometheus": _prometheus,
+    "prometheus3": _prometheus3,
 }
 """Each takes a folder that does not exist yet, and what is told each step of the installation."""

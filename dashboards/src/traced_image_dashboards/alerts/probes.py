@@ -1,0 +1,59 @@
+"""Alerts on what the exporter finds, and on the exporter itself."""
+
+from __future__ import annotations
+
+from traced_image.telemetry.catalogue import exporter
+
+from ..promql import selector
+from ..recording import CALLER, PROBES
+from .alert import SERVER, Alert
+
+_DAYS = 14
+
+_WHY = (
+    f"{{{{ with printf `{exporter.FAILURE.name}{{job=%q, server_address=%q, server_port=%q}}`"
+    " $labels.job $labels.server_address $labels.server_port | query }}"
+    "{{ . | first | label `error_type` }}{{ else }}unknown{{ end }}"
+)
+_CHECKED = f"avg_over_time({selector(exporter.CANARY_SUCCESS)}[5m])"
+
+PROBE_ALERTS = (
+    Alert(
+        "GlanceProbeFailing",
+        "ticket",
+        f"avg_over_time({PROBES.record}[5m]) < 0.5",
+        "5m",
+        f"Probes of Glance server {SERVER} fail.",
+        f"{{{{ $value | humanizePercentage }}}} of the probes of {SERVER} by"
+        f" {{{{ $labels.job }}}} succeeded in the last 5 minutes. Reason: {_WHY}.",
+    ),
+    Alert(
+        "GlanceCanaryFailing",
+        "ticket",
+        f"min without ({', '.join(CALLER)}) ({_CHECKED}) < 0.5",
+        "5m",
+        f"Glance server {SERVER} answers, but does not serve the test image.",
+        f"{{{{ $value | humanizePercentage }}}} of the checks {{{{ $labels.check }}}} on {SERVER}"
+        " by {{ $labels.job }} succeeded in the last 5 minutes.",
+    ),
+    Alert(
+        "GlanceCertificateExpiring",
+        "ticket",
+        f"min without ({', '.join(CALLER)}) ({selector(exporter.CERTIFICATE_EXPIRY)}) - time()"
+        f" < {_DAYS} * 86400",
+        "15m",
+        f"The certificate of Glance server {SERVER} expires soon.",
+        f"The certificate that {SERVER} shows to {{{{ $labels.job }}}} expires in"
+        " {{ $value | humanizeDuration }}; with a minus sign, it has. Then every attempt on the"
+        " server ends in tls_error.",
+    ),
+    Alert(
+        "GlanceExporterConfigReloadFailed",
+        "ticket",
+        f"{selector(exporter.RELOADED)} == 0",
+        "10m",
+        "The exporter {{ $labels.instance }} can't use its new web configuration.",
+        "{{ $labels.job }} at {{ $labels.instance }} goes on with the configuration that was in"
+        " force before; a restart would end it. Its log says what is wrong with the file.",
+    ),
+)

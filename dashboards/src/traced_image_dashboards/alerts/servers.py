@@ -1,0 +1,93 @@
+"""Alerts on single Glance servers, as their callers see them."""
+
+from __future__ import annotations
+
+from ..promql import SERVER as SERVER_LABELS
+from ..recording import (
+    ACTIVE_ATTEMPTS,
+    FAILED_ATTEMPTS,
+    LAST_SUCCESS,
+    PEER_ERRORS,
+    PROBES,
+    SERVER_ERRORS,
+    SHORT_ATTEMPTS,
+    SLOW,
+    SLOW_ATTEMPTS,
+    STREAM_BYTES,
+    STREAM_ERRORS,
+)
+from .alert import BLAMED, REASON, SERVER, Alert, at_least, at_least_within
+
+_NOT_PROBED = f"unless\n{PROBES.record}"
+"""Jobs that probe have an alert of their own."""
+
+_ALL = f"sum without ({SERVER_LABELS}) ({FAILED_ATTEMPTS.record})"
+_STALE = 15 * 60
+
+SERVER_ALERTS = (
+    Alert(
+        "GlanceAllServersFailing",
+        "page",
+        f"min without ({SERVER_LABELS}) ({SERVER_ERRORS.record}) > 0.5\nand\n{at_least(5, _ALL)}",
+        "2m",
+        "Every Glance server fails {{ $labels.job }}.",
+        "On each server that {{ $labels.job }} tried in the last 5 minutes, at least"
+        f" {{{{ $value | humanizePercentage }}}} of the attempts failed: {BLAMED}.",
+    ),
+    Alert(
+        "GlanceServerFailing",
+        "ticket",
+        f"{SERVER_ERRORS.record} > 0.5\nand\n{at_least(3, FAILED_ATTEMPTS.record)}\n{_NOT_PROBED}",
+        "5m",
+        f"Glance server {SERVER} fails {{{{ $labels.job }}}}.",
+        f"{{{{ $value | humanizePercentage }}}} of the attempts of {{{{ $labels.job }}}} on"
+        f" {SERVER} failed in the last 5 minutes, mostly with {REASON}. Calls go on as long as"
+        " another server answers.",
+    ),
+    Alert(
+        "GlanceServerNoSuccess",
+        "ticket",
+        f"time() - {LAST_SUCCESS.record} > {_STALE}\nand\n(\n"
+        f"    {at_least_within('15m', 3, FAILED_ATTEMPTS.record)}\n"
+        # One that hangs fails nobody who has no timeout; an upload takes as long as it takes.
+        f"  or\n    min_over_time({ACTIVE_ATTEMPTS.record}[10m]) > 0\n"
+        f'  unless ignoring (direction)\n    {STREAM_BYTES.record}{{direction="upload"}} > 0\n)'
+        f"\n{_NOT_PROBED}",
+        "5m",
+        f"Glance server {SERVER} has answered nothing to {{{{ $labels.job }}}} for 15 minutes.",
+        f"Attempts of {{{{ $labels.job }}}} on {SERVER} go on, and none has succeeded for"
+        f" {{{{ $value | humanizeDuration }}}} (decades: never). Reason: {REASON}; where that"
+        " is unknown, it hangs and its callers have no timeout.",
+    ),
+    Alert(
+        "GlanceServerOutlier",
+        "ticket",
+        f"{SERVER_ERRORS.record} > 0.05 <= 0.5\nand\n"
+        f"{SERVER_ERRORS.record} > 3 * {PEER_ERRORS.record}\nand\n"
+        f"{at_least(5, FAILED_ATTEMPTS.record)}\n{_NOT_PROBED}",
+        "15m",
+        f"Glance server {SERVER} fails {{{{ $labels.job }}}} more than its peers do.",
+        f"{{{{ $value | humanizePercentage }}}} of the attempts of {{{{ $labels.job }}}} on"
+        f" {SERVER} fail, mostly with {REASON}: over three times as many as on the other servers.",
+    ),
+    Alert(
+        "GlanceAttemptLatencyHigh",
+        "ticket",
+        f"{SLOW_ATTEMPTS.record} / ({SHORT_ATTEMPTS.record} > 0) > 0.05\nand\n"
+        f"{at_least(5, SLOW_ATTEMPTS.record)}",
+        "15m",
+        f"Glance server {SERVER} is slow for {{{{ $labels.job }}}}.",
+        f"{{{{ $value | humanizePercentage }}}} of the attempts of {{{{ $labels.job }}}} that"
+        f" succeeded on {SERVER} took over {SLOW:g} s, transfers of image data aside.",
+    ),
+    Alert(
+        "GlanceStreamErrors",
+        "ticket",
+        f"{STREAM_ERRORS.record} > 0",
+        "15m",
+        f"Image data from Glance server {SERVER} breaks off, or is wrong.",
+        f"For 15 minutes, transfers between {{{{ $labels.job }}}} and {SERVER} have broken off or"
+        " brought wrong data in each 5 minutes. Downloads go on from another server where one has"
+        " the same data.",
+    ),
+)

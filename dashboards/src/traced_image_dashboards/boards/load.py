@@ -1,0 +1,149 @@
+"""Load: how attempts and image data are shared among servers, and how long they take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from traced_image.telemetry import catalogue
+
+from .. import recording
+from ..promql import SERVER, selector
+from . import links
+from .panels import (
+    About,
+    lines,
+    query,
+    row,
+    spread,
+)
+from .queries import (
+    JOB,
+    SERVER_NAME,
+    SERVERS,
+    by_server,
+    of,
+    quantile,
+    shown_exemplars,
+    some,
+    top,
+    total,
+)
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from grafana_foundation_sdk.builders import (
+        heatmap,
+        timeseries,
+    )
+    from grafana_foundation_sdk.cog.builder import Builder
+
+
+NO_ATTEMPTS = "No attempts on these servers in the last 5 minutes"
+NO_SERVERS = "No server is known: is a caller scraped, and are the recording rules loaded?"
+
+
+def parts() -> tuple[Builder[Any], ...]:
+    """The rows of load, time and image data, and their panels."""
+    return (
+        *(row("Load and time"), picks(), times(), time_spread(), under_way()),
+        *(row("Image data"), broken_streams(), streamed()),
+    )
+
+
+# --- load and time -----------------------------------------------------------------------------
+
+
+def picks() -> timeseries.Panel:
+    """How the load is shared."""
+    about = About(
+        "Share of attempts",
+        "Of all attempts, those on each server; the 20 busiest. Equal shares are meant. One that "
+        "is left gets a trial now and then; one that gets more than the others is listed twice in "
+        "api_servers, or the others are out.",
+        "percentunit",
+        NO_ATTEMPTS,
+        "GlanceServerFailing",
+    )
+    whole = f"scalar({total(of(recording.ATTEMPTS))})"
+    shares = top(20, f"{by_server(recording.ATTEMPTS, SERVERS)} / {whole}")
+    return lines(about, query(shares, SERVER_NAME)).data_links([links.server_of_series()])
+
+
+def times() -> timeseries.Panel:
+    """Who is slow."""
+    about = About(
+        "How long attempts take, 95th percentile",
+        "By server, the 20 slowest. One line above the others is a server with a slow disk, "
+        "store or network; all of them rising is load or the database. A dot is an attempt's "
+        "trace.",
+        "s",
+        NO_ATTEMPTS,
+        "GlanceAttemptLatencyHigh",
+    )
+    slowest = quantile(0.95, of(recording.ATTEMPT_BUCKETS, SERVERS), f"le, {SERVER}")
+    each = selector(catalogue.ATTEMPT_DURATION, JOB, SERVERS, suffix="_bucket")
+    return lines(
+        about,
+        query(top(20, slowest), SERVER_NAME),
+        query(shown_exemplars(each), "attempts with a trace", exemplars=True),
+    ).data_links([links.server_of_series()])
+
+
+def time_spread() -> heatmap.Panel:
+    """How attempts' times spread."""
+    about = About(
+        "How attempts' times spread",
+        "Attempts on the chosen servers by how long they took. Two bands are two kinds of calls or "
+        "two kinds of servers; a band at the top edge is a timeout.",
+        "s",
+        NO_ATTEMPTS,
+        "GlanceAttemptLatencyHigh",
+    )
+    return spread(about, query(total(of(recording.ATTEMPT_BUCKETS, SERVERS), "by (le)")))
+
+
+def under_way() -> timeseries.Panel:
+    """Who is kept waiting."""
+    about = About(
+        "Attempts under way",
+        "By server, the 20 with the most. A line that rises and does not fall is a server that "
+        "takes requests and answers none: restart it.",
+        "short",
+        NO_SERVERS,
+        "GlanceAttemptLatencyHigh",
+    )
+    most = top(20, by_server(recording.ACTIVE_ATTEMPTS, SERVERS))
+    return lines(about, query(most, SERVER_NAME)).data_links([links.server_of_series()])
+
+
+# --- image data --------------------------------------------------------------------------------
+
+
+def broken_streams() -> timeseries.Panel:
+    """Whose data breaks off."""
+    about = About(
+        "Image data that broke off",
+        "Downloads and uploads each second that ended early or brought other data than the image's "
+        "record says, by server; the 20 with the most. No retry mends them once the caller "
+        "has data: look for a proxy's timeout or a failing store.",
+        "ops",
+        "No image data broke off",
+        "GlanceStreamErrors",
+    )
+    broken = top(20, some(by_server(recording.STREAM_ERRORS, SERVERS)))
+    return lines(about, query(broken, SERVER_NAME)).data_links([links.server_of_series()])
+
+
+def streamed() -> timeseries.Panel:
+    """How much data passes."""
+    about = About(
+        "Image data",
+        "Bytes each second from and to the chosen servers. If it stands still while attempts "
+        "are under way, the store is what is slow.",
+        "Bps",
+        "No image data passed yet",
+        "GlanceStreamErrors",
+    )
+    by_direction = total(of(recording.STREAM_BYTES, SERVERS), "by (direction)")
+    return lines(about, query(by_direction, "{{direction}}"))

@@ -1,0 +1,154 @@
+"""Pipeline: whether what the other dashboards show can be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from traced_image.telemetry import catalogue
+from traced_image.telemetry.catalogue import exporter
+
+from ..promql import selector
+from . import collectors, links, variables
+from .board import Board
+from .panels import BAD, About, latest, levels, lines, number, query, row
+from .queries import BY_CALLER, CALLER_NAME, INSTANCE, JOB, WINDOW, top, total
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.builders import stat, timeseries
+
+_NOTHING = "Nothing of these jobs is scraped: see Prometheus's page of targets"
+
+
+def board() -> Board:
+    """The dashboard of the telemetry itself."""
+    return Board(
+        uid=links.PIPELINE,
+        title="Glance clients / Pipeline",
+        about=(
+            "The telemetry itself: are all processes scraped, does it fail, does a collector "
+            "lose any?"
+        ),
+        variables=(variables.job_of_pipeline(), variables.instance_of_pipeline()),
+        parts=(
+            *(
+                row("Scraping"),
+                down(),
+                reloads(),
+                errors_now(),
+                unscraped(),
+                series(),
+                scrape_time(),
+            ),
+            *(row("Telemetry in the processes"), errors()),
+            *collectors.parts(),
+        ),
+    )
+
+
+def _up(matchers: str = "") -> str:
+    return f"up{{{JOB}, {INSTANCE}}}{matchers}"
+
+
+def down() -> stat.Panel:
+    """How many can't be scraped."""
+    about = About(
+        "Processes that can't be scraped",
+        "What they do is on no dashboard. Are they running, and does Prometheus reach their port?",
+        "short",
+        _NOTHING,
+        "GlanceTelemetryAbsent",
+    )
+    return number(about, latest(f"count({_up()}) - sum({_up()})"), width=8).thresholds(
+        levels((1, BAD))
+    )
+
+
+def reloads() -> stat.Panel:
+    """Whether the exporter could read its web configuration."""
+    about = About(
+        "Exporters with an unusable web configuration",
+        "Their web configuration file could not be used when it was last read, and what they "
+        "had before is in force. Their log says what is wrong with it.",
+        "short",
+        "No exporter is scraped",
+        "GlanceExporterConfigReloadFailed",
+    )
+    read = selector(exporter.RELOADED, JOB, INSTANCE)
+    return number(about, latest(f"count({read}) - sum({read})"), width=8).thresholds(
+        levels((1, BAD))
+    )
+
+
+def errors_now() -> stat.Panel:
+    """How many processes' telemetry fails."""
+    about = About(
+        "Processes whose telemetry fails",
+        "Within the last 15 minutes something that observes calls failed; calls are not harmed. "
+        "The panel below says what.",
+        "short",
+        "No process with traced_image is scraped",
+        "GlanceTelemetryErrors",
+    )
+    grown = (
+        f"sum {BY_CALLER} (increase({selector(catalogue.TELEMETRY_ERRORS, JOB, INSTANCE)}[15m]))"
+    )
+    known = f"count {BY_CALLER} ({selector(catalogue.BUILD_INFO, JOB, INSTANCE)})"
+    failing = f"count({grown} > 0) or 0 * count({known})"
+    return number(about, latest(failing), width=8).thresholds(levels((1, BAD)))
+
+
+def unscraped() -> timeseries.Panel:
+    """Whose processes can't be scraped."""
+    about = About(
+        "Share of each job that can't be scraped",
+        "The 20 worst jobs. A whole job at once: its port, its network policy or Prometheus's "
+        "configuration. A few processes: their hosts.",
+        "percentunit",
+        _NOTHING,
+        "GlanceTelemetryAbsent",
+    )
+    shares = top(20, f"1 - avg by (job) ({_up()})")
+    return lines(about, query(shares, "{{job}}"), width=8).min(0).max(1)
+
+
+def series() -> timeseries.Panel:
+    """How many series a process has."""
+    about = About(
+        "Series of a process",
+        "The 20 processes with the most. docs/reference/telemetry.md tells how many there may be; "
+        "if it is too many, set detail to leave out a label.",
+        "short",
+        _NOTHING,
+        "GlanceCardinalityOverflow",
+    )
+    most = top(20, f"scrape_samples_scraped{{{JOB}, {INSTANCE}}}")
+    return lines(about, query(most, CALLER_NAME), width=8)
+
+
+def scrape_time() -> timeseries.Panel:
+    """How long a scrape takes."""
+    about = About(
+        "How long a scrape takes",
+        "The 20 slowest processes. Near the scrape timeout, samples are about to be lost: "
+        "scrape less often, or set detail to leave out a label.",
+        "s",
+        _NOTHING,
+        "GlanceTelemetryAbsent",
+    )
+    slowest = top(20, f"scrape_duration_seconds{{{JOB}, {INSTANCE}}}")
+    return lines(about, query(slowest, CALLER_NAME), width=8)
+
+
+def errors() -> timeseries.Panel:
+    """What fails in the telemetry."""
+    meanings = "; ".join(f"{kind}: {meaning}" for kind, meaning in catalogue.TROUBLES.items())
+    about = About(
+        "Failures of the telemetry itself",
+        f"By kind. {meanings}. The first of each kind is in the process's log.",
+        "ops",
+        "No process with traced_image is scraped",
+        "GlanceTelemetryErrors",
+    )
+    counts = selector(catalogue.TELEMETRY_ERRORS, JOB, INSTANCE)
+    by_kind = total(f"rate({counts}[{WINDOW}])", "by (job, kind)")
+    return lines(about, query(top(20, by_kind), "{{job}} {{kind}}"), width=24)

@@ -1,0 +1,159 @@
+"""What the exporter's probes say of each server, with nobody else's traffic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult
+
+from traced_image.telemetry.catalogue import exporter
+
+from .. import recording
+from ..promql import selector
+from . import links
+from .panels import BAD, GOOD, ODD, About, levels, lines, query, row, stacked, states
+from .queries import BY_SERVER, JOB, SERVER_NAME, SERVERS, of, top
+from .tables import Column, table_of
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.builders import statetimeline, table, timeseries
+    from grafana_foundation_sdk.cog.builder import Builder
+
+    from traced_image.telemetry.catalogue.metrics import Metric
+
+_NONE = "No exporter probes these servers: docs/how-to/deploy.md tells how to run one"
+_DAY = 24 * 60 * 60
+
+
+def parts() -> tuple[Builder[Any], ...]:
+    """The row of the probes and its panels."""
+    return (
+        *(row("Probes"), results(), latest_probes(), phases(), certificates()),
+        *(canaries(), canary_times()),
+    )
+
+
+def results() -> statetimeline.Panel:
+    """Whether probes succeed."""
+    about = About(
+        "Probes",
+        "Red: a probe of the server failed. If probes fail and callers' attempts do not, the "
+        "exporter has another way to the server than callers have; if it is the other way "
+        "round, callers are at fault. At most 50 servers, the failing ones first.",
+        "short",
+        _NONE,
+        "GlanceProbeFailing",
+    )
+    # The least of all are the failing ones.
+    worst = f"bottomk(50, min {BY_SERVER} ({of(recording.PROBES, SERVERS)}))"
+    return (
+        states(about, query(worst, SERVER_NAME))
+        .thresholds(levels((1, GOOD), base=BAD))
+        .mappings([_words({"0": ("failed", BAD), "1": ("succeeded", GOOD)})])
+        .data_links([links.server_of_series()])
+    )
+
+
+def _words(of_value: dict[str, tuple[str, str]]) -> ValueMap:
+    return ValueMap(
+        {value: ValueMappingResult(text=text, color=to) for value, (text, to) in of_value.items()}
+    )
+
+
+def _each(metric: Metric, by: str = BY_SERVER, how: str = "max") -> str:
+    return f"{how} {by} ({selector(metric, JOB, SERVERS)})"
+
+
+def _by(*labels: str) -> str:
+    return BY_SERVER.replace(")", f", {', '.join(labels)})")
+
+
+def latest_probes() -> table.Panel:
+    """What the last probe of each server found."""
+    about = About(
+        "Latest probes",
+        "A reason is there if the probe failed. Status is what the server's root answers: 300 "
+        "is Glance, anything else a proxy or another service. Healthcheck 0: the server says "
+        "itself that it is not well, as it does when an operator disables it. A probe long ago: "
+        "the exporter hangs.",
+        "short",
+        _NONE,
+        "GlanceProbeFailing",
+    )
+    named = {
+        "server_address": "Server",
+        "server_port": "Port",
+        "error_type": "Reason",
+        "version": "API",
+    }
+    return table_of(
+        about,
+        named,
+        Column("Probed", f"1000 * {_each(exporter.TIME)}", "dateTimeFromNow"),
+        Column(
+            "Succeeded", _each(exporter.SUCCESS, how="min"), "none", levels((1, GOOD), base=BAD)
+        ),
+        Column("Status", _each(exporter.STATUS_CODE), "none"),
+        Column("Healthcheck", _each(exporter.HEALTHCHECK, how="min"), "none"),
+        # What these tell is in their labels.
+        Column("", _each(exporter.FAILURE, _by("error_type"))),
+        Column("", _each(exporter.API_VERSION, _by("version"))),
+        link=("server_address", links.server_of_row()),
+    )
+
+
+def phases() -> timeseries.Panel:
+    """What a probe's time goes to."""
+    meanings = "; ".join(f"{phase}: {meaning}" for phase, meaning in exporter.PHASES.items())
+    about = About(
+        "What a probe's time goes to",
+        f"The slowest of the chosen servers. {meanings}. A long first_byte is the server or its "
+        "database; a long connect is the network.",
+        "s",
+        _NONE,
+        "GlanceAttemptLatencyHigh",
+    )
+    return stacked(lines(about, query(_each(exporter.DURATION, "by (phase)"), "{{phase}}")))
+
+
+def certificates() -> timeseries.Panel:
+    """When certificates expire."""
+    about = About(
+        "Days until a certificate expires",
+        "The 20 servers with the fewest. Renew one before it reaches 0: callers then fail with "
+        "tls_error.",
+        "d",
+        "No probed server has a certificate",
+        "GlanceCertificateExpiring",
+    )
+    left = f"({_each(exporter.CERTIFICATE_EXPIRY, how='min')} - time()) / {_DAY}"
+    soonest = query(f"bottomk(20, {left})", SERVER_NAME)
+    return lines(about, soonest).thresholds(levels((7, ODD), (30, GOOD), base=BAD))
+
+
+def canaries() -> timeseries.Panel:
+    """Whether an image can be had."""
+    about = About(
+        "Checks with an image",
+        "1: the image's record (show) or its first megabyte (download) came. If only download "
+        "fails, the server is well and its image store is not. The 20 worst.",
+        "short",
+        "The exporter has no image to check with: set one to test more than the API",
+        "GlanceCanaryFailing",
+    )
+    worst = f"bottomk(20, {_each(exporter.CANARY_SUCCESS, _by('check'), how='min')})"
+    return lines(about, query(worst, f"{{{{check}}}} {SERVER_NAME}")).min(0).max(1)
+
+
+def canary_times() -> timeseries.Panel:
+    """How fast an image can be had."""
+    about = About(
+        "How long checks with an image take",
+        "The 20 slowest. A slow show is the database, a slow download the image store or the "
+        "network.",
+        "s",
+        "The exporter has no image to check with: set one to test more than the API",
+        "GlanceCanaryFailing",
+    )
+    slowest = top(20, _each(exporter.CANARY_DURATION, _by("check")))
+    return lines(about, query(slowest, f"{{{{check}}}} {SERVER_NAME}"))

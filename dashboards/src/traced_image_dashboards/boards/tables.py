@@ -1,0 +1,99 @@
+"""Tables: queries of one moment, joined by the labels that they have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from grafana_foundation_sdk.builders import common, table
+from grafana_foundation_sdk.models.common import TableCellHeight
+from grafana_foundation_sdk.models.dashboard import (
+    DataTransformerConfig,
+    DynamicConfigValue,
+)
+
+from .panels import column, dressed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from grafana_foundation_sdk.builders.dashboard import DashboardLink, ThresholdsConfig
+
+    from .panels import About
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: Its heading; none for a query of which only the labels are shown.
+        expr: What is in it.
+        unit: The unit of its values.
+        levels: The colours of its values, if any.
+    """
+
+    name: str
+    expr: str
+    unit: str = "short"
+    levels: ThresholdsConfig | None = None
+
+
+def table_of(
+    about: About,
+    labels: Mapping[str, str],
+    *columns: Column,
+    link: tuple[str, DashboardLink] | None = None,
+    width: int = 24,
+) -> table.Panel:
+    """A table.
+
+    Args:
+        about: What it tells of itself.
+        labels: The labels by which its queries are joined, and their headings.
+        columns: The others; rows are sorted by the second of them, the greatest first.
+        link: Where one gets to, and from which label.
+        width: Of 24.
+    """
+    panel = dressed(table.Panel(), about, [column(each.expr) for each in columns])
+    panel = panel.height(9).span(width).cell_height(TableCellHeight.SM)
+    for step in _joined(labels, columns):
+        panel = panel.with_transformation(step)
+    for label, heading in labels.items():
+        panel = panel.override_by_name(label, _label(label, heading, link))
+    for each in filter(lambda each: each.name, columns):
+        panel = panel.override_by_name(each.name, _looks(each))
+    worst = columns[min(1, len(columns) - 1)].name
+    return panel.sort_by([common.TableSortByFieldState().display_name(worst).desc(desc=True)])
+
+
+def _joined(labels: Mapping[str, str], columns: Sequence[Column]) -> list[DataTransformerConfig]:
+    letters = "ABCDEFGHIJ"[: len(columns)]
+    # One query's value is called so, several have their letters.
+    values = [f"Value #{letter}" for letter in letters] if len(columns) > 1 else ["Value"]
+    names = {value: each.name for value, each in zip(values, columns, strict=True) if each.name}
+    order = {name: index for index, name in enumerate([*labels, *names])}
+    kept = {"include": {"names": [*order]}}
+    return [
+        DataTransformerConfig("merge", options={}),
+        DataTransformerConfig("filterFieldsByName", options=kept),
+        DataTransformerConfig("organize", options={"indexByName": order, "renameByName": names}),
+    ]
+
+
+def _label(
+    label: str, heading: str, link: tuple[str, DashboardLink] | None
+) -> list[DynamicConfigValue]:
+    # The field's name stays as it is, since links name it.
+    named = [DynamicConfigValue("displayName", heading)]
+    if link and link[0] == label:
+        named.append(DynamicConfigValue("links", [link[1].build()]))
+    return named
+
+
+def _looks(column: Column) -> list[DynamicConfigValue]:
+    looks = [DynamicConfigValue("unit", column.unit)]
+    if column.levels:
+        looks.append(DynamicConfigValue("thresholds", column.levels.build()))
+        looks.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+    return looks

@@ -1,0 +1,251 @@
+"""The recording rules: what dashboards and alerts read instead of every caller's own series.
+
+Levels: ``instance`` is one process that calls Glance, ``job`` all of a kind, ``server`` one Glance
+server. What has the level ``job_server`` is how all callers of a job see one server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from traced_image.telemetry import catalogue
+from traced_image.telemetry.catalogue import exporter
+
+from .promql import AT_FAULT, BAD_CALLS, NO_PROBES, SERVER, rate, selector
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording rule.
+
+    Attributes:
+        record: The name of the series that it makes, ``level:metric:operations``.
+        expr: What they are, in PromQL.
+    """
+
+    record: str
+    expr: str
+
+
+INTERVAL = 30
+"""Seconds between two evaluations; what counts events over long windows counts on it."""
+
+SLOW = 5.0
+"""Seconds from which an attempt that transfers no image data is slow; a boundary of its buckets."""
+
+CALLER = ("instance", "node", "pod")
+"""The labels by which two callers of a job differ; Kubernetes has more than one."""
+
+
+def _sum(expr: str, *without: str) -> str:
+    return f"sum without ({', '.join(without)}) ({expr})"
+
+
+def _all_callers(expr: str, *without: str, by: str = "sum") -> str:
+    return f"{by} without ({', '.join((*CALLER, *without))}) ({expr})"
+
+
+OBJECTIVE = "glance:objective:ratio"
+"""The share of calls that must not fail; the one number to configure."""
+
+WINDOWS = ("30m", "1h", "2h", "6h", "1d", "3d")
+"""What error ratios are told over, beside 5 minutes; an alert on a budget compares two of them."""
+
+# --- calls -------------------------------------------------------------------------------------
+
+_EACH_CALL = (catalogue.CALL_DURATION, NO_PROBES)
+
+CALLS_BY_INSTANCE = Recording(
+    "instance:glance_client_calls:rate5m",
+    _sum(rate(*_EACH_CALL, suffix="_count"), "operation", "error_type"),
+)
+BAD_CALLS_BY_INSTANCE = Recording(
+    "instance:glance_client_bad_calls:rate5m",
+    " or ".join(
+        # A job whose calls never failed has no series of failures, and yet a rate of them.
+        [
+            _sum(
+                " or ".join(rate(*_EACH_CALL, bad, suffix="_count") for bad in BAD_CALLS),
+                *("operation", "outcome", "error_type"),
+            ),
+            f"0 * {_sum(CALLS_BY_INSTANCE.record, 'outcome')}",
+        ]
+    ),
+)
+_ALL_OF_INSTANCE = _sum(CALLS_BY_INSTANCE.record, "outcome")
+ERRORS_BY_INSTANCE = Recording(
+    "instance:glance_client_call_errors:ratio_rate5m",
+    f"{BAD_CALLS_BY_INSTANCE.record} / ({_ALL_OF_INSTANCE} > 0)",
+)
+CALLS = Recording("job:glance_client_calls:rate5m", _all_callers(CALLS_BY_INSTANCE.record))
+ALL_CALLS = Recording("job:glance_client_all_calls:rate5m", _sum(CALLS.record, "outcome"))
+ALL_BAD_CALLS = Recording(
+    "job:glance_client_bad_calls:rate5m", _all_callers(BAD_CALLS_BY_INSTANCE.record)
+)
+CALL_BUCKETS = Recording(
+    "job:glance_client_call_duration_seconds_bucket:rate5m",
+    _all_callers(rate(*_EACH_CALL, suffix="_bucket"), "operation", "outcome", "error_type"),
+)
+
+
+def error_ratio(window: str) -> Recording:
+    """The share of a job's calls that failed, over any of `WINDOWS` or 5 minutes."""
+    if window == "5m":
+        expr = f"{ALL_BAD_CALLS.record} / ({ALL_CALLS.record} > 0)"
+    else:
+        # Of averages of both, not an average of ratios: quiet minutes weigh little.
+        bad, every = (
+            f"avg_over_time({each.record}[{window}])" for each in (ALL_BAD_CALLS, ALL_CALLS)
+        )
+        expr = f"{bad} / ({every} > 0)"
+    return Recording(f"job:glance_client_call_errors:ratio_rate{window}", expr)
+
+
+# --- attempts, by server -----------------------------------------------------------------------
+
+_FAILED = (catalogue.ATTEMPT_DURATION, AT_FAULT)
+
+ATTEMPTS_BY_INSTANCE = Recording(
+    "instance_server:glance_client_attempts:rate5m",
+    _sum(rate(catalogue.ATTEMPT_DURATION, suffix="_count"), "operation", "error_type"),
+)
+FAILED_BY_INSTANCE = Recording(
+    "instance_server:glance_client_failed_attempts:rate5m",
+    f"{_sum(rate(*_FAILED, suffix='_count'), 'operation', 'error_type')}"
+    f" or 0 * {ATTEMPTS_BY_INSTANCE.record}",
+)
+ATTEMPTS_PER_CALL = Recording(
+    "instance:glance_client_attempts_per_call:ratio_rate5m",
+    f"sum without ({SERVER}) ({ATTEMPTS_BY_INSTANCE.record}) / ({_ALL_OF_INSTANCE} > 0)",
+)
+ATTEMPTS = Recording(
+    "job_server:glance_client_attempts:rate5m", _all_callers(ATTEMPTS_BY_INSTANCE.record)
+)
+FAILED_ATTEMPTS = Recording(
+    "job_server:glance_client_failed_attempts:rate5m", _all_callers(FAILED_BY_INSTANCE.record)
+)
+SERVER_ERRORS = Recording(
+    "job_server:glance_client_attempt_errors:ratio_rate5m",
+    f"{FAILED_ATTEMPTS.record} / ({ATTEMPTS.record} > 0)",
+)
+PEER_ERRORS = Recording(  # those of the job's other servers together; none where there is one
+    "job_server:glance_client_peer_attempt_errors:ratio_rate5m",
+    # Both differences are below zero: only the left side may have many servers.
+    " / ".join(
+        f"({each} - ignoring ({SERVER}) group_left () sum without ({SERVER}) ({each}))"
+        for each in (FAILED_ATTEMPTS.record, ATTEMPTS.record)
+    ),
+)
+FAILURES = Recording(  # has the label error_type
+    "job_server:glance_client_attempt_failures:rate5m",
+    _all_callers(rate(*_FAILED, suffix="_count"), "operation"),
+)
+ATTEMPT_BUCKETS = Recording(
+    "job_server:glance_client_attempt_duration_seconds_bucket:rate5m",
+    _all_callers(rate(catalogue.ATTEMPT_DURATION, suffix="_bucket"), "operation", "error_type"),
+)
+_SHORT = (
+    catalogue.ATTEMPT_DURATION,
+    # Image data takes as long as it takes, and failures have alerts of their own.
+    'operation!~"images.data|images.upload"',
+    'error_type=""',
+)
+SHORT_ATTEMPTS = Recording(
+    "job_server:glance_client_short_attempts:rate5m",
+    _all_callers(rate(*_SHORT, suffix="_count"), "operation", "error_type"),
+)
+SLOW_ATTEMPTS = Recording(
+    "job_server:glance_client_slow_attempts:rate5m",
+    f"{SHORT_ATTEMPTS.record} - "
+    + _all_callers(
+        # OTLP and the text format do not agree on how to write a number.
+        rate(*_SHORT, f'le=~"{SLOW:g}|{SLOW:.1f}"', suffix="_bucket"),
+        *("operation", "error_type", "le"),
+    ),
+)
+RETRIES = Recording(  # has the label error_type
+    "job_server:glance_client_retries:rate5m",
+    _all_callers(rate(catalogue.RETRIES, NO_PROBES), "operation"),
+)
+CONNECTION_FAILED = Recording(  # has the label error_type
+    "job_server:glance_client_connection_failed:rate5m",
+    _all_callers(rate(catalogue.CONNECTION_FAILED, NO_PROBES), "operation"),
+)
+STREAM_ERRORS = Recording(
+    "job_server:glance_client_stream_errors:rate5m",
+    _all_callers(rate(catalogue.STREAM_ERRORS), "direction"),
+)
+STREAM_BYTES = Recording(  # has the label direction
+    "job_server:glance_client_stream_bytes:rate5m",
+    _all_callers(rate(catalogue.STREAM_BYTES)),
+)
+
+# --- servers, as their callers see them --------------------------------------------------------
+
+STATES = Recording(  # has the label state
+    "job_server:glance_client_server_state:sum",
+    _all_callers(selector(catalogue.SERVER_STATE)),
+)
+CONSECUTIVE_FAILURES = Recording(
+    "job_server:glance_client_server_consecutive_failures:max",
+    _all_callers(selector(catalogue.CONSECUTIVE_FAILURES), by="max"),
+)
+LAST_SUCCESS = Recording(
+    "job_server:glance_client_server_last_success_timestamp_seconds:max",
+    _all_callers(selector(catalogue.LAST_SUCCESS), by="max"),
+)
+LAST_FAILURE = Recording(
+    "job_server:glance_client_server_last_failure_timestamp_seconds:max",
+    _all_callers(selector(catalogue.LAST_FAILURE), by="max"),
+)
+ACTIVE_ATTEMPTS = Recording(
+    "job_server:glance_client_active_attempts:sum",
+    _all_callers(selector(catalogue.ACTIVE_ATTEMPTS)),
+)
+PROBES = Recording(
+    "job_server:glance_probe_success:min",
+    _all_callers(selector(exporter.SUCCESS), by="min"),
+)
+
+CALLERS = Recording(
+    "job:traced_image_build_info:count",
+    _all_callers(selector(catalogue.BUILD_INFO), *catalogue.BUILD_INFO.labels, by="count"),
+)
+
+GROUPS: dict[str, tuple[Recording, ...]] = {
+    "glance_client_calls": (
+        CALLS_BY_INSTANCE,
+        BAD_CALLS_BY_INSTANCE,
+        ERRORS_BY_INSTANCE,
+        CALLS,
+        ALL_CALLS,
+        ALL_BAD_CALLS,
+        CALL_BUCKETS,
+        *(error_ratio(window) for window in ("5m", *WINDOWS)),
+    ),
+    "glance_client_servers": (
+        ATTEMPTS_BY_INSTANCE,
+        FAILED_BY_INSTANCE,
+        ATTEMPTS_PER_CALL,
+        ATTEMPTS,
+        FAILED_ATTEMPTS,
+        SERVER_ERRORS,
+        PEER_ERRORS,
+        FAILURES,
+        ATTEMPT_BUCKETS,
+        SHORT_ATTEMPTS,
+        SLOW_ATTEMPTS,
+        RETRIES,
+        CONNECTION_FAILED,
+        STREAM_ERRORS,
+        STREAM_BYTES,
+        STATES,
+        CONSECUTIVE_FAILURES,
+        LAST_SUCCESS,
+        LAST_FAILURE,
+        ACTIVE_ATTEMPTS,
+        PROBES,
+        CALLERS,
+    ),
+}
+"""All of them but the objective, in the order in which they are evaluated."""

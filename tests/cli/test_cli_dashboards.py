@@ -1,0 +1,138 @@
+"""``traced-image dashboards``: all that is packaged, written out whole, and nothing lost by it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from traced_image_dashboards import links
+
+from traced_image.cli.dashboards import RUNBOOKS
+
+TOP = Path(__file__).parents[2]
+ELSEWHERE = {"otel-collector.yaml": TOP} | dict.fromkeys(
+    ("agent.yaml", "agent-twice.yaml", "gateway.yaml"), TOP / "deploy"
+)
+"""What lies elsewhere in a checkout than in ``dashboards``."""
+
+OURS = {"src", ".lint"}
+"""What it is made and checked by."""
+
+
+@pytest.fixture
+def written(cli, tmp_path):
+    """Write it all out, and tell how that went."""
+
+    def write(*options):
+        return cli("dashboards", "--out", tmp_path / "out", *options)
+
+    return write
+
+
+def content(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.relative_to(folder).parts[0] not in OURS
+    }
+
+
+def test_it_writes_what_a_checkout_has(written, tmp_path):
+    assert 0 == written().status
+    expected = content(TOP / "dashboards")
+    expected |= {name: (folder / name).read_bytes() for name, folder in ELSEWHERE.items()}
+    assert expected == content(tmp_path / "out")
+
+
+def test_it_says_how_much_there_is_and_where(written, tmp_path):
+    line = written().line
+    assert f"{len(content(tmp_path / 'out'))} files are in {tmp_path / 'out'}" == line
+
+
+def test_it_may_be_written_twice(written):
+    written()
+    assert 0 == written().status
+
+
+def test_what_somebody_has_changed_is_not_replaced(written, tmp_path):
+    written()
+    changed = tmp_path / "out" / "rules" / "alerts.yaml"
+    changed.write_text("groups: []\n")
+    result = written()
+    assert (3, True, "groups: []\n") == (
+        result.status,
+        f"{changed} is there and differs: say --force to replace it" in result.line,
+        changed.read_text(),
+    )
+
+
+def test_it_is_replaced_where_that_is_asked_for(written, tmp_path):
+    written()
+    changed = tmp_path / "out" / "rules" / "alerts.yaml"
+    changed.write_text("groups: []\n")
+    written("--force")
+    assert (TOP / "dashboards" / "rules" / "alerts.yaml").read_text() == changed.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [((), "vector(0.999)"), (("--objective", "99.95"), "vector(0.9995)")],
+)
+def test_the_objective_is_the_one_that_is_asked_for(written, tmp_path, options, expected):
+    written(*options)
+    rules = yaml.safe_load((tmp_path / "out" / "rules" / "objective.yaml").read_text())
+    assert expected == rules["groups"][0]["rules"][0]["expr"]
+
+
+@pytest.mark.parametrize("objective", ["100", "94", "all"])
+def test_an_objective_that_no_alert_could_go_by_is_refused(written, tmp_path, objective):
+    result = written("--objective", objective)
+    assert (3, False) == (result.status, (tmp_path / "out").exists())
+
+
+def test_a_file_in_the_place_of_a_folder_is_one_clear_line(cli, tmp_path):
+    (tmp_path / "out").write_text("")
+    result = cli("dashboards", "--out", tmp_path / "out")
+    assert (3, True) == (result.status, "is a file" in result.line)
+
+
+def test_where_nothing_can_be_written_nothing_half_written_is_left(written, tmp_path, monkeypatch):
+    def full(path, data):
+        with path.open("wb") as file:
+            file.write(data[:1])
+        raise OSError(28, os.strerror(28), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    result = written()
+    assert (4, True, {}) == (
+        result.status,
+        "No space left on device" in result.line,
+        content(tmp_path / "out"),
+    )
+
+
+def test_the_runbooks_are_where_that_is_said(written, tmp_path):
+    written("--runbooks", "https://wiki.example/glance")
+    texts = [data.decode() for data in content(tmp_path / "out").values()]
+    alerts = yaml.safe_load((tmp_path / "out" / "rules" / "alerts.yaml").read_text())
+    assert ([], "https://wiki.example/glance#glanceallserversfailing") == (
+        [text for text in texts if RUNBOOKS in text],
+        next(
+            rule["annotations"]["runbook_url"]
+            for group in alerts["groups"]
+            for rule in group["rules"]
+            if rule["alert"] == "GlanceAllServersFailing"
+        ),
+    )
+
+
+@pytest.mark.parametrize("url", ["runbooks.md", 'https://wiki.example/"', "https://a b"])
+def test_runbooks_that_no_link_leads_to_are_refused(written, tmp_path, url):
+    result = written("--runbooks", url)
+    assert (3, False) == (result.status, (tmp_path / "out").exists())
+
+
+def test_the_runbooks_are_where_the_generator_has_them():
+    assert RUNBOOKS == links.RUNBOOKS

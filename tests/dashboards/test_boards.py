@@ -1,0 +1,224 @@
+"""The committed dashboards are what the generator makes, and hold together."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip("grafana_foundation_sdk", reason="it needs Python 3.11")
+
+from traced_image_dashboards import boards, links
+from traced_image_dashboards.alerts import GROUPS
+
+# isort: split
+# After what quiets their warnings.
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from traced_image.telemetry import catalogue
+from traced_image.telemetry.catalogue import exporter
+
+FOLDER = Path(__file__).parents[2] / "dashboards"
+BOARDS = {name: json.loads((FOLDER / name).read_text()) for name in boards.FILES}
+UIDS = {
+    "overview.json": "traced-image-overview",
+    "servers.json": "traced-image-servers",
+    "callers.json": "traced-image-callers",
+    "pipeline.json": "traced-image-pipeline",
+}
+"""What others' links and bookmarks name; a change breaks them."""
+
+PANELS = [
+    pytest.param(board, panel, id=f"{name}-{panel['title']}")
+    for name, board in BOARDS.items()
+    for panel in board["panels"]
+    if panel["type"] != "row"
+]
+every_board = pytest.mark.parametrize("name", BOARDS)
+every_panel = pytest.mark.parametrize(("board", "panel"), PANELS)
+
+
+def expressions(board):
+    """All that a dashboard asks Prometheus."""
+    for panel in board["panels"]:
+        yield from (target["expr"] for target in panel.get("targets", ()))
+    yield from (each["expr"] for each in board["annotations"]["list"])
+    yield from (each["query"] for each in board["templating"]["list"] if each["type"] == "query")
+
+
+def own_links(panel):
+    """The addresses that a panel leads to."""
+    yield from (link["url"] for link in panel.get("links", ()))
+    config = panel["fieldConfig"]
+    yield from (link["url"] for link in config["defaults"].get("links", ()))
+    for override in config.get("overrides", ()):
+        for each in override["properties"]:
+            if each["id"] == "links":
+                yield from (link["url"] for link in each["value"])
+
+
+def test_the_committed_files_are_what_the_generator_makes(tmp_path):
+    boards.write(tmp_path)
+    for name in (*boards.FILES, ".lint"):
+        assert (tmp_path / name).read_text() == (FOLDER / name).read_text(), name
+
+
+def test_another_page_of_runbooks_is_where_the_links_lead(tmp_path):
+    boards.write(tmp_path, "https://example.org/runbooks")
+    for name in boards.FILES:
+        board = json.loads((tmp_path / name).read_text())
+        (page,) = (each for each in board["templating"]["list"] if each["name"] == "runbooks")
+        assert ("https://example.org/runbooks", 2) == (page["query"], page["hide"])
+
+
+@every_board
+def test_the_models_of_grafana_read_and_write_a_dashboard_as_it_is(name):
+    read = Dashboard.from_json(BOARDS[name])
+    assert BOARDS[name] == json.loads(json.dumps(read, cls=JSONEncoder))
+
+
+@every_board
+def test_a_dashboard_has_its_uid_its_tags_and_can_not_be_edited(name):
+    board = BOARDS[name]
+    assert (UIDS[name], ["traced-image", "glance"]) == (board["uid"], board["tags"])
+    assert board["editable"] is False
+
+
+@every_board
+def test_panels_have_numbers_and_titles_of_their_own(name):
+    panels = BOARDS[name]["panels"]
+    assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
+    titles = [panel["title"] for panel in panels if panel["type"] != "row"]
+    assert len(set(titles)) == len(titles)
+
+
+@every_board
+def test_no_panel_is_over_another_or_over_the_edge(name):
+    taken = set()
+    for place in (panel["gridPos"] for panel in BOARDS[name]["panels"]):
+        assert place["x"] + place["w"] <= 24
+        cells = {
+            (place["x"] + across, place["y"] + down)
+            for across in range(place["w"])
+            for down in range(place["h"])
+        }
+        assert not cells & taken
+        taken |= cells
+
+
+@every_panel
+def test_a_panel_says_what_it_is_what_to_do_and_why_it_is_empty(board, panel):
+    defaults = panel["fieldConfig"]["defaults"]
+    assert len(panel["description"].split()) >= 12
+    assert panel["description"][-1] in ".?"
+    assert defaults["unit"]
+    assert len(defaults["noValue"].split()) >= 3
+
+
+@every_panel
+def test_a_panel_links_to_the_section_of_an_alert_in_the_runbook(board, panel):
+    (link,) = panel["links"]
+    page, _, section = link["url"].partition("#")
+    headings = re.findall(r"^## (\w+)$", (FOLDER / "runbooks.md").read_text(), re.MULTILINE)
+    assert ("${runbooks:raw}", "Runbook") == (page, link["title"])
+    assert section in {heading.lower() for heading in headings}
+    assert section in {alert.name.lower() for group in GROUPS.values() for alert in group}
+
+
+@every_panel
+def test_the_other_links_of_a_panel_are_to_dashboards_and_their_variables(board, panel):
+    known = {each["uid"]: each for each in BOARDS.values()}
+    for url in own_links(panel):
+        if url.startswith("/d/"):
+            uid, _, given = url.removeprefix("/d/").partition("?")
+            names = {each["name"] for each in known[uid]["templating"]["list"]}
+            assert set(re.findall(r"var-(\w+)=", given)) <= names
+            assert set(re.findall(r"\$\{(\w+):queryparam\}", given)) <= names
+
+
+@every_panel
+def test_what_is_clicked_has_the_labels_that_its_link_is_made_of(board, panel):
+    asked = " ".join(target["expr"] for target in panel["targets"])
+    for url in own_links(panel):
+        for label in re.findall(r"\$\{__(?:data\.fields|field\.labels)\.(\w+)\}", url):
+            assert re.search(rf"by \([^)]*\b{label}\b", asked)
+
+
+@every_board
+def test_all_variables_that_are_used_are_there(name):
+    board = BOARDS[name]
+    there = {each["name"] for each in board["templating"]["list"]}
+    used = {
+        variable
+        for text in [*expressions(board), *(panel["title"] for panel in board["panels"])]
+        for variable in re.findall(r"\$(?!__)(\w+)", text)
+    }
+    assert used <= there
+    # The data source is named elsewhere, and the page of runbooks by links.
+    assert there - used == {"datasource", "runbooks"}
+
+
+@every_board
+def test_everything_is_asked_of_the_chosen_data_source(name):
+    board = BOARDS[name]
+    asked = [panel for panel in board["panels"] if panel["type"] != "row"]
+    asked += [target for panel in asked for target in panel["targets"]]
+    asked += board["annotations"]["list"]
+    asked += [each for each in board["templating"]["list"] if each["type"] == "query"]
+    assert [{"type": "prometheus", "uid": "${datasource}"}] * len(asked) == [
+        each["datasource"] for each in asked
+    ]
+
+
+@every_board
+def test_servers_that_leave_and_rejoin_and_new_versions_are_marked(name):
+    marks = [each["name"] for each in BOARDS[name]["annotations"]["list"]]
+    assert marks == ["Server left", "Server rejoined", "New version"]
+
+
+UNTOLD = {catalogue.LAST_FAILURE.name, exporter.CANARY_BYTES.name}
+"""A last success tells more of a server than its last failure, and a check than its bytes."""
+
+
+def test_whatever_is_counted_is_on_a_dashboard():
+    shown = " ".join(expr for board in BOARDS.values() for expr in expressions(board))
+    metrics = (*catalogue.METRICS, *exporter.PROBE_METRICS, exporter.RELOADED)
+    assert {metric.name for metric in metrics if not told(metric, shown)} == UNTOLD
+
+
+def told(metric, shown):
+    """Whether expressions read a metric, by itself or as it was recorded."""
+    stem = metric.name.removesuffix("_total")
+    recorded = {
+        catalogue.CALL_DURATION: "job:glance_client_calls:",
+        catalogue.ATTEMPT_DURATION: "job_server:glance_client_attempts:",
+    }
+    return recorded.get(metric, stem) in shown
+
+
+@pytest.mark.parametrize("kind", ["tempo", "jaeger"])
+def test_exemplars_lead_to_the_traces_data_source(kind):
+    file = FOLDER / f"provisioning/datasources/prometheus-{kind}.yaml"
+    prometheus, traces = yaml.safe_load(file.read_text())["datasources"]
+    targets = prometheus["jsonData"]["exemplarTraceIdDestinations"]
+    assert {target["name"] for target in targets} == {"trace_id"}
+    assert targets[0]["datasourceUid"] == traces["uid"]
+    assert (prometheus["type"], traces["type"]) == ("prometheus", kind)
+
+
+def test_jaegers_own_page_shows_the_trace_of_an_exemplar():
+    file = FOLDER / "provisioning/datasources/prometheus-jaeger.yaml"
+    prometheus, _ = yaml.safe_load(file.read_text())["datasources"]
+    own = prometheus["jsonData"]["exemplarTraceIdDestinations"][1]
+    assert own["url"] == "$JAEGER_URL/trace/$${__value.raw}"
+
+
+def test_the_dashboards_are_provisioned_from_a_folder():
+    file = FOLDER / "provisioning/dashboards/traced-image.yaml"
+    (provider,) = yaml.safe_load(file.read_text())["providers"]
+    assert (provider["type"], provider["allowUiUpdates"]) == ("file", False)
+    assert links.RUNBOOKS.endswith("/dashboards/runbooks.md")

@@ -1,0 +1,127 @@
+"""The rule files are what the generator makes, and no alert is without tests and a runbook."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from traced_image_dashboards import alerts, links, recording, rules
+
+FOLDER = Path(__file__).parents[2] / "dashboards"
+RULES = FOLDER / "rules"
+ALERTS = {
+    (alert.name, alert.severity, alert.labels.get("long_window", ""))
+    for group in alerts.GROUPS.values()
+    for alert in group
+}
+NAMES = sorted({name for name, *_ in ALERTS})
+RECORDINGS = [rule for group in recording.GROUPS.values() for rule in group]
+
+
+def cases():
+    """Promtool's tests of alerts."""
+    for file in sorted(RULES.glob("tests/*.yaml")):
+        for group in yaml.safe_load(file.read_text())["tests"]:
+            yield from group.get("alert_rule_test", ())
+
+
+def section(name):
+    """What the page of runbooks has of an alert."""
+    found = re.search(
+        rf"^## {name}$\n(.*?)(?=^## |\Z)",
+        (FOLDER / "runbooks.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    assert found, f"no section {name}"
+    return found[1]
+
+
+@pytest.mark.parametrize("name", rules.files())
+def test_a_rule_file_is_what_the_generator_makes(name):
+    assert (RULES / name).read_text() == rules.files()[name]
+
+
+def test_it_leaves_the_operators_objective_alone(tmp_path):
+    rules.write(tmp_path / "rules")
+    objective = tmp_path / "rules/objective.yaml"
+    objective.write_text("groups: []\n")
+    rules.write(tmp_path / "rules", "https://wiki.example/runbooks")
+
+    assert "groups: []\n" == objective.read_text()
+    assert (
+        "runbook_url: https://wiki.example/runbooks#glanceserverfailing"
+        in (tmp_path / "rules/alerts.yaml").read_text()
+    )
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Grafana's SDK needs Python 3.11")
+def test_the_command_writes_rules_and_dashboards(tmp_path):
+    command = [sys.executable, "-m", "traced_image_dashboards", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(FOLDER / "src")}
+    subprocess.run(command, check=True, env=environment, cwd=tmp_path)
+
+    assert {*rules.files()} == {file.name for file in (tmp_path / "rules").iterdir()}
+    for file in tmp_path.glob("*.json"):
+        assert (FOLDER / file.name).read_text() == file.read_text()
+
+
+def test_each_alert_has_a_test_in_which_it_fires():
+    assert ALERTS == {
+        (
+            test["alertname"],
+            alert["exp_labels"]["severity"],
+            alert["exp_labels"].get("long_window", ""),
+        )
+        for test in cases()
+        for alert in test["exp_alerts"]
+    }
+
+
+def test_each_alert_has_a_test_in_which_it_does_not():
+    assert set(NAMES) == {test["alertname"] for test in cases() if not test["exp_alerts"]}
+
+
+def test_each_group_of_quiet_cases_asks_for_any_alert_at_all():
+    quiet = yaml.safe_load((RULES / "tests/quiet.yaml").read_text())["tests"]
+    assert 6 == len(quiet)
+    for group in quiet:
+        (test,) = group["promql_expr_test"]
+        assert 'count_over_time(ALERTS{alertstate="firing"}[2h])' == test["expr"]
+        assert [] == test["exp_samples"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_alert_has_a_runbook_that_says_what_was_seen(name):
+    for heading in ("What it means", "What to look at", "What to do", "What was seen"):
+        assert f"**{heading}.**" in section(name)
+
+
+def test_the_page_of_runbooks_has_no_alert_that_is_none():
+    page = (FOLDER / "runbooks.md").read_text()
+    assert set(NAMES) == set(re.findall(r"^## (Glance\w+)$", page, re.MULTILINE))
+
+
+def test_a_panels_section_is_an_alerts():
+    assert links.RUNBOOKS.endswith("dashboards/runbooks.md")
+    assert f"{links.RUNBOOKS}#glanceserverfailing" == links.runbook("GlanceServerFailing")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [each for group in recording.GROUPS.values() for each in group],
+    ids=lambda it: it.record,
+)
+def test_a_recording_is_named_by_level_metric_and_operations(rule):
+    assert re.fullmatch(r"(instance|job)(_server)?:[a-z_]+:[a-z0-9_]+", rule.record)
+    assert {*re.findall(r"rate(\w+)$", rule.record)} <= {"5m", *recording.WINDOWS}
+
+
+def test_the_page_of_alerts_has_each_with_its_severity():
+    page = (FOLDER.parent / "docs/how-to/alert.md").read_text()
+    told = set(re.findall(r"^\| `(Glance\w+)` \| (\w+) \|", page, re.MULTILINE))
+    assert {(name, severity) for name, severity, _ in ALERTS} == told

@@ -1,0 +1,70 @@
+"""Programs that are built from Go modules: each once by its version, kept as a file."""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import cache
+
+_OLDEST = (1, 25)  # the `go` line of the modules that are built here
+_HOME = "/usr/local/go/bin/go"  # where Go's own archive puts it, which PATH may lack
+
+
+def program() -> str:
+    """The path of a Go that builds today's modules."""
+    for found in filter(None, (shutil.which("go"), shutil.which(_HOME))):
+        # GOTOOLCHAIN: what it is itself, not what it could download.
+        told = cache.run([found, "version"], env={**os.environ, "GOTOOLCHAIN": "local"})
+        if (version := re.search(r"go(\d+)\.(\d+)", told)) and _is_new(version):
+            return found
+    raise cache.PartUnavailableError(
+        f"no Go {'.'.join(map(str, _OLDEST))} or newer was found; mend: put one on PATH"
+    )
+
+
+def _is_new(version: re.Match[str]) -> bool:
+    return (int(version[1]), int(version[2])) >= _OLDEST
+
+
+def environment(place: str | os.PathLike[str]) -> Mapping[str, str]:
+    """Go's environment: all that it keeps is in one folder, from which it can be removed."""
+    ways = {"HTTPS_PROXY": "PIP_PROXY", "SSL_CERT_FILE": "PIP_CERT"}
+    found = {name: os.environ[way] for name, way in ways.items() if way in os.environ}
+    kept = {
+        "GOMODCACHE": str(Path(place) / "modules"),
+        "GOCACHE": str(Path(place) / "builds"),
+        "GOBIN": str(Path(place) / "bin"),
+    }
+    # A program needs no C compiler then; modules are writable, so that the folder can be removed.
+    return {**os.environ, **found, **kept, "CGO_ENABLED": "0", "GOFLAGS": "-modcacherw"}
+
+
+def install(package: str, version: str, say: cache.Say, tags: str = "") -> Path:
+    """The program of a Go package at a version: built now unless it was built before.
+
+    Args:
+        package: Its import path, such as ``go.opentelemetry.io/collector/cmd/builder``.
+        version: The version of its module, such as ``v0.159.0``.
+        say: Is told which it was, in one line.
+        tags: Build tags, which leave out what is not needed.
+    """
+    name = package.rpartition("/")[2]
+    title = f"{name} {version}"
+    kept = cache.folder() / f"go-{package.replace('/', '-')}-{version}"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with cache.locked(kept):
+        if kept.exists():
+            say(f"{title}: cached in {kept}")
+            return kept
+        go = program()
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(dir=kept.parent) as place:
+            command = ["nice", "-n", "10", go, "install", "-tags", tags, f"{package}@{version}"]
+            cache.run(command, env=environment(place))
+            (Path(place) / "bin" / name).replace(kept)
+    say(f"{title}: built in {time.monotonic() - began:.0f} s in {kept}")
+    return kept

@@ -1,0 +1,50 @@
+"""Prometheus's own tool on the rules, and on each alert's tests."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from parts import prometheus
+from parts.cache import PartUnavailableError
+
+RULES = Path(__file__).parents[2] / "dashboards/rules"
+
+
+@pytest.fixture(scope="module")
+def promtool(request):
+    """Run promtool; returns its exit status and its words."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        programs = prometheus.install(lambda line: terminal.write_line(f"real parts: {line}"))
+    except PartUnavailableError as error:
+        pytest.skip(str(error))
+
+    def run(*arguments):
+        command = [programs.promtool, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def test_promtool_finds_no_fault_with_the_rules(promtool):
+    status, said = promtool("check", "rules", "--lint=all", *sorted(RULES.glob("*.yaml")))
+    assert (0, 3) == (status, said.count("SUCCESS")), said
+
+
+@pytest.mark.parametrize("file", sorted(RULES.glob("tests/*.yaml")), ids=lambda file: file.stem)
+def test_alerts_fire_and_keep_quiet(promtool, file):
+    status, said = promtool("test", "rules", file)
+    assert 0 == status, said
+
+
+def test_an_alert_that_is_not_guarded_would_not_keep_quiet(promtool, tmp_path):
+    """So that the quiet cases are known to be more than silence."""
+    rules = shutil.copytree(RULES, tmp_path / "rules") / "alerts.yaml"
+    text = rules.read_text()
+    rules.write_text(text.replace("[1h]) * 30 > 4.5", "[1h]) * 30 > 0"))
+    assert text != rules.read_text()
+
+    status, said = promtool("test", "rules", rules.parent / "tests/quiet.yaml")
+    assert (1, True) == (status, "GlanceClientErrorBudgetBurn" in said), said

@@ -1,0 +1,127 @@
+"""The collector's configurations agree with each other, with their manifest and with their page."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+NODE = ROOT / "otel-collector.yaml"
+GATEWAY, AGENT, TWICE = (
+    ROOT / f"deploy/{name}.yaml" for name in ("gateway", "agent", "agent-twice")
+)
+FILES = (NODE, GATEWAY, AGENT, TWICE)
+MANIFEST = ROOT / "deploy/collector/builder.yaml"
+PAGE = (ROOT / "docs/how-to/collect.md").read_text()
+
+KINDS = ("receivers", "processors", "exporters", "connectors", "extensions")
+VARIABLE = re.compile(r"\$\{env:(\w+):-([^}]*)\}")
+
+files = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+
+
+def read(file: Path) -> Mapping[str, Any]:
+    """A configuration where no variable is set."""
+    return yaml.safe_load(VARIABLE.sub(r"\2", file.read_text()))
+
+
+def used(settings: Mapping[str, Any], kind: str) -> set[str]:
+    """The ids of components of a kind that some pipeline or the service uses."""
+    pipelines = settings["service"]["pipelines"].values()
+    if kind == "extensions":
+        return set(settings["service"].get(kind, ()))
+    ends = ("receivers", "exporters") if kind == "connectors" else (kind,)
+    return {each for pipeline in pipelines for end in ends for each in pipeline.get(end, ())}
+
+
+@files
+def test_no_component_is_there_for_nothing(file):
+    settings = read(file)
+    for kind in KINDS:
+        ours = used(settings, kind) - set(
+            settings.get("connectors", ()) if kind != "connectors" else ()
+        )
+        declared = set(settings.get(kind, ()))
+        assert declared == ours & declared, kind
+
+
+@files
+def test_the_version_that_it_needs_is_the_manifests(file):
+    version = yaml.safe_load(MANIFEST.read_text())["dist"]["version"]
+    if file is not TWICE:
+        assert f"Collector {version.rpartition('.')[0]} or newer" in file.read_text()
+
+
+def test_what_several_files_have_is_the_same_in_each():
+    node, gateway, agent, twice = map(read, FILES)
+    for other in (gateway, agent):
+        assert node["extensions"] == other["extensions"]
+        shared = set(node["processors"]) & set(other["processors"])
+        assert {"redaction", "memory_limiter", "transform/shown", "transform/hidden"} <= shared
+        for each in shared:
+            assert node["processors"][each] == other["processors"][each]
+    assert node["connectors"] == gateway["connectors"]
+    assert node["exporters"] == gateway["exporters"]
+    kept, sampled = twice["processors"]["tail_sampling/kept"], node["processors"]["tail_sampling"]
+    assert {**sampled, "policies": sampled["policies"][:-1]} == kept
+    assert {**agent["exporters"]["load_balancing/traces"], "resolver": None} == {
+        **twice["exporters"]["load_balancing/kept"],
+        "resolver": None,
+    }
+
+
+@files
+def test_every_pipeline_limits_memory_first_and_redacts(file):
+    for name, pipeline in read(file)["service"]["pipelines"].items():
+        if set(pipeline["receivers"]) & {"otlp", "otlp/kept"}:
+            assert "memory_limiter" == pipeline["processors"][0], name
+            assert "redaction" in pipeline["processors"], name
+
+
+def addresses(settings: Any) -> list[str]:
+    """What a configuration listens on."""
+    listening = [settings.get("receivers", {}), settings.get("extensions", {})]
+    found, telemetry = [], settings["service"].get("telemetry")
+    while listening:
+        each = listening.pop()
+        if isinstance(each, dict):
+            found += [each["endpoint"]] if "endpoint" in each else []
+            listening += each.values()
+    if telemetry:
+        found.append(telemetry["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]["host"])
+    return found
+
+
+@pytest.mark.parametrize("file", FILES[:3], ids=[each.name for each in FILES[:3]])
+def test_nothing_is_told_to_listen_beyond_loopback(file):
+    found = addresses(read(file))
+    assert 4 <= len(found)
+    assert {"localhost"} == {each.partition(":")[0] for each in found}
+
+
+@files
+def test_every_variable_is_on_the_page_with_its_default(file):
+    rows = [line.split("|") for line in PAGE.splitlines() if line.startswith("| `COLLECTOR_")]
+    told = {
+        variable: default
+        for row in rows
+        for variable, default in zip(
+            re.findall("COLLECTOR_\\w+", row[1]), re.findall("`(.*?)`", row[2]), strict=False
+        )
+    }
+    wanted = dict(VARIABLE.findall(file.read_text()))
+    assert wanted == {variable: told.get(variable, "") for variable in wanted}
+
+
+def test_the_page_tells_of_no_other_variable():
+    used = {each[0] for file in FILES for each in VARIABLE.findall(file.read_text())}
+    assert used == set(re.findall(r"COLLECTOR_\w+", PAGE))
+
+
+def test_the_page_has_the_version_of_the_manifest():
+    version = yaml.safe_load(MANIFEST.read_text())["dist"]["version"]
+    assert f"builder@v{version}" in PAGE
+    assert f"builder@v{version}" in MANIFEST.read_text()
