@@ -70,6 +70,18 @@ def test_the_command_writes_rules_and_dashboards(tmp_path):
         assert (FOLDER / file.name).read_text() == file.read_text()
 
 
+@pytest.mark.parametrize("file", sorted(RULES.glob("tests/*.yaml")), ids=lambda file: file.stem)
+def test_promtool_is_told_in_which_order_to_evaluate(file):
+    """Else it takes any, and an alert may go by what was recorded half a minute before."""
+    told = yaml.safe_load(file.read_text())
+    there = [
+        group["name"]
+        for name in told["rule_files"]
+        for group in yaml.safe_load((file.parent / name).read_text())["groups"]
+    ]
+    assert there == told["group_eval_order"]
+
+
 def test_each_alert_has_a_test_in_which_it_fires():
     assert ALERTS == {
         (

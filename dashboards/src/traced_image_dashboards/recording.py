@@ -180,6 +180,12 @@ STREAM_BYTES = Recording(  # has the label direction
     _all_callers(rate(catalogue.STREAM_BYTES)),
 )
 
+# --- the telemetry itself ----------------------------------------------------------------------
+
+TELEMETRY_ERRORS = Recording(  # has the label kind; of what fails alone, which is next to nothing
+    "instance:traced_image_telemetry_errors:rate5m", f"{rate(catalogue.TELEMETRY_ERRORS)} > 0"
+)
+
 # --- servers, as their callers see them --------------------------------------------------------
 
 STATES = Recording(  # has the label state
@@ -222,6 +228,7 @@ GROUPS: dict[str, tuple[Recording, ...]] = {
         ALL_BAD_CALLS,
         CALL_BUCKETS,
         *(error_ratio(window) for window in ("5m", *WINDOWS)),
+        TELEMETRY_ERRORS,
     ),
     "glance_client_servers": (
         ATTEMPTS_BY_INSTANCE,

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue import exporter
 
+from .. import recording
 from ..promql import selector
 from . import collectors, links, variables
 from .board import Board
 from .panels import BAD, About, latest, levels, lines, number, query, row
-from .queries import BY_CALLER, CALLER_NAME, INSTANCE, JOB, WINDOW, top, total
+from .queries import BY_CALLER, CALLER_NAME, INSTANCE, JOB, of, top, total
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, timeseries
@@ -146,9 +147,8 @@ def errors() -> timeseries.Panel:
         "Failures of the telemetry itself",
         f"By kind. {meanings}. The first of each kind is in the process's log.",
         "ops",
-        "No process with traced_image is scraped",
+        "Nothing of the telemetry has failed",
         "GlanceTelemetryErrors",
     )
-    counts = selector(catalogue.TELEMETRY_ERRORS, JOB, INSTANCE)
-    by_kind = total(f"rate({counts}[{WINDOW}])", "by (job, kind)")
+    by_kind = total(of(recording.TELEMETRY_ERRORS, INSTANCE), "by (job, kind)")
     return lines(about, query(top(20, by_kind), "{{job}} {{kind}}"), width=24)
