@@ -37,5 +37,4 @@ def run(arguments: Sequence[str] | None = None) -> None:
     main(given.folder, given.runbooks)
 
 
-if __name__ == "__main__":
-    run()
+run()
