@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from traced_image_dashboards import links
 
-from traced_image.cli.dashboards import RUNBOOKS
+from traced_image.cli.dashboards import PACKAGED, RUNBOOKS
 
 TOP = Path(__file__).parents[2]
 ELSEWHERE = {"otel-collector.yaml": TOP} | dict.fromkeys(
@@ -43,7 +44,24 @@ def test_it_writes_what_a_checkout_has(written, tmp_path):
     assert 0 == written().status
     expected = content(TOP / "dashboards")
     expected |= {name: (folder / name).read_bytes() for name, folder in ELSEWHERE.items()}
-    assert expected == content(tmp_path / "out")
+    found = content(tmp_path / "out")
+    assert expected.keys() == found.keys()
+    assert {"README.md", "runbooks.md"} == {
+        name for name in expected if expected[name] != found[name]
+    }
+
+
+@pytest.mark.parametrize("page", ["README.md", "runbooks.md"])
+def test_the_links_of_a_page_lead_somewhere_from_where_it_is_written(written, tmp_path, page):
+    written()
+    text = (tmp_path / "out" / page).read_text()
+    for link in re.findall(r"\]\(([^)#]+)", text):
+        there = link.removeprefix(f"{RUNBOOKS.removesuffix('dashboards/runbooks.md')}")
+        assert ((TOP if there != link else tmp_path / "out") / there).exists(), link
+
+
+def test_no_folder_is_a_link_since_a_source_distribution_would_leave_out_what_is_in_it():
+    assert [] == [path for path in PACKAGED.rglob("*") if path.is_dir() and path.is_symlink()]
 
 
 def test_it_says_how_much_there_is_and_where(written, tmp_path):
@@ -84,6 +102,16 @@ def test_the_objective_is_the_one_that_is_asked_for(written, tmp_path, options, 
     written(*options)
     rules = yaml.safe_load((tmp_path / "out" / "rules" / "objective.yaml").read_text())
     assert expected == rules["groups"][0]["rules"][0]["expr"]
+
+
+def test_an_objective_that_is_there_stays_unless_another_is_asked_for(written, tmp_path):
+    written("--objective", "99.5")
+    objective = tmp_path / "out" / "rules" / "objective.yaml"
+    written("--force")
+    assert "vector(0.995)" in objective.read_text()
+    assert 3 == written("--objective", "99").status
+    written("--objective", "99", "--force")
+    assert "vector(0.99)" in objective.read_text()
 
 
 @pytest.mark.parametrize("objective", ["100", "94", "all"])

@@ -196,6 +196,11 @@ def _hurried(rules: str) -> str:
     return yaml.dump(read)
 
 
+def foreign() -> Caller:
+    """Something else that the same Prometheus scrapes, and that is down."""
+    return Caller("foreign-1", "foreign", _free_port())
+
+
 def gone() -> Caller:
     """A caller that is not there any more."""
     return Caller(GONE, "nova-compute", _free_port())

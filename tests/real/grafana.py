@@ -58,7 +58,7 @@ def titled(board: str, title: str) -> dict[str, Any]:
     return found
 
 
-def interpolated(board: str, expr: str, chosen: Chosen) -> str:
+def interpolated(prometheus: Prometheus, board: str, expr: str, chosen: Chosen) -> str:
     """An expression with Grafana's variables replaced, those that nobody chose by All."""
     known = {each["name"]: each for each in BOARDS[board]["templating"]["list"]}
 
@@ -67,7 +67,10 @@ def interpolated(board: str, expr: str, chosen: Chosen) -> str:
         if name in _OWN:
             return _OWN[name]
         value = chosen.get(name)
-        return known[name]["allValue"] if value is None else _quoted(known[name], value)
+        if value is not None:
+            return _quoted(known[name], value)
+        every = known[name].get("allValue")
+        return every or _quoted(known[name], sorted(options(prometheus, board, name, chosen)))
 
     return _VARIABLE.sub(replaced, expr)
 
@@ -88,7 +91,7 @@ def ask(
     """What a panel shows at a time, by the letters of its queries."""
     return {
         target["refId"]: Answer(
-            _asked(prometheus, interpolated(board, target["expr"], chosen), target, at)
+            _asked(prometheus, interpolated(prometheus, board, target["expr"], chosen), target, at)
         )
         for target in titled(board, title)["targets"]
         if "offset 40y" not in target["expr"]
@@ -117,7 +120,7 @@ def exemplars(
         if target.get("exemplar")
         for series in prometheus.get(
             "query_exemplars",
-            query=interpolated(board, target["expr"], chosen),
+            query=interpolated(prometheus, board, target["expr"], chosen),
             start=at - 3600,
             end=at,
         )
@@ -128,7 +131,9 @@ def exemplars(
 def marks(prometheus: Prometheus, board: str, name: str, at: float, ago: str) -> Answer:
     """What an annotation marks at a time; it compares with what was so much earlier."""
     (found,) = (each for each in BOARDS[board]["annotations"]["list"] if each["name"] == name)
-    expr = re.sub(r"offset \w+", f"offset {ago}", interpolated(board, found["expr"], {}))
+    expr = re.sub(
+        r"offset \w+", f"offset {ago}", interpolated(prometheus, board, found["expr"], {})
+    )
     return Answer(_asked(prometheus, expr, {"instant": True}, at))
 
 
@@ -137,5 +142,5 @@ def options(prometheus: Prometheus, board: str, name: str, chosen: Chosen) -> se
     (variable,) = (each for each in BOARDS[board]["templating"]["list"] if each["name"] == name)
     asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"])
     assert asked, variable["query"]
-    parameters = {"match[]": interpolated(board, asked[1], chosen)}
+    parameters = {"match[]": interpolated(prometheus, board, asked[1], chosen)}
     return set(prometheus.get(f"label/{asked[2]}/values", **parameters))

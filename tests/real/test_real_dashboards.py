@@ -72,7 +72,12 @@ def seen(prometheus: Prometheus, tmp_path_factory: pytest.TempPathFactory) -> It
             stage.watched(
                 prometheus.programs,
                 folder,
-                [*callers, stage.Caller(stage.EXPORTER, stage.PROBES, probes), stage.gone()],
+                [
+                    *callers,
+                    stage.Caller(stage.EXPORTER, stage.PROBES, probes),
+                    stage.gone(),
+                    stage.foreign(),
+                ],
             )
         )
         cut = _moment(own, _data_breaks_off(servers))

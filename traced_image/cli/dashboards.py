@@ -20,9 +20,13 @@ PACKAGED = Path(__file__).parents[1] / "operation"
 RUNBOOKS = "https://github.com/traced-image/traced-image/blob/main/dashboards/runbooks.md"
 """Where alerts and panels send their reader, unless another address is given."""
 
+_REPOSITORY = RUNBOOKS.removesuffix("dashboards/runbooks.md")
+
 _OBJECTIVE = "rules/objective.yaml"
 _WEB = re.compile(r"https?://[!#-&(-\[\]-~]+")  # what neither JSON nor YAML would take amiss
 _VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
+# What pages link to that is not written with them.
+_UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
 
 
 @click.command(short_help="Write out dashboards, rules and collector configurations.")
@@ -37,7 +41,8 @@ _VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
     "--objective",
     type=click.FloatRange(95, 100, max_open=True),
     metavar="PERCENT",
-    help="The share of calls that must not fail, by which alerts go; 99.9 if it is not said.",
+    help="The share of calls that must not fail, by which alerts go; where it is not said, what "
+    "the file that is there says, else 99.9.",
 )
 @click.option(
     "--runbooks",
@@ -58,6 +63,7 @@ def dashboards(out: Path, *, objective: float | None, runbooks: str, force: bool
     files = {
         out / name: _with(objective, name, data).replace(RUNBOOKS.encode(), runbooks.encode())
         for name, data in _packaged()
+        if not (name == _OBJECTIVE and objective is None and (out / name).is_file())
     }
     there = [path for path, data in files.items() if path.exists() and _differs(path, data)]
     if there and not force:
@@ -76,6 +82,9 @@ def _packaged() -> Iterator[tuple[str, bytes]]:
 
 
 def _with(objective: float | None, name: str, data: bytes) -> bytes:
+    if name.endswith(".md"):
+        data = _UP.sub(f"]({_REPOSITORY}".encode(), data)
+        return _SOURCE.sub(f"]({_REPOSITORY}dashboards/".encode(), data)
     if objective is None or name != _OBJECTIVE:
         return data
     return _VALUE.sub(f"{objective / 100:.10g}", data.decode()).encode()

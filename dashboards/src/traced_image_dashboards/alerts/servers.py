@@ -42,7 +42,7 @@ SERVER_ALERTS = (
         f"Glance server {SERVER} fails {{{{ $labels.job }}}}.",
         f"{{{{ $value | humanizePercentage }}}} of the attempts of {{{{ $labels.job }}}} on"
         f" {SERVER} failed in the last 5 minutes, mostly with {REASON}. Calls go on as long as"
-        " another server answers.",
+        " another server answers, but for what is not retried, such as 500.",
     ),
     Alert(
         "GlanceServerNoSuccess",

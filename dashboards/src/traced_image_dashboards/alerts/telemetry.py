@@ -24,7 +24,8 @@ TELEMETRY_ALERTS = (
         "GlanceTelemetryAbsent",
         "ticket",
         f"count without ({_CALLER}) (up == 0) / count without ({_CALLER}) (up) > 0.1\n"
-        f"and last_over_time({CALLERS.record}[1d])\n"
+        # By what it told before it is known to be ours, after a long week-end, too.
+        f"and last_over_time({CALLERS.record}[7d])\n"
         f"or\nlast_over_time({CALLERS.record}[6h]) unless {CALLERS.record} unless"
         f" count without ({_CALLER}) (up == 0)\n"
         f"or\nabsent({CALLERS.record})",
@@ -36,7 +37,7 @@ TELEMETRY_ALERTS = (
     Alert(
         "GlanceObjectiveMissing",
         "ticket",
-        f"absent({OBJECTIVE}) or {OBJECTIVE} < 0.95 or {OBJECTIVE} >= 1",
+        f"absent({OBJECTIVE}) or {OBJECTIVE} < 0.95 or {OBJECTIVE} >= 1 or count({OBJECTIVE}) > 1",
         "15m",
         "The objective for calls to Glance is missing, or can't be used.",
         f"{OBJECTIVE} has to be one number from 0.95 to below 1, recorded by"

@@ -155,8 +155,8 @@ def too_early() -> timeseries.Panel:
     """What was dropped before it was decided on."""
     about = About(
         "Traces dropped before they were decided on",
-        "Each second; anything above 0 loses traces that should be kept. Raise num_traces, or add "
-        "gateways.",
+        "Each second; anything above 0 loses traces that should be kept. Raise num_traces "
+        "(COLLECTOR_MAX_TRACES), or add gateways.",
         "ops",
         "No collector that samples is scraped",
         "GlanceCollectorRefusing",

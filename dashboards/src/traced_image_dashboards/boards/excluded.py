@@ -52,6 +52,12 @@ _EXCLUDED = (
         },
     ),
     _Excluded(
+        "template-job-rule",
+        "Panels of what Prometheus itself tells of its targets: All has to be the jobs that are"
+        " ours, and no other target of the same Prometheus.",
+        {links.PIPELINE: _ITSELF},
+    ),
+    _Excluded(
         "target-job-rule",
         "The objective is one number for all jobs; an alert may be of a job that has no telemetry.",
         {

@@ -125,8 +125,8 @@ def broken_streams() -> timeseries.Panel:
     about = About(
         "Image data that broke off",
         "Downloads and uploads each second that ended early or brought other data than the image's "
-        "record says, by server; the 20 with the most. No retry mends them once the caller "
-        "has data: look for a proxy's timeout or a failing store.",
+        "record says, by server; the 20 with the most. The rest of a download is asked of another "
+        "server that has the same data: look for a proxy's timeout or a failing store.",
         "ops",
         "No image data broke off",
         "GlanceStreamErrors",

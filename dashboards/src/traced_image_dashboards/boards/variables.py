@@ -37,9 +37,9 @@ def job() -> QueryVariable:
 
 
 def job_of_pipeline() -> QueryVariable:
-    """Callers, and collectors beside."""
+    """Callers, and collectors beside; All is each of these, not whatever else is scraped."""
     names = f'{{__name__=~"{catalogue.BUILD_INFO.name}|{_COLLECTOR}"}}'
-    return _several("job", "Job", f"label_values({names}, job)")
+    return _chosen("job", "Job", f"label_values({names}, job)")
 
 
 def instance() -> QueryVariable:
@@ -95,5 +95,9 @@ def _query(name: str, label: str, query: str) -> QueryVariable:
 
 
 def _several(name: str, label: str, query: str) -> QueryVariable:
+    return _chosen(name, label, query).all_value(".+")
+
+
+def _chosen(name: str, label: str, query: str) -> QueryVariable:
     several = _query(name, label, query).multi(multi=True).include_all(include_all=True)
-    return several.all_value(".+").current(_ALL)
+    return several.current(_ALL)
