@@ -16,6 +16,7 @@ TOP = Path(__file__).parents[2]
 ELSEWHERE = {"otel-collector.yaml": TOP} | dict.fromkeys(
     ("agent.yaml", "agent-twice.yaml", "gateway.yaml"), TOP / "deploy"
 )
+ELSEWHERE["builder.yaml"] = TOP / "deploy" / "collector"
 """What lies elsewhere in a checkout than in ``dashboards``."""
 
 OURS = {"src", ".lint"}

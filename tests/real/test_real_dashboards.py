@@ -15,6 +15,7 @@ import pytest
 from dashboards_scene import Servers
 from grafana import BOARDS, Answer, ask, exemplars, marks, options, panels
 from parts.prometheus import Prometheus
+from traced_image_dashboards import recording
 
 from traced_image.lab import faults
 
@@ -554,6 +555,27 @@ def test_a_panel_answers_its_question(seen, board, title):
 
     assert [] == [letter for letter, answer in found.items() if not answer.series]
     check(seen, found)
+
+
+RECORDINGS = [rule.record for group in recording.GROUPS.values() for rule in group]
+
+
+@pytest.mark.parametrize("record", [recording.OBJECTIVE, *RECORDINGS])
+def test_a_recording_rule_has_data(seen, record):
+    found = seen.prometheus.get("query", query=record, time=seen.broken)["result"]
+    bad = [each for each in found if each["metric"].get("server_port") == seen.port("bad")]
+
+    assert (True, True) == (bool(found), bool(bad) or "server:" not in record)
+
+
+def test_prometheus_has_no_fault_to_find_with_any_rule(seen):
+    groups = seen.prometheus.get("rules")["groups"]
+    rules = [(rule["name"], rule["health"]) for group in groups for rule in group["rules"]]
+
+    assert (set(), True) == (
+        {(name, health) for name, health in rules if health != "ok"},
+        len(rules) > len(RECORDINGS),
+    )
 
 
 DOTTED = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from traced_image.telemetry.catalogue import OTHER, REASONS, REFUSED
+from traced_image.telemetry.catalogue import REFUSED
 
 if TYPE_CHECKING:
     from traced_image.telemetry.catalogue.metrics import Metric
@@ -21,13 +21,10 @@ _REFUSALS = f"{REFUSED}|4[013-9].|42[0-8]"
 AT_FAULT = f'error_type!~"|{_REFUSALS}"'
 """Failed attempts that speak against their server: neither successes nor refusals."""
 
-_OURS = "|".join(["5..", *(reason for reason in REASONS if reason not in {OTHER, REFUSED})])
-
-BAD_CALLS = ('outcome="exhausted"', f'outcome="non_retryable", error_type=~"{_OURS}"')
+BAD_CALLS = ('outcome="exhausted"', f'outcome="non_retryable", {AT_FAULT}')
 """Calls that failed and are not their caller's fault, in two parts.
 
-The first are those that gave up. The second no other server would have mended, such as 500; where
-`detail` drops the reason they can't be told from a caller's mistakes, and are left out.
+The first are those that gave up. The second no other server would have mended, such as 500.
 """
 
 
