@@ -8,7 +8,6 @@ process that is not there; it has the committed rules, but with an interval of a
 
 import contextlib
 import random
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 import parts.prometheus
 import yaml
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from parts.ports import free_port
 from parts.process import Process
 from parts.prometheus import Programs, Prometheus
 from prometheus_client import CollectorRegistry, start_http_server
@@ -143,7 +143,7 @@ def _call(calls: tuple[Callable[[], object], ...], stop: threading.Event) -> Non
 @contextmanager
 def exporter(glances: Servers, folder: Path) -> Iterator[int]:
     """The exporter in a process of its own, and its port."""
-    port = _free_port()
+    port = free_port()
     web = folder / "web.yml"
     web.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
     probed = [each.url for each in (glances.good, glances.cutting, glances.bad, glances.secure)]
@@ -160,12 +160,6 @@ def exporter(glances: Servers, folder: Path) -> Iterator[int]:
         yield port
     finally:
         process.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 @contextmanager
@@ -198,9 +192,9 @@ def _hurried(rules: str) -> str:
 
 def foreign() -> Caller:
     """Something else that the same Prometheus scrapes, and that is down."""
-    return Caller("foreign-1", "foreign", _free_port())
+    return Caller("foreign-1", "foreign", free_port())
 
 
 def gone() -> Caller:
     """A caller that is not there any more."""
-    return Caller(GONE, "nova-compute", _free_port())
+    return Caller(GONE, "nova-compute", free_port())

@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ import requests
 import trustme
 import yaml
 from parts import cache, prometheus, tools
+from parts.ports import free_port
 
 from traced_image import lab
 
@@ -137,9 +137,8 @@ def calls(tool, tmp_path_factory) -> list[str]:
     strace = tool(tools.system, "strace", "strace")
     folder = tmp_path_factory.mktemp("strace")
     trace = folder / "trace"
-    with lab.cluster(2) as servers, socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-        free.close()
+    with lab.cluster(2) as servers:
+        port = free_port()
         ask = protect(folder, port)
         probe(folder, servers[:1])
         # The tracer is a child of what it traces, which so is a child of this process.

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from .collector import free_port
+from .ports import free_port
 from .process import Process
 
 _SERVE = Path(__file__).with_name("inside") / "backend.py"

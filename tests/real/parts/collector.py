@@ -5,7 +5,6 @@ import hashlib
 import os
 import re
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ import requests
 import yaml
 
 from . import cache, go
+from .ports import free_port
 from .process import PartFailedError, Process
 
 TOP = Path(__file__).parents[3]
@@ -69,13 +69,6 @@ def components(program: Path) -> str:
 
 def _given(configs: Sequence[Path]) -> list[str]:
     return [f"--config={config}" for config in configs]
-
-
-def free_port() -> int:
-    """A port of loopback that nobody has, though somebody else might take it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Collector(Process):
