@@ -1,18 +1,20 @@
 """How rules and panels do with many callers: a real Prometheus, the real rules, generated series.
 
-``python bench/scale.py [--callers 100 1000] [--servers 10] [--seconds 360] [--detail full]``
+``PYTHONPATH=dashboards/src python bench/scale.py [--callers 100 300 1000] [--seconds 360]``
 
 For each number of callers a Prometheus of its own scrapes that many, every 15 seconds and for some
 minutes, so that the windows of the rules are full. All callers are served by one process, and show
 the same: what a registry has in which calls are counted as time goes on, on servers of which one
-fails. Then each rule group's duration is read from Prometheus, and each query of each panel of
-``dashboards/`` is asked for a range of 240 steps, the number that a panel of a usual width has.
+fails. What is recorded and scraped of each caller is there for the hour before, too. Then each rule
+group's duration is read from Prometheus, and each query of each panel of ``dashboards/`` is asked
+for an hour in 240 steps, as a panel of a usual width does.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import json
 import os
 import re
@@ -32,9 +34,11 @@ from typing import TYPE_CHECKING
 
 import requests
 from prometheus_client import CollectorRegistry, generate_latest
+from traced_image_dashboards.recording import GROUPS
 
 from traced_image import Server, Telemetry
 from traced_image.pipeline.host import Host
+from traced_image.telemetry import catalogue
 from traced_image.telemetry.kept import metrics_for
 
 if TYPE_CHECKING:
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 
 DASHBOARDS = Path(__file__).parents[1] / "dashboards"
 SCRAPE_SECONDS = 15
+HOUR = 3600
 STEPS = 240
 MOST_SECONDS = 1.0
 """What a panel may take."""
@@ -184,7 +189,7 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(callers: int, port: int) -> Iterator[Prometheus]:
+def prometheus(callers: int, servers: int, port: int) -> Iterator[Prometheus]:
     """A Prometheus that scrapes so many callers at one port, and evaluates the rules."""
     targets = [
         {"targets": [f"127.0.0.1:{port}"], "labels": {"instance": f"compute-{number:04}:9293"}}
@@ -199,6 +204,7 @@ def prometheus(callers: int, port: int) -> Iterator[Prometheus]:
         rules = DASHBOARDS / "rules"
         settings = _SETTINGS.format(seconds=SCRAPE_SECONDS, rules=rules)
         (folder / "prometheus.yml").write_text(settings)
+        backfill(folder, callers, servers)
         command = [
             str(shutil.which("prometheus")),
             f"--config.file={folder}/prometheus.yml",
@@ -213,6 +219,35 @@ def prometheus(callers: int, port: int) -> Iterator[Prometheus]:
         finally:
             process.terminate()
             process.wait()
+
+
+def backfill(folder: Path, callers: int, servers: int) -> None:
+    """Write an hour of what panels read of single callers, as it was recorded and scraped."""
+    names = [f"compute-{number:04}:9293" for number in range(callers)]
+    places = [
+        f'server_address="10.0.0.{number + 1}",server_port="9292"' for number in range(servers)
+    ]
+    by_caller = [
+        rule.record for group in GROUPS.values() for rule in group if "instance" in rule.record
+    ]
+    now = int(time.time())
+    with (folder / "hour.txt").open("w") as file:
+        for name in (*by_caller, "up", "scrape_duration_seconds", "scrape_samples_scraped"):
+            more = places if name.startswith("instance_server") else [""]
+            if name.startswith("instance:glance_client_calls"):
+                more = [f'outcome="{outcome}"' for outcome in catalogue.OUTCOMES]
+            if "telemetry_errors" in name:
+                continue  # nothing fails
+            step = 30 if ":" in name else SCRAPE_SECONDS
+            for caller, labels in itertools.product(names, more):
+                series = f'{name}{{job="nova-compute",instance="{caller}",{labels}}}'.replace(
+                    ",}", "}"
+                )
+                file.writelines(f"{series} 1 {at}\n" for at in range(now - HOUR, now, step))
+        file.write("# EOF\n")
+    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "-q"]
+    subprocess.run([*command, f"{folder}/hour.txt", f"{folder}/data"], check=True)
+    (folder / "hour.txt").unlink()
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -240,14 +275,14 @@ class Query:
     expr: str
     instant: bool
 
-    def ask(self, server: Prometheus, seconds: int, end: float) -> None:
+    def ask(self, server: Prometheus, end: float) -> None:
         """Ask it as Grafana does."""
         asked = plain(self.expr)
         if self.instant:
             server.ask("query", query=asked, time=end)
             return
-        step = max(seconds / STEPS, 0.001)
-        server.ask("query_range", query=asked, start=end - seconds, end=end, step=step)
+        start, step = end - HOUR, HOUR / STEPS
+        server.ask("query_range", query=asked, start=start, end=end, step=step)
 
 
 def queries() -> Iterator[Query]:
@@ -281,7 +316,7 @@ def plain(expr: str) -> str:
     return re.sub(r"\$\{?(\w+)(?::\w+)?\}?", lambda found: _VALUES.get(found[1], ".*"), expr)
 
 
-def panel_seconds(server: Prometheus, seconds: int) -> dict[str, float]:
+def panel_seconds(server: Prometheus) -> dict[str, float]:
     """How long each panel's queries take together, by its name."""
     end = time.time()
     taken: dict[str, float] = {}
@@ -289,7 +324,7 @@ def panel_seconds(server: Prometheus, seconds: int) -> dict[str, float]:
         times = []
         for _ in range(ASKED):
             started = time.perf_counter()
-            query.ask(server, seconds, end)
+            query.ask(server, end)
             times.append(time.perf_counter() - started)
         taken[query.panel] = taken.get(query.panel, 0.0) + statistics.median(times)
     return taken
@@ -301,10 +336,10 @@ def rule_seconds(server: Prometheus) -> dict[str, float]:
     return {group["name"]: group["evaluationTime"] for group in groups}
 
 
-def measure(callers: int, port: int, seconds: int) -> bool:
+def measure(callers: int, servers: int, port: int, seconds: int) -> bool:
     """Measure one size of fleet and print it; whether all panels are fast enough."""
     started = time.monotonic()
-    with prometheus(callers, port) as server:
+    with prometheus(callers, servers, port) as server:
         time.sleep(seconds)
         scraped = server.value("sum(scrape_samples_scraped) / count(up)")
         cores = server.processor_seconds / (time.monotonic() - started)
@@ -314,7 +349,7 @@ def measure(callers: int, port: int, seconds: int) -> bool:
         rules = rule_seconds(server)
         for name, taken in rules.items():
             print(f"  rules {name}: {taken:.3f} s")
-        panels = panel_seconds(server, seconds)
+        panels = panel_seconds(server)
     for name, taken in sorted(panels.items(), key=lambda item: -item[1]):
         print(f"  {taken:7.3f} s  {name}")
     slowest = max(panels.values())
@@ -334,7 +369,9 @@ def main() -> int:
     caller = Caller(options.servers, options.detail)
     caller.call(3000)
     with served(caller) as port:
-        met = [measure(callers, port, options.seconds) for callers in options.callers]
+        met = [
+            measure(callers, options.servers, port, options.seconds) for callers in options.callers
+        ]
     return 0 if all(met) else 1
 
 
