@@ -39,7 +39,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format
 
 docs: $(VENV)/.dev
-	$(BIN)/python -m traced_image.telemetry.reference docs/reference/telemetry.md
+	PYTHONPATH=docs/src $(BIN)/python -m traced_image_docs docs
 
 dashboards: $(VENV)/.dev
 	PYTHONPATH=dashboards/src $(BIN)/python -m traced_image_dashboards

@@ -32,7 +32,7 @@ from serving import nginx, nginx_version, recorded_image
 import traced_image
 from traced_image import Server, Telemetry, exporter
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.kept import metrics_for
+from traced_image.telemetry.shared_metrics import metrics_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -206,23 +206,25 @@ async def _exporter(
     from prometheus_client import CollectorRegistry
 
     from traced_image import Config, Telemetry
-    from traced_image.exporter import app, journal, prober, server, single
-    from traced_image.telemetry.kept import attach, metrics_for
+    from traced_image.exporter import app, journal
+    from traced_image.exporter.probing import probe_route, schedule
+    from traced_image.exporter.web import server
     from traced_image.telemetry.recorder import Recorder
+    from traced_image.telemetry.shared_metrics import attach, metrics_for
     from traced_image.telemetry.spans import Spans
 
     registry, history = CollectorRegistry(), journal.Journal()
     metrics = metrics_for(Telemetry(registry=registry, meter_provider=False))
     attach(registry, history)
     config = Config(servers=urls, cafile=cafile, num_retries=len(urls))
-    probes = prober.Prober(
+    probes = schedule.Prober(
         config,
         recorder=Recorder(Spans(None, wire_spans=False), metrics),
         image=image,
         interval=interval,
     )
     registry.register(probes.results)
-    route = single.probe_route(lambda: probes.probe)
+    route = probe_route.probe_route(lambda: probes.probe)
     served = server.Server(
         app.app(registry, history, routes=[route]), server.listen("127.0.0.1", 0)
     )

@@ -19,14 +19,15 @@ from rounds import CALLS, Timing, interleaved, timings
 from variants import NoExporter
 
 from traced_image import Server, Telemetry
+from traced_image.pipeline.api.operation import Operation
+from traced_image.pipeline.attempts.seams import Answer, Attempt, Call, Layers, layered
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.model import Answer, Attempt, Call, Layers, Operation, layered
-from traced_image.telemetry import layers_for
+from traced_image.telemetry.layers import layers_for
 
 if TYPE_CHECKING:
     from variants import Show
 
-    from traced_image.pipeline.model import Perform, Send
+    from traced_image.pipeline.attempts.seams import Perform, Send
 
 BARE = "three nested spans of the SDK, 6 attributes"
 OFF = "telemetry off"

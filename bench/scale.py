@@ -37,9 +37,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from traced_image_dashboards.recording import GROUPS
 
 from traced_image import Server, Telemetry
-from traced_image.pipeline.host import Host
+from traced_image.pipeline.attempts.host_state import Host
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.kept import metrics_for
+from traced_image.telemetry.shared_metrics import metrics_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 
 import traced_image
 from traced_image import lab
-from traced_image.demo import main
-from traced_image.stage.plays import BREAKAGES, CALLS
+from traced_image.demo.__main__ import main
+from traced_image.demo.scenario import BREAKAGES, CALLS
 
 LIMIT = 30.0
 """Seconds after which a test that waits has failed; half of the time that a read may take."""
@@ -270,7 +270,7 @@ def test_what_happens_is_told_beside_the_document(as_json):
 
 
 def test_the_exit_status_is_1_where_a_witness_says_nothing(run):
-    logger = logging.getLogger("traced_image.pipeline.announce")
+    logger = logging.getLogger("traced_image.pipeline.log")
 
     def dumb(_record):
         return False

@@ -9,14 +9,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from rich.console import Console
 
 from traced_image.config import Server
+from traced_image.demo.evidence import Episode, Spans, Statement
+from traced_image.demo.report import Report, document, tell
+from traced_image.demo.scenario import Own
+from traced_image.demo.screen import latest
+from traced_image.demo.traffic import Traffic
 from traced_image.errors import TracedImageError
-from traced_image.pipeline.cycle import ServerHealth
-from traced_image.stage.plays import Own
-from traced_image.stage.report import Report, document, tell
-from traced_image.stage.screen import latest
-from traced_image.stage.testimony import Episode, Statement
-from traced_image.stage.traffic import Traffic
-from traced_image.stage.witnesses import Spans
+from traced_image.pipeline.attempts.cycle import ServerHealth
 from traced_image.telemetry.catalogue import OUTCOME
 from traced_image.terminal import Attempt
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from traced_image.stage.testimony import Episode, Statement
+from traced_image.demo.evidence import Episode, Statement
 
 ONE, OTHER, THIRD = "10.0.0.1:9292", "10.0.0.2:9292", "10.0.0.3:9292"
 REASON = "connection_refused"

@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry
 from traced_image import exporter
 from traced_image.config import load_config
 from traced_image.config.environment import VARIABLES
-from traced_image.exporter import web_config
+from traced_image.exporter.web import config_file
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy/exporter"
@@ -394,7 +394,7 @@ def test_the_health_check_of_the_page_is_the_images():
 
 
 def test_the_web_configuration_of_the_page_lets_in_who_it_says(protected):
-    config = web_config.WebConfigFile(protected).in_force.config
+    config = config_file.WebConfigFile(protected).in_force.config
 
     assert ["prometheus"] == list(config.users)
     assert str(protected.parent / "clients.crt") in config.tls.files

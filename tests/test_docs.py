@@ -1,6 +1,7 @@
 """The documentation is run, and compared with what it describes."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -8,9 +9,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from traced_image_docs.__main__ import PAGES as MADE
+from traced_image_docs.pages import fill
 
 from traced_image import Config, RetryPolicy, errors, lab
-from traced_image.telemetry import catalogue, reference
+from traced_image.telemetry import catalogue
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -88,28 +91,33 @@ def test_the_page_of_telemetry_has_every_name(name):
     assert f"`{name}`" in (ROOT / "docs/reference/telemetry.md").read_text()
 
 
-def test_the_tables_of_telemetry_are_those_of_the_catalogue():
-    text = (ROOT / "docs/reference/telemetry.md").read_text()
+@pytest.mark.parametrize("name", MADE)
+def test_the_tables_of_a_page_are_made_of_the_code(name):
+    text = (ROOT / "docs" / name).read_text("utf-8")
 
-    assert reference.page(text) == text
-
-
-def test_the_tables_are_written_anew(tmp_path):
-    text = (ROOT / "docs/reference/telemetry.md").read_text()
-    page = tmp_path / "telemetry.md"
-    page.write_text(
-        re.sub(r"(<!-- table: \w+ -->\n).*?(<!-- end -->)", r"\1\2", text, flags=re.DOTALL)
-    )
-    program = [sys.executable, "-m", "traced_image.telemetry.reference", str(page)]
-    subprocess.run(program, check=True, timeout=60)
-
-    assert text == page.read_text()
+    assert text == fill(text, MADE[name])
 
 
-def test_every_table_of_the_catalogue_is_on_its_page():
-    text = (ROOT / "docs/reference/telemetry.md").read_text()
+@pytest.mark.parametrize("name", MADE)
+def test_every_table_is_on_its_page(name):
+    text = (ROOT / "docs" / name).read_text("utf-8")
 
-    assert set(reference.TABLES) == set(re.findall(r"<!-- table: (\w+) -->", text))
+    assert set(MADE[name]) == set(re.findall(r"<!-- table: (\w+) -->", text))
+
+
+def test_the_tables_of_all_pages_are_written_anew(tmp_path):
+    expected = {name: (ROOT / "docs" / name).read_text("utf-8") for name in MADE}
+    for name, text in expected.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(
+            re.sub(r"(<!-- table: \w+ -->\n).*?(<!-- end -->)", r"\1\2", text, flags=re.DOTALL)
+        )
+    program = [sys.executable, "-m", "traced_image_docs", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "docs/src")}
+    subprocess.run(program, env=environment, check=True, timeout=60)
+
+    assert expected == {name: (tmp_path / name).read_text("utf-8") for name in MADE}
 
 
 @pytest.mark.parametrize(

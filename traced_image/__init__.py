@@ -70,11 +70,11 @@ from .errors import (
     UnsafeToRepeat,
     UploadNotRewindable,
 )
+from .pipeline.api.download import Download
+from .pipeline.attempts.cycle import ServerHealth
 from .pipeline.client import GlanceClientWrapper
 from .pipeline.context import RequestContext
-from .pipeline.cycle import ServerHealth
-from .pipeline.download import Download
-from .pipeline.ec2 import S3ImageService
+from .pipeline.ec2.service import S3ImageService
 from .pipeline.service import GlanceImageService
 from .telemetry import Telemetry
 

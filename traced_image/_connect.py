@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from .config import Config, load_config
+from .pipeline.attempts.seams import Layers
 from .pipeline.client import GlanceClientWrapper
-from .pipeline.ec2 import S3ImageService
-from .pipeline.model import Layers
+from .pipeline.ec2.service import S3ImageService
 from .pipeline.service import GlanceImageService
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def connect(
         config = config.replace(**fields)
     layers = Layers()
     if telemetry is not False:
-        from .telemetry import layers_for
+        from .telemetry.layers import layers_for
 
         layers = layers_for(telemetry, config.servers)
     return GlanceImageService(GlanceClientWrapper(config, layers))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from .pipeline.cycle import ServerHealth
+    from .pipeline.attempts.cycle import ServerHealth
 
 _COLOURS = {"healthy": "green", "cooling": "red", "trial": "yellow"}
 _MARKS = "✓", "✗"

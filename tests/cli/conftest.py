@@ -17,7 +17,7 @@ from terminals import LIMIT, PROGRAM, Process, Reading, open_terminal, until
 from traced_image import lab
 from traced_image.cli.main import main
 
-LOGGERS = ("traced_image", "traced_image.pipeline", "traced_image.exporter.prober")
+LOGGERS = ("traced_image", "traced_image.pipeline", "traced_image.exporter.probing.schedule")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The command ``demo`` is the demonstration."""
 
+from traced_image_docs.commands import commands as all_commands
+
 from traced_image.cli import commands
-from traced_image.cli.reference import commands as all_commands
-from traced_image.demo import main
+from traced_image.demo.__main__ import main
 
 
 def test_the_command_is_the_demonstration():

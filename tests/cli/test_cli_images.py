@@ -10,7 +10,7 @@ from opentelemetry.trace import set_span_in_context
 from terminals import COLOUR, plain, until
 
 from traced_image import lab
-from traced_image.cli import observed
+from traced_image.cli import traced_service
 from traced_image.cli.spans import provider
 
 HOSTILE = "\x1b[31mred\x1b[0m [bold]x[/bold] :warning: \u202e\x9b31m"
@@ -270,7 +270,7 @@ def test_a_trace_in_which_the_call_has_no_end_is_not_drawn(capsys):
     tracer = provider(kept, attempts=False).get_tracer("test")
     call = tracer.start_span("call")
     tracer.start_span("attempt", set_span_in_context(call)).end()
-    observed._draw(kept)
+    traced_service._draw(kept)
     assert (1, "") == (len(kept), capsys.readouterr().err)
 
 

@@ -18,7 +18,7 @@ import pytest
 from terminals import LIMIT, PROGRAM, until
 
 from traced_image import errors, lab
-from traced_image.cli import commands, main, outcome
+from traced_image.cli import commands, exit_status, main
 from traced_image.cli.signals import Terminated
 from traced_image.errors import Reason
 
@@ -122,11 +122,11 @@ def test_a_command_line_that_can_not_be_used_is_one_line(cli, arguments, line):
     ids=lambda value: type(value).__name__,
 )
 def test_each_kind_of_error_has_its_status(error, status):
-    assert status == outcome.status_of(error)
+    assert status == exit_status.status_of(error)
 
 
 def test_every_status_that_an_error_has_is_documented():
-    assert {status for _, status in outcome._KINDS} <= set(outcome.STATUSES)
+    assert {status for _, status in exit_status._KINDS} <= set(exit_status.STATUSES)
 
 
 ERRORS = [
@@ -138,7 +138,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
 def test_no_error_of_the_package_is_taken_for_a_defect(kind):
-    assert issubclass(kind, outcome._EXPECTED)
+    assert issubclass(kind, exit_status._EXPECTED)
 
 
 class Raising(commands.click.Command):
@@ -157,7 +157,7 @@ def ended(capsys):
     """Have a command raise an error; its status, and what was said."""
 
     def run(error):
-        return outcome.run(Raising(error), []), capsys.readouterr().err
+        return exit_status.run(Raising(error), []), capsys.readouterr().err
 
     return run
 
@@ -272,7 +272,7 @@ def test_what_an_output_can_not_encode_ends_nothing(process, server, images, on)
 
 def test_the_output_of_a_program_that_runs_it_may_be_a_buffer():
     with contextlib.redirect_stdout(io.StringIO()) as output:
-        status = outcome.run(commands.traced_image, ["--help"])
+        status = exit_status.run(commands.traced_image, ["--help"])
     assert (0, "Usage: traced-image") == (status, output.getvalue()[:19])
 
 
@@ -295,7 +295,7 @@ def without(monkeypatch):
 
 
 def test_without_the_exporters_packages_its_extra_is_named(without, cli):
-    without("starlette", "exporter.", "cli.serve")
+    without("starlette", "exporter.", "cli.exporter")
     result = cli("exporter", "--listen", "127.0.0.1:0")
     assert 3 == result.status
     assert result.line.startswith("traced-image: exporter (from argument): it needs starlette, one")
@@ -303,13 +303,13 @@ def test_without_the_exporters_packages_its_extra_is_named(without, cli):
 
 
 def test_without_the_exporters_packages_the_others_go_on(without, cli, server, on):
-    without("starlette", "exporter.", "cli.serve")
+    without("starlette", "exporter.", "cli.exporter")
     assert 0 == cli("list", *on(server)).status
     assert "exporter (needs the extra 'exporter')" in " ".join(cli("--help").out.split())
 
 
 def test_without_click_the_extra_is_named(without, cli):
-    without("click", "cli.commands", "cli.outcome")
+    without("click", "cli.commands", "cli.exit_status")
     words = "traced-image: it needs click, one of the packages of the extra 'cli':"
     assert (3, f"{words} pip install 'traced-image[cli]'") == (cli().status, cli().line)
 
@@ -326,13 +326,13 @@ def test_without_click_the_extra_is_named(without, cli):
     ],
 )
 def test_each_shell_is_told_how_to_complete(cli, monkeypatch, shell, said):
-    monkeypatch.setenv(outcome.COMPLETION, f"{shell}_source")
+    monkeypatch.setenv(exit_status.COMPLETION, f"{shell}_source")
     result = cli()
     assert (0, True) == (result.status, said in result.out)
 
 
 def test_a_shell_that_is_not_known_is_an_error(cli, monkeypatch):
-    monkeypatch.setenv(outcome.COMPLETION, "cmd_source")
+    monkeypatch.setenv(exit_status.COMPLETION, "cmd_source")
     assert 1 == cli().status
 
 
@@ -345,7 +345,7 @@ def test_a_shell_that_is_not_known_is_an_error(cli, monkeypatch):
     ],
 )
 def test_what_is_meant_is_proposed(cli, monkeypatch, words, expected):
-    monkeypatch.setenv(outcome.COMPLETION, "bash_complete")
+    monkeypatch.setenv(exit_status.COMPLETION, "bash_complete")
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
     proposed = [each.partition(",")[2] for each in cli().out.split()]
@@ -354,7 +354,7 @@ def test_what_is_meant_is_proposed(cli, monkeypatch, words, expected):
 
 @pytest.mark.parametrize("words", ["traced-image upload ", "traced-image download -o "])
 def test_files_are_proposed_where_one_is_wanted(cli, monkeypatch, words):
-    monkeypatch.setenv(outcome.COMPLETION, "bash_complete")
+    monkeypatch.setenv(exit_status.COMPLETION, "bash_complete")
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
     assert ["file,"] == cli().out.split()
@@ -384,4 +384,4 @@ def test_bash_completes_it(tmp_path):
 
 def test_a_standard_output_that_is_no_file_will_do(monkeypatch):
     monkeypatch.setattr("sys.stdout", io.StringIO())
-    assert 0 == outcome.run(commands.traced_image, ["--version"])
+    assert 0 == exit_status.run(commands.traced_image, ["--version"])

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from terminals import until
 
 from traced_image import lab
-from traced_image.cli import serve
+from traced_image.cli import exporter as command
 
 QUICK = ("--interval", "200ms")
 TRACE_URL = "https://jaeger.example/trace/{trace_id}"
@@ -207,7 +207,7 @@ def test_an_address_is_shown_as_a_url_has_it(host, shown):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as sock:
         sock.bind((host, 0))
-        assert shown.format(sock.getsockname()[1]) == serve._shown(sock)
+        assert shown.format(sock.getsockname()[1]) == command._shown(sock)
 
 
 def test_tls_is_said_to_be_spoken(cli, server, on, tmp_path, signalled, tls):
@@ -404,13 +404,13 @@ def test_the_files_that_are_looked_at_are_those_that_are_read(
 
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert expected == serve._files(Choice(**choice))
+    assert expected == command._files(Choice(**choice))
 
 
 def test_the_usual_places_of_clouds_are_looked_at():
     from traced_image.cli.options import Choice
 
-    files = serve._files(Choice(cloud="mine"))
+    files = command._files(Choice(cloud="mine"))
     assert {"/etc/openstack/clouds.yaml", "/etc/openstack/secure.yaml"} <= set(files)
 
 
@@ -445,7 +445,7 @@ def test_a_server_that_fails_ends_it(cli, server, on, monkeypatch):
     async def failing(*_):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(serve._Server, "main_loop", failing)
+    monkeypatch.setattr(command._Server, "main_loop", failing)
     result = cli("exporter", "--listen", "127.0.0.1:0", *on(server))
     assert (4, "traced-image: a file or the output: Too many open files") == (
         result.status,
@@ -486,6 +486,6 @@ def test_a_server_that_breaks_down_is_told_of(cli, server, on, monkeypatch):
     async def break_down(_self, sockets):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("traced_image.cli.serve._Server.serve", break_down)
+    monkeypatch.setattr("traced_image.cli.exporter._Server.serve", break_down)
     result = cli("exporter", "--listen", "127.0.0.1:0", *on(server))
     assert (4, True) == (result.status, "Too many open files" in result.err)

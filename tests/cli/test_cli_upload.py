@@ -14,8 +14,8 @@ import pytest
 from terminals import LIMIT, PROGRAM, plain
 
 from traced_image import connect, lab
-from traced_image.cli import transfer
-from traced_image.cli.outcome import EndedError
+from traced_image.cli import download_upload
+from traced_image.cli.exit_status import EndedError
 from traced_image.cli.signals import Terminated
 
 DATA = bytes(range(256)) * 1024
@@ -142,7 +142,7 @@ def test_to_interrupt_it_again_does_not_hide_what_is_left(again):
             raise again
 
     with pytest.raises(EndedError) as ended:
-        transfer._uploaded(Interrupted(), {}, None)
+        download_upload._uploaded(Interrupted(), {}, None)
     said = "interrupted; the image 1 is left, without its data"
     assert (130, said) == (ended.value.status, ended.value.message)
 
@@ -165,7 +165,7 @@ def test_a_defect_is_not_hidden_by_an_image_that_is_left(images, server, on):
     server.break_with(lab.faults.status(403).only(method="DELETE"))
     service = connect(servers=[server.url], telemetry=False)
     with pytest.raises(ZeroDivisionError):
-        transfer._uploaded(
+        download_upload._uploaded(
             service, {"name": "x", "disk_format": "raw", "container_format": "bare"}, Defect()
         )
     service.close()

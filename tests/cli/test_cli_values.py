@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traced_image.cli.plain import line, printable
-from traced_image.cli.values import duration, place
+from traced_image.cli.options import duration, place
+from traced_image.cli.output import line, printable
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
 from traced_image.config import Config, TokenSource
-from traced_image.config import tokens as token_module
+from traced_image.config import keystone as token_module
 
 LIMIT = 10
 

@@ -15,9 +15,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from traced_image import Config, GlanceClientWrapper, GlanceImageService, RetryPolicy, Telemetry
+from traced_image.pipeline.attempts.fleet import Fleet
 from traced_image.pipeline.clock import Clock
-from traced_image.pipeline.shared import Fleet
-from traced_image.telemetry import layers_for
+from traced_image.telemetry.layers import layers_for
 
 POLICY = RetryPolicy(backoff_base=0.0, budget_share=None)
 """No wait before a retry, and as many as a test asks for."""
@@ -103,9 +103,7 @@ class Watched:
             rng=rng,
         )
         self.service = GlanceImageService(self.client)
-        self._log = Records(
-            "traced_image.pipeline.announce", threading.get_ident() if alone else None
-        )
+        self._log = Records("traced_image.pipeline.log", threading.get_ident() if alone else None)
 
     def __enter__(self):
         self._log.__enter__()

@@ -8,8 +8,8 @@ import pytest
 import trustme
 from serving import Certificates, hello
 
-from traced_image.exporter.connection import Limits
-from traced_image.exporter.server import Server, listen
+from traced_image.exporter.web.client_connection import Limits
+from traced_image.exporter.web.server import Server, listen
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from traced_image import Config, Server, Telemetry
-from traced_image.exporter.probe import Probe
-from traced_image.telemetry.kept import metrics_for
+from traced_image.exporter.probing.probe import Probe
 from traced_image.telemetry.recorder import Recorder
+from traced_image.telemetry.shared_metrics import metrics_for
 from traced_image.telemetry.spans import Spans
 
 LIMIT = 10.0

@@ -16,8 +16,8 @@ from cryptography import x509
 from serving import HELLO, LIMIT, Large, Slow, ask, dial, drained, hello, taken, until
 from uvicorn.server import ServerState
 
-from traced_image.exporter.connection import LIMITS, Connection
-from traced_image.exporter.web_config import WebConfigFile
+from traced_image.exporter.web.client_connection import LIMITS, Connection
+from traced_image.exporter.web.config_file import WebConfigFile
 
 SOON = 0.2
 """Seconds that a client is given, where the test waits for them to pass."""

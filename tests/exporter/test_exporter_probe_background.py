@@ -12,7 +12,7 @@ import threading
 import pytest
 from probe_parts import LIMIT, HangingLookups, run, until
 
-from traced_image.exporter.background import Address, Background, Resolver
+from traced_image.exporter.probing.blocking_calls import Address, Background, Resolver
 
 
 def test_a_call_gives_its_result():
@@ -182,7 +182,7 @@ def test_a_call_whose_task_was_ended_leaves_no_error(caplog):
 def test_a_process_can_end_while_a_call_hangs():
     program = """
         import asyncio, threading
-        from traced_image.exporter.background import Background
+        from traced_image.exporter.probing.blocking_calls import Background
 
         async def leave():
             call = Background().call("key", threading.Event().wait)

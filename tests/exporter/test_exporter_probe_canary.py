@@ -10,9 +10,9 @@ import pytest
 from probe_parts import HEALTHY, LIMIT, ROOT, Tokens, config, reply, run, saying, until
 
 from traced_image import lab
-from traced_image.exporter import probe as probes
-from traced_image.exporter.probe import Canary, Probe
-from traced_image.exporter.probe_line import MOST_BYTES
+from traced_image.exporter.probing import probe as probes
+from traced_image.exporter.probing.probe import Canary, Probe
+from traced_image.exporter.probing.timed_requests import MOST_BYTES
 
 DATA = bytes(range(256)) * 16
 

@@ -9,8 +9,8 @@ import pytest
 from probe_parts import HEALTHY, ROOT, Broken, config, reply, run, saying
 
 from traced_image import Server
-from traced_image.exporter.probe import Probe
-from traced_image.exporter.probe_line import MOST_BYTES, Line, Stopwatch
+from traced_image.exporter.probing.probe import Probe
+from traced_image.exporter.probing.timed_requests import MOST_BYTES, Line, Stopwatch
 
 
 def probed_where(*conversations, lookup=None, host="127.0.0.1", **fields):

@@ -10,8 +10,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from traced_image import Server
-from traced_image.exporter.probe_metrics import ProbeResults
-from traced_image.exporter.probe_result import Checked, ProbeResult
+from traced_image.exporter.probing.result import Checked, ProbeResult, ProbeResults
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue.exporter import CHECKS, LABELS, PHASES, PROBE_METRICS
 

@@ -13,7 +13,7 @@ from probe_parts import LIMIT, config, run, until
 
 from traced_image import load_config
 from traced_image.errors import InvalidServer
-from traced_image.exporter.reload import Reloader
+from traced_image.exporter.probing.reload import Reloader
 
 OLD = config("old:9292")
 NEW = config("new:9292")

@@ -11,8 +11,8 @@ from starlette.applications import Starlette
 
 from traced_image import Server, lab
 from traced_image.errors import InvalidOption
-from traced_image.exporter.probe import Probe
-from traced_image.exporter.single import Allowed, probe_route
+from traced_image.exporter.probing.probe import Probe
+from traced_image.exporter.probing.probe_route import Allowed, probe_route
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import trustme
 from probe_parts import probed
 
 from traced_image import lab
-from traced_image.exporter import probe_visit
+from traced_image.exporter.probing import probe_run
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 FAR = NOW + timedelta(days=90)
@@ -98,7 +98,7 @@ def test_a_refused_certificate_ends_the_phases_with_tls(context, cafile):
 
 
 def test_a_certificate_that_can_not_be_read_has_no_end():
-    assert None is probe_visit._expiry(b"no certificate")
+    assert None is probe_run._expiry(b"no certificate")
 
 
 def test_a_server_without_tls_has_no_certificate():

@@ -21,8 +21,8 @@ from prometheus_client import CollectorRegistry
 from traced_image import Server, lab
 from traced_image.errors import InvalidOption, InvalidTimeout, InvalidTLS
 from traced_image.exporter.journal import Journal
-from traced_image.exporter.probe import Probe
-from traced_image.exporter.prober import Prober, Timing, probe_once
+from traced_image.exporter.probing.probe import Probe
+from traced_image.exporter.probing.schedule import Prober, Timing, probe_once
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.metrics import Metrics
 from traced_image.telemetry.recorder import Recorder
@@ -375,7 +375,7 @@ def test_the_log_names_the_server_and_the_reason(prober, time, servers, caplog):
 
 
 def test_a_server_that_is_well_again_is_logged(prober, time, servers, caplog):
-    caplog.set_level(logging.INFO, "traced_image.exporter.prober")
+    caplog.set_level(logging.INFO, "traced_image.exporter.probing.schedule")
     servers[0].break_with(lab.faults.status(503))
     rounds(prober(servers[0].url), time, nothing, servers[0].heal)
     assert [logging.WARNING, logging.INFO] == [record.levelno for record in caplog.records]

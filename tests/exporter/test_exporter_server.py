@@ -33,8 +33,8 @@ from serving import (
 )
 
 from traced_image.errors import ExporterError
-from traced_image.exporter.server import Server, listen
-from traced_image.exporter.web_config import WebConfigFile
+from traced_image.exporter.web.config_file import WebConfigFile
+from traced_image.exporter.web.server import Server, listen
 
 ROUTABLE = "0.0.0.0"
 
@@ -140,7 +140,7 @@ def test_beyond_loopback_without_protection_it_warns_once(serve, write, caplog, 
         f"The exporter on {ROUTABLE}:{handle.port} answers everybody who reaches it; a web "
         "configuration file with TLS or users protects it."
     )
-    assert [("traced_image.exporter.server", logging.WARNING, said)] == [
+    assert [("traced_image.exporter.web.server", logging.WARNING, said)] == [
         each for each in caplog.record_tuples if each[1] >= logging.WARNING
     ]
 
@@ -404,7 +404,7 @@ def test_as_a_program_it_ends_with_its_signal():
     program = textwrap.dedent(
         """
         from starlette.responses import PlainTextResponse
-        from traced_image.exporter.server import Server, listen
+        from traced_image.exporter.web.server import Server, listen
         sock = listen("127.0.0.1", 0)
         print(sock.getsockname()[1], flush=True)
         Server(PlainTextResponse("hello"), sock).run()

@@ -13,14 +13,8 @@ import pytest
 from serving import LIMIT, ask, connection, until
 from starlette.responses import PlainTextResponse
 
-from traced_image.exporter.web_auth import (
-    MOST_WAITING,
-    REMEMBERED,
-    Bucket,
-    Passwords,
-    claimed,
-)
-from traced_image.exporter.web_config import Rate, WebConfigFile
+from traced_image.exporter.web.auth import MOST_WAITING, REMEMBERED, Bucket, Passwords, claimed
+from traced_image.exporter.web.config_file import Rate, WebConfigFile
 
 ALICE, BOB = (
     bcrypt.hashpw(password, bcrypt.gensalt(4)).decode() for password in (b"secret", b"geheim")
@@ -331,7 +325,7 @@ def test_who_is_remembered_waits_for_nobody(check):
 
 
 def test_who_is_sent_away_over_the_wire_is_told_to_come_again(guarded, monkeypatch):
-    monkeypatch.setattr("traced_image.exporter.web_auth.MOST_WAITING", 0)
+    monkeypatch.setattr("traced_image.exporter.web.auth.MOST_WAITING", 0)
     status, headers, _ = ask(guarded, Authorization=basic("alice", "secret"))
     assert (503, "1") == (status, headers["retry-after"])
 

@@ -19,14 +19,9 @@ from hypothesis import strategies as st
 from serving import Certificates
 
 from traced_image.errors import ConfigError, InvalidTLS
-from traced_image.exporter import web_tls
-from traced_image.exporter.web_config import (
-    Rate,
-    WebConfig,
-    WebConfigFile,
-    read,
-)
-from traced_image.exporter.web_section import MOST_BYTES
+from traced_image.exporter.web import tls as web_tls
+from traced_image.exporter.web.config_file import Rate, WebConfig, WebConfigFile, read
+from traced_image.exporter.web.config_yaml import MOST_BYTES
 from traced_image.telemetry.catalogue.exporter import RELOADED
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
@@ -598,7 +593,9 @@ def test_a_bad_file_is_warned_of_once(watched, write, caplog):
         f"rate_limit.interval (from {path}): 'soon' is no duration; write it like 500ms or 1s. "
         "What was in force before still is."
     )
-    assert [("traced_image.exporter.web_config", logging.WARNING, said)] == caplog.record_tuples
+    assert [
+        ("traced_image.exporter.web.config_file", logging.WARNING, said)
+    ] == caplog.record_tuples
 
 
 def test_a_bad_file_sets_the_gauge_to_zero(watched, write):

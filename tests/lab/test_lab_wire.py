@@ -6,14 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traced_image.lab.wire import (
-    Malformed,
-    Request,
-    Response,
-    json_response,
-    read_body,
-    read_head,
-)
+from traced_image.lab.wire import Malformed, Request, Response, json_response, read_body, read_head
 
 
 class Broken(io.RawIOBase):

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from support import LIMIT, InOrder
 
 from traced_image import Config, GlanceClientWrapper, GlanceImageService
+from traced_image.pipeline.api.operation import Operation, Reply, Request
+from traced_image.pipeline.attempts.fleet import Fleet
+from traced_image.pipeline.attempts.seams import Attempt, Call
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.model import Attempt, Call, Operation, Reply, Request
-from traced_image.pipeline.shared import Fleet
-from traced_image.pipeline.transport import session_send
-from traced_image.pipeline.wire import HTTPSend
+from traced_image.pipeline.http.send import HTTPSend
+from traced_image.pipeline.http.transport import session_send
 
 IMAGE_ID = "8f3c1a52-0000-4000-8000-000000000001"
 

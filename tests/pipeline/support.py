@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 
 from traced_image import RetryPolicy, Server
 from traced_image.errors import CommunicationError, Reason, ServiceUnavailable
-from traced_image.pipeline.announce import announce
-from traced_image.pipeline.call import AttemptLoop
+from traced_image.pipeline.api.operation import Operation
+from traced_image.pipeline.attempts.fleet import Fleet
+from traced_image.pipeline.attempts.loop import AttemptLoop
+from traced_image.pipeline.attempts.seams import Answer, Call
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.model import Answer, Call, Operation
-from traced_image.pipeline.shared import Fleet
+from traced_image.pipeline.log import announce
 
 LIMIT = 20.0
 """Seconds after which a test that waits has failed."""

@@ -10,9 +10,9 @@ from support import ManualClock, Script, operation_of, refused, rig, servers, to
 
 from traced_image import GlanceConnectionFailed, NotFound, RetryPolicy, Server, ServerError
 from traced_image.errors import ProtocolError
-from traced_image.pipeline.announce import announce_stream
+from traced_image.pipeline.attempts.seams import Answer, Call
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.model import Answer, Call
+from traced_image.pipeline.log import announce_stream
 from traced_image.telemetry import catalogue
 
 UNSAFE = operation_of("images.create", repeatable=False)
@@ -175,7 +175,7 @@ def test_the_line_is_written_before_the_wait():
         def emit(self, record):
             seen.append(len(time.slept))
 
-    logger, handler = logging.getLogger("traced_image.pipeline.announce"), Noting()
+    logger, handler = logging.getLogger("traced_image.pipeline.log"), Noting()
     logger.addHandler(handler)
     try:
         rig(Script(refused(), "answer"), time=time, policy=RetryPolicy.seed()).call()
@@ -190,7 +190,7 @@ def test_a_handler_that_raises_does_not_end_the_call():
         def emit(self, record):
             raise RuntimeError
 
-    logger, handler = logging.getLogger("traced_image.pipeline.announce"), Raising()
+    logger, handler = logging.getLogger("traced_image.pipeline.log"), Raising()
     logger.addHandler(handler)
     try:
         assert "answer" == rig(Script(refused(), "answer")).call()

@@ -9,8 +9,8 @@ from keystoneauth1.plugin import BaseAuthPlugin
 
 from traced_image import Config, RequestContext
 from traced_image.errors import InvalidContext, TokenUnavailable
-from traced_image.pipeline.auth import Credentials, check, request_id
 from traced_image.pipeline.context import SERVICE
+from traced_image.pipeline.http.auth import Credentials, check, request_id
 
 
 class Tokens:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import LIMIT, ManualClock, in_child, together
 
-from traced_image.pipeline.budget import WINDOW, RetryBudget
+from traced_image.pipeline.attempts.retry_budget import WINDOW, RetryBudget
 
 
 @pytest.fixture

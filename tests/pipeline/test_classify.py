@@ -20,7 +20,7 @@ from traced_image.errors import (
     ProtocolError,
     TLSError,
 )
-from traced_image.pipeline.classify import chain, classify
+from traced_image.reasons import chain, classify
 from traced_image.telemetry.catalogue import REASONS
 
 HELLO = b"HTTP/1.1 200 OK\r\n"

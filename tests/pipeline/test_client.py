@@ -25,10 +25,10 @@ from traced_image import (
     lab,
 )
 from traced_image.errors import CommunicationError, Reason
+from traced_image.pipeline.attempts.fleet import Fleet
+from traced_image.pipeline.attempts.seams import Layers
 from traced_image.pipeline.client import OPERATIONS
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.model import Layers
-from traced_image.pipeline.shared import Fleet
 
 VERSIONS = [(version, method) for version, methods in OPERATIONS.items() for method in methods]
 

@@ -13,8 +13,9 @@ from support import LIMIT
 
 from traced_image import lab
 from traced_image.errors import AttemptError, CommunicationError, HTTPStatusError, ServerError
-from traced_image.pipeline import connection, v1, v2
-from traced_image.pipeline.model import Operation, Request
+from traced_image.pipeline.api import v1, v2
+from traced_image.pipeline.api.operation import Operation, Request
+from traced_image.pipeline.http import connection
 
 DEADLINE = 0.25
 SLACK = 0.2

@@ -11,8 +11,8 @@ from support import LIMIT, InOrder, ManualClock, in_child, servers, together
 
 from traced_image import RetryPolicy
 from traced_image.errors import Reason
+from traced_image.pipeline.attempts.cycle import ServerCycle
 from traced_image.pipeline.clock import Clock
-from traced_image.pipeline.cycle import ServerCycle
 
 REFUSED = Reason("connection_refused")
 SLOW = Reason("read_timeout")

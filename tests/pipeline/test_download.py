@@ -25,7 +25,7 @@ from traced_image.errors import (
     NotFound,
     ProtocolError,
 )
-from traced_image.pipeline.download import Digest, Download, save
+from traced_image.pipeline.api.download import Digest, Download, save
 
 DATA = bytes(range(256)) * 512
 SHA512 = hashlib.sha512(DATA).hexdigest()

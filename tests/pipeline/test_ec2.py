@@ -22,8 +22,8 @@ from traced_image.errors import (
     InvalidOption,
     MissingExtra,
 )
-from traced_image.pipeline import ec2_ids
-from traced_image.pipeline.ec2 import S3ImageService
+from traced_image.pipeline.ec2 import ids
+from traced_image.pipeline.ec2.service import S3ImageService
 
 IMAGE, KERNEL, RAMDISK = (f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2, 3))
 WEEK = 7 * 24 * 3600
@@ -340,8 +340,8 @@ def test_just_before_a_week_it_is_not(images, engine, statements):
 
 
 def test_what_was_used_longest_ago_is_forgotten_first():
-    memo = ec2_ids.Memo(ManualClock().clock())
-    for number in range(ec2_ids.REMEMBERED):
+    memo = ids.Memo(ManualClock().clock())
+    for number in range(ids.REMEMBERED):
         memo.put(number, "kept")
 
     memo.get(0)
@@ -406,7 +406,7 @@ def test_services_that_start_at_once_share_a_table(url):
 
 SCRIPT = """
 import sys
-from traced_image.pipeline.ec2 import S3ImageService
+from traced_image.pipeline.ec2.service import S3ImageService
 
 service = S3ImageService(object(), sys.argv[1])
 print("ready", flush=True)
@@ -543,7 +543,7 @@ def test_a_driver_whose_package_has_another_name_is_named_by_that(images, monkey
 
 def test_a_missing_extra_is_named(images, monkeypatch):
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
-    monkeypatch.delitem(sys.modules, "traced_image.pipeline.ec2_ids")
+    monkeypatch.delitem(sys.modules, "traced_image.pipeline.ec2.ids")
 
     with pytest.raises(MissingExtra, match=r"pip install 'traced-image\[ec2\]'"):
         S3ImageService(images)

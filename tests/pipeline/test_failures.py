@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traced_image import errors
-from traced_image.pipeline import failures
+from traced_image.pipeline import image_errors
 
 IMAGE_ID = "8f3c1a52-0000-4000-8000-000000000001"
 HISTORY = (
@@ -23,9 +23,9 @@ ABOUT_IMAGE = {
 """nova 34's ``_translate_image_exception``."""
 
 TABLES = [
-    (failures.reraise_about_image, ABOUT_IMAGE),
-    (failures.reraise_about_deletion, {**ABOUT_IMAGE, 409: errors.ImageDeleteConflict}),
-    (failures.reraise_about_import, {**ABOUT_IMAGE, 409: errors.ImageImportImpossible}),
+    (image_errors.reraise_about_image, ABOUT_IMAGE),
+    (image_errors.reraise_about_deletion, {**ABOUT_IMAGE, 409: errors.ImageDeleteConflict}),
+    (image_errors.reraise_about_import, {**ABOUT_IMAGE, 409: errors.ImageImportImpossible}),
 ]
 NAMED = [
     (reraise, status, kind) for reraise, table in TABLES for status, kind in sorted(table.items())
@@ -88,38 +88,38 @@ ODD = [("a\0\r\nb", "'a\\x00\\r\\nb'"), ("\u202eb", "'\\u202eb'"), ("x" * 100, "
 @pytest.mark.parametrize("status", [400, 403, 404, 413])
 def test_an_id_that_is_none_is_not_shown_as_it_is(status, image_id, shown):
     with pytest.raises(errors.HTTPStatusError) as caught:
-        failures.reraise_about_image(refusal(status), image_id)
+        image_errors.reraise_about_image(refusal(status), image_id)
     assert (True, False) == (shown in str(caught.value), image_id in str(caught.value))
 
 
 def test_an_id_that_is_none_is_not_shown_as_it_is_where_it_is_imported():
     with pytest.raises(errors.ImageImportImpossible, match=r"^Import of image 'a\\x00' refused"):
-        failures.reraise_about_import(refusal(409), "a\0")
+        image_errors.reraise_about_import(refusal(409), "a\0")
 
 
 @pytest.mark.parametrize(
     ("reraise", "status", "message"),
     [
         (
-            failures.reraise_about_image,
+            image_errors.reraise_about_image,
             400,
             f"Request of image {IMAGE_ID} got BadRequest response: no, indeed",
         ),
-        (failures.reraise_about_image, 401, f"Not authorized for image {IMAGE_ID}."),
-        (failures.reraise_about_image, 403, f"Not authorized for image {IMAGE_ID}."),
-        (failures.reraise_about_image, 404, f"Image {IMAGE_ID} could not be found."),
+        (image_errors.reraise_about_image, 401, f"Not authorized for image {IMAGE_ID}."),
+        (image_errors.reraise_about_image, 403, f"Not authorized for image {IMAGE_ID}."),
+        (image_errors.reraise_about_image, 404, f"Image {IMAGE_ID} could not be found."),
         (
-            failures.reraise_about_image,
+            image_errors.reraise_about_image,
             413,
             f"Quota exceeded or out of space for image {IMAGE_ID} in the image service.",
         ),
         (
-            failures.reraise_about_deletion,
+            image_errors.reraise_about_deletion,
             409,
             "Conflict deleting image. Reason: no, indeed.",
         ),
         (
-            failures.reraise_about_import,
+            image_errors.reraise_about_import,
             409,
             f"Import of image {IMAGE_ID} refused: no, indeed",
         ),

@@ -6,14 +6,14 @@ import weakref
 
 from support import in_child
 
-from traced_image.pipeline import forks
+from traced_image import _forks
 
 
 class Thing:
     def __init__(self, *, broken=False):
         self.forked = 0
         self.broken = broken
-        forks.track(self)
+        _forks.track(self)
 
     def after_fork(self):
         if self.broken:
@@ -63,6 +63,6 @@ def test_one_that_fails_does_not_keep_the_others_from_being_made_anew():
 def test_one_that_fails_is_logged(caplog):
     broken = Thing(broken=True)
 
-    forks._after_fork_in_child()
+    _forks._after_fork_in_child()
 
     assert [f"{type(broken).__name__} could not be made anew after a fork"] == caplog.messages

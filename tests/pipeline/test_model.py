@@ -7,9 +7,10 @@ import pytest
 from support import operation_of, servers
 
 from traced_image import RequestContext
+from traced_image.pipeline.api.operation import Reply
+from traced_image.pipeline.attempts.seams import Layers, layered
 from traced_image.pipeline.clock import Clock, doubled
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.model import Layers, Reply, layered
 
 
 def _inner(value):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traced_image.errors import InvalidQuery
-from traced_image.pipeline import query
+from traced_image.pipeline.api import query
 
 HUGE = 10**5000
 """More digits than Python writes."""

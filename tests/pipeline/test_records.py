@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from loopback import answer
 
 from traced_image.errors import InvalidImageID, InvalidMetadata, ProtocolError
-from traced_image.pipeline import records
+from traced_image.pipeline.api import records
 
 ORIGIN = "glance-1:9292"
 

@@ -11,7 +11,7 @@ from loopback import Loopback, closing, conversation, get, reply
 
 from traced_image.errors import HTTPStatusError, ProtocolError
 from traced_image.pipeline.clock import Clock
-from traced_image.pipeline.reply import _detail, _retry_after
+from traced_image.pipeline.http.reply import _detail, _retry_after
 
 NOW = 1_700_000_000.0
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

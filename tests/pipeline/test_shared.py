@@ -10,8 +10,8 @@ from support import LIMIT, InOrder, ManualClock, in_child, servers, together
 
 from traced_image import Config, GlanceClientWrapper, RetryPolicy, Server
 from traced_image.errors import Reason
-from traced_image.pipeline import shared
-from traced_image.pipeline.shared import KEPT, Fleet, shared_fleet
+from traced_image.pipeline.attempts import fleet
+from traced_image.pipeline.attempts.fleet import KEPT, Fleet, shared_fleet
 
 _numbers = itertools.count()
 
@@ -165,7 +165,7 @@ def test_a_child_is_not_held_up_by_a_lock_that_was_held_at_the_fork(some):
     held, done = threading.Event(), threading.Event()
 
     def hold():
-        with shared._registry._lock:
+        with fleet._registry._lock:
             held.set()
             done.wait(LIMIT)
 
@@ -180,8 +180,8 @@ def test_a_child_is_not_held_up_by_a_lock_that_was_held_at_the_fork(some):
 
 
 def test_after_a_fork_the_registry_has_a_lock_of_its_own():
-    before = shared._registry._lock
+    before = fleet._registry._lock
 
-    shared._registry.after_fork()
+    fleet._registry.after_fork()
 
-    assert before is not shared._registry._lock
+    assert before is not fleet._registry._lock

@@ -9,10 +9,10 @@ from support import LIMIT, InOrder, ManualClock, operation_of, rig, servers, tog
 
 from traced_image import DeadlineExceeded, RetryPolicy
 from traced_image.errors import CommunicationError, Reason
+from traced_image.pipeline.attempts.cycle import ServerCycle
+from traced_image.pipeline.attempts.host_state import SPARE, STUCK_AFTER
+from traced_image.pipeline.attempts.seams import Answer, Call
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.cycle import ServerCycle
-from traced_image.pipeline.host import SPARE, STUCK_AFTER
-from traced_image.pipeline.model import Answer, Call
 
 THREADS, CALLS = 24, 200
 

@@ -12,14 +12,9 @@ from loopback import Loopback, closing, conversation, get, read_request, reply, 
 from support import in_child
 
 from traced_image import lab
-from traced_image.errors import (
-    CommunicationError,
-    Invalid,
-    InvalidOption,
-    InvalidTLS,
-    TLSError,
-)
-from traced_image.pipeline import connection, v2
+from traced_image.errors import CommunicationError, Invalid, InvalidOption, InvalidTLS, TLSError
+from traced_image.pipeline.api import v2
+from traced_image.pipeline.http import connection
 
 JSON = reply(200, b"{}")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

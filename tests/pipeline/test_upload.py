@@ -21,8 +21,8 @@ from traced_image.errors import (
     ServiceUnavailable,
     UploadNotRewindable,
 )
-from traced_image.pipeline import v2
-from traced_image.pipeline.upload import CHUNK, SourceError, UploadBody
+from traced_image.pipeline.api import v2
+from traced_image.pipeline.api.upload import CHUNK, SourceError, UploadBody
 
 DATA = bytes(range(256)) * 1024
 

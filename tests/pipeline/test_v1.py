@@ -16,7 +16,7 @@ from traced_image.errors import (
     NotFound,
     ProtocolError,
 )
-from traced_image.pipeline import v1
+from traced_image.pipeline.api import v1
 
 # --- headers to a record -----------------------------------------------------------------------
 

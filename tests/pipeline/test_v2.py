@@ -17,7 +17,7 @@ from traced_image.errors import (
     NotFound,
     ProtocolError,
 )
-from traced_image.pipeline import v2
+from traced_image.pipeline.api import v2
 
 JSON_VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers())
 

@@ -14,7 +14,7 @@ from traced_image.errors import (
     NotFound,
     ProtocolError,
 )
-from traced_image.pipeline import v2, v2_actions
+from traced_image.pipeline.api import v2, v2_actions
 
 RECORD = answer(b'{"id": "x"}')
 

@@ -23,12 +23,13 @@ from traced_image.errors import (
     TokenUnavailable,
     Unauthorized,
 )
-from traced_image.pipeline import v2
+from traced_image.pipeline.api import v2
+from traced_image.pipeline.api.operation import Operation, Request
+from traced_image.pipeline.attempts.seams import Attempt, Call
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.model import Attempt, Call, Operation, Request
-from traced_image.pipeline.transport import session_send
-from traced_image.pipeline.wire import HTTPSend, _Wire
+from traced_image.pipeline.http.send import HTTPSend, _Wire
+from traced_image.pipeline.http.transport import session_send
 
 JSON = reply(200, b"{}")
 TOKEN = "gAAAAABtoken-1"

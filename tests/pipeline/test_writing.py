@@ -19,7 +19,7 @@ from traced_image.errors import (
     UploadNotRewindable,
     status_error,
 )
-from traced_image.pipeline import writing
+from traced_image.pipeline import create_update
 
 META = {"name": "new", "disk_format": "qcow2", "container_format": "bare"}
 URL = "http://store.example/image"
@@ -213,7 +213,7 @@ def test_a_location_that_is_refused_is_not_patched(service, server, status, kind
 def test_only_405_of_the_invalid_ones_says_that_glance_is_old(status):
     client = Client(add_image_location=refusal(status))
     with pytest.raises(Invalid):
-        writing.create_v2(client, None, {"location": URL}, None)
+        create_update.create_v2(client, None, {"location": URL}, None)
     assert ["create", "add_image_location"] == client.methods
 
 
@@ -228,7 +228,7 @@ def test_what_the_patch_of_a_location_meets_is_told(opened):
 def test_all_that_creating_can_take_is_in_novas_order():
     client = Client()
     meta = {"location": URL, "properties": {"instance_owner": "p"}}
-    writing.create_v2(client, "context", meta, b"data")
+    create_update.create_v2(client, "context", meta, b"data")
     assert [
         ("context", 2, "create", (), {}),
         ("context", 2, "add_image_location", ("made", URL), {}),
@@ -402,7 +402,9 @@ def test_a_location_comes_with_a_change(service, images, image_id):
 
 def test_a_locations_old_way_comes_with_a_change():
     client = Client(add_image_location=refusal(501))
-    writing.update_v2(client, "context", "it", {"location": URL, "name": "n"}, b"data", ["gone"])
+    create_update.update_v2(
+        client, "context", "it", {"location": URL, "name": "n"}, b"data", ["gone"]
+    )
     assert [
         (
             "context",
@@ -425,12 +427,12 @@ def test_a_locations_old_way_comes_with_a_change():
 
 
 def test_a_change_without_data_returns_what_the_patch_brought():
-    found = writing.update_v2(Client(), None, "it", {"name": "n"}, None, [])
+    found = create_update.update_v2(Client(), None, "it", {"name": "n"}, None, [])
     assert {"id": "made", "by": "patch"} == found
 
 
 def test_a_change_with_data_returns_what_is_there_afterwards():
-    found = writing.update_v2(Client(), None, "it", {"name": "n"}, b"", [])
+    found = create_update.update_v2(Client(), None, "it", {"name": "n"}, b"", [])
     assert {"id": "made", "by": "get"} == found
 
 
@@ -446,7 +448,7 @@ def test_the_callers_metadata_is_not_changed_by_an_update(service, image_id):
 
 def test_creating_by_v1_is_one_call():
     client = Client()
-    writing.create_v1(client, "context", {"name": "n", "status": "x"}, b"data")
+    create_update.create_v1(client, "context", {"name": "n", "status": "x"}, b"data")
     fields = {"name": "n", "properties": {}}
     assert [("context", 1, "create", (b"data",), fields)] == client.calls
 
@@ -454,6 +456,6 @@ def test_creating_by_v1_is_one_call():
 @pytest.mark.parametrize("purge_props", [True, False])
 def test_changing_by_v1_is_one_call(purge_props):
     client = Client()
-    writing.update_v1(client, "context", "it", {"name": "n"}, None, purge_props=purge_props)
+    create_update.update_v1(client, "context", "it", {"name": "n"}, None, purge_props=purge_props)
     fields = {"name": "n", "purge_props": purge_props}
     assert [("context", 1, "update", ("it", None), fields)] == client.calls

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from traced_image.exporter.app import app
 from traced_image.exporter.journal import Journal
-from traced_image.exporter.server import Handle, Server, listen
+from traced_image.exporter.web.server import Handle, Server, listen
 from traced_image.telemetry import catalogue
 
 HEALTHY = "10.0.0.1", "9292"

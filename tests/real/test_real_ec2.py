@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from traced_image.errors import ImageNotFound, TracedImageError
-from traced_image.pipeline.ec2 import S3ImageService
+from traced_image.pipeline.ec2.service import S3ImageService
 
 pytest.importorskip("psycopg")
 
@@ -19,7 +19,7 @@ _numbers = count()
 
 _MAPPING = """
 import sys
-from traced_image.pipeline.ec2 import S3ImageService
+from traced_image.pipeline.ec2.service import S3ImageService
 url, uuids = sys.argv[1], sys.argv[2:]
 print("ready", flush=True)
 input()

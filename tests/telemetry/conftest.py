@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from watching import Counts, InOrder, Time, Trace
 
 from traced_image import Config, GlanceClientWrapper, GlanceImageService, Telemetry, lab
-from traced_image.pipeline.shared import Fleet
-from traced_image.telemetry import layers_for
+from traced_image.pipeline.attempts.fleet import Fleet
+from traced_image.telemetry.layers import layers_for
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from opentelemetry.metrics import NoOpMeterProvider
 from prometheus_client import CollectorRegistry
 
 from traced_image import Server, Telemetry
-from traced_image.pipeline.host import Host
+from traced_image.pipeline.attempts.host_state import Host
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.kept import attach, metrics_for
 from traced_image.telemetry.metrics import Metrics
+from traced_image.telemetry.shared_metrics import attach, metrics_for
 
 SERVER = Server.parse("glance-1")
 PLACE = "glance-1", "9292"

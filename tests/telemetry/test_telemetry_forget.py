@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from traced_image import Server, Telemetry
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.kept import attach, metrics_for
+from traced_image.telemetry.shared_metrics import attach, metrics_for
 
 GONE, STAYING = Server.parse("glance-1"), Server.parse("glance-2")
 

@@ -19,8 +19,8 @@ from traced_image import (
     Telemetry,
 )
 from traced_image.lab import faults
-from traced_image.pipeline.shared import Fleet
-from traced_image.telemetry import layers_for
+from traced_image.pipeline.attempts.fleet import Fleet
+from traced_image.telemetry.layers import layers_for
 
 SERVER = ("server_address", "server_port")
 POLICY = RetryPolicy(backoff_base=0.0, cooldown_base=1.0, cooldown_cap=8.0)

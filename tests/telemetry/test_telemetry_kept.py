@@ -11,9 +11,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CollectorRegistry
 
 from traced_image import Server, Telemetry
-from traced_image.pipeline.host import Host
-from traced_image.telemetry.kept import attach, metrics_for
+from traced_image.pipeline.attempts.host_state import Host
 from traced_image.telemetry.metrics import Metrics
+from traced_image.telemetry.shared_metrics import attach, metrics_for
 
 SERVER = Server.parse("glance-1")
 CALLS = "glance_client_call_duration_seconds_count"
@@ -160,7 +160,7 @@ def test_a_child_of_a_fork_can_make_a_service(run_python):
         from prometheus_client import CollectorRegistry
 
         from traced_image import Telemetry
-        from traced_image.telemetry.kept import metrics_for
+        from traced_image.telemetry.shared_metrics import metrics_for
 
 
         class Forking(CollectorRegistry):

@@ -19,7 +19,7 @@ from traced_image.telemetry import catalogue
 
 ATTEMPT = "glance.images.get attempt"
 STREAM = "glance.images.data stream"
-LOGGER = "traced_image.pipeline.announce"
+LOGGER = "traced_image.pipeline.log"
 NO_MEMORY = RetryPolicy(backoff_base=0.0, cooldown_base=0.0, budget_share=None)
 
 

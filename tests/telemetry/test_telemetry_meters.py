@@ -23,7 +23,7 @@ from traced_image import (
 )
 from traced_image.lab import faults
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.kept import metrics_for
+from traced_image.telemetry.shared_metrics import metrics_for
 
 NO_MEMORY = RetryPolicy(backoff_base=0.0, cooldown_base=0.0, budget_share=None)
 UNITS = {"s": "_seconds", "By": "_bytes"}

@@ -7,11 +7,11 @@ from prometheus_client import CollectorRegistry
 
 import traced_image
 from traced_image import InvalidOption, Telemetry
-from traced_image.pipeline.announce import announce
-from traced_image.pipeline.call import AttemptLoop
-from traced_image.pipeline.transport import session_send
-from traced_image.pipeline.wire import HTTPSend
-from traced_image.telemetry import layers_for
+from traced_image.pipeline.attempts.loop import AttemptLoop
+from traced_image.pipeline.http.send import HTTPSend
+from traced_image.pipeline.http.transport import session_send
+from traced_image.pipeline.log import announce
+from traced_image.telemetry.layers import layers_for
 
 LOADED = """
     import sys

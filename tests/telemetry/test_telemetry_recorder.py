@@ -8,8 +8,8 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, get_current_
 
 from traced_image import Server, Telemetry
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.kept import metrics_for
 from traced_image.telemetry.recorder import Recorder
+from traced_image.telemetry.shared_metrics import metrics_for
 from traced_image.telemetry.spans import Spans
 
 FIRST, SECOND = Server.parse("glance-1"), Server.parse("https://glance-2")

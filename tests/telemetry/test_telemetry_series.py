@@ -11,15 +11,17 @@ from prometheus_client import CollectorRegistry
 import traced_image
 from traced_image import NotFound, RetryPolicy, Server, Telemetry
 from traced_image.lab import faults
-from traced_image.pipeline.call import AttemptLoop
+from traced_image.pipeline.api.operation import Operation
+from traced_image.pipeline.attempts.fleet import Fleet
+from traced_image.pipeline.attempts.loop import AttemptLoop
+from traced_image.pipeline.attempts.seams import Call, layered
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.model import Call, Operation, layered
-from traced_image.pipeline.shared import Fleet
-from traced_image.telemetry import catalogue, layers_for
-from traced_image.telemetry.kept import metrics_for
+from traced_image.telemetry import catalogue
+from traced_image.telemetry.layers import layers_for
 from traced_image.telemetry.metrics import FIRST_REASONS, MOST_SERVERS
 from traced_image.telemetry.recorder import Recorder
+from traced_image.telemetry.shared_metrics import metrics_for
 from traced_image.telemetry.spans import Spans
 
 CALLS = "glance_client_call_duration_seconds_count"

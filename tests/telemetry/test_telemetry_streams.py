@@ -17,12 +17,12 @@ from traced_image import (
     TracedImageError,
 )
 from traced_image.lab import faults
-from traced_image.pipeline.upload import CHUNK
+from traced_image.pipeline.api.upload import CHUNK
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.kept import metrics_for
+from traced_image.telemetry.layers import ObservedChunks
 from traced_image.telemetry.recorder import Recorder
+from traced_image.telemetry.shared_metrics import metrics_for
 from traced_image.telemetry.spans import Spans
-from traced_image.telemetry.streams import ObservedChunks
 
 CALL = "glance.images.data"
 ATTEMPT = "glance.images.data attempt"

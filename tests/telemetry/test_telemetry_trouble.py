@@ -19,7 +19,7 @@ from traced_image.lab import faults
 
 ERRORS = "traced_image_telemetry_errors_total"
 ATTEMPTS = "glance_client_attempt_duration_seconds_count"
-LOGGERS = ("traced_image.telemetry.trouble", "traced_image.telemetry.kept")
+LOGGERS = ("traced_image.telemetry.telemetry_errors", "traced_image.telemetry.shared_metrics")
 NO_MEMORY = RetryPolicy(backoff_base=0.0, cooldown_base=0.0, budget_share=None)
 
 
@@ -541,7 +541,7 @@ FILES_THAT_CANT_BE_WRITTEN = """
 """
 """prometheus_client's multiprocess mode writes to files, whose names these programs occupy."""
 
-LOGGED_ONCE = "traced_image.telemetry.trouble metrics"
+LOGGED_ONCE = "traced_image.telemetry.telemetry_errors metrics"
 
 
 def test_metrics_that_fail_are_counted_and_logged_once(run_python, tmp_path):

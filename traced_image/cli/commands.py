@@ -19,15 +19,15 @@ class _Place(NamedTuple):
 
 
 COMMANDS = {
-    "config": _Place("settings", "config", "cli"),
+    "config": _Place("config", "config", "cli"),
     "dashboards": _Place("dashboards", "dashboards", "cli"),
-    "demo": _Place("demonstrate", "demo", "exporter,lab"),
-    "download": _Place("transfer", "download", "cli"),
-    "exporter": _Place("serve", "exporter", "exporter"),
-    "list": _Place("images", "list_", "cli"),
-    "servers": _Place("check", "servers", "exporter"),
-    "show": _Place("images", "show", "cli"),
-    "upload": _Place("transfer", "upload", "cli"),
+    "demo": _Place(".demo.__main__", "main", "exporter,lab"),
+    "download": _Place("download_upload", "download", "cli"),
+    "exporter": _Place("exporter", "exporter", "exporter"),
+    "list": _Place("show_list", "list_", "cli"),
+    "servers": _Place("servers", "servers", "exporter"),
+    "show": _Place("show_list", "show", "cli"),
+    "upload": _Place("download_upload", "upload", "cli"),
     "watch": _Place("watch", "watch", "exporter"),
 }
 

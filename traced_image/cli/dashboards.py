@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # In a checkout, links to where they are made.
-PACKAGED = Path(__file__).parents[1] / "operation"
+PACKAGED = Path(__file__).parents[1] / "content"
 
 RUNBOOKS = "https://github.com/traced-image/traced-image/blob/main/dashboards/runbooks.md"
 """Where alerts and panels send their reader, unless another address is given."""

@@ -38,7 +38,7 @@ def _put_streams() -> None:
 def _run() -> int:
     try:
         from .commands import traced_image
-        from .outcome import run
+        from .exit_status import run
     except ModuleNotFoundError as error:
         sys.stderr.write(
             f"traced-image: it needs {error.name}, one of the packages of the extra 'cli':"

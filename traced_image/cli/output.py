@@ -15,12 +15,21 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from .plain import printable
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
+
+
+def printable(text: str) -> str:
+    """The text in one line, with a mark in place of whatever a terminal would act upon."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def line(text: str) -> str:
+    """The text as one line of words."""
+    return printable(" ".join(text.split()))
+
 
 _WIDEST = 100_000
 

@@ -17,16 +17,14 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from ..exporter import prober
+from ..exporter.probing import schedule
 from ..exporter.report import report
 from . import options
-from .check import state
-from .options import verbose, with_choice
-from .output import output, table
-from .plain import line
-from .probing import Watching, stamped, watching
+from .options import duration, verbose, with_choice
+from .output import line, output, table
+from .probe_observers import Watching, stamped, watching
+from .servers import state
 from .signals import in_loop
-from .values import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from ..config import Config, Server
-    from ..exporter.probe_result import ProbeResult
+    from ..exporter.probing.result import ProbeResult
     from ..exporter.report import ServerReport
     from .options import Choice
 
@@ -61,7 +59,7 @@ def watch(choice: Choice, *, interval: float, image: str | None, timeout: float)
     Where the output is no terminal, each probe is a line.
     """
     config = choice.config(retries=False)
-    logging.getLogger(prober.__name__).setLevel(logging.ERROR)  # the same is in the table
+    logging.getLogger(schedule.__name__).setLevel(logging.ERROR)  # the same is in the table
     in_loop(_watch(config, choice, interval, image, timeout))
 
 

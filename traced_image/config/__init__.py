@@ -1,9 +1,9 @@
 """How a service reaches Glance: the values, their forms, and where they come from."""
 
 from .config import Config
+from .keystone import TokenSource
 from .load import load_config
 from .retry import RetryPolicy
 from .server import Server, parse_servers
-from .tokens import TokenSource
 
 __all__ = ["Config", "RetryPolicy", "Server", "TokenSource", "load_config", "parse_servers"]

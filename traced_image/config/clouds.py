@@ -11,7 +11,7 @@ from openstack.exceptions import SDKException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ..errors import InvalidAuth
-from .layers import Found, Layer, Lookup
+from .sources import Found, Layer, Lookup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import InvalidAuth, InvalidOption, InvalidRetry, InvalidTimeout, InvalidTLS
 from . import checks, tls
+from .keystone import KeystoneHTTP, TokenSource, token_source
 from .retry import RetryPolicy
 from .server import Server, parse_servers
-from .tokens import KeystoneHTTP, TokenSource, token_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable

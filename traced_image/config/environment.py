@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import retry
 from .config import FIELDS
-from .layers import Found, Layer, read
+from .sources import Found, Layer, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

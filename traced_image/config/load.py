@@ -9,8 +9,8 @@ from ..errors import InvalidOption, InvalidServer, MissingExtra
 from .checks import shown
 from .config import Config, check_names
 from .environment import CLOUD, CONFIG_FILE, PREFIX, from_environ
-from .layers import Found, Layer, Lookup, merged
-from .tokens import PluginTokens
+from .keystone import PluginTokens
+from .sources import Found, Layer, Lookup, merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -123,7 +123,7 @@ def _with_catalogue(found: Mapping[str, Found], lookup: Lookup) -> Config:
     draft = _config({**found, "servers": Found("catalogue.invalid", "")})
     if not isinstance(draft.auth, PluginTokens):
         return _config(found)
-    from .catalogue import image_endpoint
+    from .keystone import image_endpoint
 
     source = f"catalogue of {found['auth'].source}"
     endpoint = image_endpoint(draft.auth, lookup, draft.region_name, found["auth"].source)

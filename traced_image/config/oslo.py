@@ -9,8 +9,8 @@ from keystoneauth1.exceptions import AuthPluginException
 from oslo_config import cfg
 
 from ..errors import InvalidAuth, InvalidOption
-from .address import GLANCE_PORT
-from .layers import Found, Layer, Lookup, read
+from .server import GLANCE_PORT
+from .sources import Found, Layer, Lookup, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ..pipeline import forks
+from .. import _forks
 from ..telemetry import catalogue
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Journal:
         self._accounts: dict[Place, Account] = {}
         self._outcomes: dict[int, Counter[tuple[str, bool]]] = {}
         self._latest: deque[FailedCall] = deque(maxlen=LATEST)
-        forks.track(self)
+        _forks.track(self)
 
     def after_fork(self) -> None:
         """Start anew in a child, where nobody holds the lock."""

@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 
+from .. import _forks
 from ..errors import MissingExtra
-from ..pipeline import forks
-from ..telemetry.kept import attach
+from ..telemetry.shared_metrics import attach
 from .journal import Journal
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..telemetry.backends import Record
     from ..telemetry.catalogue import Metric
-    from .server import Handle
+    from .web.server import Handle
 
 
 class _Shown:
@@ -34,7 +34,7 @@ class _Shown:
         self._journals: WeakKeyDictionary[CollectorRegistry, Journal] = WeakKeyDictionary()
         self._gauges: WeakKeyDictionary[CollectorRegistry, dict[str, Gauge]] = WeakKeyDictionary()
         self._lock = threading.Lock()
-        forks.track(self)
+        _forks.track(self)
 
     def journal(self, registry: CollectorRegistry) -> Journal:
         with self._lock:
@@ -89,8 +89,8 @@ def start(
     """
     _check_packages()
     from ..telemetry.catalogue.exporter import RELOADED
-    from .server import Server, listen
-    from .web_config import WebConfigFile
+    from .web.config_file import WebConfigFile
+    from .web.server import Server, listen
 
     registry = REGISTRY if registry is None else registry
     web = None
@@ -124,8 +124,8 @@ def asgi_app(*, registry: CollectorRegistry | None = None, trace_url: str | None
 
 def _check_packages() -> None:
     try:
-        import_module(".server", __package__)
-        import_module(".web_config", __package__)
+        import_module(".web.server", __package__)
+        import_module(".web.config_file", __package__)
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         problem = f"it needs {package}, one of the packages of the extra 'exporter'"

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from . import faults
-from .access import Access
+from .access_log import Access
 from .faults import Fault
 from .images import Image, Images
 from .server import GlanceServer, cluster

@@ -7,24 +7,26 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from ..errors import InvalidArgument
-from . import auth, v1, v2, v2_actions
-from .announce import announce, announce_stream
-from .call import AttemptLoop
+from .api import v1, v2, v2_actions
+from .attempts.fleet import Fleet, shared_fleet
+from .attempts.loop import AttemptLoop
+from .attempts.seams import Call, Layers, layered
 from .clock import Clock
 from .context import SERVICE
-from .model import Call, Layers, Operation, Version, layered
-from .shared import Fleet, shared_fleet
-from .transport import session_send
-from .wire import HTTPSend
+from .http import auth
+from .http.send import HTTPSend
+from .http.transport import session_send
+from .log import announce, announce_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..config import Config, Server
     from ..errors import AttemptError
+    from .api.operation import Operation, Version
+    from .attempts.cycle import ServerHealth
+    from .attempts.seams import Announce, Perform, Send
     from .context import Context
-    from .cycle import ServerHealth
-    from .model import Announce, Perform, Send
 
 OPERATIONS: Mapping[Version, Mapping[str, Callable[..., Operation[object]]]] = {
     1: {

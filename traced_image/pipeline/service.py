@@ -13,27 +13,23 @@ from ..errors import (
     InvalidArgument,
     Retryable,
 )
-from . import translate, writing
+from . import create_update
+from .api import nova_images
+from .api.download import Download, Resume, check_destination, save
 from .context import SERVICE
-from .download import Download, Resume, check_destination, save
-from .failures import (
-    named,
-    reraise_about_deletion,
-    reraise_about_image,
-    reraise_about_import,
-)
+from .image_errors import named, reraise_about_deletion, reraise_about_image, reraise_about_import
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..config import Config, Server
+    from .api.nova_images import Image
+    from .api.operation import Version
+    from .api.records import Record
+    from .api.upload import Data
+    from .attempts.cycle import ServerHealth
     from .client import GlanceClientWrapper
     from .context import Context
-    from .cycle import ServerHealth
-    from .model import Version
-    from .records import Record
-    from .translate import Image
-    from .upload import Data
 
 
 class GlanceImageService:
@@ -101,9 +97,9 @@ class GlanceImageService:
         show_deleted: bool,
     ) -> Image:
         record = self._record(version, context, image_id)
-        image = translate.from_glance(version, record, include_locations=include_locations)
+        image = nova_images.from_glance(version, record, include_locations=include_locations)
         gone = bool(image["deleted"]) and not show_deleted
-        if gone or not translate.is_available(SERVICE if context is None else context, image):
+        if gone or not nova_images.is_available(SERVICE if context is None else context, image):
             raise ImageNotFound(f"Image {named(image_id)} could not be found.")
         if include_locations:
             image["locations"] = _locations(image)
@@ -124,13 +120,13 @@ class GlanceImageService:
         Raises:
             InvalidQuery: An argument is unknown or unusable.
         """
-        arguments = translate.query(self._version, kwargs)
+        arguments = nova_images.query(self._version, kwargs)
         records = cast("list[Record]", self._call(context, "list", **arguments))
-        images = [translate.from_glance(self._version, record) for record in records]
+        images = [nova_images.from_glance(self._version, record) for record in records]
         return [
             image
             for image in images
-            if translate.is_available(SERVICE if context is None else context, image)
+            if nova_images.is_available(SERVICE if context is None else context, image)
         ]
 
     def create(self, context: Context | None, image_meta: Image, data: Data | None = None) -> Image:
@@ -152,8 +148,10 @@ class GlanceImageService:
             InvalidMetadata: `image_meta` or `data` can't be sent. Only where reading `data` is
                 what shows it, the record is there already.
         """
-        create = writing.create_v1 if self._version == 1 else writing.create_v2
-        return translate.from_glance(self._version, create(self._client, context, image_meta, data))
+        create = create_update.create_v1 if self._version == 1 else create_update.create_v2
+        return nova_images.from_glance(
+            self._version, create(self._client, context, image_meta, data)
+        )
 
     def update(
         self,
@@ -179,20 +177,22 @@ class GlanceImageService:
             ImageNotFound: It does not exist, or not for this caller.
             UnsafeToRepeat: It may have been changed, but no answer came.
         """
-        fields = translate.to_glance(self._version, image_meta)
+        fields = nova_images.to_glance(self._version, image_meta)
         fields.pop("id", None)
         try:
             if self._version == 1:
-                record = writing.update_v1(
+                record = create_update.update_v1(
                     self._client, context, image_id, fields, data, purge_props=purge_props
                 )
             else:
-                writing.check_update_v2(image_id, fields, data)
+                create_update.check_update_v2(image_id, fields, data)
                 removed = self._extra(context, image_id, image_meta) if purge_props else []
-                record = writing.update_v2(self._client, context, image_id, fields, data, removed)
+                record = create_update.update_v2(
+                    self._client, context, image_id, fields, data, removed
+                )
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
-        return translate.from_glance(self._version, record)
+        return nova_images.from_glance(self._version, record)
 
     def _extra(self, context: Context | None, image_id: str, image_meta: Image) -> list[str]:
         """The properties that an image has and `image_meta` has not."""

@@ -1,21 +1,20 @@
 """Telemetry composed around the pipeline; importing this imports no OpenTelemetry.
 
-`Telemetry` says where it goes, `layers_for` builds what observes a pipeline. Programs may have
-OpenTelemetry's SDK set up by `setup`, and servers with several processes say by `child_exit` that
-one of them has ended.
+`Telemetry` says where it goes. Programs may have OpenTelemetry's SDK set up by `setup`, and servers
+with several processes (prometheus_client's multiprocess mode) say by `child_exit` that one of them
+has ended.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from .options import Telemetry, layers_for
-from .prefork import child_exit
+from .options import Telemetry
 
 if TYPE_CHECKING:
     from .sdk import Providers
 
-__all__ = ["Telemetry", "child_exit", "layers_for", "setup"]
+__all__ = ["Telemetry", "child_exit", "setup"]
 
 
 def setup() -> Providers:
@@ -33,3 +32,25 @@ def setup() -> Providers:
     from .sdk import set_up
 
     return set_up()
+
+
+class Worker(Protocol):
+    """A process of the server, as gunicorn's hooks are given it."""
+
+    pid: int
+
+
+def child_exit(server: object, worker: Worker) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Forget the gauges of a worker that has ended; gunicorn's hook of this name.
+
+    What it has counted stays, so that sums are right. In ``gunicorn.conf.py``::
+
+        from traced_image.telemetry import child_exit
+
+    Args:
+        server: The arbiter, which is not used.
+        worker: The process that ended.
+    """
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

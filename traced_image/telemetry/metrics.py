@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from . import catalogue
 from .catalogue import OTHER
-from .trouble import Troubles
+from .telemetry_errors import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

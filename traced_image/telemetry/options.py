@@ -1,4 +1,4 @@
-"""Where telemetry goes, and the layers that send it there."""
+"""Where telemetry goes, and in how much detail."""
 
 from __future__ import annotations
 
@@ -9,14 +9,9 @@ from ..config import checks
 from ..errors import InvalidOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
     from prometheus_client import CollectorRegistry
-
-    from ..config import Server
-    from ..pipeline.model import Layers
 
 Detail = Literal["full", "reason", "operation", "host"]
 """Which labels the metrics have: operation and reason, one of these, or neither."""
@@ -53,7 +48,7 @@ class Telemetry:
             value = getattr(self, item)
             instance = hasattr(value, method) and not isinstance(value, type)
             off = can_be_off and value is False
-            _check(item, value, fits=value is None or off or instance)
+            check(item, value, fits=value is None or off or instance)
         checks.boolean("wire_spans", self.wire_spans, "argument", InvalidOption)
         checks.choice("detail", self.detail, "argument", InvalidOption, choices=get_args(Detail))
 
@@ -65,23 +60,6 @@ _METHODS = {
 }
 
 
-def layers_for(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> Layers:
-    """Build the layers that observe a pipeline.
-
-    Args:
-        telemetry: Where to tell of it; None is `Telemetry` with its defaults.
-        servers: The servers that have series of their own, at zero from now on.
-
-    Raises:
-        InvalidOption: It is not a `Telemetry`.
-    """
-    from .observe import observing
-
-    telemetry = Telemetry() if telemetry is None else telemetry
-    _check("telemetry", telemetry, fits=isinstance(telemetry, Telemetry))
-    return observing(telemetry, servers)
-
-
 _MENDS = {
     "tracer_provider": "give an OpenTelemetry TracerProvider",
     "registry": "give a CollectorRegistry of prometheus_client, or False for none",
@@ -90,6 +68,11 @@ _MENDS = {
 }
 
 
-def _check(item: str, value: object, *, fits: bool) -> None:
+def check(item: str, value: object, *, fits: bool) -> None:
+    """Refuse what can't be used.
+
+    Raises:
+        InvalidOption: It does not fit.
+    """
     if not fits:
         raise InvalidOption(item, f"{type(value).__name__} can't be used", mend=_MENDS[item])

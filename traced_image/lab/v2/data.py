@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..refusal import Refused
 from ..wire import BYTES, Request, Response
-from .lookup import find
+from .requests import find
 
 if TYPE_CHECKING:
     from ..images import Image, Images

@@ -5,10 +5,9 @@ from __future__ import annotations
 from ..images import BASE, STORE, Images
 from ..refusal import Refused
 from ..wire import JSON, Request, Response, json_response
-from .body import json_object
 from .imports import METHODS
-from .lookup import find
 from .patch import READ_ONLY, RESERVED, RESERVED_PREFIX, apply, parse, with_tags
+from .requests import find, json_object
 from .schemas import check, check_amounts
 
 _LONGEST = 255

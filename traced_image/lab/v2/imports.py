@@ -5,8 +5,7 @@ from __future__ import annotations
 from ..images import STORE, Image, Images
 from ..refusal import Refused
 from ..wire import JSON, Request, Response, json_response
-from .body import json_object
-from .lookup import find
+from .requests import find, json_object
 
 METHODS = ("glance-direct", "web-download", "copy-image")
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from ..images import STORE, Image, Images
 from ..refusal import Refused
 from ..wire import JSON, Request, Response, json_response
-from .body import json_object
-from .lookup import find
+from .requests import find, json_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

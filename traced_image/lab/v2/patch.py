@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..images import BASE, Image
 from ..refusal import Refused
 from . import locations
-from .body import json_body
+from .requests import json_body
 from .schemas import check, check_amounts
 
 if TYPE_CHECKING:

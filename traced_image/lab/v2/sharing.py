@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..images import Image, Images, Member
 from ..refusal import Refused
 from ..wire import JSON, Request, Response, json_response
-from .body import json_body
+from .requests import json_body
 from .schemas import check
 
 

@@ -1,0 +1,31 @@
+"""Writes the tables of every page anew: ``make docs``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import architecture, commands, telemetry
+from .pages import fill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "explanation/design.md": architecture.TABLES,
+    "reference/command-line.md": commands.TABLES,
+    "reference/telemetry.md": telemetry.TABLES,
+}
+"""The pages that have tables, below ``docs/``."""
+
+
+def main(folder: str) -> None:
+    """Write the tables of the pages in a folder anew."""
+    for name, tables in PAGES.items():
+        path = Path(folder, name)
+        path.write_text(fill(path.read_text("utf-8"), tables), "utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,158 @@
+"""How a command ends: its exit status, and one clear line where it failed."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
+
+import click
+from click.shell_completion import shell_complete
+
+from ..errors import (
+    CommunicationError,
+    ConfigError,
+    ExporterError,
+    Forbidden,
+    GlanceConnectionFailed,
+    InvalidArgument,
+    NotFound,
+    TokenUnavailable,
+    TracedImageError,
+)
+from .output import line
+from .signals import INTERRUPTED, TERMINATED, Terminated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+NAME = "traced-image"
+COMPLETION = "_TRACED_IMAGE_COMPLETE"
+
+DONE, REFUSED, UNREACHABLE, UNUSABLE, FILE = range(5)
+BROKEN_PIPE = 128 + signal.SIGPIPE
+
+STATUSES = {
+    DONE: "done; for `servers`: all are well",
+    REFUSED: "Glance refused, has no such image, or gave wrong data; for `servers`: some fail",
+    UNREACHABLE: "no server answered, or Keystone gave no token; for `servers`: all fail",
+    UNUSABLE: "the command line or the configuration can't be used, or packages are missing",
+    FILE: "a file can't be read or written",
+    INTERRUPTED: "ended by Ctrl-C",
+    BROKEN_PIPE: "whoever read the output has gone; nothing is said of that",
+    TERMINATED: "ended by SIGTERM; `exporter` ends with 0 then, as services do",
+}
+"""The exit statuses, of which the first four are those of check plugins: OK, WARNING, CRITICAL,
+UNKNOWN."""
+
+_KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
+    ((ConfigError, ExporterError, InvalidArgument), UNUSABLE),
+    ((CommunicationError, GlanceConnectionFailed, TokenUnavailable), UNREACHABLE),
+    (TracedImageError, REFUSED),
+    (OSError, FILE),
+    (KeyboardInterrupt, INTERRUPTED),
+    (Terminated, TERMINATED),
+)
+_MENDS: tuple[tuple[type[TracedImageError], str], ...] = (
+    (GlanceConnectionFailed, "; see which servers answer by: traced-image servers"),
+    (NotFound, "; see what is there by: traced-image list"),
+    (Forbidden, "; see whose credentials are in force by: traced-image config"),
+)
+"""What to do about errors that don't say so themselves."""
+
+_EXPECTED = (TracedImageError, click.ClickException, OSError, KeyboardInterrupt, Terminated)
+"""What ends a command with a line; anything else is a defect, and shows where it is."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class EndedError(click.ClickException):
+    """A command has ended early, and says how.
+
+    Args:
+        message: The line to end with.
+        status: The exit status.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def status_of(error: BaseException) -> int:
+    """The exit status that an error stands for."""
+    if isinstance(error, EndedError):
+        return error.status
+    if isinstance(error, click.UsageError):
+        return UNUSABLE
+    if isinstance(error, click.ClickException):
+        return error.exit_code if error.__cause__ is None else status_of(error.__cause__)
+    return next((status for kinds, status in _KINDS if isinstance(error, kinds)), REFUSED)
+
+
+def ended(error: BaseException, hint: str) -> EndedError:
+    """An error that ends a command as another one does, with something to add."""
+    return EndedError(f"{_words(error)}{hint}", status_of(error))
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, click.UsageError):
+        hint = f" (try '{error.ctx.command_path} --help')" if error.ctx is not None else ""
+        return f"{error.format_message()}{hint}"
+    if isinstance(error, click.ClickException):
+        return error.message
+    if isinstance(error, OSError):
+        what = os.fsdecode(error.filename) if error.filename else "a file or the output"
+        mend = "; make room and try again" if error.errno in _FULL else ""
+        return f"{what}: {error.strerror or type(error).__name__}{mend}"
+    if isinstance(error, (KeyboardInterrupt, Terminated)):
+        return "ended" if isinstance(error, Terminated) else "interrupted"
+    mend = next((mend for kind, mend in _MENDS if isinstance(error, kind)), "")
+    return f"{str(error).rstrip('.') or type(error).__name__}{mend}"
+
+
+def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status; what it raised is one line on standard error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Not all that is told can be written in every encoding.
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        status = _invoked(command, sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _say_no_more(sys.stdout)
+        return BROKEN_PIPE
+    except _EXPECTED as error:
+        status = status_of(error)
+        # A terminal has ^C in its last line.
+        after = "\n" if status == INTERRUPTED and sys.stderr.isatty() else ""
+        click.echo(f"{after}{NAME}: {line(_words(error))}", err=True)
+        _say_no_more(sys.stdout)
+        return status
+    return status if isinstance(status, int) else DONE
+
+
+def _invoked(command: click.Command, arguments: Sequence[str]) -> object:
+    """Run a command, not by click's `main`: that has ways of its own to end one."""
+    instruction = os.environ.get(COMPLETION)
+    if instruction:
+        return shell_complete(command, {}, NAME, COMPLETION, instruction)
+    try:
+        with command.make_context(NAME, list(arguments)) as context:
+            return command.invoke(context)
+    except click.exceptions.Exit as left:
+        return left.exit_code
+
+
+def _say_no_more(stream: TextIO) -> None:
+    """Let go of output that can't be written: else the interpreter would complain at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:  # noqa: PTH123
+            os.dup2(nothing.fileno(), stream.fileno())

@@ -1,0 +1,214 @@
+"""The command ``exporter``: it probes the servers, and serves what it finds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+from prometheus_client import Gauge, ProcessCollector
+
+from ..config.environment import CLOUD, CONFIG_FILE
+from ..exporter.app import app
+from ..exporter.probing.probe_route import Allowed, probe_route
+from ..exporter.probing.reload import Reloader
+from ..exporter.report import check_trace_url
+from ..exporter.web.config_file import WebConfigFile
+from ..exporter.web.server import Server, listen
+from ..telemetry.catalogue.exporter import RELOADED
+from . import options
+from .exit_status import DONE
+from .options import Place, duration, log, place, verbose, with_choice
+from .probe_observers import told, watching
+from .signals import Terminated, in_loop
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Coroutine, Iterator
+
+    from prometheus_client import CollectorRegistry
+
+    from ..config import Config
+    from ..exporter.probing.result import ProbeResult
+    from ..telemetry.backends import Record
+    from .options import Choice
+
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command was asked for, beside the servers."""
+
+    image: str | None
+    interval: float
+    timeout: float
+    listen: Place
+    web_config: str | None
+    trace_url: str | None
+    allow_target: tuple[str, ...]
+
+
+@click.command(short_help="Serve metrics and a page of probes.")
+@options.image
+@click.option(
+    "--interval",
+    type=duration,
+    default="15s",
+    show_default=True,
+    metavar="DURATION",
+    help="Time between two probes of a server.",
+)
+@options.timeout
+@click.option(
+    "--listen",
+    type=place,
+    default="127.0.0.1:9293",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to serve; :PORT for all addresses.",
+)
+@click.option(
+    "--web.config.file",
+    "web_config",
+    type=click.Path(path_type=str),
+    metavar="FILE",
+    help="TLS and users, in the form of Prometheus's exporter-toolkit.",
+)
+@click.option(
+    "--trace-url", metavar="URL", help="Where a trace is shown, with {trace_id} in place of its id."
+)
+@click.option(
+    "--allow-target",
+    multiple=True,
+    metavar="HOST",
+    help="What /probe?target= may ask for, too: a host, host:port or network; repeatable.",
+)
+@verbose
+@with_choice
+def exporter(choice: Choice, **asked: object) -> int:
+    """Probe the servers again and again, and serve metrics, JSON and a page of them.
+
+    SIGHUP has the configuration read again, as does a change of its files; SIGTERM ends it with
+    status 0. /readyz is ready once each server has been probed.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read again
+    log(logging.INFO)
+    wanted = _Asked(**asked)  # type: ignore[arg-type]
+    check_trace_url(wanted.trace_url, "--trace-url")
+    allowed = Allowed.parse(wanted.allow_target, "--allow-target")
+    config = choice.config(retries=False)
+    try:
+        in_loop(_run(choice, config, wanted, allowed))
+    except Terminated:
+        LOG.info("ended")
+    return DONE
+
+
+class _Server(Server):
+    """A server that leaves signals to the command."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _run(choice: Choice, config: Config, asked: _Asked, allowed: Allowed) -> None:
+    def tell(result: ProbeResult) -> None:
+        if choice.verbose:
+            LOG.info(told(result))
+
+    on = watching(
+        config, image=asked.image, interval=asked.interval, timeout=asked.timeout, tell=tell
+    )
+    ProcessCollector(registry=on.registry)
+    prober, reloads = on.prober, _Reloads(on.registry)
+    web = None
+    if asked.web_config is not None:
+        web = WebConfigFile(asked.web_config, record=reloads.record())
+    reloader = Reloader(
+        lambda: choice.config(retries=False), prober.replace, config, record=reloads.record()
+    )
+    application = app(
+        on.registry,
+        on.journal,
+        trace_url=asked.trace_url,
+        ready=lambda: prober.ready,
+        routes=[probe_route(lambda: prober.probe, allowed)],
+    )
+    with listen(*asked.listen) as sock:
+        server = _Server(application, sock, web)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
+        scheme = "http" if web is None or web.in_force.context is None else "https"
+        LOG.info("serving %s://%s/", scheme, _shown(sock))
+        async with prober:
+            await _serve(server, reloader.watch(_files(choice)))
+
+
+async def _serve(server: _Server, watch: Coroutine[object, object, None]) -> None:
+    """Serve until cancelled, with something else beside it."""
+    looking = asyncio.ensure_future(watch)
+    serving = asyncio.ensure_future(server.serve(sockets=[server.sock]))
+    try:
+        await asyncio.wait({looking, serving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        looking.cancel()
+        server.should_exit = True
+        await asyncio.wait({looking, serving})
+    serving.result()
+
+
+def _files(choice: Choice) -> list[str]:
+    """The configuration's files, whichever of them there are."""
+    named = [choice.config_file] if choice.config_file else []
+    if not named:
+        named = [each for each in os.environ.get(CONFIG_FILE, "").split(os.pathsep) if each]
+    if choice.cloud or os.environ.get(CLOUD):
+        named += _cloud_files()
+    return named
+
+
+def _cloud_files() -> list[str]:
+    from openstack.config.loader import CONFIG_FILES, SECURE_FILES
+
+    variables = (("OS_CLIENT_CONFIG_FILE", CONFIG_FILES), ("OS_CLIENT_SECURE_FILE", SECURE_FILES))
+    return [
+        path
+        for variable, usual in variables
+        for path in ([os.environ[variable]] if os.environ.get(variable) else usual)
+    ]
+
+
+def _shown(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _Reloads:
+    """One gauge for all that is read again: whether the latest reading of each went well.
+
+    Args:
+        registry: Where it is registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._gauge = Gauge(RELOADED.name, RELOADED.help, registry=registry)
+        self._gauge.set(1)
+        self._values: list[float] = []
+
+    def record(self) -> Record:
+        """What is told by one of those that read files."""
+        number = len(self._values)
+        self._values.append(1.0)
+
+        def record(value: float, _exemplar: object) -> None:
+            self._values[number] = value
+            self._gauge.set(min(self._values))
+
+        return record

@@ -1,0 +1,103 @@
+"""What probes are told to: metrics, the last hour, and whoever looks on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from ..exporter.journal import Journal
+from ..exporter.probing.result import ProbeResults
+from ..exporter.probing.schedule import Prober
+from ..telemetry import Telemetry
+from ..telemetry.recorder import Recorder
+from ..telemetry.shared_metrics import attach, metrics_for
+from ..telemetry.spans import Spans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..config import Config
+    from ..exporter.probing.result import ProbeResult
+
+
+class _Told(ProbeResults):
+    """Tells of each result as it comes."""
+
+    def __init__(self, tell: Callable[[ProbeResult], object]) -> None:
+        super().__init__()
+        self._told = tell
+
+    def put(self, result: ProbeResult) -> None:
+        super().put(result)
+        self._told(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """A prober, and where what it finds is kept.
+
+    Attributes:
+        prober: What probes.
+        registry: Metrics of the probes, as of calls, and of the latest of each server.
+        journal: The last hour.
+    """
+
+    prober: Prober
+    registry: CollectorRegistry
+    journal: Journal
+
+
+def watching(
+    config: Config,
+    *,
+    image: str | None,
+    interval: float,
+    timeout: float,
+    tell: Callable[[ProbeResult], object],
+) -> Watching:
+    """Make ready to probe the servers of a configuration again and again.
+
+    Args:
+        config: Whose servers are probed.
+        image: The id of an image to ask for.
+        interval: Seconds between two probes of a server.
+        timeout: Seconds for a probe.
+        tell: Is told of each probe that ended.
+
+    Raises:
+        ConfigError: What is configured can't be used.
+        InvalidImageID: The id is none.
+    """
+    registry, journal, results = CollectorRegistry(), Journal(), _Told(tell)
+    attach(registry, journal)
+    registry.register(results)
+
+    metrics = metrics_for(Telemetry(registry=registry, meter_provider=False))
+    prober = Prober(
+        config,
+        recorder=Recorder(Spans(None, wire_spans=False), metrics),
+        results=results,
+        image=image,
+        interval=interval,
+        timeout=timeout,
+        gone=metrics.forget,
+    )
+    return Watching(prober, registry, journal)
+
+
+def told(result: ProbeResult) -> str:
+    """A probe in a line."""
+    server, milliseconds = result.server.netloc, f"{result.seconds * 1000:.1f} ms"
+    if not result.reason:
+        return f"{server} is well, {milliseconds}"
+    why = result.error.removeprefix(f"{server}: ")
+    return f"{server} fails, {result.reason}: {why}"
+
+
+def stamped(result: ProbeResult) -> str:
+    """The same after its time."""
+    when = datetime.fromtimestamp(result.when, timezone.utc).astimezone()
+    return f"{when:%Y-%m-%dT%H:%M:%S%z} {told(result)}"

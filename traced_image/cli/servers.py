@@ -1,0 +1,118 @@
+"""The command ``servers``: each server probed once, with a status as check plugins have it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import click
+from rich.text import Text
+
+from ..exporter.probing.probe import Probe
+from ..exporter.probing.schedule import probe_once
+from . import options
+from .exit_status import DONE, REFUSED, UNREACHABLE
+from .options import json_output, verbose, with_choice
+from .output import line, output, print_json, table, write
+from .probe_observers import told
+from .signals import in_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..config import Server
+    from ..exporter.probing.result import Canary, ProbeResult
+    from .options import Choice
+
+
+_HEADINGS = ("server", "state", "why", "ms", "api", "health", "certificate")
+_DAY = 86400.0
+_SOON = 14
+"""Days that a certificate must be good for, not to be pointed out."""
+
+
+@click.command(short_help="Probe each server once.")
+@options.image
+@options.timeout
+@json_output
+@verbose
+@with_choice
+def servers(choice: Choice, *, image: str | None, timeout: float, as_json: bool) -> int:
+    """Probe each server once; the exit status is that of a check plugin.
+
+    0 if all are well, 1 if some fail, 2 if all do, 3 if the configuration can't be used.
+    """
+    config = choice.config(retries=False)
+
+    async def probed() -> tuple[ProbeResult, ...]:
+        kind = _Telling if choice.verbose else Probe
+        return await probe_once(kind(config, image=image, timeout=timeout))
+
+    results = in_loop(probed())
+    if as_json:
+        print_json([_as_json(result) for result in results])
+    else:
+        _print(results)
+    failed = sum(bool(result.reason) for result in results)
+    if not failed:
+        return DONE
+    return UNREACHABLE if failed == len(results) else REFUSED
+
+
+class _Telling(Probe):
+    """A probe that is told of as soon as it has ended."""
+
+    async def __call__(
+        self, server: Server, canary: Canary | None = None, *, within: float | None = None
+    ) -> ProbeResult:
+        result = await super().__call__(server, canary, within=within)
+        click.echo(line(told(result)), err=True)
+        return result
+
+
+def _as_json(result: ProbeResult) -> dict[str, object]:
+    values: dict[str, object] = {"url": result.server.url, "ok": not result.reason}
+    told = {**asdict(result), "server": result.server.netloc, "seconds": result.seconds}
+    for name in ("when", "certificate_expiry"):
+        if told[name] is not None:
+            told[name] = datetime.fromtimestamp(told[name], timezone.utc)
+    return {**values, **told}
+
+
+def _print(results: Iterable[ProbeResult]) -> None:
+    console, now = output(), time.time()
+    write(console, table(console, _HEADINGS, [_row(result, now) for result in results]))
+    for result in results:
+        if result.reason:
+            click.echo(line(result.error))
+
+
+def _row(result: ProbeResult, now: float) -> tuple[object, ...]:
+    health = {None: "", True: "well", False: Text("not well", "yellow")}[result.healthcheck]
+    return (
+        result.server.netloc,
+        state(result.reason),
+        result.reason,
+        f"{result.seconds * 1000:.1f}",
+        result.version or "",
+        health,
+        _certificate(result.certificate_expiry, now),
+    )
+
+
+def state(reason: str | None) -> Text:
+    """How a server is, by why its latest probe failed; None if there was none."""
+    if reason is None:
+        return Text("waiting", "dim")
+    return Text("fails", "red") if reason else Text("well", "green")
+
+
+def _certificate(expiry: float | None, now: float) -> Text:
+    if expiry is None:
+        return Text()
+    days = (expiry - now) / _DAY
+    if days < 0:
+        return Text("expired", "red")
+    return Text(f"{days:.0f} days", "" if days > _SOON else "yellow")

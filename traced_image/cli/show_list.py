@@ -1,0 +1,66 @@
+"""The commands that read images' metadata: show and list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import json_output, trace_output, verbose, with_choice
+from .output import print_fields, print_json, print_table
+from .signals import interruptibly
+from .traced_service import observed
+
+if TYPE_CHECKING:
+    from .options import Choice
+
+
+_COLUMNS = ("id", "name", "status", "size", "disk_format")
+
+
+@click.command()
+@click.argument("image_id", metavar="ID")
+@json_output
+@trace_output
+@verbose
+@with_choice
+def show(choice: Choice, image_id: str, *, as_json: bool, trace: bool) -> None:
+    """Show an image's metadata."""
+    with observed(choice, trace=trace) as service:
+        image = interruptibly(lambda: service.show(None, image_id))
+    if as_json:
+        print_json(image)
+        return
+    properties = image.pop("properties")
+    own = properties.items() if isinstance(properties, dict) else ()
+    first = {name: image.pop(name, None) for name in _COLUMNS}
+    print_fields({**first, **image, **{f"properties.{name}": value for name, value in own}})
+
+
+@click.command("list")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="How many at most.")
+@click.option(
+    "--filter", "filters", multiple=True, metavar="NAME=VALUE", help="Only such; repeatable."
+)
+@json_output
+@trace_output
+@verbose
+@with_choice
+def list_(
+    choice: Choice, limit: int | None, filters: tuple[str, ...], *, as_json: bool, trace: bool
+) -> None:
+    """List images."""
+    wanted = dict(_pair(each) for each in filters)
+    with observed(choice, trace=trace) as service:
+        images = interruptibly(lambda: service.detail(None, filters=wanted, limit=limit))
+    if as_json:
+        print_json(images)
+    else:
+        print_table(_COLUMNS, ([image.get(name) for name in _COLUMNS] for image in images))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise click.BadParameter("write it as NAME=VALUE", param_hint="--filter")
+    return name, value

@@ -1,0 +1,1 @@
+"""The demonstration: servers that fail by a script, and what telemetry says of them."""

@@ -1,0 +1,226 @@
+"""Servers that break by a script, and what telemetry says of them: ``make demo``.
+
+Three embedded servers are started, with calls to them and the exporter, whose page can be looked
+at meanwhile. They break one after the other and are healed again: dead, slow, 503, TLS. At the end
+what was broken is held against what spans, metrics and the log said. The exit status is 0 if these
+were right, 1 if not, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import sys
+import webbrowser
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from ..errors import TracedImageError
+from .traffic import started
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ..pipeline.service import GlanceImageService
+    from .evidence import Log, Spans, Witnesses
+    from .scenario import Play
+    from .screen import Screen
+
+
+SECONDS = 40
+"""How long it takes where nobody says."""
+
+_MOST_SECONDS = 3600
+
+_DISAGREED = 1
+_INTERRUPTED = 130
+"""The status of a program that Ctrl-C ended, by the shells' convention."""
+
+_READ_ELSEWHERE = ("OTEL_", "PROMETHEUS_")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the command line asks for."""
+
+    urls: Sequence[str]
+    seconds: int | None
+    json: bool
+    open: bool
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--seconds",
+    type=click.IntRange(1, _MOST_SECONDS),
+    metavar="N",
+    help=f"How long it takes, about; {SECONDS} by default, and with --server what 60 calls take.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
+@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--server",
+    "urls",
+    multiple=True,
+    metavar="URL",
+    help="A Glance of yours, in which nothing is broken; once for each.",
+)
+@click.pass_context
+def main(
+    ctx: click.Context, *, seconds: int | None, as_json: bool, opened: bool, urls: Sequence[str]
+) -> None:
+    """Run the demonstration."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Not all that is told can be written in every encoding.
+        sys.stdout.reconfigure(errors="replace")
+    status = _INTERRUPTED
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(_undisturbed())
+            status = _perform(_Wish(urls, seconds, as_json, opened), stack)
+    except TracedImageError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        pass
+    ctx.exit(status)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let the variables of OpenTelemetry and prometheus_client change nothing.
+
+    The demonstration has providers and a registry of its own.
+    """
+    before = dict(os.environ)
+    for name in before:
+        if name.upper().startswith(_READ_ELSEWHERE):
+            del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """All that takes part."""
+
+    play: Play
+    service: GlanceImageService
+    spans: Spans
+    witnesses: Witnesses
+    screen: Screen
+    page: str
+
+
+def _perform(wish: _Wish, stack: ExitStack) -> int:
+    """Play, report on it however it ends, and return the exit status."""
+    console = Console(highlight=False, stderr=wish.json)
+    scene = _set(wish, console, stack)
+    interrupted = False
+    if wish.open:
+        _open(scene.page, scene.screen)
+    try:
+        with scene.screen:
+            scene.play.perform(scene.service, scene.screen, scene.witnesses.said)
+    except BaseException as error:
+        interrupted = not isinstance(error, Exception)
+        if interrupted:
+            # Calls may go on until the process ends; they must not write while it does.
+            logging.disable()
+        if not isinstance(error, KeyboardInterrupt):
+            raise
+    finally:
+        scene.spans.shutdown()
+        agreed = _report(wish, scene, console, interrupted=interrupted)
+    if interrupted:
+        return _INTERRUPTED
+    return 0 if agreed else _DISAGREED
+
+
+def _set(wish: _Wish, console: Console, stack: ExitStack) -> _Scene:
+    # Imported here, since OpenTelemetry and prometheus_client read variables when they are.
+    from opentelemetry.sdk.trace import TracerProvider
+    from prometheus_client import CollectorRegistry
+
+    from ..exporter import start
+    from ..telemetry import Telemetry
+    from .evidence import Log, Spans, Witnesses
+    from .screen import Screen
+
+    registry, spans = CollectorRegistry(), Spans()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(spans)
+    page = stack.enter_context(start(registry=registry, port=0))
+    play = _play(wish, stack)
+    service = play.connect(
+        Telemetry(tracer_provider=provider, registry=registry, meter_provider=False)
+    )
+    stack.callback(service.close)
+    _introduce(play, service, page.url, console)
+    live = console.is_interactive and not wish.json and sys.stdout.isatty()
+    screen = Screen(console, play, service, spans, page.url, live=live)
+    log = stack.enter_context(_heard(Log(screen.log)))
+    return _Scene(play, service, spans, Witnesses(spans, log, page), screen, page.url)
+
+
+def _play(wish: _Wish, stack: ExitStack) -> Play:
+    from .scenario import Own, Script
+
+    if not wish.urls:
+        return Script(stack, wish.seconds or SECONDS)
+    # A page that is opened must be there for a while.
+    return Own(wish.urls, wish.seconds or (SECONDS if wish.open else None))
+
+
+def _introduce(play: Play, service: GlanceImageService, url: str, console: Console) -> None:
+    names = sorted(health.server.netloc for health in service.servers())
+    console.print(f"{'Servers' if len(names) > 1 else 'Server'}: {escape(', '.join(names))}")
+    if play.seconds is not None:
+        console.print(f"The page, for about {play.seconds} s: {url}")
+
+
+def _open(url: str, screen: Screen) -> None:
+    """Open the page in whatever shows pages here, which may come back when it is closed only."""
+
+    def work() -> None:
+        if not webbrowser.open(url):
+            screen.tell("no browser was found: open the page yourself")
+
+    started(work)
+
+
+@contextmanager
+def _heard(log: Log) -> Iterator[Log]:
+    """Have the package's log heard."""
+    logger = logging.getLogger("traced_image")
+    logger.addHandler(log)
+    try:
+        yield log
+    finally:
+        logger.removeHandler(log)
+
+
+def _report(wish: _Wish, scene: _Scene, console: Console, *, interrupted: bool) -> bool:
+    """Report on what has been, and return whether telemetry was right."""
+    from .report import Report, document, tell
+
+    servers = sorted(scene.service.servers(), key=lambda health: health.server.netloc)
+    report = Report(scene.play, scene.spans, servers, scene.page, interrupted=interrupted)
+    if wish.json:
+        click.echo(json.dumps(document(report), indent=2))
+    else:
+        tell(report, console)
+    return not report.complaints
+
+
+if __name__ == "__main__":
+    main()

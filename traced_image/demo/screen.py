@@ -1,0 +1,116 @@
+"""What is seen while it plays: lines as things happen, and on a terminal a table below them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, final
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from ..terminal import ServerTally, row, servers_table, tally
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from rich.console import Console, RenderableType
+
+    from ..pipeline.service import GlanceImageService
+    from ..terminal import Attempt
+    from .evidence import Spans
+    from .scenario import Play
+
+
+_WINDOW_SECONDS = 60.0
+
+
+@final
+class Screen:
+    """Who looks on: a console, and on it the live table if there is to be one.
+
+    Args:
+        console: Where to draw.
+        play: What is played.
+        service: Whose servers are shown.
+        spans: What they tell of them.
+        page: The page's address.
+        live: Whether there is to be a table.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        play: Play,
+        service: GlanceImageService,
+        spans: Spans,
+        page: str,
+        *,
+        live: bool,
+    ) -> None:
+        self._console = console
+        self._play = play
+        self._service = service
+        self._spans = spans
+        self._page = page
+        self._begun = time.monotonic()
+        self._live: Live | None = None
+        if live:
+            # What is at the end is in the report.
+            self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> Screen:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def tell(self, line: str) -> None:
+        """Print a line, with the time since the beginning."""
+        self._console.print(Text(f"{self._elapsed:5.1f} s  {line}"))
+
+    def log(self, line: str) -> None:
+        """Print a line of the log."""
+        self._console.print(Text(line, "dim"))
+
+    def refresh(self) -> None:
+        """Draw the table as things are now."""
+        if self._live is not None:
+            self._live.update(self._draw(), refresh=True)
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._begun
+
+    def _draw(self) -> RenderableType:
+        known = tally(latest(self._spans.attempts, time.time()))
+        broken = self._play.broken
+        rows = [
+            row(
+                health,
+                known.get(health.server.netloc, ServerTally()),
+                broken.get(health.server.netloc, ""),
+            )
+            for health in sorted(self._service.servers(), key=lambda health: health.server.netloc)
+        ]
+        of = "" if self._play.seconds is None else f" of about {self._play.seconds} s"
+        head = Text(f"{self._elapsed:.0f} s{of}; the last minute:", "dim")
+        foot = Text(f"{self._page} shows the last hour; Ctrl-C ends it", "dim")
+        return Group("", head, servers_table(rows, self._console, brief=True), foot)
+
+
+def latest(attempts: Sequence[Attempt], now: float) -> Sequence[Attempt]:
+    """Those of the last minute, of attempts in the order in which they ended."""
+    place = len(attempts)
+    while place and now - attempts[place - 1].ended < _WINDOW_SECONDS:
+        place -= 1
+    return attempts[place:]

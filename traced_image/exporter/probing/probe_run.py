@@ -1,0 +1,236 @@
+"""One probe under way: what is asked of a server, and what its answers mean."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import anyio
+
+from ...errors import InvalidEndpoint, ProtocolError, Unauthorized, status_error
+from ...pipeline.api.records import checked_image, quoted_id
+from ...telemetry.recorder import reason_of
+from .result import Checked, ProbeResult
+from .timed_requests import MOST_BYTES, Answer, Line, Stopwatch, certificate_anyway, judged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ...config import Server
+    from ...errors import AttemptError
+    from ...telemetry.catalogue.exporter import Check, Phase
+    from .result import Canary
+    from .timed_requests import Reach
+
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_VERSION = re.compile(r"v\d{1,3}(?:\.\d{1,3})?", re.ASCII)
+_MOST_VERSIONS = 100
+_HEALTHY = 200
+_UNHEALTHY = 500
+_REQUEST_ID = "x-openstack-request-id"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried(Generic[T]):
+    """One request of a probe: its answer and what that means, or what it met."""
+
+    answer: Answer | None
+    value: T | None
+    failure: AttemptError | None
+    phases: Mapping[Phase, float]
+
+    @property
+    def reason(self) -> str:
+        """Why it failed; empty if it did not."""
+        return "" if self.failure is None else reason_of(self.failure)
+
+
+class Asked(Protocol):
+    """What a visit needs of whoever makes it: a `Probe`."""
+
+    reach: Reach
+    clock: Callable[[], float]
+
+    async def renewed(self, canary: Canary) -> Canary | None:
+        """The same with another token, or None where there is no other."""
+
+
+class Visit:
+    """One probe under way.
+
+    Args:
+        probe: Whose settings count.
+        server: The server.
+        until: When it must be over, by `perf_counter`.
+
+    Attributes:
+        line: The way to the server.
+    """
+
+    def __init__(self, probe: Asked, server: Server, until: float) -> None:
+        self._probe = probe
+        self._server = server
+        self._until = until
+        self.line = Line(server, probe.reach)
+
+    async def result(self, canary: Canary | None) -> ProbeResult:
+        """Ask for everything, and tell what was found."""
+        root = await self._tried("/", self._versions)
+        healthcheck: bool | None = None
+        canaries: list[_Tried[int | None]] = []
+        if root.answer is not None:
+            healthcheck = await self._healthcheck()
+        if root.failure is None and canary is not None:
+            canaries = await self._canary(canary)
+        version, versions = root.value or (None, ())
+        failures = (root.failure, *(each.failure for each in canaries))
+        failure = next((each for each in failures if each is not None), None)
+        return ProbeResult(
+            server=self._server,
+            when=self._probe.clock(),
+            phases=root.phases,
+            reason="" if failure is None else reason_of(failure),
+            error="" if failure is None else str(failure),
+            status=None if root.answer is None else root.answer.status,
+            request_id=_request_id(failure, root.answer),
+            certificate_expiry=_expiry(self.line.certificate),
+            version=version,
+            versions=versions,
+            healthcheck=healthcheck,
+            canary=_checked(canaries),
+        )
+
+    def _left(self) -> float:
+        return self._until - perf_counter()
+
+    async def _tried(
+        self,
+        path: str,
+        read: Callable[[Answer], T],
+        headers: Mapping[str, str] | None = None,
+        *,
+        share: float = 1.0,
+        part: bool = False,
+    ) -> _Tried[T]:
+        """Ask for a path, and read the answer, which raises an `AttemptError` for a bad one."""
+        watch = Stopwatch()
+        answer, value, failure = None, None, None
+        try:
+            with anyio.fail_after(self._left() * share):
+                answer = await self.line.get(path, watch, headers, part=part)
+            watch.stop()
+            value = read(answer)
+        except Exception as error:  # noqa: BLE001 a probe tells of whatever it meets
+            watch.stop()
+            failure = judged(error, watch.phase, self._server)
+            await certificate_anyway(self.line, error, self._left())
+        return _Tried(answer, value, failure, watch.phases)
+
+    async def _healthcheck(self) -> bool | None:
+        # Half of the time that is left, for it decides nothing.
+        tried = await self._tried("/healthcheck", lambda answer: answer.status, share=0.5)
+        if tried.value == _HEALTHY:
+            return True
+        return False if tried.value is None or tried.value >= _UNHEALTHY else None
+
+    async def _canary(self, canary: Canary) -> list[_Tried[int | None]]:
+        path = f"/v2/images/{quoted_id(canary.image)}"
+        read = partial(self._record, canary.image)
+        show = await self._tried(path, read, _headers(canary))
+        if isinstance(show.failure, Unauthorized):
+            # A token that has been revoked is not the server's fault.
+            with anyio.move_on_after(self._left()):
+                renewed = await self._probe.renewed(canary)
+                if renewed is not None:
+                    canary = renewed
+                    show = await self._tried(path, read, _headers(canary))
+        if show.failure is not None:
+            return [show]
+        wanted = {**_headers(canary), "Range": f"bytes=0-{MOST_BYTES - 1}"}
+        return [show, await self._tried(f"{path}/file", self._data, wanted, part=True)]
+
+    def _versions(self, answer: Answer) -> tuple[str | None, tuple[str, ...]]:
+        """The current version in a versions document, and all that it has."""
+        self._expect(answer, 200, 300)
+        document = _json(answer)
+        listed = document.get("versions") if isinstance(document, dict) else None
+        known = [
+            each
+            for each in (listed if isinstance(listed, list) else [])
+            if isinstance(each, dict) and _VERSION.fullmatch(str(each.get("id")))
+        ]
+        if not known:
+            raise ProtocolError(f"{self._server.netloc}: its root names no version of the API")
+        current = next((each["id"] for each in known if each.get("status") == "CURRENT"), None)
+        return current, tuple(each["id"] for each in known[:_MOST_VERSIONS])
+
+    def _record(self, image: str, answer: Answer) -> int | None:
+        self._expect(answer, 200)
+        checked_image(_json(answer), self._server.netloc, image)
+        return None
+
+    def _data(self, answer: Answer) -> int | None:
+        self._expect(answer, 200, 204, 206)
+        return len(answer.body)
+
+    def _expect(self, answer: Answer, *statuses: int) -> None:
+        """Refuse any other status."""
+        status, origin = answer.status, self._server.netloc
+        if status >= 400:  # noqa: PLR2004 the first that is an error
+            raise status_error(
+                status,
+                f"{origin}: HTTP {status}",
+                retry_after=None,
+                request_id=answer.headers.get(_REQUEST_ID),
+            )
+        if status in _REDIRECTS:
+            raise InvalidEndpoint(
+                f"{origin}: redirected elsewhere: list the server that it leads to instead"
+            )
+        if status not in statuses:
+            raise ProtocolError(f"{origin}: HTTP {status} answers nothing that was asked")
+
+
+def _headers(canary: Canary) -> dict[str, str]:
+    return {} if canary.token is None else {"X-Auth-Token": canary.token}
+
+
+def _json(answer: Answer) -> object:
+    try:
+        value: object = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _checked(tried: list[_Tried[int | None]]) -> tuple[Checked, ...]:
+    names: tuple[Check, ...] = ("show", "download")
+    return tuple(
+        Checked(name, sum(each.phases.values()), each.reason, each.value)
+        for name, each in zip(names, tried, strict=False)
+    )
+
+
+def _request_id(failure: AttemptError | None, root: Answer | None) -> str | None:
+    if failure is not None and failure.request_id is not None:
+        return failure.request_id
+    return None if root is None else root.headers.get(_REQUEST_ID)
+
+
+def _expiry(certificate: bytes | None) -> float | None:
+    """When a certificate expires, in seconds since the epoch, if it can be read."""
+    if certificate is None:
+        return None
+    from cryptography import x509
+
+    with suppress(ValueError):
+        return x509.load_der_x509_certificate(certificate).not_valid_after_utc.timestamp()
+    return None

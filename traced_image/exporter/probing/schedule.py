@@ -1,0 +1,282 @@
+"""Probes all servers of a configuration again and again, each on a schedule of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...config import checks
+from ...errors import InvalidOption, InvalidTimeout, Reason
+from ...pipeline.attempts.host_state import Host
+from ...telemetry.catalogue import OTHER
+from .blocking_calls import Background
+from .probe import TIMEOUT, Probe
+from .result import ProbeResults
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from typing_extensions import Self
+
+    from ...config import Config, Server
+    from ...telemetry.recorder import Recorder
+    from .blocking_calls import Lookup
+    from .result import ProbeResult
+
+
+LOG = logging.getLogger(__name__)
+
+OPERATION = "probe"
+"""What a probe is as a call."""
+
+INTERVAL = 15.0
+"""Seconds between two probes of a server, unless said otherwise."""
+
+JITTER = 0.1
+"""The share of the interval by which two probes may be nearer or farther."""
+
+
+class _Request(NamedTuple):
+    method: str
+    path: str
+
+
+_ROOT = _Request("GET", "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where a schedule's time and chance come from.
+
+    Attributes:
+        monotonic: Seconds that never go back.
+        sleep: Waits for a number of seconds.
+        rng: Spreads the probes.
+    """
+
+    monotonic: Callable[[], float] = monotonic
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    rng: random.Random = random.Random()  # noqa: RUF009 one for all will do
+
+
+class Prober:
+    """Probes the servers of a configuration; it lives in one event loop.
+
+    Each server has a task of its own, so that one that is slow, or hangs, delays no other.
+
+    Args:
+        config: Whose servers are probed, and how.
+        recorder: Is told of each probe as of a call with one attempt.
+        results: Has the latest result of each server.
+        image: The id of an image to probe with.
+        interval: Seconds between two probes of a server.
+        timeout: Seconds for a probe; the interval, if that is shorter.
+        timing: Where time and chance come from.
+        lookup: Looks names up; None for the system's resolver.
+        gone: Called with each server that is probed no more, after its last probe.
+
+    Attributes:
+        probe: How servers are probed now.
+        results: As given.
+
+    Raises:
+        ConfigError: What is configured can't be used.
+        InvalidImageID: The id is none.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        recorder: Recorder,
+        results: ProbeResults | None = None,
+        image: str | None = None,
+        interval: float = INTERVAL,
+        timeout: float = TIMEOUT,
+        timing: Timing | None = None,
+        lookup: Lookup | None = None,
+        gone: Callable[[Server], object] = lambda _: None,
+    ) -> None:
+        self.interval = checks.number("interval", interval, "argument", InvalidOption, zero=False)
+        most = checks.number("timeout", timeout, "argument", InvalidTimeout, zero=False)
+        self.recorder = recorder
+        self.results = ProbeResults() if results is None else results
+        self.timing = timing or Timing()
+        self._image = image
+        self._timeout = min(most, self.interval)
+        self._lookup = lookup
+        self._gone = gone
+        self._background = Background()
+        self._rounds: dict[Server, _Round] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.probe = self._probe_by(config)
+
+    def _probe_by(self, config: Config) -> Probe:
+        return Probe(
+            config,
+            image=self._image,
+            timeout=self._timeout,
+            background=self._background,
+            lookup=self._lookup,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether each server has been probed."""
+        return all(self.results.get(server) is not None for server in self.probe.config.servers)
+
+    async def __aenter__(self) -> Self:
+        self._begin(self.probe.config.servers)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End all probes, those under way too."""
+        tasks = set(self._tasks)
+        for each in self._rounds.values():
+            each.leaving = True
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def replace(self, config: Config) -> None:
+        """Go by another configuration from now on; to be called in the event loop.
+
+        The servers that it shares with the one before keep their schedules and what is known of
+        them. A probe under way ends as it began.
+
+        Raises:
+            ConfigError: It can't be used; the one before stays in force.
+        """
+        self.probe = self._probe_by(config)
+        places = {(server.host, server.port) for server in config.servers}
+        for server in self._rounds.keys() - set(config.servers):
+            self._rounds.pop(server).leave()
+            if (server.host, server.port) not in places:
+                self.results.forget(server)
+        self._begin(server for server in config.servers if server not in self._rounds)
+
+    def _begin(self, servers: Iterable[Server]) -> None:
+        """Begin to probe servers, the first probes spread over the interval."""
+        new = tuple(servers)
+        self.recorder.metrics.known(new)
+        for number, server in enumerate(new):
+            delay = self.interval * (number + self.timing.rng.random()) / len(new)
+            self._rounds[server] = each = _Round(self, server)
+            each.task = asyncio.get_running_loop().create_task(each.run(delay))
+            self._tasks.add(each.task)
+            each.task.add_done_callback(each.ended)
+
+    def ended(self, server: Server, task: asyncio.Task[None]) -> None:
+        """Take note of a server's task that has ended."""
+        self._tasks.discard(task)
+        places = {(each.host, each.port) for each in self._rounds}
+        if (server.host, server.port) not in places:
+            self._gone(server)
+
+
+class _Round:
+    """One server's probes.
+
+    Attributes:
+        leaving: Whether there are to be no more of them.
+        task: What makes them.
+    """
+
+    task: asyncio.Task[None]
+
+    def __init__(self, prober: Prober, server: Server) -> None:
+        self._prober = prober
+        self._server = server
+        self._pausing = False
+        self._host = Host(server)
+        self.leaving = False
+        prober.recorder.metrics.host(self._host)
+
+    def leave(self) -> None:
+        """Make no more probes; one that is under way comes to its end."""
+        self.leaving = True
+        if self._pausing:
+            self.task.cancel()
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """Have the prober take note of the task's end."""
+        self._prober.ended(self._server, task)
+
+    async def run(self, delay: float) -> None:
+        """Probe after `delay` seconds, and then again and again."""
+        timing, interval = self._prober.timing, self._prober.interval
+        await self._pause(delay)
+        while not self.leaving:
+            due = timing.monotonic() + interval * timing.rng.uniform(1 - JITTER, 1 + JITTER)
+            try:
+                await self._probe()
+            except Exception:
+                # Whatever it is, a server that nobody looks at any more would be worse.
+                LOG.exception("A probe of %s came to nothing", self._server.netloc)
+            await self._pause(due - timing.monotonic())
+
+    async def _pause(self, seconds: float) -> None:
+        if not self.leaving:
+            self._pausing = True
+            await self._prober.timing.sleep(max(0.0, seconds))
+            self._pausing = False
+
+    async def _probe(self) -> None:
+        """Probe once, and tell of it as of a call with one attempt."""
+        prober = self._prober
+        probe = prober.probe
+        canary = await probe.canary()
+        call = prober.recorder.call(OPERATION)
+        attempt = call.attempt(self._server, request=_ROOT)
+        try:
+            result = await probe(self._server, canary)
+        except BaseException:
+            attempt.end(OTHER, cancelled=True)
+            call.end("exhausted", OTHER, cancelled=True)
+            raise
+        attempt.end(result.reason, result.status or 0, result.request_id)
+        call.end("exhausted" if result.reason else None, result.reason, result.error)
+        if not self.leaving:
+            self._tell(result)
+
+    def _tell(self, result: ProbeResult) -> None:
+        """Show the result, and the server's state after it."""
+        host = self._host
+        was = host.state
+        if result.reason:
+            host.state = "cooling"
+            host.blame(Reason(result.reason), result.when)
+        else:
+            host.state = "healthy"
+            host.consecutive_failures = 0
+            host.last_success = result.when
+        self._prober.results.put(result)
+        self._prober.recorder.metrics.host(host)
+        if host.state != was:
+            _log(result)
+
+
+def _log(result: ProbeResult) -> None:
+    """Write of a server that began to fail, or is well again."""
+    fields = {
+        "operation": OPERATION,
+        "server_address": result.server.host,
+        "server_port": result.server.port,
+        "error_type": result.reason,
+        "request_id": result.request_id,
+    }
+    if result.reason:
+        LOG.warning("Probes began to fail, %s: %s", result.reason, result.error, extra=fields)
+    else:
+        LOG.info("Probes of %s succeed again", result.server.netloc, extra=fields)
+
+
+async def probe_once(probe: Probe) -> tuple[ProbeResult, ...]:
+    """Probe all servers of a configuration at the same time, each once."""
+    canary = await probe.canary()
+    return tuple(await asyncio.gather(*(probe(each, canary) for each in probe.config.servers)))

@@ -1,0 +1,1 @@
+"""The exporter's HTTP server, and the web configuration file of Prometheus's exporters."""

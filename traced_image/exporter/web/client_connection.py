@@ -1,0 +1,276 @@
+"""A client's connection to the exporter, which can't hold the exporter: all is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, cast
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import ssl
+
+    from uvicorn.protocols.http.h11_impl import RequestResponseCycle
+
+    from .config_file import InForce, WebConfigFile
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a client may take.
+
+    Attributes:
+        connections: Connections at a time; for a further one, the one that does least is closed.
+        handshake_seconds: Seconds for TLS to begin.
+        request_seconds: Seconds for a request to come.
+        answer_seconds: Seconds for an answer to be made, and as many for it to be taken.
+        idle_seconds: Seconds for the next request to begin.
+        line_bytes: Bytes of a request's target.
+        header_bytes: Bytes of a request's line and headers.
+        body_bytes: Bytes of a request's body, which nobody reads.
+        stop_seconds: Seconds for answers to be finished once the exporter stops.
+    """
+
+    connections: int = 100
+    handshake_seconds: float = 10.0
+    request_seconds: float = 10.0
+    answer_seconds: float = 30.0
+    idle_seconds: float = 120.0
+    line_bytes: int = 8 * 1024
+    header_bytes: int = 16 * 1024
+    body_bytes: int = 64 * 1024
+    stop_seconds: float = 0.3
+
+
+LIMITS = Limits()
+
+_FAREWELL_SECONDS = 1.0
+"""How long TLS waits for a client to say farewell, too."""
+
+
+class Doing(Enum):
+    """What a connection does, or rather what it waits for."""
+
+    HANDSHAKE = auto()
+    """TLS to begin."""
+    REQUEST = auto()
+    """A request to come."""
+    ANSWER = auto()
+    """An answer to be made."""
+    TAKING = auto()
+    """An answer to be taken."""
+    IDLE = auto()
+    """Another request to begin."""
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether it tells more than that a client is wrong, or is let go as the exporter stops."""
+    error = record.exc_info[1] if record.exc_info else None
+    return record.levelno >= logging.ERROR and not isinstance(error, asyncio.CancelledError)
+
+
+LOG = logging.getLogger(__name__)
+LOG.addFilter(_is_news)
+
+
+class Connection(H11Protocol):
+    """One client's connection.
+
+    Args:
+        others: All connections that are there.
+        limits: How much it may take.
+        web: Says whether there is TLS.
+        given: What uvicorn gives to each connection.
+    """
+
+    def __init__(
+        self,
+        *,
+        others: dict[Connection, None],
+        limits: Limits,
+        web: WebConfigFile | None,
+        **given: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(**given)
+        self.logger = LOG
+        self.access_log = False
+        self._others = others
+        self._limits = limits
+        self._web = web
+        self._in_force: InForce | None = None
+        self._begun = False
+        self._handshake: asyncio.Task[None] | None = None
+        self._early = b""
+        self._body = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._watched: tuple[Doing, object] | None = None
+        self._since = 0.0
+
+    # --- it begins and ends ----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Make room for it; begin with TLS if there is any."""
+        self.raw = transport
+        if len(self._others) >= self._limits.connections:
+            min(self._others, key=Connection._rank).abort()
+        self._others[self] = None
+        self._watch()
+        if self._web is not None:
+            self._in_force = self._web.now()
+        if self._in_force is None or self._in_force.context is None:
+            self._ready(transport)
+        else:
+            self._handshake = self.loop.create_task(self._begin_tls(self._in_force.context))
+
+    async def _begin_tls(self, context: ssl.SSLContext) -> None:
+        if self.raw.is_closing():
+            return
+        seconds = self._limits.handshake_seconds
+        try:
+            transport = await self.loop.start_tls(
+                self.raw, self, context, server_side=True, ssl_handshake_timeout=seconds
+            )
+        except OSError:  # TLS's errors are among them
+            self._forget()
+        else:
+            self._ready(transport)
+
+    def _ready(self, transport: asyncio.Transport | None) -> None:
+        if transport is None:  # it ended in the middle of the handshake
+            self._forget()
+            return
+        tls = self._in_force.config.tls if self._in_force else None
+        allowed = tls is None or tls.allows(transport.get_extra_info("peercert"))
+        if self.raw.is_closing() or not allowed:
+            transport.abort()
+            self.abort()
+            return
+        self._begun = True
+        super().connection_made(transport)
+        if self._early:
+            self.data_received(self._early)
+        else:
+            self._watch()
+
+    def _rank(self) -> tuple[bool, float]:
+        """What decides who makes room for a new one: who waits for the longest time.
+
+        But not who waits for the exporter, as long as others wait for themselves.
+        """
+        return self.doing is Doing.ANSWER, self._since
+
+    def abort(self) -> None:
+        """End it, whatever it does."""
+        self._forget()
+        self.raw.abort()
+
+    def shutdown(self) -> None:
+        """End it once its answer has been made, or at once."""
+        if not self._begun:
+            self.abort()
+        elif self._answering:
+            self.cycle.keep_alive = False
+        else:
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._forget()
+        if self._begun:
+            super().connection_lost(exc)
+            if exc is not None:
+                self.transport.close()  # which uvicorn does without an error alone
+
+    def _forget(self) -> None:
+        self._others.pop(self, None)
+        self._unset_timer()
+
+    # --- it talks --------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sends."""
+        if not self._begun:  # TLS may hand over a request before it says that it is ready
+            self._early += data
+            return
+        super().data_received(data)
+        self._body = self._body + len(data) if self.conn.their_state is h11.SEND_BODY else 0
+        if self._body > self._limits.body_bytes:
+            self.abort()
+        self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, unless another answer is under way."""
+        if self._answering:
+            self.cycle.disconnected = True
+            self.abort()
+            return
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:
+            self.abort()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, unless other rules hold for new connections by now."""
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # ours counts
+        if self._web is not None and self._web.in_force is not self._in_force:
+            self.shutdown()
+        self._watch()
+
+    # --- it may take so long ---------------------------------------------------------------
+
+    @property
+    def _answering(self) -> bool:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+    @property
+    def doing(self) -> Doing:
+        """What it does."""
+        if not self._begun:
+            return Doing.HANDSHAKE
+        if self._answering:
+            return Doing.TAKING if self.flow.write_paused else Doing.ANSWER
+        if self.transport.is_closing():
+            return Doing.TAKING
+        first = cast("RequestResponseCycle | None", self.cycle) is None
+        if first or self.conn.their_state is not h11.IDLE or self.conn.trailing_data[0]:
+            return Doing.REQUEST
+        waiting = self.transport.get_write_buffer_size() or self.raw.get_write_buffer_size()
+        return Doing.TAKING if waiting else Doing.IDLE
+
+    def _watch(self) -> None:
+        """Give it the time that there is for what it does now, if that is something new."""
+        if self not in self._others:
+            return
+        doing = self.doing
+        if (doing, self.cycle) == self._watched:
+            return
+        self._watched = doing, self.cycle
+        self._since = self.loop.time()
+        self._unset_timer()
+        seconds = {
+            Doing.HANDSHAKE: self._limits.handshake_seconds,
+            Doing.REQUEST: self._limits.request_seconds,
+            Doing.IDLE: self._limits.idle_seconds,
+            Doing.TAKING: self._limits.answer_seconds,
+            Doing.ANSWER: self._limits.answer_seconds,
+        }[doing]
+        self._timer = self.loop.call_later(seconds, self._expired)
+
+    def _unset_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _expired(self) -> None:
+        if self._watched == (Doing.TAKING, self.cycle) and self.doing is Doing.IDLE:
+            self._watch()  # nobody told that all was taken
+        elif self.doing is Doing.IDLE:
+            self.transport.close()
+            self._timer = self.loop.call_later(_FAREWELL_SECONDS, self.abort)
+        else:
+            self.abort()

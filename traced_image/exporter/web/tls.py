@@ -1,0 +1,333 @@
+"""TLS of the exporter's server: what the web configuration file says, in Python's terms."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import ssl
+import stat
+import sys
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from ...config.checks import shown
+from ...errors import InvalidTLS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .config_yaml import Section
+
+
+LOG = logging.getLogger(__name__)
+
+KEYS = (
+    *("cert", "key", "client_ca", "cert_file", "key_file", "client_ca_file"),
+    *("client_auth_type", "client_allowed_sans", "min_version", "max_version"),
+    *("cipher_suites", "prefer_server_cipher_suites", "curve_preferences"),
+)
+
+_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_OLD_VERSIONS = ("TLS10", "TLS11")
+
+_CLIENTS = {
+    "NoClientCert": ssl.CERT_NONE,
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+_UNVERIFIED = {
+    "RequestClientCert": "VerifyClientCertIfGiven",
+    "RequireAnyClientCert": "RequireAndVerifyClientCert",
+    "RequireClientCert": "RequireAndVerifyClientCert",
+}
+"""What asks for a certificate that nobody verifies, and what to set in its place."""
+
+_TLS13 = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+"""Always on where TLS 1.3 is, as in Go."""
+
+_SUITES = {
+    f"TLS_ECDHE_{auth}_WITH_{go}": f"ECDHE-{auth}-{openssl}"
+    for auth in ("ECDSA", "RSA")
+    for go, openssl in (
+        ("AES_128_GCM_SHA256", "AES128-GCM-SHA256"),
+        ("AES_256_GCM_SHA384", "AES256-GCM-SHA384"),
+        ("CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"),
+        ("AES_128_CBC_SHA", "AES128-SHA"),
+        ("AES_256_CBC_SHA", "AES256-SHA"),
+    )
+}
+"""Go's names of the suites of TLS 1.2 that it deems secure, and OpenSSL's."""
+
+_CURVES = {
+    "CurveP256": "prime256v1",
+    "CurveP384": "secp384r1",
+    "CurveP521": "secp521r1",
+    "X25519": "X25519",
+}
+
+_SAN_KINDS = ("DNS", "IP Address", "email", "URI")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTLS:
+    """What the file says of TLS; of `cert` and `cert_file` it has one, as of the other pairs.
+
+    Attributes:
+        cert: The certificate and those that vouch for it.
+        key: Its key.
+        client_ca: The certificates of those that vouch for clients.
+        cert_file: A file with `cert`.
+        key_file: A file with `key`.
+        client_ca_file: A file with `client_ca`.
+        clients: Whether clients must show a certificate.
+        allowed_sans: The names of which a client's certificate has to have one.
+        minimum: The oldest version that is spoken.
+        maximum: The newest.
+        ciphers: Suites of TLS 1.2, by OpenSSL's names; empty for OpenSSL's own.
+        servers_order: Whether the suites' order is the server's, not the client's.
+        curve: The only curve, by OpenSSL's name; None for OpenSSL's own.
+        source: The file that says so.
+    """
+
+    cert: str | None
+    key: str | None = field(repr=False)
+    client_ca: str | None
+    cert_file: str | None
+    key_file: str | None
+    client_ca_file: str | None
+    clients: ssl.VerifyMode
+    allowed_sans: frozenset[str] | None
+    minimum: ssl.TLSVersion
+    maximum: ssl.TLSVersion
+    ciphers: tuple[str, ...]
+    servers_order: bool
+    curve: str | None
+    source: str
+
+    def warn_of_readers(self) -> None:
+        """Log it if every user of the machine may read the key."""
+        path = Path(self.key_file or self.source)
+        with suppress(OSError):
+            if path.stat().st_mode & stat.S_IROTH:
+                LOG.warning("%s has a key that every user may read; chmod o-r mends it.", path)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that it is read from."""
+        return tuple(filter(None, (self.cert_file, self.key_file, self.client_ca_file)))
+
+    def allows(self, certificate: Mapping[str, object] | None) -> bool:
+        """Whether a client with this certificate, which was verified, is one of the allowed."""
+        return self.allowed_sans is None or not self.allowed_sans.isdisjoint(_sans(certificate))
+
+
+def read(section: Section) -> ServerTLS | None:
+    """Read ``tls_server_config``; None if it is empty.
+
+    Raises:
+        InvalidOption: A value can't be used.
+    """
+    if not section:
+        return None
+    minimum, maximum = (
+        _version(section, key, default)
+        for key, default in (("min_version", "TLS12"), ("max_version", "TLS13"))
+    )
+    if minimum > maximum:
+        raise section.refused("min_version", "is above max_version", "exchange the two")
+    cert, cert_file = _one_of(section, "cert")
+    key, key_file = _one_of(section, "key")
+    client_ca, client_ca_file = _one_of(section, "client_ca", needed=False)
+    clients = _clients(section, authorities=bool(client_ca or client_ca_file))
+    return ServerTLS(
+        cert=cert,
+        key=key,
+        client_ca=client_ca,
+        cert_file=cert_file,
+        key_file=key_file,
+        client_ca_file=client_ca_file,
+        clients=clients,
+        allowed_sans=_allowed(section, clients),
+        minimum=minimum,
+        maximum=maximum,
+        ciphers=_ciphers(section, minimum),
+        servers_order=section.flag("prefer_server_cipher_suites", default=True),
+        curve=_curve(section),
+        source=str(section.path),
+    )
+
+
+def _version(section: Section, key: str, default: str) -> ssl.TLSVersion:
+    name = section.choice(key, (*_VERSIONS, *_OLD_VERSIONS), default)
+    if name in _OLD_VERSIONS:
+        raise section.refused(key, f"{name} is not spoken here", "set TLS12 or TLS13")
+    return _VERSIONS[name]
+
+
+def _one_of(section: Section, key: str, *, needed: bool = True) -> tuple[str | None, str | None]:
+    """What there is of some PEM: itself, or a file."""
+    inline, file = section.text(key), section.file(f"{key}_file")
+    if inline is not None and file is not None:
+        raise section.refused(key, f"{key}_file is there too", "leave one out")
+    if inline is not None and not inline.isascii():
+        raise section.refused(key, "is no PEM", f"name a PEM file under {key}_file")
+    if needed and inline is None and file is None:
+        raise section.refused(f"{key}_file", "is missing", "name a PEM file")
+    return inline, file
+
+
+def _clients(section: Section, *, authorities: bool) -> ssl.VerifyMode:
+    key = "client_auth_type"
+    name = section.choice(key, (*_CLIENTS, *_UNVERIFIED), "NoClientCert")
+    if name in _UNVERIFIED:
+        problem = f"{name} would take a certificate that nobody verifies, which Python can't"
+        raise section.refused(key, problem, f"set {_UNVERIFIED[name]} and client_ca_file")
+    clients = _CLIENTS[name]
+    if authorities and clients is ssl.CERT_NONE:
+        problem = "client_ca_file is set, but no client is asked for a certificate"
+        raise section.refused(key, problem, "set RequireAndVerifyClientCert")
+    if not authorities and clients is not ssl.CERT_NONE:
+        mend = "name a PEM file of CA certificates"
+        raise section.refused("client_ca_file", f"is missing, for {key} is {name}", mend)
+    return clients
+
+
+def _allowed(section: Section, clients: ssl.VerifyMode) -> frozenset[str] | None:
+    key = "client_allowed_sans"
+    allowed = section.texts(key)
+    if allowed and clients is not ssl.CERT_REQUIRED:
+        mend = "set client_auth_type: RequireAndVerifyClientCert"
+        raise section.refused(key, "is set, but clients may come without a certificate", mend)
+    return frozenset(map(_normal, allowed)) if allowed else None
+
+
+def _ciphers(section: Section, minimum: ssl.TLSVersion) -> tuple[str, ...]:
+    key = "cipher_suites"
+    names = section.texts(key)
+    for name in names:
+        if name not in _SUITES and name not in _TLS13:
+            mend = f"use some of {', '.join(sorted(_SUITES))}"
+            raise section.refused(key, f"{shown(name)} is no suite that can be used", mend)
+    ciphers = tuple(_SUITES[name] for name in names if name in _SUITES)
+    if names and not ciphers and minimum < ssl.TLSVersion.TLSv1_3:
+        mend = "add one, or set min_version: TLS13"
+        raise section.refused(key, "has no suite of TLS 1.2", mend)
+    return ciphers
+
+
+def _curve(section: Section) -> str | None:
+    key = "curve_preferences"
+    names = section.texts(key)
+    for name in names:
+        if name not in _CURVES:
+            mend = f"use one of {', '.join(_CURVES)}"
+            raise section.refused(key, f"{shown(name)} is no curve that can be used", mend)
+    if len(names) > 1:
+        mend = "leave one, or leave the key out"
+        raise section.refused(key, "has several curves, where Python takes one", mend)
+    return _CURVES[names[0]] if names else None
+
+
+def _normal(name: str) -> str:
+    """A name as others compare to it: an IP address in its shortest form."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
+
+
+def _sans(certificate: Mapping[str, object] | None) -> set[str]:
+    pairs = cast("tuple[tuple[str, str], ...]", (certificate or {}).get("subjectAltName", ()))
+    return {_normal(value) for kind, value in pairs if kind in _SAN_KINDS}
+
+
+# --- the context -------------------------------------------------------------------------------
+
+
+class _PassphraseError(Exception):
+    """OpenSSL asked for a key's passphrase; left alone, it would ask on the terminal."""
+
+
+def context(tls: ServerTLS) -> ssl.SSLContext:
+    """Build the server's side of TLS, with what is in the files now.
+
+    Raises:
+        InvalidTLS: A certificate, a key or a curve can't be used.
+    """
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version, made.maximum_version = tls.minimum, tls.maximum
+    made.set_alpn_protocols(["http/1.1"])
+    # Each connection shows its certificate anew: none goes on with what was verified long ago.
+    made.options |= ssl.OP_NO_TICKET
+    made.num_tickets = 0
+    _choose_ciphers(made, tls)
+    _load_pair(made, tls)
+    if tls.clients is not ssl.CERT_NONE:
+        _load_authorities(made, tls)
+        made.verify_mode = tls.clients
+        # As in Go, what is in the file is trusted, be it a root or not.
+        made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return made
+
+
+def _choose_ciphers(made: ssl.SSLContext, tls: ServerTLS) -> None:
+    if not tls.servers_order:
+        made.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    try:
+        if tls.ciphers:
+            made.set_ciphers(":".join(tls.ciphers))
+        if tls.curve is not None:
+            made.set_ecdh_curve(tls.curve)
+    except (OSError, ValueError):
+        problem = "this Python's OpenSSL has none of these suites, or not this curve"
+        item = "tls_server_config.cipher_suites, curve_preferences"
+        mend = "leave them out"
+        raise InvalidTLS(item, problem, source=tls.source, mend=mend) from None
+
+
+def _load_pair(made: ssl.SSLContext, tls: ServerTLS) -> None:
+    def refuse_passphrase() -> str:
+        raise _PassphraseError
+
+    try:
+        with ExitStack() as stack:
+            cert = tls.cert_file or _as_file(stack, tls.cert)
+            key = tls.key_file or _as_file(stack, tls.key)
+            made.load_cert_chain(cert, key, refuse_passphrase)
+    except _PassphraseError:
+        reason = "the key has a passphrase"
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
+    else:
+        return
+    item = f"tls_server_config.{'cert' if tls.cert_file is None else 'cert_file'}"
+    problem = f"{tls.cert_file or 'it'} and its key can't be used: {reason}"
+    mend = "name the PEM files of a certificate and its key, which has no passphrase"
+    raise InvalidTLS(item, problem, source=tls.source, mend=mend) from None
+
+
+def _as_file(stack: ExitStack, text: str | None) -> str:
+    """A path under which OpenSSL, which reads keys from files alone, finds a text in memory."""
+    if sys.platform != "linux":  # pragma: no cover
+        raise OSError(0, "on this system a certificate and its key have to be in files")
+    number = os.memfd_create("traced-image")
+    stack.callback(os.close, number)
+    os.write(number, (text or "").encode())
+    return f"/proc/self/fd/{number}"
+
+
+def _load_authorities(made: ssl.SSLContext, tls: ServerTLS) -> None:
+    try:
+        made.load_verify_locations(tls.client_ca_file, cadata=tls.client_ca)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or type(error).__name__
+        suffix, name = ("", "it") if tls.client_ca_file is None else ("_file", tls.client_ca_file)
+        raise InvalidTLS(
+            f"tls_server_config.client_ca{suffix}",
+            f"{name} has no usable certificate: {reason}",
+            source=tls.source,
+            mend="name a PEM file of CA certificates",
+        ) from None

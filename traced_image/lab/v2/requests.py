@@ -1,0 +1,53 @@
+"""What a v2 request is about, and the JSON that it carries."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ..refusal import Refused
+
+if TYPE_CHECKING:
+    from ..images import Image, Images
+    from ..wire import JSON, Request
+
+
+def find(images: Images, image_id: str) -> Image:
+    """An image.
+
+    Raises:
+        Refused: 404, if it is not there.
+    """
+    image = images.get(image_id)
+    if image is None:
+        raise Refused(404, f"No image found with ID {image_id}")
+    return image
+
+
+def json_body(request: Request) -> list[JSON] | dict[str, JSON]:
+    """A request's JSON object or array.
+
+    Raises:
+        Refused: 400, if it has none.
+    """
+    if not request.body:
+        raise Refused(400, "Body expected in request.")
+    try:
+        value: JSON = json.loads(request.body)
+    except ValueError as error:
+        raise Refused(400, "Malformed JSON in request body.") from error
+    if not isinstance(value, list | dict):
+        raise Refused(400, "Unexpected body type. Expected list/dict.")
+    return value
+
+
+def json_object(request: Request) -> dict[str, JSON]:
+    """A request's JSON object.
+
+    Raises:
+        Refused: 400, if it has none.
+    """
+    value = json_body(request)
+    if not isinstance(value, dict):
+        raise Refused(400, "Expected a JSON object.")
+    return value

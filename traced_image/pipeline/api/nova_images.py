@@ -1,0 +1,206 @@
+"""Image records to and from the dict that nova's image service gives and takes.
+
+Mirrors ``_translate_from_glance``, ``_translate_to_glance`` and ``_is_image_available`` of
+``nova/image/glance.py``: for API v2 those of nova 34, for API v1 those of nova 2013.1.
+
+Where the text of a structured property is not JSON, it stays as it is. nova raises ValueError, so
+that one such image fails everybody's list.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from ...errors import InvalidMetadata, InvalidQuery
+from .records import timestamp
+
+if TYPE_CHECKING:
+    from ..context import Context
+    from .operation import Version
+    from .records import Record
+
+
+Image = dict[str, object]
+"""An image as nova knows it: base fields, and custom ones under ``properties``."""
+
+_BASE_V2 = frozenset(
+    "id name status visibility protected os_hidden checksum os_hash_algo os_hash_value owner size"
+    " virtual_size container_format disk_format created_at updated_at tags direct_url min_ram"
+    " min_disk self file stores schema locations".split()
+)
+"""Fields that Glance's own schema has; any other is a custom property."""
+
+_OMITTED_V2 = frozenset({"self", "schema", "protected", "virtual_size", "file", "tags"})
+_LOCATIONS = frozenset({"direct_url", "locations"})
+_FIELDS_V1 = (
+    "size disk_format owner container_format checksum id name created_at updated_at deleted_at"
+    " deleted status min_disk min_ram is_public"
+).split()
+_TIMESTAMPS = ("created_at", "updated_at", "deleted_at")
+_STRUCTURED = ("block_device_mapping", "mappings")
+_READ_ONLY = frozenset({"status", "updated_at", "created_at", "deleted_at"})
+
+
+def from_glance(version: Version, record: Record, *, include_locations: bool = False) -> Image:
+    """Make nova's dict of a record that has been checked."""
+    if version == 1:
+        image = _from_v1(record)
+    else:
+        image = _from_v2(record, include_locations=include_locations)
+    for name in _TIMESTAMPS:
+        if image.get(name):
+            image[name] = timestamp(image[name])
+    properties = cast("Record", image["properties"])
+    for name in _STRUCTURED:
+        text = properties.get(name)
+        if isinstance(text, str):
+            properties[name] = _structured(text)
+    return image
+
+
+def _from_v2(record: Record, *, include_locations: bool) -> Image:
+    properties: dict[str, object] = {}
+    image: Image = {
+        "properties": properties,
+        "deleted": False,
+        "deleted_at": None,
+        "disk_format": None,
+        "container_format": None,
+        "name": None,
+        "checksum": None,
+    }
+    for name, value in record.items():
+        if name not in _BASE_V2:
+            properties[name] = value
+        elif name == "visibility":
+            image["is_public"] = value == "public"
+        elif name == "size" and value is None:
+            image["size"] = 0
+        elif name not in _OMITTED_V2 and (include_locations or name not in _LOCATIONS):
+            image[name] = value
+    return image
+
+
+def _from_v1(record: Record) -> Image:
+    image: Image = {name: record.get(name) for name in _FIELDS_V1}
+    image["properties"] = dict(cast("Record", record.get("properties", {})))
+    return image
+
+
+def _structured(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def to_glance(version: Version, image_meta: Mapping[str, object]) -> Record:
+    """Make the fields to send of nova's dict, leaving out what Glance sets itself.
+
+    Raises:
+        InvalidMetadata: A field can't be sent.
+    """
+    if not isinstance(image_meta, Mapping):
+        raise InvalidMetadata(f"image_meta is {type(image_meta).__name__}: pass a dict")
+    image = {name: value for name, value in image_meta.items() if name not in _READ_ONLY}
+    properties = image.get("properties", {})
+    if not isinstance(properties, Mapping):
+        raise InvalidMetadata("image_meta's properties are no mapping: pass a dict")
+    properties = image["properties"] = dict(properties)
+    for name in (*image, *properties):
+        if not isinstance(name, str) or not name:
+            raise InvalidMetadata(f"{name!r:.80} is no name of a field or property: pass text")
+    for name in _STRUCTURED:
+        if name in properties and not isinstance(properties[name], str):
+            properties[name] = _dumped(name, properties[name])
+    return image if version == 1 else _to_v2(image, properties)
+
+
+def _dumped(name: str, value: object) -> str:
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidMetadata(f"property {name} has no form in JSON: pass plain values") from error
+
+
+def _to_v2(image: Image, properties: Mapping[str, object]) -> Record:
+    record: Record = {}
+    for name, value in image.items():
+        if name in ("min_ram", "min_disk"):
+            record[name] = _number(name, value)
+        elif name == "is_public":
+            record["visibility"] = "public" if value else "private"
+        elif name not in ("properties", "size", "deleted"):
+            record[name] = value
+    for name, value in properties.items():
+        unset = isinstance(value, str) and value.strip().lower() in ("none", "")
+        if not (name in ("kernel_id", "ramdisk_id") and unset):
+            record[name] = value if value is None else str(value)
+    return record
+
+
+def _number(name: str, value: object) -> int:
+    try:
+        return int(value)  # type: ignore[call-overload, no-any-return]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidMetadata(f"{name} is {value!r:.40}: pass a whole number") from error
+
+
+def is_available(context: Context, image: Image) -> bool:
+    """Whether the caller may see an image, where Glance runs without authentication.
+
+    The first of the properties that is there decides; values are compared as text.
+    """
+    if getattr(context, "auth_token", None):
+        return True
+    if image.get("is_public") or getattr(context, "is_admin", False):
+        return True
+    properties = image["properties"]
+    project_id = getattr(context, "project_id", None)
+    if not isinstance(properties, Mapping):
+        return False
+    for name in ("owner_id", "project_id"):
+        if project_id and name in properties:
+            return str(properties[name]) == str(project_id)
+    if "user_id" not in properties:
+        return False
+    return str(properties["user_id"]) == str(getattr(context, "user_id", None))
+
+
+def query(version: Version, params: Mapping[str, object]) -> dict[str, object]:
+    """Make the arguments of a list of those of `detail`.
+
+    Raises:
+        InvalidQuery: An argument is unknown, or ``filters`` is no mapping.
+    """
+    accepted = ("filters", "marker", "limit", "page_size", "sort_key", "sort_dir")
+    unknown = [name for name in params if name not in accepted]
+    filters = params.get("filters") or {}
+    if unknown or not isinstance(filters, Mapping):
+        what = f"unknown argument {unknown[0]!r:.40}" if unknown else "filters are no mapping"
+        raise InvalidQuery(f"detail: {what}: use {', '.join(accepted)}")
+    arguments = {name: params[name] for name in accepted if params.get(name)}
+    arguments["filters"] = (
+        {"is_public": "none", **filters} if version == 1 else _filters_v2(filters)
+    )
+    return arguments
+
+
+def _filters_v2(filters: Mapping[str, object]) -> dict[str, object]:
+    """Filters as API v2 names them; private images are included unless asked otherwise.
+
+    nova strips ``property-`` by ``lstrip``, which eats letters of the name; this does not.
+    """
+    renamed: dict[str, object] = {}
+    visibility = {"true": "public", "1": "public", "false": "private", "0": "private"}
+    for name, value in filters.items():
+        if name == "is_public":
+            if str(value).lower() in visibility:
+                renamed["visibility"] = visibility[str(value).lower()]
+        elif name == "changes-since":
+            renamed["updated_at"] = f"gte:{value}"
+        else:
+            renamed[str(name).removeprefix("property-")] = value
+    return renamed

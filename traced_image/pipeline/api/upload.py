@@ -1,0 +1,145 @@
+"""Image data on its way to a server: read in pieces, and rewound where it can be."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from typing import Protocol, runtime_checkable
+
+from ...errors import AttemptError, GlanceConnectionFailed, InvalidArgument, InvalidMetadata
+
+CHUNK = 64 * 1024
+"""Bytes a piece, as python-glanceclient reads and writes them."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A binary file, or anything that is read like one."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read at most `size` bytes; none at the end."""
+
+
+Data = bytes | bytearray | memoryview | str | Readable | Iterable[bytes]
+"""What may be uploaded. Text is there for nova, which activates an empty image with ``""``."""
+
+
+class SourceError(Exception):
+    """The data to upload could not be read; no server is to blame for that.
+
+    It is no `OSError`, since urllib3 would take one for the connection's.
+
+    Attributes:
+        failure: What the caller is to get.
+    """
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__()
+        self.failure = failure
+
+
+class UploadBody:
+    """The body of an upload, of which it is known whether it was read.
+
+    Attributes:
+        length: Bytes to send, or None if that is not known before.
+
+    Raises:
+        InvalidMetadata: It is nothing that could be read.
+    """
+
+    def __init__(self, data: Data) -> None:
+        if isinstance(data, str):
+            data = data.encode()
+        _check(data)
+        self._data: bytes | Readable | Iterable[bytes]
+        self._data = bytes(data) if isinstance(data, (bytearray, memoryview)) else data
+        self._start, self.length = _extent(self._data)
+        self._started = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._started = True
+        try:
+            yield from self._exactly()
+        except (AttemptError, GlanceConnectionFailed) as error:
+            # The source is another download: its server failed, not the one that is written to.
+            failure = InvalidArgument(f"the data to upload could not be read: {error}")
+            failure.__cause__ = error
+            raise SourceError(failure) from error
+        except Exception as error:
+            raise SourceError(error) from error
+
+    def _exactly(self) -> Iterator[bytes]:
+        """The data, refused where it is not as long as its headers have said."""
+        done = 0
+        for chunk in self._chunks():
+            done += len(chunk)
+            if self.length is not None and done > self.length:
+                break
+            yield chunk
+        if self.length not in (None, done):
+            raise InvalidArgument(
+                f"data has not the {self.length} bytes that it had at first: let nothing write to"
+                " it meanwhile"
+            )
+
+    def _chunks(self) -> Iterator[bytes]:
+        if isinstance(self._data, bytes):
+            for start in range(0, len(self._data), CHUNK):
+                yield self._data[start : start + CHUNK]
+        elif isinstance(self._data, Readable):
+            while chunk := _bytes(self._data.read(CHUNK)):
+                yield chunk
+        else:
+            for chunk in self._data:
+                yield _bytes(chunk)
+
+    def rewind(self) -> bool:
+        """Make the data ready to be sent from its start; return False where that can't be."""
+        if not self._started:
+            return True
+        if self._start is not None and hasattr(self._data, "seek"):
+            try:
+                self._data.seek(self._start)
+            except (OSError, ValueError):
+                return False
+        elif not isinstance(self._data, (bytes, list, tuple)):
+            return False
+        self._started = False
+        return True
+
+
+def _check(data: object) -> None:
+    known = isinstance(data, (bytes, bytearray, memoryview, Readable, Iterable))
+    if not known or isinstance(data, io.TextIOBase):
+        raise InvalidMetadata(
+            f"data is {type(data).__name__}: pass bytes, a binary file or an iterable of bytes"
+        )
+
+
+def _bytes(chunk: object) -> bytes:
+    if isinstance(chunk, (bytes, bytearray, memoryview)):
+        return bytes(chunk)
+    raise InvalidMetadata(
+        f"data gave {type(chunk).__name__}, not bytes: open the file in binary mode"
+    )
+
+
+def _extent(data: object) -> tuple[int | None, int | None]:
+    """Where a seekable file stands, and the bytes from there to its end; None if unknown.
+
+    Not by its descriptor's size: that of a ``gzip`` file is the compressed one.
+    """
+    if isinstance(data, bytes):
+        return None, len(data)
+    if not (isinstance(data, Readable) and hasattr(data, "seek") and hasattr(data, "tell")):
+        return None, None
+    try:
+        start = data.tell()
+        data.seek(0, os.SEEK_END)
+        end = data.tell()
+        data.seek(start)
+    except (OSError, ValueError):
+        return None, None
+    return start, max(0, end - start)

@@ -1,0 +1,238 @@
+"""Glance's Images API v1: records in headers, for clouds that have nothing newer.
+
+The header rules are those of python-glanceclient 0.8.0 ``v1/images.py``: ``x-image-meta-NAME`` is
+a field, ``x-image-meta-property-NAME`` a property, names are compared in lower case. The size of
+what is in an image, ``virtual_size``, came to Glance later, in 2014.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ...errors import InvalidMetadata, ProtocolError
+from . import records
+from .download import Download
+from .operation import Operation, Request, Wire
+from .query import count, encoded, filter_pairs, texts
+from .records import Record, quoted_id
+from .upload import Data, UploadBody
+
+if TYPE_CHECKING:
+    from .operation import Method
+
+
+PAGE_SIZE = 20
+"""Images a page, as python-glanceclient 0.8.0 asks for."""
+
+_META = "x-image-meta-"
+_PROPERTY = "x-image-meta-property-"
+_BOOLEANS = frozenset({"is_public", "protected", "deleted"})
+_INTEGERS = frozenset({"size", "virtual_size", "min_ram", "min_disk"})
+_TRUE = frozenset({"t", "true", "yes", "1"})
+_COLLECTION = "/v1/images"
+
+
+def image_from_headers(headers: Mapping[str, str]) -> Record:
+    """Read an image's record from the headers of a reply.
+
+    A number that is none stays text, as in python-glanceclient.
+    """
+    properties: dict[str, object] = {}
+    image: Record = {"properties": properties}
+    for header, raw in headers.items():
+        name, value = header.lower(), _text(raw)
+        if name.startswith(_PROPERTY):
+            properties[name.removeprefix(_PROPERTY)] = value
+        elif name.startswith(_META):
+            field = name.removeprefix(_META)
+            image[field] = _field(field, value)
+    return image
+
+
+def _text(value: str) -> str:
+    """Undo http.client's reading of headers as Latin-1, where they are UTF-8."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
+
+
+def _field(name: str, value: str) -> object:
+    if name in _BOOLEANS:
+        return value.strip().lower() in _TRUE
+    if name in _INTEGERS:
+        try:
+            return int(value)
+        except ValueError:
+            return value
+    return value
+
+
+def image_to_headers(image_meta: Mapping[str, object]) -> dict[str, str]:
+    """Write an image's record as the headers of a request; a field that is None is left out.
+
+    Raises:
+        InvalidMetadata: A name or value can't stand in a header.
+    """
+    headers: dict[str, str] = {}
+    for name, value in image_meta.items():
+        if name == "properties":
+            if not isinstance(value, Mapping):
+                raise InvalidMetadata("image_meta's properties are no mapping: pass a dict")
+            headers.update(_header(_PROPERTY, key, item) for key, item in value.items())
+        elif value is not None:
+            headers.update([_header(_META, name, value)])
+    return headers
+
+
+def _header(prefix: str, name: object, value: object) -> tuple[str, str]:
+    text = "" if value is None else str(value)
+    token = isinstance(name, str) and name.isascii() and name.replace("_", "a").replace("-", "a")
+    if not token or not token.isalnum():
+        raise InvalidMetadata(
+            f"{name!r:.80} can't be a header's name: use letters, digits, - and _"
+        )
+    if any(mark in text for mark in "\r\n\0"):
+        raise InvalidMetadata(f"{name}'s value has a line break, which API v1 can't carry: use v2")
+    try:
+        # http.client sends text as Latin-1; Glance reads UTF-8.
+        return prefix + str(name), text.encode().decode("latin-1")
+    except UnicodeEncodeError as error:
+        raise InvalidMetadata(f"{name}'s value is not valid Unicode: pass valid text") from error
+
+
+def get(image_id: str) -> Operation[Record]:
+    """Fetch an image's record."""
+    path = _path(image_id)
+
+    def perform(wire: Wire) -> Record:
+        reply = wire(Request("HEAD", path))
+        return _checked(image_from_headers(reply.headers), reply.origin, image_id)
+
+    return Operation("images.get", "HEAD", path, perform)
+
+
+def list_(
+    filters: Mapping[str, object] | None = None,
+    *,
+    marker: str | None = None,
+    limit: int | None = None,
+    page_size: int | None = None,
+    sort_key: str | None = None,
+    sort_dir: str | None = None,
+) -> Operation[list[Record]]:
+    """List image records, page by page; the parameters are those of `v2.list_`."""
+    limit = count(limit, "limit") or None
+    size = count(page_size, "page_size") or PAGE_SIZE
+    size = min(size, limit or size)
+    query = [("limit", str(size)), *filter_pairs(filters or {})]
+    for name, value in (("sort_key", sort_key), ("sort_dir", sort_dir)):
+        query += [(name, text) for text in texts(value, name)]
+    listing = _Listing(f"{_COLLECTION}/detail?{encoded(query)}", marker, size, limit)
+    return Operation("images.list", "GET", listing.path, listing.read)
+
+
+class _Listing:
+    """The pages of a list that were read, and after which image the next one starts."""
+
+    def __init__(self, path: str, marker: str | None, size: int, limit: int | None) -> None:
+        self.path = path
+        self._marker = marker
+        self._size = size
+        self._limit = limit
+        self._images: list[Record] = []
+        self._done = False
+
+    def read(self, wire: Wire) -> list[Record]:
+        """Read the pages that are still to be read, on whichever server."""
+        while not self._done:
+            after = encoded([("marker", self._marker)]) if self._marker else ""
+            reply = wire(Request("GET", f"{self.path}&{after}".rstrip("&")))
+            found = records.items(records.parse(reply), "images", reply.origin)
+            page = [_checked(image, reply.origin) for image in found]
+            self._images += page
+            full = self._limit is not None and len(self._images) >= self._limit
+            self._done = full or len(page) < self._size
+            if page:
+                self._marker = self._progress(str(page[-1]["id"]), reply.origin)
+        return self._images[: self._limit]
+
+    def _progress(self, marker: str, origin: str) -> str:
+        if marker == self._marker:
+            raise ProtocolError(f"{origin}: the list repeats its last page")
+        return marker
+
+
+def create(data: Data | None = None, /, **attributes: object) -> Operation[Record]:
+    """Create an image, with its data if given."""
+    return _write("images.create", "POST", _COLLECTION, image_to_headers(attributes), data)
+
+
+def update(
+    image_id: str,
+    data: Data | None = None,
+    /,
+    *,
+    purge_props: bool = False,
+    **attributes: object,
+) -> Operation[Record]:
+    """Change an image's fields and properties; with `purge_props`, drop all other properties."""
+    headers = image_to_headers(attributes)
+    headers["x-glance-registry-purge-props"] = str(purge_props).lower()
+    return _write("images.update", "PUT", _path(image_id), headers, data)
+
+
+def delete(image_id: str) -> Operation[None]:
+    """Delete an image."""
+    path = _path(image_id)
+
+    def perform(wire: Wire) -> None:
+        wire(Request("DELETE", path))
+
+    return Operation("images.delete", "DELETE", path, perform, repeatable=False)
+
+
+def data(image_id: str) -> Operation[Download | None]:
+    """Fetch an image's data, to be checked against the record in the same reply's headers."""
+    path = _path(image_id)
+
+    def perform(wire: Wire) -> Download | None:
+        reply = wire(Request("GET", path, stream=True))
+        return Download.of(reply, image_from_headers(reply.headers))
+
+    return Operation("images.data", "GET", path, perform)
+
+
+def _write(
+    name: str, method: Method, path: str, headers: dict[str, str], data: Data | None
+) -> Operation[Record]:
+    body = None if data is None else UploadBody(data)
+    if body is not None:
+        headers["Content-Type"] = "application/octet-stream"
+
+    def perform(wire: Wire) -> Record:
+        reply = wire(Request(method, path, headers, body))
+        return _checked(records.parse(reply).get("image"), reply.origin)
+
+    return Operation(
+        name,
+        method,
+        path,
+        perform,
+        repeatable=False,
+        transfer=body is not None,
+        rewind=None if body is None else body.rewind,
+    )
+
+
+def _checked(record: object, origin: str, image_id: str | None = None) -> Record:
+    image = records.checked_image(record, origin, image_id)
+    if not isinstance(image.get("properties", {}), dict):
+        raise ProtocolError(f"{origin}: the image's properties have a wrong type")
+    records.check_time(image, "deleted_at", origin)
+    return image
+
+
+def _path(image_id: str) -> str:
+    return f"{_COLLECTION}/{quoted_id(image_id)}"

@@ -1,0 +1,241 @@
+"""Glance's Images API v2: what to ask of a server, and what its replies mean.
+
+Each function returns an `Operation` that any server of the cycle can carry out. The names are
+those of python-glanceclient's ``v2.images.Controller``; paths and media types are those of the
+Image service API v2 (https://docs.openstack.org/api-ref/image/v2/).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ...errors import InvalidPatch, ProtocolError
+from . import records
+from .download import Download
+from .operation import Operation, Reply, Request, Wire
+from .query import count, encoded, filter_pairs, texts
+from .records import Record, quoted_id
+from .upload import Data, UploadBody
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+PAGE_SIZE = 200
+"""Images a page, as python-glanceclient asks for."""
+
+PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
+
+_POINTER = re.compile(r"(/([^/~]|~[01])+)+")
+_COLLECTION = "/v2/images"
+_JSON = {"Content-Type": "application/json"}
+_BINARY = {"Content-Type": "application/octet-stream"}
+_PATCH = {"Content-Type": PATCH_TYPE}
+
+
+def get(image_id: str) -> Operation[Record]:
+    """Fetch an image's record."""
+    path = f"{_COLLECTION}/{quoted_id(image_id)}"
+
+    def perform(wire: Wire) -> Record:
+        return records.image(wire(Request("GET", path)), image_id)
+
+    return Operation("images.get", "GET", path, perform)
+
+
+def list_(
+    filters: Mapping[str, object] | None = None,
+    *,
+    marker: str | None = None,
+    limit: int | None = None,
+    page_size: int | None = None,
+    sort_key: str | Sequence[str] | None = None,
+    sort_dir: str | Sequence[str] | None = None,
+) -> Operation[list[Record]]:
+    """List image records, page by page.
+
+    Args:
+        filters: Fields and the values to match; ``tag`` may have a list of values.
+        marker: The id of the image after which to start.
+        limit: How many records to return at most; None or 0 for all.
+        page_size: How many to ask for at a time.
+        sort_key: A field to sort by, or several.
+        sort_dir: ``asc`` or ``desc``, for all keys or for each.
+    """
+    limit = count(limit, "limit") or None
+    size = count(page_size, "page_size") or PAGE_SIZE
+    query = [("limit", str(min(size, limit or size)))]
+    query += filter_pairs(filters or {})
+    query += [("sort_key", key) for key in texts(sort_key, "sort_key")]
+    query += [("sort_dir", way) for way in texts(sort_dir, "sort_dir")]
+    if marker is not None:
+        query += [("marker", value) for value in texts(marker, "marker")]
+    path = f"{_COLLECTION}?{encoded(query)}"
+    return Operation("images.list", "GET", path, _Listing(path, limit).read)
+
+
+class _Listing:
+    """The pages of a list that were read, and where the next one is."""
+
+    def __init__(self, path: str, limit: int | None) -> None:
+        self._next: str | None = path
+        self._limit = limit
+        self._images: list[Record] = []
+        self._seen: set[str] = set()
+
+    def read(self, wire: Wire) -> list[Record]:
+        """Read the pages that are still to be read, on whichever server."""
+        while self._next is not None and not self._full():
+            reply = wire(Request("GET", self._next))
+            self._add(reply, self._next)
+        return self._images[: self._limit]
+
+    def _full(self) -> bool:
+        return self._limit is not None and len(self._images) >= self._limit
+
+    def _add(self, reply: Reply, path: str) -> None:
+        page = records.parse(reply)
+        found = records.items(page, "images", reply.origin)
+        images = [records.checked_image(record, reply.origin) for record in found]
+        following = page.get("next")
+        self._seen.add(path)
+        if following is not None and (
+            not isinstance(following, str)
+            or not following.startswith(f"{_COLLECTION}?")
+            or following in self._seen
+            or not images
+        ):
+            raise ProtocolError(f"{reply.origin}: the list's next page is not one")
+        self._images += images
+        self._next = following
+
+
+def create(**attributes: object) -> Operation[Record]:
+    """Create an image record, without data."""
+    body = records.encode(attributes, "image_meta")
+
+    def perform(wire: Wire) -> Record:
+        return records.image(wire(Request("POST", _COLLECTION, _JSON, body)))
+
+    return Operation("images.create", "POST", _COLLECTION, perform, repeatable=False)
+
+
+def update(
+    image_id: str, /, remove_props: Iterable[str] = (), **attributes: object
+) -> Operation[Record]:
+    """Change an image's fields and properties, and remove properties, by one JSON patch."""
+    return patch(image_id, changes_of(attributes, remove_props))
+
+
+def changes_of(
+    attributes: Mapping[str, object], remove_props: Iterable[str]
+) -> list[dict[str, object]]:
+    """Write the JSON patch that sets `attributes` and removes other properties.
+
+    Glance's ``add`` replaces what is there, so the record need not be fetched first.
+    """
+    changes: list[dict[str, object]] = [
+        {"op": "add", "path": f"/{pointer(name)}", "value": value}
+        for name, value in attributes.items()
+    ]
+    removed = [name for name in remove_props if name not in attributes]
+    changes += [{"op": "remove", "path": f"/{pointer(name)}"} for name in removed]
+    return changes
+
+
+def patch(image_id: str, changes: Sequence[Mapping[str, object]]) -> Operation[Record]:
+    """Apply a JSON patch to an image.
+
+    Raises:
+        InvalidPatch: A change is not an ``add``, ``replace`` or ``remove`` with a path.
+    """
+    path = f"{_COLLECTION}/{quoted_id(image_id)}"
+    if not isinstance(changes, (list, tuple)):
+        raise InvalidPatch(f"a patch is {type(changes).__name__}: pass a list of changes")
+    for change in changes:
+        _check_change(change)
+    body = records.encode(list(changes), "the patch")
+
+    def perform(wire: Wire) -> Record:
+        return records.image(wire(Request("PATCH", path, _PATCH, body)), image_id)
+
+    return Operation("images.update", "PATCH", path, perform, repeatable=False)
+
+
+def delete(image_id: str) -> Operation[None]:
+    """Delete an image."""
+    path = f"{_COLLECTION}/{quoted_id(image_id)}"
+
+    def perform(wire: Wire) -> None:
+        wire(Request("DELETE", path))
+
+    return Operation("images.delete", "DELETE", path, perform, repeatable=False)
+
+
+def data(image_id: str, offset: int = 0) -> Operation[Download | None]:
+    """Fetch an image's data, to be checked against its record; None if it has none.
+
+    Args:
+        image_id: The image.
+        offset: Bytes of it that are there already.
+    """
+    path = f"{_COLLECTION}/{quoted_id(image_id)}"
+    headers = {"Range": f"bytes={offset}-"} if offset else {}
+
+    def perform(wire: Wire) -> Download | None:
+        reply = wire(Request("GET", path))
+        record = records.image(reply, image_id)
+        size = record.get("size")
+        if offset and isinstance(size, int) and 0 < size <= offset:
+            return Download.ended(reply.server, record)  # which is no range that Glance could give
+        reply = wire(Request("GET", f"{path}/file", headers, stream=True))
+        return Download.of(reply, record, offset)
+
+    return Operation("images.data", "GET", path, perform)
+
+
+def upload(image_id: str, image_data: Data, image_size: int | None = None) -> Operation[None]:
+    """Store an image's data.
+
+    Args:
+        image_id: The image.
+        image_data: Bytes, a binary file, or an iterable of bytes.
+        image_size: Bytes that it has, if known, for Glance's quota.
+    """
+    path = f"{_COLLECTION}/{quoted_id(image_id)}/file"
+    body = UploadBody(image_data)
+    headers = dict(_BINARY)
+    if image_size is not None:
+        headers["x-openstack-image-size"] = str(count(image_size, "image_size"))
+
+    def perform(wire: Wire) -> None:
+        wire(Request("PUT", path, headers, body))
+
+    return Operation(
+        "images.upload", "PUT", path, perform, repeatable=False, transfer=True, rewind=body.rewind
+    )
+
+
+def pointer(name: object) -> str:
+    """Escape a name for a JSON pointer (RFC 6901).
+
+    Raises:
+        InvalidPatch: It is not text, or empty.
+    """
+    if not isinstance(name, str) or not name:
+        raise InvalidPatch(f"{name!r:.80} is no property name: pass text")
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _check_change(change: object) -> None:
+    if not isinstance(change, Mapping):
+        raise InvalidPatch(f"a change is {type(change).__name__}: pass a dict")
+    operation, path = change.get("op"), change.get("path")
+    if operation not in ("add", "replace", "remove"):
+        raise InvalidPatch(f"{operation!r:.40} is no operation: use add, replace or remove")
+    if not isinstance(path, str) or not _POINTER.fullmatch(path):
+        raise InvalidPatch(f"{path!r:.80} is no path: write a slash and a name (RFC 6901)")
+    if (operation != "remove") != ("value" in change):
+        raise InvalidPatch(f"the change of {path!r:.80} must have a value, a removal none")

@@ -1,0 +1,209 @@
+"""Glance's Images API v2 beside the image itself: members, tags, locations, actions, imports.
+
+The names are those of python-glanceclient's ``v2`` controllers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
+
+from ...errors import InvalidMetadata, ProtocolError
+from . import records, v2
+from .operation import Operation, Reply, Request, Wire
+from .records import Record, quoted, quoted_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .operation import Method
+
+
+_T = TypeVar("_T")
+
+_JSON = {"Content-Type": "application/json"}
+
+MemberStatus = Literal["pending", "accepted", "rejected"]
+
+
+def list_members(image_id: str) -> Operation[list[Record]]:
+    """List the projects that an image is shared with."""
+
+    def read(reply: Reply) -> list[Record]:
+        return records.items(records.parse(reply), "members", reply.origin)
+
+    return _simple("image_members.list", "GET", f"{_image(image_id)}/members", read)
+
+
+def get_member(image_id: str, member_id: str) -> Operation[Record]:
+    """Fetch one membership."""
+    return _simple("image_members.get", "GET", _member(image_id, member_id), records.parse)
+
+
+def create_member(image_id: str, member_id: str) -> Operation[Record]:
+    """Share an image with a project."""
+    path = f"{_image(image_id)}/members"
+    body = {"member": member_id}
+    quoted(member_id, "member")
+    return _simple("image_members.create", "POST", path, records.parse, body)
+
+
+def update_member(image_id: str, member_id: str, member_status: MemberStatus) -> Operation[Record]:
+    """Accept or reject an image that was shared."""
+    if member_status not in ("pending", "accepted", "rejected"):
+        raise InvalidMetadata(
+            f"{member_status!r:.40} is no member status: use pending, accepted or rejected"
+        )
+    path, body = _member(image_id, member_id), {"status": member_status}
+    return _simple("image_members.update", "PUT", path, records.parse, body)
+
+
+def delete_member(image_id: str, member_id: str) -> Operation[None]:
+    """Stop sharing an image with a project."""
+    return _simple("image_members.delete", "DELETE", _member(image_id, member_id), _nothing)
+
+
+def update_tag(image_id: str, tag_value: str) -> Operation[None]:
+    """Add a tag to an image."""
+    return _simple("image_tags.update", "PUT", _tag(image_id, tag_value), _nothing)
+
+
+def delete_tag(image_id: str, tag_value: str) -> Operation[None]:
+    """Remove a tag from an image."""
+    return _simple("image_tags.delete", "DELETE", _tag(image_id, tag_value), _nothing)
+
+
+def deactivate(image_id: str) -> Operation[None]:
+    """Keep an image's data from being downloaded."""
+    path = f"{_image(image_id)}/actions/deactivate"
+    return _simple("images.deactivate", "POST", path, _nothing)
+
+
+def reactivate(image_id: str) -> Operation[None]:
+    """Let an image's data be downloaded again."""
+    path = f"{_image(image_id)}/actions/reactivate"
+    return _simple("images.reactivate", "POST", path, _nothing)
+
+
+def image_import(
+    image_id: str,
+    method: str = "glance-direct",
+    *,
+    uri: str | None = None,
+    stores: Iterable[str] | None = None,
+    all_stores: bool | None = None,
+    allow_failure: bool = True,
+) -> Operation[None]:
+    """Start an import: ``glance-direct``, ``web-download`` or ``copy-image``."""
+    how: dict[str, object] = {"name": method}
+    body: dict[str, object] = {"method": how}
+    if uri is not None:
+        how["uri"] = uri
+    if stores is not None:
+        body["stores"] = _texts(stores, "stores")
+    if all_stores:
+        body["all_stores"] = True
+    if "stores" in body or "all_stores" in body:
+        body["all_stores_must_succeed"] = not allow_failure
+    return _simple("images.image_import", "POST", f"{_image(image_id)}/import", _nothing, body)
+
+
+def add_image_location(
+    image_id: str,
+    location_url: str,
+    validation_data: Mapping[str, str] | None = None,
+) -> Operation[None]:
+    """Add a location by the call made for services (API 2.17)."""
+    body: dict[str, object] = {"url": _url(location_url)}
+    if validation_data:
+        body["validation_data"] = _mapping(validation_data, "validation_data")
+    path = f"{_image(image_id)}/locations"
+    return _simple("images.add_image_location", "POST", path, _nothing, body)
+
+
+def add_location(
+    image_id: str, url: str, metadata: Mapping[str, object] | None = None
+) -> Operation[Record]:
+    """Add a location to an image's record, where Glance shows locations."""
+    value = {"url": _url(url), "metadata": _mapping(metadata or {}, "metadata")}
+    patch = v2.patch(image_id, [{"op": "add", "path": "/locations/-", "value": value}])
+    return dataclasses.replace(patch, name="images.add_location")
+
+
+def delete_locations(image_id: str, url_set: Iterable[str]) -> Operation[Record]:
+    """Remove the locations with these URLs from an image's record."""
+    path, wanted = _image(image_id), frozenset(_texts(url_set, "url_set"))
+
+    def perform(wire: Wire) -> Record:
+        reply = wire(Request("GET", path))
+        changes = _removals(records.image(reply, image_id), wanted, reply.origin)
+        return v2.patch(image_id, changes).perform(wire)
+
+    return Operation("images.delete_locations", "GET", path, perform, repeatable=False)
+
+
+def _removals(record: Record, wanted: frozenset[str], origin: str) -> list[dict[str, object]]:
+    """Patches that remove locations by their index, the last first."""
+    locations = cast("list[object]", record.get("locations", []))
+    urls = [location.get("url") for location in locations if isinstance(location, dict)]
+    if len(urls) < len(locations) or not all(isinstance(url, str) for url in urls):
+        raise ProtocolError(f"{origin}: the image's locations have a wrong type")
+    if not wanted or not wanted.issubset(urls):
+        raise InvalidMetadata("the image has no such location: look at its locations first")
+    hits = [index for index, url in enumerate(urls) if url in wanted]
+    return [{"op": "remove", "path": f"/locations/{index}"} for index in reversed(hits)]
+
+
+def _texts(values: object, what: str) -> list[str]:
+    """Read one text or several."""
+    one = isinstance(values, str) or not isinstance(values, Iterable)
+    found = [values] if one else list(cast("Iterable[object]", values))
+    if not all(isinstance(value, str) and value for value in found):
+        raise InvalidMetadata(f"{what} is {values!r:.80}: pass a list of texts")
+    return cast("list[str]", found)
+
+
+def _url(value: object) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise InvalidMetadata("a location is empty or no text: pass a URL")
+
+
+def _mapping(value: object, what: str) -> dict[str, object]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise InvalidMetadata(f"{what} is {type(value).__name__}: pass a dict")
+
+
+def _simple(
+    name: str,
+    method: Method,
+    path: str,
+    read: Callable[[Reply], _T],
+    body: Mapping[str, object] | None = None,
+) -> Operation[_T]:
+    """An operation of one request; all but reading may do harm when done twice."""
+    content = None if body is None else records.encode(body, "the request")
+    headers = {} if content is None else _JSON
+
+    def perform(wire: Wire) -> _T:
+        return read(wire(Request(method, path, headers, content)))
+
+    return Operation(name, method, path, perform, repeatable=method == "GET")
+
+
+def _nothing(_reply: Reply) -> None:
+    """Read nothing of a reply that has nothing to say."""
+
+
+def _image(image_id: str) -> str:
+    return f"/v2/images/{quoted_id(image_id)}"
+
+
+def _member(image_id: str, member_id: str) -> str:
+    return f"{_image(image_id)}/members/{quoted(member_id, 'member')}"
+
+
+def _tag(image_id: str, tag: str) -> str:
+    return f"{_image(image_id)}/tags/{quoted(tag, 'tag')}"

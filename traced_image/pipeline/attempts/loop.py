@@ -1,0 +1,250 @@
+"""The attempt loop: one logical call, tried on the servers of the cycle until one answers."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NoReturn
+
+from ... import errors
+from ...errors import AttemptError, FailedAttempt, GlanceConnectionFailed, Reason
+from ..clock import doubled
+from .seams import Announce, Attempt, Call, Failure, Send
+
+if TYPE_CHECKING:
+    import random
+
+    from ...config import RetryPolicy, Server
+    from ..clock import Clock
+    from .fleet import Fleet
+    from .host_state import Pick
+
+
+DEADLINE_EXCEEDED = Reason("deadline_exceeded")
+BUDGET_EXHAUSTED = Reason("budget_exhausted")
+
+_REASONS: dict[type[GlanceConnectionFailed], Reason] = {
+    errors.DeadlineExceeded: DEADLINE_EXCEEDED,
+    errors.RetryBudgetExhausted: BUDGET_EXHAUSTED,
+}
+
+_WORDS: dict[type[GlanceConnectionFailed], str] = {
+    errors.GlanceConnectionFailed: "{error}",
+    errors.DeadlineExceeded: (
+        "{error}; not retried, since the call's deadline leaves no time for it: raise"
+        " Config.deadline, or look at the server"
+    ),
+    errors.RetryBudgetExhausted: (
+        "{error}; not retried, since this process has used up its retry budget: mend the servers,"
+        " or raise RetryPolicy.budget_share"
+    ),
+    errors.UnsafeToRepeat: (
+        "{error}; not repeated, since the server may have carried out '{action}' already: look"
+        " before you try again, or set RetryPolicy.repeat_unsafe"
+    ),
+    errors.UploadNotRewindable: (
+        "{error}; not repeated, since the data was read already and can't be rewound: pass bytes"
+        " or a seekable file"
+    ),
+}
+
+
+def refused(
+    kind: type[GlanceConnectionFailed], attempt: Attempt[object], error: AttemptError
+) -> GlanceConnectionFailed:
+    """Build the error for a call that gave up after `attempt` had met `error`."""
+    words = _WORDS[kind].format(error=error, action=attempt.call.operation.action)
+    return kind(attempt.server.url, _REASONS.get(kind, error.reason), words)
+
+
+def retryable(error: AttemptError, policy: RetryPolicy) -> bool:
+    """Whether another server may do better, by the error's type and the policy."""
+    if isinstance(error, errors.HTTPStatusError):
+        return error.status in policy.statuses
+    if isinstance(error, errors.ProtocolError):
+        return policy.protocol_errors
+    return isinstance(error, errors.Retryable)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a call has come."""
+
+    call: Call[object]
+    pick: Pick
+    started: float
+    deadline: float | None
+    number: int = 1
+    history: list[FailedAttempt] = field(default_factory=list)
+    tried: list[Server] = field(default_factory=list)
+
+
+class AttemptLoop:
+    """Makes calls: 1 + `num_retries` attempts over the cycle, as nova's ``call`` does.
+
+    Args:
+        send: Tries once.
+        announce: Is told of each failed attempt that speaks against its server.
+        fleet: The servers, their health and the budget for retries.
+        num_retries: Attempts beyond the first.
+        policy: What is retried, and after how long.
+        deadline: Seconds that a call may take in all; None for no limit.
+        clock: Where time comes from.
+        rng: The source of the jitter.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        announce: Announce,
+        fleet: Fleet,
+        *,
+        num_retries: int,
+        policy: RetryPolicy,
+        deadline: float | None,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self._send = send
+        self._announce = announce
+        self._cycle = fleet.cycle
+        self._budget = fleet.budget
+        self._maximum = 1 + num_retries
+        self._policy = policy
+        self._deadline = deadline
+        self._clock = clock
+        self._rng = rng
+
+    def __call__(self, call: Call[object]) -> object:
+        """Make one call.
+
+        Whatever exception ends it has the history of its failed attempts as ``attempts``.
+
+        Raises:
+            AttemptError: An attempt failed in a way that no other server would mend.
+            GlanceConnectionFailed: No attempt succeeded, or no further one may be made.
+        """
+        self._budget.call()
+        progress = self._begin(call)
+        try:
+            while True:
+                attempt = self._attempt(progress)
+                try:
+                    answer = self._send(attempt)
+                except AttemptError as error:
+                    self._after(attempt, error, progress)
+                else:
+                    self._cycle.succeeded(progress.pick)
+                    return answer.value
+        except BaseException as error:
+            # It is taken back once only, so this is for the paths on which nothing else gave it.
+            self._cycle.abandoned(progress.pick)
+            error.__dict__["attempts"] = tuple(progress.history)
+            raise
+
+    def _begin(self, call: Call[object]) -> _Progress:
+        operation = call.operation
+        now = self._clock.monotonic()
+        deadline = None
+        if self._deadline is not None and not operation.transfer:
+            deadline = now + self._deadline
+        pick = self._cycle.pick(careful=not operation.repeatable, transfer=operation.transfer)
+        return _Progress(call, pick, now, deadline)
+
+    def _attempt(self, progress: _Progress) -> Attempt[object]:
+        pick = progress.pick
+        return Attempt(
+            progress.call,
+            pick.server,
+            progress.number,
+            self._maximum,
+            pick.trial,
+            progress.deadline,
+        )
+
+    def _after(self, attempt: Attempt[object], error: AttemptError, progress: _Progress) -> None:
+        """Judge a failed attempt; come back when the next one may start, or raise."""
+        now = self._clock.monotonic()
+        server = attempt.server
+        duration = now - progress.started
+        progress.history.append(FailedAttempt(server.url, error.reason, duration, error.request_id))
+        progress.tried.append(server)
+        failure = Failure(attempt, error, blamed=self._give_back(progress.pick, error, duration))
+        if not retryable(error, self._policy):
+            if failure.blamed:
+                self._tell(failure)
+            raise error
+        refusal = self._refusal(attempt, error, now)
+        if refusal is not None:
+            self._give_up(failure, refusal)
+        self._wait_for_next(failure, progress, now)
+
+    def _give_back(self, pick: Pick, error: AttemptError, duration: float) -> bool:
+        """Give a failed attempt's server back; return whether the failure speaks against it."""
+        status = error.status if isinstance(error, errors.HTTPStatusError) else None
+        if error.reason == DEADLINE_EXCEEDED and duration < (self._deadline or 0.0) / 2:
+            # Most of the call's time had gone elsewhere before its turn came.
+            self._cycle.abandoned(pick)
+            return False
+        if retryable(error, self._policy):
+            self._cycle.failed(pick, error.reason, retry_after=self._retry_after(error))
+        elif status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._cycle.succeeded(pick)
+            return False
+        else:
+            self._cycle.failed(pick, error.reason, cool=False)
+        return True
+
+    def _retry_after(self, error: AttemptError) -> float:
+        asked = error.retry_after if isinstance(error, errors.HTTPStatusError) else None
+        return min(asked or 0.0, self._policy.retry_after_cap)
+
+    def _refusal(
+        self, attempt: Attempt[object], error: AttemptError, now: float
+    ) -> type[GlanceConnectionFailed] | None:
+        """Why there must be no further attempt, whatever server it would go to."""
+        operation = attempt.call.operation
+        if error.reached and not (operation.repeatable or self._policy.repeat_unsafe):
+            return errors.UnsafeToRepeat
+        if attempt.deadline is not None and now >= attempt.deadline:
+            return errors.DeadlineExceeded
+        if attempt.number >= attempt.maximum:
+            return GlanceConnectionFailed
+        if operation.rewind is not None and not operation.rewind():
+            return errors.UploadNotRewindable
+        return None
+
+    def _wait_for_next(self, failure: Failure, progress: _Progress, now: float) -> None:
+        attempt = failure.attempt
+        transfer = attempt.call.operation.transfer
+        pick = progress.pick = self._cycle.pick(progress.tried, careful=True, transfer=transfer)
+        delay = self._delay(attempt, pick)
+        if attempt.deadline is not None and now + delay >= attempt.deadline:
+            self._give_up(failure, errors.DeadlineExceeded)
+        if not self._budget.retry():
+            self._give_up(failure, errors.RetryBudgetExhausted)
+        progress.number += 1
+        self._tell(replace(failure, delay=delay))
+        if delay:
+            self._clock.sleep(delay)
+        progress.started = self._clock.monotonic()
+
+    def _delay(self, attempt: Attempt[object], pick: Pick) -> float:
+        """Seconds to wait: none for another server that is well, else by full jitter."""
+        policy = self._policy
+        if policy.fixed_delay is not None:
+            return policy.fixed_delay
+        if (pick.healthy or pick.trial) and pick.server != attempt.server:
+            return pick.wait
+        longest = doubled(policy.backoff_base, attempt.number - 1, policy.backoff_cap)
+        return max(self._rng.uniform(0.0, longest), pick.wait)
+
+    def _give_up(self, failure: Failure, refusal: type[GlanceConnectionFailed]) -> NoReturn:
+        given_up = refused(refusal, failure.attempt, failure.error)
+        self._tell(replace(failure, given_up=given_up))
+        raise given_up from failure.error
+
+    def _tell(self, failure: Failure) -> None:
+        with suppress(Exception):  # a handler of the log may raise anything
+            self._announce(failure)

@@ -1,0 +1,1 @@
+"""The requests of one attempt over HTTP: headers, tokens, redirects, time, connections."""

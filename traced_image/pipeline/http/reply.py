@@ -1,0 +1,138 @@
+"""What a server sent back: a body within its limit, a stream, or the error that it tells of."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from http.client import responses
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import requests
+import urllib3.exceptions
+
+from ...errors import HTTPStatusError, ProtocolError, status_error
+from ...reasons import classify
+from ..api.upload import CHUNK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+REQUEST_ID = "x-openstack-request-id"
+
+BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+"""What ``requests`` and ``urllib3`` raise of a connection or reply that broke."""
+
+_ERROR_BODY = 64 * 1024
+_DETAIL = 400
+_LONGEST_WAIT = 1e9
+# No part of it runs on beyond the next "<", so that a hostile page costs no more than its length.
+_MARKUP = re.compile(r"<(title|h1|style)\b[^<]*</\1>|<[^<>]*>", re.IGNORECASE)
+
+
+class BodyChunks:
+    """The body of a reply as it arrives, whose failures are errors of the attempt."""
+
+    def __init__(self, response: requests.Response, server: str) -> None:
+        self._response = response
+        self._server = server
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._response.raw.stream(CHUNK, decode_content=False)
+        except BROKEN as error:
+            raise classify(error, self._server) from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give the connection back; close it if the body was not read to its end."""
+        self._response.close()
+
+
+def read_body(response: requests.Response, limit: int, server: str) -> bytes:
+    """Read a body of at most `limit` bytes; raises `ProtocolError` for a longer one."""
+    raw = response.raw
+    announced = raw.length_remaining
+    if announced is not None and announced <= limit:
+        body = raw.read(decode_content=False)
+    else:
+        body = raw.read(limit + 1, decode_content=False)
+    if len(body) > limit:
+        response.close()
+        raise ProtocolError(
+            f"{server}: the reply is longer than {limit} bytes: raise max_metadata_size if it is"
+            " rightly so"
+        )
+    return bytes(body)
+
+
+def error_of(
+    response: requests.Response, server: str, *, now: float, secret: str | None
+) -> HTTPStatusError:
+    """Build the error for a reply with a status of 400 or above.
+
+    Args:
+        response: The reply, whose body is read here.
+        server: ``host:port`` of the server, for the message.
+        now: Seconds since the epoch, for a ``Retry-After`` that is a date.
+        secret: The token that was sent, in case the reply repeats it.
+    """
+    try:
+        body = response.raw.read(_ERROR_BODY, decode_content=False)
+    except BROKEN:
+        body = b""
+    response.close()
+    detail = _detail(body.decode("utf-8", "replace"), secret)
+    status = response.status_code
+    phrase = responses.get(status, "")
+    return status_error(
+        status,
+        f"{server}: HTTP {status} {phrase}{': ' + detail if detail else ''}",
+        retry_after=_retry_after(response.headers.get("Retry-After"), now),
+        request_id=response.headers.get(REQUEST_ID),
+    )
+
+
+_SECRETS = re.compile(
+    r"gAAAA[\w=-]+"  # Keystone's Fernet tokens
+    r"|(?<=//)[^/\s@]+(?=@)"  # user:password
+    r"|(?<=Signature=)[^&\s]+|(?<=[?&]sig=)[^&\s]+"
+    r"|(?<=X-Amz-Credential=)[^&\s]+|(?<=X-Amz-Security-Token=)[^&\s]+"
+    r"|(?<=AWSAccessKeyId=)[^&\s]+"
+)
+"""What a page may repeat of a request or of a store's URL, and no message may."""
+
+
+def _detail(body: str, secret: str | None) -> str:
+    """The text of an error page, as one line without control characters; Glance sends HTML."""
+    text = _line(html.unescape(_MARKUP.sub(" ", body)))
+    if secret:
+        text = text.replace(secret, "[token]")
+        plain = _line(unquote(text))
+        if secret in plain:
+            text = plain.replace(secret, "[token]")
+    text = _SECRETS.sub("[not shown]", text)
+    return text if len(text) <= _DETAIL else text[:_DETAIL] + "…"
+
+
+def _line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _retry_after(value: str | None, now: float) -> float | None:
+    """Seconds to wait, from a number or a date (RFC 9110, 10.2.3); None if it is neither."""
+    if value is None:
+        return None
+    if value.isascii() and value.isdigit():
+        return min(float(value), _LONGEST_WAIT)
+    try:
+        date = parsedate_to_datetime(value)
+        # Its older forms have no zone, and mean GMT.
+        date = date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+        return max(0.0, date.timestamp() - now)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,227 @@
+"""Kept-alive HTTP to each server: one `requests` session a server, made once and used by all."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
+from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
+from urllib3.util.ssl_ import create_urllib3_context
+
+from ... import _forks
+from ...errors import InvalidOption, InvalidTLS
+from ...reasons import chain
+from .connection import POOLS, READS, StaleConnectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from urllib3 import HTTPConnectionPool, Timeout
+
+    from ...config import Config, Server
+    from ..attempts.seams import SendPrepared
+
+
+def transports(config: Config, send: SendPrepared) -> dict[Server, Transport]:
+    """Build a transport for each server of a configuration.
+
+    Raises:
+        ConfigError: What the environment names can't be used.
+    """
+    secure = any(server.scheme == "https" for server in config.servers)
+    context = tls_context(config) if secure else None
+    return {
+        server: Transport(server, config, send, context if server.scheme == "https" else None)
+        for server in config.servers
+    }
+
+
+def session_send(
+    session: requests.Session, prepared: requests.PreparedRequest, **options: object
+) -> requests.Response:
+    """Send by ``requests.Session.send`` as it is now: an application may have instrumented it."""
+    return session.send(prepared, **options)  # type: ignore[arg-type]
+
+
+class _Session(requests.Session):
+    """A session that leaves redirects to the caller, whole: `requests` would read their bodies."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' name
+        return None
+
+
+class _Adapter(HTTPAdapter):
+    """An adapter for one server, whose pool and TLS settings are decided once."""
+
+    def __init__(
+        self, server: Server, size: int, proxy: str | None, context: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=size)
+        manager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
+        manager.pool_classes_by_scheme = POOLS
+        options = {} if context is None else {"ssl_context": context}
+        self._pool: HTTPConnectionPool = manager.connection_from_url(server.url, options)
+
+    def get_connection_with_tls_context(
+        self, *_args: object, **_kwargs: object
+    ) -> HTTPConnectionPool:
+        return self._pool
+
+    def cert_verify(self, *_args: object, **_kwargs: object) -> None:
+        """Leave the pool as it was made."""
+
+    def close(self) -> None:
+        super().close()
+        self._pool.close()
+
+
+def tls_context(config: Config) -> ssl.SSLContext:
+    """Build the TLS context for all servers of a configuration: it takes tens of milliseconds.
+
+    Raises:
+        InvalidTLS: What the configuration or the environment names can't be used.
+    """
+    context = create_urllib3_context()
+    if config.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        _trust(context, config)
+    if config.certfile:
+        context.load_cert_chain(config.certfile, config.keyfile)
+    return context
+
+
+def _trust(context: ssl.SSLContext, config: Config) -> None:
+    bundle, source = _authorities(config)
+    try:
+        if Path(bundle).is_dir():
+            context.load_verify_locations(capath=bundle)
+        else:
+            context.load_verify_locations(cafile=bundle)
+    except OSError as error:
+        problem = f"{bundle} can't be used: {error.strerror or type(error).__name__}"
+        mend = "name a PEM file of CA certificates that this process may read"
+        raise InvalidTLS("cafile", problem, source=source, mend=mend) from error
+
+
+def _authorities(config: Config) -> tuple[str, str]:
+    """Where the authorities to trust are, by the configuration, or else as for `requests`."""
+    if config.cafile:
+        return config.cafile, config.sources.get("cafile", "argument")
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if os.environ.get(name):
+            return os.environ[name], name
+    return DEFAULT_CA_BUNDLE_PATH, "requests"
+
+
+def _proxy(server: Server, proxies: Mapping[str, str]) -> str | None:
+    """The proxy for a server, which may carry a password.
+
+    Raises:
+        InvalidOption: It is no HTTP proxy.
+    """
+    found = select_proxy(server.url, dict(proxies))
+    if not found:
+        return None
+    try:
+        proxy = str(prepend_scheme_if_needed(found, "http"))  # type: ignore[no-untyped-call]
+        parts = urlsplit(proxy)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return proxy
+    except ValueError:  # of which urllib3's LocationParseError is one
+        pass
+    problem = f"that for {server.netloc} is no http or https URL (not shown here)"
+    mend = "set http_proxy, https_proxy or all_proxy to one, or name the server in no_proxy"
+    raise InvalidOption("proxy", problem, source="environment", mend=mend)
+
+
+class Transport:
+    """Sends prepared requests to one server, over connections that it keeps.
+
+    What the environment says of proxies and CA bundles is read once, here.
+
+    Args:
+        server: The server.
+        config: Its ``pool_size`` is used.
+        send: Sends a prepared request over a session.
+        context: How TLS is spoken with it; None for a server without.
+
+    Raises:
+        ConfigError: What the environment names can't be used.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        config: Config,
+        send: SendPrepared,
+        context: ssl.SSLContext | None,
+    ) -> None:
+        self.server = server
+        self._pool_size = config.pool_size
+        self._send = send
+        self._proxies: Mapping[str, str] = get_environ_proxies(server.url)
+        self._proxy = _proxy(server, self._proxies)
+        self._context = context
+        self._open()
+        _forks.track(self)
+
+    def _open(self) -> None:
+        adapter = _Adapter(self.server, self._pool_size, self._proxy, self._context)
+        session = _Session()
+        session.trust_env = False
+        session.adapters.clear()
+        session.mount(f"{self.server.scheme}://", adapter)
+        self._session = session
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: object,
+        timeout: Callable[[], Timeout],
+    ) -> requests.Response:
+        """Send one request; its reply's body is left to be read.
+
+        A server may close a kept connection while a request is on its way to it. That speaks
+        not against the server, and what only reads is sent again, as in Go's ``net/http``.
+        """
+        prepared = requests.PreparedRequest()
+        prepared.method = method
+        prepared.url = self.server.url + path
+        prepared.headers = headers  # type: ignore[assignment]
+        prepared.body = body  # type: ignore[assignment]
+        while True:
+            try:
+                return self._send(
+                    self._session,
+                    prepared,
+                    stream=True,
+                    timeout=timeout(),
+                    verify=True,
+                    cert=None,
+                    proxies=self._proxies,
+                    allow_redirects=False,
+                )
+            except requests.ConnectionError as error:
+                # Each time, one connection fewer is kept; a new one is never stale.
+                stale = any(isinstance(link, StaleConnectionError) for link in chain(error))
+                if not stale or method not in READS:
+                    raise
+
+    def close(self) -> None:
+        """Close the kept connections; to send again, even meanwhile, opens new ones."""
+        old = self._session
+        self._open()
+        old.close()
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections to the parent."""
+        self._open()

@@ -1,0 +1,79 @@
+"""The log: one line for each failed attempt and broken stream, one for each call that gave up."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..config import Server
+    from ..errors import AttemptError, GlanceConnectionFailed
+    from .attempts.seams import Failure
+
+
+LOG = logging.getLogger(__name__)
+
+
+def announce(failure: Failure) -> None:
+    """Write of a failed attempt, and of the call if it gave up: the innermost `Announce`."""
+    attempt = failure.attempt
+    operation = attempt.call.operation
+    fields = {
+        "operation": operation.name,
+        "attempt": attempt.number,
+        "attempts_max": attempt.maximum,
+        "retry_delay": failure.delay,
+    }
+    if failure.blamed:
+        retrying = failure.delay is not None
+        _warn(attempt.server, operation.action, failure.error, fields, retrying=retrying)
+    if failure.given_up is not None:
+        _give_up(operation.action, failure.given_up, failure)
+
+
+def announce_stream(server: Server, error: AttemptError, *, retrying: bool) -> None:
+    """Write of a stream that broke after its attempt had succeeded."""
+    _warn(server, "data", error, {"operation": "images.data"}, retrying=retrying)
+
+
+def _warn(
+    server: Server, action: str, error: AttemptError, fields: dict[str, object], *, retrying: bool
+) -> None:
+    """Write the seed's line; nova writes it with a traceback, which says nothing more."""
+    LOG.warning(
+        "Error contacting glance server '%(host)s:%(port)s' for '%(method)s', %(extra)s.",
+        {
+            "host": server.netloc.rpartition(":")[0],
+            "port": server.port,
+            "method": action,
+            "extra": "retrying" if retrying else "done trying",
+        },
+        extra=fields | _told(server, error, error.reason),
+    )
+
+
+def _give_up(action: str, error: GlanceConnectionFailed, failure: Failure) -> None:
+    attempt = failure.attempt
+    fields = {"operation": attempt.call.operation.name, "attempts": attempt.number}
+    LOG.error(
+        "Gave up '%(method)s' after %(attempts)d attempts, %(reason)s: %(error)s",
+        {
+            "method": action,
+            "attempts": attempt.number,
+            "reason": error.reason,
+            "error": error,
+        },
+        extra=fields | _told(attempt.server, failure.error, error.reason),
+    )
+
+
+def _told(server: Server, error: AttemptError, reason: str) -> dict[str, object]:
+    """What every line tells, as attributes of its record."""
+    return {
+        "server_address": server.host,
+        "server_port": server.port,
+        "error_type": reason,
+        "request_id": error.request_id,
+        "trace_id": error.trace_id,
+        "span_id": error.span_id,
+    }

@@ -1,0 +1,135 @@
+"""Which error an exception of the HTTP stack is: by type and errno, not by its words.
+
+``requests`` wraps what ``urllib3`` wrapped of what ``ssl``, ``socket`` and ``http.client`` raised.
+The innermost exceptions know best, so the whole chain is looked at.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import socket
+import ssl
+from typing import TYPE_CHECKING, NamedTuple
+
+import urllib3.exceptions
+
+from .errors import (
+    AttemptError,
+    CommunicationError,
+    InvalidEndpoint,
+    ProtocolError,
+    Reason,
+    TLSError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class HandshakeError(urllib3.exceptions.SSLError):
+    """TLS could not be set up, so no request was sent."""
+
+
+_NOT_CONNECTED = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.LocationValueError,
+    HandshakeError,
+)
+
+_UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
+
+
+class _Rule(NamedTuple):
+    """An exception of one of `kinds` in the chain means `error` with `reason`."""
+
+    kinds: tuple[type[BaseException], ...]
+    error: type[AttemptError]
+    reason: str
+    words: str
+
+
+# The order matters: RemoteDisconnected, for one, is a ConnectionResetError and an HTTPException.
+_RULES = (
+    _Rule((socket.gaierror,), InvalidEndpoint, "dns_error", "its name does not resolve"),
+    _Rule(
+        (urllib3.exceptions.LocationValueError,),
+        InvalidEndpoint,
+        "invalid_endpoint",
+        "not a usable address",
+    ),
+    _Rule(
+        (ConnectionRefusedError,), CommunicationError, "connection_refused", "connection refused"
+    ),
+    _Rule(
+        (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, ssl.SSLZeroReturnError),
+        CommunicationError,
+        "connection_reset",
+        "connection closed by the server",
+    ),
+    _Rule((HandshakeError, ssl.SSLError), TLSError, "tls_error", "TLS failed"),
+    _Rule(
+        (
+            http.client.HTTPException,
+            urllib3.exceptions.HeaderParsingError,
+            urllib3.exceptions.InvalidHeader,
+            urllib3.exceptions.ProtocolError,
+        ),
+        ProtocolError,
+        "protocol_error",
+        "the reply is cut short or is not HTTP",
+    ),
+)
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and all that it wraps, by cause and in its arguments.
+
+    Not by context: that reaches on to whatever exception the caller is handling meanwhile.
+    """
+    seen: set[int] = set()
+    pending: list[BaseException] = [error]
+    while pending:
+        current = pending.pop()
+        if id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            wrapped = (current.__cause__, *current.args)
+            pending.extend(item for item in wrapped if isinstance(item, BaseException))
+
+
+def classify(error: Exception, server: str) -> AttemptError:
+    """Build the error for an exception that ended a request.
+
+    Args:
+        error: What ``requests``, ``urllib3`` or the standard library raised.
+        server: ``host:port`` of the server, for the message.
+    """
+    links = tuple(chain(error))
+    reached = not any(isinstance(link, _NOT_CONNECTED) for link in links)
+    kind, reason, words = _judge(links, reached=reached)
+    if any(isinstance(link, urllib3.exceptions.ProxyError) for link in links):
+        words = f"through its proxy: {words}"
+    return kind(f"{server}: {words}", reason=Reason(reason), reached=reached)
+
+
+def _judge(
+    links: tuple[BaseException, ...], *, reached: bool
+) -> tuple[type[AttemptError], str, str]:
+    if any(isinstance(link, TimeoutError) for link in links):
+        if reached:
+            return CommunicationError, "read_timeout", "no answer in time"
+        return CommunicationError, "connect_timeout", "no connection in time"
+    if any(isinstance(link, OSError) and link.errno in _UNREACHABLE for link in links):
+        return CommunicationError, "network_unreachable", "network unreachable"
+    for rule in _RULES:
+        if any(isinstance(link, rule.kinds) for link in links):
+            return rule.error, rule.reason, f"{rule.words}{_detail(links)}"
+    return CommunicationError, "_OTHER", f"{type(links[0]).__name__} (see its cause)"
+
+
+def _detail(links: tuple[BaseException, ...]) -> str:
+    """What a certificate is refused for, since nothing else tells."""
+    refusals = (link for link in links if isinstance(link, ssl.SSLCertVerificationError))
+    return next((f": {refusal.verify_message}" for refusal in refusals), "")

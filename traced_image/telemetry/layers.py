@@ -1,0 +1,194 @@
+"""The layers that observe this package's pipeline: what happens in it, told to a recorder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import AttemptError, GlanceConnectionFailed, TracedImageError
+from ..pipeline.api.download import Download
+from ..pipeline.attempts.seams import Layers
+from . import options
+from .options import Telemetry
+from .recorder import CURRENT, Recorder, reason_of, tell_where
+from .requests_spans import quiet_layer, wire_layer
+from .shared_metrics import metrics_for
+from .spans import Spans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ..config import Server
+    from ..pipeline.api.operation import Chunks
+    from ..pipeline.attempts.seams import (
+        Announce,
+        Answer,
+        Attempt,
+        Call,
+        Failure,
+        Layer,
+        Perform,
+        Send,
+        SendPrepared,
+    )
+    from .recorder import AttemptRecord, StreamRecord
+    from .telemetry_errors import Troubles
+
+
+class Observer:
+    """Tells a recorder what a pipeline does.
+
+    Args:
+        recorder: What is told.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def call_layer(self, perform: Perform) -> Perform:
+        """Observe logical calls."""
+        start = self._recorder.call
+
+        def observed(call: Call[object]) -> object:
+            record = start(call.operation.name)
+            try:
+                value = perform(call)
+            except BaseException as error:
+                gave_up = isinstance(error, GlanceConnectionFailed)
+                record.end(
+                    "exhausted" if gave_up else "non_retryable",
+                    reason_of(error),
+                    # Anybody else's words may have a secret.
+                    str(error) if isinstance(error, TracedImageError) else "",
+                    cancelled=not isinstance(error, Exception),
+                )
+                raise
+            record.end()
+            return value
+
+        return observed
+
+    def attempt_layer(self, send: Send) -> Send:
+        """Observe attempts, each on one server."""
+
+        def observed(attempt: Attempt[object]) -> Answer[object]:
+            record = _started(attempt)
+            try:
+                answer = send(attempt)
+            except BaseException as error:
+                _failed(record, error)
+                raise
+            record.end("", answer.status, answer.request_id)
+            if isinstance(answer.value, Download):
+                self._watch(answer.value, record)
+            return answer
+
+        return observed
+
+    def _watch(self, download: Download, record: AttemptRecord) -> None:
+        stream = self._recorder.stream("images.data", download.server, "download", record.span)
+        download.chunks = ObservedChunks(download.chunks, stream)
+
+    def failure_layer(self, announce: Announce) -> Announce:
+        """Observe what comes after failed attempts."""
+        guard = self._recorder.metrics.troubles.guard("logs")
+
+        def observed(failure: Failure) -> None:
+            if failure.delay is not None:
+                CURRENT.get().retry(reason_of(failure.error), failure.delay)
+            with guard:
+                announce(failure)
+
+        return observed
+
+
+class ObservedChunks:
+    """What one server sends of a download, told to a record.
+
+    The record ends when all has come, when the stream breaks, when it is closed, and when it is
+    dropped, whichever comes first. No span is current while its reader has a chunk.
+    """
+
+    def __init__(self, chunks: Chunks, record: StreamRecord) -> None:
+        self._chunks = chunks
+        self._record = record
+
+    def __iter__(self) -> Iterator[bytes]:
+        record = self._record
+        try:
+            for chunk in self._chunks:
+                record.add(len(chunk))
+                yield chunk
+        except AttemptError as error:
+            tell_where(error, record.span)
+            record.end(reason_of(error), complete=False)
+            raise
+        else:
+            record.end(complete=True)
+        finally:
+            record.end(complete=False)
+
+    def close(self) -> None:
+        """Give up what has not been read."""
+        self._record.end(complete=False)
+        self._chunks.close()
+
+    def __del__(self) -> None:
+        self._record.end(complete=False)
+
+
+def _started(attempt: Attempt[object]) -> AttemptRecord:
+    return CURRENT.get().attempt(
+        attempt.server,
+        attempt.number,
+        attempt.maximum,
+        trial=attempt.trial,
+        request=attempt.call.operation,
+    )
+
+
+def _failed(record: AttemptRecord, error: BaseException) -> None:
+    if isinstance(error, AttemptError):
+        tell_where(error, record.span)
+    record.end(
+        reason_of(error),
+        getattr(error, "status", 0),
+        getattr(error, "request_id", None),
+        cancelled=not isinstance(error, Exception),
+    )
+
+
+def layers_for(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> Layers:
+    """Build the layers that observe a pipeline.
+
+    Args:
+        telemetry: Where to tell of it; None is `Telemetry` with its defaults.
+        servers: The servers that have series of their own, at zero from now on.
+
+    Raises:
+        InvalidOption: It is not a `Telemetry`.
+    """
+    telemetry = Telemetry() if telemetry is None else telemetry
+    options.check("telemetry", telemetry, fits=isinstance(telemetry, Telemetry))
+    metrics = metrics_for(telemetry)
+    metrics.known(servers)
+    wire = _wire_layer(telemetry, metrics.troubles)
+    spans = Spans(telemetry.tracer_provider, wire_spans=wire is not None)
+    observer = Observer(Recorder(spans, metrics))
+    return Layers(
+        call=(observer.call_layer,),
+        attempt=(observer.attempt_layer,),
+        failure=(observer.failure_layer,),
+        wire=(wire or quiet_layer(metrics.troubles),),
+        hosts=(metrics.host,),
+    )
+
+
+def _wire_layer(telemetry: Telemetry, troubles: Troubles) -> Layer[SendPrepared] | None:
+    """The layer of wire spans, unless they are not wanted or can't be had."""
+    if not telemetry.wire_spans:
+        return None
+    try:
+        return wire_layer(telemetry.tracer_provider, troubles)
+    except Exception as error:  # noqa: BLE001 its private parts may change in any way
+        troubles.note("wire", error)
+        return None
