@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,32 @@ KEPT = [
     for operation in OPERATIONS
 ]
 """Cells in which the fault strikes when connections are kept already."""
+
+
+def kinds(cells) -> set:
+    """What there is to see in these cells.
+
+    That is every fault where it has an effect, every operation at every place, and every way in
+    which an operation can end.
+    """
+    found = set()
+    for name, operation, place in cells:
+        ending = TABLE[name].cells[operation].ending
+        found |= {(operation, place), (operation, ending)}
+        if ending != "no effect":
+            found.add(name)
+    return found
+
+
+def sample(cells) -> list:
+    """Few of the cells that show all that there is to see: the same ones in every run."""
+    chosen, missing, used = [], kinds(cells), Counter()
+    while missing:
+        best = max(cells, key=lambda cell: (len(missing & kinds([cell])), -used[cell[1:]]))
+        chosen.append(best)
+        missing -= kinds([best])
+        used[best[1:]] += 1
+    return chosen
 
 
 @dataclass
@@ -110,7 +137,7 @@ def _tls() -> lab.TLS:
 
 
 @cache
-def seen(name: str, operation: str, place: str, kept: bool) -> Seen:
+def seen(name: str, operation: str, place: str, *, kept: bool) -> Seen:
     """Ask each server in turn, with the faulty one at `place`, and tell what was seen.
 
     Args:
@@ -140,7 +167,7 @@ def prefetch(cells) -> None:
     """
     waiting = [cell for cell in cells if TABLE[cell[0]].patience]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        wait([pool.submit(seen, *cell, False) for cell in waiting])
+        wait([pool.submit(seen, *cell, kept=False) for cell in waiting])
 
 
 @dataclass

@@ -112,7 +112,7 @@ def _row(name: str) -> list[str]:
 
 
 def _row_at(name: str, place: str) -> list[str]:
-    found = {operation: seen(name, operation, place, False) for operation in OPERATIONS}
+    found = {operation: seen(name, operation, place, kept=False) for operation in OPERATIONS}
     met = {operation: one for operation, one in found.items() if _reason(one, place)}
     reason = next(_reason(one, place) for one in met.values())
     return [

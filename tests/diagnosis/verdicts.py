@@ -92,3 +92,26 @@ def hosts(cell: Cell, place: str) -> dict:
     healthy = dict.fromkeys(PLACES, ("healthy", 0, None, 0))
     state = ENDINGS[cell.ending].state
     return healthy | ({place: (state, 1, cell.reason, cell.waits)} if state else {})
+
+
+def of_all(cell: Cell, place: str, found: Seen, rounds: int, before: int = 0) -> dict:
+    """What every witness must say; each server was asked `before` times before the fault struck."""
+    return {
+        "caller": caller(cell, place, rounds),
+        "spans": spans(cell, place, before + rounds),
+        "metrics": metrics(cell, place, found),
+        "log": log(cell, place),
+        "hosts": hosts(cell, place),
+        "problems": [],
+    }
+
+
+def seen_by_all(cell: Cell, place: str, found: Seen) -> dict:
+    return {
+        "caller": found.caller,
+        "spans": seen_spans(cell, place, found),
+        "metrics": seen_metrics(found),
+        "log": found.log,
+        "hosts": found.hosts,
+        "problems": found.problems,
+    }
