@@ -9,8 +9,14 @@ from __future__ import annotations
 import os
 import re
 
-_KEPT = re.compile(r"TRACED_IMAGE_CACHE|PIP_.*")
-"""Where `tests/real` keeps what it installs, and how it is installed."""
+import pytest
+
+_KEPT = re.compile(
+    r"TRACED_IMAGE_CACHE|PIP_.*"
+    r"|PYTHON(HOME|PATH|PLATLIBDIR|EXECUTABLE|USERBASE|NOUSERSITE)"
+    r"|PYTHON(HASHSEED|DONTWRITEBYTECODE|PYCACHEPREFIX|_GIL)"
+)
+"""Where `tests/real` keeps what it installs, how it is installed, and by what Python."""
 
 _SETTINGS = re.compile(
     r"""
@@ -19,8 +25,7 @@ _SETTINGS = re.compile(
     | (TRACED_IMAGE|OS|STATSD|OTEL|GRPC|PROMETHEUS)_.*
     | (GUNICORN|GEVENT|GEVENTARES|EVENTLET|SQLALCHEMY|PSYCOPG)_.* | PG[A-Z]+
     | WEB_CONCURRENCY | FORWARDED_ALLOW_IPS | SENDFILE | PORT          # gunicorn
-    | PYTHON(WARNINGS|IOENCODING|DEVMODE|VERBOSE|OPTIMIZE|ASYNCIODEBUG|TRACEMALLOC)
-    | PYTHON(FAULTHANDLER|PROFILEIMPORTTIME|INSPECT|NODEBUGRANGES|SAFEPATH|STARTUP)
+    | PYTHON.*                                                         # PYTHONUNBUFFERED, …
     """,
     re.VERBOSE,
 )
@@ -53,3 +58,11 @@ _remove(_SETTINGS)
 def pytest_sessionstart() -> None:
     """Remove what pytest has read by now for its own report."""
     _remove(_LOOKS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Run all tests of a file in one worker, for they share servers, programs and certificates."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log) if config.getoption("dist") == "load" else None
