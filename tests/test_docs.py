@@ -54,9 +54,13 @@ def test_the_readme_prints_the_images_and_the_servers(glances, capsys):
     assert {f"{server.url} healthy None" for server in glances} == set(printed[1:])
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
-def test_the_links_of_a_page_lead_somewhere(page):
-    dead = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
+def test_the_links_of_the_pages_lead_somewhere():
+    dead = [
+        (page.name, link)
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md"]
+        for link in LINK.findall(page.read_text())
+        if not (page.parent / link).exists()
+    ]
 
     assert dead == []
 
@@ -86,9 +90,10 @@ def _names():
     yield from catalogue.REASONS
 
 
-@pytest.mark.parametrize("name", sorted(set(_names())))
-def test_the_page_of_telemetry_has_every_name(name):
-    assert f"`{name}`" in (ROOT / "docs/reference/telemetry.md").read_text()
+def test_the_page_of_telemetry_has_every_name():
+    page = (ROOT / "docs/reference/telemetry.md").read_text()
+
+    assert [] == [name for name in _names() if f"`{name}`" not in page]
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -120,10 +125,8 @@ def test_the_tables_of_all_pages_are_written_anew(tmp_path):
     assert expected == {name: (tmp_path / name).read_text("utf-8") for name in MADE}
 
 
-@pytest.mark.parametrize(
-    "name", [field.name for kind in (Config, RetryPolicy) for field in fields(kind)]
-)
-def test_the_page_of_configuration_has_every_field(name):
+def test_the_page_of_configuration_has_every_field():
     page = (ROOT / "docs/reference/configuration.md").read_text()
+    names = {field.name for kind in (Config, RetryPolicy) for field in fields(kind)}
 
-    assert f"| `{name}` |" in page or name == "sources"
+    assert {"sources"} == {name for name in names if f"| `{name}` |" not in page}

@@ -58,18 +58,20 @@ def test_the_tree_that_is_drawn_is_the_tree_that_is_built():
     assert drawn() == built()
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-def test_every_error_says_what_it_means(kind):
-    assert kind.__doc__
+def test_every_error_says_what_it_means():
+    assert [] == [kind for kind in CLASSES if not kind.__doc__]
 
 
 @pytest.mark.parametrize("copied", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])
-@pytest.mark.parametrize("kind", CLASSES)
-def test_an_error_survives_copy_and_pickle(kind, copied):
-    error = make(kind)
-    error.attempts = (errors.FailedAttempt("http://glance-1:9292", "503", 0.25, "req-1"),)
-    found = copied(error)
-    assert (type(error), str(error), vars(error)) == (type(found), str(found), vars(found))
+def test_an_error_survives_copy_and_pickle(copied):
+    made = [make(kind) for kind in CLASSES]
+    for error in made:
+        error.attempts = (errors.FailedAttempt("http://glance-1:9292", "503", 0.25, "req-1"),)
+    assert [told(error) for error in made] == [told(copied(error)) for error in made]
+
+
+def told(error):
+    return type(error), str(error), vars(error)
 
 
 @pytest.mark.parametrize("name", ["ConfigError", "InvalidArgument"])

@@ -141,15 +141,14 @@ def section(thing, title):
     )
 
 
-@pytest.mark.parametrize("thing", **named(documented))
-def test_every_name_is_documented(thing):
-    assert (thing.__doc__ or "").strip()
-    assert not thing.__doc__.startswith(f"{thing.__name__}(")
+def test_every_name_is_documented():
+    assert [] == [thing for thing in documented if not (thing.__doc__ or "").strip()]
+    made = [thing for thing in documented if thing.__doc__.startswith(f"{thing.__name__}(")]
+    assert [] == made
 
 
-@pytest.mark.parametrize("method", methods)
-def test_every_method_is_documented(method):
-    assert (method.__doc__ or "").strip()
+def test_every_method_is_documented():
+    assert [] == [each.id for each in methods if not (each.values[0].__doc__ or "").strip()]
 
 
 @pytest.mark.parametrize("kind", **named([one for one in classes if dataclasses.is_dataclass(one)]))
@@ -176,11 +175,9 @@ def test_every_call_says_what_it_raises(name):
     assert section(getattr(traced_image.GlanceImageService, name), "Raises")
 
 
-@pytest.mark.parametrize(
-    "thing", [*documented, *(pytest.param(*each.values, id=each.id) for each in methods)]
-)
-def test_what_is_raised_can_be_caught_by_a_public_name(thing):
-    raised = section(thing, "Raises").keys()
+def test_what_is_raised_can_be_caught_by_a_public_name():
+    things = [*documented, *(thing for each in methods for thing in each.values)]
+    raised = {name for thing in things for name in section(thing, "Raises")}
     assert {name for name in raised if not hasattr(builtins, name)} <= set(traced_image.__all__)
 
 
@@ -265,6 +262,7 @@ def test_the_package_has_types():
     assert (resources.files("traced_image") / "py.typed").is_file()
 
 
+@pytest.mark.slow
 def test_a_users_code_is_typed():
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "tests/typing/api.py"],

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import click
-import pytest
 from traced_image_docs.commands import commands
 
 from traced_image.cli.exit_status import STATUSES
@@ -15,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs/reference/command-line.md"
 TEXT = PAGE.read_text("utf-8")
 COMMANDS = commands()
 OPTIONS = [
-    pytest.param(name, option, id=f"{name} {option.opts[0]}")
+    (name, option)
     for name, command in COMMANDS.items()
     for option in command.params
     if isinstance(option, click.Option)
@@ -29,21 +28,26 @@ def section(name):
     return own + shared if "(#which-servers)" in own else own
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_on_the_page(name):
-    assert f"`traced-image {name} [OPTIONS]" in section(name)
+def test_every_command_is_on_the_page():
+    assert [] == [
+        name for name in COMMANDS if f"`traced-image {name} [OPTIONS]" not in section(name)
+    ]
 
 
-@pytest.mark.parametrize(("name", "option"), OPTIONS)
-def test_every_option_is_on_the_page(name, option):
-    assert all(re.search(rf"[`, ]{re.escape(each)}[`, ]", section(name)) for each in option.opts)
+def test_every_option_is_on_the_page():
+    assert [] == [
+        (name, each)
+        for name, option in OPTIONS
+        for each in option.opts
+        if not re.search(rf"[`, ]{re.escape(each)}[`, ]", section(name))
+    ]
 
 
-@pytest.mark.parametrize(("name", "option"), OPTIONS)
-def test_every_option_has_help(name, option):
-    assert (option.help or "").endswith(".")
+def test_every_option_has_help():
+    assert [] == [
+        (name, option.name) for name, option in OPTIONS if not (option.help or "").endswith(".")
+    ]
 
 
-@pytest.mark.parametrize("status", STATUSES)
-def test_every_status_is_on_the_page(status):
-    assert f"\n| {int(status)} | " in TEXT
+def test_every_status_is_on_the_page():
+    assert [] == [status for status in STATUSES if f"\n| {int(status)} | " not in TEXT]

@@ -107,10 +107,14 @@ def test_each_group_of_quiet_cases_asks_for_any_alert_at_all():
         assert [] == test["exp_samples"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_each_alert_has_a_runbook_that_says_what_was_seen(name):
-    for heading in ("What it means", "What to look at", "What to do", "What was seen"):
-        assert f"**{heading}.**" in section(name)
+def test_each_alert_has_a_runbook_that_says_what_was_seen():
+    headings = ("What it means", "What to look at", "What to do", "What was seen")
+    assert [] == [
+        (name, heading)
+        for name in NAMES
+        for heading in headings
+        if f"**{heading}.**" not in section(name)
+    ]
 
 
 def test_the_page_of_runbooks_has_no_alert_that_is_none():
@@ -123,14 +127,12 @@ def test_a_panels_section_is_an_alerts():
     assert f"{links.RUNBOOKS}#glanceserverfailing" == links.runbook("GlanceServerFailing")
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [each for group in recording.GROUPS.values() for each in group],
-    ids=lambda it: it.record,
-)
-def test_a_recording_is_named_by_level_metric_and_operations(rule):
-    assert re.fullmatch(r"(instance|job)(_server)?:[a-z_]+:[a-z0-9_]+", rule.record)
-    assert {*re.findall(r"rate(\w+)$", rule.record)} <= {"5m", *recording.WINDOWS}
+def test_a_recording_is_named_by_level_metric_and_operations():
+    names = [rule.record for rule in RECORDINGS]
+    form = re.compile(r"(instance|job)(_server)?:[a-z_]+:[a-z0-9_]+")
+    assert [] == [name for name in names if not form.fullmatch(name)]
+    windows = {window for name in names for window in re.findall(r"rate(\w+)$", name)}
+    assert windows <= {"5m", *recording.WINDOWS}
 
 
 def test_the_page_of_alerts_has_each_with_its_severity():
