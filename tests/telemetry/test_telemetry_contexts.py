@@ -16,7 +16,13 @@ from traced_image import lab
 from traced_image.lab import faults
 
 CALL, ATTEMPT, REQUEST = "glance.images.get", "glance.images.get attempt", "GET"
-NAMES = [way.__name__ for way in concurrent_calls.WAYS]
+QUICK = {"threads", "to_thread", "gevent_spawn", "eventlet_spawn"}
+"""One way of each kind: the others differ in how many calls a thread or a greenlet makes."""
+
+NAMES = [
+    pytest.param(way.__name__, marks=() if way.__name__ in QUICK else pytest.mark.slow)
+    for way in concurrent_calls.WAYS
+]
 MAIN = """
 import sys
 
@@ -95,35 +101,40 @@ def all_spans(told, name):
     return [(mode, span) for mode in told.modes.values() for span in mode.named(name)]
 
 
-@pytest.fixture(params=concurrent_calls.MODES)
-def mode(request, told):
-    return told.modes[request.param]
+def by_mode(told, what):
+    """What is found in each of the program's modes."""
+    return {name: what(mode) for name, mode in told.modes.items()}
+
+
+def in_each(value):
+    return dict.fromkeys(concurrent_calls.MODES, value)
 
 
 # --- no tree has anything of another's -----------------------------------------------------------
 
 
-def test_every_call_has_a_span(mode):
-    assert concurrent_calls.CALLS == len(mode.named(CALL))
+def test_every_call_has_a_span(told):
+    assert in_each(concurrent_calls.CALLS) == by_mode(told, lambda mode: len(mode.named(CALL)))
 
 
-def test_a_call_has_its_own_attempts_in_order(mode):
-    assert [[*range(1, call.attempts + 1)] for call in mode.named(CALL)] == [
-        [attempt.number for attempt in mode.below(call)] for call in mode.named(CALL)
+def test_a_call_has_its_own_attempts_in_order(told):
+    calls = all_spans(told, CALL)
+    assert [[*range(1, call.attempts + 1)] for _, call in calls] == [
+        [attempt.number for attempt in mode.below(call)] for mode, call in calls
     ]
 
 
-def test_an_attempt_has_its_own_request_to_its_own_server(mode):
-    assert [[(REQUEST, attempt.port)] for attempt in mode.named(ATTEMPT)] == [
-        [(below.name, below.port) for below in mode.below(attempt)]
-        for attempt in mode.named(ATTEMPT)
+def test_an_attempt_has_its_own_request_to_its_own_server(told):
+    attempts = all_spans(told, ATTEMPT)
+    assert [[(REQUEST, attempt.port)] for _, attempt in attempts] == [
+        [(below.name, below.port) for below in mode.below(attempt)] for mode, attempt in attempts
     ]
 
 
-def test_what_is_below_a_call_is_of_its_trace_and_of_its_time(mode):
+def test_what_is_below_a_call_is_of_its_trace_and_of_its_time(told):
     assert [] == [
         span
-        for span in mode.named(ATTEMPT) + mode.named(REQUEST)
+        for mode, span in all_spans(told, ATTEMPT) + all_spans(told, REQUEST)
         for parent in [mode.by_id[span.parent]]
         if span.trace != parent.trace
         or not parent.started <= span.started <= span.ended <= parent.ended
@@ -138,16 +149,18 @@ def test_servers_were_told_of_the_request_that_they_got(told):
     assert told.traceparents == Counter(spans)
 
 
-def test_calls_were_under_way_at_the_same_time(told, mode):
-    calls = mode.named(CALL)
-    overlaps = [before.ended > after.started for before, after in pairwise(calls)]
-    assert (told.way not in ONE_AFTER_THE_OTHER) == any(overlaps)
+def test_calls_were_under_way_at_the_same_time(told):
+    def overlap(mode):
+        return any(before.ended > after.started for before, after in pairwise(mode.named(CALL)))
+
+    assert in_each(told.way not in ONE_AFTER_THE_OTHER) == by_mode(told, overlap)
 
 
 def test_some_calls_had_retries_meanwhile(told):
-    assert {True} == {
-        any(call.attempts > 1 for call in mode.named(CALL)) for mode in told.modes.values()
-    }
+    def retried(mode):
+        return any(call.attempts > 1 for call in mode.named(CALL))
+
+    assert in_each(True) == by_mode(told, retried)
 
 
 # --- whose child a call is -----------------------------------------------------------------------
@@ -184,9 +197,11 @@ def test_each_call_is_the_child_of_its_own_jobs_span(told):
 # --- what is left --------------------------------------------------------------------------------
 
 
-def test_after_a_call_is_current_what_was_before_it(mode):
-    assert [before for before, _ in mode.left] == [after for _, after in mode.left]
+def test_after_a_call_is_current_what_was_before_it(told):
+    before = by_mode(told, lambda mode: [before for before, _ in mode.left])
+    assert before == by_mode(told, lambda mode: [after for _, after in mode.left])
 
 
-def test_after_a_call_no_call_is_under_way(mode):
-    assert {False} == {under_way for _, (_, under_way) in mode.left}
+def test_after_a_call_no_call_is_under_way(told):
+    left = by_mode(told, lambda mode: {under_way for _, (_, under_way) in mode.left})
+    assert in_each({False}) == left
