@@ -284,8 +284,11 @@ def without(monkeypatch):
     """Have a package be missing, and the modules that need it be imported anew."""
 
     def hide(package, *modules):
-        for name in list(sys.modules):
+        for name in sorted(sys.modules, reverse=True):
             if name.startswith(tuple(f"traced_image.{each}" for each in modules)):
+                parent, _, last = name.rpartition(".")
+                # What it is now, so that it is that again afterwards: an import sets this too.
+                monkeypatch.setattr(sys.modules[parent], last, sys.modules[name])
                 monkeypatch.delitem(sys.modules, name)
             if name.startswith(f"{package}."):
                 monkeypatch.setitem(sys.modules, name, None)

@@ -9,8 +9,8 @@ from keystoneauth1.exceptions import Unauthorized
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
+from traced_image import _forks
 from traced_image.config import Config, TokenSource
-from traced_image.config import keystone as token_module
 
 LIMIT = 10
 
@@ -162,8 +162,8 @@ def test_a_configuration_that_is_gone_is_no_burden_of_a_fork(plugin):
 
 def test_what_a_child_does_leaves_the_lock_free_and_the_connection_new(tokens, keystone):
     tokens.get_token()
-    token_module._before_fork()
-    token_module._after_fork_in_child()
+    _forks._before_fork()
+    _forks._after_fork_in_child()
 
     tokens.invalidate()
     tokens.get_token()

@@ -237,8 +237,11 @@ def test_an_address_of_traces_reaches_the_page(start):
 @pytest.mark.parametrize("call", [exporter.start, exporter.asgi_app])
 @pytest.mark.parametrize("module", ["starlette", "uvicorn", "bcrypt"])
 def test_without_the_packages_the_extra_is_named(monkeypatch, registry, module, call):
-    for name in list(sys.modules):
+    for name in sorted(sys.modules, reverse=True):
         if name.startswith("traced_image.exporter.") and not name.endswith(".start"):
+            parent, _, last = name.rpartition(".")
+            # What it is now, so that it is that again afterwards: an import sets this too.
+            monkeypatch.setattr(sys.modules[parent], last, sys.modules[name])
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     for name in [name for name in sys.modules if name.startswith(f"{module}.")]:

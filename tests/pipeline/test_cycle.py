@@ -864,6 +864,48 @@ def test_who_asks_to_watch_twice_is_shown_a_change_once(cycle, watching):
     assert 3 == watching.times
 
 
+def test_a_watch_that_has_left_is_shown_nothing_more(cycle, watching):
+    one = cycle(1)
+    one.watch(watching)
+
+    one.unwatch(watching)
+    succeed(one)
+
+    assert 1 == watching.times
+
+
+def test_a_watch_that_another_service_has_too_is_shown_changes_still(cycle, watching):
+    one = cycle(1)
+    one.watch(watching)
+    one.watch(watching)
+
+    one.unwatch(watching)
+    succeed(one)
+
+    assert 3 == watching.times
+
+
+def test_a_watch_that_comes_back_is_shown_each_server_again(cycle, watching):
+    one = cycle(1)
+    one.watch(watching)
+    one.unwatch(watching)
+
+    one.watch(watching)
+    succeed(one)
+
+    assert 3 == watching.times
+
+
+def test_watches_that_have_left_are_forgotten_though_nothing_changes(cycle):
+    one = cycle(1)
+    for _ in range(10):
+        watching = Watching()
+        one.watch(watching)
+        one.unwatch(watching)
+
+    assert 1 >= len(one._leaving)
+
+
 def test_all_who_watch_are_shown_the_same(cycle):
     three = cycle()
     first, second = Watching(), Watching()

@@ -1,10 +1,13 @@
 """What is made anew in the child of a fork."""
 
+import ast
 import gc
 import logging
+import re
 import weakref
 
 from support import in_child
+from traced_image_docs.architecture import MODULES
 
 from traced_image import _forks
 
@@ -66,3 +69,22 @@ def test_one_that_fails_is_logged(caplog):
     _forks._after_fork_in_child()
 
     assert [f"{type(broken).__name__} could not be made anew after a fork"] == caplog.messages
+
+
+def test_the_page_of_forks_names_all_that_do_something_in_a_child():
+    found = {
+        f"{module}.{node.name}"
+        for module, path in MODULES.items()
+        if module != "_forks"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and any(getattr(each, "name", None) == "after_fork" for each in node.body)
+    }
+
+    assert found == set(re.findall(r"^``([\w.]+)``", _forks.__doc__, re.MULTILINE))
+
+
+def test_only_the_page_of_forks_registers_what_happens_at_a_fork():
+    texts = {module: path.read_text("utf-8") for module, path in MODULES.items()}
+
+    assert ["_forks"] == [name for name, text in texts.items() if "register_at_fork" in text]

@@ -1,5 +1,6 @@
 """The state of servers: the gauges say what ``service.servers()`` does, at every step."""
 
+import gc
 import time as clocks
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -9,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from watching import LIMIT, Counts, InOrder, by_api, by_gauges, until
 
+import traced_image
 from traced_image import (
     ChecksumMismatch,
     Config,
@@ -191,10 +193,53 @@ def test_services_of_one_registry_show_the_same(sharing, servers, image_id, regi
     assert by_api(services[0]) == by_gauges(counts)
 
 
-def test_a_registry_is_shown_each_change_once(sharing, registry):
+def watches(service):
+    """What is shown the servers of a service, once a change has been shown."""
+    service.show(None, next(iter(service.detail(None)))["id"])
+    return service._client._fleet.cycle._watches
+
+
+def test_a_registry_is_shown_each_change_once(sharing, registry, image_id):
     services = [sharing(registry) for _ in range(3)]
-    (watches,) = {service._client._fleet.cycle._watches for service in services}
-    assert 1 == len(watches)
+    assert [3] == list(watches(services[0]).values())
+
+
+def test_services_that_were_closed_are_forgotten(sharing, image_id):
+    remaining = sharing(CollectorRegistry())
+    for _ in range(1000):
+        sharing(CollectorRegistry()).close()
+    assert 1 == len(watches(remaining))
+
+
+def test_services_that_nobody_has_any_more_are_forgotten(servers, image_id):
+    urls = [server.url for server in servers]
+    remaining = traced_image.connect(servers=urls)
+    for _ in range(10):
+        traced_image.connect(servers=urls, telemetry=Telemetry(registry=CollectorRegistry()))
+    gc.collect()
+    assert 1 == len(watches(remaining))
+    remaining.close()
+
+
+def test_a_service_that_is_used_after_it_was_closed_shows_its_servers_again(
+    sharing, servers, image_id, registry, counts
+):
+    service = sharing(registry)
+    service.close()
+    servers[0].break_with(faults.refuse())
+    service.show(None, image_id)
+    assert by_api(service) == by_gauges(counts)
+
+
+def test_a_service_that_is_closed_twice_leaves_others_of_its_registry_alone(
+    sharing, servers, image_id, registry, counts
+):
+    first, second = sharing(registry), sharing(registry)
+    second.close()
+    second.close()
+    servers[0].break_with(faults.refuse())
+    first.show(None, image_id)
+    assert by_api(first) == by_gauges(counts)
 
 
 def test_attempts_of_all_services_are_active(sharing, servers, image_id, registry, counts):

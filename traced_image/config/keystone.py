@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from .. import _forks
 from ..errors import InvalidAuth
 
 if TYPE_CHECKING:
+    import threading
+
     from keystoneauth1.plugin import BaseAuthPlugin
 
     from .sources import Lookup
@@ -61,12 +62,15 @@ class PluginTokens:
     def __init__(self, plugin: BaseAuthPlugin, http: KeystoneHTTP) -> None:
         self.plugin = plugin
         self._http = http
-        self._lock = _locks.setdefault(plugin, threading.Lock())
-        self.connect()
-        _in_use.add(self)
+        self._lock = _locks.setdefault(plugin, _forks.make_lock())
+        self._connect()
+        _forks.track(self)
 
-    def connect(self) -> None:
-        """Open a session of this process's own."""
+    def after_fork(self) -> None:
+        """Open a session of the child's own."""
+        self._connect()
+
+    def _connect(self) -> None:
         from keystoneauth1.session import Session
 
         http = self._http
@@ -103,32 +107,6 @@ class PluginTokens:
 
 
 _locks: weakref.WeakKeyDictionary[BaseAuthPlugin, threading.Lock] = weakref.WeakKeyDictionary()
-_in_use: weakref.WeakSet[PluginTokens] = weakref.WeakSet()
-_held: list[threading.Lock] = []
-
-
-def _before_fork() -> None:
-    for lock in list(_locks.values()):
-        lock.acquire()
-        _held.append(lock)
-
-
-def _after_fork_in_parent() -> None:
-    while _held:
-        _held.pop().release()
-
-
-def _after_fork_in_child() -> None:
-    _after_fork_in_parent()
-    for tokens in list(_in_use):
-        tokens.connect()
-
-
-os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=_after_fork_in_parent,
-    after_in_child=_after_fork_in_child,
-)
 
 
 def token_source(auth: object, http: KeystoneHTTP) -> TokenSource | None:

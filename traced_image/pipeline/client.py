@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
@@ -100,9 +101,10 @@ class GlanceClientWrapper:
             clock=clock,
             rng=rng or random.SystemRandom(),
         )
-        self._perform = layered(cast("Perform", loop), layers.call)
-        for watch in layers.hosts:
-            self._fleet.cycle.watch(watch)
+        self._layered = layered(cast("Perform", loop), layers.call)
+        self._watches = layers.hosts
+        self._watching: list[Callable[[], object]] = []
+        self._open()
 
     def call(
         self,
@@ -145,8 +147,24 @@ class GlanceClientWrapper:
             announce_stream(server, error, retrying=retrying)
         self._fleet.cycle.accuse(server, error.reason)
 
+    def _open(self) -> None:
+        """Show the servers to the watches, until this is closed or nobody has it any more."""
+        cycle = self._fleet.cycle
+        for watch in self._watches:
+            cycle.watch(watch)
+            self._watching.append(weakref.finalize(self, cycle.unwatch, watch))
+        self._perform = self._layered
+
+    def _reopen(self, call: Call[object]) -> object:
+        """Make a call after `close`."""
+        self._open()
+        return self._perform(call)
+
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the kept connections, and leave the servers; a later call opens it again."""
+        self._perform = self._reopen
+        while self._watching:
+            self._watching.pop()()
         self._http.close()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Protocol
 
+from .. import _forks
 from . import catalogue
 from .catalogue import OTHER
 from .telemetry_errors import Troubles
@@ -110,9 +110,8 @@ def _ignore(_: Exception) -> None:
 
 @dataclass(slots=True)
 class _Told:
-    """What was last told of a server, and by which process: a child of a fork starts at nothing."""
+    """What was last told of a server."""
 
-    process: int
     host: Host
     state: State | None = None
     values: list[float] = field(default_factory=lambda: [-1.0] * 3)
@@ -150,6 +149,7 @@ class Metrics:
         self._guard = self.troubles.guard("metrics")
         with self._guard:
             self._start()
+        _forks.track(self)
 
     def _start(self) -> None:
         version = metadata.version("traced-image")
@@ -159,6 +159,10 @@ class Metrics:
 
     def _trouble(self, kind: Trouble) -> None:
         self._series[catalogue.TELEMETRY_ERRORS][(kind,)](1, None)
+
+    def after_fork(self) -> None:
+        """Tell all of each server anew in a child, whose gauges start at nothing."""
+        self._told = {name: _Told(told.host) for name, told in self._told.items()}
 
     def attach(self, backend: Backend) -> None:
         """Count in one more place from now on; it is shown the servers as they are."""
@@ -289,8 +293,8 @@ class Metrics:
         if labels is _OTHER_SERVER:
             return  # one gauge can't show many servers
         told = self._told.get(host.server.netloc)
-        if told is None or told.process != os.getpid():
-            told = self._told[host.server.netloc] = _Told(os.getpid(), host)
+        if told is None:
+            told = self._told[host.server.netloc] = _Told(host)
         if told.state != host.state:
             told.state = host.state
             for state in catalogue.STATES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter, deque
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -78,17 +79,29 @@ class ServerCycle:
         self._unhealthy = 0
         # Reentrant, so that a signal handler may ask for the health.
         self._lock = threading.RLock()
-        self._watches: tuple[Watch, ...] = ()
+        self._watches: Counter[Watch] = Counter()
+        self._leaving: deque[Watch] = deque()
         self._untold = False
         _forks.track(self)
 
     def watch(self, watch: Watch) -> None:
-        """Show each server to `watch` now, and again whenever what is known of it has changed."""
+        """Show each server to `watch` now, and again whenever what is known of it has changed.
+
+        Several services may have the same watch: it is shown each change once, until as many
+        have called `unwatch`.
+        """
         with self._lock:
-            if watch not in self._watches:
-                self._watches += (watch,)
+            self._dismiss()
+            self._watches[watch] += 1
             for host in self._hosts:
                 watch(host)
+
+    def unwatch(self, watch: Watch) -> None:
+        """Show nothing more to `watch`, unless another service has it too.
+
+        The garbage collector may call this at any line, so that it takes no lock.
+        """
+        self._leaving.append(watch)
 
     def _show_anew(self) -> None:
         """In the child of a fork, show what the parent has told to its own watchers only."""
@@ -98,8 +111,15 @@ class ServerCycle:
                 self._show(host)
 
     def _show(self, host: Host) -> None:
+        self._dismiss()
         for watch in self._watches:
             watch(host)
+
+    def _dismiss(self) -> None:
+        """Forget the watches that no service has any more."""
+        while self._leaving:
+            self._watches[self._leaving.popleft()] -= 1
+            self._watches = +self._watches
 
     def pick(
         self, tried: Sequence[Server] = (), *, careful: bool = False, transfer: bool = False
