@@ -242,17 +242,22 @@ def test_ctrl_c_on_a_terminal_ends_it_with_a_line(on_terminal, server, on):
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_a_reader_that_has_gone_is_no_error(server, images, on, options):
     for number in range(800):
-        images.add(name=f"image-{number}")
+        images.add(name=f"{number:0200}")  # together more than a pipe holds
     command = [sys.executable, "-c", PROGRAM, "list", *options, *on(server)]
-    # Unbuffered, Python would take it for written if no more than a part was.
-    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as running:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         running.stdout.read(10)
         running.stdout.close()
         said = running.stderr.read()
     assert (141, b"") == (running.returncode, said)
+
+
+def test_its_status_is_the_same_if_nobody_reads_what_it_says():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", PROGRAM, "list", "--nonesuch"]
+    with os.fdopen(writer, "wb") as stderr:
+        done = subprocess.run(command, check=False, stderr=stderr, timeout=LIMIT)
+    assert 3 == done.returncode
 
 
 def test_output_that_can_not_be_written_is_an_error(process, server, images, on):

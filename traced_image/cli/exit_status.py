@@ -117,12 +117,22 @@ def _words(error: BaseException) -> str:
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status; what it raised is one line on standard error."""
+    """Run a command and return its exit status; what it raised is one line on standard error.
+
+    The status is the same if nobody reads standard error any more.
+    """
+    try:
+        return _status(command, sys.argv[1:] if arguments is None else arguments)
+    finally:
+        _say_no_more(sys.stderr)
+
+
+def _status(command: click.Command, arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Not all that is told can be written in every encoding.
         sys.stdout.reconfigure(errors="replace")
     try:
-        status = _invoked(command, sys.argv[1:] if arguments is None else arguments)
+        status = _invoked(command, arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         _say_no_more(sys.stdout)
@@ -131,7 +141,8 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
         status = status_of(error)
         # A terminal has ^C in its last line.
         after = "\n" if status == INTERRUPTED and sys.stderr.isatty() else ""
-        click.echo(f"{after}{NAME}: {line(_words(error))}", err=True)
+        with suppress(OSError):
+            click.echo(f"{after}{NAME}: {line(_words(error))}", err=True)
         _say_no_more(sys.stdout)
         return status
     return status if isinstance(status, int) else DONE
