@@ -175,7 +175,7 @@ def load_config_file(path):
 
 
 def configure_sdk(path):
-    print(f"configured by {path}")
+    print(f"configured by {path}", flush=True)
     set_tracer_provider(TracerProvider())
 """
 
