@@ -309,5 +309,5 @@ def test_v1_lists_no_locations(service, image_id):
 
 
 def test_v1_knows_no_import(service, image_id):
-    with pytest.raises(ValueError, match="API v1 has no 'image_import'"):
+    with pytest.raises(ValueError, match="API v1 has no import: use API v2"):
         service.image_import_copy(None, image_id, ["fast"])

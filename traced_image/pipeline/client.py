@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument
 from .api import v1, v2, v2_actions
 from .attempts.fleet import Fleet, shared_fleet
 from .attempts.loop import AttemptLoop
-from .attempts.seams import Call, Layers, layered
+from .attempts.seams import Call, Layers, T, layered
 from .clock import Clock
 from .context import SERVICE
 from .http import auth
@@ -91,9 +91,11 @@ class GlanceClientWrapper:
         self.config = config
         self._fleet = fleet or shared_fleet(config)
         self._http = HTTPSend(config, clock, layered(session_send, layers.wire))
-        loop = AttemptLoop(
-            layered(cast("Send", self._http), layers.attempt),
-            layered(cast("Announce", announce), layers.failure),
+        send: Send = self._http
+        tell: Announce = announce
+        perform: Perform = AttemptLoop(
+            layered(send, layers.attempt),
+            layered(tell, layers.failure),
             self._fleet,
             num_retries=config.num_retries,
             policy=config.retry,
@@ -101,7 +103,7 @@ class GlanceClientWrapper:
             clock=clock,
             rng=rng or random.SystemRandom(),
         )
-        self._layered = layered(cast("Perform", loop), layers.call)
+        self._layered = layered(perform, layers.call)
         self._watches = layers.hosts
         self._watching: list[Callable[[], object]] = []
         self._open()
@@ -132,7 +134,23 @@ class GlanceClientWrapper:
             AttemptError: A server refused, in a way that no other server would mend.
             GlanceConnectionFailed: No server answered.
         """
-        operation = build_operation(version, method, args, kwargs)
+        return self.perform(context, build_operation(version, method, args, kwargs))
+
+    def perform(self, context: Context | None, operation: Operation[T]) -> T:
+        """Perform an operation on the servers in turn.
+
+        Args:
+            context: On whose behalf; None for the service's own.
+            operation: What to ask of Glance.
+
+        Returns:
+            What the operation brings.
+
+        Raises:
+            InvalidContext: The context is not usable; nothing was sent.
+            AttemptError: A server refused, in a way that no other server would mend.
+            GlanceConnectionFailed: No server answered.
+        """
         context = SERVICE if context is None else context
         auth.check(context)
         return self._perform(Call(operation, context))
@@ -153,9 +171,9 @@ class GlanceClientWrapper:
         for watch in self._watches:
             cycle.watch(watch)
             self._watching.append(weakref.finalize(self, cycle.unwatch, watch))
-        self._perform = self._layered
+        self._perform: Perform = self._layered
 
-    def _reopen(self, call: Call[object]) -> object:
+    def _reopen(self, call: Call[T], /) -> T:
         """Make a call after `close`."""
         self._open()
         return self._perform(call)

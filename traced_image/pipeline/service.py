@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, BinaryIO, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import (
     AttemptError,
@@ -13,19 +14,18 @@ from ..errors import (
     InvalidArgument,
     Retryable,
 )
-from . import create_update
 from .api import nova_images
 from .api.download import Download, Resume, check_destination, save
 from .context import SERVICE
 from .image_errors import named, reraise_about_deletion, reraise_about_image, reraise_about_import
+from .images_v1 import ImagesV1
+from .images_v2 import ImagesV2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..config import Config, Server
     from .api.nova_images import Image
-    from .api.operation import Version
-    from .api.records import Record
     from .api.upload import Data
     from .attempts.cycle import ServerHealth
     from .client import GlanceClientWrapper
@@ -45,15 +45,13 @@ class GlanceImageService:
 
     def __init__(self, client: GlanceClientWrapper) -> None:
         self._client = client
+        self._images_v2 = ImagesV2(client)
+        self._images = ImagesV1(client) if client.config.api_version == 1 else self._images_v2
 
     @property
     def config(self) -> Config:
         """What the service was made with."""
         return self._client.config
-
-    @property
-    def _version(self) -> Version:
-        return self._client.config.api_version
 
     def show(
         self,
@@ -80,7 +78,7 @@ class GlanceImageService:
             ImageNotAuthorized: Glance refused the caller.
         """
         return self._show(
-            self._version,
+            self._images,
             context,
             image_id,
             include_locations=include_locations,
@@ -89,15 +87,17 @@ class GlanceImageService:
 
     def _show(
         self,
-        version: Version,
+        images: ImagesV1 | ImagesV2,
         context: Context | None,
         image_id: str,
         *,
         include_locations: bool,
         show_deleted: bool,
     ) -> Image:
-        record = self._record(version, context, image_id)
-        image = nova_images.from_glance(version, record, include_locations=include_locations)
+        try:
+            image = images.get(context, image_id, include_locations=include_locations)
+        except HTTPStatusError as error:
+            reraise_about_image(error, image_id)
         gone = bool(image["deleted"]) and not show_deleted
         if gone or not nova_images.is_available(SERVICE if context is None else context, image):
             raise ImageNotFound(f"Image {named(image_id)} could not be found.")
@@ -120,14 +120,9 @@ class GlanceImageService:
         Raises:
             InvalidQuery: An argument is unknown or unusable.
         """
-        arguments = nova_images.query(self._version, kwargs)
-        records = cast("list[Record]", self._call(context, "list", **arguments))
-        images = [nova_images.from_glance(self._version, record) for record in records]
-        return [
-            image
-            for image in images
-            if nova_images.is_available(SERVICE if context is None else context, image)
-        ]
+        viewer = SERVICE if context is None else context
+        images = self._images.list(context, kwargs)
+        return [image for image in images if nova_images.is_available(viewer, image)]
 
     def create(self, context: Context | None, image_meta: Image, data: Data | None = None) -> Image:
         """Create an image, with its data if given.
@@ -148,10 +143,7 @@ class GlanceImageService:
             InvalidMetadata: `image_meta` or `data` can't be sent. Only where reading `data` is
                 what shows it, the record is there already.
         """
-        create = create_update.create_v1 if self._version == 1 else create_update.create_v2
-        return nova_images.from_glance(
-            self._version, create(self._client, context, image_meta, data)
-        )
+        return self._images.create(context, image_meta, data)
 
     def update(
         self,
@@ -177,30 +169,15 @@ class GlanceImageService:
             ImageNotFound: It does not exist, or not for this caller.
             UnsafeToRepeat: It may have been changed, but no answer came.
         """
-        fields = nova_images.to_glance(self._version, image_meta)
-        fields.pop("id", None)
+        find = partial(self._find_properties, context, image_id) if purge_props else None
         try:
-            if self._version == 1:
-                record = create_update.update_v1(
-                    self._client, context, image_id, fields, data, purge_props=purge_props
-                )
-            else:
-                create_update.check_update_v2(image_id, fields, data)
-                removed = self._extra(context, image_id, image_meta) if purge_props else []
-                record = create_update.update_v2(
-                    self._client, context, image_id, fields, data, removed
-                )
+            return self._images.update(context, image_id, image_meta, data, find)
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
-        return nova_images.from_glance(self._version, record)
 
-    def _extra(self, context: Context | None, image_id: str, image_meta: Image) -> list[str]:
-        """The properties that an image has and `image_meta` has not."""
-        kept = cast("Image", image_meta.get("properties", {}))
-        return [name for name in self._properties(context, image_id) if name not in kept]
-
-    def _properties(self, context: Context | None, image_id: str) -> Image:
-        return cast("Image", self.show(context, image_id)["properties"])
+    def _find_properties(self, context: Context | None, image_id: str) -> Iterable[str]:
+        properties: dict[str, Any] = self.show(context, image_id)["properties"]
+        return properties
 
     def delete(self, context: Context | None, image_id: str) -> bool:
         """Delete an image.
@@ -215,7 +192,7 @@ class GlanceImageService:
             UnsafeToRepeat: It may have been deleted, but no answer came.
         """
         try:
-            self._call(context, "delete", image_id)
+            self._images.delete(context, image_id)
         except HTTPStatusError as error:
             reraise_about_deletion(error, image_id)
         return True
@@ -250,7 +227,7 @@ class GlanceImageService:
         check_destination(data, dst_path)
         if trusted_certs:
             raise InvalidArgument("trusted_certs: signatures are not verified here: let nova do it")
-        download = self._data(context, image_id)
+        download = self._download(context, image_id)
         if data is None and not dst_path:
             return download
         save(download, data, dst_path or "")
@@ -272,21 +249,18 @@ class GlanceImageService:
             ImageNotFound: It does not exist, or not for this caller.
             ImageUnacceptable: It has no data.
         """
-        there = begun.seek(0, os.SEEK_END)
-        if there and self._version == 1:
-            raise InvalidArgument("API v1 can't be asked for the rest of the data: begin anew")
-        download = self._data(context, image_id, *filter(None, (there,)))
+        download = self._download(context, image_id, begun.seek(0, os.SEEK_END))
         download.begin(begun)
         return download
 
-    def _data(self, context: Context | None, image_id: str, *there: int) -> Download:
+    def _download(self, context: Context | None, image_id: str, there: int = 0) -> Download:
         try:
-            download = cast("Download | None", self._call(context, "data", image_id, *there))
+            download = self._images.download(context, image_id, there)
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
         if download is None:
             raise ImageUnacceptable(f"Image {named(image_id)} is unacceptable: it has no data.")
-        download.resume = self._resume(context, image_id, *there)
+        download.resume = self._resume(context, image_id, there)
         return download
 
     def get_location(self, context: Context | None, image_id: str) -> str | None:
@@ -297,8 +271,11 @@ class GlanceImageService:
         Raises:
             ImageNotFound: It does not exist, or not for this caller.
         """
-        image = self._show(2, context, image_id, include_locations=True, show_deleted=True)
-        return cast("str | None", image.get("direct_url"))
+        image = self._show(
+            self._images_v2, context, image_id, include_locations=True, show_deleted=True
+        )
+        url: str | None = image.get("direct_url")
+        return url
 
     def image_import_copy(
         self, context: Context | None, image_id: str, stores: Iterable[str]
@@ -310,7 +287,7 @@ class GlanceImageService:
             ImageImportImpossible: It is in a state that does not allow it.
         """
         try:
-            self._call(context, "image_import", image_id, "copy-image", stores=stores)
+            self._images.import_copy(context, image_id, stores)
         except HTTPStatusError as error:
             reraise_about_import(error, image_id)
 
@@ -322,17 +299,12 @@ class GlanceImageService:
         """Close the kept connections."""
         self._client.close()
 
-    def _call(
-        self, context: Context | None, method: str, *args: object, **kwargs: object
-    ) -> object:
-        return self._client.call(context, self._version, method, *args, **kwargs)
-
-    def _resume(self, context: Context | None, image_id: str, there: int = 0) -> Resume:
+    def _resume(self, context: Context | None, image_id: str, there: int) -> Resume:
         """How a download goes on after its stream broke: once for each retry that a call has.
 
         API v1 can't ask for a part of the data.
         """
-        left = 0 if self._version == 1 else self.config.num_retries
+        left = self.config.num_retries if self._images.has_ranges else 0
 
         def resume(server: Server, error: AttemptError, done: int) -> Download | None:
             nonlocal left
@@ -341,15 +313,9 @@ class GlanceImageService:
             self._client.accuse(server, error, retrying=retrying)
             if not retrying:
                 return None
-            return cast("Download | None", self._call(context, "data", image_id, there + done))
+            return self._images.download(context, image_id, there + done)
 
         return resume
-
-    def _record(self, version: Version, context: Context | None, image_id: str) -> Record:
-        try:
-            return cast("Record", self._client.call(context, version, "get", image_id))
-        except HTTPStatusError as error:
-            reraise_about_image(error, image_id)
 
 
 def _locations(image: Image) -> list[object]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AttemptError, GlanceConnectionFailed, TracedImageError
 from ..pipeline.api.download import Download
-from ..pipeline.attempts.seams import Layers
+from ..pipeline.attempts.seams import Layers, T
 from . import options
 from .options import Telemetry
 from .recorder import CURRENT, Recorder, reason_of, tell_where
@@ -48,7 +48,7 @@ class Observer:
         """Observe logical calls."""
         start = self._recorder.call
 
-        def observed(call: Call[object]) -> object:
+        def observed(call: Call[T]) -> T:
             record = start(call.operation.name)
             try:
                 value = perform(call)
@@ -70,7 +70,7 @@ class Observer:
     def attempt_layer(self, send: Send) -> Send:
         """Observe attempts, each on one server."""
 
-        def observed(attempt: Attempt[object]) -> Answer[object]:
+        def observed(attempt: Attempt[T]) -> Answer[T]:
             record = _started(attempt)
             try:
                 answer = send(attempt)

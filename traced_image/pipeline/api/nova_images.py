@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidMetadata, InvalidQuery
 from .records import timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..context import Context
-    from .operation import Version
     from .records import Record
 
 
-Image = dict[str, object]
+Image = dict[str, Any]
 """An image as nova knows it: base fields, and custom ones under ``properties``."""
 
 _BASE_V2 = frozenset(
@@ -43,25 +44,9 @@ _STRUCTURED = ("block_device_mapping", "mappings")
 _READ_ONLY = frozenset({"status", "updated_at", "created_at", "deleted_at"})
 
 
-def from_glance(version: Version, record: Record, *, include_locations: bool = False) -> Image:
-    """Make nova's dict of a record that has been checked."""
-    if version == 1:
-        image = _from_v1(record)
-    else:
-        image = _from_v2(record, include_locations=include_locations)
-    for name in _TIMESTAMPS:
-        if image.get(name):
-            image[name] = timestamp(image[name])
-    properties = cast("Record", image["properties"])
-    for name in _STRUCTURED:
-        text = properties.get(name)
-        if isinstance(text, str):
-            properties[name] = _structured(text)
-    return image
-
-
-def _from_v2(record: Record, *, include_locations: bool) -> Image:
-    properties: dict[str, object] = {}
+def from_v2(record: Record, *, include_locations: bool = False) -> Image:
+    """Make nova's dict of a v2 record that has been checked."""
+    properties: dict[str, Any] = {}
     image: Image = {
         "properties": properties,
         "deleted": False,
@@ -80,12 +65,26 @@ def _from_v2(record: Record, *, include_locations: bool) -> Image:
             image["size"] = 0
         elif name not in _OMITTED_V2 and (include_locations or name not in _LOCATIONS):
             image[name] = value
-    return image
+    return _parse_values(image)
 
 
-def _from_v1(record: Record) -> Image:
+def from_v1(record: Record) -> Image:
+    """Make nova's dict of a v1 record that has been checked."""
     image: Image = {name: record.get(name) for name in _FIELDS_V1}
-    image["properties"] = dict(cast("Record", record.get("properties", {})))
+    image["properties"] = dict(record.get("properties", {}))
+    return _parse_values(image)
+
+
+def _parse_values(image: Image) -> Image:
+    """Replace the texts of time stamps and of structured properties by their values."""
+    for name in _TIMESTAMPS:
+        if image.get(name):
+            image[name] = timestamp(image[name])
+    properties = image["properties"]
+    for name in _STRUCTURED:
+        text = properties.get(name)
+        if isinstance(text, str):
+            properties[name] = _structured(text)
     return image
 
 
@@ -96,8 +95,8 @@ def _structured(text: str) -> object:
         return text
 
 
-def to_glance(version: Version, image_meta: Mapping[str, object]) -> Record:
-    """Make the fields to send of nova's dict, leaving out what Glance sets itself.
+def to_v1(image_meta: Mapping[str, object]) -> Record:
+    """Make the fields to send by v1 of nova's dict, leaving out what Glance sets itself.
 
     Raises:
         InvalidMetadata: A field can't be sent.
@@ -115,7 +114,7 @@ def to_glance(version: Version, image_meta: Mapping[str, object]) -> Record:
     for name in _STRUCTURED:
         if name in properties and not isinstance(properties[name], str):
             properties[name] = _dumped(name, properties[name])
-    return image if version == 1 else _to_v2(image, properties)
+    return image
 
 
 def _dumped(name: str, value: object) -> str:
@@ -125,8 +124,14 @@ def _dumped(name: str, value: object) -> str:
         raise InvalidMetadata(f"property {name} has no form in JSON: pass plain values") from error
 
 
-def _to_v2(image: Image, properties: Mapping[str, object]) -> Record:
+def to_v2(image_meta: Mapping[str, object]) -> Record:
+    """Make the fields to send by v2 of nova's dict, leaving out what Glance sets itself.
+
+    Raises:
+        InvalidMetadata: A field can't be sent.
+    """
     record: Record = {}
+    image = to_v1(image_meta)
     for name, value in image.items():
         if name in ("min_ram", "min_disk"):
             record[name] = _number(name, value)
@@ -134,16 +139,16 @@ def _to_v2(image: Image, properties: Mapping[str, object]) -> Record:
             record["visibility"] = "public" if value else "private"
         elif name not in ("properties", "size", "deleted"):
             record[name] = value
-    for name, value in properties.items():
+    for name, value in image["properties"].items():
         unset = isinstance(value, str) and value.strip().lower() in ("none", "")
         if not (name in ("kernel_id", "ramdisk_id") and unset):
             record[name] = value if value is None else str(value)
     return record
 
 
-def _number(name: str, value: object) -> int:
+def _number(name: str, value: str | float) -> int:
     try:
-        return int(value)  # type: ignore[call-overload, no-any-return]
+        return int(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidMetadata(f"{name} is {value!r:.40}: pass a whole number") from error
 
@@ -169,12 +174,27 @@ def is_available(context: Context, image: Image) -> bool:
     return str(properties["user_id"]) == str(getattr(context, "user_id", None))
 
 
-def query(version: Version, params: Mapping[str, object]) -> dict[str, object]:
-    """Make the arguments of a list of those of `detail`.
+def query_v1(params: Mapping[str, object]) -> dict[str, Any]:
+    """Make the arguments of a list by v1 of those of `detail`.
 
     Raises:
         InvalidQuery: An argument is unknown, or ``filters`` is no mapping.
     """
+    return _query(params, lambda filters: {"is_public": "none", **filters})
+
+
+def query_v2(params: Mapping[str, object]) -> dict[str, Any]:
+    """Make the arguments of a list by v2 of those of `detail`.
+
+    Raises:
+        InvalidQuery: An argument is unknown, or ``filters`` is no mapping.
+    """
+    return _query(params, _filters_v2)
+
+
+def _query(
+    params: Mapping[str, Any], translate: Callable[[Mapping[str, object]], dict[str, object]]
+) -> dict[str, Any]:
     accepted = ("filters", "marker", "limit", "page_size", "sort_key", "sort_dir")
     unknown = [name for name in params if name not in accepted]
     filters = params.get("filters") or {}
@@ -182,10 +202,7 @@ def query(version: Version, params: Mapping[str, object]) -> dict[str, object]:
         what = f"unknown argument {unknown[0]!r:.40}" if unknown else "filters are no mapping"
         raise InvalidQuery(f"detail: {what}: use {', '.join(accepted)}")
     arguments = {name: params[name] for name in accepted if params.get(name)}
-    arguments["filters"] = (
-        {"is_public": "none", **filters} if version == 1 else _filters_v2(filters)
-    )
-    return arguments
+    return {**arguments, "filters": translate(filters)}
 
 
 def _filters_v2(filters: Mapping[str, object]) -> dict[str, object]:

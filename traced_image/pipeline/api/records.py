@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ...errors import InvalidImageID, InvalidMetadata, ProtocolError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .operation import Reply
 
 
-Record = dict[str, object]
+Record = dict[str, Any]
 """A JSON object as Glance sends it."""
 
 _TEXT = (str,)

@@ -50,8 +50,7 @@ class UploadBody:
     """
 
     def __init__(self, data: Data) -> None:
-        if isinstance(data, str):
-            data = data.encode()
+        data = _encode(data) if isinstance(data, str) else data
         _check(data)
         self._data: bytes | Readable | Iterable[bytes]
         self._data = bytes(data) if isinstance(data, (bytearray, memoryview)) else data
@@ -108,6 +107,13 @@ class UploadBody:
             return False
         self._started = False
         return True
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidMetadata("data is text that UTF-8 can't hold: pass bytes") from error
 
 
 def _check(data: object) -> None:

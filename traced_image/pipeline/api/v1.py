@@ -178,6 +178,13 @@ def update(
     **attributes: object,
 ) -> Operation[Record]:
     """Change an image's fields and properties; with `purge_props`, drop all other properties."""
+    return change(image_id, data, attributes, purge_props=purge_props)
+
+
+def change(
+    image_id: str, data: Data | None, attributes: Mapping[str, object], *, purge_props: bool
+) -> Operation[Record]:
+    """Do as `update` does, where a field may have the name of an argument."""
     headers = image_to_headers(attributes)
     headers["x-glance-registry-purge-props"] = str(purge_props).lower()
     return _write("images.update", "PUT", _path(image_id), headers, data)

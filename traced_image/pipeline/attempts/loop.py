@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ... import errors
 from ...errors import AttemptError, FailedAttempt, GlanceConnectionFailed, Reason
 from ..clock import doubled
-from .seams import Announce, Attempt, Call, Failure, Send
+from .seams import Announce, Attempt, Call, Failure, Send, T
 
 if TYPE_CHECKING:
     import random
@@ -71,7 +71,6 @@ def retryable(error: AttemptError, policy: RetryPolicy) -> bool:
 class _Progress:
     """How far a call has come."""
 
-    call: Call[object]
     pick: Pick
     started: float
     deadline: float | None
@@ -116,7 +115,7 @@ class AttemptLoop:
         self._clock = clock
         self._rng = rng
 
-    def __call__(self, call: Call[object]) -> object:
+    def __call__(self, call: Call[T], /) -> T:
         """Make one call.
 
         Whatever exception ends it has the history of its failed attempts as ``attempts``.
@@ -129,7 +128,7 @@ class AttemptLoop:
         progress = self._begin(call)
         try:
             while True:
-                attempt = self._attempt(progress)
+                attempt = self._attempt(call, progress)
                 try:
                     answer = self._send(attempt)
                 except AttemptError as error:
@@ -150,18 +149,11 @@ class AttemptLoop:
         if self._deadline is not None and not operation.transfer:
             deadline = now + self._deadline
         pick = self._cycle.pick(careful=not operation.repeatable, transfer=operation.transfer)
-        return _Progress(call, pick, now, deadline)
+        return _Progress(pick, now, deadline)
 
-    def _attempt(self, progress: _Progress) -> Attempt[object]:
-        pick = progress.pick
-        return Attempt(
-            progress.call,
-            pick.server,
-            progress.number,
-            self._maximum,
-            pick.trial,
-            progress.deadline,
-        )
+    def _attempt(self, call: Call[T], progress: _Progress) -> Attempt[T]:
+        pick, number = progress.pick, progress.number
+        return Attempt(call, pick.server, number, self._maximum, pick.trial, progress.deadline)
 
     def _after(self, attempt: Attempt[object], error: AttemptError, progress: _Progress) -> None:
         """Judge a failed attempt; come back when the next one may start, or raise."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ..api.operation import Operation, T_co
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
 
 Layer = Callable[[F], F]
 """Takes a callable and returns one of the same shape; where it is put gives it its meaning."""
@@ -97,14 +98,22 @@ class Failure:
     blamed: bool = True
 
 
-Send = Callable[[Attempt[object]], Answer[object]]
-"""Tries once; the seam of the attempt layers."""
+class Send(Protocol):
+    """Tries once; the seam of the attempt layers."""
+
+    def __call__(self, attempt: Attempt[T], /) -> Answer[T]:
+        """Make one attempt on its server."""
+
+
+class Perform(Protocol):
+    """Makes one logical call; the seam of the call layers."""
+
+    def __call__(self, call: Call[T], /) -> T:
+        """Return what the call's operation brings."""
+
 
 Announce = Callable[[Failure], None]
 """Tells of a failed attempt that speaks against its server; the seam of the failure layers."""
-
-Perform = Callable[[Call[object]], object]
-"""Makes one logical call; the seam of the call layers."""
 
 SendPrepared = Callable[..., "requests.Response"]
 """``requests.Session.send``: session, prepared request, options; the seam of the wire layers."""

@@ -19,7 +19,7 @@ from ...reasons import classify
 from ..api.operation import Reply, Request
 from ..api.upload import SourceError, UploadBody
 from ..attempts.loop import DEADLINE_EXCEEDED
-from ..attempts.seams import Answer, Attempt, SendPrepared
+from ..attempts.seams import Answer, Attempt, SendPrepared, T
 from .auth import Credentials, request_id
 from .connection import READS, Until, limits
 from .reply import BROKEN, REQUEST_ID, BodyChunks, error_of, read_body
@@ -58,7 +58,7 @@ class HTTPSend:
         self.credentials = Credentials(config)
         self.transports = transports(config, send)
 
-    def __call__(self, attempt: Attempt[object]) -> Answer[object]:
+    def __call__(self, attempt: Attempt[T], /) -> Answer[T]:
         """Perform the attempt's operation on its server."""
         wire = _Wire(self, attempt)
         try:

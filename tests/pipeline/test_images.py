@@ -2,10 +2,12 @@
 
 import copy
 import io
+import json
 
 import pytest
 
 from traced_image import RetryPolicy, lab
+from traced_image.config import Server
 from traced_image.errors import (
     Conflict,
     Forbidden,
@@ -19,28 +21,33 @@ from traced_image.errors import (
     UploadNotRewindable,
     status_error,
 )
-from traced_image.pipeline import create_update
+from traced_image.pipeline.api.operation import Reply
+from traced_image.pipeline.images_v1 import ImagesV1
+from traced_image.pipeline.images_v2 import ImagesV2
 
 META = {"name": "new", "disk_format": "qcow2", "container_format": "bare"}
 URL = "http://store.example/image"
 
 
 class Client:
-    """A client that notes its calls, and fails those that it is told to."""
+    """A client that notes the operations, performs them on a wire of its own, and fails some."""
 
     def __init__(self, **failures):
-        self.calls = []
+        self.performed = []
+        self.requests = []
         self._failures = failures
 
-    def call(self, context, version, method, *args, **kwargs):
-        self.calls.append((context, version, method, args, kwargs))
-        if method in self._failures:
-            raise self._failures[method]
-        return {"id": "made", "by": method}
+    def perform(self, context, operation):
+        self.performed.append((context, operation.name))
+        if operation.action in self._failures:
+            raise self._failures[operation.action]
+        return operation.perform(self._send)
 
-    @property
-    def methods(self):
-        return [method for _, _, method, _, _ in self.calls]
+    def _send(self, request):
+        self.requests.append(request)
+        record = {"id": "it", "name": request.method}
+        body = json.dumps({"image": record} if "/v1/" in request.path else record)
+        return Reply(200, {}, body.encode(), Server.parse("glance"))
 
 
 def refusal(status):
@@ -213,8 +220,8 @@ def test_a_location_that_is_refused_is_not_patched(service, server, status, kind
 def test_only_405_of_the_invalid_ones_says_that_glance_is_old(status):
     client = Client(add_image_location=refusal(status))
     with pytest.raises(Invalid):
-        create_update.create_v2(client, None, {"location": URL}, None)
-    assert ["create", "add_image_location"] == client.methods
+        ImagesV2(client).create(None, {"location": URL}, None)
+    assert [(None, "images.create"), (None, "images.add_image_location")] == client.performed
 
 
 def test_what_the_patch_of_a_location_meets_is_told(opened):
@@ -228,14 +235,14 @@ def test_what_the_patch_of_a_location_meets_is_told(opened):
 def test_all_that_creating_can_take_is_in_novas_order():
     client = Client()
     meta = {"location": URL, "properties": {"instance_owner": "p"}}
-    create_update.create_v2(client, "context", meta, b"data")
+    ImagesV2(client).create("context", meta, b"data")
     assert [
-        ("context", 2, "create", (), {}),
-        ("context", 2, "add_image_location", ("made", URL), {}),
-        ("context", 2, "image_members.create", ("made", "p"), {}),
-        ("context", 2, "upload", ("made", b"data"), {}),
-        ("context", 2, "get", ("made",), {}),
-    ] == client.calls
+        ("context", "images.create"),
+        ("context", "images.add_image_location"),
+        ("context", "image_members.create"),
+        ("context", "images.upload"),
+        ("context", "images.get"),
+    ] == client.performed
 
 
 @pytest.mark.parametrize("name", ["version", "method", "context", "remove_props", "data", "a/b~c"])
@@ -402,38 +409,38 @@ def test_a_location_comes_with_a_change(service, images, image_id):
 
 def test_a_locations_old_way_comes_with_a_change():
     client = Client(add_image_location=refusal(501))
-    create_update.update_v2(
-        client, "context", "it", {"location": URL, "name": "n"}, b"data", ["gone"]
-    )
+    meta = {"location": URL, "name": "n"}
+    ImagesV2(client).update("context", "it", meta, b"data", lambda: ["gone"])
     assert [
-        (
-            "context",
-            2,
-            "patch",
-            (
-                "it",
-                [
-                    {"op": "add", "path": "/name", "value": "n"},
-                    {"op": "remove", "path": "/gone"},
-                ],
-            ),
-            {},
-        ),
-        ("context", 2, "add_image_location", ("it", URL), {}),
-        ("context", 2, "add_location", ("it", URL), {}),
-        ("context", 2, "upload", ("it", b"data"), {}),
-        ("context", 2, "get", ("it",), {}),
-    ] == client.calls
+        ("context", "images.update"),
+        ("context", "images.add_image_location"),
+        ("context", "images.add_location"),
+        ("context", "images.upload"),
+        ("context", "images.get"),
+    ] == client.performed
+
+
+def test_a_change_sets_fields_and_removes_properties_by_one_patch():
+    client = Client()
+    meta = {"id": "other", "name": "n", "properties": {"kept": "x"}}
+    ImagesV2(client).update(None, "it", meta, None, lambda: ["kept", "gone"])
+    assert [
+        [
+            {"op": "add", "path": "/name", "value": "n"},
+            {"op": "add", "path": "/kept", "value": "x"},
+            {"op": "remove", "path": "/gone"},
+        ]
+    ] == [json.loads(request.body) for request in client.requests]
 
 
 def test_a_change_without_data_returns_what_the_patch_brought():
-    found = create_update.update_v2(Client(), None, "it", {"name": "n"}, None, [])
-    assert {"id": "made", "by": "patch"} == found
+    image = ImagesV2(Client()).update(None, "it", {"name": "n"}, None, None)
+    assert "PATCH" == image["name"]
 
 
 def test_a_change_with_data_returns_what_is_there_afterwards():
-    found = create_update.update_v2(Client(), None, "it", {"name": "n"}, b"", [])
-    assert {"id": "made", "by": "get"} == found
+    image = ImagesV2(Client()).update(None, "it", {"name": "n"}, b"", None)
+    assert "GET" == image["name"]
 
 
 def test_the_callers_metadata_is_not_changed_by_an_update(service, image_id):
@@ -448,14 +455,20 @@ def test_the_callers_metadata_is_not_changed_by_an_update(service, image_id):
 
 def test_creating_by_v1_is_one_call():
     client = Client()
-    create_update.create_v1(client, "context", {"name": "n", "status": "x"}, b"data")
-    fields = {"name": "n", "properties": {}}
-    assert [("context", 1, "create", (b"data",), fields)] == client.calls
+    ImagesV1(client).create("context", {"name": "n", "status": "x"}, b"data")
+    assert [("context", "images.create")] == client.performed
 
 
-@pytest.mark.parametrize("purge_props", [True, False])
-def test_changing_by_v1_is_one_call(purge_props):
+def test_what_is_sent_by_v1_leaves_out_what_glance_sets():
     client = Client()
-    create_update.update_v1(client, "context", "it", {"name": "n"}, None, purge_props=purge_props)
-    fields = {"name": "n", "purge_props": purge_props}
-    assert [("context", 1, "update", ("it", None), fields)] == client.calls
+    ImagesV1(client).create(None, {"name": "n", "status": "x"}, None)
+    assert [{"x-image-meta-name": "n"}] == [request.headers for request in client.requests]
+
+
+@pytest.mark.parametrize(("find", "purge"), [(lambda: ["not", "asked"], "true"), (None, "false")])
+def test_changing_by_v1_is_one_call(find, purge):
+    client = Client()
+    ImagesV1(client).update("context", "it", {"id": "other", "name": "n"}, None, find)
+    assert [{"x-image-meta-name": "n", "x-glance-registry-purge-props": purge}] == [
+        request.headers for request in client.requests
+    ]

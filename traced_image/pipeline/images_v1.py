@@ -1,0 +1,88 @@
+"""Images by API v1 as nova's image service asks for them: each is one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..errors import InvalidArgument
+from .api import nova_images, v1
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from .api.download import Download
+    from .api.nova_images import Image
+    from .api.upload import Data
+    from .client import GlanceClientWrapper
+    from .context import Context
+
+
+class ImagesV1:
+    """Asks for images by API v1; the methods are those of `ImagesV2`.
+
+    Args:
+        client: Makes the calls.
+    """
+
+    has_ranges = False
+    """Whether a part of an image's data can be asked for."""
+
+    def __init__(self, client: GlanceClientWrapper) -> None:
+        self._perform = client.perform
+
+    def get(
+        self, context: Context | None, image_id: str, *, include_locations: bool = False
+    ) -> Image:
+        """Fetch an image's metadata; v1 has no locations."""
+        del include_locations
+        return nova_images.from_v1(self._perform(context, v1.get(image_id)))
+
+    def list(self, context: Context | None, params: Mapping[str, Any]) -> list[Image]:
+        """List images' metadata."""
+        operation = v1.list_(**nova_images.query_v1(params))
+        return [nova_images.from_v1(record) for record in self._perform(context, operation)]
+
+    def create(self, context: Context | None, image_meta: Image, data: Data | None) -> Image:
+        """Create an image, with its data if given."""
+        operation = v1.create(data, **nova_images.to_v1(image_meta))
+        return nova_images.from_v1(self._perform(context, operation))
+
+    def update(
+        self,
+        context: Context | None,
+        image_id: str,
+        image_meta: Image,
+        data: Data | None,
+        find_properties: Callable[[], Iterable[str]] | None,
+    ) -> Image:
+        """Change an image, and its data if given; Glance finds the properties to remove."""
+        fields = nova_images.to_v1(image_meta)
+        fields.pop("id", None)
+        purge_props = find_properties is not None
+        operation = v1.change(image_id, data, fields, purge_props=purge_props)
+        return nova_images.from_v1(self._perform(context, operation))
+
+    def delete(self, context: Context | None, image_id: str) -> None:
+        """Delete an image."""
+        self._perform(context, v1.delete(image_id))
+
+    def download(self, context: Context | None, image_id: str, offset: int = 0) -> Download | None:
+        """Fetch an image's data, all of it; None if it has none.
+
+        Raises:
+            InvalidArgument: A part of it is there already.
+        """
+        if offset:
+            raise InvalidArgument("API v1 can't be asked for the rest of the data: begin anew")
+        return self._perform(context, v1.data(image_id))
+
+    def import_copy(
+        self, context: Context | None, image_id: str, stores: Iterable[str]
+    ) -> NoReturn:
+        """Refuse to copy an image to other stores.
+
+        Raises:
+            InvalidArgument: API v1 knows one store.
+        """
+        del context, image_id, stores
+        raise InvalidArgument("API v1 has no import: use API v2")
