@@ -1,4 +1,4 @@
-"""Which error an exception of the HTTP stack is: by type and errno, not by its words.
+"""Which reason and which error an exception means: by type and errno, not by its words.
 
 ``requests`` wraps what ``urllib3`` wrapped of what ``ssl``, ``socket`` and ``http.client`` raised.
 The innermost exceptions know best, so the whole chain is looked at.
@@ -17,14 +17,16 @@ import urllib3.exceptions
 from .errors import (
     AttemptError,
     CommunicationError,
+    HTTPStatusError,
     InvalidEndpoint,
     ProtocolError,
     Reason,
     TLSError,
+    TracedImageError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 class HandshakeError(urllib3.exceptions.SSLError):
@@ -37,6 +39,11 @@ _NOT_CONNECTED = (
     urllib3.exceptions.LocationValueError,
     HandshakeError,
 )
+
+OTHER = Reason("_OTHER")
+"""Stands for a reason that is none of the closed set."""
+
+_STATUSES = range(400, 600)
 
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 
@@ -88,15 +95,65 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
     Not by context: that reaches on to whatever exception the caller is handling meanwhile.
     """
-    seen: set[int] = set()
+    return _unwrap(error, lambda link: (link.__cause__, *link.args))
+
+
+def _unwrap(
+    error: BaseException,
+    wrapped: Callable[[BaseException], tuple[object, ...]],
+    but: BaseException | None = None,
+) -> Iterator[BaseException]:
+    seen = set() if but is None or but is error else {id(but)}
     pending: list[BaseException] = [error]
     while pending:
         current = pending.pop()
         if id(current) not in seen:
             seen.add(id(current))
             yield current
-            wrapped = (current.__cause__, *current.args)
-            pending.extend(item for item in wrapped if isinstance(item, BaseException))
+            pending.extend(item for item in wrapped(current) if isinstance(item, BaseException))
+
+
+def find_reason(error: BaseException, handled: BaseException | None = None) -> Reason:
+    """Find the reason of an error that any client raised: this package's or another library's.
+
+    Other libraries raise without ``from``, so that their errors tell what they met only by
+    ``__context__`` (python-glanceclient's ``CommunicationError``, keystoneauth1's
+    ``ConnectFailure``).
+
+    Args:
+        error: What was raised.
+        handled: What was being handled when the call began, with all that it wraps none of the
+            call's business.
+    """
+    status = find_status(error)
+    if status:
+        return Reason(str(status))
+    if isinstance(error, TracedImageError):
+        return OTHER if isinstance(error, HTTPStatusError) else getattr(error, "reason", OTHER)
+    links = tuple(
+        _unwrap(error, lambda link: (link.__cause__, link.__context__, *link.args), handled)
+    )
+    return Reason(_judge(links, reached=_has_reached(links))[1])
+
+
+def find_status(error: BaseException) -> int:
+    """Find the HTTP status that an error of any client carries; 0 if it has none.
+
+    It is ``status`` here, ``code`` in python-glanceclient, ``http_status`` in keystoneauth1,
+    ``status_code`` in openstacksdk and in the response of ``requests``.
+    """
+    response = getattr(error, "response", None)
+    for value in (
+        *(getattr(error, name, None) for name in ("status", "http_status", "status_code", "code")),
+        getattr(response, "status_code", None),
+    ):
+        if isinstance(value, int) and value in _STATUSES:
+            return value
+    return 0
+
+
+def _has_reached(links: Iterable[BaseException]) -> bool:
+    return not any(isinstance(link, _NOT_CONNECTED) for link in links)
 
 
 def classify(error: Exception, server: str) -> AttemptError:
@@ -107,7 +164,7 @@ def classify(error: Exception, server: str) -> AttemptError:
         server: ``host:port`` of the server, for the message.
     """
     links = tuple(chain(error))
-    reached = not any(isinstance(link, _NOT_CONNECTED) for link in links)
+    reached = _has_reached(links)
     kind, reason, words = _judge(links, reached=reached)
     if any(isinstance(link, urllib3.exceptions.ProxyError) for link in links):
         words = f"through its proxy: {words}"
@@ -126,7 +183,7 @@ def _judge(
     for rule in _RULES:
         if any(isinstance(link, rule.kinds) for link in links):
             return rule.error, rule.reason, f"{rule.words}{_detail(links)}"
-    return CommunicationError, "_OTHER", f"{type(links[0]).__name__} (see its cause)"
+    return CommunicationError, OTHER, f"{type(links[0]).__name__} (see its cause)"
 
 
 def _detail(links: tuple[BaseException, ...]) -> str:

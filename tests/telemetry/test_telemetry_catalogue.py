@@ -9,8 +9,8 @@ import pytest
 import traced_image
 from traced_image import AttemptError, HTTPStatusError
 from traced_image.errors import Reason, status_error
+from traced_image.reasons import find_reason
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.recorder import reason_of
 
 SOURCES = sorted(Path(traced_image.__file__).parent.glob("**/*.py"))
 
@@ -39,17 +39,17 @@ def test_the_reasons_are_those_that_the_pipeline_gives():
 @pytest.mark.parametrize("status", [400, 404, 429, 499, 500, 503, 599])
 def test_a_status_is_a_reason(status):
     error = status_error(status, "no", retry_after=None, request_id=None)
-    assert str(status) == reason_of(error)
+    assert str(status) == find_reason(error)
 
 
 @pytest.mark.parametrize("reason", [*sorted(catalogue.REASONS)])
 def test_a_reason_of_the_catalogue_is_told(reason):
-    assert reason == reason_of(AttemptError("no", reason=Reason(reason)))
+    assert reason == find_reason(AttemptError("no", reason=Reason(reason)))
 
 
 @pytest.mark.parametrize("status", [600, 999])
 def test_a_status_that_is_none_is_not_told(status):
-    assert "_OTHER" == reason_of(HTTPStatusError("no", status=status))
+    assert "_OTHER" == find_reason(HTTPStatusError("no", status=status))
 
 
 class ForeignError(Exception):
@@ -64,11 +64,11 @@ class ForeignError(Exception):
     ["", "no space left on /var/lib", "200", "40", "4\u0660\u0664", "4040", 404, None, ["404"]],
 )
 def test_any_other_reason_is_not_told(reason):
-    assert "_OTHER" == reason_of(ForeignError(reason))
+    assert "_OTHER" == find_reason(ForeignError(reason))
 
 
 def test_an_error_without_a_reason_has_none():
-    assert "_OTHER" == reason_of(ValueError("no"))
+    assert "_OTHER" == find_reason(ValueError("no"))
 
 
 def test_names_stand_once_in_the_catalogue():

@@ -7,10 +7,9 @@ import pytest
 from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, get_current_span
 
 from traced_image import Server, Telemetry
-from traced_image.telemetry import catalogue
-from traced_image.telemetry.recorder import Recorder
-from traced_image.telemetry.shared_metrics import metrics_for
-from traced_image.telemetry.spans import Spans
+from traced_image.errors import CommunicationError, InvalidOption, InvalidQuery
+from traced_image.telemetry import Recorder, catalogue, current_call, make_recorder
+from traced_image.telemetry.metrics import MOST_SERVERS
 
 FIRST, SECOND = Server.parse("glance-1"), Server.parse("https://glance-2")
 UNKNOWN = Server.parse("elsewhere")
@@ -21,9 +20,10 @@ SERVER = ("server_address", "server_port")
 
 
 def recorder_for(registry, provider, *, wire_spans=False):
-    metrics = metrics_for(Telemetry(registry=registry, meter_provider=False))
-    metrics.known([FIRST, SECOND])
-    return Recorder(Spans(provider, wire_spans=wire_spans), metrics)
+    telemetry = Telemetry(
+        tracer_provider=provider, registry=registry, meter_provider=False, wire_spans=wire_spans
+    )
+    return make_recorder(telemetry, [FIRST, SECOND])
 
 
 @pytest.fixture
@@ -372,3 +372,237 @@ def test_calls_of_different_contexts_do_not_mix(recorder, trace):
     assert [("glance.images.get", 1), ("glance.images.list", 2)] == [
         (span.name, span.attributes[catalogue.ATTEMPTS]) for span in trace.below(None)
     ]
+
+
+# --- calls and attempts as blocks --------------------------------------------------------------
+
+
+class LostError(Exception):
+    """What another library raises in place of what it met, without ``from``."""
+
+
+def lose(kind):
+    """Meet an error of a kind, and raise another as python-glanceclient does: without ``from``."""
+    try:
+        meet(kind)
+    except kind:
+        raise LostError("no connection")  # noqa: B904 as described
+
+
+def meet(kind):
+    raise kind
+
+
+def reasons(counts):
+    """The reasons of the failed attempts that were counted."""
+    return {reason for (reason,) in counts.of(f"{ATTEMPTS}_count", "error_type") if reason}
+
+
+def test_a_block_that_ends_is_a_success(recorder, trace, counts):
+    with recorder.call("images.get") as call, call.attempt(FIRST) as attempt:
+        attempt.status, attempt.request_id = 200, "req-1"
+    assert ({("success_first_try",): 1.0}, (200, "req-1")) == (
+        counts.of(f"{CALLS}_count", "outcome"),
+        tuple(
+            trace.one("glance.images.get attempt").attributes[name]
+            for name in (catalogue.HTTP_RESPONSE_STATUS_CODE, catalogue.REQUEST_ID)
+        ),
+    )
+
+
+def test_a_block_that_raises_is_a_failure_with_its_reason(recorder, counts):
+    with (
+        pytest.raises(LostError),
+        recorder.call("images.get") as call,
+        call.attempt(FIRST),
+    ):
+        lose(ConnectionRefusedError)
+    assert ({("non_retryable", "connection_refused"): 1.0}, {"connection_refused"}) == (
+        counts.of(f"{CALLS}_count", "outcome", "error_type"),
+        reasons(counts),
+    )
+
+
+def test_an_error_that_says_that_no_server_answered_ends_the_call_as_exhausted(recorder, counts):
+    with pytest.raises(LostError), recorder.call("images.get", (LostError,)):
+        lose(TimeoutError)
+    assert {("exhausted",): 1.0} == counts.of(f"{CALLS}_count", "outcome")
+
+
+def test_the_words_of_a_foreign_error_are_not_told(recorder, trace):
+    with pytest.raises(ValueError, match="secret"), recorder.call("images.get"):
+        raise ValueError("secret")
+    assert trace.one("glance.images.get").status.description is None
+
+
+def test_the_words_of_an_own_error_are_told(recorder, trace):
+    with pytest.raises(InvalidQuery), recorder.call("images.list"):
+        raise InvalidQuery("limit is -1: pass 0 or more")
+    assert "limit is -1: pass 0 or more" == trace.one("glance.images.list").status.description
+
+
+def test_an_own_error_of_an_attempt_says_where_it_is_seen(recorder, trace):
+    with (
+        pytest.raises(CommunicationError) as raised,
+        recorder.call("images.get") as call,
+        call.attempt(FIRST),
+    ):
+        raise CommunicationError("no")
+    span = trace.one("glance.images.get attempt").get_span_context()
+    assert (f"{span.trace_id:032x}", f"{span.span_id:016x}") == (
+        raised.value.trace_id,
+        raised.value.span_id,
+    )
+
+
+def test_a_block_that_was_ended_before_is_counted_once(recorder, counts):
+    with recorder.call("images.get") as call:
+        with call.attempt(FIRST) as attempt:
+            attempt.end("503", 503)
+        call.end("exhausted", "503")
+    assert ({("exhausted",): 1.0}, {("503",): 1.0}) == (
+        counts.of(f"{CALLS}_count", "outcome"),
+        counts.of(f"{ATTEMPTS}_count", "error_type"),
+    )
+
+
+def test_a_block_that_is_cancelled_is_no_error_of_its_spans(recorder, trace):
+    with pytest.raises(KeyboardInterrupt), recorder.call("images.get") as call, call.attempt(FIRST):
+        raise KeyboardInterrupt
+    assert [StatusCode.UNSET] * 2 == [span.status.status_code for span in trace.spans]
+
+
+def test_what_was_being_handled_before_is_not_the_reason(recorder, counts):
+    try:
+        meet(ConnectionRefusedError)
+    except ConnectionRefusedError:
+        with pytest.raises(LostError), recorder.call("images.get") as call, call.attempt(FIRST):
+            raise LostError("no connection")  # noqa: B904 what is tested
+    assert {"_OTHER"} == reasons(counts)
+
+
+def test_an_error_that_is_raised_anew_has_its_own_reason(recorder, counts):
+    try:
+        meet(ConnectionRefusedError)
+    except ConnectionRefusedError:
+        with (
+            pytest.raises(ConnectionRefusedError),
+            recorder.call("images.get") as call,
+            call.attempt(FIRST),
+        ):
+            raise
+    assert {"connection_refused"} == reasons(counts)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"code": 503},
+        {"http_status": 503},
+        {"status_code": 503},
+        {"code": "N/A", "response": SimpleNamespace(status_code=503)},
+    ],
+    ids=["python-glanceclient", "keystoneauth1", "openstacksdk", "requests"],
+)
+def test_the_status_of_a_foreign_error_is_its_reason(recorder, trace, counts, attributes):
+    error = LostError("unavailable")
+    vars(error).update(attributes)
+    with pytest.raises(LostError), recorder.call("images.get") as call, call.attempt(FIRST):
+        raise error
+    told = trace.one("glance.images.get attempt").attributes
+    assert ({"503"}, 503) == (reasons(counts), told[catalogue.HTTP_RESPONSE_STATUS_CODE])
+
+
+# --- servers by their endpoints ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "netloc"),
+    [
+        ("glance-1:9292", "glance-1:9292"),
+        ("http://glance-1:9292/v2/", "glance-1:9292"),
+        ("http://glance-1:9292/v2/images?limit=1#first", "glance-1:9292"),
+        ("https://user:password@glance-2/image", "glance-2:443"),
+        ("http://[fd00::3]:9292", "[fd00::3]:9292"),
+    ],
+)
+def test_an_endpoint_names_a_server(recorder, endpoint, netloc):
+    assert netloc == recorder.find_server(endpoint).netloc
+
+
+@pytest.mark.parametrize("endpoint", ["", "http://", "ftp://glance-1", "http://glance-1:x"])
+def test_an_endpoint_that_names_no_server_is_none(recorder, endpoint):
+    assert recorder.find_server(endpoint) is None
+
+
+def test_a_server_has_series_from_its_first_attempt_on(recorder, counts):
+    with recorder.call("images.get") as call, call.attempt("http://glance-9:9292/v2"):
+        pass
+    assert {("glance-9", "9292"): 1.0} == counts.of(f"{ATTEMPTS}_count", *SERVER)
+
+
+def test_an_attempt_on_a_server_that_nobody_knows_is_other(recorder, trace, counts):
+    with recorder.call("images.get") as call, call.attempt(None):
+        pass
+    told = trace.one("glance.images.get attempt").attributes
+    assert ({("_OTHER", "_OTHER"): 1.0}, False, ("_OTHER",)) == (
+        counts.of(f"{ATTEMPTS}_count", *SERVER),
+        catalogue.SERVER_ADDRESS in told,
+        trace.one("glance.images.get").attributes[catalogue.SERVERS_TRIED],
+    )
+
+
+def test_a_stream_of_a_server_that_nobody_knows_is_other(recorder, trace, counts):
+    recorder.stream("images.data", None, "download").end(complete=True)
+    assert catalogue.SERVER_ADDRESS not in trace.one("glance.images.data stream").attributes
+
+
+def test_attempts_are_numbered_where_nobody_says_how(recorder, trace):
+    with recorder.call("images.get") as call:
+        call.attempt(FIRST).end("503")
+        call.attempt(SECOND).end()
+    assert [(1, None), (2, None)] == [
+        (
+            span.attributes[catalogue.ATTEMPT_NUMBER],
+            span.attributes.get(catalogue.ATTEMPT_MAXIMUM),
+        )
+        for span in trace.named("glance.images.get attempt")
+    ]
+
+
+def test_beyond_the_most_servers_there_is_one_warning(recorder, caplog):
+    for number in range(MOST_SERVERS + 5):
+        recorder.find_server(f"many-{number}")
+    assert 1 == len(caplog.records)
+
+
+# --- the outer call ----------------------------------------------------------------------------
+
+
+def test_outside_of_a_call_there_is_none():
+    assert current_call() is None
+
+
+def test_within_a_call_it_is_found(recorder):
+    with recorder.call("images.get") as call:
+        assert current_call() is call
+    assert current_call() is None
+
+
+# --- where it comes from -----------------------------------------------------------------------
+
+
+def test_a_recorder_is_made_for_a_registry(registry, counts):
+    recorder = make_recorder(Telemetry(registry=registry, meter_provider=False), [FIRST])
+    with recorder.call("images.get") as call, call.attempt(FIRST):
+        pass
+    assert {("glance-1", "9292"): 1.0} == counts.of(f"{ATTEMPTS}_count", *SERVER)
+
+
+def test_a_recorder_is_made_for_the_process_by_default():
+    assert isinstance(make_recorder(), Recorder)
+
+
+def test_what_is_no_telemetry_is_refused():
+    with pytest.raises(InvalidOption, match="telemetry"):
+        make_recorder("yes")

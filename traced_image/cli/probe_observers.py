@@ -11,10 +11,8 @@ from prometheus_client import CollectorRegistry
 from ..exporter.journal import Journal
 from ..exporter.probing.result import ProbeResults
 from ..exporter.probing.schedule import Prober
-from ..telemetry import Telemetry
-from ..telemetry.recorder import Recorder
-from ..telemetry.shared_metrics import attach, metrics_for
-from ..telemetry.spans import Spans
+from ..telemetry import Telemetry, make_recorder
+from ..telemetry.shared_metrics import attach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,15 +73,16 @@ def watching(
     attach(registry, journal)
     registry.register(results)
 
-    metrics = metrics_for(Telemetry(registry=registry, meter_provider=False))
+    telemetry = Telemetry(registry=registry, meter_provider=False, wire_spans=False)
+    recorder = make_recorder(telemetry)
     prober = Prober(
         config,
-        recorder=Recorder(Spans(None, wire_spans=False), metrics),
+        recorder=recorder,
         results=results,
         image=image,
         interval=interval,
         timeout=timeout,
-        gone=metrics.forget,
+        gone=recorder.metrics.forget,
     )
     return Watching(prober, registry, journal)
 

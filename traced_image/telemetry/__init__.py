@@ -10,11 +10,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from .options import Telemetry
+from .recorder import Recorder, current_call
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..config import Server
     from .sdk import Providers
 
-__all__ = ["Telemetry", "child_exit", "setup"]
+__all__ = ["Recorder", "Telemetry", "child_exit", "current_call", "make_recorder", "setup"]
+
+
+def make_recorder(telemetry: Telemetry | None = None, servers: Iterable[Server] = ()) -> Recorder:
+    """Make a recorder of the calls of any client.
+
+    Args:
+        telemetry: Where to tell of them; None is `Telemetry` with its defaults.
+        servers: The servers that have series of their own, at zero from now on; others get
+            theirs when they are first asked.
+
+    Raises:
+        InvalidOption: `telemetry` is not a `Telemetry`.
+    """
+    from . import options, shared_metrics
+
+    telemetry = Telemetry() if telemetry is None else telemetry
+    options.check("telemetry", telemetry, fits=isinstance(telemetry, Telemetry))
+    return shared_metrics.make_recorder(telemetry, servers)
 
 
 def setup() -> Providers:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import AttemptError, GlanceConnectionFailed, TracedImageError
+from ..errors import AttemptError
 from ..pipeline.api.download import Download
 from ..pipeline.attempts.seams import Layers, T
 from . import options
 from .options import Telemetry
-from .recorder import CURRENT, Recorder, reason_of, tell_where
+from .recorder import CURRENT, tell_where
 from .requests_spans import quiet_layer, wire_layer
-from .shared_metrics import metrics_for
-from .spans import Spans
+from .shared_metrics import make_recorder, metrics_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         Send,
         SendPrepared,
     )
-    from .recorder import AttemptRecord, StreamRecord
+    from .recorder import AttemptRecord, Recorder, StreamRecord
     from .telemetry_errors import Troubles
 
 
@@ -49,21 +49,8 @@ class Observer:
         start = self._recorder.call
 
         def observed(call: Call[T]) -> T:
-            record = start(call.operation.name)
-            try:
-                value = perform(call)
-            except BaseException as error:
-                gave_up = isinstance(error, GlanceConnectionFailed)
-                record.end(
-                    "exhausted" if gave_up else "non_retryable",
-                    reason_of(error),
-                    # Anybody else's words may have a secret.
-                    str(error) if isinstance(error, TracedImageError) else "",
-                    cancelled=not isinstance(error, Exception),
-                )
-                raise
-            record.end()
-            return value
+            with start(call.operation.name):
+                return perform(call)
 
         return observed
 
@@ -71,13 +58,9 @@ class Observer:
         """Observe attempts, each on one server."""
 
         def observed(attempt: Attempt[T]) -> Answer[T]:
-            record = _started(attempt)
-            try:
+            with _start(attempt) as record:
                 answer = send(attempt)
-            except BaseException as error:
-                _failed(record, error)
-                raise
-            record.end("", answer.status, answer.request_id)
+                record.status, record.request_id = answer.status, answer.request_id
             if isinstance(answer.value, Download):
                 self._watch(answer.value, record)
             return answer
@@ -94,7 +77,7 @@ class Observer:
 
         def observed(failure: Failure) -> None:
             if failure.delay is not None:
-                CURRENT.get().retry(reason_of(failure.error), failure.delay)
+                CURRENT.get().retry(failure.error.reason, failure.delay)
             with guard:
                 announce(failure)
 
@@ -120,7 +103,7 @@ class ObservedChunks:
                 yield chunk
         except AttemptError as error:
             tell_where(error, record.span)
-            record.end(reason_of(error), complete=False)
+            record.end(error.reason, complete=False)
             raise
         else:
             record.end(complete=True)
@@ -136,24 +119,13 @@ class ObservedChunks:
         self._record.end(complete=False)
 
 
-def _started(attempt: Attempt[object]) -> AttemptRecord:
+def _start(attempt: Attempt[object]) -> AttemptRecord:
     return CURRENT.get().attempt(
         attempt.server,
         attempt.number,
         attempt.maximum,
         trial=attempt.trial,
         request=attempt.call.operation,
-    )
-
-
-def _failed(record: AttemptRecord, error: BaseException) -> None:
-    if isinstance(error, AttemptError):
-        tell_where(error, record.span)
-    record.end(
-        reason_of(error),
-        getattr(error, "status", 0),
-        getattr(error, "request_id", None),
-        cancelled=not isinstance(error, Exception),
     )
 
 
@@ -170,10 +142,9 @@ def layers_for(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> L
     telemetry = Telemetry() if telemetry is None else telemetry
     options.check("telemetry", telemetry, fits=isinstance(telemetry, Telemetry))
     metrics = metrics_for(telemetry)
-    metrics.known(servers)
     wire = _wire_layer(telemetry, metrics.troubles)
-    spans = Spans(telemetry.tracer_provider, wire_spans=wire is not None)
-    observer = Observer(Recorder(spans, metrics))
+    telemetry = replace(telemetry, wire_spans=wire is not None)
+    observer = Observer(make_recorder(telemetry, servers))
     return Layers(
         call=(observer.call_layer,),
         attempt=(observer.attempt_layer,),

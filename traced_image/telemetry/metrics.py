@@ -134,8 +134,9 @@ class Metrics:
         self._operations = {operation: operation for operation in operations}
         self._other_operation = OTHER if operations else ""
         self._reasons = {"": "", **(_DROPPED if dropped else _KEPT)}
-        self._servers: dict[str, tuple[str, str]] = {}
+        self._servers: dict[str | None, tuple[str, str]] = {}
         self._told: dict[str, _Told] = {}
+        self._warned = False
         self._backends = tuple(backends)
         self.troubles = Troubles(self._trouble)
         note = partial(self.troubles.note, "metrics")
@@ -180,16 +181,21 @@ class Metrics:
             if server.netloc in self._servers:
                 continue
             if len(self._servers) >= MOST_SERVERS:
-                LOG.warning(
-                    "More than %d servers: the metrics of %s and later ones are under %s.",
-                    MOST_SERVERS,
-                    server.netloc,
-                    OTHER,
-                )
+                self._warn_of_more(server)
                 return
             self._servers[server.netloc] = server.host, str(server.port)
             with self._guard:
                 self._start_server(server)
+
+    def _warn_of_more(self, server: Server) -> None:
+        if not self._warned:
+            self._warned = True
+            LOG.warning(
+                "More than %d servers: the metrics of %s and later ones are under %s.",
+                MOST_SERVERS,
+                server.netloc,
+                OTHER,
+            )
 
     def forget(self, server: Server) -> None:
         """Drop the series of a server that is configured no longer, and is asked nothing more."""
@@ -213,16 +219,16 @@ class Metrics:
             self._series[catalogue.STREAM_ERRORS][(*self._server(server), direction)](0, None)
         self._active[self._server(server)](0, None)
 
-    def _server(self, server: Server) -> tuple[str, str]:
-        return self._servers.get(server.netloc, _OTHER_SERVER)
+    def _server(self, server: Server | None) -> tuple[str, str]:
+        return self._servers.get(None if server is None else server.netloc, _OTHER_SERVER)
 
     def _operation(self, operation: str) -> str:
         return self._operations.get(operation, self._other_operation)
 
-    def _labels(self, operation: str, server: Server, reason: str) -> Labels:
+    def _labels(self, operation: str, server: Server | None, reason: str) -> Labels:
         return (
             self._operations.get(operation, self._other_operation),
-            *self._servers.get(server.netloc, _OTHER_SERVER),
+            *self._servers.get(None if server is None else server.netloc, _OTHER_SERVER),
             self._reasons.get(reason, OTHER),
         )
 
@@ -242,14 +248,15 @@ class Metrics:
         """Count the retries of a call that had any."""
         self._series[catalogue.CALL_RETRIES][(self._operation(operation),)](retries, exemplar)
 
-    def attempt_started(self, server: Server) -> None:
+    def attempt_started(self, server: Server | None) -> None:
         """Count an attempt that is under way."""
-        self._active[self._servers.get(server.netloc, _OTHER_SERVER)](1, None)
+        place = None if server is None else server.netloc
+        self._active[self._servers.get(place, _OTHER_SERVER)](1, None)
 
     def attempt_ended(
         self,
         operation: str,
-        server: Server,
+        server: Server | None,
         reason: str,
         seconds: float,
         exemplar: Exemplar | None,
@@ -260,7 +267,12 @@ class Metrics:
         self._attempts[labels](seconds, exemplar)
 
     def retry(
-        self, operation: str, server: Server, reason: str, delay: float, exemplar: Exemplar | None
+        self,
+        operation: str,
+        server: Server | None,
+        reason: str,
+        delay: float,
+        exemplar: Exemplar | None,
     ) -> None:
         """Count a retry after `server` failed."""
         labels = self._labels(operation, server, reason)
@@ -268,17 +280,19 @@ class Metrics:
         self._series[catalogue.RETRY_DELAYS][labels[:1]](delay, exemplar)
 
     def connection_failed(
-        self, operation: str, server: Server, reason: str, exemplar: Exemplar | None
+        self, operation: str, server: Server | None, reason: str, exemplar: Exemplar | None
     ) -> None:
         """Count a call that gave up, `server` being the last that it tried."""
         labels = self._labels(operation, server, reason)
         self._series[catalogue.CONNECTION_FAILED][labels](1, exemplar)
 
-    def stream_bytes(self, server: Server, direction: Direction, count: int) -> None:
+    def stream_bytes(self, server: Server | None, direction: Direction, count: int) -> None:
         """Count bytes of image data."""
         self._bytes[(*self._server(server), direction)](count, None)
 
-    def stream_error(self, server: Server, direction: Direction, exemplar: Exemplar | None) -> None:
+    def stream_error(
+        self, server: Server | None, direction: Direction, exemplar: Exemplar | None
+    ) -> None:
         """Count image data that broke off or was wrong."""
         labels = (*self._server(server), direction)
         self._series[catalogue.STREAM_ERRORS][labels](1, exemplar)

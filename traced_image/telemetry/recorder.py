@@ -1,29 +1,33 @@
-"""What happened, told by whoever makes calls: an operation, a server, an outcome.
+"""The recorder: the one door through which any client's calls become spans and metrics.
 
 It knows nothing of the pipeline of this package: other libraries' calls are recorded by it too.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from contextvars import ContextVar
+from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from ..config import Server
+from ..errors import AttemptError, GlanceConnectionFailed, InvalidServer, TracedImageError
+from ..reasons import find_reason, find_status
 from .catalogue import KNOWN_REASONS, OTHER
 
 if TYPE_CHECKING:
-    from ..config import Server
-    from ..errors import AttemptError
+    from typing_extensions import Self
+
     from .backends import Exemplar
     from .catalogue import Direction, Outcome
     from .metrics import Metrics
     from .spans import Active, HTTPRequest, Spans
 
 
-def reason_of(error: BaseException) -> str:
-    """The reason that an error has, if it is one of the closed set."""
-    reason = getattr(error, "reason", OTHER)
-    return reason if isinstance(reason, str) and reason in KNOWN_REASONS else OTHER
+MOST_ENDPOINTS = 1024
+"""Texts of endpoints that are remembered with the servers that they name."""
 
 
 def _known(reason: str) -> str:
@@ -39,7 +43,17 @@ def tell_where(error: AttemptError, active: Active | None) -> None:
 
 
 class Recorder:
-    """Tells spans and metrics of calls. What these raise is noted, and never raised.
+    """Records the calls of any client, as spans and metrics, in the names of the catalogue.
+
+    It is the one door: this package's pipeline, its probes, and adapters of other clients tell it
+    of operations, servers and outcomes. What spans and metrics raise is counted, and never
+    raised::
+
+        recorder = telemetry.make_recorder()
+        with recorder.call("images.get") as call:
+            with call.attempt("http://glance-1:9292") as attempt:
+                response = session.get(...)
+                attempt.status = response.status_code
 
     Args:
         spans: Where spans are started and ended.
@@ -52,14 +66,37 @@ class Recorder:
         self.guard_spans = metrics.troubles.guard("spans")
         self.guard_metrics = metrics.troubles.guard("metrics")
 
-    def call(self, operation: str) -> CallRecord:
-        """A call starts."""
-        return CallRecord(self, operation)
+    def call(
+        self,
+        operation: str,
+        gave_up: tuple[type[BaseException], ...] = (GlanceConnectionFailed,),
+    ) -> CallRecord:
+        """Start a call; it ends with its ``with`` block, or by `CallRecord.end`.
+
+        Args:
+            operation: What is asked for, such as ``images.get``.
+            gave_up: The errors that say that no server answered.
+        """
+        return CallRecord(self, operation, gave_up)
+
+    def find_server(self, endpoint: str) -> Server | None:
+        """Find the server that a URL or a ``host:port`` names; None if it names none.
+
+        The first 1,000 servers have series of their own from then on.
+        """
+        server = _parse_endpoint(endpoint)
+        if server is not None:
+            self.metrics.known((server,))
+        return server
 
     def stream(
-        self, operation: str, server: Server, direction: Direction, parent: Active | None = None
+        self,
+        operation: str,
+        server: Server | None,
+        direction: Direction,
+        parent: Active | None = None,
     ) -> StreamRecord:
-        """Image data starts to come, or to go.
+        """Start to record image data that comes or goes.
 
         Args:
             operation: What asked for it.
@@ -71,6 +108,17 @@ class Recorder:
         with self.guard_spans:
             span = self.spans.start_stream(operation, server, parent)
         return StreamRecord(self, server, direction, span)
+
+
+@lru_cache(maxsize=MOST_ENDPOINTS)
+def _parse_endpoint(endpoint: str) -> Server | None:
+    """Parse an endpoint's URL, without what is its credentials, query and fragment."""
+    head, slashes, rest = endpoint.rpartition("//")
+    authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    try:
+        return Server.parse(f"{head}{slashes}{authority.rpartition('@')[2]}{slash}{path}")
+    except InvalidServer:
+        return None
 
 
 class CallRecord:
@@ -85,12 +133,20 @@ class CallRecord:
         sent: How often each request was sent, by its method and what follows the server's URL.
     """
 
-    __slots__ = ("_started", "_token", "delay", "operation", "recorder", "sent", "servers", "span")
+    __slots__ = (
+        *("_ended", "_gave_up", "_handled", "_started", "_token"),
+        *("delay", "operation", "recorder", "sent", "servers", "span"),
+    )
 
-    def __init__(self, recorder: Recorder, operation: str) -> None:
+    def __init__(
+        self, recorder: Recorder, operation: str, gave_up: tuple[type[BaseException], ...]
+    ) -> None:
         self.recorder = recorder
         self.operation = operation
-        self.servers: list[Server] = []
+        self._gave_up = gave_up
+        self._handled = sys.exc_info()[1]
+        self._ended = False
+        self.servers: list[Server | None] = []
         self.delay = 0.0
         self.sent: dict[tuple[str | None, str], int] = {}
         self.span: Active | None = None
@@ -99,25 +155,45 @@ class CallRecord:
         with recorder.guard_spans:
             self.span = recorder.spans.start_call(operation)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self._ended:
+            return
+        if error is None:
+            self.end()
+            return
+        self.end(
+            "exhausted" if isinstance(error, self._gave_up) else "non_retryable",
+            find_reason(error, self._handled),
+            # Anybody else's words may have a secret.
+            str(error) if isinstance(error, TracedImageError) else "",
+            cancelled=not isinstance(error, Exception),
+        )
+
     def attempt(
         self,
-        server: Server,
-        number: int = 1,
-        maximum: int = 1,
+        server: Server | str | None,
+        number: int = 0,
+        maximum: int = 0,
         *,
         trial: bool = False,
         request: HTTPRequest | None = None,
     ) -> AttemptRecord:
-        """An attempt on one server starts.
+        """Start an attempt on one server; it ends with its ``with`` block, or by its `end`.
 
         Args:
-            server: The server.
-            number: 1 for the first.
-            maximum: How many there may be.
+            server: The server, or its endpoint as text; None if nobody knows it.
+            number: 1 for the first; 0 for the next.
+            maximum: How many there may be; 0 if nobody knows.
             trial: Whether the server is on trial after a cool-down.
             request: What it sends, for the span to tell if there are none of requests.
         """
+        if isinstance(server, str):
+            server = self.recorder.find_server(server)
         self.servers.append(server)
+        number = number or len(self.servers)
         record = AttemptRecord(self, server)
         with self.recorder.guard_spans:
             record.span = self.recorder.spans.start_attempt(
@@ -126,7 +202,12 @@ class CallRecord:
         return record
 
     def retry(self, reason: str, delay: float) -> None:
-        """Another attempt will follow the one that failed for `reason`, in `delay` seconds."""
+        """Record that another attempt follows the one that failed for `reason`.
+
+        Args:
+            reason: Why the last attempt failed.
+            delay: Seconds until the next one.
+        """
         self.delay += delay
         recorder, span, reason = self.recorder, self.span, _known(reason)
         with recorder.guard_metrics:
@@ -144,15 +225,16 @@ class CallRecord:
         *,
         cancelled: bool = False,
     ) -> None:
-        """The call ended.
+        """End the call.
 
         Args:
-            outcome: How; None for success, after however many attempts.
+            outcome: How it ended; None for success, after however many attempts.
             reason: Why it failed; empty for success.
             message: What the span tells of that; it must have no secret.
             cancelled: Whether its caller ended it, which is no error of the span's.
         """
         seconds = perf_counter() - self._started
+        self._ended = True
         try:  # noqa: SIM105 it costs nothing where nothing is raised
             CURRENT.reset(self._token)
         except (RuntimeError, ValueError):  # it has ended before, or does so elsewhere
@@ -181,22 +263,54 @@ CURRENT: ContextVar[CallRecord] = ContextVar("traced_image_call")
 """The call under way in this thread or task."""
 
 
+def current_call() -> CallRecord | None:
+    """Return the call under way in this thread or task, to which an attempt may belong."""
+    return CURRENT.get(None)
+
+
 class AttemptRecord:
     """An attempt under way on one server.
 
     Attributes:
         span: Its span, unless that could not be started.
+        status: The HTTP status of its last reply, for its ``with`` block to end with; 0 for none.
+        request_id: The server's ``X-OpenStack-Request-ID``, likewise.
     """
 
-    __slots__ = ("_call", "_server", "_started", "span")
+    __slots__ = (
+        *("_call", "_ended", "_handled", "_server", "_started"),
+        *("request_id", "span", "status"),
+    )
 
-    def __init__(self, call: CallRecord, server: Server) -> None:
+    def __init__(self, call: CallRecord, server: Server | None) -> None:
         self._call = call
         self._server = server
+        self._handled = sys.exc_info()[1]
+        self._ended = False
+        self.status = 0
+        self.request_id: str | None = None
         self.span: Active | None = None
         self._started = perf_counter()
         with call.recorder.guard_metrics:
             call.recorder.metrics.attempt_started(server)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self._ended:
+            return
+        if error is None:
+            self.end("", self.status, self.request_id)
+            return
+        if isinstance(error, AttemptError):
+            tell_where(error, self.span)
+        self.end(
+            find_reason(error, self._handled),
+            find_status(error) or self.status,
+            getattr(error, "request_id", self.request_id),
+            cancelled=not isinstance(error, Exception),
+        )
 
     def end(
         self,
@@ -206,7 +320,7 @@ class AttemptRecord:
         *,
         cancelled: bool = False,
     ) -> None:
-        """The attempt ended.
+        """End the attempt.
 
         Args:
             reason: Why it failed; empty for success.
@@ -215,6 +329,7 @@ class AttemptRecord:
             cancelled: Whether its caller ended it, which is no error of the span's.
         """
         seconds = perf_counter() - self._started
+        self._ended = True
         call, span, reason = self._call, self.span, _known(reason)
         recorder = call.recorder
         with recorder.guard_metrics:
@@ -237,7 +352,11 @@ class StreamRecord:
     __slots__ = ("_count", "_direction", "_ended", "_recorder", "_server", "span")
 
     def __init__(
-        self, recorder: Recorder, server: Server, direction: Direction, span: Active | None
+        self,
+        recorder: Recorder,
+        server: Server | None,
+        direction: Direction,
+        span: Active | None,
     ) -> None:
         self._recorder = recorder
         self._server = server
@@ -247,13 +366,13 @@ class StreamRecord:
         self.span = span
 
     def add(self, count: int) -> None:
-        """So many more bytes came or went."""
+        """Record that `count` more bytes came or went."""
         self._count += count
         with self._recorder.guard_metrics:
             self._recorder.metrics.stream_bytes(self._server, self._direction, count)
 
     def end(self, reason: str = "", *, complete: bool) -> None:
-        """The stream ended.
+        """End the stream.
 
         Args:
             reason: Why it broke off or was wrong; empty where it did not.

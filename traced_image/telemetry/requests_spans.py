@@ -215,7 +215,7 @@ class _WireTracer:
 def _resends(method: str, url: str) -> int:
     """How often the call under way has sent this request before, to whichever server."""
     record = CURRENT.get()
-    request = method, url.removeprefix(record.servers[-1].url)
+    request = method, url.removeprefix(getattr(record.servers[-1], "url", ""))
     count = record.sent.get(request, 0)
     record.sent[request] = count + 1
     return count

@@ -14,10 +14,13 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from .. import _forks
 from .backends import OpenTelemetryBackend, PrometheusBackend
 from .metrics import Metrics
+from .recorder import Recorder
+from .spans import Spans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from ..config import Server
     from .backends import Backend
     from .options import Detail, Telemetry
 
@@ -99,6 +102,13 @@ _places = _Places()
 def metrics_for(telemetry: Telemetry) -> Metrics:
     """What counts where `telemetry` says, made on first use."""
     return _places.get(telemetry)
+
+
+def make_recorder(telemetry: Telemetry, servers: Iterable[Server] = ()) -> Recorder:
+    """Make a recorder that tells where `telemetry` says; the first call makes the metrics there."""
+    metrics = metrics_for(telemetry)
+    metrics.known(servers)
+    return Recorder(Spans(telemetry.tracer_provider, wire_spans=telemetry.wire_spans), metrics)
 
 
 def attach(registry: CollectorRegistry, backend: Backend) -> None:

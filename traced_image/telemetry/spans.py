@@ -102,7 +102,7 @@ class Spans:
         outcome: Outcome,
         reason: str,
         message: str,
-        servers: Sequence[Server],
+        servers: Sequence[Server | None],
         delay: float,
     ) -> None:
         """End the span of a call; one that recovered is no error."""
@@ -113,7 +113,9 @@ class Spans:
                     names.OUTCOME: outcome,
                     names.ATTEMPTS: len(servers),
                     names.RETRY_DELAY_TOTAL: delay,
-                    names.SERVERS_TRIED: [server.netloc for server in servers],
+                    names.SERVERS_TRIED: [
+                        names.OTHER if server is None else server.netloc for server in servers
+                    ],
                 }
             )
         _end(span, reason, message)
@@ -127,7 +129,7 @@ class Spans:
     def start_attempt(
         self,
         operation: str,
-        server: Server,
+        server: Server | None,
         number: int,
         maximum: int,
         *,
@@ -137,13 +139,15 @@ class Spans:
         """Start the span of an attempt and make it current."""
         attributes: dict[str, AttributeValue] = {
             names.OPERATION: operation,
-            names.SERVER_ADDRESS: server.host,
-            names.SERVER_PORT: server.port,
             names.ATTEMPT_NUMBER: number,
-            names.ATTEMPT_MAXIMUM: maximum,
             names.ATTEMPT_TRIAL: trial,
         }
-        if request is not None and not self.wire_spans:
+        if server is not None:
+            attributes[names.SERVER_ADDRESS] = server.host
+            attributes[names.SERVER_PORT] = server.port
+        if maximum:
+            attributes[names.ATTEMPT_MAXIMUM] = maximum
+        if request is not None and server is not None and not self.wire_spans:
             attributes[names.HTTP_REQUEST_METHOD] = request.method
             attributes[names.URL_FULL] = redacted(server.url + request.path)
             if number > 1:
@@ -167,20 +171,20 @@ class Spans:
                 span.set_attribute(names.HTTP_RESPONSE_STATUS_CODE, status)
         _end(span, reason)
 
-    def start_stream(self, operation: str, server: Server, parent: Active | None) -> Active:
+    def start_stream(self, operation: str, server: Server | None, parent: Active | None) -> Active:
         """Start the span of a stream below that of its attempt; it is never current.
 
         Whoever reads the stream has spans of their own meanwhile, or reads it elsewhere.
         """
+        attributes: dict[str, AttributeValue] = {names.OPERATION: operation}
+        if server is not None:
+            attributes[names.SERVER_ADDRESS] = server.host
+            attributes[names.SERVER_PORT] = server.port
         return Active(
             self._tracer.start_span(
                 _STREAMS.get(operation) or _STREAMS[names.OTHER],
                 None if parent is None else set_span_in_context(parent.span),
-                attributes={
-                    names.OPERATION: operation,
-                    names.SERVER_ADDRESS: server.host,
-                    names.SERVER_PORT: server.port,
-                },
+                attributes=attributes,
             ),
             None,
         )

@@ -14,7 +14,7 @@ import anyio
 
 from ...errors import InvalidEndpoint, ProtocolError, Unauthorized, status_error
 from ...pipeline.api.records import checked_image, quoted_id
-from ...telemetry.recorder import reason_of
+from ...reasons import find_reason
 from .result import Checked, ProbeResult
 from .timed_requests import MOST_BYTES, Answer, Line, Stopwatch, certificate_anyway, judged
 
@@ -50,7 +50,7 @@ class _Tried(Generic[T]):
     @property
     def reason(self) -> str:
         """Why it failed; empty if it did not."""
-        return "" if self.failure is None else reason_of(self.failure)
+        return "" if self.failure is None else find_reason(self.failure)
 
 
 class Asked(Protocol):
@@ -97,7 +97,7 @@ class Visit:
             server=self._server,
             when=self._probe.clock(),
             phases=root.phases,
-            reason="" if failure is None else reason_of(failure),
+            reason="" if failure is None else find_reason(failure),
             error="" if failure is None else str(failure),
             status=None if root.answer is None else root.answer.status,
             request_id=_request_id(failure, root.answer),
