@@ -70,7 +70,7 @@ def test_a_path_becomes_text(pem, tmp_path):
         ({"certfile": "cert"}, "can't be used"),
         ({"certfile": "cert", "keyfile": "other_key"}, "can't be used: KEY_VALUES_MISMATCH"),
         ({"certfile": "cert", "keyfile": "text"}, "can't be used"),
-        ({"certfile": "cert", "keyfile": "locked_key"}, "the key is encrypted"),
+        ({"certfile": "cert", "keyfile": "locked_key"}, "can't be used: the key has a passphrase"),
         ({"keyfile": "key"}, "set without certfile"),
     ],
 )

@@ -13,8 +13,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class _PassphraseError(Exception):
-    """OpenSSL asked for a key's passphrase; left alone, it would ask on the terminal."""
+PAIR_FIX = "name the PEM files of a certificate and its key, which has no passphrase"
+"""What to do about a pair that can't be loaded."""
+
+
+class PassphraseError(Exception):
+    """The key has a passphrase, as the message says."""
+
+
+def load_pair(context: ssl.SSLContext, certfile: str, keyfile: str | None) -> None:
+    """Load a certificate and its key without ever asking for a passphrase.
+
+    Args:
+        context: What to load them into.
+        certfile: Path of a PEM file with the certificate.
+        keyfile: Path of a PEM file with its key; None where `certfile` has it too.
+
+    Raises:
+        PassphraseError: The key has a passphrase. OpenSSL would ask for it on the terminal.
+        OSError: They can't be read, or don't belong together.
+    """
+
+    def refuse() -> str:
+        raise PassphraseError("the key has a passphrase")
+
+    context.load_cert_chain(certfile, keyfile, refuse)
 
 
 def file_path(item: str, value: object, source: str) -> str | None:
@@ -59,15 +82,11 @@ def check_client(certfile: str, keyfile: str | None, source: str) -> None:
     Raises:
         InvalidTLS: One is missing, has a passphrase, or is not the other's.
     """
-
-    def refuse_passphrase() -> str:
-        raise _PassphraseError
-
     item = "certfile" if keyfile is None else "certfile, keyfile"
     _load(
-        lambda context: context.load_cert_chain(certfile, keyfile, refuse_passphrase),
+        lambda context: load_pair(context, certfile, keyfile),
         (item, f"{shown(certfile)} and its key can't be used", source),
-        "name the PEM files of a certificate and its key, which has no passphrase",
+        PAIR_FIX,
     )
 
 
@@ -75,9 +94,8 @@ def _load(load: Callable[[ssl.SSLContext], None], what: tuple[str, str, str], me
     item, problem, source = what
     try:
         load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    except _PassphraseError:
-        problem += ": the key is encrypted"
-        raise InvalidTLS(item, problem, source=source, mend=mend) from None
+    except PassphraseError as error:
+        raise InvalidTLS(item, f"{problem}: {error}", source=source, mend=mend) from None
     except OSError as error:
         detail = getattr(error, "reason", None) or type(error).__name__
         raise InvalidTLS(item, f"{problem}: {detail}", source=source, mend=mend) from error

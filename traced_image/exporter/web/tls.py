@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ...config.checks import shown
+from ...config.tls import PAIR_FIX, PassphraseError, load_pair
 from ...errors import InvalidTLS
 
 if TYPE_CHECKING:
@@ -247,10 +248,6 @@ def _sans(certificate: Mapping[str, object] | None) -> set[str]:
 # --- the context -------------------------------------------------------------------------------
 
 
-class _PassphraseError(Exception):
-    """OpenSSL asked for a key's passphrase; left alone, it would ask on the terminal."""
-
-
 def context(tls: ServerTLS) -> ssl.SSLContext:
     """Build the server's side of TLS, with what is in the files now.
 
@@ -289,24 +286,20 @@ def _choose_ciphers(made: ssl.SSLContext, tls: ServerTLS) -> None:
 
 
 def _load_pair(made: ssl.SSLContext, tls: ServerTLS) -> None:
-    def refuse_passphrase() -> str:
-        raise _PassphraseError
-
     try:
         with ExitStack() as stack:
             cert = tls.cert_file or _as_file(stack, tls.cert)
             key = tls.key_file or _as_file(stack, tls.key)
-            made.load_cert_chain(cert, key, refuse_passphrase)
-    except _PassphraseError:
-        reason = "the key has a passphrase"
+            load_pair(made, cert, key)
+    except PassphraseError as error:
+        reason = str(error)
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
     else:
         return
     item = f"tls_server_config.{'cert' if tls.cert_file is None else 'cert_file'}"
     problem = f"{tls.cert_file or 'it'} and its key can't be used: {reason}"
-    mend = "name the PEM files of a certificate and its key, which has no passphrase"
-    raise InvalidTLS(item, problem, source=tls.source, mend=mend) from None
+    raise InvalidTLS(item, problem, source=tls.source, mend=PAIR_FIX) from None
 
 
 def _as_file(stack: ExitStack, text: str | None) -> str:
