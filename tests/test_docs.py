@@ -13,6 +13,7 @@ from traced_image_docs.__main__ import PAGES as MADE
 from traced_image_docs.pages import fill
 
 from traced_image import Config, RetryPolicy, errors, lab
+from traced_image.config.environment import VARIABLES
 from traced_image.telemetry import catalogue
 
 ROOT = Path(__file__).parent.parent
@@ -130,3 +131,9 @@ def test_the_page_of_configuration_has_every_field():
     names = {field.name for kind in (Config, RetryPolicy) for field in fields(kind)}
 
     assert {"sources"} == {name for name in names if f"| `{name}` |" not in page}
+
+
+def test_the_page_of_configuration_has_every_variable():
+    page = (ROOT / "docs/reference/configuration.md").read_text()
+
+    assert [] == [name for name in VARIABLES if f"`{name}`" not in page]

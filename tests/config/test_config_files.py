@@ -4,6 +4,7 @@ import sys
 import traceback
 
 import pytest
+import trustme
 from oslo_config import cfg
 
 from traced_image.config import load_config
@@ -75,6 +76,24 @@ def test_cinder_and_nova_2013(conf):
         config.read_timeout,
         config.auth_strategy,
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "field"),
+    [
+        ("[glance]\ncafile", "cafile"),
+        ("[DEFAULT]\nglance_ca_certificates_file", "cafile"),
+        ("[glance]\ncertfile", "certfile"),
+        ("[DEFAULT]\nglance_certfile", "certfile"),
+        ("[glance]\ncertfile = {path}\nkeyfile", "keyfile"),
+        ("[DEFAULT]\nglance_certfile = {path}\nglance_keyfile", "keyfile"),
+    ],
+)
+def test_the_tls_settings_are_taken(conf, tmp_path, option, field):
+    path = str(tmp_path / "both.pem")
+    trustme.CA().issue_cert("a.example").private_key_and_cert_chain_pem.write_to_path(path)
+    config = load(conf(f"{option.format(path=path)} = {path}\n"), servers="a")
+    assert path == getattr(config, field)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import click
 
-from ..config import RetryPolicy, Server
+from ..config import RetryPolicy, Server, retry
+from ..config.config import OPTIONS
 from .options import json_output, with_choice
 from .output import print_json, print_table
 
@@ -32,16 +32,16 @@ def config(choice: Choice, *, as_json: bool) -> None:
 
 def _rows(found: Config) -> Iterator[tuple[str, object, str]]:
     """Each option, its value without secrets, and its source."""
-    for field in fields(found):
-        value = getattr(found, field.name)
-        source = found.sources.get(field.name, "default")
+    for name in OPTIONS:
+        value = getattr(found, name)
+        source = found.sources.get(name, "default")
         if isinstance(value, RetryPolicy):
-            for each in fields(value):
-                yield f"retry.{each.name}", _shown(getattr(value, each.name)), source
-        elif field.name == "auth":
-            yield field.name, None if value is None else "(hidden)", source
-        elif field.name != "sources":
-            yield field.name, _shown(value), source
+            for each in retry.OPTIONS:
+                yield f"retry.{each}", _shown(getattr(value, each)), source
+        elif name == "auth":
+            yield name, None if value is None else "(hidden)", source
+        else:
+            yield name, _shown(value), source
 
 
 def _shown(value: object) -> object:

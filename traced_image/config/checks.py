@@ -1,9 +1,9 @@
-"""Checks of single values, whose errors name the item, its source and the mend."""
+"""Checks of single values, whose errors name the item, its source and the fix."""
 
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..errors import InvalidOption
 
@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..errors import ConfigError
+
+_T = TypeVar("_T")
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class Check(Protocol[_T_co]):
+    """Checks the value of an option."""
+
+    def __call__(self, item: str, value: object, source: str, /) -> _T_co:
+        """Return a value as it is kept, or raise a `ConfigError`."""
+
 
 LONGEST_WAIT = 1e6
 """Seconds, 11 days: the system's poll and sleep do not take much more."""
@@ -81,18 +93,39 @@ def choice(
     source: str,
     error: type[ConfigError],
     *,
-    choices: tuple[object, ...],
-) -> object:
+    choices: tuple[_T, ...],
+) -> _T:
     """Return `value` if it is one of `choices`, and of its type."""
     for each in choices:
         if type(value) is type(each) and value == each:
-            return value
+            return each
     mend = f"set {' or '.join(str(each) for each in choices)}"
     raise error(item, f"{shown(value)} can't be used", source=source, mend=mend)
 
 
+def optional(check: Check[_T]) -> Check[_T | None]:
+    """Make a check that takes None, too."""
+
+    def checked(item: str, value: object, source: str) -> _T | None:
+        return None if value is None else check(item, value, source)
+
+    return checked
+
+
+def suggest(name: str, known: Iterable[str], otherwise: str, *, cutoff: float = 0.6) -> str:
+    """Return the question whether another name was meant.
+
+    Args:
+        name: What is not known.
+        known: What is.
+        otherwise: What to return if nothing known is like it.
+        cutoff: How like it has to be, from 0 to 1.
+    """
+    near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f"did you mean {near[0]}?" if near else otherwise
+
+
 def unknown(name: str, known: Iterable[str], source: str = "argument") -> InvalidOption:
     """Build the error for an option that does not exist, with the one that may be meant."""
-    near = difflib.get_close_matches(name, known, n=1)
-    mend = f"did you mean {near[0]}?" if near else f"use one of {', '.join(sorted(known))}"
+    mend = suggest(name, known, f"use one of {', '.join(sorted(known))}")
     return InvalidOption(name[:SHOWN], "there is no such option", source=source, mend=mend)

@@ -11,6 +11,7 @@ from openstack.exceptions import SDKException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ..errors import InvalidAuth
+from .config import OPTIONS
 from .sources import Found, Layer, Lookup
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ CONFIG_FILE = "OS_CLIENT_CONFIG_FILE"
 """Names the clouds.yaml in place of those in the usual folders."""
 SECURE_FILE = "OS_CLIENT_SECURE_FILE"
 """Names the secure.yaml, which holds the secrets, likewise."""
+
+_KEYS = {name: each.cloud for name, each in OPTIONS.items() if each.cloud}
+"""The keys of a cloud by the fields that they set."""
 
 
 def read_cloud(name: str, region: str | None, environ: Mapping[str, str], source: str) -> Layer:
@@ -66,15 +70,17 @@ def _layer(cloud: CloudRegion, source: str) -> Layer:
     certfile, keyfile = cert if isinstance(cert, tuple) else (cert, None)
     plain = cloud.config.get("auth_type") == "none"
     values = {
-        "servers": cloud.get_endpoint("image"),
-        "insecure": True if verify is False else None,
-        "cafile": verify if isinstance(verify, str) else None,
-        "certfile": certfile,
-        "keyfile": keyfile,
+        "image_endpoint_override": cloud.get_endpoint("image"),
+        "verify": True if verify is False else None,
+        "cacert": verify if isinstance(verify, str) else None,
+        "cert": certfile,
+        "key": keyfile,
         "auth": None if plain else cloud.get_auth(),
         "region_name": cloud.get_region_name("image") or None,
     }
-    found = {name: Found(value, source) for name, value in values.items() if value is not None}
+    found = {
+        name: Found(values[key], source) for name, key in _KEYS.items() if values[key] is not None
+    }
     interface = cloud.get_interface("image") or "public"
     interfaces = (interface,) if isinstance(interface, str) else tuple(interface)
     return Layer(found, Lookup(interfaces, cloud.get_service_name("image")))

@@ -7,28 +7,30 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ..errors import InvalidAuth, InvalidOption, InvalidRetry, InvalidTimeout, InvalidTLS
 from . import checks, tls
 from .keystone import KeystoneHTTP, TokenSource, token_source
+from .option import documented, list_options, option
+from .parse import parse_boolean, parse_optional_number
 from .retry import RetryPolicy
 from .server import Server, parse_servers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from ..errors import ConfigError
 
 logger = logging.getLogger("traced_image.config")
 
-AuthStrategy = Literal["noauth", "keystone"]
+_T = TypeVar("_T")
 
 
-def _deadline(item: str, value: object, source: str) -> float | None:
-    return None if value is None else _timeout(item, value, source)
+def _servers(_item: str, value: object, source: str) -> tuple[Server, ...]:
+    return parse_servers(value, source)
 
 
-def _text(item: str, value: object, source: str) -> str | None:
-    if value is None or (isinstance(value, str) and value.isprintable() and value):
+def _text(item: str, value: object, source: str) -> str:
+    if isinstance(value, str) and value.isprintable() and value:
         return value
     mend = "give a name, or leave it out"
     raise InvalidOption(item, f"{checks.shown(value)} is no name", source=source, mend=mend)
@@ -41,33 +43,21 @@ def _retry(item: str, value: object, source: str) -> RetryPolicy:
     raise InvalidRetry(item, problem, source=source, mend="give RetryPolicy(...)")
 
 
+def _one_of(error: type[ConfigError], *choices: _T) -> checks.Check[_T]:
+    return partial(checks.choice, error=error, choices=choices)
+
+
 def _check_sources(value: object) -> None:
     if not isinstance(value, Mapping):
         problem = f"{checks.shown(value)} can't be used"
         raise InvalidOption("sources", problem, mend="give a mapping, or leave it out")
 
 
-_timeout = partial(checks.number, error=InvalidTimeout, zero=False)
-
-_CHECKS: dict[str, Callable[[str, object, str], object]] = {
-    "servers": lambda _item, value, source: parse_servers(value, source),
-    "num_retries": partial(checks.integer, error=InvalidRetry),
-    "retry": _retry,
-    "connect_timeout": _timeout,
-    "read_timeout": _timeout,
-    "deadline": _deadline,
-    "insecure": partial(checks.boolean, error=InvalidTLS),
-    "cafile": tls.file_path,
-    "certfile": tls.file_path,
-    "keyfile": tls.file_path,
-    "auth_strategy": partial(checks.choice, error=InvalidAuth, choices=("noauth", "keystone")),
-    "api_version": partial(checks.choice, error=InvalidOption, choices=(1, 2)),
-    "pool_size": partial(checks.integer, error=InvalidOption, least=1),
-    "max_metadata_size": partial(checks.integer, error=InvalidOption, least=1),
-    "region_name": _text,
-}
+_seconds = partial(checks.number, error=InvalidTimeout, zero=False)
+_size = partial(checks.integer, error=InvalidOption, least=1)
 
 
+@documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """How a service reaches Glance, for as long as it lives.
@@ -76,58 +66,139 @@ class Config:
     as a warning, since a call may end before it has tried all of them; so is a CA file that
     `insecure` leaves unused.
 
-    Attributes:
-        servers: The servers of the cycle. The constructor also takes text; see `parse_servers`.
-        num_retries: Attempts after the first; 3 as in today's nova (0 before bug 1888168).
-        retry: When and how a failed attempt is repeated.
-        connect_timeout: Seconds to connect to a server, TLS included.
-        read_timeout: Seconds between two reads of a reply.
-        deadline: Seconds for a whole call with its retries and waits, without the transfer of
-            image data; None for no limit. Each call has its own where a method makes several:
-            ``update`` with data gets, patches, uploads and gets again, and all but the upload
-            may take as long as this.
-        insecure: Whether the servers' certificates go unchecked; `cafile` is then not used.
-        cafile: Path of a PEM file with the authorities to trust; None for the default ones.
-        certfile: Path of a PEM file with the client's certificate.
-        keyfile: Path of a PEM file with its key, without a passphrase; None where `certfile`
-            has it too.
-        auth_strategy: ``noauth`` sends no token, ``keystone`` the caller's or else the service's.
-        auth: Gives the service's own token, and implies ``keystone``. The constructor also takes
-            a keystoneauth1 plugin, and reaches Keystone with the TLS settings and
-            `read_timeout` of this configuration.
-        api_version: Version of the Image API, 1 or 2.
-        pool_size: Connections that are kept alive for each server.
-        max_metadata_size: Bytes of the largest reply that is not image data.
-        region_name: The region of the catalogue in which the servers were looked up.
-        sources: Where each value came from that is not a default, by the field's name.
-
     Raises:
         ConfigError: A value can't be used: `InvalidServer`, `InvalidRetry`, `InvalidTimeout`,
             `InvalidTLS`, `InvalidAuth` or `InvalidOption`.
     """
 
-    servers: tuple[Server, ...] = ()
-    num_retries: int = 3
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    connect_timeout: float = 5.0
-    read_timeout: float = 60.0
-    deadline: float | None = 120.0
-    insecure: bool = False
-    cafile: str | None = None
-    certfile: str | None = None
-    keyfile: str | None = None
-    auth_strategy: AuthStrategy = "noauth"
-    auth: TokenSource | None = field(default=None, repr=False)
-    api_version: Literal[1, 2] = 2
-    pool_size: int = 10
-    max_metadata_size: int = 16 * 2**20
-    region_name: str | None = None
-    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    servers: tuple[Server, ...] = option(
+        (),
+        doc="The servers of the cycle. The constructor also takes text; see `parse_servers`.",
+        check=_servers,
+        read=str,
+        nova="[glance] api_servers",
+        cinder="[DEFAULT] glance_api_servers",
+        cloud="image_endpoint_override",
+    )
+    num_retries: int = option(
+        3,
+        doc="Attempts after the first; 3 as in today's nova (0 before bug 1888168).",
+        check=partial(checks.integer, error=InvalidRetry),
+        read=int,
+        nova="[glance] num_retries",
+        cinder="[DEFAULT] glance_num_retries",
+    )
+    retry: RetryPolicy = option(
+        RetryPolicy(), doc="When and how a failed attempt is repeated.", check=_retry
+    )
+    connect_timeout: float = option(
+        5.0, doc="Seconds to connect to a server, TLS included.", check=_seconds, read=float
+    )
+    read_timeout: float = option(
+        60.0,
+        doc="Seconds between two reads of a reply.",
+        check=_seconds,
+        read=float,
+        nova="[glance] timeout",
+        cinder="[DEFAULT] glance_request_timeout",
+    )
+    deadline: float | None = option(
+        120.0,
+        doc="Seconds for a whole call with its retries and waits, without the transfer of image"
+        " data; None for no limit. Each call has its own where a method makes several:"
+        " ``update`` with data gets, patches, uploads and gets again, and all but the upload may"
+        " take as long as this.",
+        check=checks.optional(_seconds),
+        read=parse_optional_number,
+    )
+    insecure: bool = option(
+        False,
+        doc="Whether the servers' certificates go unchecked; `cafile` is then not used.",
+        check=partial(checks.boolean, error=InvalidTLS),
+        read=parse_boolean,
+        nova="[glance] insecure",
+        cinder="[DEFAULT] glance_api_insecure",
+        cloud="verify",
+    )
+    cafile: str | None = option(
+        None,
+        doc="Path of a PEM file with the authorities to trust; None for the default ones.",
+        check=tls.file_path,
+        read=str,
+        nova="[glance] cafile",
+        cinder="[DEFAULT] glance_ca_certificates_file",
+        cloud="cacert",
+    )
+    certfile: str | None = option(
+        None,
+        doc="Path of a PEM file with the client's certificate.",
+        check=tls.file_path,
+        read=str,
+        nova="[glance] certfile",
+        cinder="[DEFAULT] glance_certfile",
+        cloud="cert",
+    )
+    keyfile: str | None = option(
+        None,
+        doc="Path of a PEM file with its key, without a passphrase; None where `certfile` has it"
+        " too.",
+        check=tls.file_path,
+        read=str,
+        nova="[glance] keyfile",
+        cinder="[DEFAULT] glance_keyfile",
+        cloud="key",
+    )
+    auth_strategy: Literal["noauth", "keystone"] = option(
+        "noauth",
+        doc="``noauth`` sends no token, ``keystone`` the caller's or else the service's.",
+        check=_one_of(InvalidAuth, "noauth", "keystone"),
+        read=str,
+        nova="[api] auth_strategy",
+        cinder="[DEFAULT] auth_strategy",
+    )
+    auth: TokenSource | None = option(
+        None,
+        doc="Gives the service's own token, and implies ``keystone``. The constructor also takes"
+        " a keystoneauth1 plugin, and reaches Keystone with the TLS settings and `read_timeout`"
+        " of this configuration.",
+        nova="[glance] auth_type",
+        cloud="auth",
+        shown=False,
+    )
+    api_version: Literal[1, 2] = option(
+        2,
+        doc="Version of the Image API, 1 or 2.",
+        check=_one_of(InvalidOption, 1, 2),
+        read=int,
+    )
+    pool_size: int = option(
+        10, doc="Connections that are kept alive for each server.", check=_size, read=int
+    )
+    max_metadata_size: int = option(
+        16 * 2**20,
+        doc="Bytes of the largest reply that is not image data.",
+        check=_size,
+        read=int,
+    )
+    region_name: str | None = option(
+        None,
+        doc="The region of the catalogue in which the servers were looked up.",
+        check=checks.optional(_text),
+        read=str,
+        nova="[glance] region_name",
+        cloud="region_name",
+    )
+    sources: Mapping[str, str] = field(
+        default_factory=dict,
+        repr=False,
+        compare=False,
+        metadata={"doc": "Where each value came from that is not a default, by the field's name."},
+    )
 
     def __post_init__(self) -> None:
         _check_sources(self.sources)
-        for name, check in _CHECKS.items():
-            self._set(name, check(name, getattr(self, name), self._source(name)))
+        for name, each in OPTIONS.items():
+            self._set(name, each.check_value(name, getattr(self, name), self._source(name)))
         self._check_tls()
         if self.auth is not None:
             self._set("auth", self._tokens())
@@ -188,6 +259,9 @@ class Config:
             raise InvalidAuth("auth", problem, source=self._source("auth"), mend=mend)
         return tokens
 
+
+OPTIONS = list_options(Config)
+"""All options of a configuration, by their fields' names."""
 
 FIELDS = frozenset(each.name for each in dataclasses.fields(Config))
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import logging
 from typing import TYPE_CHECKING
 
-from . import retry
-from .config import FIELDS
-from .sources import Found, Layer, read
+from . import config, retry
+from .checks import suggest
+from .sources import Found, Layer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +20,14 @@ CONFIG_FILE = f"{PREFIX}CONFIG_FILE"
 CLOUD = "OS_CLOUD"
 """Names a cloud of clouds.yaml."""
 
-_PLAIN = {f"{PREFIX}{name.upper()}": name for name in FIELDS - {"auth", "retry", "sources"}}
-_RETRY = {
-    f"{PREFIX}RETRY_{each.name.upper()}": each.name
-    for each in dataclasses.fields(retry.RetryPolicy)
-}
+
+def name_variable(item: str) -> str:
+    """Return the variable of an option, such as ``num_retries`` or ``retry.backoff_base``."""
+    return f"{PREFIX}{item.replace('.', '_').upper()}"
+
+
+_PLAIN = {name_variable(name): name for name, each in config.OPTIONS.items() if each.read}
+_RETRY = {name_variable(f"retry.{name}"): name for name, each in retry.OPTIONS.items() if each.read}
 VARIABLES = frozenset({*_PLAIN, *_RETRY, CONFIG_FILE})
 """All variables that are read, besides `CLOUD`."""
 
@@ -43,12 +44,12 @@ def from_environ(environ: Mapping[str, str]) -> Layer:
     """
     _warn_of_unknown(environ)
     found = {
-        name: Found(read(name, environ[variable]), variable)
+        name: Found(config.OPTIONS[name].parse_text(environ[variable]), variable)
         for variable, name in _PLAIN.items()
         if environ.get(variable)
     }
     policy = {
-        name: retry.checked(name, read(name, environ[variable]), variable)
+        name: retry.check_field(name, retry.OPTIONS[name].parse_text(environ[variable]), variable)
         for variable, name in _RETRY.items()
         if environ.get(variable)
     }
@@ -61,6 +62,5 @@ def from_environ(environ: Mapping[str, str]) -> Layer:
 def _warn_of_unknown(environ: Mapping[str, str]) -> None:
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in VARIABLES)
     for name in unknown:
-        near = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.85)
-        hint = f"did you mean {near[0]}?" if near else "is it misspelt?"
+        hint = suggest(name, VARIABLES, "is it misspelt?", cutoff=0.85)
         logger.warning("the variable %s is not read: %s", name, hint)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidOption, InvalidServer, MissingExtra
 from .checks import shown
 from .config import Config, check_names
-from .environment import CLOUD, CONFIG_FILE, PREFIX, from_environ
+from .environment import CLOUD, CONFIG_FILE, from_environ, name_variable
 from .keystone import PluginTokens
 from .sources import Found, Layer, Lookup, merged
 
@@ -70,8 +70,8 @@ def load_config(
 def _config(found: Mapping[str, Found]) -> Config:
     if "servers" not in found:
         mend = (
-            f'give servers=["glance-1:9292"], set {PREFIX}SERVERS, or name a file by config_file or'
-            f" {CONFIG_FILE}, or a cloud by cloud or {CLOUD}"
+            f'give servers=["glance-1:9292"], set {name_variable("servers")}, or name a file by'
+            f" config_file or {CONFIG_FILE}, or a cloud by cloud or {CLOUD}"
         )
         problem = "no server is configured"
         raise InvalidServer("servers", problem, source="any source", mend=mend)

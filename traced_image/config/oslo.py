@@ -9,26 +9,24 @@ from keystoneauth1.exceptions import AuthPluginException
 from oslo_config import cfg
 
 from ..errors import InvalidAuth, InvalidOption
+from .config import OPTIONS
 from .server import GLANCE_PORT
-from .sources import Found, Layer, Lookup, read
+from .sources import Found, Layer, Lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from keystoneauth1.plugin import BaseAuthPlugin
 
-_OPTIONS = {
-    "servers": (("glance", "api_servers"), ("DEFAULT", "glance_api_servers")),
-    "num_retries": (("glance", "num_retries"), ("DEFAULT", "glance_num_retries")),
-    "read_timeout": (("glance", "timeout"), ("DEFAULT", "glance_request_timeout")),
-    "insecure": (("glance", "insecure"), ("DEFAULT", "glance_api_insecure")),
-    "cafile": (("glance", "cafile"), ("DEFAULT", "glance_ca_certificates_file")),
-    "certfile": (("glance", "certfile"), ("DEFAULT", "glance_certfile")),
-    "keyfile": (("glance", "keyfile"), ("DEFAULT", "glance_keyfile")),
-    "region_name": (("glance", "region_name"),),
-    "auth_strategy": (("api", "auth_strategy"), ("DEFAULT", "auth_strategy")),
+_READ = {
+    name: tuple(filter(None, (each.nova, each.cinder)))
+    for name, each in OPTIONS.items()
+    if each.read
 }
-"""Sections and options for each field: those of today's nova, then nova 2013.1's and cinder's."""
+"""Sections and options for each field: that of today's nova, then nova 2013.1's and cinder's."""
+
+_AUTH = str(OPTIONS["auth"].nova)
+"""Names the keystoneauth1 plugin, whose own options are in the same section."""
 
 _OLD_OPTIONS = {
     "my_ip": None,
@@ -37,7 +35,9 @@ _OLD_OPTIONS = {
     "glance_protocol": "http",
 }
 """nova 2013.1's, with the defaults that other options may refer to; its ``my_ip`` was a guess."""
-_GLANCE_OPTIONS = ("endpoint_override", "valid_interfaces", "service_name")
+_OVERRIDE = "[glance] endpoint_override"
+_LOOKUP_INTERFACES = "[glance] valid_interfaces"
+_LOOKUP_NAME = "[glance] service_name"
 _WITHOUT_TOKEN = ("noauth2", "noauth_include_project_id")
 """Strategies of nova and cinder that are ``noauth`` for Glance."""
 
@@ -67,7 +67,7 @@ def read_files(files: Sequence[str], source: str) -> Layer:
     if strategy is None or strategy.value != "noauth":
         plugin = options.plugin()
         if plugin is not None:
-            found["auth"] = Found(plugin, f"{', '.join(files)} [glance] auth_type")
+            found["auth"] = Found(plugin, f"{', '.join(files)} {_AUTH}")
     return Layer(found, options.lookup())
 
 
@@ -104,25 +104,23 @@ class _Options:
     def __init__(self, conf: cfg.ConfigOpts, files: str) -> None:
         self._conf = conf
         self._files = files
-        options = {option for each in _OPTIONS.values() for option in each}
-        options.update(("glance", name) for name in _GLANCE_OPTIONS)
-        for section, name in options:
+        options = {option for each in _READ.values() for option in each}
+        for option in options | {_OVERRIDE, _LOOKUP_INTERFACES, _LOOKUP_NAME}:
+            section, name = _split(option)
             conf.register_opt(cfg.StrOpt(name), group=_group(section))
         for name, default in _OLD_OPTIONS.items():
             conf.register_opt(cfg.StrOpt(name, default=default))
 
     def all(self) -> dict[str, Found | None]:
         """The fields of `Config`, None for those that are not set."""
-        found = {field: self._field(field, *options) for field, options in _OPTIONS.items()}
-        found["servers"] = (
-            found["servers"] or self._old_server() or self._get("glance", "endpoint_override")
-        )
+        found = {field: self._field(field, options) for field, options in _READ.items()}
+        found["servers"] = found["servers"] or self._old_server() or self._get(_OVERRIDE)
         return found
 
     def lookup(self) -> Lookup:
         """How the endpoint is to be found in the catalogue."""
-        interfaces = self._get("glance", "valid_interfaces") or Found(_INTERFACES, "")
-        name = self._get("glance", "service_name")
+        interfaces = self._get(_LOOKUP_INTERFACES) or Found(_INTERFACES, "")
+        name = self._get(_LOOKUP_NAME)
         return Lookup(
             tuple(each.strip() for each in str(interfaces.value).split(",")),
             str(name.value) if name else None,
@@ -134,52 +132,57 @@ class _Options:
         A password with ``$`` in it makes oslo.config complain of an option with a part of the
         password as its name; so that is neither shown nor chained.
         """
-        item = "[glance] auth_type"
+        section, _ = _split(_AUTH)
         try:
-            loading.register_auth_conf_options(self._conf, "glance")
-            return loading.load_auth_from_conf_options(self._conf, "glance")
+            loading.register_auth_conf_options(self._conf, section)
+            return loading.load_auth_from_conf_options(self._conf, section)
         except AuthPluginException as error:
             mend = "set the options of the plugin in the same section"
-            raise InvalidAuth(item, str(error), source=self._files, mend=mend) from error
+            raise InvalidAuth(_AUTH, str(error), source=self._files, mend=mend) from error
         except (cfg.Error, ValueError, RecursionError):
             mend = "write $$ for a $"
             problem = "an option of the plugin can't be used"
-            raise InvalidAuth(item, problem, source=self._files, mend=mend) from None
+            raise InvalidAuth(_AUTH, problem, source=self._files, mend=mend) from None
 
-    def _field(self, field: str, *options: tuple[str, str]) -> Found | None:
-        for section, name in options:
-            found = self._get(section, name)
+    def _field(self, field: str, options: Iterable[str]) -> Found | None:
+        for option in options:
+            found = self._get(option)
             if found is not None:
                 text = str(found.value)
                 if field == "auth_strategy" and text in _WITHOUT_TOKEN:
                     text = "noauth"
-                return Found(read(field, text), found.source)
+                return Found(OPTIONS[field].parse_text(text), found.source)
         return None
 
     def _old_server(self) -> Found | None:
-        host = self._get("DEFAULT", "glance_host")
+        host = self._get("[DEFAULT] glance_host")
         if host is None:
             return None
-        protocol = self._get("DEFAULT", "glance_protocol") or Found("http", "")
-        port = self._get("DEFAULT", "glance_port") or Found(GLANCE_PORT, "")
+        protocol = self._get("[DEFAULT] glance_protocol") or Found("http", "")
+        port = self._get("[DEFAULT] glance_port") or Found(GLANCE_PORT, "")
         name = str(host.value)
         bracketed = f"[{name}]" if ":" in name and not name.startswith("[") else name
         return Found(f"{protocol.value}://{bracketed}:{port.value}", host.source)
 
-    def _get(self, section: str, name: str) -> Found | None:
+    def _get(self, option: str) -> Found | None:
         """An option's text, or None where no file sets it or it is empty."""
+        section, name = _split(option)
         try:
             location = self._conf.get_location(name, _group(section))
             text = self._conf[name] if section == "DEFAULT" else self._conf[section][name]
         except (cfg.Error, RecursionError):
             mend = "write the value itself, and $$ for a $"
             problem = "it refers to an option that is not known here"
-            raise InvalidOption(
-                f"[{section}] {name}", problem, source=self._files, mend=mend
-            ) from None
+            raise InvalidOption(option, problem, source=self._files, mend=mend) from None
         if location is None or not location.location.is_user_controlled or not text:
             return None
-        return Found(text, f"{location.detail} [{section}] {name}")
+        return Found(text, f"{location.detail} {option}")
+
+
+def _split(option: str) -> tuple[str, str]:
+    """Return the section and the name of ``[section] name``."""
+    section, _, name = option.removeprefix("[").partition("] ")
+    return section, name
 
 
 def _group(section: str) -> str | None:

@@ -6,13 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-
-_BOOLEANS = dict.fromkeys(("true", "1", "on", "yes"), True) | dict.fromkeys(
-    ("false", "0", "off", "no"), False
-)
-"""The words that oslo.config takes for a boolean."""
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,50 +58,3 @@ def merged(layers: Iterable[Layer]) -> dict[str, Found]:
             new.pop("auth", None)
         result.update(new)
     return result
-
-
-def _boolean(text: str) -> bool:
-    return _BOOLEANS[text.lower()]
-
-
-def _optional(text: str) -> float | None:
-    return None if text.lower() == "none" else float(text)
-
-
-def _statuses(text: str) -> frozenset[int]:
-    return frozenset(int(each) for each in text.split(","))
-
-
-_READERS: Mapping[str, Callable[[str], object]] = {
-    "num_retries": int,
-    "connect_timeout": float,
-    "read_timeout": float,
-    "deadline": _optional,
-    "insecure": _boolean,
-    "api_version": int,
-    "pool_size": int,
-    "max_metadata_size": int,
-    "backoff_base": float,
-    "backoff_cap": float,
-    "fixed_delay": _optional,
-    "statuses": _statuses,
-    "protocol_errors": _boolean,
-    "retry_after_cap": float,
-    "repeat_unsafe": _boolean,
-    "budget_share": _optional,
-    "budget_floor": float,
-    "cooldown_base": float,
-    "cooldown_cap": float,
-}
-
-
-def read(name: str, text: str) -> object:
-    """Return the value that `text` stands for in a field.
-
-    Text that stands for none is returned as it is, for the field's check to refuse.
-    """
-    reader = _READERS.get(name)
-    try:
-        return reader(text.strip()) if reader else text
-    except (ValueError, KeyError):
-        return text

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import architecture, commands, telemetry
+from . import architecture, commands, configuration, telemetry
 from .pages import fill
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "explanation/design.md": architecture.TABLES,
     "reference/command-line.md": commands.TABLES,
+    "reference/configuration.md": configuration.TABLES,
     "reference/telemetry.md": telemetry.TABLES,
 }
 """The pages that have tables, below ``docs/``."""

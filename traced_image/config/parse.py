@@ -1,0 +1,60 @@
+"""Values that text stands for, in variables, in files and on the command line."""
+
+from __future__ import annotations
+
+import re
+
+from .checks import shown
+
+_BOOLEANS = dict.fromkeys(("true", "1", "on", "yes"), True) | dict.fromkeys(
+    ("false", "0", "off", "no"), False
+)
+"""The words that oslo.config takes for a boolean."""
+
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST = 2**63 / 1e9
+"""Seconds, 292 years: Go has no longer duration."""
+
+
+def parse_boolean(text: str) -> bool:
+    """Return what a word such as ``on`` stands for.
+
+    Raises:
+        ValueError: It is no such word.
+    """
+    word = text.strip().lower()
+    if word not in _BOOLEANS:
+        raise ValueError(f"{shown(text)} is no boolean")
+    return _BOOLEANS[word]
+
+
+def parse_optional_number(text: str) -> float | None:
+    """Return a number, or None for ``none``.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    return None if text.strip().lower() == "none" else float(text)
+
+
+def parse_integers(text: str) -> frozenset[int]:
+    """Return whole numbers that have commas between them.
+
+    Raises:
+        ValueError: One is none.
+    """
+    return frozenset(int(each) for each in text.split(","))
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration as Go and Prometheus write it: ``1m30s``, ``500ms``.
+
+    Raises:
+        ValueError: It is none, or longer than Go's longest.
+    """
+    parts = _PART.findall(text)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if not parts or "".join(number + unit for number, unit in parts) != text or seconds > _LONGEST:
+        raise ValueError(f"{shown(text)} is no duration")
+    return seconds
