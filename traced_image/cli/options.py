@@ -16,6 +16,7 @@ import click
 
 from ..config import load_config
 from ..config.checks import shown
+from ..config.parse import parse_duration
 from ..errors import InvalidServer
 from .output import line
 from .signals import interruptibly
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from ..config import Config
 
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PARTS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)", re.ASCII)
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 
 
@@ -42,10 +41,10 @@ def duration(text: str) -> float:
     Raises:
         BadParameter: It is none.
     """
-    parts = _PARTS.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise click.BadParameter(f"{shown(text)} is no duration: write it like 15s, 1m or 500ms")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}: write it like 15s, 1m or 500ms") from None
 
 
 def place(text: str) -> Place:

@@ -179,7 +179,7 @@ class _Probing:
 
 
 def _seconds(request: Request) -> float:
-    """How long a probe may take for Prometheus to see its end."""
+    """How long a probe may take for Prometheus to see its end; it sends a number of seconds."""
     try:
         seconds = float(request.headers[_SCRAPE_TIMEOUT])
     except (KeyError, ValueError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from ssl import CERT_REQUIRED
 from typing import TYPE_CHECKING
 
-from ...config.checks import shown
+from ...config.parse import parse_duration
 from ...errors import ConfigError, InvalidOption
 from . import tls
 from .config_yaml import Section, load
@@ -41,9 +41,6 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-XSS-Protection": (),
 }
 """The headers that can be set, and the values that they can have if not any."""
-
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +133,14 @@ def _rate(section: Section) -> Rate | None:
 
 
 def _seconds(section: Section, key: str) -> float:
-    """A duration in Go's notation."""
+    """A duration in Go's notation, which has 0 without a unit."""
     text = section.text(key) or "0"
     if text == "0":
         return 0.0
-    parts = _DURATION.findall(text)
-    if "".join(f"{number}{unit}" for number, unit in parts) != text:
-        raise section.refused(key, f"{shown(text)} is no duration", "write it like 500ms or 1s")
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise section.refused(key, str(error), "write it like 500ms or 1s") from None
 
 
 # --- what is in force --------------------------------------------------------------------------

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import stat
 from typing import TYPE_CHECKING, Any
 
 import yaml  # type: ignore[import-untyped]
 
-from ...config.checks import SHOWN, shown
+from ...config.checks import SHOWN, shown, suggest
 from ...errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -123,8 +122,7 @@ class Section:
         return InvalidOption(item, problem, source=str(self.path), mend=mend)
 
     def _unknown(self, key: str, keys: Collection[str]) -> InvalidOption:
-        near = difflib.get_close_matches(key, keys, n=1)
-        mend = f"did you mean {near[0]}?" if near else f"use one of {', '.join(sorted(keys))}"
+        mend = suggest(key, keys, f"use one of {', '.join(sorted(keys))}")
         shortened = shown(key[:SHOWN]).strip("'")
         return self.refused(shortened, "there is no such key", mend)
 
@@ -175,8 +173,7 @@ class Section:
         value = self.text(key) or default
         if value in choices:
             return value
-        near = difflib.get_close_matches(value, choices, n=1)
-        mend = f"did you mean {near[0]}?" if near else f"set one of {', '.join(choices)}"
+        mend = suggest(value, choices, f"set one of {', '.join(choices)}")
         raise self.refused(key, f"{shown(value)} can't be used", mend)
 
     def file(self, key: str) -> str | None:
