@@ -67,23 +67,52 @@ _CommandT = TypeVar("_CommandT", bound=Callable[..., object])
 _FILE = click.Path(path_type=str)
 """No more than a hint for completion: whoever opens the file says what is wrong with it."""
 
+
+def destination(field: str) -> str:
+    """Return the name of the parameter that fills a field of `Choice`; no command's own has it."""
+    return f"choice_{field}"
+
+
 _SERVERS = (
-    click.option("--server", "servers", multiple=True, metavar="URL", help="A Glance; repeatable."),
+    click.option(
+        "--server",
+        destination("servers"),
+        multiple=True,
+        metavar="URL",
+        help="A Glance; repeatable.",
+    ),
     click.option(
         "--config",
-        "config_file",
+        destination("config_file"),
         type=_FILE,
         metavar="FILE",
         help="A nova.conf or cinder.conf to take what is not said here from.",
     ),
     click.option(
-        "--os-cloud", "cloud", metavar="NAME", help="A cloud of clouds.yaml to take it from."
+        "--os-cloud",
+        destination("cloud"),
+        metavar="NAME",
+        help="A cloud of clouds.yaml to take it from.",
     ),
-    click.option("--insecure", is_flag=True, help="Check no certificates."),
-    click.option("--cafile", type=_FILE, metavar="FILE", help="Authorities to trust, in PEM."),
+    click.option(
+        "--insecure", destination("insecure"), is_flag=True, help="Check no certificates."
+    ),
+    click.option(
+        "--cafile",
+        destination("cafile"),
+        type=_FILE,
+        metavar="FILE",
+        help="Authorities to trust, in PEM.",
+    ),
 )
 
-verbose = click.option("-v", "--verbose", is_flag=True, help="Show attempts as they happen.")
+verbose = click.option(
+    "-v",
+    "--verbose",
+    destination("verbose"),
+    is_flag=True,
+    help="Show attempts as they happen.",
+)
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 trace_output = click.option("--trace", is_flag=True, help="Print the traces, as trees.")
 image = click.option(
@@ -158,10 +187,10 @@ def with_choice(command: _CommandT) -> _CommandT:
 
     @functools.wraps(command)
     def with_values(**values: object) -> object:
-        names = {field.name for field in fields(Choice)} & values.keys()
-        choice = Choice(**{name: values.pop(name) for name in names})  # type: ignore[arg-type]
+        places = {field.name: destination(field.name) for field in fields(Choice)}
+        chosen = {name: values.pop(place) for name, place in places.items() if place in values}
         log()
-        return command(choice, **values)
+        return command(Choice(**chosen), **values)  # type: ignore[arg-type]
 
     decorated: Callable[..., object] = with_values
     for option in reversed(_SERVERS):
