@@ -146,8 +146,14 @@ def call_everything(service, context):
             call()
 
 
-@pytest.mark.parametrize("wire_spans", [True, False])
-@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize(
+    ("answer", "wire_spans"),
+    [
+        *((answer, True) for answer in ANSWERS),
+        ("503", False),
+        *(pytest.param(each, False, marks=pytest.mark.slow) for each in ANSWERS if each != "503"),
+    ],
+)
 def test_what_a_server_repeats_is_not_told(telling, answer, wire_spans):
     build, told = telling
     with Gossip(ANSWERS[answer]) as server:
