@@ -60,6 +60,20 @@ def pytest_sessionstart() -> None:
     _remove(_LOOKS)
 
 
+def pytest_configure(config):
+    """Have Hypothesis try the same few examples in each quick run, and many others in a full one.
+
+    No time limit is set for an example: on a busy machine any may take long.
+    """
+    from hypothesis import HealthCheck, settings
+
+    always = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("quick", max_examples=25, derandomize=True, **always)
+    settings.register_profile("all", max_examples=100, print_blob=True, **always)
+    if not config.getoption("--hypothesis-profile", None):
+        settings.load_profile("quick" if config.getoption("markexpr") == "not slow" else "all")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Run all tests of a file in one worker, for they share servers, programs and certificates."""

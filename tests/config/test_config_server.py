@@ -5,7 +5,7 @@ import logging
 import pickle
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from traced_image.config import Server, parse_servers
@@ -282,7 +282,6 @@ MESSY = st.lists(
 @given(st.text(max_size=60) | MESSY)
 @example("a" * 254)
 @example("xn--\u0628")
-@settings(deadline=None)
 def test_any_text_is_read_or_refused(text):
     try:
         server = Server.parse(text)
@@ -292,7 +291,6 @@ def test_any_text_is_read_or_refused(text):
 
 
 @given(st.lists(MESSY, max_size=3) | MESSY)
-@settings(deadline=None)
 def test_any_list_is_read_or_refused(servers):
     try:
         found = parse_servers(servers)
@@ -309,7 +307,6 @@ PASSWORDS = st.text(st.sampled_from("aZ9!:/?#,@%$ é"), min_size=1, max_size=12)
     PASSWORDS,
     st.sampled_from(["glance", "[::1]", "", "glance:9292"]),
 )
-@settings(deadline=None)
 def test_no_error_shows_a_password(scheme, password, host):
     text = f"{scheme}user:<{password}>@{host}"
     for servers in (text, [text], text.split(",")):

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 from books import unbalanced
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from witnesses import DATA, Watched
 
@@ -129,9 +129,6 @@ def _do(watched, operation, image_id):
         getattr(watched, operation)(image_id)
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-)
 @given(
     phases=phases,
     retry=policies,

@@ -378,7 +378,7 @@ def test_a_refusal_names_the_key_the_file_and_the_mend(write):
     ) == refused(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode()))
 def test_whatever_is_in_the_file_nothing_but_a_refusal_comes_of_it(tmp_path, data):
     path = tmp_path / "web.yml"
@@ -394,7 +394,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=st.sampled_from(web_tls.KEYS), value=_VALUES)
 def test_whatever_tls_has_as_a_value_nothing_but_a_refusal_comes_of_it(
     certificates, tmp_path, key, value

@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import LIMIT, InOrder, ManualClock, in_child, servers, together
 
@@ -946,7 +946,6 @@ def test_a_fork_does_not_wait_for_a_watcher_whose_lock_is_held(cycle):
         assert in_child(lambda: True)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["succeeded", "failed", "blamed", "abandoned", "wait", "fork"])))
 def test_who_watches_knows_what_the_health_tells_whatever_happens(changes):
     time = ManualClock()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -239,21 +239,18 @@ def url_of(parts):
     return f"http://glance-1:9292/v2/images?{query}"
 
 
-@settings(deadline=None)
 @given(PARTS)
 def test_the_values_of_all_secret_keys_are_replaced_and_no_others(parts):
     shown = [(key, "REDACTED" if key in catalogue.SECRET_KEYS else value) for key, value in parts]
     assert url_of(shown) == redacted(url_of(parts))
 
 
-@settings(deadline=None)
 @given(PARTS)
 def test_to_redact_a_url_twice_changes_nothing_more(parts):
     once = redacted(url_of(parts))
     assert once == redacted(once)
 
 
-@settings(deadline=None)
 @given(st.from_regex(r"gAAAA[A-Za-z0-9_-]{10,60}={0,2}", fullmatch=True), PLAIN)
 def test_a_token_is_replaced_wherever_it_stands(token, key):
     for form in ("http://glance/v2/images/{}", "http://glance/v2/images?{key}={}&limit=1"):

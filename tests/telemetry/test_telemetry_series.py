@@ -4,7 +4,7 @@ import itertools
 import logging
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
@@ -281,7 +281,6 @@ def show(perform, image_id):
 NAMES = st.text(max_size=20)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, NAMES, NAMES), max_size=20))
 def test_labels_have_values_of_closed_sets_whatever_is_told(told):
     registry = CollectorRegistry()
