@@ -18,7 +18,8 @@ from traced_image.pipeline.api.operation import Operation, Request
 from traced_image.pipeline.http import connection
 
 DEADLINE = 0.25
-SLACK = 0.2
+SOON = 2.0
+"""Seconds that it may take on a busy machine: less than any of the replies takes."""
 JSON = reply(200, b"{}")
 
 
@@ -46,11 +47,17 @@ def tell_both(request, tell, tls):
     return start
 
 
-def seconds_until_it_fails(sender, error=AttemptError, operation=None):
+def fails_at_the_deadline(sender, error=AttemptError, operation=None):
     started = time.monotonic()
     with pytest.raises(error):
         sender(operation or get(), deadline=DEADLINE)
-    return time.monotonic() - started
+    return DEADLINE <= time.monotonic() - started < SOON
+
+
+def stall(sock):
+    """Say no more, until the client has gone."""
+    sock.settimeout(LIMIT)
+    sock.recv(1)
 
 
 # --- the deadline ------------------------------------------------------------------------------
@@ -70,7 +77,7 @@ def seconds_until_it_fails(sender, error=AttemptError, operation=None):
 )
 def test_a_reply_that_dribbles_is_given_up_at_the_deadline(tell_both, dribble):
     _, sender = tell_both(dribbled(dribble, 0.03))
-    assert seconds_until_it_fails(sender) == pytest.approx(DEADLINE + SLACK, abs=SLACK)
+    assert fails_at_the_deadline(sender)
 
 
 def test_an_error_page_that_dribbles_is_given_up_at_the_deadline(tell_both):
@@ -82,8 +89,7 @@ def test_an_error_page_that_dribbles_is_given_up_at_the_deadline(tell_both):
         dribbled(body, 0.03)(sock)
 
     _, sender = tell_both(say)
-    taken = seconds_until_it_fails(sender, ServerError)
-    assert taken == pytest.approx(DEADLINE + SLACK, abs=SLACK)
+    assert fails_at_the_deadline(sender, ServerError)
 
 
 def test_a_reply_that_stalls_is_given_up_at_the_deadline(tell_both):
@@ -91,13 +97,13 @@ def test_a_reply_that_stalls_is_given_up_at_the_deadline(tell_both):
         sock.sendall(JSON[:10])
         time.sleep(0.3)
         sock.sendall(JSON[10:20])
-        time.sleep(1.0)
+        stall(sock)
 
     _, sender = tell_both(say)
     started = time.monotonic()
     with pytest.raises(CommunicationError):
         sender(get(), deadline=0.4)
-    assert 0.4 <= time.monotonic() - started < 0.9
+    assert 0.4 <= time.monotonic() - started < SOON
 
 
 def test_data_that_stalls_is_not_given_up_at_the_deadline(tell_both):
@@ -114,21 +120,20 @@ def test_data_that_stalls_is_not_given_up_at_the_deadline(tell_both):
 def test_data_that_stalls_is_given_up_after_the_read_timeout(tell_both):
     def say(sock):
         sock.sendall(reply(200, b"", "Content-Length: 4") + b"da")
-        time.sleep(1.0)
+        stall(sock)
 
     _, sender = tell_both(say, read_timeout=0.2)
     chunks = sender.value(get(stream=True), deadline=LIMIT).chunks
     started = time.monotonic()
     with pytest.raises(CommunicationError):
         list(chunks)
-    assert 0.2 <= time.monotonic() - started < 0.9
+    assert 0.2 <= time.monotonic() - started < SOON
 
 
 def test_a_handshake_is_given_up_at_the_deadline(opened, tls):
     with Loopback(lambda _server, sock, _number: sock.makefile("rb").read()) as server:
         sender = opened.sender(server.url.replace("http", "https"), cafile=tls.cafile)
-        taken = seconds_until_it_fails(sender)
-    assert taken == pytest.approx(DEADLINE + SLACK, abs=SLACK)
+        assert fails_at_the_deadline(sender)
 
 
 def test_the_deadline_of_a_call_bounds_all_of_its_requests(tell):
@@ -141,12 +146,11 @@ def test_the_deadline_of_a_call_bounds_all_of_its_requests(tell):
 
     _, sender = tell(slowly)
     many = Operation("images.list", "GET", "/v2/images", perform)
-    taken = seconds_until_it_fails(sender, operation=many)
-    assert taken == pytest.approx(DEADLINE + SLACK, abs=SLACK)
+    assert fails_at_the_deadline(sender, operation=many)
 
 
 def test_without_a_deadline_a_reply_may_dribble(tell_both):
-    _, sender = tell_both(dribbled(JSON, 0.002), read_timeout=0.5)
+    _, sender = tell_both(dribbled(JSON, 0.002), read_timeout=LIMIT)
     assert sender.value(get()).body == b"{}"
 
 
@@ -157,7 +161,7 @@ def test_to_connect_takes_no_longer_than_allowed_with_tls_and_all(opened, tls):
         started = time.monotonic()
         with pytest.raises(CommunicationError):
             sender(get())
-    assert 0.3 <= time.monotonic() - started < 0.9
+    assert 0.3 <= time.monotonic() - started < SOON
 
 
 def test_to_connect_takes_no_longer_in_all_although_tcp_takes_its_time(opened, tls):
@@ -204,10 +208,12 @@ def test_to_send_may_take_longer_than_to_connect(opened):
 
 
 def test_to_send_takes_no_longer_than_the_read_timeout(opened):
-    with Loopback(lambda *_: time.sleep(1.0)) as server:
+    over = threading.Event()
+    with Loopback(lambda *_: over.wait(LIMIT)) as server:
         sender = opened.sender(server, read_timeout=0.3)
         with pytest.raises(CommunicationError) as caught:
             sender(v2.upload("x", b"x" * (16 << 20)))
+        over.set()
     assert (caught.value.reason, caught.value.reached) == ("read_timeout", True)
 
 
