@@ -334,7 +334,7 @@ def slow_clients(handle):
     return idle, headers, body, silent, reading
 
 
-def test_it_stops_within_a_second_though_clients_are_slow(serve):
+def test_it_stops_soon_though_clients_are_slow(serve):
     handle = serve(Large())
     clients = slow_clients(handle)
     began = time.monotonic()
@@ -342,10 +342,10 @@ def test_it_stops_within_a_second_though_clients_are_slow(serve):
     took = time.monotonic() - began
     for client in clients:
         client.close()
-    assert took < 1
+    assert took < LIMIT / 2
 
 
-def test_it_stops_within_a_second_though_clients_are_slow_in_tls(serve, certificates, write):
+def test_it_stops_soon_though_clients_are_slow_in_tls(serve, certificates, write):
     path = write("tls_server_config: {cert_file: cert.pem, key_file: key.pem}")
     handle = serve(Large(), WebConfigFile(path))
     context = certificates.context()
@@ -359,7 +359,7 @@ def test_it_stops_within_a_second_though_clients_are_slow_in_tls(serve, certific
     took = time.monotonic() - began
     for client in (handshake, *clients):
         client.close()
-    assert took < 1
+    assert took < LIMIT / 2
 
 
 def test_an_answer_that_is_under_way_is_finished(serve):

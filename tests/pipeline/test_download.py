@@ -473,7 +473,7 @@ def test_the_deadline_bounds_what_comes_before_the_data(server, big, opened, ver
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         service.download(None, big)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4.0
 
 
 def test_the_deadline_does_not_bound_the_data(server, big, opened):
