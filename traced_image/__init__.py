@@ -8,67 +8,39 @@
     service.show(None, image_id)
     service.servers()
 
-Importing this imports neither OpenTelemetry nor prometheus_client.
+Here is what most programs use; the whole tree of errors is in `traced_image.errors`. Importing this
+imports neither OpenTelemetry nor prometheus_client.
 """
 
 from __future__ import annotations
 
 from importlib import metadata
+from typing import TYPE_CHECKING
 
+from . import errors
 from ._connect import connect, get_default_image_service
 from .config import Config, RetryPolicy, Server, load_config
 from .errors import (
     AttemptError,
-    BadGateway,
     ChecksumMismatch,
     CommunicationError,
     ConfigError,
     Conflict,
-    DeadlineExceeded,
-    ExporterError,
-    FailedAttempt,
     Forbidden,
-    GatewayTimeout,
     GlanceConnectionFailed,
     HTTPStatusError,
     ImageBadRequest,
     ImageDeleteConflict,
     ImageImportImpossible,
-    ImageMapUnavailable,
     ImageNotAuthorized,
     ImageNotFound,
     ImageQuotaExceeded,
     ImageUnacceptable,
-    Invalid,
     InvalidArgument,
-    InvalidAuth,
-    InvalidContext,
-    InvalidEndpoint,
-    InvalidImageID,
-    InvalidMetadata,
-    InvalidOption,
-    InvalidPatch,
-    InvalidQuery,
-    InvalidRetry,
-    InvalidServer,
-    InvalidTimeout,
-    InvalidTLS,
-    MissingExtra,
     NotFound,
-    NotImplementedByServer,
-    OverLimit,
-    ProtocolError,
-    Retryable,
-    RetryBudgetExhausted,
-    ServerError,
-    ServiceUnavailable,
-    TLSError,
     TokenUnavailable,
-    TooManyRequests,
     TracedImageError,
-    Unauthorized,
     UnsafeToRepeat,
-    UploadNotRewindable,
 )
 from .pipeline.api.download import Download
 from .pipeline.attempts.cycle import ServerHealth
@@ -80,18 +52,13 @@ from .telemetry import Telemetry
 
 __all__ = [
     "AttemptError",
-    "BadGateway",
     "ChecksumMismatch",
     "CommunicationError",
     "Config",
     "ConfigError",
     "Conflict",
-    "DeadlineExceeded",
     "Download",
-    "ExporterError",
-    "FailedAttempt",
     "Forbidden",
-    "GatewayTimeout",
     "GlanceClientWrapper",
     "GlanceConnectionFailed",
     "GlanceImageService",
@@ -99,54 +66,33 @@ __all__ = [
     "ImageBadRequest",
     "ImageDeleteConflict",
     "ImageImportImpossible",
-    "ImageMapUnavailable",
     "ImageNotAuthorized",
     "ImageNotFound",
     "ImageQuotaExceeded",
     "ImageUnacceptable",
-    "Invalid",
     "InvalidArgument",
-    "InvalidAuth",
-    "InvalidContext",
-    "InvalidEndpoint",
-    "InvalidImageID",
-    "InvalidMetadata",
-    "InvalidOption",
-    "InvalidPatch",
-    "InvalidQuery",
-    "InvalidRetry",
-    "InvalidServer",
-    "InvalidTLS",
-    "InvalidTimeout",
-    "MissingExtra",
     "NotFound",
-    "NotImplementedByServer",
-    "OverLimit",
-    "ProtocolError",
     "RequestContext",
-    "RetryBudgetExhausted",
     "RetryPolicy",
-    "Retryable",
     "S3ImageService",
     "Server",
-    "ServerError",
     "ServerHealth",
-    "ServiceUnavailable",
-    "TLSError",
     "Telemetry",
     "TokenUnavailable",
-    "TooManyRequests",
     "TracedImageError",
-    "Unauthorized",
     "UnsafeToRepeat",
-    "UploadNotRewindable",
     "connect",
+    "errors",
     "get_default_image_service",
     "load_config",
 ]
 
 
-def __getattr__(name: str) -> str:
-    if name == "__version__":
-        return metadata.version("traced-image")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:
+    __version__: str
+else:  # or type checkers would take any name for one that is here
+
+    def __getattr__(name: str) -> str:
+        if name == "__version__":
+            return metadata.version("traced-image")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .config import Config, load_config
 from .pipeline.attempts.seams import Layers
@@ -11,6 +11,9 @@ from .pipeline.ec2.service import S3ImageService
 from .pipeline.service import GlanceImageService
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .config.keywords import LoadKeywords
     from .telemetry import Telemetry
 
 
@@ -18,7 +21,7 @@ def connect(
     *,
     config: Config | None = None,
     telemetry: Telemetry | Literal[False] | None = None,
-    **fields: object,
+    **fields: Unpack[LoadKeywords],
 ) -> GlanceImageService:
     """Build an image service.
 
@@ -26,16 +29,18 @@ def connect(
         config: What to connect to, and how.
         telemetry: What observes the calls; None for what the process has (the global tracer
             provider, the default registry), False for nothing.
-        **fields: Fields of `Config`, where `config` is not given; what they leave out is taken
-            from the environment, a configuration file or ``clouds.yaml`` (see `load_config`).
+        **fields: Fields of `Config`. If `config` is given, they replace its own. If not, what
+            they leave out is taken from the environment, a configuration file or
+            ``clouds.yaml`` (see `load_config`, whose other arguments may be given too).
 
     Raises:
         ConfigError: A field or what stands for it can't be used.
     """
     if config is None:
-        config = load_config(**fields)  # type: ignore[arg-type]
+        config = load_config(**fields)
     elif fields:
-        config = config.replace(**fields)
+        changes: dict[str, Any] = {**fields}
+        config = config.replace(**changes)
     layers = Layers()
     if telemetry is not False:
         from .telemetry.layers import layers_for

@@ -393,3 +393,14 @@ def test_bash_completes_it(tmp_path):
 def test_a_standard_output_that_is_no_file_will_do(monkeypatch):
     monkeypatch.setattr("sys.stdout", io.StringIO())
     assert 0 == exit_status.run(commands.traced_image, ["--version"])
+
+
+def test_the_package_is_the_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "traced_image", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=True,
+    )
+    assert done.stdout.startswith("traced-image, version ")

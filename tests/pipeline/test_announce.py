@@ -8,8 +8,8 @@ from collections import defaultdict
 import pytest
 from support import ManualClock, Script, operation_of, refused, rig, servers, together, unavailable
 
-from traced_image import GlanceConnectionFailed, NotFound, RetryPolicy, Server, ServerError
-from traced_image.errors import ProtocolError
+from traced_image import GlanceConnectionFailed, NotFound, RetryPolicy, Server
+from traced_image.errors import ProtocolError, ServerError
 from traced_image.pipeline.attempts.seams import Answer, Call
 from traced_image.pipeline.context import SERVICE
 from traced_image.pipeline.log import announce_stream

@@ -10,21 +10,24 @@ from support import LIMIT, InOrder, ManualClock, in_child, together
 
 from traced_image import (
     Config,
-    DeadlineExceeded,
     GlanceClientWrapper,
     GlanceConnectionFailed,
     InvalidArgument,
-    InvalidContext,
-    InvalidImageID,
     NotFound,
     RequestContext,
     RetryPolicy,
     Server,
     UnsafeToRepeat,
-    UploadNotRewindable,
     lab,
 )
-from traced_image.errors import CommunicationError, Reason
+from traced_image.errors import (
+    CommunicationError,
+    DeadlineExceeded,
+    InvalidContext,
+    InvalidImageID,
+    Reason,
+    UploadNotRewindable,
+)
 from traced_image.pipeline.attempts.fleet import Fleet
 from traced_image.pipeline.attempts.seams import Layers
 from traced_image.pipeline.client import OPERATIONS

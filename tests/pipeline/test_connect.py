@@ -8,7 +8,8 @@ import pytest
 from support import in_child, servers, together
 
 import traced_image
-from traced_image import Config, ConfigError, InvalidOption, InvalidServer, _connect, lab
+from traced_image import Config, ConfigError, _connect, lab
+from traced_image.errors import InvalidOption, InvalidServer
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from time import monotonic
 import pytest
 from support import LIMIT, InOrder, ManualClock, operation_of, rig, servers, together
 
-from traced_image import DeadlineExceeded, RetryPolicy
-from traced_image.errors import CommunicationError, Reason
+from traced_image import RetryPolicy
+from traced_image.errors import CommunicationError, DeadlineExceeded, Reason
 from traced_image.pipeline.attempts.cycle import ServerCycle
 from traced_image.pipeline.attempts.host_state import SPARE, STUCK_AFTER
 from traced_image.pipeline.attempts.seams import Answer, Call

@@ -6,7 +6,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 
 import traced_image
-from traced_image import InvalidOption, Telemetry
+from traced_image import Telemetry
+from traced_image.errors import InvalidOption
 from traced_image.pipeline.attempts.loop import AttemptLoop
 from traced_image.pipeline.http.send import HTTPSend
 from traced_image.pipeline.http.transport import session_send

@@ -206,7 +206,7 @@ BLOCKED = """
     sys.meta_path.insert(0, Missing())
     try:
         setup()
-    except traced_image.MissingExtra as error:
+    except traced_image.errors.MissingExtra as error:
         print(error)
 """
 
@@ -233,7 +233,7 @@ def test_a_protocol_that_is_unknown_is_refused(run):
 
         try:
             setup()
-        except traced_image.InvalidOption as error:
+        except traced_image.errors.InvalidOption as error:
             print(error)
     """
     (said,) = run(source, **UNUSED, OTEL_EXPORTER_OTLP_PROTOCOL="http/yaml")

@@ -6,17 +6,16 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from traced_image import (
-    DeadlineExceeded,
     GlanceConnectionFailed,
     ImageNotFound,
     RequestContext,
-    RetryBudgetExhausted,
     RetryPolicy,
     Telemetry,
     TokenUnavailable,
     TracedImageError,
     UnsafeToRepeat,
 )
+from traced_image.errors import DeadlineExceeded, RetryBudgetExhausted
 from traced_image.lab import faults
 from traced_image.telemetry import catalogue
 

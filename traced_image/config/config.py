@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import InvalidAuth, InvalidOption, InvalidRetry, InvalidTimeout, InvalidTLS
 from . import checks, tls
@@ -18,7 +18,10 @@ from .retry import RetryPolicy
 from .server import Server, parse_servers
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ..errors import ConfigError
+    from .keywords import ConfigKeywords
 
 logger = logging.getLogger("traced_image.config")
 
@@ -195,6 +198,11 @@ class Config:
         metadata={"doc": "Where each value came from that is not a default, by the field's name."},
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Unpack[ConfigKeywords]) -> None:
+            """Take the fields in all forms that they may be given in."""
+
     def __post_init__(self) -> None:
         _check_sources(self.sources)
         for name, each in OPTIONS.items():
@@ -213,15 +221,19 @@ class Config:
                 len(self.servers) - 1,
             )
 
-    def replace(self, **changes: object) -> Config:
+    def replace(self, **changes: Unpack[ConfigKeywords]) -> Config:
         """Return a copy with other values, all of them checked again.
+
+        Args:
+            **changes: Any field of `Config`.
 
         Raises:
             ConfigError: A value can't be used, or there is no such field.
         """
         check_names(changes)
         sources = {name: source for name, source in self.sources.items() if name not in changes}
-        return dataclasses.replace(self, **{"sources": sources, **changes})  # type: ignore[arg-type]
+        values: dict[str, Any] = {"sources": sources, **changes}
+        return dataclasses.replace(self, **values)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

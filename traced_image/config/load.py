@@ -15,6 +15,10 @@ from .sources import Found, Layer, Lookup, merged
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from typing_extensions import Unpack
+
+    from .keywords import ConfigKeywords
+
 _Path = str | os.PathLike[str]
 
 
@@ -23,7 +27,7 @@ def load_config(
     config_file: _Path | Iterable[_Path] | None = None,
     cloud: str | None = None,
     environ: Mapping[str, str] | None = None,
-    **fields: object,
+    **fields: Unpack[ConfigKeywords],
 ) -> Config:
     """Make a configuration of all that is said of it anywhere.
 
@@ -77,7 +81,7 @@ def _config(found: Mapping[str, Found]) -> Config:
         raise InvalidServer("servers", problem, source="any source", mend=mend)
     values = {name: each.value for name, each in found.items()}
     sources = {name: each.source for name, each in found.items()}
-    return Config(**{"sources": sources, **values})  # type: ignore[arg-type]
+    return Config(**{"sources": sources, **values})
 
 
 def _files(config_file: _Path | Iterable[_Path] | None, environ: Mapping[str, str]) -> list[str]:

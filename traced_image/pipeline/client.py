@@ -22,6 +22,8 @@ from .log import announce, announce_stream
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from typing_extensions import Self
+
     from ..config import Config, Server
     from ..errors import AttemptError
     from .api.operation import Operation, Version
@@ -107,6 +109,12 @@ class GlanceClientWrapper:
         self._watches = layers.hosts
         self._watching: list[Callable[[], object]] = []
         self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def call(
         self,

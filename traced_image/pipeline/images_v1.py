@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import InvalidArgument
 from .api import nova_images, v1
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from .api.download import Download
-    from .api.nova_images import Image
+    from .api.nova_images import Image, ListKeywords
     from .api.upload import Data
     from .client import GlanceClientWrapper
     from .context import Context
@@ -37,7 +37,7 @@ class ImagesV1:
         del include_locations
         return nova_images.from_v1(self._perform(context, v1.get(image_id)))
 
-    def list(self, context: Context | None, params: Mapping[str, Any]) -> list[Image]:
+    def list(self, context: Context | None, params: ListKeywords) -> list[Image]:
         """List images' metadata."""
         operation = v1.list_(**nova_images.query_v1(params))
         return [nova_images.from_v1(record) for record in self._perform(context, operation)]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ImageBadRequest, Invalid, NotFound, NotImplementedByServer
 from .api import nova_images, v2, v2_actions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from .api.download import Download
-    from .api.nova_images import Image
+    from .api.nova_images import Image, ListKeywords
     from .api.records import Record
     from .api.upload import Data
     from .client import GlanceClientWrapper
@@ -43,7 +43,7 @@ class ImagesV2:
         record = self._perform(context, v2.get(image_id))
         return nova_images.from_v2(record, include_locations=include_locations)
 
-    def list(self, context: Context | None, params: Mapping[str, Any]) -> list[Image]:
+    def list(self, context: Context | None, params: ListKeywords) -> list[Image]:
         """List images' metadata."""
         operation = v2.list_(**nova_images.query_v2(params))
         return [nova_images.from_v2(record) for record in self._perform(context, operation)]

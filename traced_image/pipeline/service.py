@@ -24,8 +24,10 @@ from .images_v2 import ImagesV2
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from typing_extensions import Self, Unpack
+
     from ..config import Config, Server
-    from .api.nova_images import Image
+    from .api.nova_images import Image, ListKeywords
     from .api.upload import Data
     from .attempts.cycle import ServerHealth
     from .client import GlanceClientWrapper
@@ -52,6 +54,12 @@ class GlanceImageService:
     def config(self) -> Config:
         """What the service was made with."""
         return self._client.config
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def show(
         self,
@@ -105,7 +113,7 @@ class GlanceImageService:
             image["locations"] = _locations(image)
         return image
 
-    def detail(self, context: Context | None, **kwargs: object) -> list[Image]:
+    def detail(self, context: Context | None, **kwargs: Unpack[ListKeywords]) -> list[Image]:
         """List images' metadata.
 
         Args:

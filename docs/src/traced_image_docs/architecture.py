@@ -39,6 +39,7 @@ LAYERS = (
     ("terminal",),
     ("demo",),
     ("cli",),
+    ("__main__",),
 )
 """The rooms in their order: a room imports from itself and from those before it."""
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...errors import InvalidMetadata, InvalidQuery
 from .records import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..context import Context
     from .records import Record
@@ -25,6 +25,28 @@ if TYPE_CHECKING:
 
 Image = dict[str, Any]
 """An image as nova knows it: base fields, and custom ones under ``properties``."""
+
+
+class ListKeywords(TypedDict, total=False):
+    """What `GlanceImageService.detail` takes beside the context.
+
+    Attributes:
+        filters: Fields and properties with the values to match; ``property-NAME``,
+            ``changes-since`` and ``is_public`` are understood as in nova.
+        marker: The id of the image after which to start.
+        limit: How many images to return at most; None or 0 for all.
+        page_size: How many to ask for at a time.
+        sort_key: A field to sort by, or several.
+        sort_dir: ``asc`` or ``desc``, for all keys or for each.
+    """
+
+    filters: Mapping[str, object] | None
+    marker: str | None
+    limit: int | None
+    page_size: int | None
+    sort_key: str | Sequence[str] | None
+    sort_dir: str | Sequence[str] | None
+
 
 _BASE_V2 = frozenset(
     "id name status visibility protected os_hidden checksum os_hash_algo os_hash_value owner size"
@@ -174,7 +196,7 @@ def is_available(context: Context, image: Image) -> bool:
     return str(properties["user_id"]) == str(getattr(context, "user_id", None))
 
 
-def query_v1(params: Mapping[str, object]) -> dict[str, Any]:
+def query_v1(params: ListKeywords) -> dict[str, Any]:
     """Make the arguments of a list by v1 of those of `detail`.
 
     Raises:
@@ -183,7 +205,7 @@ def query_v1(params: Mapping[str, object]) -> dict[str, Any]:
     return _query(params, lambda filters: {"is_public": "none", **filters})
 
 
-def query_v2(params: Mapping[str, object]) -> dict[str, Any]:
+def query_v2(params: ListKeywords) -> dict[str, Any]:
     """Make the arguments of a list by v2 of those of `detail`.
 
     Raises:
@@ -193,15 +215,16 @@ def query_v2(params: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _query(
-    params: Mapping[str, Any], translate: Callable[[Mapping[str, object]], dict[str, object]]
+    params: ListKeywords, translate: Callable[[Mapping[str, object]], dict[str, object]]
 ) -> dict[str, Any]:
+    given: dict[str, Any] = {**params}
     accepted = ("filters", "marker", "limit", "page_size", "sort_key", "sort_dir")
-    unknown = [name for name in params if name not in accepted]
-    filters = params.get("filters") or {}
+    unknown = [name for name in given if name not in accepted]
+    filters = given.get("filters") or {}
     if unknown or not isinstance(filters, Mapping):
         what = f"unknown argument {unknown[0]!r:.40}" if unknown else "filters are no mapping"
         raise InvalidQuery(f"detail: {what}: use {', '.join(accepted)}")
-    arguments = {name: params[name] for name in accepted if params.get(name)}
+    arguments = {name: given[name] for name in accepted if given.get(name)}
     return {**arguments, "filters": translate(filters)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
 from ...config.checks import shown
 from ...errors import ImageNotFound, InvalidImageID, MissingExtra
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Engine
+    from typing_extensions import Self, Unpack
 
     from ..api.download import Download
-    from ..api.nova_images import Image
+    from ..api.nova_images import Image, ListKeywords
     from ..api.upload import Data
     from ..context import Context
     from .ids import ImageIds
@@ -39,7 +40,7 @@ class ImageService(Protocol):
     def show(self, context: Context | None, image_id: str) -> Image:
         """Fetch an image's metadata."""
 
-    def detail(self, context: Context | None, **kwargs: object) -> list[Image]:
+    def detail(self, context: Context | None, **kwargs: Unpack[ListKeywords]) -> list[Image]:
         """List images' metadata."""
 
     def create(self, context: Context | None, image_meta: Image, data: Data | None = None) -> Image:
@@ -104,6 +105,12 @@ class S3ImageService:
         self._service = type(self).default() if service is None else service
         self._ids = _open(database, clock or Clock())
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
     def show(self, context: Context | None, image_id: EC2ID) -> Image:
         """Fetch an image's metadata.
 
@@ -123,10 +130,10 @@ class S3ImageService:
 
     def detail(self, context: Context | None, **kwargs: object) -> list[Image]:
         """List images' metadata; a ``marker`` is an id as of `show`."""
-        marker = kwargs.get("marker")
-        if marker is not None:
-            kwargs["marker"] = self.id_to_glance_id(marker)
-        images = self._service.detail(context, **kwargs)
+        arguments: dict[str, Any] = {**kwargs}
+        if arguments.get("marker") is not None:
+            arguments["marker"] = self.id_to_glance_id(arguments["marker"])
+        images = self._service.detail(context, **arguments)
         return [self._translate_uuid_to_id(image) for image in images]
 
     def create(self, context: Context | None, image_meta: Image, data: Data | None = None) -> Image:
