@@ -1,6 +1,7 @@
 """Every fault that a server can have, met by a call that another server saves, or must not."""
 
 import pytest
+from support import LIMIT
 
 from traced_image import lab
 from traced_image.errors import ImageNotAuthorized, ServerError, UnsafeToRepeat
@@ -47,8 +48,11 @@ def secure_three(images, tls):
 
 
 @pytest.fixture
-def service(secure_three, tls, opened):
-    return opened.service(*secure_three, cafile=tls.cafile, read_timeout=0.3)
+def service(secure_three, tls, opened, request):
+    """A service that loses patience soon where a test is about that, and else never."""
+    params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    seconds = 0.3 if params.get("reason") == "read_timeout" else LIMIT
+    return opened.service(*secure_three, cafile=tls.cafile, read_timeout=seconds)
 
 
 def told(service):
