@@ -240,10 +240,10 @@ def test_an_exporter_that_hangs_is_not_healthy():
 
 
 def test_an_exporter_that_is_gone_is_not_healthy():
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
+    with socket.socket() as held:  # and never listening
+        held.bind(("127.0.0.1", 0))
 
-    assert check_health(port) != 0
+        assert check_health(held.getsockname()[1]) != 0
 
 
 # --- Kubernetes ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import bcrypt
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from terminals import until
+from terminals import own_port, until
 
 from traced_image import lab
 from traced_image.cli import exporter as command
@@ -74,16 +74,20 @@ class Asked:
 
 
 @pytest.fixture
-def exporter(cli):
+def port():
+    with own_port() as held:
+        yield held
+
+
+@pytest.fixture
+def exporter(cli, port):
     """Run the exporter, ask it by a function, and end it; return the result and what was found.
 
     It runs in the main thread, as signals need it; whoever asks is in another.
     """
 
     def run(*arguments, ask, end=signal.SIGTERM):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            asked = Asked(free.getsockname()[1])
+        asked = Asked(port)
         found = []
 
         def work():
@@ -210,7 +214,7 @@ def test_an_address_is_shown_as_a_url_has_it(host, shown):
         assert shown.format(sock.getsockname()[1]) == command._shown(sock)
 
 
-def test_tls_is_said_to_be_spoken(cli, server, on, tmp_path, signalled, tls):
+def test_tls_is_said_to_be_spoken(cli, server, on, tmp_path, signalled, tls, port):
     """And the certificate is the one of the file."""
     import ssl
 
@@ -226,9 +230,6 @@ def test_tls_is_said_to_be_spoken(cli, server, on, tmp_path, signalled, tls):
     )
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
 
     def answered():
         try:
@@ -268,15 +269,13 @@ def test_with_v_each_probe_is_a_line(exporter, server, on):
     assert 3 <= len(re.findall(rf"traced-image: {place(server)} is well, [\d.]+ ms\n", said))
 
 
-def test_that_nobody_reads_what_it_says_ends_nothing(server, on):
+def test_that_nobody_reads_what_it_says_ends_nothing(server, on, port):
     import subprocess
     import sys
 
     from terminals import LIMIT, PROGRAM
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        asked = Asked(free.getsockname()[1])
+    asked = Asked(port)
     options = "-v", *QUICK, "--listen", f"127.0.0.1:{asked.port}", *on(server)
     command = [sys.executable, "-c", PROGRAM, "exporter", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as running:
