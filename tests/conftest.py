@@ -6,8 +6,11 @@ read then. pytest's own report keeps its colours and its width.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import re
+import socket
 
 import pytest
 
@@ -72,6 +75,20 @@ def pytest_configure(config):
     settings.register_profile("all", max_examples=100, print_blob=True, **always)
     if not config.getoption("--hypothesis-profile", None):
         settings.load_profile("quick" if config.getoption("markexpr") == "not slow" else "all")
+
+
+@functools.cache
+def _has_ipv6():
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as sock:
+        sock.bind(("::1", 0))
+        return True
+    return False
+
+
+def pytest_runtest_setup(item):
+    """Skip what a machine without IPv6, as a container may be, has no way to do."""
+    if item.get_closest_marker("ipv6") and not _has_ipv6():
+        pytest.skip("this machine has no IPv6")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -401,6 +401,7 @@ def test_a_server_that_cools_down_since_before_is_told_of(run, glances):
     assert f"{first.host}:{first.port} fails: 503\n" in output
 
 
+@pytest.mark.ipv6
 def test_attempts_on_an_ipv6_address_are_counted(run):
     with lab.GlanceServer(host="::1") as server:
         server.images.add(name="cirros", data=b"...", visibility="public")

@@ -227,6 +227,7 @@ def test_an_attempt_that_fails_says_why(cli, server, on, image_id, monkeypatch):
     assert f"attempt 1 of 1 on 127.0.0.1:{server.port}: 503, " in lines[1]
 
 
+@pytest.mark.ipv6
 def test_an_attempt_on_an_ipv6_address_is_written_as_one(cli, on, images):
     image_id = images.add(name="cirros")
     with lab.GlanceServer(images, host="::1") as server:

@@ -206,7 +206,10 @@ def test_where_it_serves_is_said(exporter, server, on):
     assert f"traced-image: serving http://127.0.0.1:{port}/" == result.err.splitlines()[0]
 
 
-@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1:{}"), ("::1", "[::1]:{}")])
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [("127.0.0.1", "127.0.0.1:{}"), pytest.param("::1", "[::1]:{}", marks=pytest.mark.ipv6)],
+)
 def test_an_address_is_shown_as_a_url_has_it(host, shown):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as sock:

@@ -45,16 +45,6 @@ def refused(host, port):
     return str(caught.value)
 
 
-def has_ipv6():
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as sock:
-        sock.bind(("::1", 0))
-        return True
-    return False
-
-
-needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-
-
 # --- where it listens --------------------------------------------------------------------------
 
 
@@ -110,7 +100,7 @@ def test_where_it_listens_on_all_addresses_the_address_is_this_machines(serve):
     assert f"http://127.0.0.1:{handle.port}/" == handle.url
 
 
-@needs_ipv6
+@pytest.mark.ipv6
 @pytest.mark.parametrize("host", ["::", "::1"])
 def test_an_address_of_ipv6_is_in_brackets(serve, host):
     handle = serve(host=host)

@@ -25,6 +25,7 @@ def test_a_server_without_images_has_an_empty_store():
     assert lab.GlanceServer().images.all() == []
 
 
+@pytest.mark.ipv6
 def test_a_server_speaks_ipv6(connect):
     with lab.GlanceServer(host="::1") as server:
         connection = connect(server)
@@ -32,6 +33,7 @@ def test_a_server_speaks_ipv6(connect):
         assert connection.getresponse().read() == b"OK"
 
 
+@pytest.mark.ipv6
 def test_an_ipv6_address_is_in_brackets():
     with lab.GlanceServer(host="::1") as server:
         assert f"http://[::1]:{server.port}" == server.url
