@@ -111,7 +111,10 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def performed(browser):
-    """The whole script, as it was seen on a terminal."""
+    """The whole script, as it was seen on a terminal.
+
+    It takes 3 seconds and more: one to start, and two so that each fault is seen on the screen.
+    """
     terminal = Terminal("--seconds", "2", "--open", BROWSER=f"{browser[0]} %s")
     status = terminal.status()
     yield status, terminal.raw, terminal.text

@@ -129,6 +129,7 @@ def _do(watched, operation, image_id):
         getattr(watched, operation)(image_id)
 
 
+# In a full run it has a hundred examples, for ten seconds and more.
 @given(
     phases=phases,
     retry=policies,

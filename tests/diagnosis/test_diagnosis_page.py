@@ -12,7 +12,10 @@ def written():
 
 @pytest.mark.slow
 def test_the_page_is_what_a_run_shows(written):
-    """If not: run `python tests/diagnosis/faultpage.py`, look at the difference, and commit it."""
+    """It takes all cells of the matrix, which is half a minute.
+
+    If it fails: run `python tests/diagnosis/faultpage.py`, look at the difference, and commit it.
+    """
     assert page() == written
 
 

@@ -111,4 +111,5 @@ class Cycles(RuleBasedStateMachine):
         )
 
 
+# In a full run it takes a hundred ways, for five seconds and more.
 TestCycles = Cycles.TestCase

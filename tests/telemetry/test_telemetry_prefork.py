@@ -196,7 +196,7 @@ def test_what_was_counted_stays_when_all_who_counted_it_are_dead(prefork, name):
     assert prefork.counted(name) == prefork.anew(name)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # workers start anew three times, for five seconds
 def test_a_worker_that_dies_at_any_time_loses_what_it_had_under_way_at_most(
     servers, image_id, tmp_path
 ):
