@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import contextlib
 import gzip
 import hashlib
 import json
@@ -258,6 +258,5 @@ def status_of(application, method, path):
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 2),
     }
-    with contextlib.suppress(StopIteration):
-        application(scope, receive, send).send(None)
+    asyncio.run(application(scope, receive, send))
     return sent[0]["status"]
