@@ -1,29 +1,63 @@
 # Each target sets up what it needs: nothing but python3 with venv, pip and make has to be there.
+# What is installed is what the files in requirements/ name, with its hashes; `make lock` renews them.
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-BIN := $(VENV)/bin
-# Every supported Python of the machine beside the first, for test-pythons.
-PYTHONS ?= $(foreach v,3.10 3.11 3.12 3.13 3.14,$(shell python$(v) -c 'print("python$(v)")' 2>/dev/null))
+# How many processes the tests share; more help only where there are more processors.
+WORKERS ?= 2
+# The lowest Python that pyproject.toml allows, for test-oldest.
+OLDEST ?= python3.10
+# Every supported Python of the machine beside the first, for test-pythons and test-all.
+PYTHONS ?= $(filter-out python$(firstword $(call facts,$(PYTHON))),$(FOUND))
 
-.PHONY: demo test test-pythons test-real check format docs dashboards bench clean
+BIN := $(VENV)/bin
+FOUND = $(foreach v,3.10 3.11 3.12 3.13 3.14,$(if $(shell python$(v) -c 'print(1)' 2>/dev/null),python$(v)))
+INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps
+SUB = $(MAKE) --no-print-directory
+
+# What users rely on, in at most a minute: it holds on the oldest and the newest of what is allowed.
+CONTRACT = tests/test_public.py tests/test_errors.py tests/config tests/lab \
+  $(patsubst %,tests/pipeline/test_%.py,call classify client connect dependencies download ec2 \
+    service service_v1 transport upload v1 v2 wire) \
+  $(patsubst %,tests/telemetry/test_telemetry_%.py,attach exemplars logs metrics off recorder spans streams wire) \
+  tests/telemetry/test_telemetry_otlp.py::test_a_program_that_just_ends_has_all_exported \
+  $(patsubst %,tests/exporter/test_exporter_%.py,app report server) \
+  $(patsubst %,tests/cli/test_cli_%.py,check images)
+LOCK = dev
+SUITE = $(CONTRACT)
+
+.DELETE_ON_ERROR:
+.PHONY: demo test test-contract test-oldest test-newest test-pythons test-all test-real
+.PHONY: check format docs dashboards bench lock clean FORCE
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m traced_image.demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --cov --cov-report=term-missing $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing $(ARGS)
 
-# Much of their time the tests wait: with `make -j3 --output-sync` three Pythons take little longer than one.
-test-pythons: $(PYTHONS:%=test-on-%)
+test-contract: $(VENV)/.$(LOCK)
+	$(BIN)/python -m pytest -q -n $(WORKERS) $(SUITE) $(ARGS)
+
+test-oldest:
+	@$(call require,$(OLDEST),OLDEST)$(SUB) PYTHON=$(OLDEST) VENV=.venv-oldest LOCK=oldest test-contract
+
+test-newest:
+	@$(call require,$(PYTHON),PYTHON)$(SUB) VENV=.venv-newest LOCK=newest test-contract
+
+test-pythons:
+	@$(call require,$(PYTHON),PYTHON)$(if $(PYTHONS),$(SUB) $(PYTHONS:%=test-on-%),echo "No other Python was found.")
 
 test-on-%:
-	@$(MAKE) --no-print-directory PYTHON=$* VENV=.venv-$* test-one
+	@$(SUB) PYTHON=$* VENV=.venv-$* test-contract
 
-.PHONY: test-one
-test-one: $(VENV)/.dev
-	$(BIN)/python -m pytest -q $(ARGS)
+# Everything, one after the other, since much of it measures time.
+test-all:
+	@$(call require,$(PYTHON),PYTHON)$(SUB) test ARGS='-m ""'
+	@$(SUB) -j1 test-pythons SUITE='-m ""'
+	@$(SUB) test-oldest
+	@$(SUB) test-real
 
 test-real: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/real -o addopts="--strict-markers --strict-config -ra" $(ARGS)
@@ -50,17 +84,53 @@ bench: $(VENV)/.dev
 
 clean:
 	rm -rf .venv .venv-* build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find bench dashboards tests traced_image -name __pycache__ -prune -exec rm -rf {} +
+
+# --- environments -------------------------------------------------------------------------------
+
+# The version of a Python and whether it has venv, such as "3.11 venv"; nothing where it does not run.
+facts = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2]); import ensurepip, venv; print("venv")' 2>/dev/null)
+TOO_OLD = 2.% $(addprefix 3.,0 1 2 3 4 5 6 7 8 9)
+# $(call require,python3,PYTHON) ends make, in one line and before there is any file, if a Python can't be used.
+require = $(call judge,$(1),$(2),$(call facts,$(1)))
+judge = $(if $(3),,$(call refuse,$(1),$(2),does not run))$(if $(filter $(TOO_OLD),$(3)),$(call \
+  refuse,$(1),$(2),is Python $(firstword $(3))))$(if $(filter venv,$(3)),,$(call \
+  refuse,$(1),$(2),has no venv (Debian has it in python3-venv)))
+refuse = $(error $(1) $(3); traced-image needs Python 3.10 or newer, with venv; fix: make \
+  $(strip $(2)=$(or $(lastword $(FOUND)),python3.11) $(MAKECMDGOALS)))
 
 $(VENV)/bin/python:
-	@echo "Making $(VENV) with $(PYTHON) …" >&2
+	@$(call require,$(PYTHON),PYTHON)echo "Making $(VENV) with $(PYTHON) …" >&2
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
-	@echo "Installing traced-image …" >&2
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[cli,exporter,lab]'
+# Where there is what the tests need, there is what the demonstration needs.
+$(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/bin/python
+	@echo "Installing traced-image$(if $(filter-out demo,$*), and what its tests need) …" >&2
+	@$(INSTALL) --require-hashes -r $<
+	@$(INSTALL) --no-build-isolation -e .
+	@touch $@ $(VENV)/.demo
+
+# Nothing is locked here: what is newest today is installed, each time.
+$(VENV)/.newest: $(VENV)/bin/python FORCE
+	@echo "Installing traced-image and the newest of what its tests need …" >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev]'
+
+$(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python
+	@echo "Installing uv …" >&2
+	@$(INSTALL) --require-hashes -r $<
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	@echo "Installing traced-image and what its tests need …"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
-	@touch $@ $(VENV)/.demo
+# --- locks --------------------------------------------------------------------------------------
+
+# Of each package the newest version that has wheels: what is built from source brings a build backend
+# that no lock knows. The hashes are those of every platform.
+COMPILE = .venv-lock/bin/uv pip compile --quiet --no-config --system-certs --upgrade --universal \
+  --python-version 3.10 --generate-hashes --only-binary :all: --custom-compile-command 'make lock'
+PROJECT = $(COMPILE) pyproject.toml --group build
+
+lock:
+	@$(call require,$(PYTHON),PYTHON)$(SUB) VENV=.venv-lock .venv-lock/.uv
+	$(PROJECT) --extra dev -o requirements/dev.txt
+	$(PROJECT) --extra cli --extra exporter --extra lab -c requirements/dev.txt -o requirements/demo.txt
+	$(PROJECT) --extra dev --resolution lowest-direct -o requirements/oldest.txt
+	$(COMPILE) --group lock -o requirements/lock.txt

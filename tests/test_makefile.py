@@ -1,0 +1,145 @@
+"""What `make` says where it can't work, and what it names."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAKE = shutil.which("make")
+OLD = "sys.version_info = (3, 9, 18)"
+GOALS = "demo test test-contract test-pythons test-newest test-all test-real check docs bench lock"
+
+POSES = """#!/bin/sh
+exec {python} -c 'import sys; {before}; exec(sys.argv[2])' "$@"
+"""
+"""A Python that has run something before what it is asked to run."""
+
+
+class Clone:
+    """What make needs of a clone, and a folder of programs that has no others."""
+
+    def __init__(self, place):
+        self.root, self.programs = place / "clone", place / "bin"
+        self.programs.mkdir()
+        self.root.mkdir()
+        for name in ("Makefile", "pyproject.toml"):
+            shutil.copy(ROOT / name, self.root)
+        shutil.copytree(ROOT / "requirements", self.root / "requirements")
+        self.before = self.files()
+
+    def add(self, name, before):
+        """Add a Python that is this one, but for what it runs before."""
+        path = self.programs / name
+        path.write_text(POSES.format(python=sys.executable, before=before))
+        path.chmod(0o755)
+
+    def make(self, *arguments):
+        return make(*arguments, cwd=self.root, path=str(self.programs))
+
+    def files(self):
+        return {path for path in self.root.rglob("*") if path.is_file()}
+
+
+def make(*arguments, cwd, path):
+    return subprocess.run(
+        [MAKE, *arguments],
+        check=False,
+        cwd=cwd,
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def said(done):
+    """The text of the only line that make printed, without where it comes from."""
+    (line,) = (done.stdout + done.stderr).splitlines()
+    return re.fullmatch(r"Makefile:\d+: \*\*\* (.*)\.  Stop\.", line)[1]
+
+
+@pytest.fixture
+def clone(tmp_path):
+    return Clone(tmp_path)
+
+
+@pytest.fixture(scope="module", params=GOALS.split())
+def refused(request, tmp_path_factory):
+    """A goal, a clone where Python is too old for it, and how make ended there."""
+    clone = Clone(tmp_path_factory.mktemp(request.param))
+    clone.add("python3", OLD)
+    return request.param, clone, clone.make(request.param)
+
+
+def test_a_python_that_is_too_old_is_told_in_one_line(refused):
+    goal, _, done = refused
+
+    assert said(done) == (
+        "python3 is Python 3.9; traced-image needs Python 3.10 or newer, with venv;"
+        f" fix: make PYTHON=python3.11 {goal}"
+    )
+
+
+def test_a_python_that_is_too_old_is_a_failure(refused):
+    _, _, done = refused
+
+    assert done.returncode == 2
+
+
+def test_a_python_that_is_too_old_leaves_nothing_behind(refused):
+    _, clone, _ = refused
+
+    assert clone.files() == clone.before
+
+
+def test_the_oldest_versions_have_a_python_of_their_own(clone):
+    clone.add("python3", OLD)
+
+    assert said(clone.make("test-oldest", "OLDEST=python3")) == (
+        "python3 is Python 3.9; traced-image needs Python 3.10 or newer, with venv;"
+        " fix: make OLDEST=python3.11 test-oldest"
+    )
+
+
+def test_a_python_that_is_not_there_is_told_in_one_line(clone):
+    assert said(clone.make("demo", "PYTHON=nope")) == (
+        "nope does not run; traced-image needs Python 3.10 or newer, with venv;"
+        " fix: make PYTHON=python3.11 demo"
+    )
+
+
+def test_a_python_without_venv_is_told_in_one_line(clone):
+    clone.add("python3", 'sys.modules["ensurepip"] = None')
+
+    assert said(clone.make("demo")) == (
+        "python3 has no venv (Debian has it in python3-venv); traced-image needs Python 3.10 or"
+        " newer, with venv; fix: make PYTHON=python3.11 demo"
+    )
+
+
+def test_of_newer_pythons_the_newest_is_proposed(clone):
+    clone.add("python3", OLD)
+    clone.add("python3.11", "pass")
+    clone.add("python3.13", "pass")
+
+    assert said(clone.make("demo")).endswith("fix: make PYTHON=python3.13 demo")
+
+
+def test_to_clean_needs_no_python(clone):
+    assert clone.make("-n", "clean").returncode == 0
+
+
+def test_what_the_contract_names_is_there():
+    printed = make("-n", "test-contract", cwd=ROOT, path=os.environ["PATH"]).stdout
+    paths = re.findall(r"tests/[\w/.]+", printed)
+
+    missing = [path for path in paths if not (ROOT / path).exists()]
+
+    assert (bool(paths), missing) == (True, [])
