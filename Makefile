@@ -66,7 +66,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_public.py
+	$(BIN)/python -m pytest -q -m '' tests/test_architecture.py tests/test_public.py tests/test_typing.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
@@ -84,7 +84,7 @@ bench: $(VENV)/.dev
 
 clean:
 	rm -rf .venv .venv-* build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find bench dashboards tests traced_image -name __pycache__ -prune -exec rm -rf {} +
+	find bench dashboards docs tests traced_image -name __pycache__ -prune -exec rm -rf {} +
 
 # --- environments -------------------------------------------------------------------------------
 
