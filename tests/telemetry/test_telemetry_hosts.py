@@ -206,7 +206,7 @@ def test_a_registry_is_shown_each_change_once(sharing, registry, image_id):
 
 def test_services_that_were_closed_are_forgotten(sharing, image_id):
     remaining = sharing(CollectorRegistry())
-    for _ in range(1000):
+    for _ in range(50):
         sharing(CollectorRegistry()).close()
     assert 1 == len(watches(remaining))
 
