@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from traced_image.redact import SECRET_FIELDS, SECRET_KEYS
+
 ROOT = Path(__file__).parent.parent
 NODE = ROOT / "otel-collector.yaml"
 GATEWAY, AGENT, TWICE = (
@@ -79,6 +81,71 @@ def test_every_pipeline_limits_memory_first_and_redacts(file):
         if set(pipeline["receivers"]) & {"otlp", "otlp/kept"}:
             assert "memory_limiter" == pipeline["processors"][0], name
             assert "redaction" in pipeline["processors"], name
+
+
+# --- secrets -----------------------------------------------------------------------------------
+
+REDACTING = [file for file in FILES if "redaction" in read(file)["processors"]]
+redacting = pytest.mark.parametrize("file", REDACTING, ids=lambda file: file.name)
+
+SIGNED = re.compile(r"\(\?i\)\[\?&;\]\(([\w|-]+)\)=")
+
+
+def masked(file: Path, text: str, order: int = 1) -> str:
+    """What the collector makes of a text; its patterns are Go's, and it takes them in any order."""
+    for pattern in read(file)["processors"]["redaction"]["blocked_values"][::order]:
+        text = re.sub(pattern.replace("[:space:]", r"\s"), "****", text)
+    return text
+
+
+def test_all_but_what_is_read_beside_another_redact():
+    assert [NODE, GATEWAY, AGENT] == REDACTING
+
+
+@redacting
+def test_the_keys_of_signed_urls_are_those_that_the_package_hides(file):
+    patterns = read(file)["processors"]["redaction"]["blocked_values"]
+    listed = [found[1] for found in map(SIGNED.match, patterns) if found]
+    assert ["|".join(map(str.lower, SECRET_KEYS))] == listed
+
+
+@redacting
+@pytest.mark.parametrize("key", SECRET_KEYS)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_secret_keys_value_is_masked_in_whatever_case(file, key, order):
+    before, after = "https://store.example/image?kept=1", "&also=kept"
+    for written in (key, key.lower(), key.upper()):
+        text = masked(file, f"{before}&{written}=2026-01-01T00:00:00Z/hunter2{after}", order)
+        assert (before, after) == (text[: len(before)], text[-len(after) :])
+        assert not any(part in text for part in ("2026", "00", "hunter2"))
+
+
+@redacting
+@pytest.mark.parametrize("field", SECRET_FIELDS)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_secret_fields_value_is_masked(file, field, order):
+    for form in ("{}: hunter2", "{}=hunter2", '{{"{}": "hunter2"}}', "{{'{}': 'hunter2'}}"):
+        assert "hunter2" not in masked(file, form.format(field.title()), order)
+
+
+@redacting
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:hunter2@store:443/a", "https****store:443/a"),
+        ("https://hunter2@store/a", "https****store/a"),
+        ("https://user:hunt@er2@store/a", "https****store/a"),
+        ("s3://key:hunt/er2@store/a", "s3****store/a"),
+        ("http://store:443/a@b", "http://store:443/a@b"),
+        ("http://[::1]:443/a@b", "http://[::1]:443/a@b"),
+        ("http://store/a@b", "http://store/a@b"),
+    ],
+)
+def test_userinfo_is_masked_and_nothing_else(file, url, shown):
+    assert shown == masked(file, url)
+
+
+# --- addresses ---------------------------------------------------------------------------------
 
 
 def addresses(settings: Any) -> list[str]:

@@ -25,7 +25,10 @@ import threading
 import weakref
 from typing import Protocol
 
+from .redact import hide_in_record
+
 LOG = logging.getLogger(__name__)
+LOG.addFilter(hide_in_record)
 
 
 class ForkAware(Protocol):

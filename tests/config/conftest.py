@@ -20,6 +20,7 @@ class Keystone(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_port}/v3"
         self.issued = 0
+        self.refusal = "no"
         self.peers = []
         self.expires_at = "2999-01-01T00:00:00.000000Z"
         self.endpoints = [("public", "RegionOne", "http://glance.example:9292/v2")]
@@ -62,7 +63,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.answering.wait(10)
         password = asked["auth"]["identity"]["password"]["user"]["password"]
         if password != PASSWORD:
-            self._answer(401, {"error": {"code": 401, "message": "no", "title": "Unauthorized"}})
+            error = {"code": 401, "message": self.server.refusal, "title": "Unauthorized"}
+            self._answer(401, {"error": error})
             return
         body = self.server.token()
         self._answer(201, body, {"X-Subject-Token": f"token-{self.server.issued}"})

@@ -214,6 +214,17 @@ def test_a_wrong_password_is_told_without_it(clouds):
     assert (True, False) == ("gave no catalogue" in told, "wr0ng" in told)
 
 
+def test_what_keystone_says_is_told_without_its_secrets(clouds, keystone):
+    keystone.refusal = "the token gAAAAABs3cret of https://nova:s3cret@keystone is not valid"
+    with pytest.raises(InvalidAuth, match="the token REDACTED of https://REDACTED:REDACTED@key"):
+        load_config(environ=clouds({"password": "wr0ng"}))
+
+
+def test_what_openstacksdk_says_is_told_without_its_secrets(clouds):
+    with pytest.raises(InvalidAuth, match="https://REDACTED:REDACTED@keystone"):
+        load_config(environ=clouds(auth_type="https://nova:s3cret@keystone"))
+
+
 def test_a_keystone_that_is_down_is_told(clouds):
     with pytest.raises(InvalidAuth, match="gave no catalogue"):
         load_config(environ=clouds({"auth_url": "http://127.0.0.1:1/v3"}))

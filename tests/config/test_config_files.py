@@ -237,6 +237,12 @@ def test_no_error_nor_its_cause_shows_a_secret(conf, text):
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
+def test_what_keystoneauth1_says_is_told_without_its_secrets(conf):
+    text = "[glance]\nauth_type = https://nova:s3cret@keystone\n"
+    with pytest.raises(ConfigError, match="https://REDACTED:REDACTED@keystone"):
+        load(conf(text), servers="a")
+
+
 @pytest.fixture
 def with_plugin(conf, credentials):
     """Write a file with a plugin's options."""

@@ -128,6 +128,16 @@ def test_the_request_id_of_the_check_that_failed_is_told(glance, image_id):
     assert glance.access_log[-1].request_id == result.request_id
 
 
+def test_a_request_id_that_repeats_the_token_is_told_without_it():
+    async def once():
+        echo = reply(b"", "503 No", "X-OpenStack-Request-ID: req-0p4que")
+        async with saying([ROOT, HEALTHY, echo]) as (port, _):
+            servers = config(f"http://127.0.0.1:{port}")
+            return await Probe(servers)(servers.servers[0], Canary("1", "0p4que"))
+
+    assert "req-REDACTED" == run(once()).request_id
+
+
 def test_the_status_stays_that_of_the_root(glance, image_id):
     glance.break_with(lab.faults.status(503).only(path="/file$"))
     assert 300 == probed_for(glance.url, image_id).status

@@ -200,18 +200,18 @@ def test_words_are_one_line_of_printable_text():
 
 
 def test_words_that_repeat_the_token_do_not_show_it():
-    assert _detail("token gAAAA-1 is no good", "gAAAA-1") == "token [token] is no good"
+    assert _detail("token gAAAA-1 is no good", "gAAAA-1") == "token REDACTED is no good"
 
 
 @pytest.mark.parametrize(
     "echo", ["a%2Bb%2FSECRET%3D%3D", "a%2bb/SECRET%3d=", "a&#37;2Bb%2FSECRET==", "a+b/%53ECRET=="]
 )
 def test_words_that_quote_the_token_do_not_show_it(echo):
-    assert "for ?token=[token]&x=1" == _detail(f"for ?token={echo}&x=1", "a+b/SECRET==")
+    assert "for ?token=REDACTED&x=1" == _detail(f"for ?token={echo}&x=1", "a+b/SECRET==")
 
 
 def test_words_that_quote_the_token_and_more_are_one_line():
-    assert "a b [token]" == _detail("a%0Ab%00%1b [%41]".replace("[%41]", "%41%3D"), "A=")
+    assert "a b REDACTED" == _detail("a%0Ab%00%1b %41%3D", "A=")
 
 
 def test_words_without_the_token_stay_quoted():

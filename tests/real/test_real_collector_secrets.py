@@ -25,7 +25,7 @@ from parts.collector import AGENT
 
 import traced_image
 from traced_image import GlanceConnectionFailed, RequestContext, RetryPolicy, Telemetry
-from traced_image.telemetry import catalogue
+from traced_image.redact import SECRET_KEYS
 
 FERNET = "gAAAAABplanted-fernet_token-hunter2hunter2hunter2=="
 OPAQUE = "0123456789abcdef0123456789abcdef"
@@ -48,9 +48,10 @@ TEXTS = {
     "bearer": f"Authorization=Bearer {JWT}, kept",
     "option": f"connect(user='glance', password='{PASSWORD}', kept=1)",
     "userinfo": f"swift+https://glance:{PASSWORD}@store.example/images",
+    "slash": f"s3://key:{PASSWORD}/{PASSWORD}@store.example/images",
     **{
         key: f"GET https://store.example/image?kept=1&{key}={SIGNATURE}&also=kept"
-        for key in catalogue.SECRET_KEYS
+        for key in SECRET_KEYS
     },
 }
 """Secrets by what gives them away."""

@@ -138,9 +138,19 @@ def test_each_kind_of_failure_is_logged_once(service, image_id, with_processor, 
 
 def test_the_log_has_the_failure_itself(service, image_id, with_processor, caplog):
     service(telemetry=with_processor(Deaf(), wire_spans=False)).show(None, image_id)
-    assert ["no collector"] == [
-        str(record.exc_info[1]) for record in caplog.records if record.name in LOGGERS
+    assert ["ConnectionRefusedError: no collector"] == [
+        record.exc_text.splitlines()[-1] for record in caplog.records if record.name in LOGGERS
     ]
+
+
+def test_the_log_has_the_failure_without_its_secrets(service, image_id, with_processor, caplog):
+    class Talkative(SpanProcessor):
+        def on_start(self, span, parent_context=None):
+            raise ConnectionRefusedError("https://user:hunter2@collector")
+
+    service(telemetry=with_processor(Talkative(), wire_spans=False)).show(None, image_id)
+    assert "https://REDACTED:REDACTED@collector" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 @pytest.mark.parametrize("processor", [Deaf(), Dumb()])

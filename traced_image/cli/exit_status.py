@@ -24,6 +24,7 @@ from ..errors import (
     TokenUnavailable,
     TracedImageError,
 )
+from ..redact import hide_in_text
 from .output import line
 from .signals import INTERRUPTED, TERMINATED, Terminated
 
@@ -142,7 +143,7 @@ def _status(command: click.Command, arguments: Sequence[str]) -> int:
         # A terminal has ^C in its last line.
         after = "\n" if status == INTERRUPTED and sys.stderr.isatty() else ""
         with suppress(OSError):
-            click.echo(f"{after}{NAME}: {line(_words(error))}", err=True)
+            click.echo(f"{after}{NAME}: {line(hide_in_text(_words(error)))}", err=True)
         _say_no_more(sys.stdout)
         return status
     return status if isinstance(status, int) else DONE

@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..errors import InvalidOption
+from ..redact import hide_in_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,9 +33,9 @@ SHOWN = 60
 
 
 def shown(value: object) -> str:
-    """Render a refused value for a message: printable, and cut where it is long."""
+    """Render a refused value for a message: printable, without secrets, cut where it is long."""
     try:
-        text = ascii(value)
+        text = ascii(hide_in_text(value)) if isinstance(value, str) else hide_in_text(ascii(value))
     except (ValueError, RecursionError):  # Python writes no number of more than 4300 digits
         text = f"<{type(value).__name__}, too large to show>"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
@@ -128,4 +129,5 @@ def suggest(name: str, known: Iterable[str], otherwise: str, *, cutoff: float = 
 def unknown(name: str, known: Iterable[str], source: str = "argument") -> InvalidOption:
     """Build the error for an option that does not exist, with the one that may be meant."""
     mend = suggest(name, known, f"use one of {', '.join(sorted(known))}")
-    return InvalidOption(name[:SHOWN], "there is no such option", source=source, mend=mend)
+    hidden = hide_in_text(name)[:SHOWN]
+    return InvalidOption(hidden, "there is no such option", source=source, mend=mend)

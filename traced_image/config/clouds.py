@@ -11,6 +11,7 @@ from openstack.exceptions import SDKException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ..errors import InvalidAuth
+from ..redact import hide_in_text
 from .config import OPTIONS
 from .sources import Found, Layer, Lookup
 
@@ -52,7 +53,7 @@ def read_cloud(name: str, region: str | None, environ: Mapping[str, str], source
             cloud = loader.get_one(cloud=name, region_name=region)
         return _layer(cloud, f"cloud {name} in {loader.config_filename}")
     except (SDKException, ClientException) as error:
-        problem, cause = str(error).rstrip("."), error
+        problem, cause = hide_in_text(str(error)).rstrip("."), error
     except (AttributeError, KeyError, TypeError, ValueError, YAMLError) as error:
         # What a file of another shape makes of openstacksdk, which checks only its first level.
         problem = f"clouds.yaml is not of the form that openstacksdk reads ({type(error).__name__})"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .. import _forks
 from ..errors import InvalidAuth
+from ..redact import hide_in_text
 
 if TYPE_CHECKING:
     import threading
@@ -145,7 +146,7 @@ def image_endpoint(tokens: PluginTokens, lookup: Lookup, region: str | None, sou
     except EndpointNotFound:
         endpoint = None
     except ClientException as error:
-        problem = f"Keystone gave no catalogue: {error}".rstrip(".")
+        problem = f"Keystone gave no catalogue: {hide_in_text(str(error))}".rstrip(".")
         raise InvalidAuth("auth", problem, source=source, mend=mend) from error
     if endpoint is None:
         where = f"region {region}" if region else "any region"

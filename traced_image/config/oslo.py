@@ -9,6 +9,7 @@ from keystoneauth1.exceptions import AuthPluginException
 from oslo_config import cfg
 
 from ..errors import InvalidAuth, InvalidOption
+from ..redact import hide_in_text
 from .config import OPTIONS
 from .server import GLANCE_PORT
 from .sources import Found, Layer, Lookup
@@ -138,7 +139,8 @@ class _Options:
             return loading.load_auth_from_conf_options(self._conf, section)
         except AuthPluginException as error:
             mend = "set the options of the plugin in the same section"
-            raise InvalidAuth(_AUTH, str(error), source=self._files, mend=mend) from error
+            problem = hide_in_text(str(error))
+            raise InvalidAuth(_AUTH, problem, source=self._files, mend=mend) from error
         except (cfg.Error, ValueError, RecursionError):
             mend = "write $$ for a $"
             problem = "an option of the plugin can't be used"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from ..config.checks import shown
 from ..errors import InvalidOption
+from ..redact import hide_in_url
 from ..telemetry import catalogue
 from .journal import MINUTE, MINUTES
 
@@ -90,12 +91,18 @@ def check_trace_url(trace_url: str | None, source: str = "argument") -> None:
     """Refuse an address of traces that the page could make no link of.
 
     Raises:
-        InvalidOption: It is no web address, or does not say where the trace's id goes.
+        InvalidOption: It is no web address, does not say where the trace's id goes, or has a
+            secret, which everybody would see who looks at the page.
     """
-    if trace_url is None or (_WEB.match(trace_url) and "{trace_id}" in trace_url):
+    if trace_url is None:
         return
-    problem = f"{shown(trace_url)} is no address of traces"
     mend = "write one like https://jaeger.example/trace/{trace_id}"
+    if hide_in_url(trace_url) != trace_url:
+        problem = "it has a password or another secret in it (not shown here)"
+    elif not (_WEB.match(trace_url) and "{trace_id}" in trace_url):
+        problem = f"{shown(trace_url)} is no address of traces"
+    else:
+        return
     raise InvalidOption("trace_url", problem, source=source, mend=mend)
 
 

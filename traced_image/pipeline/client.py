@@ -7,7 +7,9 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ..config.checks import shown
 from ..errors import InvalidArgument
+from ..redact import hide_in_text
 from .api import v1, v2, v2_actions
 from .attempts.fleet import Fleet, shared_fleet
 from .attempts.loop import AttemptLoop
@@ -211,12 +213,12 @@ def build_operation(
     except InvalidArgument:
         raise
     except (TypeError, ValueError) as error:
-        raise InvalidArgument(f"{method} of API v{version}: {error}") from error
+        raise InvalidArgument(f"{method} of API v{version}: {hide_in_text(str(error))}") from error
 
 
 def _unknown(version: object, method: object) -> InvalidArgument:
     for known, methods in OPERATIONS.items():
         if known == version:
             names = ", ".join(sorted(methods))
-            return InvalidArgument(f"API v{known} has no {method!r:.40}: use {names}")
-    return InvalidArgument(f"{version!r:.40} is no version of the API: use 1 or 2")
+            return InvalidArgument(f"API v{known} has no {shown(method)}: use {names}")
+    return InvalidArgument(f"{shown(version)} is no version of the API: use 1 or 2")

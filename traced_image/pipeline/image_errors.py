@@ -19,12 +19,13 @@ from ..errors import (
     NotFound,
     OverLimit,
 )
+from ..redact import hide_in_text
 
 
 def named(image_id: str) -> str:
     """An id for a message: as nova has it, or quoted and cut where it is nothing like one."""
     plain = image_id.isascii() and image_id.isprintable() and len(image_id) <= SHOWN
-    return image_id if plain else shown(image_id)
+    return hide_in_text(image_id) if plain else shown(image_id)
 
 
 def reraise_about_image(error: HTTPStatusError, image_id: str) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import ImageBadRequest, Invalid, NotFound, NotImplementedByServer
+from ..redact import hide_in_text
 from .api import nova_images, v2, v2_actions
 
 if TYPE_CHECKING:
@@ -137,10 +138,10 @@ class ImagesV2:
 def _activate_empty(fields: Record) -> None:
     """Make a record ready to be activated by an upload of nothing, as nova's callers expect."""
     fields.setdefault("container_format", "bare")
-    if fields.setdefault("disk_format", "raw") != "raw":
-        raise ImageBadRequest(
-            f"Unable to force activate with disk_format={fields['disk_format']}: use raw"
-        )
+    disk_format = fields.setdefault("disk_format", "raw")
+    if disk_format != "raw":
+        shown = hide_in_text(str(disk_format))
+        raise ImageBadRequest(f"Unable to force activate with disk_format={shown}: use raw")
 
 
 def _check_parts(

@@ -26,9 +26,10 @@ from opentelemetry.util.http import get_excluded_urls
 
 from ..pipeline.api.upload import SourceError, UploadBody
 from ..reasons import classify
+from ..redact import hide_in_url
 from . import catalogue as names
 from .recorder import CURRENT, StreamRecord
-from .spans import ERROR, redacted
+from .spans import ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -205,7 +206,7 @@ class _WireTracer:
         count = _resends(str(attributes[names.HTTP_REQUEST_METHOD]), url)
         if count:
             attributes[names.HTTP_RESEND_COUNT] = count
-        attributes[names.URL_FULL] = redacted(url)
+        attributes[names.URL_FULL] = hide_in_url(url)
         for peer in _PEER:
             # It is the server's name, where the conventions have the address connected to.
             attributes.pop(peer, None)

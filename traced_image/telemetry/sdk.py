@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from opentelemetry import metrics, trace
 
+from ..config.checks import shown
 from ..errors import InvalidOption, MissingExtra
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _implied(signal: str) -> list[str]:
         return []
     protocol = (variable("PROTOCOL") or "grpc").strip()
     if protocol not in _EXPORTERS:
-        problem = f"{protocol!r:.40} is unknown"
+        problem = f"{shown(protocol)} is unknown"
         mend = f"use {' or '.join(_EXPORTERS)}"
         raise InvalidOption("protocol", problem, source="OTEL_EXPORTER_OTLP_PROTOCOL", mend=mend)
     exporter = _EXPORTERS[protocol]

@@ -12,6 +12,7 @@ from opentelemetry.metrics import MeterProvider, get_meter_provider
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from .. import _forks
+from ..redact import hide_in_record
 from .backends import OpenTelemetryBackend, PrometheusBackend
 from .metrics import Metrics
 from .recorder import Recorder
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 LOG = logging.getLogger(__name__)
+LOG.addFilter(hide_in_record)
 
 _PlaceT = TypeVar("_PlaceT", CollectorRegistry, MeterProvider)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from opentelemetry import context as otel_context
@@ -16,6 +15,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from ..redact import hide_in_url
 from . import catalogue as names
 
 if TYPE_CHECKING:
@@ -31,19 +31,10 @@ if TYPE_CHECKING:
 
 ERROR = Status(StatusCode.ERROR)
 
-_SECRETS = re.compile(rf"(?<=[?&])({'|'.join(names.SECRET_KEYS)})=[^&#]*")
-_TOKENS = re.compile(r"gAAAA[\w=-]+")
 _NAMED = {*names.OPERATIONS, names.OTHER}
 _CALLS = {name: names.CALL_SPAN.format(operation=name) for name in _NAMED}
 _ATTEMPTS = {name: names.ATTEMPT_SPAN.format(operation=name) for name in _NAMED}
 _STREAMS = {name: names.STREAM_SPAN.format(operation=name) for name in _NAMED}
-
-
-def redacted(url: str) -> str:
-    """A URL as ``url.full`` may tell it."""
-    if "?" in url:
-        url = _SECRETS.sub(r"\1=REDACTED", url)
-    return _TOKENS.sub("REDACTED", url) if "gAAAA" in url else url
 
 
 class HTTPRequest(Protocol):
@@ -149,7 +140,7 @@ class Spans:
             attributes[names.ATTEMPT_MAXIMUM] = maximum
         if request is not None and server is not None and not self.wire_spans:
             attributes[names.HTTP_REQUEST_METHOD] = request.method
-            attributes[names.URL_FULL] = redacted(server.url + request.path)
+            attributes[names.URL_FULL] = hide_in_url(server.url + request.path)
             if number > 1:
                 attributes[names.HTTP_RESEND_COUNT] = number - 1
         return _current(

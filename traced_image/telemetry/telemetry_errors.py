@@ -6,6 +6,8 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ..redact import hide_in_record
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 
 LOG = logging.getLogger(__name__)
+LOG.addFilter(hide_in_record)
 
 
 class Troubles:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -14,6 +14,7 @@ import anyio
 
 from ...errors import InvalidEndpoint, ProtocolError, Unauthorized, status_error
 from ...pipeline.api.records import checked_image, quoted_id
+from ...pipeline.http.reply import request_id_of
 from ...reasons import find_reason
 from .result import Checked, ProbeResult
 from .timed_requests import MOST_BYTES, Answer, Line, Stopwatch, certificate_anyway, judged
@@ -33,7 +34,7 @@ _VERSION = re.compile(r"v\d{1,3}(?:\.\d{1,3})?", re.ASCII)
 _MOST_VERSIONS = 100
 _HEALTHY = 200
 _UNHEALTHY = 500
-_REQUEST_ID = "x-openstack-request-id"
+_TOKEN = "X-Auth-Token"  # noqa: S105 the header's name
 
 T = TypeVar("T")
 
@@ -125,7 +126,9 @@ class Visit:
         answer, value, failure = None, None, None
         try:
             with anyio.fail_after(self._left() * share):
-                answer = await self.line.get(path, watch, headers, part=part)
+                found = await self.line.get(path, watch, headers, part=part)
+            token = (headers or {}).get(_TOKEN)
+            answer = replace(found, request_id=request_id_of(found.headers, token))
             watch.stop()
             value = read(answer)
         except Exception as error:  # noqa: BLE001 a probe tells of whatever it meets
@@ -189,7 +192,7 @@ class Visit:
                 status,
                 f"{origin}: HTTP {status}",
                 retry_after=None,
-                request_id=answer.headers.get(_REQUEST_ID),
+                request_id=answer.request_id,
             )
         if status in _REDIRECTS:
             raise InvalidEndpoint(
@@ -200,7 +203,7 @@ class Visit:
 
 
 def _headers(canary: Canary) -> dict[str, str]:
-    return {} if canary.token is None else {"X-Auth-Token": canary.token}
+    return {} if canary.token is None else {_TOKEN: canary.token}
 
 
 def _json(answer: Answer) -> object:
@@ -222,7 +225,7 @@ def _checked(tried: list[_Tried[int | None]]) -> tuple[Checked, ...]:
 def _request_id(failure: AttemptError | None, root: Answer | None) -> str | None:
     if failure is not None and failure.request_id is not None:
         return failure.request_id
-    return None if root is None else root.headers.get(_REQUEST_ID)
+    return None if root is None else root.request_id
 
 
 def _expiry(certificate: bytes | None) -> float | None:

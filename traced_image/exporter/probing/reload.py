@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
+from ...redact import hide_in_record
 from .blocking_calls import Background
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 LOG = logging.getLogger(__name__)
+LOG.addFilter(hide_in_record)
 
 LOOK_SECONDS = 1.0
 """How often the files are looked at."""

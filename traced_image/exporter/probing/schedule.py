@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...config import checks
 from ...errors import InvalidOption, InvalidTimeout, Reason
 from ...pipeline.attempts.host_state import Host
+from ...redact import hide_in_record
 from ...telemetry.catalogue import OTHER
 from .blocking_calls import Background
 from .probe import TIMEOUT, Probe
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 
 LOG = logging.getLogger(__name__)
+LOG.addFilter(hide_in_record)
 
 OPERATION = "probe"
 """What a probe is as a call."""

@@ -95,11 +95,13 @@ class Answer:
         status: The HTTP status.
         headers: Its headers, with names in lower case.
         body: Its body, up to what was asked for.
+        request_id: The server's id of the request.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    request_id: str | None = None
 
 
 class Line:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ...redact import hide_in_record
+
 if TYPE_CHECKING:
     import ssl
 
@@ -75,6 +77,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 LOG = logging.getLogger(__name__)
 LOG.addFilter(_is_news)
+LOG.addFilter(hide_in_record)
 
 
 class Connection(H11Protocol):

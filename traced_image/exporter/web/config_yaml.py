@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml  # type: ignore[import-untyped]
 
-from ...config.checks import SHOWN, shown, suggest
+from ...config.checks import shown, suggest
 from ...errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Section:
 
     def _unknown(self, key: str, keys: Collection[str]) -> InvalidOption:
         mend = suggest(key, keys, f"use one of {', '.join(sorted(keys))}")
-        shortened = shown(key[:SHOWN]).strip("'")
+        shortened = shown(key).strip("'")
         return self.refused(shortened, "there is no such key", mend)
 
     def section(self, key: str, keys: Collection[str] | None = None) -> Section:

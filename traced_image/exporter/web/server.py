@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 
 from ... import _forks
 from ...errors import ExporterError
+from ...redact import hide_in_text
 from .auth import guarded
 from .client_connection import LIMITS, Connection, Limits
 
@@ -165,7 +166,9 @@ class Server(uvicorn.Server):
             self._up.result()
         except Exception as error:
             self.sock.close()
-            raise ExporterError(f"the exporter can't be served: {error}") from error
+            raise ExporterError(
+                f"the exporter can't be served: {hide_in_text(str(error))}"
+            ) from error
         return Handle(self, thread)
 
     def _run(self) -> None:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from ...config.checks import shown
 from ...errors import InvalidMetadata, InvalidQuery
 from .records import timestamp
 
@@ -132,7 +133,7 @@ def to_v1(image_meta: Mapping[str, object]) -> Record:
     properties = image["properties"] = dict(properties)
     for name in (*image, *properties):
         if not isinstance(name, str) or not name:
-            raise InvalidMetadata(f"{name!r:.80} is no name of a field or property: pass text")
+            raise InvalidMetadata(f"{shown(name)} is no name of a field or property: pass text")
     for name in _STRUCTURED:
         if name in properties and not isinstance(properties[name], str):
             properties[name] = _dumped(name, properties[name])
@@ -172,7 +173,7 @@ def _number(name: str, value: str | float) -> int:
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidMetadata(f"{name} is {value!r:.40}: pass a whole number") from error
+        raise InvalidMetadata(f"{name} is {shown(value)}: pass a whole number") from error
 
 
 def is_available(context: Context, image: Image) -> bool:
@@ -222,7 +223,7 @@ def _query(
     unknown = [name for name in given if name not in accepted]
     filters = given.get("filters") or {}
     if unknown or not isinstance(filters, Mapping):
-        what = f"unknown argument {unknown[0]!r:.40}" if unknown else "filters are no mapping"
+        what = f"unknown argument {shown(unknown[0])}" if unknown else "filters are no mapping"
         raise InvalidQuery(f"detail: {what}: use {', '.join(accepted)}")
     arguments = {name: given[name] for name in accepted if given.get(name)}
     return {**arguments, "filters": translate(filters)}

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ...config.checks import shown
 from ...errors import InvalidImageID, InvalidMetadata, ProtocolError
 
 if TYPE_CHECKING:
@@ -165,4 +166,4 @@ def quoted(text: object, what: str) -> str:
             return quote(text, safe="")
         except UnicodeEncodeError:
             pass
-    raise InvalidMetadata(f"{text!r:.80} is no {what}: pass valid text")
+    raise InvalidMetadata(f"{shown(text)} is no {what}: pass valid text")

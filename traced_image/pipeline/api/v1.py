@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ...config.checks import shown
 from ...errors import InvalidMetadata, ProtocolError
 from . import records
 from .download import Download
@@ -91,7 +92,7 @@ def _header(prefix: str, name: object, value: object) -> tuple[str, str]:
     token = isinstance(name, str) and name.isascii() and name.replace("_", "a").replace("-", "a")
     if not token or not token.isalnum():
         raise InvalidMetadata(
-            f"{name!r:.80} can't be a header's name: use letters, digits, - and _"
+            f"{shown(name)} can't be a header's name: use letters, digits, - and _"
         )
     if any(mark in text for mark in "\r\n\0"):
         raise InvalidMetadata(f"{name}'s value has a line break, which API v1 can't carry: use v2")

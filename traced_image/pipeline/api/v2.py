@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ...config.checks import shown
 from ...errors import InvalidPatch, ProtocolError
 from . import records
 from .download import Download
@@ -225,7 +226,7 @@ def pointer(name: object) -> str:
         InvalidPatch: It is not text, or empty.
     """
     if not isinstance(name, str) or not name:
-        raise InvalidPatch(f"{name!r:.80} is no property name: pass text")
+        raise InvalidPatch(f"{shown(name)} is no property name: pass text")
     return name.replace("~", "~0").replace("/", "~1")
 
 
@@ -234,8 +235,8 @@ def _check_change(change: object) -> None:
         raise InvalidPatch(f"a change is {type(change).__name__}: pass a dict")
     operation, path = change.get("op"), change.get("path")
     if operation not in ("add", "replace", "remove"):
-        raise InvalidPatch(f"{operation!r:.40} is no operation: use add, replace or remove")
+        raise InvalidPatch(f"{shown(operation)} is no operation: use add, replace or remove")
     if not isinstance(path, str) or not _POINTER.fullmatch(path):
-        raise InvalidPatch(f"{path!r:.80} is no path: write a slash and a name (RFC 6901)")
+        raise InvalidPatch(f"{shown(path)} is no path: write a slash and a name (RFC 6901)")
     if (operation != "remove") != ("value" in change):
-        raise InvalidPatch(f"the change of {path!r:.80} must have a value, a removal none")
+        raise InvalidPatch(f"the change of {shown(path)} must have a value, a removal none")

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
+from ...config.checks import shown
 from ...errors import InvalidMetadata, ProtocolError
 from . import records, v2
 from .operation import Operation, Reply, Request, Wire
@@ -53,7 +54,7 @@ def update_member(image_id: str, member_id: str, member_status: MemberStatus) ->
     """Accept or reject an image that was shared."""
     if member_status not in ("pending", "accepted", "rejected"):
         raise InvalidMetadata(
-            f"{member_status!r:.40} is no member status: use pending, accepted or rejected"
+            f"{shown(member_status)} is no member status: use pending, accepted or rejected"
         )
     path, body = _member(image_id, member_id), {"status": member_status}
     return _simple("image_members.update", "PUT", path, records.parse, body)
@@ -160,7 +161,7 @@ def _texts(values: object, what: str) -> list[str]:
     one = isinstance(values, str) or not isinstance(values, Iterable)
     found = [values] if one else list(cast("Iterable[object]", values))
     if not all(isinstance(value, str) and value for value in found):
-        raise InvalidMetadata(f"{what} is {values!r:.80}: pass a list of texts")
+        raise InvalidMetadata(f"{what} is {shown(values)}: pass a list of texts")
     return cast("list[str]", found)
 
 

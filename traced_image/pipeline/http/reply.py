@@ -8,20 +8,20 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from http.client import responses
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import requests
 import urllib3.exceptions
 
 from ...errors import HTTPStatusError, ProtocolError, status_error
 from ...reasons import classify
+from ...redact import hide_in_text
 from ..api.upload import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
-REQUEST_ID = "x-openstack-request-id"
+_REQUEST_ID = "x-openstack-request-id"
 
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What ``requests`` and ``urllib3`` raise of a connection or reply that broke."""
@@ -70,6 +70,12 @@ def read_body(response: requests.Response, limit: int, server: str) -> bytes:
     return bytes(body)
 
 
+def request_id_of(headers: Mapping[str, str], secret: str | None) -> str | None:
+    """The server's id of a request, without what it may repeat of the request's secrets."""
+    found = headers.get(_REQUEST_ID)
+    return None if found is None else hide_in_text(found, secret)
+
+
 def error_of(
     response: requests.Response, server: str, *, now: float, secret: str | None
 ) -> HTTPStatusError:
@@ -93,29 +99,13 @@ def error_of(
         status,
         f"{server}: HTTP {status} {phrase}{': ' + detail if detail else ''}",
         retry_after=_retry_after(response.headers.get("Retry-After"), now),
-        request_id=response.headers.get(REQUEST_ID),
+        request_id=request_id_of(response.headers, secret),
     )
-
-
-_SECRETS = re.compile(
-    r"gAAAA[\w=-]+"  # Keystone's Fernet tokens
-    r"|(?<=//)[^/\s@]+(?=@)"  # user:password
-    r"|(?<=Signature=)[^&\s]+|(?<=[?&]sig=)[^&\s]+"
-    r"|(?<=X-Amz-Credential=)[^&\s]+|(?<=X-Amz-Security-Token=)[^&\s]+"
-    r"|(?<=AWSAccessKeyId=)[^&\s]+"
-)
-"""What a page may repeat of a request or of a store's URL, and no message may."""
 
 
 def _detail(body: str, secret: str | None) -> str:
     """The text of an error page, as one line without control characters; Glance sends HTML."""
-    text = _line(html.unescape(_MARKUP.sub(" ", body)))
-    if secret:
-        text = text.replace(secret, "[token]")
-        plain = _line(unquote(text))
-        if secret in plain:
-            text = plain.replace(secret, "[token]")
-    text = _SECRETS.sub("[not shown]", text)
+    text = _line(hide_in_text(html.unescape(_MARKUP.sub(" ", body)), secret))
     return text if len(text) <= _DETAIL else text[:_DETAIL] + "…"
 
 

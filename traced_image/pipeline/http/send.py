@@ -22,7 +22,7 @@ from ..attempts.loop import DEADLINE_EXCEEDED
 from ..attempts.seams import Answer, Attempt, SendPrepared, T
 from .auth import Credentials, request_id
 from .connection import READS, Until, limits
-from .reply import BROKEN, REQUEST_ID, BodyChunks, error_of, read_body
+from .reply import BROKEN, BodyChunks, error_of, read_body, request_id_of
 from .transport import transports
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class _Wire:
     def _reply(self, request: Request, response: requests.Response, token: str | None) -> Reply:
         status = self.status = response.status_code
         headers = response.raw.headers
-        self.request_id = headers.get(REQUEST_ID)
+        self.request_id = request_id_of(headers, token)
         if status >= Invalid.status:
             now = self._parts.clock.time()
             raise error_of(response, self._origin, now=now, secret=token)

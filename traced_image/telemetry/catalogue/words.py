@@ -97,12 +97,6 @@ ATTRIBUTES = (
     Attribute(HTTP_RESEND_COUNT, "int", ("wire", "attempt?"), "how often it was sent before"),
 )
 
-SECRET_KEYS = tuple(
-    "X-Amz-Signature X-Amz-Credential X-Amz-Security-Token AWSAccessKeyId Signature sig"
-    " X-Goog-Signature".split()
-)
-"""Keys of a query whose values ``url.full`` must not have, by the conventions for HTTP spans."""
-
 # --- outcomes and reasons ----------------------------------------------------------------------
 
 Outcome = Literal["success_first_try", "success_after_retry", "exhausted", "non_retryable"]
