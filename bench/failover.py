@@ -114,7 +114,11 @@ def main() -> None:
         well = Client("three well", urls, image_id, watch)
         one_dead = Client("one of three refuses", broken, image_id, watch)
         nova = Client(
-            "the same, RetryPolicy.seed()", broken, image_id, watch, retry=RetryPolicy.seed()
+            "the same, RetryPolicy.nova_2013()",
+            broken,
+            image_id,
+            watch,
+            retry=RetryPolicy.nova_2013(),
         )
         paced([well, one_dead], options.seconds)
         since = time.perf_counter()

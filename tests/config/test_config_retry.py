@@ -10,7 +10,7 @@ from traced_image.config import RetryPolicy
 from traced_image.errors import InvalidRetry
 
 
-def test_the_seed_waits_a_second_and_forgets():
+def test_the_policy_of_nova_2013_waits_a_second_and_forgets():
     expected = RetryPolicy(
         fixed_delay=1.0,
         statuses=frozenset({503}),
@@ -20,7 +20,7 @@ def test_the_seed_waits_a_second_and_forgets():
         budget_share=None,
         cooldown_base=0.0,
     )
-    assert expected == RetryPolicy.seed()
+    assert expected == RetryPolicy.nova_2013()
 
 
 def test_whole_seconds_become_floats():

@@ -128,7 +128,7 @@ def test_a_configuration_is_hashable():
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
 def test_a_copy_is_equal(again):
-    config = Config(servers="a", retry=RetryPolicy.seed(), sources={"servers": "x"})
+    config = Config(servers="a", retry=RetryPolicy.nova_2013(), sources={"servers": "x"})
     assert (config, config.sources) == (again(config), again(config).sources)
 
 

@@ -74,7 +74,7 @@ def test_an_ipv6_server_is_written_in_brackets(caplog):
         (lambda: rig(Script(refused()), policy=NO_RETRY), None, "budget_exhausted"),
         (lambda: rig(Script(refused())), UPLOAD, "connection_refused"),
         (
-            lambda: rig(Script(refused()), 1, policy=RetryPolicy.seed(), deadline=0.5),
+            lambda: rig(Script(refused()), 1, policy=RetryPolicy.nova_2013(), deadline=0.5),
             None,
             "deadline_exceeded",
         ),
@@ -178,7 +178,7 @@ def test_the_line_is_written_before_the_wait():
     logger, handler = logging.getLogger("traced_image.pipeline.log"), Noting()
     logger.addHandler(handler)
     try:
-        rig(Script(refused(), "answer"), time=time, policy=RetryPolicy.seed()).call()
+        rig(Script(refused(), "answer"), time=time, policy=RetryPolicy.nova_2013()).call()
     finally:
         logger.removeHandler(handler)
 

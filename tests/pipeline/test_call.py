@@ -132,7 +132,7 @@ def test_other_calls_do_not_lead_one_back_to_the_server_that_failed_it():
         two.call()
         raise refused()
 
-    two = rig(send, 2, policy=RetryPolicy.seed())
+    two = rig(send, 2, policy=RetryPolicy.nova_2013())
 
     two.call()
 
@@ -188,7 +188,7 @@ def test_what_no_server_will_mend_is_raised_at_once(error):
 def test_the_seed_retries_its_three_kinds_of_failure_alone(name):
     script = Script(RETRIED[name], "answer")
     attempts = 2 if name in SEED_RETRIES else 1
-    seed = rig(script, policy=RetryPolicy.seed())
+    seed = rig(script, policy=RetryPolicy.nova_2013())
 
     if attempts == 1:
         with pytest.raises(type(RETRIED[name])):
@@ -204,7 +204,7 @@ def test_what_is_not_retried_is_not_retried_by_the_seed_either(name):
     script = Script(NOT_RETRIED[name], "answer")
 
     with pytest.raises(type(NOT_RETRIED[name])):
-        rig(script, policy=RetryPolicy.seed()).call()
+        rig(script, policy=RetryPolicy.nova_2013()).call()
 
     assert 1 == len(script.attempts)
 
@@ -293,7 +293,7 @@ def test_the_waits_between_attempts_are_not_their_duration():
     time = ManualClock()
     script = Script(refused(), time=time, takes=0.25)
 
-    history = attempts_of(rig(script, time=time, policy=RetryPolicy.seed()))
+    history = attempts_of(rig(script, time=time, policy=RetryPolicy.nova_2013()))
 
     assert [0.25] * 4 == [attempt.duration for attempt in history]
 
@@ -382,7 +382,7 @@ def test_a_policy_may_repeat_all_the_same():
 def test_the_seed_repeats_all_the_same():
     script = Script(unavailable(), "answer")
 
-    assert "answer" == rig(script, policy=RetryPolicy.seed()).call(UNSAFE)
+    assert "answer" == rig(script, policy=RetryPolicy.nova_2013()).call(UNSAFE)
 
 
 def test_what_could_do_harm_is_not_used_to_try_a_server():
@@ -446,7 +446,7 @@ def test_an_upload_that_cant_be_rewound_is_not_repeated():
 
 def test_an_upload_that_cant_be_rewound_is_not_repeated_by_the_seed():
     with pytest.raises(UploadNotRewindable):
-        rig(Script(unavailable(), "answer"), policy=RetryPolicy.seed()).call(
+        rig(Script(unavailable(), "answer"), policy=RetryPolicy.nova_2013()).call(
             Data(can=False).operation
         )
 

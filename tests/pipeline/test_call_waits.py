@@ -122,24 +122,26 @@ def test_without_backoff_there_is_no_wait():
 
 
 def test_the_seed_sleeps_a_second_after_every_failure_but_the_last():
-    assert [1.0, 1.0, 1.0] == waits(Script(refused()), 1, policy=RetryPolicy.seed())
+    assert [1.0, 1.0, 1.0] == waits(Script(refused()), 1, policy=RetryPolicy.nova_2013())
 
 
 @pytest.mark.parametrize("error", [refused(), unavailable(), InvalidEndpoint("no such name")])
 def test_the_seed_sleeps_between_different_servers_too(error):
-    assert [1.0, 1.0, 1.0] == waits(Script(error), 4, policy=RetryPolicy.seed())
+    assert [1.0, 1.0, 1.0] == waits(Script(error), 4, policy=RetryPolicy.nova_2013())
 
 
 def test_the_seed_does_not_sleep_after_a_single_attempt():
-    assert [] == waits(Script(refused()), 1, policy=RetryPolicy.seed(), num_retries=0)
+    assert [] == waits(Script(refused()), 1, policy=RetryPolicy.nova_2013(), num_retries=0)
 
 
 def test_the_seed_knows_no_retry_after():
-    assert [1.0] == waits(Script(unavailable(9.0)), 1, policy=RetryPolicy.seed(), num_retries=1)
+    assert [1.0] == waits(
+        Script(unavailable(9.0)), 1, policy=RetryPolicy.nova_2013(), num_retries=1
+    )
 
 
 def test_the_seed_forgets_who_failed():
-    three = rig(Script(refused(), "answer", *["answer"] * 3), policy=RetryPolicy.seed())
+    three = rig(Script(refused(), "answer", *["answer"] * 3), policy=RetryPolicy.nova_2013())
     three.call()
 
     for _ in range(3):
@@ -152,7 +154,7 @@ def test_the_seed_forgets_who_failed():
 
 def test_the_seed_has_no_budget():
     script = Script(refused())
-    one = rig(script, 1, policy=RetryPolicy.seed(), num_retries=500, deadline=None)
+    one = rig(script, 1, policy=RetryPolicy.nova_2013(), num_retries=500, deadline=None)
     with pytest.raises(GlanceConnectionFailed):
         one.call()
 
@@ -270,7 +272,7 @@ def test_a_wait_that_ends_before_the_deadline_is_begun():
 
 
 def test_the_seeds_second_does_not_go_past_the_deadline_either():
-    one = rig(Script(refused()), policy=RetryPolicy.seed(), deadline=2.5)
+    one = rig(Script(refused()), policy=RetryPolicy.nova_2013(), deadline=2.5)
 
     with pytest.raises(DeadlineExceeded):
         one.call()

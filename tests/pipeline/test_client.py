@@ -414,7 +414,7 @@ def test_an_upload_is_repeated_with_all_of_its_data(client, three, images):
 
 def test_an_upload_that_was_read_and_cant_be_rewound_is_not_repeated(client, three, images):
     image_id = images.add(name="empty", container_format="bare", disk_format="raw")
-    wrapper = client(retry=RetryPolicy.seed())
+    wrapper = client(retry=RetryPolicy.nova_2013())
     three[0].break_with(lab.faults.status(503))
 
     with pytest.raises(UploadNotRewindable):

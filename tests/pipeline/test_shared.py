@@ -60,7 +60,7 @@ def test_what_does_not_bear_on_servers_does_not_part_services(some, policy):
 @pytest.mark.parametrize(
     "policy",
     [
-        RetryPolicy.seed(),
+        RetryPolicy.nova_2013(),
         RetryPolicy(cooldown_base=2.0),
         RetryPolicy(cooldown_cap=9.0),
         RetryPolicy(budget_share=None),

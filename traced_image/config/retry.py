@@ -112,12 +112,17 @@ class RetryPolicy:
             object.__setattr__(self, name, check_field(name, getattr(self, name), "argument"))
 
     @classmethod
-    def seed(cls) -> RetryPolicy:
-        """The behaviour of nova 2013.1 to the letter.
+    def nova_2013(cls) -> RetryPolicy:
+        """Return the policy of nova 2013.1's ``GlanceClientWrapper.call``.
 
-        One second after every failure but the last, for 503 alone among the statuses, whatever
-        the method, with no budget and no memory of servers that failed. Two things stay with
-        `Config`, where nova had none or another default: ``deadline=None``, ``num_retries=0``.
+        It waits one second after every failure but the last, retries 503 alone among the
+        statuses, repeats every operation, and has neither a retry budget nor a cool-down.
+        `Config` has the rest of nova 2013.1's behaviour: ``num_retries=0``, ``deadline=None``,
+        ``read_timeout=600`` and ``api_version=1``.
+
+        Some failures end otherwise than in nova 2013.1, on purpose: a server that closes a
+        connection without an answer and a certificate that is not trusted are retried here, and
+        so is a list.
         """
         return cls(
             fixed_delay=1.0,
