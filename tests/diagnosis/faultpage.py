@@ -1,4 +1,4 @@
-"""Writes docs/diagnosis.md from what the cells of the fault matrix have shown.
+"""Writes docs/reference/diagnosis.md from what the cells of the fault matrix have shown.
 
 After a change to what is seen of a fault, run this file and commit the page:
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from faultcells import CELLS, PLACES, prefetch, seen
 from faulttable import ENDINGS, LEAVE, OPERATIONS, TABLE
 
-PAGE = Path(__file__).parents[2] / "docs" / "diagnosis.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "diagnosis.md"
 
 _TOP = """\
 # What each fault looks like
@@ -26,7 +26,7 @@ ones. It is the same everywhere: the witnesses name the faulty server, for the s
 
 From what you see to a row: take the reason, which is `error_type` in metrics and log, `error.type`
 on spans, and `last_reason` in `service.servers()`. What each reason means is in
-[the reference](reference/telemetry.md#reasons).
+[the reference](telemetry.md#reasons).
 
 ## How a call ends
 

@@ -130,7 +130,7 @@ def reasons() -> timeseries.Panel:
         "Why calls are retried",
         "Retries each second by what the attempt before failed of. connection_refused: the "
         "server is down; read_timeout: it hangs; 503: it is overloaded or in maintenance. "
-        "docs/diagnosis.md has all of them.",
+        "docs/reference/diagnosis.md has all of them.",
         "reqps",
         "No call was retried",
         "GlanceRetryRateHigh",

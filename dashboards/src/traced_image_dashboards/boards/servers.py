@@ -165,8 +165,9 @@ def reasons() -> timeseries.Panel:
     about = About(
         "Failed attempts by reason",
         "connection_refused: nothing listens; connect_timeout and network_unreachable: the way "
-        "to it; read_timeout: it hangs; 5xx: it says itself that it fails. docs/diagnosis.md "
-        "tells what to look at for each. A dot is a failed attempt's trace.",
+        "to it; read_timeout: it hangs; 5xx: it says itself that it fails. "
+        "docs/reference/diagnosis.md tells what to look at for each. A dot is a failed "
+        "attempt's trace.",
         "reqps",
         "No attempt on these servers failed",
         "GlanceServerFailing",
