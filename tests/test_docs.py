@@ -18,6 +18,8 @@ from traced_image.telemetry import catalogue
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "bench/README.md"]
+OTHERS += [ROOT / "dashboards/README.md", ROOT / "dashboards/runbooks.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
@@ -58,12 +60,27 @@ def test_the_readme_prints_the_images_and_the_servers(glances, capsys):
 def test_the_links_of_the_pages_lead_somewhere():
     dead = [
         (page.name, link)
-        for page in [*PAGES, ROOT / "CONTRIBUTING.md"]
+        for page in [*PAGES, *OTHERS]
         for link in LINK.findall(page.read_text())
         if not (page.parent / link).exists()
     ]
 
     assert dead == []
+
+
+def _linked_from(page):
+    return {(page.parent / link).resolve() for link in LINK.findall(page.read_text())}
+
+
+def test_the_index_links_every_page():
+    index = ROOT / "docs/index.md"
+    others = {page.resolve() for page in ROOT.glob("docs/**/*.md")} - {index.resolve()}
+
+    assert set() == others - _linked_from(index)
+
+
+def test_the_readme_links_the_index():
+    assert (ROOT / "docs/index.md").resolve() in _linked_from(ROOT / "README.md")
 
 
 def test_the_page_of_errors_has_their_tree():

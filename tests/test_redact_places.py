@@ -71,9 +71,9 @@ def test_a_refused_argument_of_a_call_is_shown_without_secrets(
 @pytest.mark.parametrize(
     "refuse",
     [
-        lambda: nova_images.to_glance(2, {(URL,): 1}),
-        lambda: nova_images.to_glance(2, {"min_ram": URL}),
-        lambda: nova_images.query(2, {URL: 1}),
+        lambda: nova_images.to_v2({(URL,): 1}),
+        lambda: nova_images.to_v2({"min_ram": URL}),
+        lambda: nova_images.query_v2({URL: 1}),
         lambda: _activate_empty({"disk_format": URL}),
     ],
 )
