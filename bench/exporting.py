@@ -32,7 +32,7 @@ from serving import nginx, nginx_version, recorded_image
 import traced_image
 from traced_image import Server, Telemetry, exporter
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.shared_metrics import metrics_for
+from traced_image.telemetry.shared_metrics import share_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -226,7 +226,7 @@ def large(scrapes: Scraper) -> bool:
 
 def _fill(registry: CollectorRegistry) -> None:
     """Count attempts on so many servers that there are enough series."""
-    metrics = metrics_for(Telemetry(registry=registry, meter_provider=False))
+    metrics = share_metrics(Telemetry(registry=registry, meter_provider=False))
     reasons = ("", "connection_refused", "503")
     # A histogram has a series for each bucket, one for all, its sum, its count and when it began.
     each = len(reasons) * 3 * (len(catalogue.ATTEMPT_DURATION.buckets) + 4)

@@ -210,23 +210,23 @@ async def _exporter(
     from traced_image.exporter.probing import probe_route, schedule
     from traced_image.exporter.web import server
     from traced_image.telemetry.recorder import Recorder
-    from traced_image.telemetry.shared_metrics import attach, metrics_for
+    from traced_image.telemetry.shared_metrics import attach, share_metrics
     from traced_image.telemetry.spans import Spans
 
     registry, history = CollectorRegistry(), journal.Journal()
-    metrics = metrics_for(Telemetry(registry=registry, meter_provider=False))
+    metrics = share_metrics(Telemetry(registry=registry, meter_provider=False))
     attach(registry, history)
     config = Config(servers=urls, cafile=cafile, num_retries=len(urls))
-    probes = schedule.Prober(
+    probes = schedule.ProbeSchedule(
         config,
         recorder=Recorder(Spans(None, wire_spans=False), metrics),
         image=image,
         interval=interval,
     )
     registry.register(probes.results)
-    route = probe_route.probe_route(lambda: probes.probe)
-    served = server.Server(
-        app.app(registry, history, routes=[route]), server.listen("127.0.0.1", 0)
+    route = probe_route.make_probe_route(lambda: probes.probe)
+    served = server.ExporterServer(
+        app.make_app(registry, history, routes=[route]), server.listen("127.0.0.1", 0)
     )
     async with probes:
         serving = asyncio.ensure_future(served.serve(sockets=[served.sock]))

@@ -22,7 +22,7 @@ from traced_image import Server, Telemetry
 from traced_image.pipeline.api.operation import Operation
 from traced_image.pipeline.attempts.seams import Answer, Attempt, Call, Layers, layered
 from traced_image.pipeline.context import SERVICE
-from traced_image.telemetry.layers import layers_for
+from traced_image.telemetry.layers import make_layers
 
 if TYPE_CHECKING:
     from variants import Show
@@ -87,7 +87,7 @@ def _layers(sampler: Sampler, meters: MeterProvider | None = None) -> Layers:
         meter_provider=meters or False,
         wire_spans=False,
     )
-    return layers_for(telemetry, [SERVER])
+    return make_layers(telemetry, [SERVER])
 
 
 SERVER = Server.parse("glance-1")

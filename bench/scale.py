@@ -37,9 +37,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from traced_image_dashboards.recording import GROUPS
 
 from traced_image import Server, Telemetry
-from traced_image.pipeline.attempts.host_state import Host
+from traced_image.pipeline.attempts.host_state import HostState
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.shared_metrics import metrics_for
+from traced_image.telemetry.shared_metrics import share_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,11 +77,11 @@ class Caller:
     def __init__(self, servers: int, detail: str) -> None:
         self.registry = CollectorRegistry()
         telemetry = Telemetry(registry=self.registry, meter_provider=False, detail=detail)
-        self._metrics = metrics_for(telemetry)
+        self._metrics = share_metrics(telemetry)
         self._servers = [Server.parse(f"10.0.0.{number + 1}") for number in range(servers)]
         self._metrics.known(self._servers)
         for server in self._servers:
-            self._metrics.host(Host(server))
+            self._metrics.host(HostState(server))
         self._calls = 0
 
     def call(self, times: int) -> None:

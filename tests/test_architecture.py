@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError
@@ -168,6 +169,20 @@ def test_functions_are_short_beside_their_docstrings():
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         }
     assert {} == {name: size for name, size in sizes.items() if size > MOST_LINES_OF_A_FUNCTION}
+
+
+def test_no_name_of_a_class_or_type_stands_for_two():
+    places = {}
+    for name, source in SOURCES.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name.lstrip("_"), []).append(name)
+        for node in ast.parse(source).body:
+            # A type alias, such as Layer = Callable[[F], F].
+            target = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
+            if re.match("[A-Z][a-z]", target):
+                places.setdefault(target, []).append(name)
+    assert {} == {name: found for name, found in places.items() if len(found) > 1}
 
 
 @pytest.mark.parametrize("module", [PACKAGE, f"{PACKAGE}.lab"])

@@ -43,7 +43,7 @@ CLASSES = [getattr(errors, name) for name in built()]
 def make(kind):
     """An error of a class, with all that its constructor takes."""
     if issubclass(kind, errors.ConfigError):
-        return kind("servers", "it is wrong", source="nova.conf", mend="mend it")
+        return kind("servers", "it is wrong", source="nova.conf", fix="fix it")
     if issubclass(kind, errors.GlanceConnectionFailed):
         return kind("http://glance-1:9292", errors.Reason("read_timeout"), "no answer")
     if issubclass(kind, errors.HTTPStatusError):
@@ -81,7 +81,7 @@ def test_a_bad_value_is_a_value_error(name):
 
 def test_a_configuration_error_names_item_source_and_mend():
     error = make(errors.InvalidServer)
-    assert str(error) == "servers (from nova.conf): it is wrong; mend it."
+    assert str(error) == "servers (from nova.conf): it is wrong; fix it."
 
 
 def test_a_configuration_error_keeps_item_and_source():

@@ -11,14 +11,14 @@ from traced_image_docs.architecture import MODULES, PACKAGE
 
 from traced_image.cli import exit_status
 from traced_image.config import Config
-from traced_image.config.checks import shown
+from traced_image.config.checks import format_value
 from traced_image.errors import ConfigError, ImageBadRequest, InvalidArgument, InvalidOption
 from traced_image.exporter.report import check_trace_url
 from traced_image.exporter.web.config_yaml import Section
 from traced_image.pipeline.api import nova_images
 from traced_image.pipeline.client import build_operation
 from traced_image.pipeline.http.reply import request_id_of
-from traced_image.pipeline.image_errors import named
+from traced_image.pipeline.image_errors import format_id
 from traced_image.pipeline.images_v2 import _activate_empty
 from traced_image.redact import hide_in_record
 
@@ -34,11 +34,13 @@ URL = f"https://glance:{HUNTER * 20}@store.example/images?sig={HUNTER}"
     "value", [URL, [URL], {"password": HUNTER}, TOKEN, {URL: 1}, f"X-Auth-Token: {HUNTER}"]
 )
 def test_a_refused_value_is_shown_without_secrets(value):
-    assert HUNTER not in shown(value)
+    assert HUNTER not in format_value(value)
 
 
 def test_a_refused_url_is_shown_with_what_is_no_secret():
-    assert "'https://REDACTED:REDACTED@a/b?sig=REDACTED'" == shown(f"https://u:p@a/b?sig={HUNTER}")
+    assert "'https://REDACTED:REDACTED@a/b?sig=REDACTED'" == format_value(
+        f"https://u:p@a/b?sig={HUNTER}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_a_refused_argument_of_a_call_is_shown_without_secrets(
     [
         lambda: nova_images.to_v2({(URL,): 1}),
         lambda: nova_images.to_v2({"min_ram": URL}),
-        lambda: nova_images.query_v2({URL: 1}),
+        lambda: nova_images.make_query_v2({URL: 1}),
         lambda: _activate_empty({"disk_format": URL}),
     ],
 )
@@ -85,7 +87,7 @@ def test_a_refused_field_is_shown_without_secrets(refuse):
 
 @pytest.mark.parametrize("image_id", [TOKEN, URL])
 def test_an_image_is_named_without_secrets(image_id):
-    assert HUNTER not in named(image_id)
+    assert HUNTER not in format_id(image_id)
 
 
 # --- configuration -----------------------------------------------------------------------------

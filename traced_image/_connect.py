@@ -43,9 +43,9 @@ def connect(
         config = config.replace(**changes)
     layers = Layers()
     if telemetry is not False:
-        from .telemetry.layers import layers_for
+        from .telemetry.layers import make_layers
 
-        layers = layers_for(telemetry, config.servers)
+        layers = make_layers(telemetry, config.servers)
     return GlanceImageService(GlanceClientWrapper(config, layers))
 
 

@@ -10,10 +10,10 @@ who                                             what it does in the child of a f
 ``pipeline.http.transport.Transport``           opens its own connections
 ``pipeline.ec2.ids.ImageIds``                   opens its own connections to the database
 ``telemetry.metrics.Metrics``                   sets all gauges of servers anew
-``telemetry.shared_metrics._Places``            gets a new lock
+``telemetry.shared_metrics._Destinations``      gets a new lock
 ``exporter.journal.Journal``                    gets a new lock
-``exporter.start._Shown``                       gets a new lock
-``exporter.web.server.Server``                  closes its copies of the sockets
+``exporter.start._PerRegistry``                 gets a new lock
+``exporter.web.server.ExporterServer``          closes its copies of the sockets
 ==============================================  ================================================
 """
 

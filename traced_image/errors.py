@@ -3,7 +3,7 @@
 ::
 
     TracedImageError
-    ├── ConfigError (ValueError)            a configured value: item, source, mend
+    ├── ConfigError (ValueError)            a configured value: item, source, fix
     │   ├── InvalidServer                   a member of the server list, or the list
     │   ├── InvalidRetry                    num_retries or a field of RetryPolicy
     │   ├── InvalidTimeout                  connect_timeout, read_timeout, deadline
@@ -119,8 +119,8 @@ class ConfigError(TracedImageError, ValueError):
         source: Where the value came from: ``argument``, a variable's name, a file's path.
     """
 
-    def __init__(self, item: str, problem: str, *, source: str = "argument", mend: str) -> None:
-        super().__init__(f"{item} (from {source}): {problem}; {mend}.")
+    def __init__(self, item: str, problem: str, *, source: str = "argument", fix: str) -> None:
+        super().__init__(f"{item} (from {source}): {problem}; {fix}.")
         self.item = item
         self.source = source
 

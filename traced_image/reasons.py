@@ -90,15 +90,15 @@ _RULES = (
 )
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
+def unwrap(error: BaseException) -> Iterator[BaseException]:
     """The exception and all that it wraps, by cause and in its arguments.
 
     Not by context: that reaches on to whatever exception the caller is handling meanwhile.
     """
-    return _unwrap(error, lambda link: (link.__cause__, *link.args))
+    return _unwrap_by(error, lambda link: (link.__cause__, *link.args))
 
 
-def _unwrap(
+def _unwrap_by(
     error: BaseException,
     wrapped: Callable[[BaseException], tuple[object, ...]],
     but: BaseException | None = None,
@@ -131,9 +131,9 @@ def find_reason(error: BaseException, handled: BaseException | None = None) -> R
     if isinstance(error, TracedImageError):
         return OTHER if isinstance(error, HTTPStatusError) else getattr(error, "reason", OTHER)
     links = tuple(
-        _unwrap(error, lambda link: (link.__cause__, link.__context__, *link.args), handled)
+        _unwrap_by(error, lambda link: (link.__cause__, link.__context__, *link.args), handled)
     )
-    return Reason(_judge(links, reached=_has_reached(links))[1])
+    return Reason(_find_rule(links, reached=_has_reached(links))[1])
 
 
 def find_status(error: BaseException) -> int:
@@ -163,15 +163,15 @@ def classify(error: Exception, server: str) -> AttemptError:
         error: What ``requests``, ``urllib3`` or the standard library raised.
         server: ``host:port`` of the server, for the message.
     """
-    links = tuple(chain(error))
+    links = tuple(unwrap(error))
     reached = _has_reached(links)
-    kind, reason, words = _judge(links, reached=reached)
+    kind, reason, words = _find_rule(links, reached=reached)
     if any(isinstance(link, urllib3.exceptions.ProxyError) for link in links):
         words = f"through its proxy: {words}"
     return kind(f"{server}: {words}", reason=Reason(reason), reached=reached)
 
 
-def _judge(
+def _find_rule(
     links: tuple[BaseException, ...], *, reached: bool
 ) -> tuple[type[AttemptError], str, str]:
     if any(isinstance(link, TimeoutError) for link in links):
@@ -182,11 +182,11 @@ def _judge(
         return CommunicationError, "network_unreachable", "network unreachable"
     for rule in _RULES:
         if any(isinstance(link, rule.kinds) for link in links):
-            return rule.error, rule.reason, f"{rule.words}{_detail(links)}"
+            return rule.error, rule.reason, f"{rule.words}{_find_detail(links)}"
     return CommunicationError, OTHER, f"{type(links[0]).__name__} (see its cause)"
 
 
-def _detail(links: tuple[BaseException, ...]) -> str:
+def _find_detail(links: tuple[BaseException, ...]) -> str:
     """What a certificate is refused for, since nothing else tells."""
     refusals = (link for link in links if isinstance(link, ssl.SSLCertVerificationError))
     return next((f": {refusal.verify_message}" for refusal in refusals), "")

@@ -34,48 +34,48 @@ _NUMBERS = ("tries", "failed", "p50 ms", "p95 ms")
 _WIDEST = 10_000
 
 
-def marks(*, ascii_only: bool) -> tuple[str, str]:
+def choose_marks(*, ascii_only: bool) -> tuple[str, str]:
     """What stands before that which is well, and that which is not."""
     return _ASCII_MARKS if ascii_only else _MARKS
 
 
-def trace_tree(spans: Sequence[ReadableSpan], *, ascii_only: bool = False) -> Tree:
+def make_trace_tree(spans: Sequence[ReadableSpan], *, ascii_only: bool = False) -> Tree:
     """Draw the spans of one trace below each other, the earliest first."""
-    told = marks(ascii_only=ascii_only)
+    told = choose_marks(ascii_only=ascii_only)
     by_parent: defaultdict[int | None, list[ReadableSpan]] = defaultdict(list)
-    for span in sorted(spans, key=_start):
+    for span in sorted(spans, key=_find_start):
         by_parent[span.parent.span_id if span.parent else None].append(span)
     (root,) = by_parent[None]
-    tree = Tree(_line(root, told))
-    _grow(tree, root, by_parent, told)
+    tree = Tree(_make_line(root, told))
+    _add_spans(tree, root, by_parent, told)
     return tree
 
 
-def _grow(
+def _add_spans(
     tree: Tree,
     span: ReadableSpan,
     by_parent: Mapping[int | None, list[ReadableSpan]],
     told: tuple[str, str],
 ) -> None:
-    for child in by_parent.get(span_id(span), []):
-        _grow(tree.add(_line(child, told)), child, by_parent, told)
+    for child in by_parent.get(format_span_id(span), []):
+        _add_spans(tree.add(_make_line(child, told)), child, by_parent, told)
 
 
-def span_id(span: ReadableSpan) -> int:
+def format_span_id(span: ReadableSpan) -> int:
     """The id of a span."""
     return span.context.span_id if span.context else 0
 
 
-def trace_id(span: ReadableSpan) -> int:
+def format_trace_id(span: ReadableSpan) -> int:
     """The id of the trace that a span belongs to."""
     return span.context.trace_id if span.context else 0
 
 
-def _line(span: ReadableSpan, told: tuple[str, str]) -> str:
+def _make_line(span: ReadableSpan, told: tuple[str, str]) -> str:
     """One span: its name, its server, its duration, and how it ended."""
     attributes = span.attributes or {}
-    parts = [f"[bold]{escape(span.name)}[/]", f"{milliseconds(span):.1f} ms"]
-    server = server_of(span)
+    parts = [f"[bold]{escape(span.name)}[/]", f"{format_milliseconds(span):.1f} ms"]
+    server = find_server(span)
     if server is not None:
         parts.insert(1, escape(server))
     well, failed = told
@@ -87,7 +87,7 @@ def _line(span: ReadableSpan, told: tuple[str, str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AttemptSummary:
     """What is kept of an attempt's span.
 
     Attributes:
@@ -103,14 +103,14 @@ class Attempt:
     reason: str
 
     @classmethod
-    def of(cls, span: ReadableSpan) -> Attempt | None:
+    def of(cls, span: ReadableSpan) -> AttemptSummary | None:
         """The attempt that a span is of, if it is of one."""
         attributes = span.attributes or {}
-        server = server_of(span)
+        server = find_server(span)
         if names.ATTEMPT_NUMBER not in attributes or server is None:
             return None
         reason = str(attributes.get(names.ERROR_TYPE, ""))
-        return cls(server, _start(span) / _SECOND, milliseconds(span) / 1000, reason)
+        return cls(server, _find_start(span) / _SECOND, format_milliseconds(span) / 1000, reason)
 
     @property
     def ended(self) -> float:
@@ -134,7 +134,7 @@ class ServerTally:
     reasons: Counter[str] = field(default_factory=Counter)
     since: float | None = None
 
-    def add(self, attempt: Attempt) -> None:
+    def add(self, attempt: AttemptSummary) -> None:
         """Count an attempt."""
         self.tries += 1
         if not attempt.reason:
@@ -156,7 +156,7 @@ class ServerTally:
         return sorted(self.seconds)[ceil(len(self.seconds) * 0.95) - 1]
 
 
-def tally(attempts: Iterable[Attempt]) -> Mapping[str, ServerTally]:
+def count_attempts(attempts: Iterable[AttemptSummary]) -> Mapping[str, ServerTally]:
     """Add up attempts by server."""
     tallies: defaultdict[str, ServerTally] = defaultdict(ServerTally)
     for attempt in attempts:
@@ -168,7 +168,7 @@ Row = tuple[tuple[str, str], ...]
 """Headings with their values, which may have markup."""
 
 
-def row(health: ServerHealth, known: ServerTally, broken: str | None = None) -> Row:
+def make_row(health: ServerHealth, known: ServerTally, broken: str | None = None) -> Row:
     """What is known of one server.
 
     Args:
@@ -181,15 +181,17 @@ def row(health: ServerHealth, known: ServerTally, broken: str | None = None) -> 
         ("server", escape(health.server.netloc)),
         ("state", f"[{_COLOURS[health.state]}]{health.state}[/]"),
         ("since", since) if broken is None else ("broken", f"[bold red]{escape(broken)}[/]"),
-        ("why", _why(known.reasons)),
+        ("why", _describe_reason(known.reasons)),
         ("tries", str(known.tries)),
         ("failed", str(known.reasons.total())),
-        ("p50 ms", _milliseconds(known.p50)),
-        ("p95 ms", _milliseconds(known.p95)),
+        ("p50 ms", _find_milliseconds(known.p50)),
+        ("p95 ms", _find_milliseconds(known.p95)),
     )
 
 
-def servers_table(rows: Sequence[Row], console: Console, *, brief: bool = False) -> RenderableType:
+def make_servers_table(
+    rows: Sequence[Row], console: Console, *, brief: bool = False
+) -> RenderableType:
     """Draw what is known of each server: its state, its attempts, and why it failed.
 
     It is a table, or a block for each server where the console is too narrow for one.
@@ -208,10 +210,10 @@ def servers_table(rows: Sequence[Row], console: Console, *, brief: bool = False)
     unbounded = console.options.update_width(_WIDEST)
     if console.measure(table, options=unbounded).maximum <= console.width:
         return table
-    return Group(*(_brief_block(each) if brief else _block(each) for each in rows))
+    return Group(*(_make_brief_block(each) if brief else _make_block(each) for each in rows))
 
 
-def _block(values: Row) -> Table:
+def _make_block(values: Row) -> Table:
     """One server's row with the headings before its values; those that are empty are left out."""
     block = Table.grid(padding=(0, 1, 0, 0), expand=True)
     block.add_column(no_wrap=True)
@@ -223,7 +225,7 @@ def _block(values: Row) -> Table:
     return block
 
 
-def _brief_block(values: Row) -> Text:
+def _make_brief_block(values: Row) -> Text:
     """One server's row in four lines or so."""
     told = dict(values)
     lines = [f"{told['tries']} tries, {told['failed']} failed", *told["why"].splitlines()]
@@ -233,34 +235,34 @@ def _brief_block(values: Row) -> Text:
     return Text.from_markup("\n  ".join([head, *lines]))
 
 
-def _why(reasons: Counter[str]) -> str:
+def _describe_reason(reasons: Counter[str]) -> str:
     """The reasons of failures, with their counts where there are several."""
     if len(reasons) == 1:
         return next(iter(reasons))
     return "\n".join(f"{count} {reason}" for reason, count in reasons.most_common())
 
 
-def _milliseconds(seconds: float | None) -> str:
+def _find_milliseconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds * 1000:.1f}"
 
 
-def netloc(host: object, port: object) -> str:
-    """A server's ``host:port``, as its `Server.netloc` is written."""
+def find_netloc(host: object, port: object) -> str:
+    """A server's ``host:port``, as its `ExporterServer.netloc` is written."""
     return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
 
 
-def server_of(span: ReadableSpan) -> str | None:
+def find_server(span: ReadableSpan) -> str | None:
     """The server that a span is about, ``host:port``."""
     attributes = span.attributes or {}
     if names.SERVER_ADDRESS not in attributes:
         return None
-    return netloc(attributes[names.SERVER_ADDRESS], attributes.get(names.SERVER_PORT, ""))
+    return find_netloc(attributes[names.SERVER_ADDRESS], attributes.get(names.SERVER_PORT, ""))
 
 
-def _start(span: ReadableSpan) -> int:
+def _find_start(span: ReadableSpan) -> int:
     return span.start_time or 0
 
 
-def milliseconds(span: ReadableSpan) -> float:
+def format_milliseconds(span: ReadableSpan) -> float:
     """How long a span took."""
-    return ((span.end_time or 0) - _start(span)) / _MILLISECOND
+    return ((span.end_time or 0) - _find_start(span)) / _MILLISECOND

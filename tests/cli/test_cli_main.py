@@ -111,8 +111,8 @@ def test_a_command_line_that_can_not_be_used_is_one_line(cli, arguments, line):
         (errors.CommunicationError("x"), 2),
         (errors.TLSError("x"), 2),
         (errors.TokenUnavailable("x"), 2),
-        (errors.InvalidServer("x", "x", mend="x"), 3),
-        (errors.MissingExtra("x", "x", mend="x"), 3),
+        (errors.InvalidServer("x", "x", fix="x"), 3),
+        (errors.MissingExtra("x", "x", fix="x"), 3),
         (errors.InvalidImageID("x"), 3),
         (errors.ExporterError("x"), 3),
         (PermissionError(13, "x"), 4),
@@ -122,7 +122,7 @@ def test_a_command_line_that_can_not_be_used_is_one_line(cli, arguments, line):
     ids=lambda value: type(value).__name__,
 )
 def test_each_kind_of_error_has_its_status(error, status):
-    assert status == exit_status.status_of(error)
+    assert status == exit_status.find_status(error)
 
 
 def test_every_status_that_an_error_has_is_documented():
@@ -181,7 +181,7 @@ def test_what_went_wrong_is_one_line(ended, error, said):
 
 
 @pytest.mark.parametrize(
-    ("cause", "status"), [(None, 1), (errors.InvalidTLS("x", "x", mend="x"), 3), (ValueError(), 1)]
+    ("cause", "status"), [(None, 1), (errors.InvalidTLS("x", "x", fix="x"), 3), (ValueError(), 1)]
 )
 def test_an_error_of_a_command_has_the_status_of_its_cause(ended, cause, status):
     error = commands.click.ClickException("no")

@@ -11,7 +11,13 @@ import traceback
 import pytest
 from terminals import LIMIT, until
 
-from traced_image.cli.signals import TERMINATED, Terminated, in_loop, interruptibly, terminate
+from traced_image.cli.signals import (
+    TERMINATED,
+    Terminated,
+    run_in_loop,
+    run_interruptibly,
+    terminate,
+)
 
 
 def raising():
@@ -22,12 +28,12 @@ def raising():
 
 
 def test_what_it_comes_to_is_returned():
-    assert 42 == interruptibly(lambda: 42)
+    assert 42 == run_interruptibly(lambda: 42)
 
 
 def test_what_it_raises_is_raised():
     with pytest.raises(TimeoutError, match="its own"):
-        interruptibly(raising)
+        run_interruptibly(raising)
 
 
 def waits(frame):
@@ -49,7 +55,7 @@ def test_a_signal_ends_the_wait_whichever_thread_it_comes_to(ours):
         over.set()
 
     with pytest.raises(Terminated) as ended:
-        interruptibly(work)
+        run_interruptibly(work)
     waited = over.is_set()
     go.set()
     assert (TERMINATED, False) == (ended.value.code, waited)
@@ -69,7 +75,7 @@ async def told(number, noted):
 
 
 def test_what_a_loop_comes_to_is_returned():
-    assert 42 == in_loop(asyncio.sleep(0, 42))
+    assert 42 == run_in_loop(asyncio.sleep(0, 42))
 
 
 @pytest.mark.parametrize(
@@ -78,12 +84,12 @@ def test_what_a_loop_comes_to_is_returned():
 def test_a_signal_cancels_the_loop_before_it_is_raised(number, kind):
     noted = []
     with pytest.raises(kind):
-        in_loop(told(number, noted))
+        run_in_loop(told(number, noted))
     assert ["cancelled"] == noted
 
 
 @pytest.mark.parametrize("before", [terminate, signal.SIG_IGN])
 def test_what_sigterm_does_is_as_before_afterwards(before):
     signal.signal(signal.SIGTERM, before)
-    in_loop(asyncio.sleep(0))
+    run_in_loop(asyncio.sleep(0))
     assert before is signal.getsignal(signal.SIGTERM)

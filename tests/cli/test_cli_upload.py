@@ -142,7 +142,7 @@ def test_to_interrupt_it_again_does_not_hide_what_is_left(again):
             raise again
 
     with pytest.raises(EndedError) as ended:
-        download_upload._uploaded(Interrupted(), {}, None)
+        download_upload._upload(Interrupted(), {}, None)
     said = "interrupted; the image 1 is left, without its data"
     assert (130, said) == (ended.value.status, ended.value.message)
 
@@ -165,7 +165,7 @@ def test_a_defect_is_not_hidden_by_an_image_that_is_left(images, server, on):
     server.break_with(lab.faults.status(403).only(method="DELETE"))
     service = connect(servers=[server.url], telemetry=False)
     with pytest.raises(ZeroDivisionError):
-        download_upload._uploaded(
+        download_upload._upload(
             service, {"name": "x", "disk_format": "raw", "container_format": "bare"}, Defect()
         )
     service.close()

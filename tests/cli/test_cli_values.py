@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traced_image.cli.options import duration, place
-from traced_image.cli.output import line, printable
+from traced_image.cli.options import read_address, read_duration
+from traced_image.cli.output import make_line, make_printable
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from traced_image.cli.output import line, printable
     ],
 )
 def test_a_duration_is_read(text, seconds):
-    assert pytest.approx(seconds) == duration(text)
+    assert pytest.approx(seconds) == read_duration(text)
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,13 @@ def test_a_duration_is_read(text, seconds):
 )
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(click.BadParameter, match="is no duration: write it like 15s, 1m or 500ms"):
-        duration(text)
+        read_duration(text)
 
 
 @given(st.text())
 def test_whatever_is_written_it_is_a_duration_or_refused(text):
     with contextlib.suppress(click.BadParameter):
-        assert duration(text) >= 0
+        assert read_duration(text) >= 0
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_whatever_is_written_it_is_a_duration_or_refused(text):
     ],
 )
 def test_a_place_is_read(text, expected):
-    assert expected == place(text)
+    assert expected == read_address(text)
 
 
 @pytest.mark.parametrize(("both", "expected"), [(True, "::"), (False, "0.0.0.0")])
 def test_a_port_alone_is_on_all_addresses_of_the_machine(monkeypatch, both, expected):
     monkeypatch.setattr("socket.has_dualstack_ipv6", lambda: both)
-    assert (expected, 9293) == place(":9293")
+    assert (expected, 9293) == read_address(":9293")
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_a_port_alone_is_on_all_addresses_of_the_machine(monkeypatch, both, expe
 )
 def test_what_is_no_place_is_refused(text):
     with pytest.raises(click.BadParameter, match="is no address and port"):
-        place(text)
+        read_address(text)
 
 
 @given(st.text())
 def test_text_that_is_made_harmless_is_printable(text):
-    assert (True, True) == (printable(text).isprintable(), line(text).isprintable())
+    assert (True, True) == (make_printable(text).isprintable(), make_line(text).isprintable())
 
 
 def test_text_that_is_harmless_stays_as_it_is():
-    assert "été 中 [red] :x:" == printable("été 中 [red] :x:")
+    assert "été 中 [red] :x:" == make_printable("été 中 [red] :x:")
 
 
 def test_a_line_has_its_words_with_a_space_between():
-    assert "a b c" == line(" a\n\n b\tc ")
+    assert "a b c" == make_line(" a\n\n b\tc ")

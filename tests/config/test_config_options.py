@@ -7,7 +7,7 @@ import pytest
 
 from traced_image.config import Config, RetryPolicy
 from traced_image.config.config import OPTIONS
-from traced_image.config.option import Option, documented, list_options, option
+from traced_image.config.option import Option, document_fields, list_options, option
 from traced_image.config.retry import OPTIONS as RETRY_OPTIONS
 from traced_image.errors import InvalidOption
 
@@ -15,10 +15,10 @@ from traced_image.errors import InvalidOption
 def shout(item, value, source):
     if isinstance(value, str):
         return value.upper()
-    raise InvalidOption(item, "it is no text", source=source, mend="give text")
+    raise InvalidOption(item, "it is no text", source=source, fix="give text")
 
 
-@documented
+@document_fields
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Menu:
     """What there is.

@@ -210,7 +210,7 @@ def of_data(cell: Cell) -> dict[str, Cell]:
 
 
 def answered(status: int, about_image: str, otherwise: str, end=refused) -> dict[str, Cell]:
-    """A status that no other server would mend.
+    """A status that another server would not change.
 
     Args:
         status: The HTTP status.

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from traced_image import Config, GlanceClientWrapper, GlanceImageService, RetryPolicy, Telemetry
 from traced_image.pipeline.attempts.fleet import Fleet
 from traced_image.pipeline.clock import Clock
-from traced_image.telemetry.layers import layers_for
+from traced_image.telemetry.layers import make_layers
 
 POLICY = RetryPolicy(backoff_base=0.0, budget_share=None)
 """No wait before a retry, and as many as a test asks for."""
@@ -97,7 +97,7 @@ class Watched:
         clock, rng = clock or Time().clock(), InOrder()
         self.client = GlanceClientWrapper(
             config,
-            layers_for(telemetry, config.servers),
+            make_layers(telemetry, config.servers),
             fleet=Fleet.of(config.servers, config.retry, clock, rng),
             clock=clock,
             rng=rng,

@@ -8,8 +8,8 @@ import pytest
 import trustme
 from serving import Certificates, hello
 
-from traced_image.exporter.web.client_connection import Limits
-from traced_image.exporter.web.server import Server, listen
+from traced_image.exporter.web.client_connection import ClientLimits
+from traced_image.exporter.web.server import ExporterServer, listen
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def serve():
     with contextlib.ExitStack() as stack:
 
         def started(app=hello, web=None, *, host="127.0.0.1", **limits):
-            server = Server(app, listen(host, 0), web, limits=Limits(**limits))
+            server = ExporterServer(app, listen(host, 0), web, limits=ClientLimits(**limits))
             return stack.enter_context(server.run_in_thread())
 
         yield started

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from traced_image import Config, Server, Telemetry
 from traced_image.exporter.probing.probe import Probe
 from traced_image.telemetry.recorder import Recorder
-from traced_image.telemetry.shared_metrics import metrics_for
+from traced_image.telemetry.shared_metrics import share_metrics
 from traced_image.telemetry.spans import Spans
 
 LIMIT = 10.0
@@ -171,5 +171,7 @@ class Chance(random.Random):
 
 def recorder(registry=None, tracer_provider=None):
     """What the exporter records probes by."""
-    metrics = metrics_for(Telemetry(registry=registry or CollectorRegistry(), meter_provider=False))
+    metrics = share_metrics(
+        Telemetry(registry=registry or CollectorRegistry(), meter_provider=False)
+    )
     return Recorder(Spans(tracer_provider, wire_spans=False), metrics)

@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from traced_image.exporter.app import app
+from traced_image.exporter.app import make_app
 from traced_image.exporter.journal import Journal
 from traced_image.telemetry import catalogue
 
@@ -48,7 +48,7 @@ def exporter(serve, registry, journal):
     """Serve the application, made with these options."""
 
     def served(**options):
-        return serve(app(registry, journal, **options))
+        return serve(make_app(registry, journal, **options))
 
     return served
 
@@ -219,7 +219,7 @@ def test_more_routes_can_be_given(exporter):
 
 @pytest.fixture
 def mounted(serve, registry, journal):
-    return serve(Starlette(routes=[Mount("/glance", app(registry, journal))]))
+    return serve(Starlette(routes=[Mount("/glance", make_app(registry, journal))]))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -231,7 +231,7 @@ def test_it_can_be_mounted(mounted, path):
 @pytest.mark.parametrize("path", PATHS)
 def test_mounted_it_takes_nothing_but_get_and_head(registry, journal, method, path):
     """Here without the exporter's server, which lets nothing else through either."""
-    assert 405 == status_of(app(registry, journal), method, path)
+    assert 405 == status_of(make_app(registry, journal), method, path)
 
 
 def status_of(application, method, path):

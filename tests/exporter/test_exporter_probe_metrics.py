@@ -10,7 +10,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from traced_image import Server
-from traced_image.exporter.probing.result import Checked, ProbeResult, ProbeResults
+from traced_image.exporter.probing.result import CanaryResult, ProbeResult, ProbeResults
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue.exporter import CHECKS, LABELS, PHASES, PROBE_METRICS
 
@@ -24,7 +24,7 @@ WELL = ProbeResult(
     version="v2.17",
     versions=("v2.17", "v2.16"),
     healthcheck=True,
-    canary=(Checked("show", 0.125), Checked("download", 4.0, "503", 0)),
+    canary=(CanaryResult("show", 0.125), CanaryResult("download", 4.0, "503", 0)),
 )
 FAILED = ProbeResult(
     SERVER, when=1_800_000_001.0, phases={"dns": 0.25, "connect": 0.5}, reason="connection_refused"

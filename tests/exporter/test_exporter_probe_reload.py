@@ -58,7 +58,7 @@ def reloader(force, load, old=OLD):
 
 
 def bad():
-    raise InvalidServer("servers", "no server is configured", mend="give one")
+    raise InvalidServer("servers", "no server is configured", fix="give one")
 
 
 def broken():

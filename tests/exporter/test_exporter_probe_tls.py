@@ -98,7 +98,7 @@ def test_a_refused_certificate_ends_the_phases_with_tls(context, cafile):
 
 
 def test_a_certificate_that_can_not_be_read_has_no_end():
-    assert None is probe_run._expiry(b"no certificate")
+    assert None is probe_run._find_expiry(b"no certificate")
 
 
 def test_a_server_without_tls_has_no_certificate():

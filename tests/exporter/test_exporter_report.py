@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from traced_image.errors import InvalidOption
 from traced_image.exporter.journal import MINUTE, MINUTES, Account, Cell, FailedCall, Hour
-from traced_image.exporter.report import check_trace_url, quantile, report
+from traced_image.exporter.report import check_trace_url, find_quantile, make_report
 from traced_image.telemetry import catalogue
 
 BOUNDS = catalogue.ATTEMPT_DURATION.buckets
@@ -31,7 +31,7 @@ def account(*cells, **known):
 
 def told(*cells, **known):
     """What is told of the only server."""
-    return report(hour({PLACE: account(*cells, **known)}))["servers"][0]
+    return make_report(hour({PLACE: account(*cells, **known)}))["servers"][0]
 
 
 def cell(ago=0, succeeded=0, failed=None, seconds=None):
@@ -42,7 +42,7 @@ def cell(ago=0, succeeded=0, failed=None, seconds=None):
 
 
 def test_it_says_when_and_by_what_it_was_made():
-    made = report(hour(), "https://traces.example/{trace_id}")
+    made = make_report(hour(), "https://traces.example/{trace_id}")
     assert (NOW, metadata.version("traced-image"), "https://traces.example/{trace_id}") == (
         made["generated"],
         made["version"],
@@ -51,13 +51,13 @@ def test_it_says_when_and_by_what_it_was_made():
 
 
 def test_it_says_what_the_reasons_mean():
-    assert catalogue.REASONS == report(hour())["meanings"]
+    assert catalogue.REASONS == make_report(hour())["meanings"]
 
 
 def test_it_is_json():
     servers = {PLACE: account(cell(failed={"503": 1}), cell(1, 2, seconds={0: 2}))}
     failed = FailedCall(NOW, "images.get", "exhausted", "503", 1.0, None)
-    made = report(hour(servers, {"exhausted": 1}, [failed]))
+    made = make_report(hour(servers, {"exhausted": 1}, [failed]))
     assert made == json.loads(json.dumps(made, allow_nan=False))
 
 
@@ -71,11 +71,11 @@ def test_it_is_json():
     ],
 )
 def test_the_effective_success_is_that_of_calls(outcomes, expected):
-    assert expected == report(hour(outcomes=outcomes))["effective_success"]
+    assert expected == make_report(hour(outcomes=outcomes))["effective_success"]
 
 
 def test_a_call_that_was_refused_is_an_effective_success():
-    made = report(hour(outcomes={"success_first_try": 2, "non_retryable": 2}, refused=1))
+    made = make_report(hour(outcomes={"success_first_try": 2, "non_retryable": 2}, refused=1))
     assert (0.75, 1) == (made["effective_success"], made["refused"])
 
 
@@ -84,28 +84,28 @@ def test_the_actual_success_is_that_of_attempts_on_all_servers():
         PLACE: account(cell(succeeded=3)),
         ("10.0.0.2", "9292"): account(cell(succeeded=2, failed={"503": 2, "404": 1})),
     }
-    assert 6 / 8 == report(hour(servers))["actual_success"]
+    assert 6 / 8 == make_report(hour(servers))["actual_success"]
 
 
 def test_without_attempts_there_is_no_actual_success():
-    assert None is report(hour({PLACE: account()}))["actual_success"]
+    assert None is make_report(hour({PLACE: account()}))["actual_success"]
 
 
 def test_the_servers_are_in_order():
     places = [("10.0.0.2", "9292"), ("10.0.0.1", "9293"), ("10.0.0.1", "9292")]
-    made = report(hour({place: account() for place in places}))
+    made = make_report(hour({place: account() for place in places}))
     assert sorted(places) == [(each["address"], each["port"]) for each in made["servers"]]
 
 
 def test_the_latest_failing_call_is_first():
     calls = [FailedCall(when, "images.get", "exhausted", "503", 1.0, "ab") for when in (1.0, 2.0)]
-    made = report(hour(latest=calls))["failing_calls"]
+    made = make_report(hour(latest=calls))["failing_calls"]
     assert [2.0, 1.0] == [each["when"] for each in made]
 
 
 def test_a_failing_call_has_all_that_is_known_of_it():
     failed = FailedCall(5.0, "images.get", "exhausted", "503", 1.5, "ab")
-    (made,) = report(hour(latest=[failed]))["failing_calls"]
+    (made,) = make_report(hour(latest=[failed]))["failing_calls"]
     assert (5.0, "images.get", "exhausted", "503", 1.5, "ab") == tuple(made.values())
 
 
@@ -168,7 +168,7 @@ def test_a_minute_without_failures_has_no_reason(ago):
 
 
 def test_without_durations_there_is_no_quantile():
-    assert None is quantile({}, 0.5)
+    assert None is find_quantile({}, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_without_durations_there_is_no_quantile():
     ],
 )
 def test_a_quantile_is_linear_within_its_bucket(buckets, share, expected):
-    assert pytest.approx(expected) == quantile(buckets, share)
+    assert pytest.approx(expected) == find_quantile(buckets, share)
 
 
 durations = st.dictionaries(st.integers(0, len(BOUNDS)), st.integers(1, 1000), min_size=1)
@@ -207,12 +207,12 @@ def test_a_quantile_is_that_of_prometheus(buckets, share):
         before = cumulative[place - 1] if place else 0
         count = cumulative[place] - before
         expected = start + (bounds[place] - start) * (rank - before) / count
-    assert pytest.approx(expected) == quantile(buckets, share)
+    assert pytest.approx(expected) == find_quantile(buckets, share)
 
 
 @given(durations, st.floats(0.01, 0.99))
 def test_a_quantile_of_more_is_not_less(buckets, share):
-    assert quantile(buckets, share) <= quantile(buckets, 1.0)
+    assert find_quantile(buckets, share) <= find_quantile(buckets, 1.0)
 
 
 # --- links -------------------------------------------------------------------------------------

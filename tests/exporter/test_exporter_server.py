@@ -34,7 +34,7 @@ from serving import (
 
 from traced_image.errors import ExporterError
 from traced_image.exporter.web.config_file import WebConfigFile
-from traced_image.exporter.web.server import Server, listen
+from traced_image.exporter.web.server import ExporterServer, listen
 
 ROUTABLE = "0.0.0.0"
 
@@ -86,7 +86,7 @@ def test_who_comes_before_it_serves_is_served_then():
     sock = listen("127.0.0.1", 0)
     with socket.create_connection(sock.getsockname(), timeout=LIMIT) as early:
         early.sendall(HELLO)
-        with Server(hello, sock).run_in_thread():
+        with ExporterServer(hello, sock).run_in_thread():
             assert early.recv(99).startswith(b"HTTP/1.1 200 ")
 
 
@@ -235,7 +235,7 @@ def test_an_application_that_fails_is_answered_with_500_and_logged_once(serve, c
 
 def test_a_start_that_fails_raises_where_it_was_asked_for():
     sock = listen("127.0.0.1", 0)
-    server = Server(hello, sock)
+    server = ExporterServer(hello, sock)
     sock.close()
     with pytest.raises(ExporterError, match="the exporter can't be served: "):
         server.run_in_thread()
@@ -243,7 +243,7 @@ def test_a_start_that_fails_raises_where_it_was_asked_for():
 
 def test_a_start_that_fails_leaves_no_thread():
     sock = listen("127.0.0.1", 0)
-    server = Server(hello, sock)
+    server = ExporterServer(hello, sock)
     sock.close()
     with contextlib.suppress(ExporterError):
         server.run_in_thread()
@@ -251,7 +251,7 @@ def test_a_start_that_fails_leaves_no_thread():
 
 
 def test_what_fails_later_is_not_swallowed(monkeypatch):
-    class Failing(Server):
+    class Failing(ExporterServer):
         async def on_tick(self, counter):
             raise LookupError("no such thing")
 
@@ -305,7 +305,7 @@ def test_an_application_can_stop_its_own_server(serve):
 
 
 def test_leaving_its_block_stops_it():
-    with Server(hello, listen("127.0.0.1", 0)).run_in_thread():
+    with ExporterServer(hello, listen("127.0.0.1", 0)).run_in_thread():
         assert 1 == len(serving_threads())
     assert [] == serving_threads()
 
@@ -394,10 +394,10 @@ def test_as_a_program_it_ends_with_its_signal():
     program = textwrap.dedent(
         """
         from starlette.responses import PlainTextResponse
-        from traced_image.exporter.web.server import Server, listen
+        from traced_image.exporter.web.server import ExporterServer, listen
         sock = listen("127.0.0.1", 0)
         print(sock.getsockname()[1], flush=True)
-        Server(PlainTextResponse("hello"), sock).run()
+        ExporterServer(PlainTextResponse("hello"), sock).run()
         """
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as running:

@@ -13,7 +13,13 @@ import pytest
 from serving import LIMIT, ask, connection, until
 from starlette.responses import PlainTextResponse
 
-from traced_image.exporter.web.auth import MOST_WAITING, REMEMBERED, Bucket, Passwords, claimed
+from traced_image.exporter.web.auth import (
+    MOST_WAITING,
+    REMEMBERED,
+    Passwords,
+    RateLimiter,
+    read_credentials,
+)
 from traced_image.exporter.web.config_file import Rate, WebConfigFile
 
 ALICE, BOB = (
@@ -336,11 +342,11 @@ def test_who_is_sent_away_over_the_wire_is_told_to_come_again(guarded, monkeypat
 def test_the_first_of_several_authorizations_counts():
     values = [basic("a", "1"), basic("b", "2")]
     headers = [(b"host", b"x"), *((b"authorization", value.encode()) for value in values)]
-    assert (b"a", b"1") == claimed(headers)
+    assert (b"a", b"1") == read_credentials(headers)
 
 
 def test_a_password_may_have_colons():
-    assert (b"a", b"b:c") == claimed([(b"authorization", basic("a", "b:c").encode())])
+    assert (b"a", b"b:c") == read_credentials([(b"authorization", basic("a", "b:c").encode())])
 
 
 class Clock:
@@ -357,7 +363,7 @@ def clock():
 
 
 def test_a_bucket_lets_a_burst_through_and_then_one_each_interval(clock):
-    bucket, rate = Bucket(clock), Rate(10.0, 2)
+    bucket, rate = RateLimiter(clock), Rate(10.0, 2)
     passed = []
     for now in (0, 0, 0, 9, 10, 11, 40, 40, 40):
         clock.time = now
@@ -366,11 +372,11 @@ def test_a_bucket_lets_a_burst_through_and_then_one_each_interval(clock):
 
 
 def test_a_bucket_without_a_rate_lets_all_through(clock):
-    bucket = Bucket(clock)
+    bucket = RateLimiter(clock)
     assert [True] * 9 == [bucket.take(None) for _ in range(9)]
 
 
 def test_a_new_rate_counts_from_when_it_is_there(clock):
-    bucket = Bucket(clock)
+    bucket = RateLimiter(clock)
     rates = [Rate(10.0, 1), Rate(10.0, 1), Rate(10.0, 2), None, Rate(10.0, 1)]
     assert [True, False, True, True, True] == [bucket.take(rate) for rate in rates]

@@ -20,7 +20,7 @@ from serving import Certificates
 
 from traced_image.errors import ConfigError, InvalidTLS
 from traced_image.exporter.web import tls as web_tls
-from traced_image.exporter.web.config_file import Rate, WebConfig, WebConfigFile, read
+from traced_image.exporter.web.config_file import Rate, WebConfig, WebConfigFile, read_config
 from traced_image.exporter.web.config_yaml import MOST_BYTES
 from traced_image.telemetry.catalogue.exporter import RELOADED
 
@@ -39,7 +39,7 @@ def refused(path):
 
 def tls(path, **changes):
     """What a file says of TLS."""
-    return dataclasses.replace(read(path).tls, **changes)
+    return dataclasses.replace(read_config(path).tls, **changes)
 
 
 # --- what is taken -----------------------------------------------------------------------------
@@ -60,12 +60,12 @@ def tls(path, **changes):
     ],
 )
 def test_a_file_that_asks_for_nothing_protects_nothing(write, text):
-    assert WebConfig() == read(write(text))
+    assert WebConfig() == read_config(write(text))
 
 
 def test_a_mark_of_the_byte_order_is_no_part_of_the_file(tmp_path):
     (tmp_path / "web.yml").write_bytes(b"\xef\xbb\xbfrate_limit:\n")
-    assert WebConfig() == read(tmp_path / "web.yml")
+    assert WebConfig() == read_config(tmp_path / "web.yml")
 
 
 def test_the_users_are_those_of_the_file(write):
@@ -73,14 +73,14 @@ def test_the_users_are_those_of_the_file(write):
     assert {
         "alice": HASH.encode(),
         "bob": HASH.replace("$2b$", "$2y$").encode(),
-    } == read(write(text)).users
+    } == read_config(write(text)).users
 
 
 def test_what_is_read_shows_no_hash_and_no_key(certificates, write):
     key = (certificates.folder / "key.pem").read_text().replace("\n", "\n    ")
     text = f"basic_auth_users: {{alice: '{HASH}'}}\n"
     text += f"tls_server_config:\n  cert_file: cert.pem\n  key: |\n    {key}"
-    shown = repr(read(write(text)))
+    shown = repr(read_config(write(text)))
     assert not [secret for secret in (HASH, "PRIVATE KEY") if secret in shown]
 
 
@@ -92,7 +92,7 @@ def test_the_headers_are_those_that_are_not_blank(write):
         (b"strict-transport-security", b"max-age=60"),
         (b"x-frame-options", b"deny"),
         (b"x-xss-protection", b"0"),
-    ) == read(write(text)).headers
+    ) == read_config(write(text)).headers
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_headers_are_those_that_are_not_blank(write):
 )
 def test_a_rates_interval_is_in_gos_notation(write, interval, seconds):
     text = f"rate_limit: {{interval: {interval}, burst: 3}}"
-    assert Rate(seconds, 3) == read(write(text)).rate
+    assert Rate(seconds, 3) == read_config(write(text)).rate
 
 
 def test_tls_has_safe_defaults(certificates, write):
@@ -167,7 +167,7 @@ def test_every_key_of_tls_is_taken(certificates, write):
 
 @pytest.mark.parametrize("name", sorted(web_tls._SUITES))
 def test_every_suite_that_is_known_is_one_of_openssl(certificates, write, name):
-    context = web_tls.context(tls(write(f"{TLS}, cipher_suites: [{name}]}}")))
+    context = web_tls.make_context(tls(write(f"{TLS}, cipher_suites: [{name}]}}")))
     names = [suite["name"] for suite in context.get_ciphers() if suite["protocol"] != "TLSv1.3"]
     assert [web_tls._SUITES[name]] == names
 
@@ -194,7 +194,7 @@ needs_x25519 = pytest.mark.skipif(
     ],
 )
 def test_every_curve_that_is_known_is_one_of_openssl(certificates, write, name):
-    web_tls.context(tls(write(f"{TLS}, curve_preferences: [{name}]}}")))
+    web_tls.make_context(tls(write(f"{TLS}, curve_preferences: [{name}]}}")))
 
 
 def test_suites_of_tls_13_alone_are_enough_where_nothing_older_is_spoken(certificates, write):
@@ -204,12 +204,12 @@ def test_suites_of_tls_13_alone_are_enough_where_nothing_older_is_spoken(certifi
 
 @pytest.mark.parametrize(("order", "has"), [("true", True), ("false", False)])
 def test_whose_order_of_suites_counts_is_told_to_openssl(certificates, write, order, has):
-    context = web_tls.context(tls(write(f"{TLS}, prefer_server_cipher_suites: {order}}}")))
+    context = web_tls.make_context(tls(write(f"{TLS}, prefer_server_cipher_suites: {order}}}")))
     assert has == bool(context.options & ssl.OP_CIPHER_SERVER_PREFERENCE)
 
 
 def test_no_session_is_resumed_with_a_certificate_of_before(certificates, write):
-    context = web_tls.context(tls(write(TLS + "}")))
+    context = web_tls.make_context(tls(write(TLS + "}")))
     assert (0, True) == (context.num_tickets, bool(context.options & ssl.OP_NO_TICKET))
 
 
@@ -220,7 +220,7 @@ def test_certificates_can_be_in_the_file_itself(certificates, write):
         text += f"  {key}: |\n    {pem}\n"
     path = write(text)
     path.chmod(0o600)
-    assert ((), 1) == (tls(path).files, len(web_tls.context(tls(path)).get_ca_certs()))
+    assert ((), 1) == (tls(path).files, len(web_tls.make_context(tls(path)).get_ca_certs()))
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_no_secret_is_told_of_a_file_that_is_refused(certificates, write, text):
 )
 def test_no_secret_is_in_what_caused_a_refusal(write, text):
     with pytest.raises(ConfigError) as caught:
-        read(write(text))
+        read_config(write(text))
     error = caught.value
     assert (None, True) == (error.__cause__, error.__suppress_context__ or not error.__context__)
 
@@ -398,7 +398,7 @@ def test_whatever_is_in_the_file_nothing_but_a_refusal_comes_of_it(tmp_path, dat
     path = tmp_path / "web.yml"
     path.write_bytes(data)
     with contextlib.suppress(ConfigError):
-        read(path)
+        read_config(path)
 
 
 _VALUES = st.recursive(
@@ -472,7 +472,7 @@ def test_a_certificate_in_the_file_itself_that_is_none_is_refused(certificates, 
 
 def test_suites_that_this_openssl_lacks_are_refused(certificates, write):
     with pytest.raises(InvalidTLS, match="OpenSSL has none of these suites"):
-        web_tls.context(tls(write(TLS + "}"), ciphers=("RETIRED",)))
+        web_tls.make_context(tls(write(TLS + "}"), ciphers=("RETIRED",)))
 
 
 # --- what others may read ----------------------------------------------------------------------
@@ -482,7 +482,7 @@ def test_a_key_that_every_user_may_read_is_warned_of(certificates, write, caplog
     (certificates.folder / "key.pem").chmod(0o644)
     WebConfigFile(write(TLS + "}"))
     key = certificates.folder / "key.pem"
-    assert [f"{key} has a key that every user may read; chmod o-r mends it."] == caplog.messages
+    assert [f"{key} has a key that every user may read; chmod o-r fixes it."] == caplog.messages
 
 
 def test_a_key_in_the_file_itself_makes_that_the_one_to_keep(certificates, write, caplog):
@@ -490,7 +490,7 @@ def test_a_key_in_the_file_itself_makes_that_the_one_to_keep(certificates, write
     path = write(f"tls_server_config:\n  cert_file: cert.pem\n  key: |\n    {key}")
     path.chmod(0o644)
     WebConfigFile(path)
-    assert [f"{path} has a key that every user may read; chmod o-r mends it."] == caplog.messages
+    assert [f"{path} has a key that every user may read; chmod o-r fixes it."] == caplog.messages
 
 
 def test_a_file_that_can_not_be_used_is_not_warned_of_again_and_again(certificates, write, caplog):

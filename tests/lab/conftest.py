@@ -12,7 +12,7 @@ import requests
 
 from traced_image import lab
 from traced_image.lab.app import App
-from traced_image.lab.wire import Request
+from traced_image.lab.wire import ReceivedRequest
 
 LIMIT = 10.0
 """Seconds after which a test that waits has failed."""
@@ -31,7 +31,7 @@ def glance(images):
         given = {"host": "glance", "accept": "*/*", **(headers or {})}
         if not isinstance(body, bytes):
             body = json.dumps(body).encode()
-        return (app or App(images)).answer(Request(method, target, given, body))
+        return (app or App(images)).answer(ReceivedRequest(method, target, given, body))
 
     return ask
 

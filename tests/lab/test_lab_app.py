@@ -8,7 +8,7 @@ import pytest
 from traced_image import lab
 from traced_image.lab.app import App
 from traced_image.lab.refusal import Refused
-from traced_image.lab.wire import Request
+from traced_image.lab.wire import ReceivedRequest
 
 UUID_ID = re.compile(r"req-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -148,7 +148,7 @@ def test_an_error_comes_in_the_form_that_the_client_accepts(glance, accept, kind
 
 
 def test_a_wrong_media_type_is_named():
-    request = Request("PUT", "/", {"content-type": "a/b", "accept": "*/*"})
+    request = ReceivedRequest("PUT", "/", {"content-type": "a/b", "accept": "*/*"})
     body = Refused(415, detail="more").response(request).body
     assert (
         b"The request media type a/b is not supported by this server.\n<br /><br />\nmore" in body

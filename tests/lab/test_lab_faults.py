@@ -4,7 +4,7 @@ import pytest
 
 from traced_image.errors import InvalidArgument
 from traced_image.lab import faults
-from traced_image.lab.wire import Request
+from traced_image.lab.wire import ReceivedRequest
 
 CONNECTION_ONLY = [faults.refuse(), faults.untrusted_tls(), faults.broken_tls()]
 EVERY = [
@@ -61,7 +61,7 @@ def test_only_keeps_what_an_earlier_only_said():
 )
 def test_a_narrowed_fault_meets_its_requests_only(method, target, met):
     fault = faults.status(500).only(method="PUT", path=r"/file$")
-    assert met == fault.meets(Request(method, target))
+    assert met == fault.meets(ReceivedRequest(method, target))
 
 
 @pytest.mark.parametrize("fault", CONNECTION_ONLY, ids=names)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from traced_image.lab.refusal import Refused
 from traced_image.lab.v2.patch import parse
-from traced_image.lab.wire import Request
+from traced_image.lab.wire import ReceivedRequest
 
 NEW = "application/openstack-images-v2.1-json-patch"
 OLD = "application/openstack-images-v2.0-json-patch"
@@ -169,7 +169,7 @@ JSON = st.recursive(
 
 @given(JSON, st.sampled_from([OLD, NEW]))
 def test_whatever_is_sent_is_a_patch_or_refused(value, kind):
-    request = Request("PATCH", "/", {"content-type": kind}, json.dumps(value).encode())
+    request = ReceivedRequest("PATCH", "/", {"content-type": kind}, json.dumps(value).encode())
     try:
         changes = parse(request)
     except Refused as refused:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traced_image.lab.wire import Malformed, Request, Response, json_response, read_body, read_head
+from traced_image.lab.wire import (
+    Malformed,
+    ReceivedRequest,
+    Response,
+    make_json_response,
+    read_body,
+    read_head,
+)
 
 
 class Broken(io.RawIOBase):
@@ -36,12 +43,12 @@ def broken(data):
 
 def test_a_request_is_read():
     data = b"GET /a%20b?x=1&y HTTP/1.1\r\nHost: h\r\nX-A:  1 \r\n\r\n"
-    expected = Request("GET", "/a%20b?x=1&y", {"host": "h", "x-a": "1"})
+    expected = ReceivedRequest("GET", "/a%20b?x=1&y", {"host": "h", "x-a": "1"})
     assert expected == read_head(stream(data))
 
 
 def test_a_path_and_a_query_are_told_apart():
-    request = Request("GET", "/a%20b?x=1&x=2&y")
+    request = ReceivedRequest("GET", "/a%20b?x=1&x=2&y")
     assert (request.path, request.query) == ("/a%20b", [("x", "1"), ("x", "2"), ("y", "")])
 
 
@@ -139,7 +146,7 @@ def test_whatever_comes_is_a_body_or_malformed(data, headers):
 
 
 def test_json_is_not_escaped():
-    assert '{"a": "ä"}'.encode() == json_response(200, {"a": "ä"}).body
+    assert '{"a": "ä"}'.encode() == make_json_response(200, {"a": "ä"}).body
 
 
 def test_a_length_of_its_own_is_not_written_twice():

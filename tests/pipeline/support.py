@@ -20,7 +20,7 @@ from traced_image.pipeline.attempts.loop import AttemptLoop
 from traced_image.pipeline.attempts.seams import Answer, Call
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.log import announce
+from traced_image.pipeline.log import log_failure
 
 LIMIT = 20.0
 """Seconds after which a test that waits has failed."""
@@ -54,7 +54,7 @@ class ManualClock:
 
 
 class Script:
-    """A `Send` with one outcome after the other: an error to raise, or a value to bring.
+    """A `WriteBytes` with one outcome after the other: an error to raise, or a value to bring.
 
     Where there is but one, it is that of every attempt.
     """
@@ -124,7 +124,7 @@ def rig(
     deadline=120.0,
     time=None,
     rng=None,
-    announce=announce,
+    announce=log_failure,
 ):
     """Build an attempt loop on a fleet of its own, whose servers come in order."""
     time = time or ManualClock()

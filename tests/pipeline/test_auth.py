@@ -10,7 +10,7 @@ from keystoneauth1.plugin import BaseAuthPlugin
 from traced_image import Config, RequestContext
 from traced_image.errors import InvalidContext, TokenUnavailable
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.http.auth import Credentials, check, request_id
+from traced_image.pipeline.http.auth import RequestTokens, check_context, find_request_id
 
 
 class Tokens:
@@ -30,7 +30,7 @@ class Tokens:
 
 def credentials(*tokens, says=True, **fields):
     auth = Tokens(*tokens, says=says) if tokens else None
-    return Credentials(Config(servers="glance-1", auth=auth, **fields))
+    return RequestTokens(Config(servers="glance-1", auth=auth, **fields))
 
 
 def test_the_caller_s_token_is_taken_under_keystone():
@@ -55,26 +55,26 @@ def test_without_a_plugin_the_service_has_no_token():
 
 
 def test_without_a_plugin_nothing_is_renewed():
-    assert credentials(auth_strategy="keystone").renewed("old") is None
+    assert credentials(auth_strategy="keystone").renew("old") is None
 
 
 def test_a_refused_token_is_renewed():
-    assert credentials("old", "new").renewed("old") == "new"
+    assert credentials("old", "new").renew("old") == "new"
 
 
 def test_a_token_that_another_thread_has_renewed_is_not_renewed_again():
     found = credentials("new", "newer")
-    assert (found.renewed("old"), found.service_token()) == ("new", "new")
+    assert (found.renew("old"), found.service_token()) == ("new", "new")
 
 
 def test_a_token_that_another_thread_renews_meanwhile_is_renewed():
     """That thread has invalidated it, so that there is nothing left to invalidate."""
-    assert credentials("old", "new", says=False).renewed("old") == "new"
+    assert credentials("old", "new", says=False).renew("old") == "new"
 
 
 @pytest.mark.parametrize("says", [True, False])
 def test_a_token_that_stays_the_same_is_not_renewed(says):
-    assert credentials("old", says=says).renewed("old") is None
+    assert credentials("old", says=says).renew("old") is None
 
 
 def test_a_plugin_of_keystoneauth_is_renewed():
@@ -87,8 +87,8 @@ def test_a_plugin_of_keystoneauth_is_renewed():
         def invalidate(self):
             return tokens.pop(0) == "old"
 
-    found = Credentials(Config(servers="glance-1", auth=Plugin()))
-    assert (found.service_token(), found.renewed("old")) == ("old", "new")
+    found = RequestTokens(Config(servers="glance-1", auth=Plugin()))
+    assert (found.service_token(), found.renew("old")) == ("old", "new")
 
 
 def test_a_service_token_must_be_one_that_a_header_can_carry():
@@ -107,7 +107,7 @@ def test_a_service_token_must_be_one_that_a_header_can_carry():
     ],
 )
 def test_the_id_that_ties_requests_together(context, expected):
-    assert request_id(context) == expected
+    assert find_request_id(context) == expected
 
 
 @pytest.mark.parametrize("name", ["auth_token", "request_id", "global_id"])
@@ -118,13 +118,13 @@ def test_a_context_that_no_header_can_carry_is_refused_without_showing_it(name, 
     context = SimpleNamespace(**{name: value})
     shown = {"global_id": "request_id"}.get(name, name)
     with pytest.raises(InvalidContext, match=f"^context.{shown} is not text that a header"):
-        check(context)
+        check_context(context)
 
 
 @given(st.text())
 def test_what_passes_is_one_line_of_visible_ascii(value):
     try:
-        check(SimpleNamespace(auth_token=value, request_id=value))
+        check_context(SimpleNamespace(auth_token=value, request_id=value))
     except InvalidContext:
         return
     assert value == "" or (value.isascii() and value.isprintable() and " " not in value)
@@ -132,4 +132,4 @@ def test_what_passes_is_one_line_of_visible_ascii(value):
 
 @pytest.mark.parametrize("context", [SERVICE, SimpleNamespace(), RequestContext("t", "u", "p")])
 def test_an_ordinary_context_passes(context):
-    assert check(context) is None
+    assert check_context(context) is None

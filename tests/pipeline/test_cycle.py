@@ -40,13 +40,13 @@ def names(cycle, count):
 
 def succeed(cycle, *args, **kwargs):
     pick = cycle.pick(*args, **kwargs)
-    cycle.succeeded(pick)
+    cycle.record_success(pick)
     return pick
 
 
 def fail(cycle, *args, reason=REFUSED, **kwargs):
     pick = cycle.pick(*args)
-    cycle.failed(pick, reason, **kwargs)
+    cycle.record_failure(pick, reason, **kwargs)
     return pick
 
 
@@ -145,7 +145,7 @@ def test_the_healthy_servers_share_the_calls_evenly(count, dead, picks):
     for number in range(count):
         pick = cycle.pick()
         if number in dead and len(dead) < count:
-            cycle.failed(pick, REFUSED)
+            cycle.record_failure(pick, REFUSED)
 
     picked = Counter(succeed(cycle).server for _ in range(picks))
 
@@ -244,7 +244,7 @@ def test_many_failures_at_once_lengthen_the_cool_down_once(cycle):
     picks = [one.pick() for _ in range(50)]
 
     for pick in picks:
-        one.failed(pick, REFUSED)
+        one.record_failure(pick, REFUSED)
 
     assert of(one, 1).ready_in <= 1.0
 
@@ -253,7 +253,7 @@ def test_threads_that_fail_at_once_lengthen_the_cool_down_once(cycle):
     one = cycle(1)
     picks = [one.pick() for _ in range(16)]
 
-    together(16, lambda number: one.failed(picks[number], REFUSED))
+    together(16, lambda number: one.record_failure(picks[number], REFUSED))
 
     assert of(one, 1).ready_in <= 1.0
 
@@ -263,7 +263,7 @@ def test_many_failures_at_once_are_all_counted(cycle):
     picks = [one.pick() for _ in range(50)]
 
     for pick in picks:
-        one.failed(pick, REFUSED)
+        one.record_failure(pick, REFUSED)
 
     assert 50 == of(one, 1).consecutive_failures
 
@@ -278,7 +278,7 @@ def test_a_failure_of_before_the_recovery_is_out_of_date(cycle, time):
     time.now += 1.0
     succeed(one)
 
-    one.failed(early, REFUSED)
+    one.record_failure(early, REFUSED)
 
     assert ["healthy"] == states(one)
 
@@ -288,7 +288,7 @@ def test_a_success_of_before_the_failure_is_out_of_date(cycle):
     early = one.pick()
     fail(one)
 
-    one.succeeded(early)
+    one.record_success(early)
 
     assert ["cooling"] == states(one)
 
@@ -300,7 +300,7 @@ def test_a_success_of_before_the_trial_does_not_end_it(cycle, time):
     time.now += 1.0
     one.pick()
 
-    one.succeeded(early)
+    one.record_success(early)
 
     assert ["trial"] == states(one)
 
@@ -369,7 +369,7 @@ def test_a_trial_that_was_given_up_is_another_ones(cycle, time):
     fail(three)
     time.now += 1.0
     names(three, 2)
-    three.abandoned(three.pick())
+    three.release(three.pick())
 
     names(three, 2)
 
@@ -394,8 +394,8 @@ def test_a_trial_that_was_repeated_tells_nothing_any_more(cycle, time):
     time.now += 60.0
     one.pick()
 
-    one.succeeded(lapsed)
-    one.abandoned(lapsed)
+    one.record_success(lapsed)
+    one.release(lapsed)
 
     assert ["trial"] == states(one)
 
@@ -403,7 +403,7 @@ def test_a_trial_that_was_repeated_tells_nothing_any_more(cycle, time):
 def test_after_an_abandoned_attempt_a_server_is_as_before(cycle):
     three = cycle()
 
-    three.abandoned(three.pick())
+    three.release(three.pick())
 
     assert ["healthy"] * 3 == states(three)
 
@@ -552,9 +552,9 @@ def test_what_it_asks_does_not_shorten_the_cool_down(cycle):
 def test_a_failure_at_the_same_time_can_still_ask_for_more(cycle):
     one = cycle(1)
     first, second = one.pick(), one.pick()
-    one.failed(first, REFUSED)
+    one.record_failure(first, REFUSED)
 
-    one.failed(second, Reason("503"), retry_after=20.0)
+    one.record_failure(second, Reason("503"), retry_after=20.0)
 
     assert 20.0 == of(one, 1).ready_in
 
@@ -598,9 +598,9 @@ def test_a_trial_that_was_given_up_does_not_make_it_void(cycle, time):
     fail(one)
     time.now += 1.0
     trial = one.pick()
-    one.failed(early, Reason("503"), retry_after=20.0)
+    one.record_failure(early, Reason("503"), retry_after=20.0)
 
-    one.abandoned(trial)
+    one.release(trial)
 
     assert 20.0 == of(one, 1).ready_in
 
@@ -701,20 +701,20 @@ def test_attempts_under_way_are_counted(cycle):
     one = cycle(1)
     first, second, third, _ = (one.pick() for _ in range(4))
 
-    one.succeeded(first)
-    one.failed(second, REFUSED)
-    one.abandoned(third)
+    one.record_success(first)
+    one.record_failure(second, REFUSED)
+    one.release(third)
 
     assert 1 == of(one, 1).active_attempts
 
 
-@pytest.mark.parametrize("again", ["succeeded", "abandoned", "failed"])
+@pytest.mark.parametrize("again", ["record_success", "release", "record_failure"])
 def test_what_is_given_back_twice_counts_once(cycle, again):
     one = cycle(1)
     pick, _ = one.pick(), one.pick()
-    one.abandoned(pick)
+    one.release(pick)
 
-    getattr(one, again)(pick, *([REFUSED] if again == "failed" else []))
+    getattr(one, again)(pick, *([REFUSED] if again == "record_failure" else []))
 
     health = of(one, 1)
     assert (1, 0, None) == (
@@ -731,7 +731,9 @@ def test_threads_leave_no_attempt_behind(cycle):
         rng = random.Random(number)
         for _ in range(300):
             pick = three.pick(careful=rng.random() < 0.5)
-            rng.choice((three.succeeded, three.abandoned, lambda p: three.failed(p, REFUSED)))(pick)
+            rng.choice(
+                (three.record_success, three.release, lambda p: three.record_failure(p, REFUSED))
+            )(pick)
 
     together(8, work)
 
@@ -836,7 +838,7 @@ def test_who_watches_is_shown_a_trial_that_is_abandoned(cycle, time, watching):
     fail(one)
     time.now += 1.0
 
-    one.abandoned(one.pick())
+    one.release(one.pick())
 
     assert ["cooling"] == [state for state, *_ in watching.shown.values()]
 
@@ -846,9 +848,9 @@ def test_who_watches_is_shown_nothing_of_what_changes_nothing(cycle, watching):
     three.watch(watching)
     pick = three.pick()
 
-    three.abandoned(pick)
-    three.failed(pick, REFUSED)
-    three.succeeded(pick)
+    three.release(pick)
+    three.record_failure(pick, REFUSED)
+    three.record_success(pick)
     three.accuse(servers(9)[-1], REFUSED)
 
     assert 3 == watching.times
@@ -946,7 +948,11 @@ def test_a_fork_does_not_wait_for_a_watcher_whose_lock_is_held(cycle):
         assert in_child(lambda: True)
 
 
-@given(st.lists(st.sampled_from(["succeeded", "failed", "blamed", "abandoned", "wait", "fork"])))
+@given(
+    st.lists(
+        st.sampled_from(["record_success", "record_failure", "blamed", "release", "wait", "fork"])
+    )
+)
 def test_who_watches_knows_what_the_health_tells_whatever_happens(changes):
     time = ManualClock()
     three = ServerCycle(servers(3), RetryPolicy(), time.clock(), random.Random(1))
@@ -960,7 +966,7 @@ def test_who_watches_knows_what_the_health_tells_whatever_happens(changes):
         elif change == "blamed":
             three.accuse(three.pick().server, REFUSED)
         else:
-            arguments = [REFUSED] if change == "failed" else []
+            arguments = [REFUSED] if change == "record_failure" else []
             getattr(three, change)(three.pick(), *arguments)
         assert known(three) == watching.shown
 
@@ -1023,7 +1029,7 @@ def test_an_attempt_that_a_fork_cut_in_two_ends_in_the_parent_alone(cycle):
     pick = one.pick()
 
     def give_back():
-        one.failed(pick, REFUSED)
+        one.record_failure(pick, REFUSED)
         return of(one, 1).active_attempts, of(one, 1).state
 
     assert (0, "healthy") == in_child(give_back)
@@ -1047,6 +1053,6 @@ def test_where_all_are_cooling_a_call_tries_each_before_one_again(cycle):
     for _ in range(3):
         pick = three.pick(tried)
         tried.append(pick.server)
-        three.failed(pick, REFUSED)
+        three.record_failure(pick, REFUSED)
 
     assert 3 == len(set(tried))

@@ -49,22 +49,22 @@ class Cycles(RuleBasedStateMachine):
     @precondition(lambda self: self.out)
     @rule(data=st.data())
     def succeed(self, data):
-        self.cycle.succeeded(self._taken(data))
+        self.cycle.record_success(self._taken(data))
 
     @precondition(lambda self: self.out)
     @rule(data=st.data(), cool=st.booleans(), asked=st.sampled_from((0.0, 0.5, LONGEST_ASKED)))
     def fail(self, data, cool, asked):
-        self.cycle.failed(self._taken(data), REASON, cool=cool, retry_after=asked)
+        self.cycle.record_failure(self._taken(data), REASON, cool=cool, retry_after=asked)
 
     @precondition(lambda self: self.out)
     @rule(data=st.data())
     def abandon(self, data):
-        self.cycle.abandoned(self._taken(data))
+        self.cycle.release(self._taken(data))
 
     @precondition(lambda self: self.stale)
     @rule(data=st.data())
     def give_back_again(self, data):
-        self.cycle.failed(data.draw(st.sampled_from(self.stale)), REASON)
+        self.cycle.record_failure(data.draw(st.sampled_from(self.stale)), REASON)
 
     @rule(data=st.data())
     def accuse(self, data):

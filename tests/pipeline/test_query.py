@@ -15,7 +15,7 @@ HUGE = 10**5000
 
 @pytest.mark.parametrize(("value", "expected"), [(None, 0), (0, 0), (5, 5), ("7", 7)])
 def test_a_count(value, expected):
-    assert query.count(value, "limit") == expected
+    assert query.read_count(value, "limit") == expected
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,12 @@ def test_a_count(value, expected):
 )
 def test_what_is_no_count_is_refused(value):
     with pytest.raises(InvalidQuery, match=r"^limit is .*: pass (0 or more|a whole number)$"):
-        query.count(value, "limit")
+        query.read_count(value, "limit")
 
 
 def test_a_count_that_is_hugely_negative_is_refused():
     with pytest.raises(InvalidQuery, match=r"^limit is <int, too large to show>: pass 0 or more$"):
-        query.count(-HUGE, "limit")
+        query.read_count(-HUGE, "limit")
 
 
 @pytest.mark.parametrize(
@@ -36,17 +36,19 @@ def test_a_count_that_is_hugely_negative_is_refused():
     [(None, []), ("name", ["name"]), (["a", "b"], ["a", "b"]), (("a",), ["a"]), ([], [])],
 )
 def test_texts(value, expected):
-    assert query.texts(value, "sort_key") == expected
+    assert query.read_texts(value, "sort_key") == expected
 
 
 @pytest.mark.parametrize("value", ["", 5, [""], ["a", 5], [None], {"a"}, b"name", [HUGE]])
 def test_what_are_no_texts_is_refused(value):
     with pytest.raises(InvalidQuery, match=r"^sort_key is .*: pass text, or a list of texts$"):
-        query.texts(value, "sort_key")
+        query.read_texts(value, "sort_key")
 
 
 def test_filters_are_pairs():
-    found = query.filter_pairs({"name": "x", "min_ram": 5, "protected": True, "tag": ["a", "b"]})
+    found = query.make_filter_pairs(
+        {"name": "x", "min_ram": 5, "protected": True, "tag": ["a", "b"]}
+    )
     assert found == [
         ("name", "x"),
         ("min_ram", "5"),
@@ -77,16 +79,16 @@ def test_filters_are_pairs():
 )
 def test_what_are_no_filters_is_refused(filters):
     with pytest.raises(InvalidQuery):
-        query.filter_pairs(filters)
+        query.make_filter_pairs(filters)
 
 
 def test_a_query_is_encoded():
-    assert query.encoded([("name", "a&b=c ü"), ("x", "")]) == "name=a%26b%3Dc+%C3%BC&x="
+    assert query.encode_query([("name", "a&b=c ü"), ("x", "")]) == "name=a%26b%3Dc+%C3%BC&x="
 
 
 def test_a_query_that_has_no_form_in_utf_8_is_refused():
     with pytest.raises(InvalidQuery, match="not valid Unicode"):
-        query.encoded([("name", "\ud800")])
+        query.encode_query([("name", "\ud800")])
 
 
 VALUES = st.one_of(
@@ -97,8 +99,8 @@ VALUES = st.one_of(
 @given(st.dictionaries(st.text() | st.integers() | st.none(), VALUES))
 def test_whatever_the_filters_they_arrive_as_given_or_are_refused(filters):
     try:
-        pairs = query.filter_pairs(filters)
-        encoded = query.encoded(pairs)
+        pairs = query.make_filter_pairs(filters)
+        encoded = query.encode_query(pairs)
     except InvalidQuery:
         return
     assert parse_qsl(encoded, keep_blank_values=True) == pairs

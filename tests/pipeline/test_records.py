@@ -24,7 +24,7 @@ JSON = st.recursive(
 
 
 def test_an_object_is_parsed():
-    assert records.parse(answer(b'{"a": [1, null, "\xc3\xbc"]}')) == {"a": [1, None, "ü"]}
+    assert records.parse_object(answer(b'{"a": [1, null, "\xc3\xbc"]}')) == {"a": [1, None, "ü"]}
 
 
 @pytest.mark.parametrize(
@@ -44,51 +44,51 @@ def test_an_object_is_parsed():
 )
 def test_what_is_not_json_is_refused(body):
     with pytest.raises(ProtocolError, match="glance-1:9292: the reply is not JSON"):
-        records.parse(answer(body))
+        records.parse_object(answer(body))
 
 
 @pytest.mark.parametrize("body", [b"[]", b"42", b"null", b'"text"', b"true", b"1.5"])
 def test_json_that_is_no_object_is_refused(body):
     with pytest.raises(ProtocolError, match="the reply is JSON but not an object"):
-        records.parse(answer(body))
+        records.parse_object(answer(body))
 
 
 @given(st.binary() | JSON.map(json.dumps).map(str.encode))
 def test_whatever_comes_is_an_object_or_a_protocol_error(body):
     with contextlib.suppress(ProtocolError):
-        assert isinstance(records.parse(answer(body)), dict)
+        assert isinstance(records.parse_object(answer(body)), dict)
 
 
 # --- image records -----------------------------------------------------------------------------
 
 
 def test_an_image_is_the_one_that_was_asked_for():
-    assert records.image(answer(b'{"id": "x"}'), "x") == {"id": "x"}
+    assert records.parse_image(answer(b'{"id": "x"}'), "x") == {"id": "x"}
 
 
 def test_an_id_in_capitals_is_the_same():
-    assert records.image(answer(b'{"id": "ab-1"}'), "AB-1") == {"id": "ab-1"}
+    assert records.parse_image(answer(b'{"id": "ab-1"}'), "AB-1") == {"id": "ab-1"}
 
 
 def test_another_image_than_asked_for_is_refused():
     with pytest.raises(ProtocolError, match="about another image"):
-        records.image(answer(b'{"id": "y"}'), "x")
+        records.parse_image(answer(b'{"id": "y"}'), "x")
 
 
 def test_a_new_image_may_have_any_id():
-    assert records.image(answer(b'{"id": "y"}')) == {"id": "y"}
+    assert records.parse_image(answer(b'{"id": "y"}')) == {"id": "y"}
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"name": "x"}'])
 def test_an_object_without_an_id_is_no_image(body):
     with pytest.raises(ProtocolError, match="not an image record"):
-        records.image(answer(body))
+        records.parse_image(answer(body))
 
 
 @pytest.mark.parametrize("record", [None, 5, "x", [], ["id"]])
 def test_what_is_no_object_is_no_image(record):
     with pytest.raises(ProtocolError, match="not an image record"):
-        records.checked_image(record, ORIGIN)
+        records.check_image(record, ORIGIN)
 
 
 @pytest.mark.parametrize(
@@ -120,19 +120,19 @@ def test_what_is_no_object_is_no_image(record):
 )
 def test_a_field_of_a_wrong_type_is_refused(name, value):
     with pytest.raises(ProtocolError, match=f"glance-1:9292: the image's {name} has a wrong type"):
-        records.checked_image({"id": "x", name: value}, ORIGIN)
+        records.check_image({"id": "x", name: value}, ORIGIN)
 
 
 @pytest.mark.parametrize("name", ["created_at", "updated_at"])
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01T00:00:00Z", "Z", "2026-11-23T10:00ZZ"])
 def test_a_time_that_is_none_is_refused(name, text):
     with pytest.raises(ProtocolError, match=f"glance-1:9292: the image's {name} is no time stamp"):
-        records.checked_image({"id": "x", name: text}, ORIGIN)
+        records.check_image({"id": "x", name: text}, ORIGIN)
 
 
 @pytest.mark.parametrize("text", ["", "2026-11-23T10:00:00Z", "2026-11-23T10:00:00.123456"])
 def test_a_time_may_be_empty_and_without_a_zone(text):
-    assert records.checked_image({"id": "x", "created_at": text}, ORIGIN)["created_at"] == text
+    assert records.check_image({"id": "x", "created_at": text}, ORIGIN)["created_at"] == text
 
 
 @given(st.text())
@@ -142,50 +142,50 @@ def test_whatever_a_time_is_it_can_be_parsed_or_is_refused(text):
         records.check_time(record, "created_at", ORIGIN)
     except ProtocolError:
         return
-    assert text == "" or records.timestamp(text).tzinfo is not None
+    assert text == "" or records.parse_time(text).tzinfo is not None
 
 
 @pytest.mark.parametrize(
     "name", ["name", "size", "virtual_size", "checksum", "os_hash_algo", "owner", "disk_format"]
 )
 def test_a_field_may_be_null(name):
-    assert records.checked_image({"id": "x", name: None}, ORIGIN) == {"id": "x", name: None}
+    assert records.check_image({"id": "x", name: None}, ORIGIN) == {"id": "x", name: None}
 
 
 def test_a_custom_property_may_be_anything():
     record = {"id": "x", "odd": {"deep": [1]}, "": None}
-    assert records.checked_image(record, ORIGIN) == record
+    assert records.check_image(record, ORIGIN) == record
 
 
 @given(st.dictionaries(st.sampled_from(["id", "size", "name", "tags", "odd"]), JSON), st.text())
 def test_whatever_a_record_has_it_is_an_image_or_a_protocol_error(record, image_id):
     with contextlib.suppress(ProtocolError):
-        assert records.checked_image(record, ORIGIN, image_id) is record
+        assert records.check_image(record, ORIGIN, image_id) is record
 
 
 # --- lists -------------------------------------------------------------------------------------
 
 
 def test_a_list_of_objects_is_taken():
-    assert records.items({"images": [{"id": "x"}]}, "images", ORIGIN) == [{"id": "x"}]
+    assert records.read_items({"images": [{"id": "x"}]}, "images", ORIGIN) == [{"id": "x"}]
 
 
 @pytest.mark.parametrize("record", [{}, {"images": None}, {"images": {}}, {"images": ["x"]}])
 def test_what_is_no_list_of_objects_is_refused(record):
     with pytest.raises(ProtocolError, match="glance-1:9292: the reply has no list of images"):
-        records.items(record, "images", ORIGIN)
+        records.read_items(record, "images", ORIGIN)
 
 
 # --- encoding ----------------------------------------------------------------------------------
 
 
 def test_plain_values_are_encoded():
-    assert records.encode({"a": "ü"}, "image_meta") == '{"a": "ü"}'.encode()
+    assert records.encode_json({"a": "ü"}, "image_meta") == '{"a": "ü"}'.encode()
 
 
 def test_text_that_has_no_form_in_utf_8_is_refused():
     with pytest.raises(InvalidMetadata):
-        records.encode({"name": "\ud800"}, "image_meta")
+        records.encode_json({"name": "\ud800"}, "image_meta")
 
 
 def deep():
@@ -200,7 +200,7 @@ def deep():
 )
 def test_what_has_no_form_in_json_is_refused(value):
     with pytest.raises(InvalidMetadata, match="image_meta can't be sent as JSON"):
-        records.encode(value, "image_meta")
+        records.encode_json(value, "image_meta")
 
 
 # --- quoting -----------------------------------------------------------------------------------
@@ -222,31 +222,31 @@ def test_what_has_no_form_in_json_is_refused(value):
     ],
 )
 def test_an_id_is_quoted(text, expected):
-    assert records.quoted_id(text) == expected
+    assert records.quote_id(text) == expected
 
 
 @pytest.mark.parametrize("image_id", ["", ".", "..", None, 5, b"x", "\ud800", ["x"], {}])
 def test_what_is_no_id_is_refused(image_id):
     with pytest.raises(InvalidImageID, match="is no image id: pass valid text, the image's UUID"):
-        records.quoted_id(image_id)
+        records.quote_id(image_id)
 
 
 @pytest.mark.parametrize("tag", ["", ".", "..", None, 5, "\udfff"])
 def test_what_is_no_tag_is_refused(tag):
     with pytest.raises(InvalidMetadata, match="is no tag: pass valid text"):
-        records.quoted(tag, "tag")
+        records.quote_segment(tag, "tag")
 
 
 def test_a_long_value_is_cut_in_the_message():
     with pytest.raises(InvalidImageID) as caught:
-        records.quoted_id(["x" * 10_000])
+        records.quote_id(["x" * 10_000])
     assert len(str(caught.value)) < 200
 
 
 @given(st.text())
 def test_a_quoted_id_is_one_segment_of_a_path(text):
     try:
-        quoted = records.quoted_id(text)
+        quoted = records.quote_id(text)
     except InvalidImageID:
         return
     assert quoted.isascii()

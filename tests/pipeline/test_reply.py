@@ -11,7 +11,7 @@ from loopback import Loopback, closing, conversation, get, reply
 
 from traced_image.errors import HTTPStatusError, ProtocolError
 from traced_image.pipeline.clock import Clock
-from traced_image.pipeline.http.reply import _detail, _retry_after
+from traced_image.pipeline.http.reply import _find_detail, _read_retry_after
 
 NOW = 1_700_000_000.0
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -192,39 +192,39 @@ def test_a_date_to_wait_until_is_compared_with_the_clock(tell):
 
 
 def test_words_are_cut_where_they_are_long():
-    assert _detail("x" * 1000, None) == "x" * 400 + "…"
+    assert _find_detail("x" * 1000, None) == "x" * 400 + "…"
 
 
 def test_words_are_one_line_of_printable_text():
-    assert _detail("a\r\nb\x1b[31mc\x00\u2028d", None) == "a b [31mc d"
+    assert _find_detail("a\r\nb\x1b[31mc\x00\u2028d", None) == "a b [31mc d"
 
 
 def test_words_that_repeat_the_token_do_not_show_it():
-    assert _detail("token gAAAA-1 is no good", "gAAAA-1") == "token REDACTED is no good"
+    assert _find_detail("token gAAAA-1 is no good", "gAAAA-1") == "token REDACTED is no good"
 
 
 @pytest.mark.parametrize(
     "echo", ["a%2Bb%2FSECRET%3D%3D", "a%2bb/SECRET%3d=", "a&#37;2Bb%2FSECRET==", "a+b/%53ECRET=="]
 )
 def test_words_that_quote_the_token_do_not_show_it(echo):
-    assert "for ?token=REDACTED&x=1" == _detail(f"for ?token={echo}&x=1", "a+b/SECRET==")
+    assert "for ?token=REDACTED&x=1" == _find_detail(f"for ?token={echo}&x=1", "a+b/SECRET==")
 
 
 def test_words_that_quote_the_token_and_more_are_one_line():
-    assert "a b REDACTED" == _detail("a%0Ab%00%1b %41%3D", "A=")
+    assert "a b REDACTED" == _find_detail("a%0Ab%00%1b %41%3D", "A=")
 
 
 def test_words_without_the_token_stay_quoted():
-    assert "no image a%2Fb" == _detail("no image a%2Fb", "SECRET")
+    assert "no image a%2Fb" == _find_detail("no image a%2Fb", "SECRET")
 
 
 def test_words_that_are_cut_in_the_token_do_not_show_a_part_of_it():
-    assert "SECRET" not in _detail("x" * 390 + "SECRET" * 10, "SECRET" * 10)
+    assert "SECRET" not in _find_detail("x" * 390 + "SECRET" * 10, "SECRET" * 10)
 
 
 @given(st.text())
 def test_words_are_always_one_short_line(body):
-    words = _detail(body, None)
+    words = _find_detail(body, None)
     assert (len(words) <= 401, words.isprintable()) == (True, True)
 
 
@@ -232,7 +232,7 @@ def test_words_are_always_one_short_line(body):
 def test_a_hostile_page_costs_no_more_than_its_length(piece):
     page = (piece * 65536)[:65536]
     started = time.process_time()
-    _detail(page, None)
+    _find_detail(page, None)
     assert time.process_time() - started < 0.5
 
 
@@ -262,14 +262,14 @@ def test_a_hostile_page_costs_no_more_than_its_length(piece):
     ],
 )
 def test_seconds_to_wait(value, seconds):
-    assert seconds == _retry_after(value, NOW)
+    assert seconds == _read_retry_after(value, NOW)
 
 
 def test_a_date_without_a_zone_is_gmt_wherever_the_client_is(monkeypatch):
     with monkeypatch.context() as environment:
         environment.setenv("TZ", "America/New_York")
         time.tzset()
-        found = _retry_after("Tue Nov 14 22:14:20 2023", NOW)
+        found = _read_retry_after("Tue Nov 14 22:14:20 2023", NOW)
     time.tzset()
     assert found == 60.0
 
@@ -278,7 +278,7 @@ def test_a_date_without_a_zone_is_gmt_wherever_the_client_is(monkeypatch):
 @example("Mon, 01 Jan 0001 00:00:00 +2359")
 @example("Fri, 31 Dec 9999 23:59:59 -2359")
 def test_whatever_a_server_asks_for_is_a_wait_or_none(value):
-    found = _retry_after(value, NOW)
+    found = _read_retry_after(value, NOW)
     assert found is None or 0.0 <= found < 1e12
 
 
@@ -297,4 +297,4 @@ def test_whatever_a_server_asks_for_is_a_wait_or_none(value):
     ],
 )
 def test_what_a_page_tells_of_secrets_is_not_told_on(secret):
-    assert "SECRET" not in _detail(f"no: {secret} is wrong", None)
+    assert "SECRET" not in _find_detail(f"no: {secret} is wrong", None)

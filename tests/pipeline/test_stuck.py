@@ -35,7 +35,7 @@ def names(cycle, count, **kwargs):
     found = []
     for _ in range(count):
         pick = cycle.pick(**kwargs)
-        cycle.succeeded(pick)
+        cycle.record_success(pick)
         found.append(pick.server.host.removeprefix("glance-"))
     return found
 
@@ -69,7 +69,7 @@ def test_of_many_threads_only_a_few_wait_for_a_server_that_hangs():
     assert 1 <= waiting[0] <= THREADS // 2
 
 
-def test_a_server_that_owes_an_answer_for_long_is_passed_over(cycle, time):
+def test_a_server_that_owes_an_answer_for_long_is_is_skipped(cycle, time):
     three = cycle()
     three.pick()
     time.now += STUCK_AFTER * 1.5
@@ -99,7 +99,7 @@ def test_it_has_its_turn_again_once_it_answered(cycle, time):
     three = cycle()
     slow = three.pick()
     time.now += STUCK_AFTER * 2
-    three.succeeded(slow)
+    three.record_success(slow)
 
     assert ["2", "3", "1"] == names(three, 3)
 
@@ -121,7 +121,7 @@ def test_one_server_is_tried_whatever_it_owes(cycle, time):
     assert ["1"] == names(one, 1)
 
 
-def test_a_server_with_many_more_attempts_than_another_is_passed_over(cycle):
+def test_a_server_with_many_more_attempts_than_another_is_is_skipped(cycle):
     three = cycle()
     for _ in range(SPARE + 1):
         three.pick()
@@ -140,7 +140,7 @@ def test_servers_that_are_equally_busy_have_their_turns(cycle):
 
 def test_a_busy_server_goes_on_where_no_other_is_well(cycle):
     two = cycle(2)
-    two.failed(two.pick(), Reason("connection_refused"))
+    two.record_failure(two.pick(), Reason("connection_refused"))
     for _ in range(SPARE + 2):
         two.pick()
 

@@ -29,7 +29,7 @@ def test_fields_and_properties_come_in_headers():
         "X-IMAGE-META-PROPERTY-a-b": "c",
         "content-type": "text/html",
     }
-    assert v1.image_from_headers(headers) == {
+    assert v1.read_image_headers(headers) == {
         "id": "x",
         "name": "cirros",
         "properties": {"kernel_id": "k", "a-b": "c"},
@@ -51,7 +51,7 @@ def test_fields_and_properties_come_in_headers():
     ],
 )
 def test_flags_are_read_as_in_python_glanceclient(name, value, expected):
-    assert v1.image_from_headers({f"x-image-meta-{name}": value})[name] is expected
+    assert v1.read_image_headers({f"x-image-meta-{name}": value})[name] is expected
 
 
 @pytest.mark.parametrize("name", ["size", "min_ram", "min_disk", "virtual_size"])
@@ -59,19 +59,19 @@ def test_flags_are_read_as_in_python_glanceclient(name, value, expected):
     ("value", "expected"), [("5", 5), ("-1", -1), (str(2**70), 2**70), ("five", "five"), ("", "")]
 )
 def test_a_number_that_is_none_stays_text(name, value, expected):
-    assert v1.image_from_headers({f"x-image-meta-{name}": value})[name] == expected
+    assert v1.read_image_headers({f"x-image-meta-{name}": value})[name] == expected
 
 
 @pytest.mark.parametrize(
     ("raw", "expected"), [("ü".encode().decode("latin-1"), "ü"), ("\xfc", "ü"), ("plain", "plain")]
 )
 def test_headers_are_utf_8_or_else_latin_1(raw, expected):
-    assert v1.image_from_headers({"x-image-meta-name": raw})["name"] == expected
+    assert v1.read_image_headers({"x-image-meta-name": raw})["name"] == expected
 
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_whatever_the_headers_there_is_a_record(headers):
-    assert isinstance(v1.image_from_headers(headers)["properties"], dict)
+    assert isinstance(v1.read_image_headers(headers)["properties"], dict)
 
 
 # --- a record to headers -----------------------------------------------------------------------
@@ -85,7 +85,7 @@ def test_a_record_goes_in_headers():
         "owner": None,
         "properties": {"a": 1, "b": None},
     }
-    assert v1.image_to_headers(meta) == {
+    assert v1.make_image_headers(meta) == {
         "x-image-meta-name": "\xc3\xbc",
         "x-image-meta-min_ram": "5",
         "x-image-meta-is_public": "True",
@@ -98,25 +98,25 @@ def test_a_record_goes_in_headers():
 @pytest.mark.parametrize("where", [lambda v: {"name": v}, lambda v: {"properties": {"a": v}}])
 def test_a_value_that_would_be_another_header_is_refused(where, value):
     with pytest.raises(InvalidMetadata, match="line break, which API v1 can't carry: use v2"):
-        v1.image_to_headers(where(value))
+        v1.make_image_headers(where(value))
 
 
 @pytest.mark.parametrize("name", ["a:b", "a b", "", "a\r\nb", "ü", "a/b", 5, None, "a\0", "a;"])
 @pytest.mark.parametrize("where", [lambda n: {n: "v"}, lambda n: {"properties": {n: "v"}}])
 def test_a_name_that_is_no_header_s_is_refused(where, name):
     with pytest.raises(InvalidMetadata, match="can't be a header's name"):
-        v1.image_to_headers(where(name))
+        v1.make_image_headers(where(name))
 
 
 def test_a_value_without_utf_8_is_refused():
     with pytest.raises(InvalidMetadata, match="not valid Unicode"):
-        v1.image_to_headers({"name": "\ud800"})
+        v1.make_image_headers({"name": "\ud800"})
 
 
 @pytest.mark.parametrize("properties", [None, [], "a", 5])
 def test_properties_must_be_a_mapping(properties):
     with pytest.raises(InvalidMetadata, match="properties are no mapping"):
-        v1.image_to_headers({"properties": properties})
+        v1.make_image_headers({"properties": properties})
 
 
 NAMES = st.from_regex(r"[a-z0-9_-]{1,8}", fullmatch=True)
@@ -125,16 +125,16 @@ NAMES = st.from_regex(r"[a-z0-9_-]{1,8}", fullmatch=True)
 @given(st.dictionaries(NAMES, st.text()))
 def test_properties_come_back_as_they_were_sent(properties):
     try:
-        headers = v1.image_to_headers({"properties": properties})
+        headers = v1.make_image_headers({"properties": properties})
     except InvalidMetadata:
         return
-    assert v1.image_from_headers(headers)["properties"] == properties
+    assert v1.read_image_headers(headers)["properties"] == properties
 
 
 @given(st.dictionaries(st.text() | st.integers(), st.text() | st.none() | st.integers()))
 def test_whatever_is_sent_no_header_has_a_line_break(properties):
     try:
-        headers = v1.image_to_headers({"properties": properties})
+        headers = v1.make_image_headers({"properties": properties})
     except InvalidMetadata:
         return
     text = "".join([*headers, *headers.values()]).encode("latin-1")

@@ -324,7 +324,7 @@ def test_a_bad_patch_is_refused_before_any_request(changes):
 @pytest.mark.parametrize("name", ["", None, 5, b"x"])
 def test_a_bad_name_is_refused_before_any_request(name):
     with pytest.raises(InvalidPatch, match="is no property name: pass text"):
-        v2.changes_of({name: 1}, [])
+        v2.make_changes({name: 1}, [])
 
 
 def test_a_patch_that_has_no_form_in_json_is_refused_before_any_request():
@@ -354,7 +354,7 @@ def test_whatever_the_patch_it_is_sent_as_given_or_refused(changes):
 
 @given(st.text(min_size=1))
 def test_any_name_is_a_pointer_that_a_patch_takes(name):
-    assert v2.patch("x", v2.changes_of({}, [name])).method == "PATCH"
+    assert v2.patch("x", v2.make_changes({}, [name])).method == "PATCH"
 
 
 def test_an_image_is_deleted(server, images, image_id, opened):

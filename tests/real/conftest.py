@@ -14,7 +14,7 @@ from parts.cache import PartUnavailableError
 from parts.cloud import Cloud
 from parts.http import HTTPPart
 from parts.nova import Nova
-from parts.outage import mended
+from parts.outage import restored
 from parts.postgres import Postgres
 from parts.prometheus import Prometheus
 from parts.start import STARTERS, Running
@@ -137,7 +137,7 @@ def project_service(keystone: Cloud) -> Iterator[GlanceImageService]:
 @pytest.fixture
 def breakable(glances: Sequence[HTTPPart]) -> Iterator[Sequence[HTTPPart]]:
     """`glances`, to be killed and stopped: they are whole again after the test."""
-    with mended(glances):
+    with restored(glances):
         yield glances
 
 

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from traced_image.exporter.app import app
+from traced_image.exporter.app import make_app
 from traced_image.exporter.journal import Journal
-from traced_image.exporter.web.server import Handle, Server, listen
+from traced_image.exporter.web.server import ExporterHandle, ExporterServer, listen
 from traced_image.telemetry import catalogue
 
 HEALTHY = "10.0.0.1", "9292"
@@ -152,7 +152,7 @@ def failing(minutes: int = 21) -> Told:
 
 def application(told: Told, trace_url: str | None = TRACE_URL) -> ASGIApp:
     """The exporter's application over a journal."""
-    return app(CollectorRegistry(), told.journal, trace_url=trace_url)
+    return make_app(CollectorRegistry(), told.journal, trace_url=trace_url)
 
 
 @dataclass
@@ -176,8 +176,8 @@ class Interrupted:
 
 
 @contextmanager
-def served(what: Told | ASGIApp, port: int = 0) -> Iterator[Handle]:
+def served(what: Told | ASGIApp, port: int = 0) -> Iterator[ExporterHandle]:
     """Serve a journal, or an application, on loopback."""
     asgi = application(what) if isinstance(what, Told) else what
-    with Server(asgi, listen("127.0.0.1", port)).run_in_thread() as handle:
+    with ExporterServer(asgi, listen("127.0.0.1", port)).run_in_thread() as handle:
         yield handle

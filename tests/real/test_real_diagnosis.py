@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from parts.outage import mended
+from parts.outage import restored
 
 sys.path.append(str(Path(__file__).parents[1] / "diagnosis"))
 
@@ -35,7 +35,7 @@ def image_id(service):
 def outage(request, glances, urls, image_id):
     """How one of the servers went, which, and what was seen of each operation meanwhile."""
     out, place = request.param
-    with mended(glances):
+    with restored(glances):
         getattr(glances[PLACES.index(place)], out)()
         yield out, place, {name: _seen(urls, name, image_id) for name in OPERATIONS}
 

@@ -15,7 +15,7 @@ from parts.prometheus import Prometheus
 from prometheus_client import CollectorRegistry
 
 from traced_image import exporter
-from traced_image.exporter.web.server import Handle
+from traced_image.exporter.web.server import ExporterHandle
 from traced_image.telemetry.catalogue.exporter import RELOADED
 
 USER, PASSWORD = "prometheus", "correct horse"
@@ -87,7 +87,7 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def running(folder: Path, registry: CollectorRegistry) -> Iterator[Handle]:
+def running(folder: Path, registry: CollectorRegistry) -> Iterator[ExporterHandle]:
     with exporter.start(registry=registry, port=0, web_config=folder / "web.yml") as handle:
         yield handle
 
@@ -173,7 +173,7 @@ def test_prometheus_is_not_up_with_a_wrong_password_or_certificate(scrape, clien
 # --- openssl -----------------------------------------------------------------------------------
 
 
-def s_client(running: Handle, folder: Path, *options: str, client: str = "client") -> str:
+def s_client(running: ExporterHandle, folder: Path, *options: str, client: str = "client") -> str:
     """What openssl says and hears, when it asks once."""
     certificate = ["-cert", f"{client}.pem", "-key", f"{client}.key"] if client else []
     done = subprocess.run(
@@ -191,7 +191,7 @@ def s_client(running: Handle, folder: Path, *options: str, client: str = "client
     return done.stdout + done.stderr
 
 
-def shown(running: Handle, folder: Path) -> str:
+def shown(running: ExporterHandle, folder: Path) -> str:
     """The number of the certificate that the exporter shows."""
     told = s_client(running, folder)
     certificate = re.search(

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from parts.http import HTTPPart
-from parts.outage import mended, under_load
+from parts.outage import restored, under_load
 from prometheus_client import CollectorRegistry
 
 import traced_image
@@ -32,7 +32,7 @@ def outage(request, glances, urls, image_ids):
         telemetry=Telemetry(registry=registry),
     )
     victim = glances[0]
-    with mended(glances):
+    with restored(glances):
         loop = under_load(
             lambda: service.show(None, image_ids["active"]), getattr(victim, request.param)
         )

@@ -14,7 +14,7 @@ from watching import Counts, InOrder, Time, Trace
 
 from traced_image import Config, GlanceClientWrapper, GlanceImageService, Telemetry, lab
 from traced_image.pipeline.attempts.fleet import Fleet
-from traced_image.telemetry.layers import layers_for
+from traced_image.telemetry.layers import make_layers
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def service(servers, trace, registry, time):
         clock, rng = time.clock(), InOrder()
         fleet = Fleet.of(config.servers, config.retry, clock, rng)
         client = GlanceClientWrapper(
-            config, layers_for(telemetry, config.servers), fleet=fleet, clock=clock, rng=rng
+            config, make_layers(telemetry, config.servers), fleet=fleet, clock=clock, rng=rng
         )
         made.append(GlanceImageService(client))
         return made[-1]

@@ -11,10 +11,10 @@ from opentelemetry.metrics import NoOpMeterProvider
 from prometheus_client import CollectorRegistry
 
 from traced_image import Server, Telemetry
-from traced_image.pipeline.attempts.host_state import Host
+from traced_image.pipeline.attempts.host_state import HostState
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.metrics import Metrics
-from traced_image.telemetry.shared_metrics import attach, metrics_for
+from traced_image.telemetry.shared_metrics import attach, share_metrics
 
 SERVER = Server.parse("glance-1")
 PLACE = "glance-1", "9292"
@@ -70,7 +70,7 @@ CALLED = [(("images.get", "exhausted", "503"), 1.0)]
 
 
 def test_what_a_service_counts_from_then_on_is_told(registry):
-    metrics, kept = metrics_for(telemetry(registry)), Kept()
+    metrics, kept = share_metrics(telemetry(registry)), Kept()
     call(metrics)
     attach(registry, kept)
     call(metrics)
@@ -78,7 +78,7 @@ def test_what_a_service_counts_from_then_on_is_told(registry):
 
 
 def test_the_registry_counts_as_before(registry, counts):
-    metrics = metrics_for(telemetry(registry))
+    metrics = share_metrics(telemetry(registry))
     call(metrics)
     attach(registry, Kept())
     call(metrics)
@@ -89,15 +89,15 @@ def test_the_registry_counts_as_before(registry, counts):
 def test_what_a_service_counts_that_is_made_later_is_told(registry, fields):
     kept = Kept()
     attach(registry, kept)
-    call(metrics_for(telemetry(registry, **fields)))
+    call(share_metrics(telemetry(registry, **fields)))
     assert CALLED == kept.of(catalogue.CALL_DURATION)
 
 
 def test_services_of_any_detail_and_meter_are_told_of(registry):
     services = [
-        metrics_for(telemetry(registry)),
-        metrics_for(telemetry(registry, detail="host")),
-        metrics_for(telemetry(registry, meter_provider=NoOpMeterProvider())),
+        share_metrics(telemetry(registry)),
+        share_metrics(telemetry(registry, detail="host")),
+        share_metrics(telemetry(registry, meter_provider=NoOpMeterProvider())),
     ]
     kept = Kept()
     attach(registry, kept)
@@ -110,7 +110,7 @@ def test_services_of_any_detail_and_meter_are_told_of(registry):
 def test_services_of_another_registry_are_not(registry):
     kept = Kept()
     attach(registry, kept)
-    call(metrics_for(telemetry(CollectorRegistry())))
+    call(share_metrics(telemetry(CollectorRegistry())))
     assert [] == kept.of(catalogue.CALL_DURATION)
 
 
@@ -118,7 +118,7 @@ def test_several_can_be_attached(registry):
     kept = [Kept(), Kept()]
     for each in kept:
         attach(registry, each)
-    call(metrics_for(telemetry(registry)))
+    call(share_metrics(telemetry(registry)))
     assert [CALLED, CALLED] == [each.of(catalogue.CALL_DURATION) for each in kept]
 
 
@@ -126,7 +126,7 @@ def test_a_registry_that_takes_no_metrics_is_attached_to_all_the_same(registry, 
     PrometheusTaken(registry)
     kept = Kept()
     attach(registry, kept)
-    call(metrics_for(telemetry(registry)))
+    call(share_metrics(telemetry(registry)))
     assert CALLED == kept.of(catalogue.CALL_DURATION)
 
 
@@ -141,7 +141,7 @@ def PrometheusTaken(registry):  # noqa: N802
 
 
 def test_the_servers_are_told_as_they_are(registry):
-    metrics, host = metrics_for(telemetry(registry)), Host(SERVER)
+    metrics, host = share_metrics(telemetry(registry)), HostState(SERVER)
     metrics.known([SERVER])
     host.state, host.consecutive_failures, host.last_failure = "cooling", 3, 5.0
     metrics.host(host)
@@ -161,7 +161,7 @@ def test_the_servers_are_told_as_they_are(registry):
 
 
 def test_nothing_else_is_told_at_once(registry):
-    metrics = metrics_for(telemetry(registry))
+    metrics = share_metrics(telemetry(registry))
     call(metrics)
     metrics.attempt_started(SERVER)
     kept = Kept()
@@ -173,14 +173,14 @@ def test_nothing_else_is_told_at_once(registry):
 
 
 def test_one_that_fails_keeps_nothing_from_the_registry(registry, counts, caplog):
-    metrics = metrics_for(telemetry(registry))
+    metrics = share_metrics(telemetry(registry))
     attach(registry, Broken())
     call(metrics)
     assert {(): 1.0} == counts.of("glance_client_call_duration_seconds_count")
 
 
 def test_that_one_fails_is_counted(registry, counts, caplog):
-    metrics = metrics_for(telemetry(registry))
+    metrics = share_metrics(telemetry(registry))
     attach(registry, Broken())
     call(metrics)
     assert {("metrics",): 1.0} == counts.of("traced_image_telemetry_errors_total", "kind")
@@ -188,7 +188,7 @@ def test_that_one_fails_is_counted(registry, counts, caplog):
 
 def test_one_that_wants_a_metric_no_more_costs_it_nothing(registry):
     """The record is the registry's own, with nothing around it."""
-    metrics = metrics_for(telemetry(registry))
+    metrics = share_metrics(telemetry(registry))
     attach(registry, Kept(catalogue.CALL_DURATION))
     metrics.stream_bytes(SERVER, "download", 5)
     (record,) = metrics._bytes.values()
@@ -213,10 +213,10 @@ def test_one_attached_while_a_series_is_made_hears_of_it(backends):
 
 
 def test_servers_may_come_while_one_is_attached(registry):
-    metrics = metrics_for(telemetry(registry))
+    metrics = share_metrics(telemetry(registry))
     servers = [Server.parse(f"10.0.0.{number}") for number in range(200)]
     metrics.known(servers)
-    hosts = [Host(server) for server in servers]
+    hosts = [HostState(server) for server in servers]
     before, problems = sys.getswitchinterval(), []
     sys.setswitchinterval(1e-6)
 

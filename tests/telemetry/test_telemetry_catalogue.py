@@ -22,7 +22,7 @@ def reasons(tree):
             place = {"Reason": 0, "_Rule": 2}.get(node.func.id)
             if place is not None and isinstance(node.args[place], ast.Constant):
                 yield node.args[place].value
-        if isinstance(node, ast.FunctionDef) and node.name == "_judge":
+        if isinstance(node, ast.FunctionDef) and node.name == "_find_rule":
             returned = (one.value for one in ast.walk(node) if isinstance(one, ast.Return))
             yield from (
                 one.elts[1].value

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from traced_image import Server, Telemetry
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.shared_metrics import attach, metrics_for
+from traced_image.telemetry.shared_metrics import attach, share_metrics
 
 GONE, STAYING = Server.parse("glance-1"), Server.parse("glance-2")
 
@@ -32,7 +32,7 @@ def registry():
 @pytest.fixture
 def metrics(registry):
     """The metrics of two servers that had an attempt each."""
-    metrics = metrics_for(Telemetry(registry=registry, meter_provider=False))
+    metrics = share_metrics(Telemetry(registry=registry, meter_provider=False))
     metrics.known([GONE, STAYING])
     for server in (GONE, STAYING):
         attempt(metrics, server)
@@ -70,7 +70,7 @@ def test_those_of_others_stay_and_go_on(metrics, registry):
 
 def test_one_that_comes_back_starts_at_zero(metrics, registry):
     fresh = CollectorRegistry()
-    metrics_for(Telemetry(registry=fresh, meter_provider=False)).known([GONE])
+    share_metrics(Telemetry(registry=fresh, meter_provider=False)).known([GONE])
     metrics.forget(GONE)
     metrics.known([GONE])
     assert series(fresh, GONE) == series(registry, GONE)
@@ -97,7 +97,7 @@ def test_a_place_that_forgets_nothing_keeps_no_other_from_it(metrics, registry):
 
 def test_opentelemetry_keeps_what_it_has():
     reader = InMemoryMetricReader()
-    metrics = metrics_for(Telemetry(registry=False, meter_provider=MeterProvider([reader])))
+    metrics = share_metrics(Telemetry(registry=False, meter_provider=MeterProvider([reader])))
     metrics.known([GONE])
     attempt(metrics, GONE)
     metrics.forget(GONE)

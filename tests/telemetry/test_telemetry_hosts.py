@@ -22,7 +22,7 @@ from traced_image import (
 )
 from traced_image.lab import faults
 from traced_image.pipeline.attempts.fleet import Fleet
-from traced_image.telemetry.layers import layers_for
+from traced_image.telemetry.layers import make_layers
 
 SERVER = ("server_address", "server_port")
 POLICY = RetryPolicy(backoff_base=0.0, cooldown_base=1.0, cooldown_cap=8.0)
@@ -159,7 +159,7 @@ def sharing(servers, time):
 
     def build(registry):
         telemetry = Telemetry(registry=registry)
-        layers = layers_for(telemetry, config.servers)
+        layers = make_layers(telemetry, config.servers)
         client = GlanceClientWrapper(config, layers, fleet=fleet, clock=clock, rng=rng)
         made.append(GlanceImageService(client))
         return made[-1]

@@ -23,7 +23,7 @@ from traced_image import (
 )
 from traced_image.lab import faults
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.shared_metrics import metrics_for
+from traced_image.telemetry.shared_metrics import share_metrics
 
 NO_MEMORY = RetryPolicy(backoff_base=0.0, cooldown_base=0.0, budget_share=None)
 UNITS = {"s": "_seconds", "By": "_bytes"}
@@ -191,7 +191,7 @@ def test_an_operation_that_is_dropped_is_no_attribute(service, image_id, meters)
 
 
 def test_a_server_that_nobody_configured_has_no_number_for_a_port(meters):
-    metrics = metrics_for(Telemetry(registry=False, meter_provider=meters.provider))
+    metrics = share_metrics(Telemetry(registry=False, meter_provider=meters.provider))
     metrics.stream_bytes(Server.parse("elsewhere"), "download", 1)
     assert [{"server.address": "_OTHER", "server.port": "_OTHER", "direction": "download"}] == [
         dict(point.attributes) for point in meters.points("glance.client.stream")

@@ -10,9 +10,9 @@ from traced_image import Telemetry
 from traced_image.errors import InvalidOption
 from traced_image.pipeline.attempts.loop import AttemptLoop
 from traced_image.pipeline.http.send import HTTPSend
-from traced_image.pipeline.http.transport import session_send
-from traced_image.pipeline.log import announce
-from traced_image.telemetry.layers import layers_for
+from traced_image.pipeline.http.transport import send_by_session
+from traced_image.pipeline.log import log_failure
+from traced_image.telemetry.layers import make_layers
 
 LOADED = """
     import sys
@@ -71,11 +71,11 @@ def test_switched_off_attempts_go_straight_to_http(bare):
 
 
 def test_switched_off_failures_are_only_announced(bare):
-    assert announce is bare._perform._announce
+    assert log_failure is bare._perform._announce
 
 
 def test_switched_off_requests_go_straight_to_their_session(bare):
-    assert {session_send} == {transport._send for transport in bare._http.transports.values()}
+    assert {send_by_session} == {transport._send for transport in bare._http.transports.values()}
 
 
 def test_the_processs_own_are_the_default(run_python):
@@ -138,7 +138,7 @@ def test_telemetry_is_a_value():
 
 
 def test_layers_are_as_a_pipeline_takes_them():
-    layers = layers_for(Telemetry(registry=CollectorRegistry()))
+    layers = make_layers(Telemetry(registry=CollectorRegistry()))
     assert [1] * 5 == [
         len(each)
         for each in (layers.call, layers.attempt, layers.failure, layers.wire, layers.hosts)

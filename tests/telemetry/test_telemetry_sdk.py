@@ -222,8 +222,8 @@ BLOCKED = """
 def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(run, module, protocol):
     settings = {**UNUSED, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
     (said,) = run(BLOCKED.format(module=module), **settings)
-    mend = "pip install 'traced-image[otlp]'"
-    assert f"telemetry.setup (from argument): there is no {module}; {mend}." == said
+    fix = "pip install 'traced-image[otlp]'"
+    assert f"telemetry.setup (from argument): there is no {module}; {fix}." == said
 
 
 def test_a_protocol_that_is_unknown_is_refused(run):
@@ -237,5 +237,5 @@ def test_a_protocol_that_is_unknown_is_refused(run):
             print(error)
     """
     (said,) = run(source, **UNUSED, OTEL_EXPORTER_OTLP_PROTOCOL="http/yaml")
-    problem, mend = "'http/yaml' is unknown", "use grpc or http/protobuf"
-    assert f"protocol (from OTEL_EXPORTER_OTLP_PROTOCOL): {problem}; {mend}." == said
+    problem, fix = "'http/yaml' is unknown", "use grpc or http/protobuf"
+    assert f"protocol (from OTEL_EXPORTER_OTLP_PROTOCOL): {problem}; {fix}." == said

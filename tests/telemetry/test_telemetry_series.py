@@ -18,10 +18,10 @@ from traced_image.pipeline.attempts.seams import Call, layered
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.layers import layers_for
+from traced_image.telemetry.layers import make_layers
 from traced_image.telemetry.metrics import FIRST_REASONS, MOST_SERVERS
 from traced_image.telemetry.recorder import Recorder
-from traced_image.telemetry.shared_metrics import metrics_for
+from traced_image.telemetry.shared_metrics import share_metrics
 from traced_image.telemetry.spans import Spans
 
 CALLS = "glance_client_call_duration_seconds_count"
@@ -37,7 +37,7 @@ def servers_of(count):
 
 def recorder_for(telemetry, servers):
     """A recorder whose spans go nowhere."""
-    metrics = metrics_for(telemetry)
+    metrics = share_metrics(telemetry)
     metrics.known(servers)
     return Recorder(Spans(None, wire_spans=False), metrics)
 
@@ -86,7 +86,7 @@ def test_a_servers_attempts_under_way_are_at_zero_from_the_start(unused, counts)
 
 
 def test_failures_of_telemetry_are_at_zero_from_the_start(unused, counts):
-    assert {(kind,): 0.0 for kind in catalogue.TROUBLES} == counts.of(
+    assert {(kind,): 0.0 for kind in catalogue.TELEMETRY_ERROR_KINDS} == counts.of(
         "traced_image_telemetry_errors_total", "kind", zeros=True
     )
 
@@ -114,7 +114,7 @@ HISTOGRAM = len(catalogue.CALL_DURATION.buckets) + 3
 """A histogram's series: its buckets, that of infinity, the sum and the count."""
 
 RETRY_HISTOGRAM = len(catalogue.CALL_RETRIES.buckets) + 3
-PROCESS = 1 + len(catalogue.TROUBLES)
+PROCESS = 1 + len(catalogue.TELEMETRY_ERROR_KINDS)
 """The version, and a counter for each kind of failure of telemetry."""
 
 STATE = len(catalogue.STATES) + 3
@@ -246,7 +246,7 @@ def test_however_many_there_are_they_are_one(registry, counts, item, form, many)
 @MANY
 def test_however_many_images_there_are_they_are_one(registry, counts, many):
     telemetry, servers, clock = counted(registry), servers_of(3), Clock(sleep=lambda _: None)
-    layers = layers_for(telemetry, servers)
+    layers = make_layers(telemetry, servers)
     fleet = Fleet.of(servers, NO_MEMORY, clock)
     loop = AttemptLoop(
         layered(missing, layers.attempt),
@@ -297,7 +297,7 @@ def test_labels_have_values_of_closed_sets_whatever_is_told(told):
         "state": set(catalogue.STATES),
         "direction": set(catalogue.DIRECTIONS),
         "version": {traced_image.__version__},
-        "kind": set(catalogue.TROUBLES),
+        "kind": set(catalogue.TELEMETRY_ERROR_KINDS),
     }
     assert [] == [
         (name, value)

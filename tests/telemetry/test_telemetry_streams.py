@@ -21,7 +21,7 @@ from traced_image.pipeline.api.upload import CHUNK
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.layers import ObservedChunks
 from traced_image.telemetry.recorder import Recorder
-from traced_image.telemetry.shared_metrics import metrics_for
+from traced_image.telemetry.shared_metrics import share_metrics
 from traced_image.telemetry.spans import Spans
 
 CALL = "glance.images.data"
@@ -173,7 +173,7 @@ class Pieces:
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_to_close_a_stream_gives_its_connection_back(registry, trace, count):
-    metrics = metrics_for(Telemetry(registry=registry, meter_provider=False))
+    metrics = share_metrics(Telemetry(registry=registry, meter_provider=False))
     recorder = Recorder(Spans(trace.provider, wire_spans=True), metrics)
     record = recorder.stream("images.data", Server.parse("glance-1"), "download")
     pieces = Pieces()

@@ -10,7 +10,7 @@ import click
 from ..errors import MissingExtra
 
 
-class _Place(NamedTuple):
+class _CommandEntry(NamedTuple):
     """Where a command is, and the extra whose packages it needs."""
 
     module: str
@@ -19,16 +19,16 @@ class _Place(NamedTuple):
 
 
 COMMANDS = {
-    "config": _Place("config", "config", "cli"),
-    "dashboards": _Place("dashboards", "dashboards", "cli"),
-    "demo": _Place(".demo.__main__", "main", "exporter,lab"),
-    "download": _Place("download_upload", "download", "cli"),
-    "exporter": _Place("exporter", "exporter", "exporter"),
-    "list": _Place("show_list", "list_", "cli"),
-    "servers": _Place("servers", "servers", "exporter"),
-    "show": _Place("show_list", "show", "cli"),
-    "upload": _Place("download_upload", "upload", "cli"),
-    "watch": _Place("watch", "watch", "exporter"),
+    "config": _CommandEntry("config", "config", "cli"),
+    "dashboards": _CommandEntry("dashboards", "dashboards", "cli"),
+    "demo": _CommandEntry(".demo.__main__", "main", "exporter,lab"),
+    "download": _CommandEntry("download_upload", "download", "cli"),
+    "exporter": _CommandEntry("exporter", "exporter", "exporter"),
+    "list": _CommandEntry("show_list", "list_", "cli"),
+    "servers": _CommandEntry("servers", "servers", "exporter"),
+    "show": _CommandEntry("show_list", "show", "cli"),
+    "upload": _CommandEntry("download_upload", "upload", "cli"),
+    "watch": _CommandEntry("watch", "watch", "exporter"),
 }
 
 
@@ -45,17 +45,17 @@ class _Commands(click.Group):
         try:
             module = importlib.import_module(f".{place.module}", __package__)
         except ModuleNotFoundError as error:
-            return _unable(cmd_name, place.extra, str(error.name).partition(".")[0])
+            return _make_unavailable(cmd_name, place.extra, str(error.name).partition(".")[0])
         command: click.Command = getattr(module, place.name)
         return command
 
 
-def _unable(name: str, extra: str, package: str) -> click.Command:
+def _make_unavailable(name: str, extra: str, package: str) -> click.Command:
     """A command in place of one whose packages are not there: the others must go on."""
 
     def refuse(_arguments: tuple[str, ...]) -> None:
         problem = f"it needs {package}, one of the packages of the extra {extra!r}"
-        raise MissingExtra(name, problem, mend=f"pip install 'traced-image[{extra}]'")
+        raise MissingExtra(name, problem, fix=f"pip install 'traced-image[{extra}]'")
 
     anything = click.Argument(["_arguments"], nargs=-1, type=click.UNPROCESSED)
     return click.Command(

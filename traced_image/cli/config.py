@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 @with_choice
 def config(choice: Choice, *, as_json: bool) -> None:
     """Show what is in force, and where each value came from; secrets are hidden."""
-    rows = list(_rows(choice.config()))
+    rows = list(_list_rows(choice.config()))
     if as_json:
         print_json({name: {"value": value, "source": source} for name, value, source in rows})
     else:
         print_table(("option", "value", "source"), rows)
 
 
-def _rows(found: Config) -> Iterator[tuple[str, object, str]]:
+def _list_rows(found: Config) -> Iterator[tuple[str, object, str]]:
     """Each option, its value without secrets, and its source."""
     for name in OPTIONS:
         value = getattr(found, name)
         source = found.sources.get(name, "default")
         if isinstance(value, RetryPolicy):
             for each in retry.OPTIONS:
-                yield f"retry.{each}", _shown(getattr(value, each)), source
+                yield f"retry.{each}", _to_json(getattr(value, each)), source
         elif name == "auth":
             yield name, None if value is None else "(hidden)", source
         else:
-            yield name, _shown(value), source
+            yield name, _to_json(value), source
 
 
-def _shown(value: object) -> object:
+def _to_json(value: object) -> object:
     """A value as JSON has it."""
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, tuple):
-        return [_shown(each) for each in value]
+        return [_to_json(each) for each in value]
     return value.url if isinstance(value, Server) else value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import messages
+from .output import open_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +61,10 @@ def dashboards(out: Path, *, objective: float | None, runbooks: str, force: bool
             "write a web address, such as https://wiki.example/glance", param_hint="'--runbooks'"
         )
     files = {
-        out / name: _with(objective, name, data).replace(RUNBOOKS.encode(), runbooks.encode())
-        for name, data in _packaged()
+        out / name: _replace_values(objective, name, data).replace(
+            RUNBOOKS.encode(), runbooks.encode()
+        )
+        for name, data in _list_files()
         if not (name == _OBJECTIVE and objective is None and (out / name).is_file())
     }
     there = [path for path, data in files.items() if path.exists() and _differs(path, data)]
@@ -71,17 +73,17 @@ def dashboards(out: Path, *, objective: float | None, runbooks: str, force: bool
     for path, data in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, data)
-    messages().print(f"{len(files)} files are in {out}", markup=False, highlight=False)
+    open_messages().print(f"{len(files)} files are in {out}", markup=False, highlight=False)
 
 
-def _packaged() -> Iterator[tuple[str, bytes]]:
+def _list_files() -> Iterator[tuple[str, bytes]]:
     """Each file: its name below the folder that is asked for, and what it has."""
     for folder, _, names in os.walk(PACKAGED, followlinks=True):
         for path in sorted(Path(folder, name) for name in names):
             yield path.relative_to(PACKAGED).as_posix(), path.read_bytes()
 
 
-def _with(objective: float | None, name: str, data: bytes) -> bytes:
+def _replace_values(objective: float | None, name: str, data: bytes) -> bytes:
     if name.endswith(".md"):
         data = _UP.sub(f"]({_REPOSITORY}".encode(), data)
         return _SOURCE.sub(f"]({_REPOSITORY}dashboards/".encode(), data)

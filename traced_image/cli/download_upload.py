@@ -23,12 +23,12 @@ from rich.progress import (
 from rich.table import Column
 
 from ..errors import TracedImageError
-from .exit_status import ended
+from .exit_status import build_end_error
 from .options import json_output, trace_output, verbose, with_choice
-from .output import messages, print_json, shown
-from .partial_download import Part, opened_part
-from .signals import Terminated, interruptibly
-from .traced_service import observed
+from .output import format_cell, open_messages, print_json
+from .partial_download import PartialFile, open_part
+from .signals import Terminated, run_interruptibly
+from .traced_service import connect_traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,25 +63,27 @@ class _Bar:
         self._progress.update(self._task, completed=done)
 
 
-def _wide_columns() -> tuple[ProgressColumn, ...]:
+def _make_columns() -> tuple[ProgressColumn, ...]:
     return DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
 
 
 @contextmanager
-def _bar(name: str, total: int | None, done: int = 0) -> Iterator[_Bar]:
-    console = messages()
+def _show_bar(name: str, total: int | None, done: int = 0) -> Iterator[_Bar]:
+    console = open_messages()
     name_column = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     progress = Progress(
         TextColumn("{task.description}", markup=False, table_column=name_column),
         BarColumn(bar_width=None, table_column=Column(ratio=2)),
         TaskProgressColumn(),
-        *(_wide_columns() if console.width >= _WIDE else ()),
+        *(_make_columns() if console.width >= _WIDE else ()),
         console=console,
         disable=not (sys.stderr.isatty() and console.is_interactive),
         expand=True,
     )
     with progress:
-        yield _Bar(progress, progress.add_task(shown(name).plain, total=total, completed=done))
+        yield _Bar(
+            progress, progress.add_task(format_cell(name).plain, total=total, completed=done)
+        )
 
 
 @click.command(short_help="Download an image's data.")
@@ -111,16 +113,16 @@ def download(choice: Choice, image_id: str, output: str, *, force: bool, trace: 
     with ExitStack() as stack:
         if special:
             # A device or a pipe can't be replaced, and has no place beside it.
-            file = _opened(place, output, stack)
-            service = stack.enter_context(observed(choice, trace=trace))
+            file = _open_output(place, output, stack)
+            service = stack.enter_context(connect_traced(choice, trace=trace))
             _stream(service, image_id, file, output)
         else:
-            part = stack.enter_context(opened_part(place.resolve()))
-            service = stack.enter_context(observed(choice, trace=trace))
+            part = stack.enter_context(open_part(place.resolve()))
+            service = stack.enter_context(connect_traced(choice, trace=trace))
             _download(service, image_id, part)
 
 
-def _opened(place: Path, output: str, stack: ExitStack) -> BinaryIO:
+def _open_output(place: Path, output: str, stack: ExitStack) -> BinaryIO:
     if output != "-":
         return stack.enter_context(place.open("wb", buffering=0))
     if sys.stdout.isatty():
@@ -130,7 +132,7 @@ def _opened(place: Path, output: str, stack: ExitStack) -> BinaryIO:
 
 
 def _stream(service: GlanceImageService, image_id: str, file: BinaryIO, output: str) -> None:
-    found = cast("Download", interruptibly(lambda: service.download(None, image_id)))
+    found = cast("Download", run_interruptibly(lambda: service.download(None, image_id)))
     try:
         _write(found, file, 0, output)
     except OSError as error:
@@ -138,25 +140,25 @@ def _stream(service: GlanceImageService, image_id: str, file: BinaryIO, output: 
         raise OSError(error.errno, error.strerror, name) from error
 
 
-def _download(service: GlanceImageService, image_id: str, part: Part) -> None:
+def _download(service: GlanceImageService, image_id: str, part: PartialFile) -> None:
     """Fetch what a part has not yet, and make it the file that was asked for."""
     if service.config.api_version == 1:
         part.clear()  # it can't be asked for the rest
-    found = interruptibly(lambda: service.download_rest(None, image_id, part.file))
+    found = run_interruptibly(lambda: service.download_rest(None, image_id, part.file))
     if part.size and not found.has_checksum:
         # What is there may be of other data, and nobody could tell.
         found.close()
         part.clear()
-        found = interruptibly(lambda: service.download_rest(None, image_id, part.file))
-    with part.written():
+        found = run_interruptibly(lambda: service.download_rest(None, image_id, part.file))
+    with part.guard_writes():
         _write(found, part.file, part.size, part.target.name)
         part.finish()
 
 
 def _write(found: Download, file: BinaryIO, there: int, name: str) -> None:
     total = None if found.length is None else there + found.length
-    with _bar(name, total, there) as bar:
-        interruptibly(lambda: _copy(found, file, there, bar))
+    with _show_bar(name, total, there) as bar:
+        run_interruptibly(lambda: _copy(found, file, there, bar))
 
 
 def _copy(found: Download, file: BinaryIO, done: int, bar: _Bar) -> None:
@@ -171,7 +173,7 @@ def _copy(found: Download, file: BinaryIO, done: int, bar: _Bar) -> None:
         found.close()
 
 
-class _Watched:
+class _ReportedFile:
     """A file that tells a bar how far it has been read."""
 
     def __init__(self, file: BinaryIO, tell: Callable[[int], None]) -> None:
@@ -216,38 +218,40 @@ def upload(
         raise click.UsageError("standard input has no name: give the image one by --name")
     fields = {"name": name or Path(file).name, **formats}
     with ExitStack() as stack:
-        data = stack.enter_context(_source(file))
-        service = stack.enter_context(observed(choice, trace=trace))
+        data = stack.enter_context(_open_source(file))
+        service = stack.enter_context(connect_traced(choice, trace=trace))
         size = os.fstat(data.fileno()).st_size or None
-        bar = stack.enter_context(_bar(fields["name"], size))
-        image = _uploaded(service, fields, _Watched(data, bar.at))
+        bar = stack.enter_context(_show_bar(fields["name"], size))
+        image = _upload(service, fields, _ReportedFile(data, bar.at))
     if as_json:
         print_json(image)
     else:
         click.echo(image["id"])
 
 
-def _source(file: str) -> BinaryIO:
+def _open_source(file: str) -> BinaryIO:
     # Without a buffer, as above.
     if file == "-":
         return FileIO(sys.stdin.fileno(), "rb", closefd=False)
     return Path(file).open("rb", buffering=0)
 
 
-def _uploaded(
-    service: GlanceImageService, fields: dict[str, str], data: _Watched
+def _upload(
+    service: GlanceImageService, fields: dict[str, str], data: _ReportedFile
 ) -> dict[str, object]:
-    image = interruptibly(lambda: service.create(None, dict(fields)))
+    image = run_interruptibly(lambda: service.create(None, dict(fields)))
     image_id = str(image["id"])
     source = cast("BinaryIO", data)
     try:
-        return interruptibly(lambda: service.update(None, image_id, {}, source, purge_props=False))
+        return run_interruptibly(
+            lambda: service.update(None, image_id, {}, source, purge_props=False)
+        )
     except BaseException as error:
         kept = f"; the image {image_id} is left, without its data"
         # To be interrupted once more does not hide what is left.
         with suppress(TracedImageError, KeyboardInterrupt, Terminated):
-            interruptibly(lambda: service.delete(None, image_id))
+            run_interruptibly(lambda: service.delete(None, image_id))
             kept = ""
         if kept and isinstance(error, (TracedImageError, OSError, KeyboardInterrupt, Terminated)):
-            raise ended(error, kept) from error
+            raise build_end_error(error, kept) from error
         raise

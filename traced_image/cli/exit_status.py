@@ -25,7 +25,7 @@ from ..errors import (
     TracedImageError,
 )
 from ..redact import hide_in_text
-from .output import line
+from .output import make_line
 from .signals import INTERRUPTED, TERMINATED, Terminated
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ _KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int],
     (KeyboardInterrupt, INTERRUPTED),
     (Terminated, TERMINATED),
 )
-_MENDS: tuple[tuple[type[TracedImageError], str], ...] = (
+_FIXES: tuple[tuple[type[TracedImageError], str], ...] = (
     (GlanceConnectionFailed, "; see which servers answer by: traced-image servers"),
     (NotFound, "; see what is there by: traced-image list"),
     (Forbidden, "; see whose credentials are in force by: traced-image config"),
@@ -85,23 +85,23 @@ class EndedError(click.ClickException):
         self.status = status
 
 
-def status_of(error: BaseException) -> int:
+def find_status(error: BaseException) -> int:
     """The exit status that an error stands for."""
     if isinstance(error, EndedError):
         return error.status
     if isinstance(error, click.UsageError):
         return UNUSABLE
     if isinstance(error, click.ClickException):
-        return error.exit_code if error.__cause__ is None else status_of(error.__cause__)
+        return error.exit_code if error.__cause__ is None else find_status(error.__cause__)
     return next((status for kinds, status in _KINDS if isinstance(error, kinds)), REFUSED)
 
 
-def ended(error: BaseException, hint: str) -> EndedError:
+def build_end_error(error: BaseException, hint: str) -> EndedError:
     """An error that ends a command as another one does, with something to add."""
-    return EndedError(f"{_words(error)}{hint}", status_of(error))
+    return EndedError(f"{_describe(error)}{hint}", find_status(error))
 
 
-def _words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, click.UsageError):
         hint = f" (try '{error.ctx.command_path} --help')" if error.ctx is not None else ""
         return f"{error.format_message()}{hint}"
@@ -109,12 +109,12 @@ def _words(error: BaseException) -> str:
         return error.message
     if isinstance(error, OSError):
         what = os.fsdecode(error.filename) if error.filename else "a file or the output"
-        mend = "; make room and try again" if error.errno in _FULL else ""
-        return f"{what}: {error.strerror or type(error).__name__}{mend}"
+        fix = "; make room and try again" if error.errno in _FULL else ""
+        return f"{what}: {error.strerror or type(error).__name__}{fix}"
     if isinstance(error, (KeyboardInterrupt, Terminated)):
         return "ended" if isinstance(error, Terminated) else "interrupted"
-    mend = next((mend for kind, mend in _MENDS if isinstance(error, kind)), "")
-    return f"{str(error).rstrip('.') or type(error).__name__}{mend}"
+    fix = next((fix for kind, fix in _FIXES if isinstance(error, kind)), "")
+    return f"{str(error).rstrip('.') or type(error).__name__}{fix}"
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
@@ -125,7 +125,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     try:
         return _status(command, sys.argv[1:] if arguments is None else arguments)
     finally:
-        _say_no_more(sys.stderr)
+        _silence_streams(sys.stderr)
 
 
 def _status(command: click.Command, arguments: Sequence[str]) -> int:
@@ -133,23 +133,23 @@ def _status(command: click.Command, arguments: Sequence[str]) -> int:
         # Not all that is told can be written in every encoding.
         sys.stdout.reconfigure(errors="replace")
     try:
-        status = _invoked(command, arguments)
+        status = _invoke(command, arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        _say_no_more(sys.stdout)
+        _silence_streams(sys.stdout)
         return BROKEN_PIPE
     except _EXPECTED as error:
-        status = status_of(error)
+        status = find_status(error)
         # A terminal has ^C in its last line.
         after = "\n" if status == INTERRUPTED and sys.stderr.isatty() else ""
         with suppress(OSError):
-            click.echo(f"{after}{NAME}: {line(hide_in_text(_words(error)))}", err=True)
-        _say_no_more(sys.stdout)
+            click.echo(f"{after}{NAME}: {make_line(hide_in_text(_describe(error)))}", err=True)
+        _silence_streams(sys.stdout)
         return status
     return status if isinstance(status, int) else DONE
 
 
-def _invoked(command: click.Command, arguments: Sequence[str]) -> object:
+def _invoke(command: click.Command, arguments: Sequence[str]) -> object:
     """Run a command, not by click's `main`: that has ways of its own to end one."""
     instruction = os.environ.get(COMPLETION)
     if instruction:
@@ -161,7 +161,7 @@ def _invoked(command: click.Command, arguments: Sequence[str]) -> object:
         return left.exit_code
 
 
-def _say_no_more(stream: TextIO) -> None:
+def _silence_streams(stream: TextIO) -> None:
     """Let go of output that can't be written: else the interpreter would complain at its end."""
     try:
         stream.flush()

@@ -14,18 +14,18 @@ import click
 from prometheus_client import Gauge, ProcessCollector
 
 from ..config.environment import CLOUD, CONFIG_FILE
-from ..exporter.app import app
-from ..exporter.probing.probe_route import Allowed, probe_route
+from ..exporter.app import make_app
+from ..exporter.probing.probe_route import Allowed, make_probe_route
 from ..exporter.probing.reload import Reloader
 from ..exporter.report import check_trace_url
 from ..exporter.web.config_file import WebConfigFile
-from ..exporter.web.server import Server, listen
+from ..exporter.web.server import ExporterServer, listen
 from ..telemetry.catalogue.exporter import RELOADED
 from . import options
 from .exit_status import DONE
-from .options import Place, duration, log, place, verbose, with_choice
-from .probe_observers import told, watching
-from .signals import Terminated, in_loop
+from .options import ListenAddress, read_address, read_duration, set_up_log, verbose, with_choice
+from .probe_observers import describe, make_observers
+from .signals import Terminated, run_in_loop
 
 if TYPE_CHECKING:
     import socket
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from ..config import Config
     from ..exporter.probing.result import ProbeResult
-    from ..telemetry.backends import Record
+    from ..telemetry.backends import Update
     from .options import Choice
 
 
@@ -43,13 +43,13 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ExporterOptions:
     """What the command was asked for, beside the servers."""
 
     image: str | None
     interval: float
     timeout: float
-    listen: Place
+    listen: ListenAddress
     web_config: str | None
     trace_url: str | None
     allow_target: tuple[str, ...]
@@ -59,7 +59,7 @@ class _Asked:
 @options.image
 @click.option(
     "--interval",
-    type=duration,
+    type=read_duration,
     default="15s",
     show_default=True,
     metavar="DURATION",
@@ -68,7 +68,7 @@ class _Asked:
 @options.timeout
 @click.option(
     "--listen",
-    type=place,
+    type=read_address,
     default="127.0.0.1:9293",
     show_default=True,
     metavar="HOST:PORT",
@@ -99,19 +99,19 @@ def exporter(choice: Choice, **asked: object) -> int:
     status 0. /readyz is ready once each server has been probed.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read again
-    log(logging.INFO)
-    wanted = _Asked(**asked)  # type: ignore[arg-type]
+    set_up_log(logging.INFO)
+    wanted = _ExporterOptions(**asked)  # type: ignore[arg-type]
     check_trace_url(wanted.trace_url, "--trace-url")
     allowed = Allowed.parse(wanted.allow_target, "--allow-target")
     config = choice.config(retries=False)
     try:
-        in_loop(_run(choice, config, wanted, allowed))
+        run_in_loop(_run(choice, config, wanted, allowed))
     except Terminated:
         LOG.info("ended")
     return DONE
 
 
-class _Server(Server):
+class _CommandServer(ExporterServer):
     """A server that leaves signals to the command."""
 
     @contextmanager
@@ -119,12 +119,12 @@ class _Server(Server):
         yield
 
 
-async def _run(choice: Choice, config: Config, asked: _Asked, allowed: Allowed) -> None:
+async def _run(choice: Choice, config: Config, asked: _ExporterOptions, allowed: Allowed) -> None:
     def tell(result: ProbeResult) -> None:
         if choice.verbose:
-            LOG.info(told(result))
+            LOG.info(describe(result))
 
-    on = watching(
+    on = make_observers(
         config, image=asked.image, interval=asked.interval, timeout=asked.timeout, tell=tell
     )
     ProcessCollector(registry=on.registry)
@@ -135,23 +135,23 @@ async def _run(choice: Choice, config: Config, asked: _Asked, allowed: Allowed) 
     reloader = Reloader(
         lambda: choice.config(retries=False), prober.replace, config, record=reloads.record()
     )
-    application = app(
+    application = make_app(
         on.registry,
         on.journal,
         trace_url=asked.trace_url,
         ready=lambda: prober.ready,
-        routes=[probe_route(lambda: prober.probe, allowed)],
+        routes=[make_probe_route(lambda: prober.probe, allowed)],
     )
     with listen(*asked.listen) as sock:
-        server = _Server(application, sock, web)
+        server = _CommandServer(application, sock, web)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
         scheme = "http" if web is None or web.in_force.context is None else "https"
-        LOG.info("serving %s://%s/", scheme, _shown(sock))
+        LOG.info("serving %s://%s/", scheme, _format_address(sock))
         async with prober:
-            await _serve(server, reloader.watch(_files(choice)))
+            await _serve(server, reloader.watch(_list_watched_files(choice)))
 
 
-async def _serve(server: _Server, watch: Coroutine[object, object, None]) -> None:
+async def _serve(server: _CommandServer, watch: Coroutine[object, object, None]) -> None:
     """Serve until cancelled, with something else beside it."""
     looking = asyncio.ensure_future(watch)
     serving = asyncio.ensure_future(server.serve(sockets=[server.sock]))
@@ -164,17 +164,17 @@ async def _serve(server: _Server, watch: Coroutine[object, object, None]) -> Non
     serving.result()
 
 
-def _files(choice: Choice) -> list[str]:
+def _list_watched_files(choice: Choice) -> list[str]:
     """The configuration's files, whichever of them there are."""
     named = [choice.config_file] if choice.config_file else []
     if not named:
         named = [each for each in os.environ.get(CONFIG_FILE, "").split(os.pathsep) if each]
     if choice.cloud or os.environ.get(CLOUD):
-        named += _cloud_files()
+        named += _list_cloud_files()
     return named
 
 
-def _cloud_files() -> list[str]:
+def _list_cloud_files() -> list[str]:
     from openstack.config.loader import CONFIG_FILES, SECURE_FILES
 
     variables = (("OS_CLIENT_CONFIG_FILE", CONFIG_FILES), ("OS_CLIENT_SECURE_FILE", SECURE_FILES))
@@ -185,7 +185,7 @@ def _cloud_files() -> list[str]:
     ]
 
 
-def _shown(sock: socket.socket) -> str:
+def _format_address(sock: socket.socket) -> str:
     host, port = sock.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -202,7 +202,7 @@ class _Reloads:
         self._gauge.set(1)
         self._values: list[float] = []
 
-    def record(self) -> Record:
+    def record(self) -> Update:
         """What is told by one of those that read files."""
         number = len(self._values)
         self._values.append(1.0)

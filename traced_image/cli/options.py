@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import click
 
 from ..config import load_config
-from ..config.checks import shown
+from ..config.checks import format_value
 from ..config.parse import parse_duration
 from ..errors import InvalidServer
-from .output import line
-from .signals import interruptibly
+from .output import make_line
+from .signals import run_interruptibly
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 
 
-class Place(NamedTuple):
+class ListenAddress(NamedTuple):
     """Where to listen."""
 
     host: str
     port: int
 
 
-def duration(text: str) -> float:
+def read_duration(text: str) -> float:
     """Seconds, written as Prometheus writes them: ``15s``, ``1m30s``, ``500ms``.
 
     Raises:
@@ -47,7 +47,7 @@ def duration(text: str) -> float:
         raise click.BadParameter(f"{error}: write it like 15s, 1m or 500ms") from None
 
 
-def place(text: str) -> Place:
+def read_address(text: str) -> ListenAddress:
     """An address and a port: ``127.0.0.1:9293``, ``[::1]:9293``, or ``:9293`` for all addresses.
 
     Raises:
@@ -56,10 +56,10 @@ def place(text: str) -> Place:
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not _PORT.fullmatch(port) or (":" in host and not bracketed):
-        mend = "write it like 127.0.0.1:9293 or [::1]:9293"
-        raise click.BadParameter(f"{shown(text)} is no address and port: {mend}")
+        fix = "write it like 127.0.0.1:9293 or [::1]:9293"
+        raise click.BadParameter(f"{format_value(text)} is no address and port: {fix}")
     everywhere = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 as was asked for
-    return Place(host.strip("[]") or everywhere, int(port))
+    return ListenAddress(host.strip("[]") or everywhere, int(port))
 
 
 _CommandT = TypeVar("_CommandT", bound=Callable[..., object])
@@ -68,7 +68,7 @@ _FILE = click.Path(path_type=str)
 """No more than a hint for completion: whoever opens the file says what is wrong with it."""
 
 
-def destination(field: str) -> str:
+def name_parameter(field: str) -> str:
     """Return the name of the parameter that fills a field of `Choice`; no command's own has it."""
     return f"choice_{field}"
 
@@ -76,30 +76,30 @@ def destination(field: str) -> str:
 _SERVERS = (
     click.option(
         "--server",
-        destination("servers"),
+        name_parameter("servers"),
         multiple=True,
         metavar="URL",
         help="A Glance; repeatable.",
     ),
     click.option(
         "--config",
-        destination("config_file"),
+        name_parameter("config_file"),
         type=_FILE,
         metavar="FILE",
         help="A nova.conf or cinder.conf to take what is not said here from.",
     ),
     click.option(
         "--os-cloud",
-        destination("cloud"),
+        name_parameter("cloud"),
         metavar="NAME",
         help="A cloud of clouds.yaml to take it from.",
     ),
     click.option(
-        "--insecure", destination("insecure"), is_flag=True, help="Check no certificates."
+        "--insecure", name_parameter("insecure"), is_flag=True, help="Check no certificates."
     ),
     click.option(
         "--cafile",
-        destination("cafile"),
+        name_parameter("cafile"),
         type=_FILE,
         metavar="FILE",
         help="Authorities to trust, in PEM.",
@@ -109,7 +109,7 @@ _SERVERS = (
 verbose = click.option(
     "-v",
     "--verbose",
-    destination("verbose"),
+    name_parameter("verbose"),
     is_flag=True,
     help="Show attempts as they happen.",
 )
@@ -120,7 +120,7 @@ image = click.option(
 )
 timeout = click.option(
     "--timeout",
-    type=duration,
+    type=read_duration,
     default="10s",
     show_default=True,
     metavar="DURATION",
@@ -171,7 +171,7 @@ class Choice:
         if not retries:
             said["num_retries"] = _MANY
         try:
-            return interruptibly(lambda: load_config(**said))  # type: ignore[arg-type]
+            return run_interruptibly(lambda: load_config(**said))  # type: ignore[arg-type]
         except InvalidServer as error:
             if error.source != "any source":
                 raise
@@ -187,9 +187,9 @@ def with_choice(command: _CommandT) -> _CommandT:
 
     @functools.wraps(command)
     def with_values(**values: object) -> object:
-        places = {field.name: destination(field.name) for field in fields(Choice)}
+        places = {field.name: name_parameter(field.name) for field in fields(Choice)}
         chosen = {name: values.pop(place) for name, place in places.items() if place in values}
-        log()
+        set_up_log()
         return command(Choice(**chosen), **values)  # type: ignore[arg-type]
 
     decorated: Callable[..., object] = with_values
@@ -198,7 +198,7 @@ def with_choice(command: _CommandT) -> _CommandT:
     return decorated  # type: ignore[return-value]
 
 
-class _Lines(logging.Handler):
+class _LineHandler(logging.Handler):
     """Writes each record as a line on standard error, whatever that is by then.
 
     What is drawn on a terminal meanwhile makes room for it. That nobody reads it ends nothing.
@@ -206,14 +206,14 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
-            sys.stderr.write(f"traced-image: {line(record.getMessage())}\n")
+            sys.stderr.write(f"traced-image: {make_line(record.getMessage())}\n")
             sys.stderr.flush()
 
 
-_LINES = _Lines()
+_LINES = _LineHandler()
 
 
-def log(level: int = logging.WARNING) -> None:
+def set_up_log(level: int = logging.WARNING) -> None:
     """Say on standard error what is logged; the lines of the pipeline and Keystone are left out.
 
     What they tell is in the error that a command ends with, and with ``-v`` in its attempts.

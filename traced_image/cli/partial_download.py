@@ -11,7 +11,7 @@ from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import ChecksumMismatch, TracedImageError
-from .exit_status import FILE, EndedError, ended
+from .exit_status import FILE, EndedError, build_end_error
 from .signals import Terminated
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Part:
+class PartialFile:
     """A file with the first bytes of what another is to have.
 
     Attributes:
@@ -48,7 +48,7 @@ class Part:
         self.path.replace(self.target)
 
     @contextmanager
-    def written(self) -> Iterator[None]:
+    def guard_writes(self) -> Iterator[None]:
         """Write to it: where the data was wrong or can't be written, none of it is left.
 
         Raises:
@@ -65,10 +65,10 @@ class Part:
             raise OSError(error.errno, error.strerror, str(self.target)) from error
         except (TracedImageError, KeyboardInterrupt, Terminated) as error:
             hint = f"; to go on from {self.path}, say the same again"
-            raise ended(error, hint if self.size else "") from error
+            raise build_end_error(error, hint if self.size else "") from error
 
 
-def _opened(path: Path) -> FileIO:
+def _open_file(path: Path) -> FileIO:
     """The file of a part, which nobody else has put there as a link to another, or as a pipe."""
     words = f"{path} is no regular file: move it away, or name another file"
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -85,7 +85,7 @@ def _opened(path: Path) -> FileIO:
 
 
 @contextmanager
-def opened_part(target: Path) -> Iterator[Part]:
+def open_part(target: Path) -> Iterator[PartialFile]:
     """The part beside a file, as a download has left it or new; it goes if it has nothing.
 
     Raises:
@@ -93,13 +93,13 @@ def opened_part(target: Path) -> Iterator[Part]:
         OSError: It can't be written.
     """
     path = target.with_name(f"{target.name}.part")
-    with _opened(path) as file:
+    with _open_file(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             words = f"another download writes to {path}: let it end, or name another file"
             raise EndedError(words, FILE) from error
-        part = Part(target, path, file)
+        part = PartialFile(target, path, file)
         try:
             yield part
         finally:

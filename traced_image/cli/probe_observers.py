@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from ..exporter.journal import Journal
 from ..exporter.probing.result import ProbeResults
-from ..exporter.probing.schedule import Prober
+from ..exporter.probing.schedule import ProbeSchedule
 from ..telemetry import Telemetry, make_recorder
 from ..telemetry.shared_metrics import attach
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..exporter.probing.result import ProbeResult
 
 
-class _Told(ProbeResults):
+class _NotifyingResults(ProbeResults):
     """Tells of each result as it comes."""
 
     def __init__(self, tell: Callable[[ProbeResult], object]) -> None:
@@ -34,7 +34,7 @@ class _Told(ProbeResults):
 
 
 @dataclass(frozen=True, slots=True)
-class Watching:
+class ProbeObservers:
     """A prober, and where what it finds is kept.
 
     Attributes:
@@ -43,19 +43,19 @@ class Watching:
         journal: The last hour.
     """
 
-    prober: Prober
+    prober: ProbeSchedule
     registry: CollectorRegistry
     journal: Journal
 
 
-def watching(
+def make_observers(
     config: Config,
     *,
     image: str | None,
     interval: float,
     timeout: float,
     tell: Callable[[ProbeResult], object],
-) -> Watching:
+) -> ProbeObservers:
     """Make ready to probe the servers of a configuration again and again.
 
     Args:
@@ -69,13 +69,13 @@ def watching(
         ConfigError: What is configured can't be used.
         InvalidImageID: The id is none.
     """
-    registry, journal, results = CollectorRegistry(), Journal(), _Told(tell)
+    registry, journal, results = CollectorRegistry(), Journal(), _NotifyingResults(tell)
     attach(registry, journal)
     registry.register(results)
 
     telemetry = Telemetry(registry=registry, meter_provider=False, wire_spans=False)
     recorder = make_recorder(telemetry)
-    prober = Prober(
+    prober = ProbeSchedule(
         config,
         recorder=recorder,
         results=results,
@@ -84,10 +84,10 @@ def watching(
         timeout=timeout,
         gone=recorder.metrics.forget,
     )
-    return Watching(prober, registry, journal)
+    return ProbeObservers(prober, registry, journal)
 
 
-def told(result: ProbeResult) -> str:
+def describe(result: ProbeResult) -> str:
     """A probe in a line."""
     server, milliseconds = result.server.netloc, f"{result.seconds * 1000:.1f} ms"
     if not result.reason:
@@ -96,7 +96,7 @@ def told(result: ProbeResult) -> str:
     return f"{server} fails, {result.reason}: {why}"
 
 
-def stamped(result: ProbeResult) -> str:
+def describe_with_time(result: ProbeResult) -> str:
     """The same after its time."""
     when = datetime.fromtimestamp(result.when, timezone.utc).astimezone()
-    return f"{when:%Y-%m-%dT%H:%M:%S%z} {told(result)}"
+    return f"{when:%Y-%m-%dT%H:%M:%S%z} {describe(result)}"

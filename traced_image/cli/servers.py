@@ -15,9 +15,9 @@ from ..exporter.probing.schedule import probe_once
 from . import options
 from .exit_status import DONE, REFUSED, UNREACHABLE
 from .options import json_output, verbose, with_choice
-from .output import line, output, print_json, table, write
-from .probe_observers import told
-from .signals import in_loop
+from .output import make_line, make_table, open_output, print_json, write
+from .probe_observers import describe
+from .signals import run_in_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,12 +47,12 @@ def servers(choice: Choice, *, image: str | None, timeout: float, as_json: bool)
     config = choice.config(retries=False)
 
     async def probed() -> tuple[ProbeResult, ...]:
-        kind = _Telling if choice.verbose else Probe
+        kind = _AttemptPrinter if choice.verbose else Probe
         return await probe_once(kind(config, image=image, timeout=timeout))
 
-    results = in_loop(probed())
+    results = run_in_loop(probed())
     if as_json:
-        print_json([_as_json(result) for result in results])
+        print_json([_to_json(result) for result in results])
     else:
         _print(results)
     failed = sum(bool(result.reason) for result in results)
@@ -61,18 +61,18 @@ def servers(choice: Choice, *, image: str | None, timeout: float, as_json: bool)
     return UNREACHABLE if failed == len(results) else REFUSED
 
 
-class _Telling(Probe):
+class _AttemptPrinter(Probe):
     """A probe that is told of as soon as it has ended."""
 
     async def __call__(
         self, server: Server, canary: Canary | None = None, *, within: float | None = None
     ) -> ProbeResult:
         result = await super().__call__(server, canary, within=within)
-        click.echo(line(told(result)), err=True)
+        click.echo(make_line(describe(result)), err=True)
         return result
 
 
-def _as_json(result: ProbeResult) -> dict[str, object]:
+def _to_json(result: ProbeResult) -> dict[str, object]:
     values: dict[str, object] = {"url": result.server.url, "ok": not result.reason}
     told = {**asdict(result), "server": result.server.netloc, "seconds": result.seconds}
     for name in ("when", "certificate_expiry"):
@@ -82,34 +82,34 @@ def _as_json(result: ProbeResult) -> dict[str, object]:
 
 
 def _print(results: Iterable[ProbeResult]) -> None:
-    console, now = output(), time.time()
-    write(console, table(console, _HEADINGS, [_row(result, now) for result in results]))
+    console, now = open_output(), time.time()
+    write(console, make_table(console, _HEADINGS, [_make_row(result, now) for result in results]))
     for result in results:
         if result.reason:
-            click.echo(line(result.error))
+            click.echo(make_line(result.error))
 
 
-def _row(result: ProbeResult, now: float) -> tuple[object, ...]:
+def _make_row(result: ProbeResult, now: float) -> tuple[object, ...]:
     health = {None: "", True: "well", False: Text("not well", "yellow")}[result.healthcheck]
     return (
         result.server.netloc,
-        state(result.reason),
+        name_state(result.reason),
         result.reason,
         f"{result.seconds * 1000:.1f}",
         result.version or "",
         health,
-        _certificate(result.certificate_expiry, now),
+        _describe_certificate(result.certificate_expiry, now),
     )
 
 
-def state(reason: str | None) -> Text:
+def name_state(reason: str | None) -> Text:
     """How a server is, by why its latest probe failed; None if there was none."""
     if reason is None:
         return Text("waiting", "dim")
     return Text("fails", "red") if reason else Text("well", "green")
 
 
-def _certificate(expiry: float | None, now: float) -> Text:
+def _describe_certificate(expiry: float | None, now: float) -> Text:
     if expiry is None:
         return Text()
     days = (expiry - now) / _DAY

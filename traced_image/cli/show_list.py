@@ -8,8 +8,8 @@ import click
 
 from .options import json_output, trace_output, verbose, with_choice
 from .output import print_fields, print_json, print_table
-from .signals import interruptibly
-from .traced_service import observed
+from .signals import run_interruptibly
+from .traced_service import connect_traced
 
 if TYPE_CHECKING:
     from .options import Choice
@@ -26,8 +26,8 @@ _COLUMNS = ("id", "name", "status", "size", "disk_format")
 @with_choice
 def show(choice: Choice, image_id: str, *, as_json: bool, trace: bool) -> None:
     """Show an image's metadata."""
-    with observed(choice, trace=trace) as service:
-        image = interruptibly(lambda: service.show(None, image_id))
+    with connect_traced(choice, trace=trace) as service:
+        image = run_interruptibly(lambda: service.show(None, image_id))
     if as_json:
         print_json(image)
         return
@@ -50,16 +50,16 @@ def list_(
     choice: Choice, limit: int | None, filters: tuple[str, ...], *, as_json: bool, trace: bool
 ) -> None:
     """List images."""
-    wanted = dict(_pair(each) for each in filters)
-    with observed(choice, trace=trace) as service:
-        images = interruptibly(lambda: service.detail(None, filters=wanted, limit=limit))
+    wanted = dict(_split_filter(each) for each in filters)
+    with connect_traced(choice, trace=trace) as service:
+        images = run_interruptibly(lambda: service.detail(None, filters=wanted, limit=limit))
     if as_json:
         print_json(images)
     else:
         print_table(_COLUMNS, ([image.get(name) for name in _COLUMNS] for image in images))
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _split_filter(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not (name and sign):
         raise click.BadParameter("write it as NAME=VALUE", param_hint="--filter")

@@ -32,7 +32,7 @@ def terminate(_number: int, _frame: object) -> NoReturn:
     raise Terminated(TERMINATED)
 
 
-def interruptibly(work: Callable[[], _T]) -> _T:
+def run_interruptibly(work: Callable[[], _T]) -> _T:
     """Do what blocks in a thread of its own, which is left to itself when a signal comes.
 
     A signal's exception in the middle of anything could leave a lock held for ever, and some calls,
@@ -53,7 +53,7 @@ def interruptibly(work: Callable[[], _T]) -> _T:
     return future.result()
 
 
-def in_loop(main: Coroutine[object, object, _T]) -> _T:
+def run_in_loop(main: Coroutine[object, object, _T]) -> _T:
     """Run to the end in an event loop, which a signal must not be raised in the middle of.
 
     Raises:

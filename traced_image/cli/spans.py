@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 
-def provider(kept: list[ReadableSpan] | None, *, attempts: bool) -> TracerProvider:
+def make_provider(kept: list[ReadableSpan] | None, *, attempts: bool) -> TracerProvider:
     """A provider of tracers, which leaves the process's own alone.
 
     Args:
@@ -23,13 +23,13 @@ def provider(kept: list[ReadableSpan] | None, *, attempts: bool) -> TracerProvid
     """
     made = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
     if kept is not None:
-        made.add_span_processor(_Kept(kept))
+        made.add_span_processor(_SpanCollector(kept))
     if attempts:
-        made.add_span_processor(_Attempts())
+        made.add_span_processor(_AttemptWriter())
     return made
 
 
-class _Kept(SpanProcessor):
+class _SpanCollector(SpanProcessor):
     """Keeps spans."""
 
     def __init__(self, spans: list[ReadableSpan]) -> None:
@@ -39,19 +39,19 @@ class _Kept(SpanProcessor):
         self._spans.append(span)
 
 
-class _Attempts(SpanProcessor):
+class _AttemptWriter(SpanProcessor):
     """Writes of attempts: where one hangs, its start is all that there is to see."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
-        _tell(span, "")
+        _print_attempt(span, "")
 
     def on_end(self, span: ReadableSpan) -> None:
         why = (span.attributes or {}).get(catalogue.ERROR_TYPE, "ok")
         milliseconds = ((span.end_time or 0) - (span.start_time or 0)) / 1e6
-        _tell(span, f": {why!s}, {milliseconds:.1f} ms")
+        _print_attempt(span, f": {why!s}, {milliseconds:.1f} ms")
 
 
-def _tell(span: ReadableSpan, words: str) -> None:
+def _print_attempt(span: ReadableSpan, words: str) -> None:
     told = span.attributes or {}
     if catalogue.ATTEMPT_NUMBER not in told:
         return

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from .. import connect
 from ..telemetry import Telemetry
-from ..terminal import trace_id, trace_tree
-from .output import messages
+from ..terminal import format_trace_id, make_trace_tree
+from .output import open_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def observed(choice: Choice, *, trace: bool = False) -> Iterator[GlanceImageService]:
+def connect_traced(choice: Choice, *, trace: bool = False) -> Iterator[GlanceImageService]:
     """Connect; afterwards, and if `trace`, print the trace of each call on standard error.
 
     Raises:
@@ -33,17 +33,17 @@ def observed(choice: Choice, *, trace: bool = False) -> Iterator[GlanceImageServ
     spans: list[ReadableSpan] = []
     telemetry: Telemetry | Literal[False] = False
     if trace or choice.verbose:
-        with _undisturbed():
+        with _hide_variables():
             # Imported here, since OpenTelemetry reads some of its variables when it is imported.
-            from .spans import provider
+            from .spans import make_provider
 
             telemetry = Telemetry(
-                tracer_provider=provider(spans if trace else None, attempts=choice.verbose),
+                tracer_provider=make_provider(spans if trace else None, attempts=choice.verbose),
                 registry=CollectorRegistry(),
                 meter_provider=False,
                 wire_spans=trace,
             )
-    with _undisturbed():
+    with _hide_variables():
         service = connect(config=config, telemetry=telemetry)
     try:
         yield service
@@ -53,7 +53,7 @@ def observed(choice: Choice, *, trace: bool = False) -> Iterator[GlanceImageServ
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _hide_variables() -> Iterator[None]:
     """Let OpenTelemetry's variables change nothing: the traces are this program's own."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("OTEL_")}
     try:
@@ -63,10 +63,10 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _draw(spans: Sequence[ReadableSpan]) -> None:
-    console = messages()
+    console = open_messages()
     traces: dict[int, list[ReadableSpan]] = {}
     for span in spans:
-        traces.setdefault(trace_id(span), []).append(span)
+        traces.setdefault(format_trace_id(span), []).append(span)
     for found in traces.values():
         if any(span.parent is None for span in found):  # not of what a signal has ended
-            console.print(trace_tree(found, ascii_only=console.options.ascii_only))
+            console.print(make_trace_tree(found, ascii_only=console.options.ascii_only))

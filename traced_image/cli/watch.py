@@ -18,13 +18,13 @@ from rich.live import Live
 from rich.text import Text
 
 from ..exporter.probing import schedule
-from ..exporter.report import report
+from ..exporter.report import make_report
 from . import options
-from .options import duration, verbose, with_choice
-from .output import line, output, table
-from .probe_observers import Watching, stamped, watching
-from .servers import state
-from .signals import in_loop
+from .options import read_duration, verbose, with_choice
+from .output import make_line, make_table, open_output
+from .probe_observers import ProbeObservers, describe_with_time, make_observers
+from .servers import name_state
+from .signals import run_in_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ _HEADINGS = ("server", "state", "why", "last well", "probes", "failed", "p50 ms"
 @click.command(short_help="Show the servers, always current.")
 @click.option(
     "--interval",
-    type=duration,
+    type=read_duration,
     default="5s",
     show_default=True,
     metavar="DURATION",
@@ -60,37 +60,37 @@ def watch(choice: Choice, *, interval: float, image: str | None, timeout: float)
     """
     config = choice.config(retries=False)
     logging.getLogger(schedule.__name__).setLevel(logging.ERROR)  # the same is in the table
-    in_loop(_watch(config, choice, interval, image, timeout))
+    run_in_loop(_watch(config, choice, interval, image, timeout))
 
 
 async def _watch(
     config: Config, choice: Choice, interval: float, image: str | None, timeout: float
 ) -> None:
-    console = output()
+    console = open_output()
     lines = choice.verbose or not console.is_interactive
     ended, lost = asyncio.Event(), list[OSError]()
 
     def tell(result: ProbeResult) -> None:
         try:
             if lines:
-                console.print(Text(line(stamped(result))))
+                console.print(Text(make_line(describe_with_time(result))))
         except OSError as error:  # nobody reads on
             lost.append(error)
             ended.set()
 
-    on = watching(config, image=image, interval=interval, timeout=timeout, tell=tell)
+    on = make_observers(config, image=image, interval=interval, timeout=timeout, tell=tell)
     async with on.prober:
-        with _key(ended):
-            await (_live(console, on, ended) if console.is_interactive else ended.wait())
+        with _wait_for_key(ended):
+            await (_run_live(console, on, ended) if console.is_interactive else ended.wait())
     if lost:
         raise lost[0]
 
 
-async def _live(console: Console, on: Watching, ended: asyncio.Event) -> None:
+async def _run_live(console: Console, on: ProbeObservers, ended: asyncio.Event) -> None:
     """Keep the table current until it ends."""
     with Live(console=console, auto_refresh=False) as live:
         while not ended.is_set():
-            live.update(_screen(console, on), refresh=True)
+            live.update(_make_screen(console, on), refresh=True)
             await _pause(ended)
 
 
@@ -101,7 +101,7 @@ async def _pause(ended: asyncio.Event) -> None:
 
 
 @contextmanager
-def _key(ended: asyncio.Event) -> Iterator[None]:
+def _wait_for_key(ended: asyncio.Event) -> Iterator[None]:
     """Have q end it, where there is somebody to press it."""
     if not sys.stdin.isatty():
         yield
@@ -124,49 +124,51 @@ def _key(ended: asyncio.Event) -> Iterator[None]:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
 
 
-def _screen(console: Console, on: Watching) -> RenderableType:
+def _make_screen(console: Console, on: ProbeObservers) -> RenderableType:
     """The servers, those that fail first, and what can be done."""
     probe = on.prober.probe
-    known = {(each["address"], each["port"]): each for each in report(on.journal.hour())["servers"]}
+    known = {
+        (each["address"], each["port"]): each for each in make_report(on.journal.hour())["servers"]
+    }
     latest = {server: on.prober.results.get(server) for server in probe.config.servers}
-    order = sorted(latest, key=lambda server: (not _fails(latest[server]), server.netloc))
-    rows = [_row(server, latest[server], known.get(_place(server))) for server in order]
-    failing = sum(_fails(each) for each in latest.values())
+    order = sorted(latest, key=lambda server: (not _is_failing(latest[server]), server.netloc))
+    rows = [_make_row(server, latest[server], known.get(_format_place(server))) for server in order]
+    failing = sum(_is_failing(each) for each in latest.values())
     words = f"{failing} of {len(order)} fail" if failing else f"{len(order)} servers, none fails"
     foot = Text(f"{words}; every {on.prober.interval:g} s; q ends it", "dim")
-    return Group(table(console, _HEADINGS, rows), foot)
+    return Group(make_table(console, _HEADINGS, rows), foot)
 
 
-def _place(server: Server) -> tuple[str, str]:
+def _format_place(server: Server) -> tuple[str, str]:
     return server.host, str(server.port)
 
 
-def _fails(result: ProbeResult | None) -> bool:
+def _is_failing(result: ProbeResult | None) -> bool:
     return result is not None and bool(result.reason)
 
 
-def _row(
+def _make_row(
     server: Server, result: ProbeResult | None, hour: ServerReport | None
 ) -> tuple[object, ...]:
     if result is None or hour is None:
-        return (server.netloc, state(None), *[""] * (len(_HEADINGS) - 2))
+        return (server.netloc, name_state(None), *[""] * (len(_HEADINGS) - 2))
     return (
         server.netloc,
-        state(result.reason),
+        name_state(result.reason),
         result.reason,
-        _clock(hour["last_success"]),
+        _format_clock(hour["last_success"]),
         hour["attempts"],
         hour["failed"],
-        _milliseconds(hour["p50"]),
-        _milliseconds(hour["p95"]),
+        _format_milliseconds(hour["p50"]),
+        _format_milliseconds(hour["p95"]),
     )
 
 
-def _clock(when: float | None) -> str:
+def _format_clock(when: float | None) -> str:
     if when is None:
         return "never"
     return f"{datetime.fromtimestamp(when, timezone.utc).astimezone():%H:%M:%S}"
 
 
-def _milliseconds(seconds: float | None) -> str:
+def _format_milliseconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds * 1000:.1f}"

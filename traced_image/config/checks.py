@@ -32,7 +32,7 @@ SHOWN = 60
 """Characters of a refused value that a message shows."""
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """Render a refused value for a message: printable, without secrets, cut where it is long."""
     try:
         text = ascii(hide_in_text(value)) if isinstance(value, str) else hide_in_text(ascii(value))
@@ -41,7 +41,7 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
-def number(
+def check_number(
     item: str,
     value: object,
     source: str,
@@ -67,28 +67,30 @@ def number(
         and (value or zero)
     ):
         return float(value)
-    mend = f"set a number {'of 0 or more' if zero else 'above 0'}, at most {most:,g}"
-    raise error(item, f"{shown(value)} can't be used", source=source, mend=mend)
+    fix = f"set a number {'of 0 or more' if zero else 'above 0'}, at most {most:,g}"
+    raise error(item, f"{format_value(value)} can't be used", source=source, fix=fix)
 
 
-def integer(
+def check_integer(
     item: str, value: object, source: str, error: type[ConfigError], *, least: int = 0
 ) -> int:
     """Return `value` if it is a whole number of `least` or more, and no bool."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= least:
         return value
-    mend = f"set a whole number of {least} or more"
-    raise error(item, f"{shown(value)} can't be used", source=source, mend=mend)
+    fix = f"set a whole number of {least} or more"
+    raise error(item, f"{format_value(value)} can't be used", source=source, fix=fix)
 
 
-def boolean(item: str, value: object, source: str, error: type[ConfigError]) -> bool:
+def check_boolean(item: str, value: object, source: str, error: type[ConfigError]) -> bool:
     """Return `value` if it is a bool."""
     if isinstance(value, bool):
         return value
-    raise error(item, f"{shown(value)} can't be used", source=source, mend="set true or false")
+    raise error(
+        item, f"{format_value(value)} can't be used", source=source, fix="set true or false"
+    )
 
 
-def choice(
+def check_choice(
     item: str,
     value: object,
     source: str,
@@ -100,11 +102,11 @@ def choice(
     for each in choices:
         if type(value) is type(each) and value == each:
             return each
-    mend = f"set {' or '.join(str(each) for each in choices)}"
-    raise error(item, f"{shown(value)} can't be used", source=source, mend=mend)
+    fix = f"set {' or '.join(str(each) for each in choices)}"
+    raise error(item, f"{format_value(value)} can't be used", source=source, fix=fix)
 
 
-def optional(check: Check[_T]) -> Check[_T | None]:
+def allow_none(check: Check[_T]) -> Check[_T | None]:
     """Make a check that takes None, too."""
 
     def checked(item: str, value: object, source: str) -> _T | None:
@@ -126,8 +128,8 @@ def suggest(name: str, known: Iterable[str], otherwise: str, *, cutoff: float = 
     return f"did you mean {near[0]}?" if near else otherwise
 
 
-def unknown(name: str, known: Iterable[str], source: str = "argument") -> InvalidOption:
+def build_unknown_error(name: str, known: Iterable[str], source: str = "argument") -> InvalidOption:
     """Build the error for an option that does not exist, with the one that may be meant."""
-    mend = suggest(name, known, f"use one of {', '.join(sorted(known))}")
+    fix = suggest(name, known, f"use one of {', '.join(sorted(known))}")
     hidden = hide_in_text(name)[:SHOWN]
-    return InvalidOption(hidden, "there is no such option", source=source, mend=mend)
+    return InvalidOption(hidden, "there is no such option", source=source, fix=fix)

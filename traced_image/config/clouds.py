@@ -13,7 +13,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from ..errors import InvalidAuth
 from ..redact import hide_in_text
 from .config import OPTIONS
-from .sources import Found, Layer, Lookup
+from .sources import EndpointFilter, Found, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ _KEYS = {name: each.cloud for name, each in OPTIONS.items() if each.cloud}
 """The keys of a cloud by the fields that they set."""
 
 
-def read_cloud(name: str, region: str | None, environ: Mapping[str, str], source: str) -> Layer:
+def read_cloud(name: str, region: str | None, environ: Mapping[str, str], source: str) -> Source:
     """Read what clouds.yaml says of one cloud, without a request.
 
     Args:
@@ -43,30 +43,30 @@ def read_cloud(name: str, region: str | None, environ: Mapping[str, str], source
     """
     try:
         loader = OpenStackConfig(
-            config_files=_files(environ, CONFIG_FILE),
-            secure_files=_files(environ, SECURE_FILE),
+            config_files=_list_files(environ, CONFIG_FILE),
+            secure_files=_list_files(environ, SECURE_FILE),
             load_envvars=False,
         )
         with warnings.catch_warnings():
             # openstacksdk 4.22 warns of every cloud that it once could measure by InfluxDB.
             warnings.simplefilter("ignore", PendingDeprecationWarning)
             cloud = loader.get_one(cloud=name, region_name=region)
-        return _layer(cloud, f"cloud {name} in {loader.config_filename}")
+        return _read_source(cloud, f"cloud {name} in {loader.config_filename}")
     except (SDKException, ClientException) as error:
         problem, cause = hide_in_text(str(error)).rstrip("."), error
     except (AttributeError, KeyError, TypeError, ValueError, YAMLError) as error:
         # What a file of another shape makes of openstacksdk, which checks only its first level.
         problem = f"clouds.yaml is not of the form that openstacksdk reads ({type(error).__name__})"
         cause = None
-    mend = f"correct the cloud in clouds.yaml, which {CONFIG_FILE} may name"
-    raise InvalidAuth("cloud", problem, source=source, mend=mend) from cause
+    fix = f"correct the cloud in clouds.yaml, which {CONFIG_FILE} may name"
+    raise InvalidAuth("cloud", problem, source=source, fix=fix) from cause
 
 
-def _files(environ: Mapping[str, str], variable: str) -> list[str] | None:
+def _list_files(environ: Mapping[str, str], variable: str) -> list[str] | None:
     return [environ[variable]] if environ.get(variable) else None
 
 
-def _layer(cloud: CloudRegion, source: str) -> Layer:
+def _read_source(cloud: CloudRegion, source: str) -> Source:
     verify, cert = cloud.get_requests_verify_args()
     certfile, keyfile = cert if isinstance(cert, tuple) else (cert, None)
     plain = cloud.config.get("auth_type") == "none"
@@ -84,4 +84,4 @@ def _layer(cloud: CloudRegion, source: str) -> Layer:
     }
     interface = cloud.get_interface("image") or "public"
     interfaces = (interface,) if isinstance(interface, str) else tuple(interface)
-    return Layer(found, Lookup(interfaces, cloud.get_service_name("image")))
+    return Source(found, EndpointFilter(interfaces, cloud.get_service_name("image")))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import InvalidAuth, InvalidOption, InvalidRetry, InvalidTimeout, InvalidTLS
 from . import checks, tls
-from .keystone import KeystoneHTTP, TokenSource, token_source
-from .option import documented, list_options, option
+from .keystone import KeystoneHTTP, TokenSource, make_token_source
+from .option import document_fields, list_options, option
 from .parse import parse_boolean, parse_optional_number
 from .retry import RetryPolicy
 from .server import Server, parse_servers
@@ -28,39 +28,39 @@ logger = logging.getLogger("traced_image.config")
 _T = TypeVar("_T")
 
 
-def _servers(_item: str, value: object, source: str) -> tuple[Server, ...]:
+def _check_servers(_item: str, value: object, source: str) -> tuple[Server, ...]:
     return parse_servers(value, source)
 
 
-def _text(item: str, value: object, source: str) -> str:
+def _check_text(item: str, value: object, source: str) -> str:
     if isinstance(value, str) and value.isprintable() and value:
         return value
-    mend = "give a name, or leave it out"
-    raise InvalidOption(item, f"{checks.shown(value)} is no name", source=source, mend=mend)
+    fix = "give a name, or leave it out"
+    raise InvalidOption(item, f"{checks.format_value(value)} is no name", source=source, fix=fix)
 
 
-def _retry(item: str, value: object, source: str) -> RetryPolicy:
+def _check_retry(item: str, value: object, source: str) -> RetryPolicy:
     if isinstance(value, RetryPolicy):
         return value
     problem = f"{type(value).__name__} is no RetryPolicy"
-    raise InvalidRetry(item, problem, source=source, mend="give RetryPolicy(...)")
+    raise InvalidRetry(item, problem, source=source, fix="give RetryPolicy(...)")
 
 
-def _one_of(error: type[ConfigError], *choices: _T) -> checks.Check[_T]:
-    return partial(checks.choice, error=error, choices=choices)
+def _check_choice(error: type[ConfigError], *choices: _T) -> checks.Check[_T]:
+    return partial(checks.check_choice, error=error, choices=choices)
 
 
 def _check_sources(value: object) -> None:
     if not isinstance(value, Mapping):
-        problem = f"{checks.shown(value)} can't be used"
-        raise InvalidOption("sources", problem, mend="give a mapping, or leave it out")
+        problem = f"{checks.format_value(value)} can't be used"
+        raise InvalidOption("sources", problem, fix="give a mapping, or leave it out")
 
 
-_seconds = partial(checks.number, error=InvalidTimeout, zero=False)
-_size = partial(checks.integer, error=InvalidOption, least=1)
+_seconds = partial(checks.check_number, error=InvalidTimeout, zero=False)
+_size = partial(checks.check_integer, error=InvalidOption, least=1)
 
 
-@documented
+@document_fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """How a service reaches Glance, for as long as it lives.
@@ -77,7 +77,7 @@ class Config:
     servers: tuple[Server, ...] = option(
         (),
         doc="The servers of the cycle. The constructor also takes text; see `parse_servers`.",
-        check=_servers,
+        check=_check_servers,
         read=str,
         nova="[glance] api_servers",
         cinder="[DEFAULT] glance_api_servers",
@@ -86,13 +86,13 @@ class Config:
     num_retries: int = option(
         3,
         doc="Attempts after the first; 3 as in today's nova (0 before bug 1888168).",
-        check=partial(checks.integer, error=InvalidRetry),
+        check=partial(checks.check_integer, error=InvalidRetry),
         read=int,
         nova="[glance] num_retries",
         cinder="[DEFAULT] glance_num_retries",
     )
     retry: RetryPolicy = option(
-        RetryPolicy(), doc="When and how a failed attempt is repeated.", check=_retry
+        RetryPolicy(), doc="When and how a failed attempt is repeated.", check=_check_retry
     )
     connect_timeout: float = option(
         5.0, doc="Seconds to connect to a server, TLS included.", check=_seconds, read=float
@@ -111,13 +111,13 @@ class Config:
         " data; None for no limit. Each call has its own where a method makes several:"
         " ``update`` with data gets, patches, uploads and gets again, and all but the upload may"
         " take as long as this.",
-        check=checks.optional(_seconds),
+        check=checks.allow_none(_seconds),
         read=parse_optional_number,
     )
     insecure: bool = option(
         False,
         doc="Whether the servers' certificates go unchecked; `cafile` is then not used.",
-        check=partial(checks.boolean, error=InvalidTLS),
+        check=partial(checks.check_boolean, error=InvalidTLS),
         read=parse_boolean,
         nova="[glance] insecure",
         cinder="[DEFAULT] glance_api_insecure",
@@ -126,7 +126,7 @@ class Config:
     cafile: str | None = option(
         None,
         doc="Path of a PEM file with the authorities to trust; None for the default ones.",
-        check=tls.file_path,
+        check=tls.check_path,
         read=str,
         nova="[glance] cafile",
         cinder="[DEFAULT] glance_ca_certificates_file",
@@ -135,7 +135,7 @@ class Config:
     certfile: str | None = option(
         None,
         doc="Path of a PEM file with the client's certificate.",
-        check=tls.file_path,
+        check=tls.check_path,
         read=str,
         nova="[glance] certfile",
         cinder="[DEFAULT] glance_certfile",
@@ -145,7 +145,7 @@ class Config:
         None,
         doc="Path of a PEM file with its key, without a passphrase; None where `certfile` has it"
         " too.",
-        check=tls.file_path,
+        check=tls.check_path,
         read=str,
         nova="[glance] keyfile",
         cinder="[DEFAULT] glance_keyfile",
@@ -154,7 +154,7 @@ class Config:
     auth_strategy: Literal["noauth", "keystone"] = option(
         "noauth",
         doc="``noauth`` sends no token, ``keystone`` the caller's or else the service's.",
-        check=_one_of(InvalidAuth, "noauth", "keystone"),
+        check=_check_choice(InvalidAuth, "noauth", "keystone"),
         read=str,
         nova="[api] auth_strategy",
         cinder="[DEFAULT] auth_strategy",
@@ -171,7 +171,7 @@ class Config:
     api_version: Literal[1, 2] = option(
         2,
         doc="Version of the Image API, 1 or 2.",
-        check=_one_of(InvalidOption, 1, 2),
+        check=_check_choice(InvalidOption, 1, 2),
         read=int,
     )
     pool_size: int = option(
@@ -186,7 +186,7 @@ class Config:
     region_name: str | None = option(
         None,
         doc="The region of the catalogue in which the servers were looked up.",
-        check=checks.optional(_text),
+        check=checks.allow_none(_check_text),
         read=str,
         nova="[glance] region_name",
         cloud="region_name",
@@ -249,26 +249,26 @@ class Config:
         if self.certfile:
             tls.check_client(self.certfile, self.keyfile, self._source("certfile"))
         elif self.keyfile:
-            mend = "set certfile too, or leave out keyfile"
+            fix = "set certfile too, or leave out keyfile"
             source = self._source("keyfile")
-            raise InvalidTLS("keyfile", "it is set without certfile", source=source, mend=mend)
+            raise InvalidTLS("keyfile", "it is set without certfile", source=source, fix=fix)
 
     def _tokens(self) -> TokenSource:
         if "@" in str(getattr(self.auth, "auth_url", "")):
-            mend = "leave out user:password@ and set username and password"
+            fix = "leave out user:password@ and set username and password"
             problem = "its auth_url carries credentials (not shown here)"
-            raise InvalidAuth("auth", problem, source=self._source("auth"), mend=mend)
+            raise InvalidAuth("auth", problem, source=self._source("auth"), fix=fix)
         cert = self.certfile
         http = KeystoneHTTP(
             verify=not self.insecure and (self.cafile or True),
             cert=(cert, self.keyfile) if cert and self.keyfile else cert,
             timeout=self.read_timeout,
         )
-        tokens = token_source(self.auth, http)
+        tokens = make_token_source(self.auth, http)
         if tokens is None:
             problem = f"{type(self.auth).__name__} gives no tokens"
-            mend = "give a keystoneauth1 plugin, or an object with get_token() and invalidate()"
-            raise InvalidAuth("auth", problem, source=self._source("auth"), mend=mend)
+            fix = "give a keystoneauth1 plugin, or an object with get_token() and invalidate()"
+            raise InvalidAuth("auth", problem, source=self._source("auth"), fix=fix)
         return tokens
 
 
@@ -286,4 +286,4 @@ def check_names(values: Mapping[str, object], source: str = "argument") -> None:
     """
     for name in values:
         if name not in FIELDS:
-            raise checks.unknown(name, FIELDS, source)
+            raise checks.build_unknown_error(name, FIELDS, source)

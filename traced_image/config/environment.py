@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import config, retry
 from .checks import suggest
-from .sources import Found, Layer
+from .sources import Found, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ VARIABLES = frozenset({*_PLAIN, *_RETRY, CONFIG_FILE})
 """All variables that are read, besides `CLOUD`."""
 
 
-def from_environ(environ: Mapping[str, str]) -> Layer:
+def from_environ(environ: Mapping[str, str]) -> Source:
     """Read the variables that are set and not empty.
 
     Other variables with the prefix are logged as a warning, since one may be misspelt. They are
@@ -56,7 +56,7 @@ def from_environ(environ: Mapping[str, str]) -> Layer:
     if policy:
         source = ", ".join(variable for variable in _RETRY if environ.get(variable))
         found["retry"] = Found(retry.RetryPolicy(**policy), source)  # type: ignore[arg-type]
-    return Layer(found)
+    return Source(found)
 
 
 def _warn_of_unknown(environ: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from keystoneauth1.plugin import BaseAuthPlugin
 
-    from .sources import Lookup
+    from .sources import EndpointFilter
 
 
 @runtime_checkable
@@ -91,7 +91,7 @@ class PluginTokens:
         with self._lock:
             return self.plugin.invalidate()
 
-    def endpoint(self, lookup: Lookup, region: str | None) -> str | None:
+    def endpoint(self, lookup: EndpointFilter, region: str | None) -> str | None:
         """The image service's URL in the catalogue, or None if it has none.
 
         Raises:
@@ -110,7 +110,7 @@ class PluginTokens:
 _locks: weakref.WeakKeyDictionary[BaseAuthPlugin, threading.Lock] = weakref.WeakKeyDictionary()
 
 
-def token_source(auth: object, http: KeystoneHTTP) -> TokenSource | None:
+def make_token_source(auth: object, http: KeystoneHTTP) -> TokenSource | None:
     """Make a token source of what was given as ``auth``, or None if that is not possible.
 
     Args:
@@ -126,7 +126,9 @@ def token_source(auth: object, http: KeystoneHTTP) -> TokenSource | None:
     return auth if isinstance(auth, TokenSource) else None
 
 
-def image_endpoint(tokens: PluginTokens, lookup: Lookup, region: str | None, source: str) -> str:
+def find_image_endpoint(
+    tokens: PluginTokens, lookup: EndpointFilter, region: str | None, source: str
+) -> str:
     """Ask Keystone for the catalogue, and return the image service's URL in it.
 
     Args:
@@ -140,16 +142,16 @@ def image_endpoint(tokens: PluginTokens, lookup: Lookup, region: str | None, sou
     """
     from keystoneauth1.exceptions import ClientException, EndpointNotFound
 
-    mend = "correct the credentials and the region, or list the servers"
+    fix = "correct the credentials and the region, or list the servers"
     try:
         endpoint = tokens.endpoint(lookup, region)
     except EndpointNotFound:
         endpoint = None
     except ClientException as error:
         problem = f"Keystone gave no catalogue: {hide_in_text(str(error))}".rstrip(".")
-        raise InvalidAuth("auth", problem, source=source, mend=mend) from error
+        raise InvalidAuth("auth", problem, source=source, fix=fix) from error
     if endpoint is None:
         where = f"region {region}" if region else "any region"
         problem = f"the catalogue has no {' or '.join(lookup.interfaces)} image endpoint in {where}"
-        raise InvalidAuth("auth", problem, source=source, mend=mend)
+        raise InvalidAuth("auth", problem, source=source, fix=fix)
     return endpoint

@@ -6,11 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption, InvalidServer, MissingExtra
-from .checks import shown
+from .checks import format_value
 from .config import Config, check_names
 from .environment import CLOUD, CONFIG_FILE, from_environ, name_variable
 from .keystone import PluginTokens
-from .sources import Found, Layer, Lookup, merged
+from .sources import EndpointFilter, Found, Source, merge_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,78 +57,82 @@ def load_config(
     check_names(fields)
     environ = os.environ if environ is None else environ
     layers = [
-        Layer({name: Found(value, "argument") for name, value in fields.items()}),
+        Source({name: Found(value, "argument") for name, value in fields.items()}),
         from_environ(environ),
     ]
-    files = _files(config_file, environ)
+    files = _list_files(config_file, environ)
     if files:
-        layers.append(_files_layer(files, "argument" if config_file is not None else CONFIG_FILE))
+        layers.append(_read_files(files, "argument" if config_file is not None else CONFIG_FILE))
     if cloud or environ.get(CLOUD):
-        layers.append(_cloud_layer(cloud, merged(layers).get("region_name"), environ))
-    found = merged(layers)
+        layers.append(_read_cloud(cloud, merge_sources(layers).get("region_name"), environ))
+    found = merge_sources(layers)
     if "servers" in found or "auth" not in found:
-        return _config(found)
-    return _with_catalogue(found, next((each.lookup for each in layers if each.lookup), Lookup()))
+        return _make_config(found)
+    return _find_servers(
+        found, next((each.lookup for each in layers if each.lookup), EndpointFilter())
+    )
 
 
-def _config(found: Mapping[str, Found]) -> Config:
+def _make_config(found: Mapping[str, Found]) -> Config:
     if "servers" not in found:
-        mend = (
+        fix = (
             f'give servers=["glance-1:9292"], set {name_variable("servers")}, or name a file by'
             f" config_file or {CONFIG_FILE}, or a cloud by cloud or {CLOUD}"
         )
         problem = "no server is configured"
-        raise InvalidServer("servers", problem, source="any source", mend=mend)
+        raise InvalidServer("servers", problem, source="any source", fix=fix)
     values = {name: each.value for name, each in found.items()}
     sources = {name: each.source for name, each in found.items()}
     return Config(**{"sources": sources, **values})
 
 
-def _files(config_file: _Path | Iterable[_Path] | None, environ: Mapping[str, str]) -> list[str]:
+def _list_files(
+    config_file: _Path | Iterable[_Path] | None, environ: Mapping[str, str]
+) -> list[str]:
     if config_file is None:
         return [each for each in environ.get(CONFIG_FILE, "").split(os.pathsep) if each]
     each_file = (config_file,) if isinstance(config_file, (str, os.PathLike)) else config_file
     try:
         return [os.fspath(each) for each in each_file]
     except TypeError as error:
-        problem = f"{shown(config_file)} is no path"
-        mend = "give the path of a file, or a list of paths"
-        raise InvalidOption("config_file", problem, mend=mend) from error
+        problem = f"{format_value(config_file)} is no path"
+        fix = "give the path of a file, or a list of paths"
+        raise InvalidOption("config_file", problem, fix=fix) from error
 
 
-def _files_layer(files: Sequence[str], source: str) -> Layer:
+def _read_files(files: Sequence[str], source: str) -> Source:
     try:
         from .oslo import read_files
     except ImportError as error:
-        raise _missing("config_file", "oslo", source) from error
+        raise _build_missing_error("config_file", "oslo", source) from error
     return read_files(files, source)
 
 
-def _cloud_layer(cloud: str | None, region: Found | None, environ: Mapping[str, str]) -> Layer:
+def _read_cloud(cloud: str | None, region: Found | None, environ: Mapping[str, str]) -> Source:
     source = "argument" if cloud else CLOUD
     try:
         from .clouds import read_cloud
     except ImportError as error:
-        raise _missing("cloud", "keystone", source) from error
+        raise _build_missing_error("cloud", "keystone", source) from error
     name = region.value if region else None
     return read_cloud(
         cloud or environ[CLOUD], name if isinstance(name, str) else None, environ, source
     )
 
 
-def _missing(item: str, extra: str, source: str) -> MissingExtra:
+def _build_missing_error(item: str, extra: str, source: str) -> MissingExtra:
     problem = f"it needs the packages of the extra {extra!r}"
-    mend = f"pip install 'traced-image[{extra}]'"
-    return MissingExtra(item, problem, source=source, mend=mend)
+    fix = f"pip install 'traced-image[{extra}]'"
+    return MissingExtra(item, problem, source=source, fix=fix)
 
 
-def _with_catalogue(found: Mapping[str, Found], lookup: Lookup) -> Config:
+def _find_servers(found: Mapping[str, Found], lookup: EndpointFilter) -> Config:
     """Take the server from the catalogue, once all else has been checked."""
-    draft = _config({**found, "servers": Found("catalogue.invalid", "")})
+    draft = _make_config({**found, "servers": Found("catalogue.invalid", "")})
     if not isinstance(draft.auth, PluginTokens):
-        return _config(found)
-    from .keystone import image_endpoint
+        return _make_config(found)
+    from .keystone import find_image_endpoint
 
     source = f"catalogue of {found['auth'].source}"
-    endpoint = image_endpoint(draft.auth, lookup, draft.region_name, found["auth"].source)
+    endpoint = find_image_endpoint(draft.auth, lookup, draft.region_name, found["auth"].source)
     return draft.replace(servers=[endpoint], sources={**draft.sources, "servers": source})

@@ -74,7 +74,7 @@ def option(
     """Define an option as a field of a dataclass, with what `Option` says of it.
 
     It claims to return its default, as `dataclasses.field` does, for type checkers to compare
-    that and the check with the field's type. The `repr` has it where it is `shown`.
+    that and the check with the field's type. The `repr` has it where it is `format_value`.
     """
     defined = Option(doc, check, read, nova, cinder, cloud)
     return dataclasses.field(default=default, repr=shown, metadata={"option": defined, "doc": doc})
@@ -86,7 +86,7 @@ def list_options(kind: type) -> Mapping[str, Option]:
     return {each.name: each.metadata["option"] for each in fields if "option" in each.metadata}
 
 
-def documented(kind: type[_T]) -> type[_T]:
+def document_fields(kind: type[_T]) -> type[_T]:
     """Add what the fields of a dataclass say of themselves to its docstring, as ``Attributes:``.
 
     Args:
@@ -94,12 +94,12 @@ def documented(kind: type[_T]) -> type[_T]:
     """
     head, raises, tail = inspect.cleandoc(kind.__doc__ or "").partition("\n\nRaises:")
     fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(kind)  # type: ignore[arg-type]
-    entries = [_entry(each.name, each.metadata["doc"]) for each in fields]
+    entries = [_format_entry(each.name, each.metadata["doc"]) for each in fields]
     kind.__doc__ = "\n".join([head, "", "Attributes:", *entries]) + raises + tail
     return kind
 
 
-def _entry(name: str, doc: str) -> str:
+def _format_entry(name: str, doc: str) -> str:
     return textwrap.fill(
         f"{name}: {doc}",
         width=_WIDTH,

@@ -12,7 +12,7 @@ from ..errors import InvalidAuth, InvalidOption
 from ..redact import hide_in_text
 from .config import OPTIONS
 from .server import GLANCE_PORT
-from .sources import Found, Layer, Lookup
+from .sources import EndpointFilter, Found, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +46,7 @@ _INTERFACES = "internal,public"
 """What nova prefers in the catalogue."""
 
 
-def read_files(files: Sequence[str], source: str) -> Layer:
+def read_files(files: Sequence[str], source: str) -> Source:
     """Read what configuration files say of Glance.
 
     Where ``api_servers`` is not set, ``glance_host`` names the server, or else
@@ -69,7 +69,7 @@ def read_files(files: Sequence[str], source: str) -> Layer:
         plugin = options.plugin()
         if plugin is not None:
             found["auth"] = Found(plugin, f"{', '.join(files)} {_AUTH}")
-    return Layer(found, options.lookup())
+    return Source(found, options.lookup())
 
 
 def _parse(files: Sequence[str], source: str) -> cfg.ConfigOpts:
@@ -90,12 +90,12 @@ def _parse(files: Sequence[str], source: str) -> cfg.ConfigOpts:
     except cfg.ConfigFileParseError as error:
         line = getattr(error.__context__, "lineno", "?")
         problem = f"line {line} of {error.config_file} is neither a section nor an option"
-        mend = "write it as name = value"
-        raise InvalidOption("config_file", problem, source=source, mend=mend) from None
+        fix = "write it as name = value"
+        raise InvalidOption("config_file", problem, source=source, fix=fix) from None
     except (cfg.Error, OSError, ValueError) as error:
         problem = f"{', '.join(files)} can't be read ({type(error).__name__})"
-        mend = "name text files in UTF-8 that exist and that this process may read"
-        raise InvalidOption("config_file", problem, source=source, mend=mend) from error
+        fix = "name text files in UTF-8 that exist and that this process may read"
+        raise InvalidOption("config_file", problem, source=source, fix=fix) from error
     return conf
 
 
@@ -118,11 +118,11 @@ class _Options:
         found["servers"] = found["servers"] or self._old_server() or self._get(_OVERRIDE)
         return found
 
-    def lookup(self) -> Lookup:
+    def lookup(self) -> EndpointFilter:
         """How the endpoint is to be found in the catalogue."""
         interfaces = self._get(_LOOKUP_INTERFACES) or Found(_INTERFACES, "")
         name = self._get(_LOOKUP_NAME)
-        return Lookup(
+        return EndpointFilter(
             tuple(each.strip() for each in str(interfaces.value).split(",")),
             str(name.value) if name else None,
         )
@@ -138,13 +138,13 @@ class _Options:
             loading.register_auth_conf_options(self._conf, section)
             return loading.load_auth_from_conf_options(self._conf, section)
         except AuthPluginException as error:
-            mend = "set the options of the plugin in the same section"
+            fix = "set the options of the plugin in the same section"
             problem = hide_in_text(str(error))
-            raise InvalidAuth(_AUTH, problem, source=self._files, mend=mend) from error
+            raise InvalidAuth(_AUTH, problem, source=self._files, fix=fix) from error
         except (cfg.Error, ValueError, RecursionError):
-            mend = "write $$ for a $"
+            fix = "write $$ for a $"
             problem = "an option of the plugin can't be used"
-            raise InvalidAuth(_AUTH, problem, source=self._files, mend=mend) from None
+            raise InvalidAuth(_AUTH, problem, source=self._files, fix=fix) from None
 
     def _field(self, field: str, options: Iterable[str]) -> Found | None:
         for option in options:
@@ -173,9 +173,9 @@ class _Options:
             location = self._conf.get_location(name, _group(section))
             text = self._conf[name] if section == "DEFAULT" else self._conf[section][name]
         except (cfg.Error, RecursionError):
-            mend = "write the value itself, and $$ for a $"
+            fix = "write the value itself, and $$ for a $"
             problem = "it refers to an option that is not known here"
-            raise InvalidOption(option, problem, source=self._files, mend=mend) from None
+            raise InvalidOption(option, problem, source=self._files, fix=fix) from None
         if location is None or not location.location.is_user_controlled or not text:
             return None
         return Found(text, f"{location.detail} {option}")

@@ -8,26 +8,26 @@ from functools import partial
 
 from ..errors import InvalidRetry
 from . import checks
-from .option import documented, list_options, option
+from .option import document_fields, list_options, option
 from .parse import parse_boolean, parse_integers, parse_optional_number
 
 _STATUSES = range(400, 600)
 
 
-def _statuses(item: str, value: object, source: str) -> frozenset[int]:
+def _check_statuses(item: str, value: object, source: str) -> frozenset[int]:
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
         found = list(value)
         if all(type(status) is int and status in _STATUSES for status in found):
             return frozenset(found)
-    mend = "give HTTP statuses from 400 to 599"
-    raise InvalidRetry(item, f"{checks.shown(value)} can't be used", source=source, mend=mend)
+    fix = "give HTTP statuses from 400 to 599"
+    raise InvalidRetry(item, f"{checks.format_value(value)} can't be used", source=source, fix=fix)
 
 
-_number = partial(checks.number, error=InvalidRetry)
-_boolean = partial(checks.boolean, error=InvalidRetry)
+_number = partial(checks.check_number, error=InvalidRetry)
+_boolean = partial(checks.check_boolean, error=InvalidRetry)
 
 
-@documented
+@document_fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How the attempt loop deals with failures.
@@ -54,13 +54,13 @@ class RetryPolicy:
         None,
         doc="Seconds waited after every failure but the last, even where another server is next,"
         " in place of backoff; None for backoff. nova's loop has ``time.sleep(1)``.",
-        check=checks.optional(_number),
+        check=checks.allow_none(_number),
         read=parse_optional_number,
     )
     statuses: frozenset[int] = option(
         frozenset({429, 502, 503, 504}),
         doc="HTTP statuses that are retried. nova retries 503 alone.",
-        check=_statuses,
+        check=_check_statuses,
         read=parse_integers,
     )
     protocol_errors: bool = option(
@@ -86,7 +86,7 @@ class RetryPolicy:
         0.2,
         doc="Retries allowed for each call of the recent past; None for no budget. Finagle's"
         " ``RetryBudget`` and Linkerd's ``retryRatio`` have the same 0.2.",
-        check=checks.optional(partial(_number, most=10)),
+        check=checks.allow_none(partial(_number, most=10)),
         read=parse_optional_number,
     )
     budget_floor: float = option(

@@ -13,7 +13,7 @@ from typing import Literal, cast
 import idna
 
 from ..errors import InvalidServer
-from .checks import shown
+from .checks import format_value
 
 Scheme = Literal["http", "https"]
 
@@ -41,13 +41,13 @@ class UnusableError(Exception):
 
     Attributes:
         problem: What is wrong with it.
-        mend: What to do about it.
+        fix: What to do about it.
     """
 
-    def __init__(self, problem: str, mend: str) -> None:
+    def __init__(self, problem: str, fix: str) -> None:
         super().__init__(problem)
         self.problem = problem
-        self.mend = mend
+        self.fix = fix
 
 
 def check_credentials(text: str) -> None:
@@ -57,8 +57,8 @@ def check_credentials(text: str) -> None:
         UnusableError: It has an ``@``, encoded or as another form of the character.
     """
     if "@" in unicodedata.normalize("NFKC", text) or "%40" in text:
-        mend = "leave out user:password@ and set auth_strategy=keystone with auth or a cloud"
-        raise UnusableError("it carries credentials (not shown here)", mend)
+        fix = "leave out user:password@ and set auth_strategy=keystone with auth or a cloud"
+        raise UnusableError("it carries credentials (not shown here)", fix)
 
 
 def parse(text: object) -> tuple[Scheme, str, int, str]:
@@ -67,12 +67,12 @@ def parse(text: object) -> tuple[Scheme, str, int, str]:
     Raises:
         UnusableError: They can't be used.
     """
-    form = cast("re.Match[str]", _FORM.fullmatch(_checked(text)))
+    form = cast("re.Match[str]", _FORM.fullmatch(_check_text(text)))
     scheme = cast("Scheme", "http" if form["scheme"] is None else form["scheme"].lower())
     _check_scheme(scheme)
-    host, digits = _split(form["authority"])
+    host, digits = _split_authority(form["authority"])
     if digits is not None:
-        port = _port(digits)
+        port = _read_port(digits)
     else:
         port = GLANCE_PORT if form["scheme"] is None else _SCHEME_PORTS[scheme]
     path = _VERSIONS.sub("", (form["path"] or "").rstrip("/"))
@@ -80,74 +80,78 @@ def parse(text: object) -> tuple[Scheme, str, int, str]:
     return scheme, host, port, path
 
 
-def _checked(text: object) -> str:
-    mend = "write host:port or a URL"
+def _check_text(text: object) -> str:
+    fix = "write host:port or a URL"
     if not isinstance(text, str):
-        raise UnusableError(f"{type(text).__name__} is no text", mend)
+        raise UnusableError(f"{type(text).__name__} is no text", fix)
     if not text:
-        raise UnusableError("it is empty", f"{mend}, or leave it out")
+        raise UnusableError("it is empty", f"{fix}, or leave it out")
     check_credentials(text)
     if len(text) > _LONGEST_TEXT:
-        raise UnusableError(f"{_shown(text)} is too long", mend)
+        raise UnusableError(f"{_format_refused(text)} is too long", fix)
     head, mark, _ = re.split(r"([?#]|\Z)", text, maxsplit=1)
     if mark:
-        problem = f"{_shown(head)} goes on with a query or fragment"
+        problem = f"{_format_refused(head)} goes on with a query or fragment"
         raise UnusableError(problem, f"leave out all from {mark} on")
     if any(c.isspace() or unicodedata.category(c).startswith("C") for c in text):
-        raise UnusableError(f"{_shown(text)} has a space or control character", "leave it out")
+        raise UnusableError(
+            f"{_format_refused(text)} has a space or control character", "leave it out"
+        )
     return text
 
 
-def _split(authority: str) -> tuple[str, str | None]:
+def _split_authority(authority: str) -> tuple[str, str | None]:
     """Split ``host:port``, where IPv6 without brackets is all host."""
     if authority.count(":") > 1 and not authority.startswith("["):
-        return _ipv6(authority), None
+        return _check_ipv6(authority), None
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
-        raise UnusableError(f"{_shown(authority)} is no host and port", "write [address]:port")
+        raise UnusableError(
+            f"{_format_refused(authority)} is no host and port", "write [address]:port"
+        )
     if found["ipv6"] is not None:
-        return _ipv6(found["ipv6"]), found["port"]
-    return _ascii_name(found["name"]), found["port"]
+        return _check_ipv6(found["ipv6"]), found["port"]
+    return _encode_name(found["name"]), found["port"]
 
 
-def _shown(text: str) -> str:
+def _format_refused(text: str) -> str:
     """Render refused text, without what follows a colon and is no port."""
-    return shown(text if _IPV6.fullmatch(text) else _NO_PORT.sub(":...", text))
+    return format_value(text if _IPV6.fullmatch(text) else _NO_PORT.sub(":...", text))
 
 
-def _port(digits: str) -> int:
+def _read_port(digits: str) -> int:
     if not _PORT.fullmatch(digits):
-        return _no_port("what follows the colon (not shown)")
+        return _refuse_port("what follows the colon (not shown)")
     return int(digits)
 
 
-def _no_port(what: str) -> int:
+def _refuse_port(what: str) -> int:
     raise UnusableError(f"{what} is no port", "use one from 1 to 65535")
 
 
-def _ipv6(host: str) -> str:
+def _check_ipv6(host: str) -> str:
     if "%" in host:
-        mend = "use an address that is not link-local"
-        raise UnusableError(f"{_shown(host)} has an IPv6 zone", mend)
+        fix = "use an address that is not link-local"
+        raise UnusableError(f"{_format_refused(host)} has an IPv6 zone", fix)
     try:
         return str(IPv6Address(host))
     except AddressValueError:
-        mend = "write host:port, or [address]:port for IPv6"
-        raise UnusableError(f"{_shown(host)} is no IPv6 address", mend) from None
+        fix = "write host:port, or [address]:port for IPv6"
+        raise UnusableError(f"{_format_refused(host)} is no IPv6 address", fix) from None
 
 
-def _ascii_name(name: str) -> str:
+def _encode_name(name: str) -> str:
     if name.isascii() or len(name) > _LONGEST_NAME:
         return name.lower()
     try:
         return idna.encode(name, uts46=True).decode("ascii")
     except UnicodeError:  # of which idna.IDNAError is one
-        problem = f"{shown(name)} is no internationalized host name"
+        problem = f"{format_value(name)} is no internationalized host name"
         raise UnusableError(problem, "write the name in its ASCII form, xn--...") from None
 
 
 def check(scheme: str, host: str, port: int, path: str) -> None:
-    """Refuse an address that is not in the one form that `Server` keeps.
+    """Refuse an address that is not in the one form that `ExporterServer` keeps.
 
     Raises:
         UnusableError: It is not.
@@ -155,18 +159,20 @@ def check(scheme: str, host: str, port: int, path: str) -> None:
     _check_scheme(scheme)
     if ":" not in host:
         _check_name(host)
-    elif host != _ipv6(host):
-        raise UnusableError(f"{shown(host)} is not in its short form", f"write {_ipv6(host)}")
+    elif host != _check_ipv6(host):
+        raise UnusableError(
+            f"{format_value(host)} is not in its short form", f"write {_check_ipv6(host)}"
+        )
     if type(port) is not int or not 1 <= port <= _HIGHEST_PORT:
-        _no_port(shown(port))
+        _refuse_port(format_value(port))
     if not _PATH.fullmatch(path) or _VERSIONS.search(path):
-        mend = "use a plain prefix such as /image, without the API's version"
-        raise UnusableError(f"the path {shown(path)} can't be used", mend)
+        fix = "use a plain prefix such as /image, without the API's version"
+        raise UnusableError(f"the path {format_value(path)} can't be used", fix)
 
 
 def _check_scheme(scheme: str) -> None:
     if scheme not in _SCHEME_PORTS:
-        raise UnusableError(f"{shown(scheme)} is an unknown scheme", "use http or https")
+        raise UnusableError(f"{format_value(scheme)} is an unknown scheme", "use http or https")
 
 
 def _check_name(name: str) -> None:
@@ -179,13 +185,15 @@ def _check_name(name: str) -> None:
         raise UnusableError("it names no host", "write one before the port")
     labels = name.removesuffix(".").split(".")
     if len(name) > _LONGEST_NAME or not all(_LABEL.fullmatch(each) for each in labels):
-        raise UnusableError(f"{shown(name)} is no host name", "write a name or an IP address")
+        raise UnusableError(
+            f"{format_value(name)} is no host name", "write a name or an IP address"
+        )
     if _NUMBER.fullmatch(labels[-1]):
         try:
             IPv4Address(name)
         except AddressValueError:
-            mend = "write its four numbers, or a name"
-            raise UnusableError(f"{shown(name)} is no IPv4 address", mend) from None
+            fix = "write its four numbers, or a name"
+            raise UnusableError(f"{format_value(name)} is no IPv4 address", fix) from None
 
 
 logger = logging.getLogger("traced_image.config")
@@ -206,7 +214,7 @@ class Server:
         netloc: ``host:port``, with brackets around an IPv6 address.
 
     Raises:
-        InvalidServer: A field is not in the form above; `Server.parse` takes looser forms.
+        InvalidServer: A field is not in the form above; `ExporterServer.parse` takes looser forms.
     """
 
     scheme: Scheme
@@ -220,7 +228,7 @@ class Server:
         try:
             check(self.scheme, self.host, self.port, self.path)
         except UnusableError as error:
-            raise InvalidServer("Server", error.problem, mend=error.mend) from None
+            raise InvalidServer("Server", error.problem, fix=error.fix) from None
         host = f"[{self.host}]" if ":" in self.host else self.host
         object.__setattr__(self, "netloc", f"{host}:{self.port}")
         object.__setattr__(self, "url", f"{self.scheme}://{self.netloc}{self.path}")
@@ -249,7 +257,7 @@ class Server:
         try:
             return cls(*parse(text))
         except UnusableError as error:
-            raise InvalidServer(item, error.problem, source=source, mend=error.mend) from None
+            raise InvalidServer(item, error.problem, source=source, fix=error.fix) from None
 
 
 def parse_servers(servers: object, source: str = "argument") -> tuple[Server, ...]:
@@ -258,20 +266,20 @@ def parse_servers(servers: object, source: str = "argument") -> tuple[Server, ..
     A server that is there twice is kept once, with a warning in the log.
 
     Args:
-        servers: An iterable of text and `Server`, or text with commas between the servers.
+        servers: An iterable of text and `ExporterServer`, or text with commas between the servers.
         source: Where it came from, for the error.
 
     Raises:
         InvalidServer: It is empty, or a member can't be used.
     """
-    members = _members(servers, source)
+    members = _list_members(servers, source)
     for number, member in enumerate(members):
         # All of them before any is read: a comma in a password has cut it in two.
         try:
             check_credentials(str(member))
         except UnusableError as error:
             item = f"servers[{number}]"
-            raise InvalidServer(item, error.problem, source=source, mend=error.mend) from None
+            raise InvalidServer(item, error.problem, source=source, fix=error.fix) from None
     found: dict[Server, int] = {}
     for number, member in enumerate(members):
         item = f"servers[{number}]"
@@ -285,14 +293,14 @@ def parse_servers(servers: object, source: str = "argument") -> tuple[Server, ..
     return tuple(found)
 
 
-def _members(servers: object, source: str) -> list[object]:
-    mend = 'give a list such as ["glance-1:9292", "https://glance.example/image"]'
+def _list_members(servers: object, source: str) -> list[object]:
+    fix = 'give a list such as ["glance-1:9292", "https://glance.example/image"]'
     if isinstance(servers, str):
         servers = [each.strip() for each in servers.split(",")] if servers.strip() else []
     if not isinstance(servers, Iterable) or isinstance(servers, (bytes, bytearray)):
         problem = f"{type(servers).__name__} is no list of servers"
-        raise InvalidServer("servers", problem, source=source, mend=mend)
+        raise InvalidServer("servers", problem, source=source, fix=fix)
     members = list(servers)
     if not members:
-        raise InvalidServer("servers", "no server is configured", source=source, mend=mend)
+        raise InvalidServer("servers", "no server is configured", source=source, fix=fix)
     return members

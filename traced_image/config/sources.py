@@ -18,7 +18,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class EndpointFilter:
     """What of a catalogue is the image service's endpoint.
 
     Attributes:
@@ -31,7 +31,7 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class Source:
     """All that one source says.
 
     Attributes:
@@ -40,10 +40,10 @@ class Layer:
     """
 
     found: Mapping[str, Found] = field(default_factory=dict)
-    lookup: Lookup | None = None
+    lookup: EndpointFilter | None = None
 
 
-def merged(layers: Iterable[Layer]) -> dict[str, Found]:
+def merge_sources(layers: Iterable[Source]) -> dict[str, Found]:
     """Lay sources over each other, the strongest first.
 
     Some values make sense only together: a key belongs to the certificate that its source names,

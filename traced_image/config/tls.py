@@ -7,7 +7,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidTLS
-from .checks import shown
+from .checks import format_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def load_pair(context: ssl.SSLContext, certfile: str, keyfile: str | None) -> No
     context.load_cert_chain(certfile, keyfile, refuse)
 
 
-def file_path(item: str, value: object, source: str) -> str | None:
+def check_path(item: str, value: object, source: str) -> str | None:
     """Return the path of a PEM file as text, or None for none.
 
     Raises:
@@ -49,17 +49,17 @@ def file_path(item: str, value: object, source: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        mend = "give the path of a PEM file, or leave it out"
-        raise InvalidTLS(item, f"{shown(value)} is no path", source=source, mend=mend)
+        fix = "give the path of a PEM file, or leave it out"
+        raise InvalidTLS(item, f"{format_value(value)} is no path", source=source, fix=fix)
     path = os.fsdecode(value)
     try:
         with open(path, "rb"):  # noqa: PTH123 - a path with a null character must fail here too
             return path
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        mend = "name a PEM file that this process may read"
+        fix = "name a PEM file that this process may read"
         raise InvalidTLS(
-            item, f"{shown(path)} can't be read: {reason}", source=source, mend=mend
+            item, f"{format_value(path)} can't be read: {reason}", source=source, fix=fix
         ) from error
 
 
@@ -71,7 +71,7 @@ def check_authorities(cafile: str, source: str) -> None:
     """
     _load(
         lambda context: context.load_verify_locations(cafile),
-        ("cafile", f"{shown(cafile)} has no usable certificate", source),
+        ("cafile", f"{format_value(cafile)} has no usable certificate", source),
         "name a PEM file of CA certificates",
     )
 
@@ -85,17 +85,17 @@ def check_client(certfile: str, keyfile: str | None, source: str) -> None:
     item = "certfile" if keyfile is None else "certfile, keyfile"
     _load(
         lambda context: load_pair(context, certfile, keyfile),
-        (item, f"{shown(certfile)} and its key can't be used", source),
+        (item, f"{format_value(certfile)} and its key can't be used", source),
         PAIR_FIX,
     )
 
 
-def _load(load: Callable[[ssl.SSLContext], None], what: tuple[str, str, str], mend: str) -> None:
+def _load(load: Callable[[ssl.SSLContext], None], what: tuple[str, str, str], fix: str) -> None:
     item, problem, source = what
     try:
         load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     except PassphraseError as error:
-        raise InvalidTLS(item, f"{problem}: {error}", source=source, mend=mend) from None
+        raise InvalidTLS(item, f"{problem}: {error}", source=source, fix=fix) from None
     except OSError as error:
         detail = getattr(error, "reason", None) or type(error).__name__
-        raise InvalidTLS(item, f"{problem}: {detail}", source=source, mend=mend) from error
+        raise InvalidTLS(item, f"{problem}: {detail}", source=source, fix=fix) from error

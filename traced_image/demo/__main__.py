@@ -23,14 +23,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..errors import TracedImageError
-from .traffic import started
+from .traffic import start_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..pipeline.service import GlanceImageService
-    from .evidence import Log, Spans, Witnesses
-    from .scenario import Play
+    from .evidence import Evidence, Log, SpanLog
+    from .scenario import Scenario
     from .screen import Screen
 
 
@@ -47,7 +47,7 @@ _READ_ELSEWHERE = ("OTEL_", "PROMETHEUS_")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _DemoOptions:
     """What the command line asks for."""
 
     urls: Sequence[str]
@@ -83,8 +83,8 @@ def main(
     status = _INTERRUPTED
     try:
         with ExitStack() as stack:
-            stack.enter_context(_undisturbed())
-            status = _perform(_Wish(urls, seconds, as_json, opened), stack)
+            stack.enter_context(_hide_variables())
+            status = _perform(_DemoOptions(urls, seconds, as_json, opened), stack)
     except TracedImageError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
@@ -93,7 +93,7 @@ def main(
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _hide_variables() -> Iterator[None]:
     """Let the variables of OpenTelemetry and prometheus_client change nothing.
 
     The demonstration has providers and a registry of its own.
@@ -113,15 +113,15 @@ def _undisturbed() -> Iterator[None]:
 class _Scene:
     """All that takes part."""
 
-    play: Play
+    play: Scenario
     service: GlanceImageService
-    spans: Spans
-    witnesses: Witnesses
+    spans: SpanLog
+    witnesses: Evidence
     screen: Screen
     page: str
 
 
-def _perform(wish: _Wish, stack: ExitStack) -> int:
+def _perform(wish: _DemoOptions, stack: ExitStack) -> int:
     """Play, report on it however it ends, and return the exit status."""
     console = Console(highlight=False, stderr=wish.json)
     scene = _set(wish, console, stack)
@@ -146,17 +146,17 @@ def _perform(wish: _Wish, stack: ExitStack) -> int:
     return 0 if agreed else _DISAGREED
 
 
-def _set(wish: _Wish, console: Console, stack: ExitStack) -> _Scene:
+def _set(wish: _DemoOptions, console: Console, stack: ExitStack) -> _Scene:
     # Imported here, since OpenTelemetry and prometheus_client read variables when they are.
     from opentelemetry.sdk.trace import TracerProvider
     from prometheus_client import CollectorRegistry
 
     from ..exporter import start
     from ..telemetry import Telemetry
-    from .evidence import Log, Spans, Witnesses
+    from .evidence import Evidence, Log, SpanLog
     from .screen import Screen
 
-    registry, spans = CollectorRegistry(), Spans()
+    registry, spans = CollectorRegistry(), SpanLog()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(spans)
     page = stack.enter_context(start(registry=registry, port=0))
@@ -168,20 +168,20 @@ def _set(wish: _Wish, console: Console, stack: ExitStack) -> _Scene:
     _introduce(play, service, page.url, console)
     live = console.is_interactive and not wish.json and sys.stdout.isatty()
     screen = Screen(console, play, service, spans, page.url, live=live)
-    log = stack.enter_context(_heard(Log(screen.log)))
-    return _Scene(play, service, spans, Witnesses(spans, log, page), screen, page.url)
+    log = stack.enter_context(_listen(Log(screen.log)))
+    return _Scene(play, service, spans, Evidence(spans, log, page), screen, page.url)
 
 
-def _play(wish: _Wish, stack: ExitStack) -> Play:
-    from .scenario import Own, Script
+def _play(wish: _DemoOptions, stack: ExitStack) -> Scenario:
+    from .scenario import FaultScript, OwnServers
 
     if not wish.urls:
-        return Script(stack, wish.seconds or SECONDS)
+        return FaultScript(stack, wish.seconds or SECONDS)
     # A page that is opened must be there for a while.
-    return Own(wish.urls, wish.seconds or (SECONDS if wish.open else None))
+    return OwnServers(wish.urls, wish.seconds or (SECONDS if wish.open else None))
 
 
-def _introduce(play: Play, service: GlanceImageService, url: str, console: Console) -> None:
+def _introduce(play: Scenario, service: GlanceImageService, url: str, console: Console) -> None:
     names = sorted(health.server.netloc for health in service.servers())
     console.print(f"{'Servers' if len(names) > 1 else 'Server'}: {escape(', '.join(names))}")
     if play.seconds is not None:
@@ -195,11 +195,11 @@ def _open(url: str, screen: Screen) -> None:
         if not webbrowser.open(url):
             screen.tell("no browser was found: open the page yourself")
 
-    started(work)
+    start_daemon(work)
 
 
 @contextmanager
-def _heard(log: Log) -> Iterator[Log]:
+def _listen(log: Log) -> Iterator[Log]:
     """Have the package's log heard."""
     logger = logging.getLogger("traced_image")
     logger.addHandler(log)
@@ -209,16 +209,16 @@ def _heard(log: Log) -> Iterator[Log]:
         logger.removeHandler(log)
 
 
-def _report(wish: _Wish, scene: _Scene, console: Console, *, interrupted: bool) -> bool:
+def _report(wish: _DemoOptions, scene: _Scene, console: Console, *, interrupted: bool) -> bool:
     """Report on what has been, and return whether telemetry was right."""
-    from .report import Report, document, tell
+    from .report import DemoReport, make_document, print_report
 
     servers = sorted(scene.service.servers(), key=lambda health: health.server.netloc)
-    report = Report(scene.play, scene.spans, servers, scene.page, interrupted=interrupted)
+    report = DemoReport(scene.play, scene.spans, servers, scene.page, interrupted=interrupted)
     if wish.json:
-        click.echo(json.dumps(document(report), indent=2))
+        click.echo(json.dumps(make_document(report), indent=2))
     else:
-        tell(report, console)
+        print_report(report, console)
     return not report.complaints
 
 

@@ -15,16 +15,22 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from prometheus_client.parser import text_string_to_metric_families
 
-from ..exporter.report import quantile
+from ..exporter.report import find_quantile
 from ..telemetry import catalogue
-from ..terminal import Attempt, milliseconds, netloc, tally, trace_id
+from ..terminal import (
+    AttemptSummary,
+    count_attempts,
+    find_netloc,
+    format_milliseconds,
+    format_trace_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from prometheus_client import Metric
 
-    from ..exporter.web.server import Handle
+    from ..exporter.web.server import ExporterHandle
 
 
 Accusation = tuple[str, str]
@@ -36,7 +42,7 @@ _LEAST_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class Finding:
     """What one witness said of an episode.
 
     Attributes:
@@ -63,7 +69,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
+class FaultPeriod:
     """A time in which one server was broken, or none.
 
     Attributes:
@@ -75,7 +81,7 @@ class Episode:
     """
 
     seconds: float
-    said: Mapping[str, Statement]
+    said: Mapping[str, Finding]
     server: str | None = None
     fault: str = ""
     reason: str = ""
@@ -112,7 +118,7 @@ class Episode:
 _SCRAPE_SECONDS = 30.0
 
 
-class Spans(SpanProcessor):
+class SpanLog(SpanProcessor):
     """Keeps what is told at the end: each attempt in short, and one trace whole.
 
     Attributes:
@@ -122,7 +128,7 @@ class Spans(SpanProcessor):
     """
 
     def __init__(self) -> None:
-        self.attempts: list[Attempt] = []
+        self.attempts: list[AttemptSummary] = []
         self.outcomes: Counter[str] = Counter()
         self.failed = 0
         self._open: defaultdict[int, list[ReadableSpan]] = defaultdict(list)
@@ -138,16 +144,16 @@ class Spans(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take note of a span."""
-        attempt = Attempt.of(span)
+        attempt = AttemptSummary.of(span)
         outcome = (span.attributes or {}).get(catalogue.OUTCOME)
         with self._lock:
             if self._over:
                 return
             if attempt is not None:
                 self.attempts.append(attempt)
-            self._open[trace_id(span)].append(span)
+            self._open[format_trace_id(span)].append(span)
             if outcome is not None:
-                self._call(str(outcome), self._open.pop(trace_id(span)))
+                self._call(str(outcome), self._open.pop(format_trace_id(span)))
 
     def _call(self, outcome: str, trace: Sequence[ReadableSpan]) -> None:
         """A call ended; its span is the last of its trace."""
@@ -155,7 +161,9 @@ class Spans(SpanProcessor):
         self.failed += catalogue.ERROR_TYPE in (trace[-1].attributes or {})
         if outcome == "success_after_retry":
             self._recovered = self._recovered or trace
-        elif not self._slowest or milliseconds(trace[-1]) > milliseconds(self._slowest[-1]):
+        elif not self._slowest or format_milliseconds(trace[-1]) > format_milliseconds(
+            self._slowest[-1]
+        ):
             self._slowest = trace
 
     @property
@@ -165,10 +173,10 @@ class Spans(SpanProcessor):
             return "A call that recovered", self._recovered
         return "The slowest call", self._slowest
 
-    def statement(self, attempts: Sequence[Attempt]) -> Statement:
+    def statement(self, attempts: Sequence[AttemptSummary]) -> Finding:
         """What it says of some attempts."""
-        medians = {server: known.p50 for server, known in tally(attempts).items()}
-        return Statement(
+        medians = {server: known.p50 for server, known in count_attempts(attempts).items()}
+        return Finding(
             Counter((each.server, each.reason) for each in attempts if each.reason),
             {server: seconds for server, seconds in medians.items() if seconds is not None},
         )
@@ -191,7 +199,7 @@ class Log(logging.Handler):
         # The line of a call that gave up is an error: its last attempt has a line of its own.
         if record.levelno == logging.WARNING and hasattr(record, "error_type"):
             told = vars(record)
-            server = netloc(told["server_address"], told["server_port"])
+            server = find_netloc(told["server_address"], told["server_port"])
             self.failures[server, str(told["error_type"])] += 1
         self._tell(f"{record.levelname} {record.getMessage()}")
 
@@ -210,20 +218,22 @@ class Scrape:
     seconds: Mapping[str, Counter[float]] = field(default_factory=dict)
     unwell: Mapping[str, str] = field(default_factory=dict)
 
-    def since(self, before: Scrape) -> Statement:
+    def since(self, before: Scrape) -> Finding:
         """What it says of the time since an earlier one."""
         medians = {
-            server: quantile(_by_bucket(counts - before.seconds.get(server, Counter())), 0.5)
+            server: find_quantile(
+                _group_by_bucket(counts - before.seconds.get(server, Counter())), 0.5
+            )
             for server, counts in self.seconds.items()
         }
-        return Statement(
+        return Finding(
             self.failures - before.failures,
             {server: seconds for server, seconds in medians.items() if seconds is not None},
             self.unwell,
         )
 
 
-def scrape(page: Handle) -> Scrape:
+def scrape(page: ExporterHandle) -> Scrape:
     """Read ``/metrics`` as Prometheus does, over HTTP; the environment's proxies don't count."""
     connection = HTTPConnection(page.host, page.port, timeout=_SCRAPE_SECONDS)
     try:
@@ -232,29 +242,29 @@ def scrape(page: Handle) -> Scrape:
     finally:
         connection.close()
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    failures, seconds = _attempts(families[catalogue.ATTEMPT_DURATION.name])
+    failures, seconds = _count_attempts(families[catalogue.ATTEMPT_DURATION.name])
     states = families[catalogue.SERVER_STATE.name].samples
     unwell = {
-        _server(each.labels): each.labels["state"]
+        _name_server(each.labels): each.labels["state"]
         for each in states
         if each.value and each.labels["state"] != "healthy"
     }
     return Scrape(failures, seconds, unwell)
 
 
-def _attempts(family: Metric) -> tuple[Counter[Accusation], Mapping[str, Counter[float]]]:
+def _count_attempts(family: Metric) -> tuple[Counter[Accusation], Mapping[str, Counter[float]]]:
     failures: Counter[Accusation] = Counter()
     seconds: defaultdict[str, Counter[float]] = defaultdict(Counter)
     for each in family.samples:
         reason = each.labels["error_type"]
         if reason and each.name.endswith("_count"):
-            failures[_server(each.labels), reason] += int(each.value)
+            failures[_name_server(each.labels), reason] += int(each.value)
         elif not reason and each.name.endswith("_bucket"):
-            seconds[_server(each.labels)][float(each.labels["le"])] += int(each.value)
+            seconds[_name_server(each.labels)][float(each.labels["le"])] += int(each.value)
     return failures, seconds
 
 
-def _by_bucket(cumulative: Counter[float]) -> Mapping[int, int]:
+def _group_by_bucket(cumulative: Counter[float]) -> Mapping[int, int]:
     """How many are in each bucket, by its number."""
     below, counts = 0, {}
     for number, bound in enumerate((*catalogue.ATTEMPT_DURATION.buckets, float("inf"))):
@@ -263,11 +273,11 @@ def _by_bucket(cumulative: Counter[float]) -> Mapping[int, int]:
     return counts
 
 
-def _server(labels: Mapping[str, str]) -> str:
-    return netloc(labels["server_address"], labels["server_port"])
+def _name_server(labels: Mapping[str, str]) -> str:
+    return find_netloc(labels["server_address"], labels["server_port"])
 
 
-class Witnesses:
+class Evidence:
     """All of them, asked at the end of each episode.
 
     Args:
@@ -276,7 +286,7 @@ class Witnesses:
         page: What serves its metrics.
     """
 
-    def __init__(self, spans: Spans, log: Log, page: Handle) -> None:
+    def __init__(self, spans: SpanLog, log: Log, page: ExporterHandle) -> None:
         self.spans = spans
         self._log = log
         self._page = page
@@ -284,13 +294,13 @@ class Witnesses:
         self._logged: Counter[Accusation] = Counter()
         self._scraped = scrape(page)
 
-    def said(self) -> Mapping[str, Statement]:
+    def said(self) -> Mapping[str, Finding]:
         """What each said since they were asked last; no call must be under way."""
         attempts, logged, scraped = self.spans.attempts, self._log.failures, scrape(self._page)
         said = {
             "spans": self.spans.statement(attempts[self._attempts :]),
             "metrics": scraped.since(self._scraped),
-            "log": Statement(logged - self._logged),
+            "log": Finding(logged - self._logged),
         }
         self._attempts, self._logged, self._scraped = len(attempts), logged.copy(), scraped
         return said

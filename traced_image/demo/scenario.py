@@ -14,8 +14,8 @@ import click
 from .. import lab
 from .._connect import connect
 from ..config import Config, RetryPolicy, Server
-from .evidence import Episode, Statement
-from .traffic import Traffic, started
+from .evidence import FaultPeriod, Finding
+from .traffic import Traffic, start_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ _PATIENCE = 30.0
 _CONNECT_SECONDS = 30.0
 """On a busy machine, no server shall be accused of the machine's slowness."""
 
-Said = Callable[[], Mapping[str, Statement]]
+Said = Callable[[], Mapping[str, Finding]]
 """Asks the witnesses what happened since they were asked last."""
 
 
@@ -57,7 +57,7 @@ class Onlooker(Protocol):
         """Time has passed."""
 
 
-class Play(ABC):
+class Scenario(ABC):
     """Something to look at.
 
     Args:
@@ -73,7 +73,7 @@ class Play(ABC):
     def __init__(self, seconds: int | None) -> None:
         self.seconds = seconds
         self.broken: dict[str, str] = {}
-        self.episodes: list[Episode] = []
+        self.episodes: list[FaultPeriod] = []
         self.failed = 0
 
     @abstractmethod
@@ -85,7 +85,7 @@ class Play(ABC):
         """Play it to the end."""
 
 
-class Own(Play):
+class OwnServers(Scenario):
     """Servers that are there already: nothing is broken, and their first image is asked for.
 
     Args:
@@ -103,7 +103,7 @@ class Own(Play):
 
     def perform(self, service: GlanceImageService, onlooker: Onlooker, said: Said) -> None:  # noqa: ARG002
         """Make the calls."""
-        images = started(lambda: service.detail(None, limit=1)).result()
+        images = start_daemon(lambda: service.detail(None, limit=1)).result()
         if not images:
             raise click.ClickException("these servers have no image: upload one first")
         image_id = str(images[0]["id"])
@@ -140,7 +140,7 @@ BREAKAGES = (
 )
 
 
-class Script(Play):
+class FaultScript(Scenario):
     """Three embedded servers, which break one after the other and are healed again.
 
     A fault begins and ends while no call is under way: so each call belongs to one episode, and
@@ -183,8 +183,8 @@ class Script(Play):
             service.show(None, self._image_id)
 
         def well(share: float) -> None:
-            seconds = self._traffic(call, share, onlooker, lambda: _all_well(service))
-            self.episodes.append(Episode(seconds, said()))
+            seconds = self._traffic(call, share, onlooker, lambda: _is_all_healthy(service))
+            self.episodes.append(FaultPeriod(seconds, said()))
 
         well(_FIRST)
         for each in BREAKAGES:
@@ -194,7 +194,7 @@ class Script(Play):
             self.broken[name] = each.name
             onlooker.tell(f"{name} is broken ({each.name}): {each.told}")
             seconds = self._traffic(call, _BROKEN, onlooker)
-            self.episodes.append(Episode(seconds, said(), name, each.name, each.reason))
+            self.episodes.append(FaultPeriod(seconds, said(), name, each.name, each.reason))
             server.heal()
             del self.broken[name]
             onlooker.tell(f"{name} is healed")
@@ -223,5 +223,5 @@ class Script(Play):
         return monotonic() - begun
 
 
-def _all_well(service: GlanceImageService) -> bool:
+def _is_all_healthy(service: GlanceImageService) -> bool:
     return all(health.state == "healthy" for health in service.servers())

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from ..terminal import ServerTally, row, servers_table, tally
+from ..terminal import ServerTally, count_attempts, make_row, make_servers_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from ..pipeline.service import GlanceImageService
-    from ..terminal import Attempt
-    from .evidence import Spans
-    from .scenario import Play
+    from ..terminal import AttemptSummary
+    from .evidence import SpanLog
+    from .scenario import Scenario
 
 
 _WINDOW_SECONDS = 60.0
@@ -42,9 +42,9 @@ class Screen:
     def __init__(
         self,
         console: Console,
-        play: Play,
+        play: Scenario,
         service: GlanceImageService,
-        spans: Spans,
+        spans: SpanLog,
         page: str,
         *,
         live: bool,
@@ -92,10 +92,10 @@ class Screen:
         return time.monotonic() - self._begun
 
     def _draw(self) -> RenderableType:
-        known = tally(latest(self._spans.attempts, time.time()))
+        known = count_attempts(find_latest(self._spans.attempts, time.time()))
         broken = self._play.broken
         rows = [
-            row(
+            make_row(
                 health,
                 known.get(health.server.netloc, ServerTally()),
                 broken.get(health.server.netloc, ""),
@@ -105,10 +105,10 @@ class Screen:
         of = "" if self._play.seconds is None else f" of about {self._play.seconds} s"
         head = Text(f"{self._elapsed:.0f} s{of}; the last minute:", "dim")
         foot = Text(f"{self._page} shows the last hour; Ctrl-C ends it", "dim")
-        return Group("", head, servers_table(rows, self._console, brief=True), foot)
+        return Group("", head, make_servers_table(rows, self._console, brief=True), foot)
 
 
-def latest(attempts: Sequence[Attempt], now: float) -> Sequence[Attempt]:
+def find_latest(attempts: Sequence[AttemptSummary], now: float) -> Sequence[AttemptSummary]:
     """Those of the last minute, of attempts in the order in which they ended."""
     place = len(attempts)
     while place and now - attempts[place - 1].ended < _WINDOW_SECONDS:

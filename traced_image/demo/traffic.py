@@ -20,7 +20,7 @@ _GRACE_SECONDS = 0.5
 _T = TypeVar("_T")
 
 
-def started(work: Callable[[], _T]) -> Future[_T]:
+def start_daemon(work: Callable[[], _T]) -> Future[_T]:
     """Start work in a thread that the end of the program does not wait for.
 
     An executor's threads are waited for, so that Ctrl-C would take as long as a server hangs.

@@ -16,7 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from .report import report
+from .report import make_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .journal import Journal
 
 
-def metrics_app(registry: CollectorRegistry) -> ASGIApp:
+def make_metrics_app(registry: CollectorRegistry) -> ASGIApp:
     """An ASGI application that answers with the metrics of a registry, uncompressed.
 
     What prometheus_client can't read of a request's headers does not count: it would raise.
@@ -36,12 +36,12 @@ def metrics_app(registry: CollectorRegistry) -> ASGIApp:
     inner = make_asgi_app(registry, disable_compression=True)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await inner({**scope, "headers": list(_readable(scope["headers"]))}, receive, send)
+        await inner({**scope, "headers": list(_list_readable(scope["headers"]))}, receive, send)
 
     return application
 
 
-def _readable(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+def _list_readable(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
     for name, value in headers:
         if name == b"accept" and _can_be_read(value):
             yield name, value
@@ -58,11 +58,11 @@ def _can_be_read(accept: bytes) -> bool:
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
-def _page() -> str:
+def _read_page() -> str:
     return resources.files(__package__).joinpath("page.html").read_text("utf-8")
 
 
-def _policy(page: str) -> str:
+def _build_policy(page: str) -> str:
     """A Content-Security-Policy that lets the page run what it came with, and nothing else."""
     allowed: dict[str, list[str]] = {"script": [], "style": []}
     for kind, text in _INLINE.findall(page):
@@ -75,7 +75,7 @@ def _policy(page: str) -> str:
     )
 
 
-def app(
+def make_app(
     registry: CollectorRegistry,
     journal: Journal,
     *,
@@ -92,11 +92,11 @@ def app(
         ready: What ``/readyz`` asks.
         routes: More of them.
     """
-    page = _page()
+    page = _read_page()
 
     async def servers(_request: Request) -> Response:
         return JSONResponse(
-            report(journal.hour(), trace_url), headers={"Cache-Control": "no-store"}
+            make_report(journal.hour(), trace_url), headers={"Cache-Control": "no-store"}
         )
 
     async def index(_request: Request) -> Response:
@@ -114,29 +114,29 @@ def app(
             Route("/servers", servers),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
-            Route("/metrics", _Metrics(registry), methods=["GET", "HEAD"]),
+            Route("/metrics", _MetricsEndpoint(registry), methods=["GET", "HEAD"]),
             *routes,
         ],
         # prometheus_client's own compression takes as long as half of the scrape.
         middleware=[Middleware(GZipMiddleware, compresslevel=1)],
     )
-    return _careful(inner, _policy(page))
+    return _catch_errors(inner, _build_policy(page))
 
 
-class _Metrics:
+class _MetricsEndpoint:
     """The metrics of a registry.
 
     A class, for Starlette would take a function for one that is given a request.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._application = metrics_app(registry)
+        self._application = make_metrics_app(registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._application(scope, receive, send)
 
 
-def _careful(inner: ASGIApp, policy: str) -> ASGIApp:
+def _catch_errors(inner: ASGIApp, policy: str) -> ASGIApp:
     """Add to each response what keeps a browser from being talked into anything."""
     added = [
         (b"content-security-policy", policy.encode()),

@@ -20,7 +20,7 @@ from ..telemetry import catalogue
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..telemetry.backends import Exemplar, Labels, Record
+    from ..telemetry.backends import Exemplar, Labels, Update
     from ..telemetry.catalogue import Metric
 
 MINUTE = 60.0
@@ -32,7 +32,7 @@ LATEST = 50
 
 _BOUNDS = catalogue.ATTEMPT_DURATION.buckets
 
-Place = tuple[str, str]
+ServerKey = tuple[str, str]
 """A server's address and port, as the metrics have them."""
 
 _T = TypeVar("_T")
@@ -110,7 +110,7 @@ class Hour:
     """
 
     now: float
-    servers: Mapping[Place, Account]
+    servers: Mapping[ServerKey, Account]
     outcomes: Mapping[str, int]
     refused: int
     latest: tuple[FailedCall, ...]
@@ -129,7 +129,7 @@ class Journal:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self._lock = threading.Lock()
-        self._accounts: dict[Place, Account] = {}
+        self._accounts: dict[ServerKey, Account] = {}
         self._outcomes: dict[int, Counter[tuple[str, bool]]] = {}
         self._latest: deque[FailedCall] = deque(maxlen=LATEST)
         _forks.track(self)
@@ -138,7 +138,7 @@ class Journal:
         """Start anew in a child, where nobody holds the lock."""
         self._lock = threading.Lock()
 
-    def bind(self, metric: Metric, labels: Labels) -> Record | None:
+    def bind(self, metric: Metric, labels: Labels) -> Update | None:
         """What takes note of one series; None for one that the page does not show."""
         if metric is catalogue.CALL_DURATION:
             return partial(self._call, labels)
@@ -200,7 +200,7 @@ class Journal:
             if reason:
                 self._latest.append(FailedCall(now, operation, outcome, reason, seconds, trace_id))
 
-    def _attempt(self, place: Place, reason: str, seconds: float, _: Exemplar | None) -> None:
+    def _attempt(self, place: ServerKey, reason: str, seconds: float, _: Exemplar | None) -> None:
         minute = int(self.clock() // MINUTE)
         with self._lock:
             account = self._account(place)
@@ -216,16 +216,16 @@ class Journal:
             if reason and reason not in catalogue.REFUSALS:
                 account.last_error = reason
 
-    def _state(self, place: Place, state: str, value: float, _: Exemplar | None) -> None:
+    def _state(self, place: ServerKey, state: str, value: float, _: Exemplar | None) -> None:
         if value:
             with self._lock:
                 self._account(place).state = state
 
-    def _set(self, place: Place, name: str, value: float, _: Exemplar | None) -> None:
+    def _set(self, place: ServerKey, name: str, value: float, _: Exemplar | None) -> None:
         with self._lock:
             setattr(self._account(place), name, value)
 
-    def _account(self, place: Place) -> Account:
+    def _account(self, place: ServerKey) -> Account:
         account = self._accounts.get(place)
         if account is None:
             account = self._accounts[place] = Account()

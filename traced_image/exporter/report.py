@@ -9,7 +9,7 @@ from importlib import metadata
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypedDict
 
-from ..config.checks import shown
+from ..config.checks import format_value
 from ..errors import InvalidOption
 from ..redact import hide_in_url
 from ..telemetry import catalogue
@@ -18,7 +18,7 @@ from .journal import MINUTE, MINUTES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .journal import Account, Cell, FailedCall, Hour, Place
+    from .journal import Account, Cell, FailedCall, Hour, ServerKey
 
 _BOUNDS = catalogue.ATTEMPT_DURATION.buckets
 _WEB = re.compile(r"https?://[^\s/]")
@@ -96,24 +96,26 @@ def check_trace_url(trace_url: str | None, source: str = "argument") -> None:
     """
     if trace_url is None:
         return
-    mend = "write one like https://jaeger.example/trace/{trace_id}"
+    fix = "write one like https://jaeger.example/trace/{trace_id}"
     if hide_in_url(trace_url) != trace_url:
         problem = "it has a password or another secret in it (not shown here)"
     elif not (_WEB.match(trace_url) and "{trace_id}" in trace_url):
-        problem = f"{shown(trace_url)} is no address of traces"
+        problem = f"{format_value(trace_url)} is no address of traces"
     else:
         return
-    raise InvalidOption("trace_url", problem, source=source, mend=mend)
+    raise InvalidOption("trace_url", problem, source=source, fix=fix)
 
 
-def report(hour: Hour, trace_url: str | None = None) -> Report:
+def make_report(hour: Hour, trace_url: str | None = None) -> Report:
     """Tell of an hour.
 
     Args:
         hour: What a journal has.
         trace_url: Where a trace is shown, with ``{trace_id}`` in it.
     """
-    servers = [_server(hour, place, account) for place, account in sorted(hour.servers.items())]
+    servers = [
+        _make_server(hour, place, account) for place, account in sorted(hour.servers.items())
+    ]
     attempts = sum(server["attempts"] for server in servers)
     failed = sum(server["failed"] for server in servers)
     calls = sum(hour.outcomes.values())
@@ -128,17 +130,17 @@ def report(hour: Hour, trace_url: str | None = None) -> Report:
         effective_success=(good + hour.refused) / calls if calls else None,
         actual_success=(attempts - failed) / attempts if attempts else None,
         servers=servers,
-        failing_calls=[_call(each) for each in reversed(hour.latest)],
+        failing_calls=[_make_call(each) for each in reversed(hour.latest)],
     )
 
 
-def _server(hour: Hour, place: Place, account: Account) -> ServerReport:
+def _make_server(hour: Hour, place: ServerKey, account: Account) -> ServerReport:
     reasons, seconds, succeeded = Counter[str](), Counter[int](), 0
     for cell in account.cells.values():
         reasons.update(cell.failed)
         seconds.update(cell.seconds)
         succeeded += cell.succeeded
-    failed = _failures(reasons).total()
+    failed = _count_failures(reasons).total()
     return ServerReport(
         address=place[0],
         port=place[1],
@@ -150,21 +152,23 @@ def _server(hour: Hour, place: Place, account: Account) -> ServerReport:
         attempts=succeeded + reasons.total(),
         failed=failed,
         reasons=dict(reasons.most_common()),
-        p50=quantile(seconds, 0.5),
-        p95=quantile(seconds, 0.95),
-        strip=_strip(hour, account.cells),
+        p50=find_quantile(seconds, 0.5),
+        p95=find_quantile(seconds, 0.95),
+        strip=_make_strip(hour, account.cells),
     )
 
 
-def _strip(hour: Hour, cells: Mapping[int, Cell]) -> list[Minute]:
+def _make_strip(hour: Hour, cells: Mapping[int, Cell]) -> list[Minute]:
     last = int(hour.now // MINUTE)
-    return [_minute(minute, cells.get(minute)) for minute in range(last - MINUTES + 1, last + 1)]
+    return [
+        _make_minute(minute, cells.get(minute)) for minute in range(last - MINUTES + 1, last + 1)
+    ]
 
 
-def _minute(minute: int, cell: Cell | None) -> Minute:
+def _make_minute(minute: int, cell: Cell | None) -> Minute:
     if cell is None:
         return Minute(start=minute * MINUTE, attempts=0, failed=0, reason=None)
-    failures = _failures(cell.failed)
+    failures = _count_failures(cell.failed)
     return Minute(
         start=minute * MINUTE,
         attempts=cell.succeeded + cell.failed.total(),
@@ -173,12 +177,12 @@ def _minute(minute: int, cell: Cell | None) -> Minute:
     )
 
 
-def _failures(reasons: Counter[str]) -> Counter[str]:
+def _count_failures(reasons: Counter[str]) -> Counter[str]:
     """Those that speak against the server."""
     return Counter({each: reasons[each] for each in reasons if each not in catalogue.REFUSALS})
 
 
-def _call(call: FailedCall) -> CallReport:
+def _make_call(call: FailedCall) -> CallReport:
     return CallReport(
         when=call.when,
         operation=call.operation,
@@ -189,7 +193,7 @@ def _call(call: FailedCall) -> CallReport:
     )
 
 
-def quantile(buckets: Mapping[int, int], share: float) -> float | None:
+def find_quantile(buckets: Mapping[int, int], share: float) -> float | None:
     """A quantile in seconds, by Prometheus's ``histogram_quantile``: linear within a bucket.
 
     Args:

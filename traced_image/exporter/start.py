@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from ..telemetry.backends import Record
+    from ..telemetry.backends import Update
     from ..telemetry.catalogue import Metric
-    from .web.server import Handle
+    from .web.server import ExporterHandle
 
 
-class _Shown:
+class _PerRegistry:
     """What was made for each registry: however often an exporter is started, there is one of each.
 
     Else each start would have all that is counted be counted once more.
@@ -58,7 +58,7 @@ class _Shown:
         self._lock = threading.Lock()
 
 
-_shown = _Shown()
+_shown = _PerRegistry()
 
 
 def start(
@@ -68,7 +68,7 @@ def start(
     port: int = 9293,
     web_config: str | os.PathLike[str] | None = None,
     trace_url: str | None = None,
-) -> Handle:
+) -> ExporterHandle:
     """Serve this process's metrics, and what happened in the last hour, until it is stopped.
 
     The last hour begins with the first start. Calls count that are counted in the registry, by
@@ -90,14 +90,14 @@ def start(
     _check_packages()
     from ..telemetry.catalogue.exporter import RELOADED
     from .web.config_file import WebConfigFile
-    from .web.server import Server, listen
+    from .web.server import ExporterServer, listen
 
     registry = REGISTRY if registry is None else registry
     web = None
     if web_config is not None:
-        web = WebConfigFile(web_config, record=setting(_shown.gauge(registry, RELOADED)))
+        web = WebConfigFile(web_config, record=make_setter(_shown.gauge(registry, RELOADED)))
     application = asgi_app(registry=registry, trace_url=trace_url)
-    return Server(application, listen(host, port), web).run_in_thread()
+    return ExporterServer(application, listen(host, port), web).run_in_thread()
 
 
 def asgi_app(*, registry: CollectorRegistry | None = None, trace_url: str | None = None) -> ASGIApp:
@@ -114,12 +114,12 @@ def asgi_app(*, registry: CollectorRegistry | None = None, trace_url: str | None
             ``exporter`` are not there (`MissingExtra`).
     """
     _check_packages()
-    from .app import app
+    from .app import make_app
     from .report import check_trace_url
 
     registry = REGISTRY if registry is None else registry
     check_trace_url(trace_url)
-    return app(registry, _shown.journal(registry), trace_url=trace_url)
+    return make_app(registry, _shown.journal(registry), trace_url=trace_url)
 
 
 def _check_packages() -> None:
@@ -129,10 +129,10 @@ def _check_packages() -> None:
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         problem = f"it needs {package}, one of the packages of the extra 'exporter'"
-        mend = "pip install 'traced-image[exporter]'"
-        raise MissingExtra("exporter", problem, mend=mend) from error
+        fix = "pip install 'traced-image[exporter]'"
+        raise MissingExtra("exporter", problem, fix=fix) from error
 
 
-def setting(gauge: Gauge) -> Record:
+def make_setter(gauge: Gauge) -> Update:
     """Sets a gauge that has no labels."""
     return lambda value, _exemplar: gauge.set(value)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from . import v1, v2
 from .refusal import Refused
-from .wire import JSON, Request, Response, json_response
+from .wire import JSON, ReceivedRequest, Response, make_json_response
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -42,14 +42,14 @@ class App:
     scheme: str = "http"
     prefix: str = ""
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: ReceivedRequest) -> Response:
         """Answer a request."""
         try:
             return self._route(request)
         except Refused as refused:
             return refused.response(request)
 
-    def _route(self, request: Request) -> Response:
+    def _route(self, request: ReceivedRequest) -> Response:
         if not request.path.startswith(f"{self.prefix}/"):
             raise Refused(404)
         path = request.path[len(self.prefix) :]
@@ -60,9 +60,9 @@ class App:
             return self._versions(request, 200 if version == "versions" else 300)
         if self.tokens is not None and request.headers.get("x-auth-token") not in self.tokens:
             raise Refused(401, headers=(("WWW-Authenticate", "Keystone uri='http://keystone'"),))
-        return self.identified(request, self._call(version, request, tuple(rest)))
+        return self.add_request_id(request, self._call(version, request, tuple(rest)))
 
-    def _call(self, version: str, request: Request, segments: tuple[str, ...]) -> Response:
+    def _call(self, version: str, request: ReceivedRequest, segments: tuple[str, ...]) -> Response:
         routes = v1.ROUTES if version in _V1 else v2.ROUTES
         try:
             response = routes.answer(self.images, request, segments)
@@ -75,7 +75,7 @@ class App:
         headers = ((n, f"{origin}{v}" if n == "Location" else v) for n, v in response.headers)
         return replace(response, headers=tuple(headers))
 
-    def identified(self, request: Request, response: Response) -> Response:
+    def add_request_id(self, request: ReceivedRequest, response: Response) -> Response:
         """The answer with a request id: as in Glance, keystone's users may choose it."""
         chosen = request.headers.get("x-openstack-request-id")
         if self.tokens is None or not chosen:
@@ -83,19 +83,21 @@ class App:
         prefix = "" if chosen.startswith("req-") else "req-"
         return response.with_headers((REQUEST_ID, prefix + chosen))
 
-    def _origin(self, request: Request) -> str:
+    def _origin(self, request: ReceivedRequest) -> str:
         return f"{self.scheme}://{request.headers.get('host', '')}{self.prefix}"
 
-    def _versions(self, request: Request, status: int) -> Response:
+    def _versions(self, request: ReceivedRequest, status: int) -> Response:
         origin = self._origin(request)
         versions: list[JSON] = [
-            _version(f"v2.{minor}", "CURRENT" if minor == _CURRENT else "SUPPORTED", origin)
+            _describe_version(
+                f"v2.{minor}", "CURRENT" if minor == _CURRENT else "SUPPORTED", origin
+            )
             for minor in _MINORS
         ]
-        versions += [_version(f"v1.{minor}", "DEPRECATED", origin) for minor in (1, 0)]
-        return json_response(status, {"versions": versions})
+        versions += [_describe_version(f"v1.{minor}", "DEPRECATED", origin) for minor in (1, 0)]
+        return make_json_response(status, {"versions": versions})
 
 
-def _version(name: str, status: str, origin: str) -> JSON:
+def _describe_version(name: str, status: str, origin: str) -> JSON:
     href = f"{origin}/{name.partition('.')[0]}/"
     return {"id": name, "status": status, "links": [{"rel": "self", "href": href}]}

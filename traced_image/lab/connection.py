@@ -14,25 +14,25 @@ from .access_log import Access
 from .app import REQUEST_ID, App
 from .delivery import Delivery, rewrite
 from .refusal import Refused
-from .wire import NO_BODY, Malformed, Request, Response, read_body, read_head
+from .wire import NO_BODY, Malformed, ReceivedRequest, Response, read_body, read_head
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
     from io import BufferedReader
 
-    from .episode import Episode
+    from .episode import ActiveFault
     from .faults import Fault
 
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class Desk(Protocol):
+class LabParts(Protocol):
     """What a conversation needs of the server."""
 
     app: App
-    episode: Episode
+    episode: ActiveFault
 
     def record(self, access: Access) -> None:
         """Log a request."""
@@ -63,7 +63,7 @@ class Conversation:
     """
 
     sock: socket.socket
-    desk: Desk
+    desk: LabParts
     abort: Callable[[], None]
 
     def run(self) -> None:
@@ -81,7 +81,7 @@ class Conversation:
         try:
             request = read_head(stream)
         except Malformed:
-            self._refuse(Request("GET", "/"))
+            self._refuse(ReceivedRequest("GET", "/"))
             return False
         if request is None:
             return False
@@ -95,8 +95,8 @@ class Conversation:
         return whole is not None and self._answer(stream, whole, episode, fault)
 
     def _with_body(
-        self, stream: BufferedReader, request: Request, fault: Fault | None
-    ) -> Request | None:
+        self, stream: BufferedReader, request: ReceivedRequest, fault: Fault | None
+    ) -> ReceivedRequest | None:
         """The request with its body; None if that did not come, which ends the conversation."""
         if request.headers.get("expect", "").lower() == "100-continue":
             self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -113,17 +113,21 @@ class Conversation:
         self._record(request, None, fault)
         return None
 
-    def _refuse(self, request: Request) -> None:
+    def _refuse(self, request: ReceivedRequest) -> None:
         response = Refused(400, "This is not an HTTP/1.1 request.").response(request)
         self.sock.sendall(response.head(close=True) + response.body)
 
     def _answer(
-        self, stream: BufferedReader, request: Request, episode: Episode, fault: Fault | None
+        self,
+        stream: BufferedReader,
+        request: ReceivedRequest,
+        episode: ActiveFault,
+        fault: Fault | None,
     ) -> bool:
         if fault is None or fault.carried_out:
             response = self.desk.app.answer(request)
         else:
-            response = self.desk.app.identified(request, Response(200))
+            response = self.desk.app.add_request_id(request, Response(200))
         answer = response if fault is None else rewrite(fault, request, response)
         self._record(request, answer, fault)
         if answer is None:
@@ -133,7 +137,9 @@ class Conversation:
         delivery = Delivery(answer, body, request.keep_alive, self.sock.sendall, episode)
         return delivery.deliver(fault)
 
-    def _stay_silent(self, stream: BufferedReader, episode: Episode, fault: Fault | None) -> bool:
+    def _stay_silent(
+        self, stream: BufferedReader, episode: ActiveFault, fault: Fault | None
+    ) -> bool:
         if fault is not None and fault.name == "never_answer" and episode.hold(self.abort):
             try:
                 while stream.read1():
@@ -144,7 +150,9 @@ class Conversation:
             reset_on_close(self.sock)
         return False
 
-    def _record(self, request: Request, answer: Response | None, fault: Fault | None) -> None:
+    def _record(
+        self, request: ReceivedRequest, answer: Response | None, fault: Fault | None
+    ) -> None:
         headers = request.headers
         self.desk.record(
             Access(
@@ -165,28 +173,28 @@ class Conversation:
 _NOT_TLS = b"This is not TLS.\r\n"
 
 
-class Host(Desk, Protocol):
+class ConnectionOwner(LabParts, Protocol):
     """What a connection needs of the server that accepted it."""
 
     def context(self, fault: Fault | None) -> ssl.SSLContext | None:
         """The TLS to speak, if any."""
 
-    def ended(self, connection: Connection) -> None:
+    def forget(self, connection: AcceptedConnection) -> None:
         """The connection is closed, and its thread about to end."""
 
 
-class Connection:
+class AcceptedConnection:
     """A connection and its thread.
 
     Args:
         sock: The accepted socket, which is closed at the end.
-        host: The server.
+        owner: The server that accepted it.
         name: The thread's name.
     """
 
-    def __init__(self, sock: socket.socket, host: Host, name: str) -> None:
+    def __init__(self, sock: socket.socket, owner: ConnectionOwner, name: str) -> None:
         self._sock = sock
-        self._host = host
+        self._owner = owner
         self._lock = threading.Lock()
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -204,18 +212,18 @@ class Connection:
         finally:
             with self._lock:
                 hang_up(self._sock)
-            self._host.ended(self)
+            self._owner.forget(self)
 
     def _serve(self) -> None:
-        fault = self._host.episode.on_connection()
+        fault = self._owner.episode.on_connection()
         if fault is not None and fault.name == "reset":
             reset_on_close(self._sock)
         elif fault is not None and fault.name == "broken_tls":
             self._sock.sendall(_NOT_TLS)
         else:
-            context = self._host.context(fault)
+            context = self._owner.context(fault)
             sock = self._sock if context is None else self._secured(context)
-            Conversation(sock, self._host, self.abort).run()
+            Conversation(sock, self._owner, self.abort).run()
 
     def _secured(self, context: ssl.SSLContext) -> ssl.SSLSocket:
         with self._lock:

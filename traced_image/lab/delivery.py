@@ -12,17 +12,17 @@ from .refusal import Refused
 from .wire import BYTES
 
 if TYPE_CHECKING:
-    from .episode import Episode
+    from .episode import ActiveFault
     from .faults import Fault
-    from .wire import Request, Response
+    from .wire import ReceivedRequest, Response
 
-Send = Callable[[bytes], None]
+WriteBytes = Callable[[bytes], None]
 
 _GARBAGE = b"\x00\xff\xfe this line is no header \x01\x02\r\n"
 _JOINED = 1 << 16
 
 
-def rewrite(fault: Fault, request: Request, response: Response) -> Response | None:
+def rewrite(fault: Fault, request: ReceivedRequest, response: Response) -> Response | None:
     """What is answered instead under a fault; None if nothing is."""
     if fault.name in ("never_answer", "lost_reply", "reset"):
         return None
@@ -30,39 +30,39 @@ def rewrite(fault: Fault, request: Request, response: Response) -> Response | No
     return response if change is None else change(fault, request, response)
 
 
-def _status(fault: Fault, request: Request, response: Response) -> Response:
+def _status(fault: Fault, request: ReceivedRequest, response: Response) -> Response:
     after = () if fault.retry_after is None else (("Retry-After", str(fault.retry_after)),)
     return _instead(response, Refused(fault.code, headers=after), request)
 
 
-def _redirect(_: Fault, request: Request, response: Response) -> Response:
+def _redirect(_: Fault, request: ReceivedRequest, response: Response) -> Response:
     return _instead(response, Refused(302, headers=(("Location", request.target),)), request)
 
 
-def _instead(response: Response, refused: Refused, request: Request) -> Response:
+def _instead(response: Response, refused: Refused, request: ReceivedRequest) -> Response:
     """An error's answer that has the request id of the answer in whose place it goes."""
     ids = [header for header in response.headers if header[0] == REQUEST_ID]
     return refused.response(request).with_headers(*ids)
 
 
-def _not_json(_: Fault, __: Request, response: Response) -> Response:
+def _not_json(_: Fault, __: ReceivedRequest, response: Response) -> Response:
     body = b"This text says that it is JSON.\n"
     return replace(response, status=200, body=body, content_type="application/json")
 
 
-def _wrong_type(fault: Fault, _: Request, response: Response) -> Response:
+def _wrong_type(fault: Fault, _: ReceivedRequest, response: Response) -> Response:
     body = json.dumps(fault.value).encode()
     return replace(response, status=200, body=body, content_type="application/json")
 
 
-def _corrupt(_: Fault, __: Request, response: Response) -> Response:
+def _corrupt(_: Fault, __: ReceivedRequest, response: Response) -> Response:
     body = response.body
     if response.content_type != BYTES or not body:
         return response
     return replace(response, body=bytes([body[0] ^ 1]) + body[1:])
 
 
-_REWRITES: Mapping[str, Callable[[Fault, Request, Response], Response]] = {
+_REWRITES: Mapping[str, Callable[[Fault, ReceivedRequest, Response], Response]] = {
     "corrupt_data": _corrupt,
     "not_json": _not_json,
     "redirect_loop": _redirect,
@@ -86,8 +86,8 @@ class Delivery:
     response: Response
     body: bytes
     keep_alive: bool
-    send: Send
-    episode: Episode
+    send: WriteBytes
+    episode: ActiveFault
 
     def deliver(self, fault: Fault | None) -> bool:
         """Send the answer; return whether the connection stays open."""

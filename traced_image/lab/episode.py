@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .faults import Fault
-    from .wire import Request
+    from .wire import ReceivedRequest
 
 
-class Episode:
+class ActiveFault:
     """From ``break_with()`` to the next one, or to ``heal()``.
 
     Args:
@@ -33,7 +33,7 @@ class Episode:
             return None
         return fault if self._count(fault) is not None else None
 
-    def on_request(self, request: Request) -> Fault | None:
+    def on_request(self, request: ReceivedRequest) -> Fault | None:
         """The fault for a request whose headers were just read."""
         fault = self.fault
         if fault is None or fault.meets_connections or not fault.meets(request):

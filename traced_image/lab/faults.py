@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from .wire import JSON, Request
+    from .wire import JSON, ReceivedRequest
 
 _CONNECTION_ONLY = frozenset({"broken_tls", "refuse", "untrusted_tls"})
 _DATA = r"/v2/images/[^/]+/file$|/v1/images/(?!detail$)[^/]+$"
@@ -57,7 +57,7 @@ class Fault:
             self.name == "reset" and not self.is_narrowed and not self.carried_out
         )
 
-    def meets(self, request: Request) -> bool:
+    def meets(self, request: ReceivedRequest) -> bool:
         """Whether this request is one of those that it was narrowed to."""
         return (self.method is None or self.method == request.method) and (
             self.path is None or re.search(self.path, request.path) is not None

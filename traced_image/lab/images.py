@@ -101,7 +101,7 @@ class Image:
         raw: dict[str, JSON] = (
             {"virtual_size": len(data)} if self.base["disk_format"] == "raw" else {}
         )
-        stored = self.with_base(status="active", **digests(data), **raw)
+        stored = self.with_base(status="active", **make_digests(data), **raw)
         return replace(stored, data=data, staged=None, locations=(location,))
 
     def view(self, *, show_locations: bool = False) -> dict[str, JSON]:
@@ -127,7 +127,7 @@ class Image:
         return json.dumps(self.view(), ensure_ascii=False).encode()
 
 
-def digests(data: bytes) -> dict[str, JSON]:
+def make_digests(data: bytes) -> dict[str, JSON]:
     """The base attributes that follow from an image's data."""
     return {
         "size": len(data),

@@ -41,7 +41,7 @@ def select(
     for name, direction in reversed(order):
         if name not in BASE:
             raise Refused(400, f"Invalid sort key: {name}.")
-        ordered.sort(key=partial(_rank, name), reverse=direction == "desc")
+        ordered.sort(key=partial(_make_rank, name), reverse=direction == "desc")
     if marker is not None:
         places = [place for place, image in enumerate(ordered) if image.id == marker]
         if not places:
@@ -52,7 +52,7 @@ def select(
     return [image for image, _ in zip(found, range(limit), strict=False)]
 
 
-def _rank(name: str, image: Image) -> tuple[int, int, str]:
+def _make_rank(name: str, image: Image) -> tuple[int, int, str]:
     """A value as something that can be compared, nulls lowest as in SQLite."""
     if name == "created_at":
         return 1, image.serial, ""

@@ -7,7 +7,7 @@ import json
 import re
 from http import HTTPStatus
 
-from .wire import REASONS, Headers, Request, Response
+from .wire import REASONS, Headers, ReceivedRequest, Response
 
 _EXPLANATIONS = {
     400: "The server could not comply with the request since it is either malformed or otherwise"
@@ -53,7 +53,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the 
         self.detail = detail
         self.headers = headers
 
-    def response(self, request: Request) -> Response:
+    def response(self, request: ReceivedRequest) -> Response:
         """The answer, as HTML, JSON or text."""
         title = REASONS.get(self.status, "Unknown")
         line = f"{self.status} {title}"
@@ -71,7 +71,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the 
             kind, body = "text/plain; charset=UTF-8", f"{line}\n\n{text}"
         return Response(self.status, body.encode(), kind, self.headers)
 
-    def _text(self, request: Request, explanation: str, detail: str) -> str:
+    def _text(self, request: ReceivedRequest, explanation: str, detail: str) -> str:
         """WebOb's templates, three of which ignore the explanation."""
         if self.status == HTTPStatus.METHOD_NOT_ALLOWED:
             problem = f"The method {request.method} is not allowed for this resource. <br /><br />"

@@ -1,4 +1,4 @@
-"""Finding who answers a request, by its path and method."""
+"""Which handler answers a request, by its path and method."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from .refusal import Refused
-from .wire import Request, Response
+from .wire import ReceivedRequest, Response
 
 if TYPE_CHECKING:
     from .images import Images
@@ -32,7 +32,9 @@ class Routes:
         self._patterns = [(tuple(path.split("/")), handlers) for path, handlers in table.items()]
         self._bodyless = bodyless
 
-    def answer(self, images: Images, request: Request, segments: tuple[str, ...]) -> Response:
+    def answer(
+        self, images: Images, request: ReceivedRequest, segments: tuple[str, ...]
+    ) -> Response:
         """Answer a request.
 
         Args:
@@ -49,7 +51,7 @@ class Routes:
                 return self._handler(handlers, request)(images, request, *names)
         raise Refused(404 if request.method in _METHODS else 501)
 
-    def _handler(self, handlers: Mapping[str, Handler], request: Request) -> Handler:
+    def _handler(self, handlers: Mapping[str, Handler], request: ReceivedRequest) -> Handler:
         handler = handlers.get(request.method)
         if handler is None:
             raise Refused(405, headers=(("Allow", ", ".join(handlers)),))

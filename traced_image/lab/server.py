@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, final
 
 from ..errors import InvalidArgument
 from .app import App
-from .connection import Connection
-from .episode import Episode
+from .connection import AcceptedConnection
+from .episode import ActiveFault
 from .images import Images
 
 if TYPE_CHECKING:
@@ -145,12 +145,12 @@ class GlanceServer:
         self.host = host
         self.name = name
         self.app = App(self.images, tokens, "http" if tls is None else "https", prefix)
-        self.episode = Episode(None)
+        self.episode = ActiveFault(None)
         self._tls = tls
         self._turning = threading.Lock()
         self._counting = threading.Lock()
         self._log: list[Access] = []
-        self._open: set[Connection] = set()
+        self._open: set[AcceptedConnection] = set()
         self._accepted = 0
         self._listener: Listener | None = None
 
@@ -171,7 +171,7 @@ class GlanceServer:
         with self._turning:
             if self._listener is None:
                 self._listener = Listener(self.host, self._accept, f"{self.name}-accept")
-                self.episode = Episode(self.episode.fault)
+                self.episode = ActiveFault(self.episode.fault)
                 self._apply(self.episode)
 
     def stop(self) -> None:
@@ -208,19 +208,19 @@ class GlanceServer:
         """
         if self._tls is None and fault.name in ("broken_tls", "untrusted_tls"):
             raise InvalidArgument(f"{fault.name} needs a server with tls=TLS.trusted().")
-        self._turn(Episode(fault))
+        self._turn(ActiveFault(fault))
 
     def heal(self) -> None:
         """Be well from now on: what was held is closed, what was slow is finished at once."""
-        self._turn(Episode(None))
+        self._turn(ActiveFault(None))
 
-    def _turn(self, episode: Episode) -> None:
+    def _turn(self, episode: ActiveFault) -> None:
         with self._turning:
             before, self.episode = self.episode, episode
             before.end()
             self._apply(episode)
 
-    def _apply(self, episode: Episode) -> None:
+    def _apply(self, episode: ActiveFault) -> None:
         fault = episode.fault
         if self._listener is not None and fault is not None and fault.name == "refuse":
             self._listener.close()
@@ -257,7 +257,7 @@ class GlanceServer:
             return None
         return self._tls.unknown if fault is not None else self._tls.known
 
-    def ended(self, connection: Connection) -> None:
+    def forget(self, connection: AcceptedConnection) -> None:
         """Forget a connection; for this package."""
         with self._counting:
             self._open.discard(connection)
@@ -268,7 +268,7 @@ class GlanceServer:
             if len(self._open) >= _MOST_CONNECTIONS:
                 sock.close()
                 return
-            connection = Connection(sock, self, f"{self.name}-{self._accepted}")
+            connection = AcceptedConnection(sock, self, f"{self.name}-{self._accepted}")
             self._open.add(connection)
             # Under the lock, so that whoever finds it among the open ones can join it.
             connection.thread.start()

@@ -31,7 +31,7 @@ class TLS:
             raise MissingExtra(
                 "tls",
                 "trustme is not installed",
-                mend="install traced-image[lab]",
+                fix="install traced-image[lab]",
             ) from error
         directory = tempfile.mkdtemp(prefix="traced-image-lab-")
         weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)

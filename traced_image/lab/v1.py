@@ -9,7 +9,7 @@ from .listing import MOST, PAGE, Condition, at_least, at_most, equals, select
 from .refusal import Refused
 from .routing import Routes
 from .v2.schemas import check
-from .wire import BYTES, JSON, Headers, Request, Response, json_response
+from .wire import BYTES, JSON, Headers, ReceivedRequest, Response, make_json_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,18 +25,20 @@ _NUMBERS = ("min_ram", "min_disk", "size")
 _FILTERS = frozenset({"name", "status", "container_format", "disk_format", "min_ram", "min_disk"})
 
 
-def _index(images: Images, request: Request) -> Response:
+def _index(images: Images, request: ReceivedRequest) -> Response:
     """``GET /v1/images``."""
-    found = [_attributes(image) for image in _select(images, request)]
-    return json_response(200, {"images": [{key: one[key] for key in _BRIEF} for one in found]})
+    found = [_split_attributes(image) for image in _select(images, request)]
+    return make_json_response(200, {"images": [{key: one[key] for key in _BRIEF} for one in found]})
 
 
-def _detail(images: Images, request: Request) -> Response:
+def _detail(images: Images, request: ReceivedRequest) -> Response:
     """``GET /v1/images/detail``."""
-    return json_response(200, {"images": [_attributes(one) for one in _select(images, request)]})
+    return make_json_response(
+        200, {"images": [_split_attributes(one) for one in _select(images, request)]}
+    )
 
 
-def _select(images: Images, request: Request) -> list[Image]:
+def _select(images: Images, request: ReceivedRequest) -> list[Image]:
     query = dict(request.query)
     try:
         limit = min(int(query.get("limit", PAGE)), MOST)
@@ -44,10 +46,12 @@ def _select(images: Images, request: Request) -> list[Image]:
         raise Refused(400, "limit param must be an integer") from error
     direction = query.get("sort_dir", "desc")
     order = [(query.get("sort_key", "created_at"), direction), ("id", direction)]
-    return select(images, _conditions(query), order=order, marker=query.get("marker"), limit=limit)
+    return select(
+        images, _make_conditions(query), order=order, marker=query.get("marker"), limit=limit
+    )
 
 
-def _conditions(query: Mapping[str, str]) -> list[Condition]:
+def _make_conditions(query: Mapping[str, str]) -> list[Condition]:
     conditions = [equals(name, query[name]) for name in _FILTERS & query.keys()]
     conditions += [
         equals(name[len("property-") :], value)
@@ -77,34 +81,34 @@ def _find(images: Images, image_id: str) -> Image:
     return image
 
 
-def _meta(images: Images, _: Request, image_id: str) -> Response:
+def _make_meta(images: Images, _: ReceivedRequest, image_id: str) -> Response:
     """``HEAD /v1/images/{id}``."""
-    return Response(200, headers=_headers(_find(images, image_id)))
+    return Response(200, headers=_make_headers(_find(images, image_id)))
 
 
-def _download(images: Images, _: Request, image_id: str) -> Response:
+def _download(images: Images, _: ReceivedRequest, image_id: str) -> Response:
     """``GET /v1/images/{id}``."""
     image = _find(images, image_id)
     if image.data is None:
         raise Refused(404, detail=f"Image {image_id} is not active")
-    return Response(200, image.data, BYTES, _headers(image))
+    return Response(200, image.data, BYTES, _make_headers(image))
 
 
-def _create(images: Images, request: Request) -> Response:
+def _create(images: Images, request: ReceivedRequest) -> Response:
     """``POST /v1/images``."""
-    base, properties = _given(request)
+    base, properties = _read_attributes(request)
     with images.lock:
         if images.is_used(str(base.get("id"))):
             raise Refused(409, detail=f"An image with identifier {base['id']} already exists")
         image = images.new({"visibility": "private", **base}, properties)
         image = _with_content(image, request)
         images.put(image)
-    return _shown(201, image)
+    return _make_reply(201, image)
 
 
-def _update(images: Images, request: Request, image_id: str) -> Response:
+def _update(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``PUT /v1/images/{id}``."""
-    base, properties = _given(request)
+    base, properties = _read_attributes(request)
     purges = _is_true(request.headers.get("x-glance-registry-purge-props", "true"))
     with images.lock:
         image = _find(images, image_id)
@@ -114,10 +118,10 @@ def _update(images: Images, request: Request, image_id: str) -> Response:
             properties = {**image.properties, **properties}
         image = replace(image.with_base(**base), properties=properties)
         image = images.save(_with_content(image, request))
-    return _shown(200, image)
+    return _make_reply(200, image)
 
 
-def _with_content(image: Image, request: Request) -> Image:
+def _with_content(image: Image, request: ReceivedRequest) -> Image:
     """The image with the request's body as its data, or active elsewhere if it says where."""
     location = request.headers.get(f"{_META}location")
     if not request.body:
@@ -133,7 +137,7 @@ def _with_content(image: Image, request: Request) -> Image:
     return stored
 
 
-def _delete(images: Images, _: Request, image_id: str) -> Response:
+def _delete(images: Images, _: ReceivedRequest, image_id: str) -> Response:
     """``DELETE /v1/images/{id}``."""
     with images.lock:
         if _find(images, image_id).base["protected"]:
@@ -142,7 +146,7 @@ def _delete(images: Images, _: Request, image_id: str) -> Response:
     return Response(200)
 
 
-def _attributes(image: Image) -> dict[str, JSON]:
+def _split_attributes(image: Image) -> dict[str, JSON]:
     base = image.base
     attributes = {name: base[name] for name in (*_BRIEF, "status", "owner", "min_disk", "min_ram")}
     return {
@@ -158,32 +162,32 @@ def _attributes(image: Image) -> dict[str, JSON]:
     }
 
 
-def _headers(image: Image) -> Headers:
+def _make_headers(image: Image) -> Headers:
     """The attributes as Grizzly's ``image_meta_to_http_headers`` writes them: without nulls."""
-    attributes = _attributes(image)
+    attributes = _split_attributes(image)
     properties = {name.lower(): value for name, value in image.properties.items()}
     del attributes["properties"]
     pairs = [(f"{_PROPERTY}{name}", value) for name, value in properties.items()]
     pairs += [(f"{_META}{name}", value) for name, value in attributes.items()]
-    written = tuple((name, _one_line(str(value))) for name, value in pairs if value is not None)
-    return (*written, *_location(image))
+    written = tuple((name, _join_lines(str(value))) for name, value in pairs if value is not None)
+    return (*written, *_make_location(image))
 
 
-def _one_line(text: str) -> str:
+def _join_lines(text: str) -> str:
     return " ".join(text.splitlines())
 
 
-def _location(image: Image) -> Headers:
+def _make_location(image: Image) -> Headers:
     tag = image.base["checksum"]
     location = (("Location", f"/v1/images/{image.id}"),)
     return location if tag is None else (*location, ("ETag", str(tag)))
 
 
-def _shown(status: int, image: Image) -> Response:
-    return json_response(status, {"image": _attributes(image)}, *_location(image))
+def _make_reply(status: int, image: Image) -> Response:
+    return make_json_response(status, {"image": _split_attributes(image)}, *_make_location(image))
 
 
-def _given(request: Request) -> tuple[dict[str, JSON], dict[str, JSON]]:
+def _read_attributes(request: ReceivedRequest) -> tuple[dict[str, JSON], dict[str, JSON]]:
     """The base attributes and the properties in a request's headers; an empty one is a null."""
     texts: dict[str, str | None] = {}
     properties: dict[str, JSON] = {}
@@ -194,7 +198,7 @@ def _given(request: Request) -> tuple[dict[str, JSON], dict[str, JSON]]:
         elif name.startswith(_META):
             texts[name[len(_META) :].replace("-", "_")] = value
     base: dict[str, JSON] = {name: texts[name] for name in _TEXTS if name in texts}
-    base.update({name: _whole(name, text) for name in _NUMBERS if (text := texts.get(name))})
+    base.update({name: _read_number(name, text) for name in _NUMBERS if (text := texts.get(name))})
     if public := texts.get("is_public"):
         base["visibility"] = "public" if _is_true(public) else "private"
     if protected := texts.get("protected"):
@@ -203,7 +207,7 @@ def _given(request: Request) -> tuple[dict[str, JSON], dict[str, JSON]]:
     return base, properties
 
 
-def _whole(name: str, text: str) -> int:
+def _read_number(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError as error:
@@ -214,6 +218,6 @@ ROUTES = Routes(
     {
         "images": {"GET": _index, "POST": _create},
         "images/detail": {"GET": _detail},
-        "images/*": {"HEAD": _meta, "GET": _download, "PUT": _update, "DELETE": _delete},
+        "images/*": {"HEAD": _make_meta, "GET": _download, "PUT": _update, "DELETE": _delete},
     }
 )

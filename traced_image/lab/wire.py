@@ -38,7 +38,7 @@ class Malformed(Exception):  # noqa: N818 - it never leaves the connection that 
 
 
 @dataclass(frozen=True)
-class Request:
+class ReceivedRequest:
     """A request.
 
     Attributes:
@@ -96,23 +96,23 @@ class Response:
         if self.status not in NO_BODY and self.header("Content-Length") is None:
             lines.append(f"Content-Length: {len(self.body) if length is None else length}")
         lines += [f"{name}: {value}" for name, value in self.headers]
-        lines.append(f"Date: {_date(int(time.time()))}")
+        lines.append(f"Date: {_format_date(int(time.time()))}")
         lines.append("Connection: close" if close else "Connection: keep-alive")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 @lru_cache(maxsize=1)
-def _date(second: int) -> str:
+def _format_date(second: int) -> str:
     return formatdate(second, usegmt=True)
 
 
-def json_response(status: int, value: JSON, *headers: tuple[str, str]) -> Response:
+def make_json_response(status: int, value: JSON, *headers: tuple[str, str]) -> Response:
     """An answer with a JSON body, written as oslo's jsonutils does."""
     body = json.dumps(value, ensure_ascii=False).encode()
     return Response(status, body, "application/json", headers)
 
 
-def read_head(stream: BufferedReader) -> Request | None:
+def read_head(stream: BufferedReader) -> ReceivedRequest | None:
     """Read a request line and headers; None if the client has closed instead.
 
     Raises:
@@ -129,7 +129,7 @@ def read_head(stream: BufferedReader) -> Request | None:
     headers = _read_headers(stream)
     connection = headers.get("connection", "").lower()
     keep_alive = connection == "keep-alive" if minor == "0" else connection != "close"
-    return Request(method, target, headers, keep_alive=keep_alive)
+    return ReceivedRequest(method, target, headers, keep_alive=keep_alive)
 
 
 def _read_headers(stream: BufferedReader) -> dict[str, str]:
@@ -156,7 +156,7 @@ def read_body(stream: BufferedReader, headers: Mapping[str, str]) -> tuple[bytes
     if headers.get("transfer-encoding", "").lower().endswith("chunked"):
         complete = _read_chunks(stream, body)
     else:
-        size = _number(headers.get("content-length", "0"), 10)
+        size = _read_number(headers.get("content-length", "0"), 10)
         complete = _read_exactly(stream, size, body)
     return bytes(body), complete
 
@@ -169,7 +169,7 @@ def _read_chunks(stream: BufferedReader, body: bytearray) -> bool:
             return False
         if not line:
             return False
-        size = _number(line.partition(b";")[0].decode("latin-1"), 16)
+        size = _read_number(line.partition(b";")[0].decode("latin-1"), 16)
         if not _read_exactly(stream, size, body) or not _read_exactly(stream, 2, bytearray()):
             return False
         if size == 0:
@@ -190,7 +190,7 @@ def _read_exactly(stream: BufferedReader, size: int, into: bytearray) -> bool:
     return True
 
 
-def _number(text: str, base: int) -> int:
+def _read_number(text: str, base: int) -> int:
     try:
         number = int(text.strip(), base)
     except ValueError as error:

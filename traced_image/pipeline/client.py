@@ -7,19 +7,19 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..config.checks import shown
+from ..config.checks import format_value
 from ..errors import InvalidArgument
 from ..redact import hide_in_text
 from .api import v1, v2, v2_actions
-from .attempts.fleet import Fleet, shared_fleet
+from .attempts.fleet import Fleet, share_fleet
 from .attempts.loop import AttemptLoop
 from .attempts.seams import Call, Layers, T, layered
 from .clock import Clock
 from .context import SERVICE
 from .http import auth
 from .http.send import HTTPSend
-from .http.transport import session_send
-from .log import announce, announce_stream
+from .http.transport import send_by_session
+from .log import log_failure, log_stream_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,10 +93,10 @@ class GlanceClientWrapper:
         layers = layers or Layers()
         clock = clock or Clock()
         self.config = config
-        self._fleet = fleet or shared_fleet(config)
-        self._http = HTTPSend(config, clock, layered(session_send, layers.wire))
+        self._fleet = fleet or share_fleet(config)
+        self._http = HTTPSend(config, clock, layered(send_by_session, layers.wire))
         send: Send = self._http
-        tell: Announce = announce
+        tell: Announce = log_failure
         perform: Perform = AttemptLoop(
             layered(send, layers.attempt),
             layered(tell, layers.failure),
@@ -141,7 +141,7 @@ class GlanceClientWrapper:
 
         Raises:
             InvalidArgument: The method or an argument is not usable; nothing was sent.
-            AttemptError: A server refused, in a way that no other server would mend.
+            AttemptError: A server refused, in a way that another server would not change.
             GlanceConnectionFailed: No server answered.
         """
         return self.perform(context, build_operation(version, method, args, kwargs))
@@ -158,11 +158,11 @@ class GlanceClientWrapper:
 
         Raises:
             InvalidContext: The context is not usable; nothing was sent.
-            AttemptError: A server refused, in a way that no other server would mend.
+            AttemptError: A server refused, in a way that another server would not change.
             GlanceConnectionFailed: No server answered.
         """
         context = SERVICE if context is None else context
-        auth.check(context)
+        auth.check_context(context)
         return self._perform(Call(operation, context))
 
     def servers(self) -> tuple[ServerHealth, ...]:
@@ -172,7 +172,7 @@ class GlanceClientWrapper:
     def accuse(self, server: Server, error: AttemptError, *, retrying: bool) -> None:
         """Log and count a failure that showed after its attempt had succeeded: a broken stream."""
         with suppress(Exception):  # a handler of the log may raise anything
-            announce_stream(server, error, retrying=retrying)
+            log_stream_failure(server, error, retrying=retrying)
         self._fleet.cycle.accuse(server, error.reason)
 
     def _open(self) -> None:
@@ -207,7 +207,7 @@ def build_operation(
     try:
         build = OPERATIONS[version][method]
     except (KeyError, TypeError):
-        raise _unknown(version, method) from None
+        raise _build_unknown_error(version, method) from None
     try:
         return build(*args, **kwargs)
     except InvalidArgument:
@@ -216,9 +216,9 @@ def build_operation(
         raise InvalidArgument(f"{method} of API v{version}: {hide_in_text(str(error))}") from error
 
 
-def _unknown(version: object, method: object) -> InvalidArgument:
+def _build_unknown_error(version: object, method: object) -> InvalidArgument:
     for known, methods in OPERATIONS.items():
         if known == version:
             names = ", ".join(sorted(methods))
-            return InvalidArgument(f"API v{known} has no {shown(method)}: use {names}")
-    return InvalidArgument(f"{shown(version)} is no version of the API: use 1 or 2")
+            return InvalidArgument(f"API v{known} has no {format_value(method)}: use {names}")
+    return InvalidArgument(f"{format_value(version)} is no version of the API: use 1 or 2")

@@ -27,6 +27,6 @@ class Clock:
     sleep: Callable[[float], None] = stdlib.sleep
 
 
-def doubled(base: float, times: int, cap: float) -> float:
+def double(base: float, times: int, cap: float) -> float:
     """`base` seconds, doubled so many times, but at most `cap`; no number is too large."""
     return min(cap, base * 2.0 ** min(times, _MOST_DOUBLINGS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from ..config.checks import SHOWN, shown
+from ..config.checks import SHOWN, format_value
 from ..errors import (
     Conflict,
     Forbidden,
@@ -22,25 +22,25 @@ from ..errors import (
 from ..redact import hide_in_text
 
 
-def named(image_id: str) -> str:
+def format_id(image_id: str) -> str:
     """An id for a message: as nova has it, or quoted and cut where it is nothing like one."""
     plain = image_id.isascii() and image_id.isprintable() and len(image_id) <= SHOWN
-    return hide_in_text(image_id) if plain else shown(image_id)
+    return hide_in_text(image_id) if plain else format_value(image_id)
 
 
 def reraise_about_image(error: HTTPStatusError, image_id: str) -> NoReturn:
     """Raise what an answer means for one image, as nova's ``_translate_image_exception``."""
-    image = named(image_id)
+    image = format_id(image_id)
     if isinstance(error, Forbidden):
-        raise _as(ImageNotAuthorized, error, f"Not authorized for image {image}.") from error
+        raise _convert(ImageNotAuthorized, error, f"Not authorized for image {image}.") from error
     if isinstance(error, NotFound):
-        raise _as(ImageNotFound, error, f"Image {image} could not be found.") from error
+        raise _convert(ImageNotFound, error, f"Image {image} could not be found.") from error
     if error.status == Invalid.status:
         words = f"Request of image {image} got BadRequest response: {error}"
-        raise _as(ImageBadRequest, error, words) from error
+        raise _convert(ImageBadRequest, error, words) from error
     if isinstance(error, OverLimit):
         words = f"Quota exceeded or out of space for image {image} in the image service."
-        raise _as(ImageQuotaExceeded, error, words) from error
+        raise _convert(ImageQuotaExceeded, error, words) from error
     raise error
 
 
@@ -48,19 +48,19 @@ def reraise_about_deletion(error: HTTPStatusError, image_id: str) -> NoReturn:
     """Raise what an answer to a deletion means, as nova's ``delete``."""
     if isinstance(error, Conflict):
         words = f"Conflict deleting image. Reason: {error}."
-        raise _as(ImageDeleteConflict, error, words) from error
+        raise _convert(ImageDeleteConflict, error, words) from error
     reraise_about_image(error, image_id)
 
 
 def reraise_about_import(error: HTTPStatusError, image_id: str) -> NoReturn:
     """Raise what an answer to an import means, as nova's ``image_import_copy``."""
     if isinstance(error, Conflict):
-        words = f"Import of image {named(image_id)} refused: {error}"
-        raise _as(ImageImportImpossible, error, words) from error
+        words = f"Import of image {format_id(image_id)} refused: {error}"
+        raise _convert(ImageImportImpossible, error, words) from error
     reraise_about_image(error, image_id)
 
 
-def _as(kind: type[HTTPStatusError], error: HTTPStatusError, words: str) -> HTTPStatusError:
+def _convert(kind: type[HTTPStatusError], error: HTTPStatusError, words: str) -> HTTPStatusError:
     about = kind(
         words, status=error.status, retry_after=error.retry_after, request_id=error.request_id
     )

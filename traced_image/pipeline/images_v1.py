@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .api.download import Download
-    from .api.nova_images import Image, ListKeywords
+    from .api.nova_images import ImageDict, ListKeywords
     from .api.upload import Data
     from .client import GlanceClientWrapper
     from .context import Context
@@ -32,17 +32,19 @@ class ImagesV1:
 
     def get(
         self, context: Context | None, image_id: str, *, include_locations: bool = False
-    ) -> Image:
+    ) -> ImageDict:
         """Fetch an image's metadata; v1 has no locations."""
         del include_locations
         return nova_images.from_v1(self._perform(context, v1.get(image_id)))
 
-    def list(self, context: Context | None, params: ListKeywords) -> list[Image]:
+    def list(self, context: Context | None, params: ListKeywords) -> list[ImageDict]:
         """List images' metadata."""
-        operation = v1.list_(**nova_images.query_v1(params))
+        operation = v1.list_(**nova_images.make_query_v1(params))
         return [nova_images.from_v1(record) for record in self._perform(context, operation)]
 
-    def create(self, context: Context | None, image_meta: Image, data: Data | None) -> Image:
+    def create(
+        self, context: Context | None, image_meta: ImageDict, data: Data | None
+    ) -> ImageDict:
         """Create an image, with its data if given."""
         operation = v1.create(data, **nova_images.to_v1(image_meta))
         return nova_images.from_v1(self._perform(context, operation))
@@ -51,10 +53,10 @@ class ImagesV1:
         self,
         context: Context | None,
         image_id: str,
-        image_meta: Image,
+        image_meta: ImageDict,
         data: Data | None,
         find_properties: Callable[[], Iterable[str]] | None,
-    ) -> Image:
+    ) -> ImageDict:
         """Change an image, and its data if given; Glance finds the properties to remove."""
         fields = nova_images.to_v1(image_meta)
         fields.pop("id", None)

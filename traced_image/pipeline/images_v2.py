@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .api.download import Download
-    from .api.nova_images import Image, ListKeywords
+    from .api.nova_images import ImageDict, ListKeywords
     from .api.records import Record
     from .api.upload import Data
     from .client import GlanceClientWrapper
@@ -39,17 +39,19 @@ class ImagesV2:
 
     def get(
         self, context: Context | None, image_id: str, *, include_locations: bool = False
-    ) -> Image:
+    ) -> ImageDict:
         """Fetch an image's metadata."""
         record = self._perform(context, v2.get(image_id))
         return nova_images.from_v2(record, include_locations=include_locations)
 
-    def list(self, context: Context | None, params: ListKeywords) -> list[Image]:
+    def list(self, context: Context | None, params: ListKeywords) -> list[ImageDict]:
         """List images' metadata."""
-        operation = v2.list_(**nova_images.query_v2(params))
+        operation = v2.list_(**nova_images.make_query_v2(params))
         return [nova_images.from_v2(record) for record in self._perform(context, operation)]
 
-    def create(self, context: Context | None, image_meta: Image, data: Data | None) -> Image:
+    def create(
+        self, context: Context | None, image_meta: ImageDict, data: Data | None
+    ) -> ImageDict:
         """Create an image's record, then its location, its member and its data.
 
         Raises:
@@ -74,10 +76,10 @@ class ImagesV2:
         self,
         context: Context | None,
         image_id: str,
-        image_meta: Image,
+        image_meta: ImageDict,
         data: Data | None,
         find_properties: Callable[[], Iterable[str]] | None,
-    ) -> Image:
+    ) -> ImageDict:
         """Change an image's record, then its location and its data.
 
         Args:
@@ -94,11 +96,11 @@ class ImagesV2:
         fields = nova_images.to_v2(image_meta)
         fields.pop("id", None)
         location = fields.pop("location", None)
-        v2.patch(image_id, v2.changes_of(fields, ()))
+        v2.patch(image_id, v2.make_changes(fields, ()))
         _check_parts(image_id, location, None, data)
         kept = image_meta.get("properties", {})
         found = () if find_properties is None else find_properties()
-        changes = v2.changes_of(fields, [name for name in found if name not in kept])
+        changes = v2.make_changes(fields, [name for name in found if name not in kept])
         record = self._perform(context, v2.patch(image_id, changes))
         if location:
             self._add_location(context, image_id, location)
@@ -118,7 +120,7 @@ class ImagesV2:
 
     def _finish(
         self, context: Context | None, image_id: str, record: Record, data: Data | None
-    ) -> Image:
+    ) -> ImageDict:
         """Upload the data if given, and return the image as it is then."""
         if data is not None:
             self._perform(context, v2.upload(image_id, data))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 
-def announce(failure: Failure) -> None:
+def log_failure(failure: Failure) -> None:
     """Write of a failed attempt, and of the call if it gave up: the innermost `Announce`."""
     attempt = failure.attempt
     operation = attempt.call.operation
@@ -26,17 +26,17 @@ def announce(failure: Failure) -> None:
     }
     if failure.blamed:
         retrying = failure.delay is not None
-        _warn(attempt.server, operation.action, failure.error, fields, retrying=retrying)
+        _log_warning(attempt.server, operation.action, failure.error, fields, retrying=retrying)
     if failure.given_up is not None:
-        _give_up(operation.action, failure.given_up, failure)
+        _log_giving_up(operation.action, failure.given_up, failure)
 
 
-def announce_stream(server: Server, error: AttemptError, *, retrying: bool) -> None:
+def log_stream_failure(server: Server, error: AttemptError, *, retrying: bool) -> None:
     """Write of a stream that broke after its attempt had succeeded."""
-    _warn(server, "data", error, {"operation": "images.data"}, retrying=retrying)
+    _log_warning(server, "data", error, {"operation": "images.data"}, retrying=retrying)
 
 
-def _warn(
+def _log_warning(
     server: Server, action: str, error: AttemptError, fields: dict[str, object], *, retrying: bool
 ) -> None:
     """Write the seed's line; nova writes it with a traceback, which says nothing more."""
@@ -48,11 +48,11 @@ def _warn(
             "method": action,
             "extra": "retrying" if retrying else "done trying",
         },
-        extra=fields | _told(server, error, error.reason),
+        extra=fields | _make_fields(server, error, error.reason),
     )
 
 
-def _give_up(action: str, error: GlanceConnectionFailed, failure: Failure) -> None:
+def _log_giving_up(action: str, error: GlanceConnectionFailed, failure: Failure) -> None:
     attempt = failure.attempt
     fields = {"operation": attempt.call.operation.name, "attempts": attempt.number}
     LOG.error(
@@ -63,11 +63,11 @@ def _give_up(action: str, error: GlanceConnectionFailed, failure: Failure) -> No
             "reason": error.reason,
             "error": error,
         },
-        extra=fields | _told(attempt.server, failure.error, error.reason),
+        extra=fields | _make_fields(attempt.server, failure.error, error.reason),
     )
 
 
-def _told(server: Server, error: AttemptError, reason: str) -> dict[str, object]:
+def _make_fields(server: Server, error: AttemptError, reason: str) -> dict[str, object]:
     """What every line tells, as attributes of its record."""
     return {
         "server_address": server.host,

@@ -17,7 +17,12 @@ from ..errors import (
 from .api import nova_images
 from .api.download import Download, Resume, check_destination, save
 from .context import SERVICE
-from .image_errors import named, reraise_about_deletion, reraise_about_image, reraise_about_import
+from .image_errors import (
+    format_id,
+    reraise_about_deletion,
+    reraise_about_image,
+    reraise_about_import,
+)
 from .images_v1 import ImagesV1
 from .images_v2 import ImagesV2
 
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ..config import Config, Server
-    from .api.nova_images import Image, ListKeywords
+    from .api.nova_images import ImageDict, ListKeywords
     from .api.upload import Data
     from .attempts.cycle import ServerHealth
     from .client import GlanceClientWrapper
@@ -67,7 +72,7 @@ class GlanceImageService:
         image_id: str,
         include_locations: bool = False,
         show_deleted: bool = True,
-    ) -> Image:
+    ) -> ImageDict:
         """Fetch an image's metadata.
 
         Args:
@@ -101,19 +106,19 @@ class GlanceImageService:
         *,
         include_locations: bool,
         show_deleted: bool,
-    ) -> Image:
+    ) -> ImageDict:
         try:
             image = images.get(context, image_id, include_locations=include_locations)
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
         gone = bool(image["deleted"]) and not show_deleted
         if gone or not nova_images.is_available(SERVICE if context is None else context, image):
-            raise ImageNotFound(f"Image {named(image_id)} could not be found.")
+            raise ImageNotFound(f"Image {format_id(image_id)} could not be found.")
         if include_locations:
-            image["locations"] = _locations(image)
+            image["locations"] = _list_locations(image)
         return image
 
-    def detail(self, context: Context | None, **kwargs: Unpack[ListKeywords]) -> list[Image]:
+    def detail(self, context: Context | None, **kwargs: Unpack[ListKeywords]) -> list[ImageDict]:
         """List images' metadata.
 
         Args:
@@ -132,7 +137,9 @@ class GlanceImageService:
         images = self._images.list(context, kwargs)
         return [image for image in images if nova_images.is_available(viewer, image)]
 
-    def create(self, context: Context | None, image_meta: Image, data: Data | None = None) -> Image:
+    def create(
+        self, context: Context | None, image_meta: ImageDict, data: Data | None = None
+    ) -> ImageDict:
         """Create an image, with its data if given.
 
         Args:
@@ -157,10 +164,10 @@ class GlanceImageService:
         self,
         context: Context | None,
         image_id: str,
-        image_meta: Image,
+        image_meta: ImageDict,
         data: Data | None = None,
         purge_props: bool = True,
-    ) -> Image:
+    ) -> ImageDict:
         """Change an image, and its data if given.
 
         Args:
@@ -267,7 +274,7 @@ class GlanceImageService:
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
         if download is None:
-            raise ImageUnacceptable(f"Image {named(image_id)} is unacceptable: it has no data.")
+            raise ImageUnacceptable(f"Image {format_id(image_id)} is unacceptable: it has no data.")
         download.resume = self._resume(context, image_id, there)
         return download
 
@@ -326,7 +333,7 @@ class GlanceImageService:
         return resume
 
 
-def _locations(image: Image) -> list[object]:
+def _list_locations(image: ImageDict) -> list[object]:
     """The image's locations, and its direct URL as one more, as nova lists them."""
     found = image.get("locations")
     locations = list(found) if isinstance(found, list) else []

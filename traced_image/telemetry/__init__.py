@@ -35,7 +35,7 @@ def make_recorder(telemetry: Telemetry | None = None, servers: Iterable[Server] 
     from . import options, shared_metrics
 
     telemetry = Telemetry() if telemetry is None else telemetry
-    options.check("telemetry", telemetry, fits=isinstance(telemetry, Telemetry))
+    options.check_type("telemetry", telemetry, fits=isinstance(telemetry, Telemetry))
     return shared_metrics.make_recorder(telemetry, servers)
 
 

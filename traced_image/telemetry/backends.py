@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Exemplar = dict[str, str]
 """``trace_id`` and ``span_id`` in hex digits."""
 
-Record = Callable[[float, Exemplar | None], object]
+Update = Callable[[float, Exemplar | None], object]
 """Adds to a counter, sets a gauge, or observes a histogram's value."""
 
 Labels = tuple[str, ...]
@@ -27,7 +27,7 @@ Labels = tuple[str, ...]
 class Backend(Protocol):
     """Keeps the catalogue's metrics."""
 
-    def bind(self, metric: Metric, labels: Labels) -> Record | None:
+    def bind(self, metric: Metric, labels: Labels) -> Update | None:
         """One series of a metric, to record 0 makes it exist; None for one that is not kept."""
 
     def forget(self, address: str, port: str) -> None:
@@ -45,16 +45,16 @@ class PrometheusBackend:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._metrics = {metric.name: _registered(metric, registry) for metric in catalogue.METRICS}
+        self._metrics = {metric.name: _register(metric, registry) for metric in catalogue.METRICS}
 
-    def bind(self, metric: Metric, labels: Labels) -> Record:
+    def bind(self, metric: Metric, labels: Labels) -> Update:
         """One series of a metric; it is at zero from now on."""
         child = self._metrics[metric.name].labels(*labels)
         if isinstance(child, Histogram):
             return child.observe
         if isinstance(child, Counter):
             return child.inc
-        return _without_exemplar(child.inc if metric.kind == "updown" else child.set)
+        return _drop_exemplar(child.inc if metric.kind == "updown" else child.set)
 
     def forget(self, address: str, port: str) -> None:
         """Drop all series of a server; in multiprocess mode prometheus_client can't."""
@@ -64,7 +64,7 @@ class PrometheusBackend:
                 self._metrics[metric.name].remove_by_labels(labels)
 
 
-def _registered(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+def _register(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
     name, text, labels = metric.name, metric.help, metric.labels
     if metric.kind == "counter":
         return Counter(name, text, labels, registry=registry)
@@ -73,7 +73,7 @@ def _registered(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge 
     return Gauge(name, text, labels, registry=registry, multiprocess_mode=metric.merge)
 
 
-def _without_exemplar(change: Callable[[float], None]) -> Record:
+def _drop_exemplar(change: Callable[[float], None]) -> Update:
     return lambda value, _: change(value)
 
 
@@ -88,9 +88,11 @@ class OpenTelemetryBackend:
 
     def __init__(self, provider: MeterProvider) -> None:
         meter = provider.get_meter(catalogue.SCOPE, schema_url=catalogue.SCHEMA_URL)
-        self._records = {metric.name: _instrument(metric, meter) for metric in catalogue.METRICS}
+        self._records = {
+            metric.name: _make_instrument(metric, meter) for metric in catalogue.METRICS
+        }
 
-    def bind(self, metric: Metric, labels: Labels) -> Record:
+    def bind(self, metric: Metric, labels: Labels) -> Update:
         """One series of a metric; it exists once something was recorded."""
         record = self._records[metric.name]
         attributes: dict[str, str | int] = {
@@ -109,7 +111,7 @@ def _is_port(label: str, value: str) -> bool:
     return label == "server_port" and value != catalogue.OTHER
 
 
-def _instrument(metric: Metric, meter: Meter) -> Callable[[float, dict[str, str | int]], None]:
+def _make_instrument(metric: Metric, meter: Meter) -> Callable[[float, dict[str, str | int]], None]:
     name, unit, text = metric.otel, metric.unit, metric.help
     if metric.kind == "counter":
         return meter.create_counter(name, unit, text).add

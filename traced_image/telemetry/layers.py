@@ -10,9 +10,9 @@ from ..pipeline.api.download import Download
 from ..pipeline.attempts.seams import Layers, T
 from . import options
 from .options import Telemetry
-from .recorder import CURRENT, tell_where
-from .requests_spans import quiet_layer, wire_layer
-from .shared_metrics import make_recorder, metrics_for
+from .recorder import CURRENT, set_trace_ids
+from .requests_spans import make_quiet_layer, make_wire_layer
+from .shared_metrics import make_recorder, share_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         SendPrepared,
     )
     from .recorder import AttemptRecord, Recorder, StreamRecord
-    from .telemetry_errors import Troubles
+    from .telemetry_errors import TelemetryErrors
 
 
 class Observer:
@@ -73,7 +73,7 @@ class Observer:
 
     def failure_layer(self, announce: Announce) -> Announce:
         """Observe what comes after failed attempts."""
-        guard = self._recorder.metrics.troubles.guard("logs")
+        guard = self._recorder.metrics.errors.guard("logs")
 
         def observed(failure: Failure) -> None:
             if failure.delay is not None:
@@ -102,7 +102,7 @@ class ObservedChunks:
                 record.add(len(chunk))
                 yield chunk
         except AttemptError as error:
-            tell_where(error, record.span)
+            set_trace_ids(error, record.span)
             record.end(error.reason, complete=False)
             raise
         else:
@@ -129,7 +129,7 @@ def _start(attempt: Attempt[object]) -> AttemptRecord:
     )
 
 
-def layers_for(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> Layers:
+def make_layers(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> Layers:
     """Build the layers that observe a pipeline.
 
     Args:
@@ -140,26 +140,26 @@ def layers_for(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> L
         InvalidOption: It is not a `Telemetry`.
     """
     telemetry = Telemetry() if telemetry is None else telemetry
-    options.check("telemetry", telemetry, fits=isinstance(telemetry, Telemetry))
-    metrics = metrics_for(telemetry)
-    wire = _wire_layer(telemetry, metrics.troubles)
+    options.check_type("telemetry", telemetry, fits=isinstance(telemetry, Telemetry))
+    metrics = share_metrics(telemetry)
+    wire = _make_wire_layer(telemetry, metrics.errors)
     telemetry = replace(telemetry, wire_spans=wire is not None)
     observer = Observer(make_recorder(telemetry, servers))
     return Layers(
         call=(observer.call_layer,),
         attempt=(observer.attempt_layer,),
         failure=(observer.failure_layer,),
-        wire=(wire or quiet_layer(metrics.troubles),),
+        wire=(wire or make_quiet_layer(metrics.errors),),
         hosts=(metrics.host,),
     )
 
 
-def _wire_layer(telemetry: Telemetry, troubles: Troubles) -> Layer[SendPrepared] | None:
+def _make_wire_layer(telemetry: Telemetry, errors: TelemetryErrors) -> Layer[SendPrepared] | None:
     """The layer of wire spans, unless they are not wanted or can't be had."""
     if not telemetry.wire_spans:
         return None
     try:
-        return wire_layer(telemetry.tracer_provider, troubles)
+        return make_wire_layer(telemetry.tracer_provider, errors)
     except Exception as error:  # noqa: BLE001 its private parts may change in any way
-        troubles.note("wire", error)
+        errors.note("wire", error)
         return None

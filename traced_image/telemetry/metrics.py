@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 from .. import _forks
 from . import catalogue
 from .catalogue import OTHER
-from .telemetry_errors import Troubles
+from .telemetry_errors import TelemetryErrors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..config import Server
-    from .backends import Backend, Exemplar, Labels, Record
-    from .catalogue import Direction, Metric, Outcome, State, Trouble
+    from .backends import Backend, Exemplar, Labels, Update
+    from .catalogue import Direction, Metric, Outcome, StateLabel, TelemetryErrorKind
     from .options import Detail
 
 LOG = logging.getLogger(__name__)
@@ -41,17 +41,17 @@ Note = Callable[[Exception], None]
 """Takes note of what one of several backends raises."""
 
 
-class Host(Protocol):
-    """What is known of one server; the pipeline's `Host` is one."""
+class HostView(Protocol):
+    """What is known of one server; the pipeline's `HostView` is one."""
 
     server: Server
-    state: State
+    state: StateLabel
     consecutive_failures: int
     last_success: float | None
     last_failure: float | None
 
 
-class _Series(dict["Labels", "Record"]):
+class _Series(dict["Labels", "Update"]):
     """A metric's series by their labels; to look one up makes it, so labels must be of closed sets.
 
     A look-up here costs a fourth of prometheus_client's ``labels``.
@@ -68,32 +68,32 @@ class _Series(dict["Labels", "Record"]):
         self._backends = (*self._backends, backend)
         self.clear()
 
-    def __missing__(self, labels: Labels) -> Record:
+    def __missing__(self, labels: Labels) -> Update:
         backends = self._backends
         if len(backends) == 1:
-            record = backends[0].bind(self._metric, labels) or _all_of((), self._note)
+            record = backends[0].bind(self._metric, labels) or _combine((), self._note)
             self._keep(labels, record, backends)
             return record
-        bound: list[Record | None] = []
+        bound: list[Update | None] = []
         for backend in backends:
             try:
                 bound.append(backend.bind(self._metric, labels))
             except Exception as error:  # noqa: BLE001 where one fails, the others count
                 self._note(error)
         records = [each for each in bound if each is not None]
-        record = records[0] if len(records) == 1 else _all_of(records, self._note)
+        record = records[0] if len(records) == 1 else _combine(records, self._note)
         if len(bound) == len(backends):  # or else it is tried again
             self._keep(labels, record, backends)
         return record
 
-    def _keep(self, labels: Labels, record: Record, backends: Sequence[Backend]) -> None:
+    def _keep(self, labels: Labels, record: Update, backends: Sequence[Backend]) -> None:
         self[labels] = record
         # One may have been attached since, by another thread, and would never hear of this series.
         if self._backends is not backends:
             self.pop(labels, None)
 
 
-def _all_of(records: Sequence[Record], note: Note) -> Record:
+def _combine(records: Sequence[Update], note: Note) -> Update:
     def record(value: float, exemplar: Exemplar | None) -> None:
         for each in records:
             try:
@@ -109,11 +109,11 @@ def _ignore(_: Exception) -> None:
 
 
 @dataclass(slots=True)
-class _Told:
+class _LastShown:
     """What was last told of a server."""
 
-    host: Host
-    state: State | None = None
+    host: HostView
+    state: StateLabel | None = None
     values: list[float] = field(default_factory=lambda: [-1.0] * 3)
 
 
@@ -125,7 +125,7 @@ class Metrics:
         detail: Which labels they have.
 
     Attributes:
-        troubles: What takes note of failures, here and elsewhere in telemetry.
+        errors: What takes note of failures, here and elsewhere in telemetry.
     """
 
     def __init__(self, backends: Sequence[Backend], detail: Detail = "full") -> None:
@@ -135,11 +135,11 @@ class Metrics:
         self._other_operation = OTHER if operations else ""
         self._reasons = {"": "", **(_DROPPED if dropped else _KEPT)}
         self._servers: dict[str | None, tuple[str, str]] = {}
-        self._told: dict[str, _Told] = {}
+        self._told: dict[str, _LastShown] = {}
         self._warned = False
         self._backends = tuple(backends)
-        self.troubles = Troubles(self._trouble)
-        note = partial(self.troubles.note, "metrics")
+        self.errors = TelemetryErrors(self._count_error)
+        note = partial(self.errors.note, "metrics")
         self._series = {metric: _Series(metric, backends, note) for metric in catalogue.METRICS}
         errors = catalogue.TELEMETRY_ERRORS
         self._series[errors] = _Series(errors, backends, _ignore)
@@ -147,7 +147,7 @@ class Metrics:
         self._attempts = self._series[catalogue.ATTEMPT_DURATION]
         self._active = self._series[catalogue.ACTIVE_ATTEMPTS]
         self._bytes = self._series[catalogue.STREAM_BYTES]
-        self._guard = self.troubles.guard("metrics")
+        self._guard = self.errors.guard("metrics")
         with self._guard:
             self._start()
         _forks.track(self)
@@ -155,15 +155,15 @@ class Metrics:
     def _start(self) -> None:
         version = metadata.version("traced-image")
         self._series[catalogue.BUILD_INFO][(version,)](1, None)
-        for kind in catalogue.TROUBLES:
+        for kind in catalogue.TELEMETRY_ERROR_KINDS:
             self._series[catalogue.TELEMETRY_ERRORS][(kind,)](0, None)
 
-    def _trouble(self, kind: Trouble) -> None:
+    def _count_error(self, kind: TelemetryErrorKind) -> None:
         self._series[catalogue.TELEMETRY_ERRORS][(kind,)](1, None)
 
     def after_fork(self) -> None:
         """Tell all of each server anew in a child, whose gauges start at nothing."""
-        self._told = {name: _Told(told.host) for name, told in self._told.items()}
+        self._told = {name: _LastShown(told.host) for name, told in self._told.items()}
 
     def attach(self, backend: Backend) -> None:
         """Count in one more place from now on; it is shown the servers as they are."""
@@ -297,18 +297,18 @@ class Metrics:
         labels = (*self._server(server), direction)
         self._series[catalogue.STREAM_ERRORS][labels](1, exemplar)
 
-    def host(self, host: Host) -> None:
+    def host(self, host: HostView) -> None:
         """Show a server as it is now; a `Watch` of the pipeline, which raises nothing."""
         with self._guard:
             self._host(host)
 
-    def _host(self, host: Host) -> None:
+    def _host(self, host: HostView) -> None:
         labels = self._server(host.server)
         if labels is _OTHER_SERVER:
             return  # one gauge can't show many servers
         told = self._told.get(host.server.netloc)
         if told is None:
-            told = self._told[host.server.netloc] = _Told(host)
+            told = self._told[host.server.netloc] = _LastShown(host)
         if told.state != host.state:
             told.state = host.state
             for state in catalogue.STATES:

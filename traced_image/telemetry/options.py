@@ -48,9 +48,11 @@ class Telemetry:
             value = getattr(self, item)
             instance = hasattr(value, method) and not isinstance(value, type)
             off = can_be_off and value is False
-            check(item, value, fits=value is None or off or instance)
-        checks.boolean("wire_spans", self.wire_spans, "argument", InvalidOption)
-        checks.choice("detail", self.detail, "argument", InvalidOption, choices=get_args(Detail))
+            check_type(item, value, fits=value is None or off or instance)
+        checks.check_boolean("wire_spans", self.wire_spans, "argument", InvalidOption)
+        checks.check_choice(
+            "detail", self.detail, "argument", InvalidOption, choices=get_args(Detail)
+        )
 
 
 _METHODS = {
@@ -60,7 +62,7 @@ _METHODS = {
 }
 
 
-_MENDS = {
+_FIXES = {
     "tracer_provider": "give an OpenTelemetry TracerProvider",
     "registry": "give a CollectorRegistry of prometheus_client, or False for none",
     "meter_provider": "give an OpenTelemetry MeterProvider, or False for none",
@@ -68,11 +70,11 @@ _MENDS = {
 }
 
 
-def check(item: str, value: object, *, fits: bool) -> None:
+def check_type(item: str, value: object, *, fits: bool) -> None:
     """Refuse what can't be used.
 
     Raises:
         InvalidOption: It does not fit.
     """
     if not fits:
-        raise InvalidOption(item, f"{type(value).__name__} can't be used", mend=_MENDS[item])
+        raise InvalidOption(item, f"{type(value).__name__} can't be used", fix=_FIXES[item])

@@ -30,11 +30,11 @@ MOST_ENDPOINTS = 1024
 """Texts of endpoints that are remembered with the servers that they name."""
 
 
-def _known(reason: str) -> str:
+def _check_reason(reason: str) -> str:
     return reason if not reason or reason in KNOWN_REASONS else OTHER
 
 
-def tell_where(error: AttemptError, active: Active | None) -> None:
+def set_trace_ids(error: AttemptError, active: Active | None) -> None:
     """Have an error tell in which span it is seen."""
     context = None if active is None else active.span.get_span_context()
     if context is not None and context.is_valid:
@@ -63,8 +63,8 @@ class Recorder:
     def __init__(self, spans: Spans, metrics: Metrics) -> None:
         self.spans = spans
         self.metrics = metrics
-        self.guard_spans = metrics.troubles.guard("spans")
-        self.guard_metrics = metrics.troubles.guard("metrics")
+        self.guard_spans = metrics.errors.guard("spans")
+        self.guard_metrics = metrics.errors.guard("metrics")
 
     def call(
         self,
@@ -209,10 +209,10 @@ class CallRecord:
             delay: Seconds until the next one.
         """
         self.delay += delay
-        recorder, span, reason = self.recorder, self.span, _known(reason)
+        recorder, span, reason = self.recorder, self.span, _check_reason(reason)
         with recorder.guard_metrics:
             server = self.servers[-1]
-            recorder.metrics.retry(self.operation, server, reason, delay, _exemplar(span))
+            recorder.metrics.retry(self.operation, server, reason, delay, _find_exemplar(span))
         if span is not None:
             with recorder.guard_spans:
                 recorder.spans.retry(span, delay, reason)
@@ -239,7 +239,7 @@ class CallRecord:
             CURRENT.reset(self._token)
         except (RuntimeError, ValueError):  # it has ended before, or does so elsewhere
             pass
-        reason = _known(reason)
+        reason = _check_reason(reason)
         if outcome is None:
             outcome = "success_first_try" if len(self.servers) <= 1 else "success_after_retry"
         recorder, span = self.recorder, self.span
@@ -251,7 +251,7 @@ class CallRecord:
                 recorder.spans.end_call(span, outcome, told, message, self.servers, self.delay)
 
     def _count(self, outcome: Outcome, reason: str, seconds: float) -> None:
-        metrics, exemplar = self.recorder.metrics, _exemplar(self.span)
+        metrics, exemplar = self.recorder.metrics, _find_exemplar(self.span)
         metrics.call(self.operation, outcome, reason, seconds, exemplar)
         if len(self.servers) > 1:
             metrics.call_retries(self.operation, len(self.servers) - 1, exemplar)
@@ -304,7 +304,7 @@ class AttemptRecord:
             self.end("", self.status, self.request_id)
             return
         if isinstance(error, AttemptError):
-            tell_where(error, self.span)
+            set_trace_ids(error, self.span)
         self.end(
             find_reason(error, self._handled),
             find_status(error) or self.status,
@@ -330,11 +330,11 @@ class AttemptRecord:
         """
         seconds = perf_counter() - self._started
         self._ended = True
-        call, span, reason = self._call, self.span, _known(reason)
+        call, span, reason = self._call, self.span, _check_reason(reason)
         recorder = call.recorder
         with recorder.guard_metrics:
             recorder.metrics.attempt_ended(
-                call.operation, self._server, reason, seconds, _exemplar(span)
+                call.operation, self._server, reason, seconds, _find_exemplar(span)
             )
         if span is not None:
             told = "" if cancelled else reason
@@ -381,14 +381,14 @@ class StreamRecord:
         if self._ended:
             return
         self._ended = True
-        recorder, span, reason = self._recorder, self.span, _known(reason)
+        recorder, span, reason = self._recorder, self.span, _check_reason(reason)
         if reason:
             with recorder.guard_metrics:
-                recorder.metrics.stream_error(self._server, self._direction, _exemplar(span))
+                recorder.metrics.stream_error(self._server, self._direction, _find_exemplar(span))
         if span is not None:
             with recorder.guard_spans:
                 recorder.spans.end_stream(span, reason, self._count, complete=complete)
 
 
-def _exemplar(span: Active | None) -> Exemplar | None:
+def _find_exemplar(span: Active | None) -> Exemplar | None:
     return None if span is None else span.exemplar()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
 
     from ..pipeline.attempts.seams import Layer, SendPrepared
-    from .telemetry_errors import Troubles
+    from .telemetry_errors import TelemetryErrors
 
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.28.0"
@@ -68,21 +68,23 @@ class _Sending:
         return self.response
 
 
-def wire_layer(tracer_provider: TracerProvider | None, troubles: Troubles) -> Layer[SendPrepared]:
+def make_wire_layer(
+    tracer_provider: TracerProvider | None, errors: TelemetryErrors
+) -> Layer[SendPrepared]:
     """Build the layer that gives each request a CLIENT span, with the stable HTTP conventions.
 
     Raises:
         Exception: The instrumentation is not what this was written for.
     """
-    return _around(_instrumented(tracer_provider), troubles)
+    return _make_layer(_instrument(tracer_provider), errors)
 
 
-def quiet_layer(troubles: Troubles) -> Layer[SendPrepared]:
+def make_quiet_layer(errors: TelemetryErrors) -> Layer[SendPrepared]:
     """Build the layer that propagates the attempt's span and keeps others from making one more."""
-    return _around(_quiet, troubles)
+    return _make_layer(_send_quietly, errors)
 
 
-def _around(observed: SendPrepared, troubles: Troubles) -> Layer[SendPrepared]:
+def _make_layer(observed: SendPrepared, errors: TelemetryErrors) -> Layer[SendPrepared]:
     """Build a layer of an observed ``_Sending.send`` that nobody's request can fail by."""
 
     def layer(send: SendPrepared) -> SendPrepared:
@@ -98,7 +100,7 @@ def _around(observed: SendPrepared, troubles: Troubles) -> Layer[SendPrepared]:
             except Exception as error:
                 if error is sending.error:
                     raise
-                troubles.note("wire", error)
+                errors.note("wire", error)
             if sending.error is not None:
                 raise sending.error
             if sending.response is not None:
@@ -149,21 +151,21 @@ class _Uploading(_Sending):
             return super().send(prepared, **options)
         except Exception as error:
             if self._body.sent and not isinstance(error, SourceError):
-                self._record.end(_reason(error), complete=False)
+                self._record.end(_find_reason(error), complete=False)
             raise
 
 
-def _reason(error: Exception) -> str:
+def _find_reason(error: Exception) -> str:
     return classify(error, "").reason
 
 
-def _quiet(sending: _Sending, prepared: PreparedRequest, **options: object) -> Response:
+def _send_quietly(sending: _Sending, prepared: PreparedRequest, **options: object) -> Response:
     inject(prepared.headers)
     with suppress_http_instrumentation():
         return sending.send(prepared, **options)
 
 
-def _instrumented(tracer_provider: TracerProvider | None) -> SendPrepared:
+def _instrument(tracer_provider: TracerProvider | None) -> SendPrepared:
     """Observe ``_Sending.send`` by the code that the instrumentor would patch ``requests`` with."""
     # Private, but its public face patches the process: imported only where it is asked for.
     import opentelemetry.instrumentation.requests as contrib
@@ -203,7 +205,7 @@ class _WireTracer:
         self, name: str, *, kind: SpanKind, attributes: dict[str, AttributeValue]
     ) -> _WireSpan:
         url = str(attributes[names.URL_FULL])
-        count = _resends(str(attributes[names.HTTP_REQUEST_METHOD]), url)
+        count = _count_resends(str(attributes[names.HTTP_REQUEST_METHOD]), url)
         if count:
             attributes[names.HTTP_RESEND_COUNT] = count
         attributes[names.URL_FULL] = hide_in_url(url)
@@ -213,7 +215,7 @@ class _WireTracer:
         return _WireSpan(self._tracer.start_span(name, kind=kind, attributes=attributes))
 
 
-def _resends(method: str, url: str) -> int:
+def _count_resends(method: str, url: str) -> int:
     """How often the call under way has sent this request before, to whichever server."""
     record = CURRENT.get()
     request = method, url.removeprefix(getattr(record.servers[-1], "url", ""))
@@ -241,6 +243,6 @@ class _WireSpan:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         otel_context.detach(self._token)
         if isinstance(error, Exception):
-            self._span.set_attribute(names.ERROR_TYPE, _reason(error))
+            self._span.set_attribute(names.ERROR_TYPE, _find_reason(error))
             self._span.set_status(ERROR)
         self._span.end()

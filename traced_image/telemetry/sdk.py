@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from opentelemetry import metrics, trace
 
-from ..config.checks import shown
+from ..config.checks import format_value
 from ..errors import InvalidOption, MissingExtra
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def set_up() -> Providers:
         from opentelemetry.distro import OpenTelemetryConfigurator
 
         names = {
-            "trace_exporter_names": _implied("TRACES"),
-            "metric_exporter_names": _implied("METRICS"),
+            "trace_exporter_names": _find_exporters("TRACES"),
+            "metric_exporter_names": _find_exporters("METRICS"),
         }
     except ImportError as error:
-        problem, mend = f"there is no {error.name}", "pip install 'traced-image[otlp]'"
-        raise MissingExtra("telemetry.setup", problem, mend=mend) from error
+        problem, fix = f"there is no {error.name}", "pip install 'traced-image[otlp]'"
+        raise MissingExtra("telemetry.setup", problem, fix=fix) from error
     implied = {key: value for key, value in names.items() if value}
     OpenTelemetryConfigurator().configure(**implied)  # type: ignore[no-untyped-call]
     return Providers(
@@ -57,7 +57,7 @@ def set_up() -> Providers:
     )
 
 
-def _implied(signal: str) -> list[str]:
+def _find_exporters(signal: str) -> list[str]:
     """The exporter that nobody has named, but an endpoint asks for; by gRPC, as the SDK has it."""
 
     def variable(name: str) -> str | None:
@@ -69,9 +69,9 @@ def _implied(signal: str) -> list[str]:
         return []
     protocol = (variable("PROTOCOL") or "grpc").strip()
     if protocol not in _EXPORTERS:
-        problem = f"{shown(protocol)} is unknown"
-        mend = f"use {' or '.join(_EXPORTERS)}"
-        raise InvalidOption("protocol", problem, source="OTEL_EXPORTER_OTLP_PROTOCOL", mend=mend)
+        problem = f"{format_value(protocol)} is unknown"
+        fix = f"use {' or '.join(_EXPORTERS)}"
+        raise InvalidOption("protocol", problem, source="OTEL_EXPORTER_OTLP_PROTOCOL", fix=fix)
     exporter = _EXPORTERS[protocol]
     # Here its absence is an ImportError, which the SDK would make an error of its own.
     import_module(f"opentelemetry.exporter.otlp.proto.{exporter}")

@@ -33,7 +33,7 @@ _PlaceT = TypeVar("_PlaceT", CollectorRegistry, MeterProvider)
 
 
 @dataclass(slots=True)
-class _Place:
+class _Destination:
     """A registry or a meter provider, as far as it has been used.
 
     Attributes:
@@ -47,11 +47,11 @@ class _Place:
     attached: list[Backend] = field(default_factory=list)
 
 
-class _Places:
+class _Destinations:
     """What was made of each registry and meter provider, for as long as these live."""
 
     def __init__(self) -> None:
-        self._places: WeakKeyDictionary[object, _Place] = WeakKeyDictionary()
+        self._places: WeakKeyDictionary[object, _Destination] = WeakKeyDictionary()
         self._lock = threading.Lock()
         _forks.track(self)
 
@@ -72,7 +72,7 @@ class _Places:
                 places[0].views[key] = Metrics((*backends, *attached), telemetry.detail)
             return places[0].views[key]
 
-    def _place(self, place: _PlaceT, build: Callable[[_PlaceT], Backend]) -> _Place:
+    def _place(self, place: _PlaceT, build: Callable[[_PlaceT], Backend]) -> _Destination:
         if place not in self._places:
             backends: tuple[Backend, ...] = ()
             try:
@@ -83,7 +83,7 @@ class _Places:
                     type(place).__name__,
                     exc_info=error,
                 )
-            self._places[place] = _Place(backends)
+            self._places[place] = _Destination(backends)
         return self._places[place]
 
     def attach(self, registry: CollectorRegistry, backend: Backend) -> None:
@@ -98,17 +98,17 @@ class _Places:
         self._lock = threading.Lock()
 
 
-_places = _Places()
+_places = _Destinations()
 
 
-def metrics_for(telemetry: Telemetry) -> Metrics:
+def share_metrics(telemetry: Telemetry) -> Metrics:
     """What counts where `telemetry` says, made on first use."""
     return _places.get(telemetry)
 
 
 def make_recorder(telemetry: Telemetry, servers: Iterable[Server] = ()) -> Recorder:
     """Make a recorder that tells where `telemetry` says; the first call makes the metrics there."""
-    metrics = metrics_for(telemetry)
+    metrics = share_metrics(telemetry)
     metrics.known(servers)
     return Recorder(Spans(telemetry.tracer_provider, wire_spans=telemetry.wire_spans), metrics)
 

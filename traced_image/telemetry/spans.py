@@ -85,7 +85,7 @@ class Spans:
     def start_call(self, operation: str) -> Active:
         """Start the span of a call and make it current."""
         name = _CALLS.get(operation) or _CALLS[names.OTHER]
-        return _current(self._tracer.start_span(name, attributes={names.OPERATION: operation}))
+        return _make_current(self._tracer.start_span(name, attributes={names.OPERATION: operation}))
 
     def end_call(
         self,
@@ -97,7 +97,7 @@ class Spans:
         delay: float,
     ) -> None:
         """End the span of a call; one that recovered is no error."""
-        span = _left(active)
+        span = _leave(active)
         if span.is_recording():
             span.set_attributes(
                 {
@@ -143,7 +143,7 @@ class Spans:
             attributes[names.URL_FULL] = hide_in_url(server.url + request.path)
             if number > 1:
                 attributes[names.HTTP_RESEND_COUNT] = number - 1
-        return _current(
+        return _make_current(
             self._tracer.start_span(
                 _ATTEMPTS.get(operation) or _ATTEMPTS[names.OTHER],
                 kind=self._attempt_kind,
@@ -153,7 +153,7 @@ class Spans:
 
     def end_attempt(self, active: Active, reason: str, status: int, request_id: str | None) -> None:
         """End the span of an attempt; a failed one is an error, even if the call recovers."""
-        span = _left(active)
+        span = _leave(active)
         if span.is_recording():
             # One by one: the SDK's `set_attributes` costs more than two of these.
             if request_id is not None:
@@ -182,16 +182,16 @@ class Spans:
 
     def end_stream(self, active: Active, reason: str, count: int, *, complete: bool) -> None:
         """End the span of a stream."""
-        span = _left(active)
+        span = _leave(active)
         span.set_attributes({names.STREAM_SIZE: count, names.STREAM_COMPLETE: complete})
         _end(span, reason)
 
 
-def _current(span: Span) -> Active:
+def _make_current(span: Span) -> Active:
     return Active(span, otel_context.attach(set_span_in_context(span)))
 
 
-def _left(active: Active) -> Span:
+def _leave(active: Active) -> Span:
     """Make the span before it current again, whatever becomes of this one."""
     if active.token is not None:
         otel_context.detach(active.token)

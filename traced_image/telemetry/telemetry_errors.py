@@ -11,25 +11,25 @@ from ..redact import hide_in_record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .catalogue import Trouble
+    from .catalogue import TelemetryErrorKind
 
 
 LOG = logging.getLogger(__name__)
 LOG.addFilter(hide_in_record)
 
 
-class Troubles:
+class TelemetryErrors:
     """Takes note of what telemetry raises, which no caller must see.
 
     Args:
         count: Counts one, by its kind.
     """
 
-    def __init__(self, count: Callable[[Trouble], None]) -> None:
+    def __init__(self, count: Callable[[TelemetryErrorKind], None]) -> None:
         self._count = count
         self._logged: dict[str, object] = {}
 
-    def note(self, kind: Trouble, error: Exception) -> None:
+    def note(self, kind: TelemetryErrorKind, error: Exception) -> None:
         """Take note of a failure of one kind."""
         mine = object()
         with suppress(Exception):  # the log's handlers may be what fails
@@ -42,7 +42,7 @@ class Troubles:
         with suppress(Exception):
             self._count(kind)
 
-    def guard(self, kind: Trouble) -> Guard:
+    def guard(self, kind: TelemetryErrorKind) -> Guard:
         """What keeps failures of one kind from a caller."""
         return Guard(self, kind)
 
@@ -50,10 +50,10 @@ class Troubles:
 class Guard:
     """Keeps what is raised within it from the caller, whose call is none of its business."""
 
-    __slots__ = ("_kind", "_troubles")
+    __slots__ = ("_errors", "_kind")
 
-    def __init__(self, troubles: Troubles, kind: Trouble) -> None:
-        self._troubles = troubles
+    def __init__(self, errors: TelemetryErrors, kind: TelemetryErrorKind) -> None:
+        self._errors = errors
         self._kind = kind
 
     def __enter__(self) -> None:
@@ -62,5 +62,5 @@ class Guard:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, Exception):
             return False
-        self._troubles.note(self._kind, error)
+        self._errors.note(self._kind, error)
         return True

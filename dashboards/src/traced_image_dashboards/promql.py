@@ -24,7 +24,7 @@ AT_FAULT = f'error_type!~"|{_REFUSALS}"'
 BAD_CALLS = ('outcome="exhausted"', f'outcome="non_retryable", {AT_FAULT}')
 """Calls that failed and are not their caller's fault, in two parts.
 
-The first are those that gave up. The second no other server would have mended, such as 500.
+The first are those that gave up. The second no other server would have fixed, such as 500.
 """
 
 

@@ -10,14 +10,14 @@ import click
 
 from traced_image.cli.commands import COMMANDS, traced_image
 from traced_image.cli.exit_status import NAME, STATUSES
-from traced_image.cli.options import Choice, destination
+from traced_image.cli.options import Choice, name_parameter
 
 from .pages import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_SHARED = {destination(field.name) for field in fields(Choice) if field.name != "verbose"}
+_SHARED = {name_parameter(field.name) for field in fields(Choice) if field.name != "verbose"}
 """The options that say which servers, of all commands that ask any."""
 
 

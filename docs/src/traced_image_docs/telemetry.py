@@ -68,5 +68,5 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "outcomes": lambda: _words("outcome", "what it means", catalogue.OUTCOMES),
     "reasons": _reasons,
     "states": lambda: _words("state", "what it means", catalogue.STATES),
-    "troubles": lambda: _words("kind", "what failed", catalogue.TROUBLES),
+    "troubles": lambda: _words("kind", "what failed", catalogue.TELEMETRY_ERROR_KINDS),
 }

@@ -90,7 +90,7 @@ def interpreter() -> tuple[str, str]:
                 return candidate, version
     raise PartUnavailableError(
         "no Python 3.11 or newer with venv was found for glance, keystone and nova; "
-        "mend: apt-get install python3-venv, or put python3.11 on PATH"
+        "fix: apt-get install python3-venv, or put python3.11 on PATH"
     )
 
 

@@ -31,7 +31,7 @@ def install(title: str, find: Callable[[], Found | None], say: cache.Say, *packa
             return found
         if os.geteuid() != 0 or shutil.which("apt-get") is None:
             raise cache.PartUnavailableError(
-                f"{title} is not on this machine; mend: apt-get install {' '.join(packages)}"
+                f"{title} is not on this machine; fix: apt-get install {' '.join(packages)}"
             )
         began = time.monotonic()
         environment = {**os.environ, **_ENVIRONMENT}

@@ -22,7 +22,7 @@ def program() -> str:
         if (version := re.search(r"go(\d+)\.(\d+)", told)) and _is_new(version):
             return found
     raise cache.PartUnavailableError(
-        f"no Go {'.'.join(map(str, _OLDEST))} or newer was found; mend: put one on PATH"
+        f"no Go {'.'.join(map(str, _OLDEST))} or newer was found; fix: put one on PATH"
     )
 
 

@@ -13,7 +13,7 @@ _THREADS = 4
 
 
 @contextmanager
-def mended(parts: Sequence[HTTPPart]) -> Iterator[None]:
+def restored(parts: Sequence[HTTPPart]) -> Iterator[None]:
     """Have all of the parts running again afterwards."""
     try:
         yield

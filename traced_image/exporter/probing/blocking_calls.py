@@ -17,7 +17,7 @@ MOST_THREADS = 256
 T = TypeVar("T")
 
 
-class Background:
+class BlockingCalls:
     """Runs calls that block, one at a time for each key: whoever asks meanwhile waits for that.
 
     A call that never returns keeps its thread and its key to itself. The threads are daemons, for
@@ -67,10 +67,10 @@ def _work(function: Callable[[], object], outcome: asyncio.Future[object]) -> No
         tell = partial(outcome.set_exception, error)
     # Nobody waits any more where the loop was closed while this hung.
     with suppress(RuntimeError):
-        outcome.get_loop().call_soon_threadsafe(_unless_done, outcome, tell)
+        outcome.get_loop().call_soon_threadsafe(_set_unless_done, outcome, tell)
 
 
-def _unless_done(outcome: asyncio.Future[object], tell: Callable[[], None]) -> None:
+def _set_unless_done(outcome: asyncio.Future[object], tell: Callable[[], None]) -> None:
     if not outcome.done():
         tell()
 
@@ -87,7 +87,7 @@ class Address(NamedTuple):
     sockaddr: tuple[str, int] | tuple[str, int, int, int]
 
 
-Lookup = Callable[..., "list[tuple[int, int, int, str, tuple[str, int]]]"]
+AddressLookup = Callable[..., "list[tuple[int, int, int, str, tuple[str, int]]]"]
 """`socket.getaddrinfo`."""
 
 
@@ -101,8 +101,8 @@ class Resolver:
 
     def __init__(
         self,
-        background: Background,
-        lookup: Lookup = socket.getaddrinfo,  # type: ignore[assignment]
+        background: BlockingCalls,
+        lookup: AddressLookup = socket.getaddrinfo,  # type: ignore[assignment]
     ) -> None:
         self._background = background
         self._lookup = lookup
@@ -114,7 +114,7 @@ class Resolver:
             socket.gaierror: There is none.
         """
         with suppress(ValueError):
-            return (_literal(host, port),)
+            return (_parse_literal(host, port),)
         found = await self._background.call(
             ("address", host), partial(self._lookup, host, None, type=socket.SOCK_STREAM)
         )
@@ -124,7 +124,7 @@ class Resolver:
         )
 
 
-def _literal(host: str, port: int) -> Address:
+def _parse_literal(host: str, port: int) -> Address:
     """The address that a host is written as.
 
     Raises:

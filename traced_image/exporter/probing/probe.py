@@ -19,19 +19,19 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from ...config import checks
 from ...errors import InvalidAuth, InvalidTimeout, TokenUnavailable
-from ...pipeline.api.records import quoted_id
-from ...pipeline.http.auth import Credentials
-from ...pipeline.http.transport import tls_context
-from .blocking_calls import Background, Resolver
-from .probe_run import Visit
+from ...pipeline.api.records import quote_id
+from ...pipeline.http.auth import RequestTokens
+from ...pipeline.http.transport import make_tls_context
+from .blocking_calls import BlockingCalls, Resolver
+from .probe_run import ProbeRun
 from .result import Canary, ProbeResult
-from .timed_requests import Reach
+from .timed_requests import ProbeConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...config import Config, Server
-    from .blocking_calls import Lookup
+    from .blocking_calls import AddressLookup
 
 
 __all__ = ["Canary", "Probe", "ProbeResult"]
@@ -77,20 +77,22 @@ class Probe:
         *,
         image: str | None = None,
         timeout: float = TIMEOUT,
-        background: Background | None = None,
-        lookup: Lookup | None = None,
+        background: BlockingCalls | None = None,
+        lookup: AddressLookup | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
-        self.timeout = checks.number("timeout", timeout, "argument", InvalidTimeout, zero=False)
+        self.timeout = checks.check_number(
+            "timeout", timeout, "argument", InvalidTimeout, zero=False
+        )
         self.clock = clock
         if image is not None:
             _check_image(config, image)
         self._image = image
-        self._background = background or Background()
-        self._credentials = Credentials(config)
+        self._background = background or BlockingCalls()
+        self._credentials = RequestTokens(config)
         self._token_missing = False
-        self.reach = Reach(
+        self.reach = ProbeConnection(
             resolve=Resolver(self._background, *filter(None, (lookup,))),
             connect_timeout=config.connect_timeout,
             tls=lambda: self._tls,
@@ -101,7 +103,7 @@ class Probe:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        return tls_context(self.config)
+        return make_tls_context(self.config)
 
     @cached_property
     def _unchecked(self) -> ssl.SSLContext:
@@ -134,13 +136,13 @@ class Probe:
             why = error if isinstance(error, TokenUnavailable) else "Keystone does not answer"
             LOG.warning("Servers are probed without the image for now: %s", why)
 
-    async def renewed(self, canary: Canary) -> Canary | None:
+    async def renew(self, canary: Canary) -> Canary | None:
         """The same with another token, or None where there is no other."""
         if canary.token is None:
             return None
         with suppress(TokenUnavailable):
             token = await self._background.call(
-                ("renewed", canary.token), partial(self._credentials.renewed, canary.token)
+                ("renewed", canary.token), partial(self._credentials.renew, canary.token)
             )
             if token is not None:
                 return Canary(canary.image, token)
@@ -157,7 +159,7 @@ class Probe:
             within: Seconds for all of it, if fewer than usual.
         """
         seconds = self.timeout if within is None else min(within, self.timeout)
-        visit = Visit(self, server, perf_counter() + seconds)
+        visit = ProbeRun(self, server, perf_counter() + seconds)
         try:
             return await visit.result(canary)
         finally:
@@ -165,11 +167,11 @@ class Probe:
 
 
 def _check_image(config: Config, image: str) -> None:
-    quoted_id(image)
+    quote_id(image)
     if config.auth_strategy == "keystone" and config.auth is None:
         raise InvalidAuth(
             "auth",
             "there is none to ask for an image with",
             source=config.sources.get("auth_strategy", "argument"),
-            mend="give auth or a cloud, or probe without an image",
+            fix="give auth or a cloud, or probe without an image",
         )

@@ -13,9 +13,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from ...config import Server
-from ...config.checks import shown
+from ...config.checks import format_value
 from ...errors import ConfigError, InvalidOption, InvalidServer
-from ..app import metrics_app
+from ..app import make_metrics_app
 from ..web.client_connection import LIMITS
 from .result import ProbeResults
 
@@ -66,7 +66,7 @@ class Allowed:
             try:
                 networks.append(ip_network(member))
             except ValueError:
-                host, port = _place(member, source)
+                host, port = _format_place(member, source)
                 if port is None:
                     hosts.add(host)
                 else:
@@ -84,21 +84,21 @@ class Allowed:
         return any(address in network for network in self.networks)
 
 
-def _place(member: str, source: str) -> tuple[str, int | None]:
+def _format_place(member: str, source: str) -> tuple[str, int | None]:
     try:
         server = Server.parse(member, source)
         plain = "/" not in member
     except InvalidServer:
         plain = False
     if not plain:
-        problem = f"{shown(member)} is no host, host:port or network"
-        mend = "write glance-1, glance-1:9292 or 10.0.0.0/24"
-        raise InvalidOption("allow", problem, source=source, mend=mend)
+        problem = f"{format_value(member)} is no host, host:port or network"
+        fix = "write glance-1, glance-1:9292 or 10.0.0.0/24"
+        raise InvalidOption("allow", problem, source=source, fix=fix)
     has_port = ":" in member.rpartition("]")[2]
     return server.host, server.port if has_port else None
 
 
-def probe_route(
+def make_probe_route(
     probe: Callable[[], Probe], allowed: Allowed | None = None, *, most: int = MOST_PROBES
 ) -> Route:
     """The route ``/probe`` of the exporter's application.
@@ -114,7 +114,7 @@ def probe_route(
         allowed: What else may be probed.
         most: Probes under way at a time.
     """
-    return Route("/probe", _Probing(probe, allowed or Allowed(), most), methods=["GET"])
+    return Route("/probe", _ProbeEndpoint(probe, allowed or Allowed(), most), methods=["GET"])
 
 
 class _RefusedError(Exception):
@@ -129,7 +129,7 @@ class _RefusedError(Exception):
         self.response = PlainTextResponse(f"{text}\n", status)
 
 
-class _Probing:
+class _ProbeEndpoint:
     """Answers each request with a probe of its target; an ASGI application."""
 
     def __init__(self, probe: Callable[[], Probe], allowed: Allowed, most: int) -> None:
@@ -147,7 +147,7 @@ class _Probing:
     async def _answer(self, request: Request) -> ASGIApp:
         probe = self._probe()
         server = self._target(request, probe)
-        within = _seconds(request)
+        within = _read_seconds(request)
         if not self._free:
             raise _RefusedError(503, "Too many probes are under way: ask again later.")
         self._free -= 1
@@ -160,7 +160,7 @@ class _Probing:
         results, registry = ProbeResults(), CollectorRegistry()
         results.put(result)
         registry.register(results)
-        return metrics_app(registry)
+        return make_metrics_app(registry)
 
     def _target(self, request: Request, probe: Probe) -> Server:
         targets = request.query_params.getlist("target")
@@ -178,7 +178,7 @@ class _Probing:
         return server
 
 
-def _seconds(request: Request) -> float:
+def _read_seconds(request: Request) -> float:
     """How long a probe may take for Prometheus to see its end; it sends a number of seconds."""
     try:
         seconds = float(request.headers[_SCRAPE_TIMEOUT])

@@ -13,20 +13,27 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import anyio
 
 from ...errors import InvalidEndpoint, ProtocolError, Unauthorized, status_error
-from ...pipeline.api.records import checked_image, quoted_id
+from ...pipeline.api.records import check_image, quote_id
 from ...pipeline.http.reply import request_id_of
 from ...reasons import find_reason
-from .result import Checked, ProbeResult
-from .timed_requests import MOST_BYTES, Answer, Line, Stopwatch, certificate_anyway, judged
+from .result import CanaryResult, ProbeResult
+from .timed_requests import (
+    MOST_BYTES,
+    Stopwatch,
+    TimedConnection,
+    TimedReply,
+    classify_in_phase,
+    fetch_certificate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ...config import Server
     from ...errors import AttemptError
-    from ...telemetry.catalogue.exporter import Check, Phase
+    from ...telemetry.catalogue.exporter import CanaryCheck, Phase
     from .result import Canary
-    from .timed_requests import Reach
+    from .timed_requests import ProbeConnection
 
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -40,10 +47,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Tried(Generic[T]):
+class _AnsweredRequest(Generic[T]):
     """One request of a probe: its answer and what that means, or what it met."""
 
-    answer: Answer | None
+    answer: TimedReply | None
     value: T | None
     failure: AttemptError | None
     phases: Mapping[Phase, float]
@@ -54,17 +61,17 @@ class _Tried(Generic[T]):
         return "" if self.failure is None else find_reason(self.failure)
 
 
-class Asked(Protocol):
+class ProbeSettings(Protocol):
     """What a visit needs of whoever makes it: a `Probe`."""
 
-    reach: Reach
+    reach: ProbeConnection
     clock: Callable[[], float]
 
-    async def renewed(self, canary: Canary) -> Canary | None:
+    async def renew(self, canary: Canary) -> Canary | None:
         """The same with another token, or None where there is no other."""
 
 
-class Visit:
+class ProbeRun:
     """One probe under way.
 
     Args:
@@ -76,17 +83,17 @@ class Visit:
         line: The way to the server.
     """
 
-    def __init__(self, probe: Asked, server: Server, until: float) -> None:
+    def __init__(self, probe: ProbeSettings, server: Server, until: float) -> None:
         self._probe = probe
         self._server = server
         self._until = until
-        self.line = Line(server, probe.reach)
+        self.line = TimedConnection(server, probe.reach)
 
     async def result(self, canary: Canary | None) -> ProbeResult:
         """Ask for everything, and tell what was found."""
         root = await self._tried("/", self._versions)
         healthcheck: bool | None = None
-        canaries: list[_Tried[int | None]] = []
+        canaries: list[_AnsweredRequest[int | None]] = []
         if root.answer is not None:
             healthcheck = await self._healthcheck()
         if root.failure is None and canary is not None:
@@ -101,12 +108,12 @@ class Visit:
             reason="" if failure is None else find_reason(failure),
             error="" if failure is None else str(failure),
             status=None if root.answer is None else root.answer.status,
-            request_id=_request_id(failure, root.answer),
-            certificate_expiry=_expiry(self.line.certificate),
+            request_id=_find_request_id(failure, root.answer),
+            certificate_expiry=_find_expiry(self.line.certificate),
             version=version,
             versions=versions,
             healthcheck=healthcheck,
-            canary=_checked(canaries),
+            canary=_make_canary_results(canaries),
         )
 
     def _left(self) -> float:
@@ -115,12 +122,12 @@ class Visit:
     async def _tried(
         self,
         path: str,
-        read: Callable[[Answer], T],
+        read: Callable[[TimedReply], T],
         headers: Mapping[str, str] | None = None,
         *,
         share: float = 1.0,
         part: bool = False,
-    ) -> _Tried[T]:
+    ) -> _AnsweredRequest[T]:
         """Ask for a path, and read the answer, which raises an `AttemptError` for a bad one."""
         watch = Stopwatch()
         answer, value, failure = None, None, None
@@ -133,9 +140,9 @@ class Visit:
             value = read(answer)
         except Exception as error:  # noqa: BLE001 a probe tells of whatever it meets
             watch.stop()
-            failure = judged(error, watch.phase, self._server)
-            await certificate_anyway(self.line, error, self._left())
-        return _Tried(answer, value, failure, watch.phases)
+            failure = classify_in_phase(error, watch.phase, self._server)
+            await fetch_certificate(self.line, error, self._left())
+        return _AnsweredRequest(answer, value, failure, watch.phases)
 
     async def _healthcheck(self) -> bool | None:
         # Half of the time that is left, for it decides nothing.
@@ -144,26 +151,26 @@ class Visit:
             return True
         return False if tried.value is None or tried.value >= _UNHEALTHY else None
 
-    async def _canary(self, canary: Canary) -> list[_Tried[int | None]]:
-        path = f"/v2/images/{quoted_id(canary.image)}"
+    async def _canary(self, canary: Canary) -> list[_AnsweredRequest[int | None]]:
+        path = f"/v2/images/{quote_id(canary.image)}"
         read = partial(self._record, canary.image)
-        show = await self._tried(path, read, _headers(canary))
+        show = await self._tried(path, read, _make_headers(canary))
         if isinstance(show.failure, Unauthorized):
             # A token that has been revoked is not the server's fault.
             with anyio.move_on_after(self._left()):
-                renewed = await self._probe.renewed(canary)
+                renewed = await self._probe.renew(canary)
                 if renewed is not None:
                     canary = renewed
-                    show = await self._tried(path, read, _headers(canary))
+                    show = await self._tried(path, read, _make_headers(canary))
         if show.failure is not None:
             return [show]
-        wanted = {**_headers(canary), "Range": f"bytes=0-{MOST_BYTES - 1}"}
+        wanted = {**_make_headers(canary), "Range": f"bytes=0-{MOST_BYTES - 1}"}
         return [show, await self._tried(f"{path}/file", self._data, wanted, part=True)]
 
-    def _versions(self, answer: Answer) -> tuple[str | None, tuple[str, ...]]:
+    def _versions(self, answer: TimedReply) -> tuple[str | None, tuple[str, ...]]:
         """The current version in a versions document, and all that it has."""
         self._expect(answer, 200, 300)
-        document = _json(answer)
+        document = _parse_json(answer)
         listed = document.get("versions") if isinstance(document, dict) else None
         known = [
             each
@@ -175,16 +182,16 @@ class Visit:
         current = next((each["id"] for each in known if each.get("status") == "CURRENT"), None)
         return current, tuple(each["id"] for each in known[:_MOST_VERSIONS])
 
-    def _record(self, image: str, answer: Answer) -> int | None:
+    def _record(self, image: str, answer: TimedReply) -> int | None:
         self._expect(answer, 200)
-        checked_image(_json(answer), self._server.netloc, image)
+        check_image(_parse_json(answer), self._server.netloc, image)
         return None
 
-    def _data(self, answer: Answer) -> int | None:
+    def _data(self, answer: TimedReply) -> int | None:
         self._expect(answer, 200, 204, 206)
         return len(answer.body)
 
-    def _expect(self, answer: Answer, *statuses: int) -> None:
+    def _expect(self, answer: TimedReply, *statuses: int) -> None:
         """Refuse any other status."""
         status, origin = answer.status, self._server.netloc
         if status >= 400:  # noqa: PLR2004 the first that is an error
@@ -202,11 +209,11 @@ class Visit:
             raise ProtocolError(f"{origin}: HTTP {status} answers nothing that was asked")
 
 
-def _headers(canary: Canary) -> dict[str, str]:
+def _make_headers(canary: Canary) -> dict[str, str]:
     return {} if canary.token is None else {_TOKEN: canary.token}
 
 
-def _json(answer: Answer) -> object:
+def _parse_json(answer: TimedReply) -> object:
     try:
         value: object = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -214,21 +221,21 @@ def _json(answer: Answer) -> object:
     return value
 
 
-def _checked(tried: list[_Tried[int | None]]) -> tuple[Checked, ...]:
-    names: tuple[Check, ...] = ("show", "download")
+def _make_canary_results(tried: list[_AnsweredRequest[int | None]]) -> tuple[CanaryResult, ...]:
+    names: tuple[CanaryCheck, ...] = ("show", "download")
     return tuple(
-        Checked(name, sum(each.phases.values()), each.reason, each.value)
+        CanaryResult(name, sum(each.phases.values()), each.reason, each.value)
         for name, each in zip(names, tried, strict=False)
     )
 
 
-def _request_id(failure: AttemptError | None, root: Answer | None) -> str | None:
+def _find_request_id(failure: AttemptError | None, root: TimedReply | None) -> str | None:
     if failure is not None and failure.request_id is not None:
         return failure.request_id
     return None if root is None else root.request_id
 
 
-def _expiry(certificate: bytes | None) -> float | None:
+def _find_expiry(certificate: bytes | None) -> float | None:
     """When a certificate expires, in seconds since the epoch, if it can be read."""
     if certificate is None:
         return None

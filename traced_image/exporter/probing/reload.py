@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
 from ...redact import hide_in_record
-from .blocking_calls import Background
+from .blocking_calls import BlockingCalls
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
 
     from ...config import Config
-    from ...telemetry.backends import Record
+    from ...telemetry.backends import Update
 
 
 LOG = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Reloader:
         replace: Callable[[Config], object],
         config: Config,
         *,
-        record: Record = lambda _value, _exemplar: None,
+        record: Update = lambda _value, _exemplar: None,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._load = load
@@ -61,7 +61,7 @@ class Reloader:
         self._paths: tuple[str, ...] = ()
         self._asked = False
         self._wake = asyncio.Event()
-        self._background = Background()
+        self._background = BlockingCalls()
         record(1.0, None)
 
     def ask(self) -> None:
@@ -99,7 +99,7 @@ class Reloader:
     def _look(self) -> _Traits:
         config = self._config
         named = filter(None, (config.cafile, config.certfile, config.keyfile))
-        return {path: _traits(path) for path in (*self._paths, *named)}
+        return {path: _read_traits(path) for path in (*self._paths, *named)}
 
     async def reload(self) -> bool:
         """Reload now; return whether the new configuration is in force."""
@@ -119,7 +119,7 @@ class Reloader:
         return False
 
 
-def _traits(path: str) -> tuple[int, ...] | None:
+def _read_traits(path: str) -> tuple[int, ...] | None:
     try:
         found = Path(path).stat()
     except (OSError, ValueError):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ...config import Server
     from ...telemetry.catalogue import Metric
-    from ...telemetry.catalogue.exporter import Check, Phase
+    from ...telemetry.catalogue.exporter import CanaryCheck, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CanaryResult:
     """How one of the checks with an image went.
 
     Attributes:
@@ -55,7 +55,7 @@ class Checked:
         size: Bytes of image data that came, where that is what was asked for.
     """
 
-    check: Check
+    check: CanaryCheck
     seconds: float
     reason: str = ""
     size: int | None = None
@@ -91,7 +91,7 @@ class ProbeResult:
     version: str | None = None
     versions: tuple[str, ...] = ()
     healthcheck: bool | None = None
-    canary: tuple[Checked, ...] = ()
+    canary: tuple[CanaryResult, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -103,20 +103,20 @@ _Sample = tuple[tuple[str, ...], float]
 """The values of the labels beside the server's, and the metric's."""
 
 
-def _one(value: float | None, *labels: str) -> tuple[_Sample, ...]:
+def _make_family(value: float | None, *labels: str) -> tuple[_Sample, ...]:
     """A sample, or none where there is no value."""
     return () if value is None else ((labels, float(value)),)
 
 
 _SAMPLES: dict[Metric, Callable[[ProbeResult], Iterable[_Sample]]] = {
-    SUCCESS: lambda result: _one(not result.reason),
-    FAILURE: lambda result: _one(1 if result.reason else None, result.reason),
-    TIME: lambda result: _one(result.when),
+    SUCCESS: lambda result: _make_family(not result.reason),
+    FAILURE: lambda result: _make_family(1 if result.reason else None, result.reason),
+    TIME: lambda result: _make_family(result.when),
     DURATION: lambda result: (((phase,), each) for phase, each in result.phases.items()),
-    STATUS_CODE: lambda result: _one(result.status),
-    CERTIFICATE_EXPIRY: lambda result: _one(result.certificate_expiry),
-    HEALTHCHECK: lambda result: _one(result.healthcheck),
-    API_VERSION: lambda result: _one(1 if result.version else None, result.version or ""),
+    STATUS_CODE: lambda result: _make_family(result.status),
+    CERTIFICATE_EXPIRY: lambda result: _make_family(result.certificate_expiry),
+    HEALTHCHECK: lambda result: _make_family(result.healthcheck),
+    API_VERSION: lambda result: _make_family(1 if result.version else None, result.version or ""),
     CANARY_SUCCESS: lambda result: (((each.check,), not each.reason) for each in result.canary),
     CANARY_DURATION: lambda result: (((each.check,), each.seconds) for each in result.canary),
     CANARY_BYTES: lambda result: (
@@ -137,15 +137,15 @@ class ProbeResults(Collector):
 
     def put(self, result: ProbeResult) -> None:
         """Show this result of its server from now on."""
-        self._latest[_place(result.server)] = result
+        self._latest[_list_labels(result.server)] = result
 
     def get(self, server: Server) -> ProbeResult | None:
         """The latest result at a server's address and port."""
-        return self._latest.get(_place(server))
+        return self._latest.get(_list_labels(server))
 
     def forget(self, server: Server) -> None:
         """Show nothing of a server any more."""
-        self._latest.pop(_place(server), None)
+        self._latest.pop(_list_labels(server), None)
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """The metrics without their series, for a registry to know their names."""
@@ -162,5 +162,5 @@ class ProbeResults(Collector):
             yield family
 
 
-def _place(server: Server) -> tuple[str, str]:
+def _list_labels(server: Server) -> tuple[str, str]:
     return server.host, str(server.port)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...config import checks
 from ...errors import InvalidOption, InvalidTimeout, Reason
-from ...pipeline.attempts.host_state import Host
+from ...pipeline.attempts.host_state import HostState
 from ...redact import hide_in_record
 from ...telemetry.catalogue import OTHER
-from .blocking_calls import Background
+from .blocking_calls import BlockingCalls
 from .probe import TIMEOUT, Probe
 from .result import ProbeResults
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ...config import Config, Server
     from ...telemetry.recorder import Recorder
-    from .blocking_calls import Lookup
+    from .blocking_calls import AddressLookup
     from .result import ProbeResult
 
 
@@ -42,12 +42,12 @@ JITTER = 0.1
 """The share of the interval by which two probes may be nearer or farther."""
 
 
-class _Request(NamedTuple):
+class _RootRequest(NamedTuple):
     method: str
     path: str
 
 
-_ROOT = _Request("GET", "/")
+_ROOT = _RootRequest("GET", "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Timing:
     rng: random.Random = random.Random()  # noqa: RUF009 one for all will do
 
 
-class Prober:
+class ProbeSchedule:
     """Probes the servers of a configuration; it lives in one event loop.
 
     Each server has a task of its own, so that one that is slow, or hangs, delays no other.
@@ -100,11 +100,13 @@ class Prober:
         interval: float = INTERVAL,
         timeout: float = TIMEOUT,
         timing: Timing | None = None,
-        lookup: Lookup | None = None,
+        lookup: AddressLookup | None = None,
         gone: Callable[[Server], object] = lambda _: None,
     ) -> None:
-        self.interval = checks.number("interval", interval, "argument", InvalidOption, zero=False)
-        most = checks.number("timeout", timeout, "argument", InvalidTimeout, zero=False)
+        self.interval = checks.check_number(
+            "interval", interval, "argument", InvalidOption, zero=False
+        )
+        most = checks.check_number("timeout", timeout, "argument", InvalidTimeout, zero=False)
         self.recorder = recorder
         self.results = ProbeResults() if results is None else results
         self.timing = timing or Timing()
@@ -112,8 +114,8 @@ class Prober:
         self._timeout = min(most, self.interval)
         self._lookup = lookup
         self._gone = gone
-        self._background = Background()
-        self._rounds: dict[Server, _Round] = {}
+        self._background = BlockingCalls()
+        self._rounds: dict[Server, _ServerSchedule] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.probe = self._probe_by(config)
 
@@ -168,12 +170,12 @@ class Prober:
         self.recorder.metrics.known(new)
         for number, server in enumerate(new):
             delay = self.interval * (number + self.timing.rng.random()) / len(new)
-            self._rounds[server] = each = _Round(self, server)
+            self._rounds[server] = each = _ServerSchedule(self, server)
             each.task = asyncio.get_running_loop().create_task(each.run(delay))
             self._tasks.add(each.task)
-            each.task.add_done_callback(each.ended)
+            each.task.add_done_callback(each.note_end)
 
-    def ended(self, server: Server, task: asyncio.Task[None]) -> None:
+    def note_end(self, server: Server, task: asyncio.Task[None]) -> None:
         """Take note of a server's task that has ended."""
         self._tasks.discard(task)
         places = {(each.host, each.port) for each in self._rounds}
@@ -181,7 +183,7 @@ class Prober:
             self._gone(server)
 
 
-class _Round:
+class _ServerSchedule:
     """One server's probes.
 
     Attributes:
@@ -191,11 +193,11 @@ class _Round:
 
     task: asyncio.Task[None]
 
-    def __init__(self, prober: Prober, server: Server) -> None:
+    def __init__(self, prober: ProbeSchedule, server: Server) -> None:
         self._prober = prober
         self._server = server
         self._pausing = False
-        self._host = Host(server)
+        self._host = HostState(server)
         self.leaving = False
         prober.recorder.metrics.host(self._host)
 
@@ -205,9 +207,9 @@ class _Round:
         if self._pausing:
             self.task.cancel()
 
-    def ended(self, task: asyncio.Task[None]) -> None:
+    def note_end(self, task: asyncio.Task[None]) -> None:
         """Have the prober take note of the task's end."""
-        self._prober.ended(self._server, task)
+        self._prober.note_end(self._server, task)
 
     async def run(self, delay: float) -> None:
         """Probe after `delay` seconds, and then again and again."""
@@ -260,10 +262,10 @@ class _Round:
         self._prober.results.put(result)
         self._prober.recorder.metrics.host(host)
         if host.state != was:
-            _log(result)
+            _log_change(result)
 
 
-def _log(result: ProbeResult) -> None:
+def _log_change(result: ProbeResult) -> None:
     """Write of a server that began to fail, or is well again."""
     fields = {
         "operation": OPERATION,

@@ -71,7 +71,7 @@ class Stopwatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ProbeConnection:
     """How servers are reached.
 
     Attributes:
@@ -88,7 +88,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TimedReply:
     """What a server answered.
 
     Attributes:
@@ -104,7 +104,7 @@ class Answer:
     request_id: str | None = None
 
 
-class Line:
+class TimedConnection:
     """Requests to one server, over a connection that is kept for as long as the server does.
 
     Its addresses are looked up once: whichever was checked is the one that is connected to.
@@ -117,7 +117,7 @@ class Line:
         certificate: The server's certificate, in DER form, as soon as TLS is set up.
     """
 
-    def __init__(self, server: Server, reach: Reach) -> None:
+    def __init__(self, server: Server, reach: ProbeConnection) -> None:
         self._server = server
         self._reach = reach
         self._addresses: Sequence[Address] = ()
@@ -134,7 +134,7 @@ class Line:
         headers: Mapping[str, str] | None = None,
         *,
         part: bool = False,
-    ) -> Answer:
+    ) -> TimedReply:
         """Ask for a path.
 
         Args:
@@ -209,7 +209,7 @@ class Line:
         for left in range(len(self._addresses), 0, -1):
             try:
                 with anyio.fail_after((until - perf_counter()) / left):
-                    return await _connected_to(self._addresses[-left])
+                    return await _connect(self._addresses[-left])
             except OSError as error:
                 failure = failure or error
         raise failure or socket.gaierror(socket.EAI_NONAME, "it has no address")
@@ -225,7 +225,7 @@ class Line:
         found = self._writer.get_extra_info("ssl_object")
         self.certificate = cast("ssl.SSLObject", found).getpeercert(binary_form=True)
 
-    async def _exchange(self, request: h11.Request, watch: Stopwatch, *, part: bool) -> Answer:
+    async def _exchange(self, request: h11.Request, watch: Stopwatch, *, part: bool) -> TimedReply:
         try:
             answer = await self._answer(request, watch, part=part)
         except h11.RemoteProtocolError as error:
@@ -242,7 +242,7 @@ class Line:
             self.close()
         return answer
 
-    async def _answer(self, request: h11.Request, watch: Stopwatch, *, part: bool) -> Answer:
+    async def _answer(self, request: h11.Request, watch: Stopwatch, *, part: bool) -> TimedReply:
         watch.enter("first_byte")
         self._heard = False
         self._send(request, h11.EndOfMessage())
@@ -256,11 +256,11 @@ class Line:
                 body += event.data
                 if len(body) > MOST_BYTES:
                     self._check_whole(part=part)
-                    return Answer(status, headers, bytes(body[:MOST_BYTES]))
+                    return TimedReply(status, headers, bytes(body[:MOST_BYTES]))
             event = await self._event(watch)
         if self._http.trailing_data[0]:
             raise ProtocolError(f"{self._server.netloc}: the reply is longer than it says")
-        return Answer(status, headers, bytes(body))
+        return TimedReply(status, headers, bytes(body))
 
     def _check_whole(self, *, part: bool) -> None:
         if not part:
@@ -285,7 +285,7 @@ class Line:
         return event
 
 
-async def _connected_to(address: Address) -> socket.socket:
+async def _connect(address: Address) -> socket.socket:
     sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)  # noqa: FBT003 the socket's own
@@ -305,7 +305,7 @@ _TOO_LATE: dict[Phase, tuple[type[AttemptError], str, str]] = {
 }
 
 
-def judged(error: Exception, phase: Phase, server: Server) -> AttemptError:
+def classify_in_phase(error: Exception, phase: Phase, server: Server) -> AttemptError:
     """Which error an exception of a phase is."""
     if isinstance(error, AttemptError):
         return error
@@ -315,7 +315,7 @@ def judged(error: Exception, phase: Phase, server: Server) -> AttemptError:
     return classify(error, server.netloc)
 
 
-async def certificate_anyway(line: Line, error: Exception, seconds: float) -> None:
+async def fetch_certificate(line: TimedConnection, error: Exception, seconds: float) -> None:
     """Have a line look at the certificate that it was refused for, if that is what happened."""
     if isinstance(error, ssl.SSLCertVerificationError):
         with suppress(OSError), anyio.move_on_after(seconds):

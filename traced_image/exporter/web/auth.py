@@ -32,7 +32,7 @@ MOST_WAITING = 20
 _LONGEST_PASSWORD = 72
 """Bytes; bcrypt takes no notice of those after."""
 
-Credentials = tuple[bytes, bytes]
+UserPassword = tuple[bytes, bytes]
 """A user's name and password."""
 
 
@@ -56,7 +56,7 @@ class Passwords:
         self._one_at_a_time = asyncio.Lock()
         self._waiting = 0
 
-    async def right(self, users: Mapping[str, bytes], credentials: Credentials) -> bool | None:
+    async def right(self, users: Mapping[str, bytes], credentials: UserPassword) -> bool | None:
         """Whether there is such a user, with such a password; None if too many wait to know.
 
         Args:
@@ -117,7 +117,7 @@ class Passwords:
             digests.popitem(last=False)
 
 
-def claimed(headers: Iterable[tuple[bytes, bytes]]) -> Credentials | None:
+def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> UserPassword | None:
     """The user and password of a request's first ``Authorization``, if it is a basic one."""
     value = next((value for name, value in headers if name == b"authorization"), b"")
     scheme, _, encoded = value.partition(b" ")
@@ -130,7 +130,7 @@ def claimed(headers: Iterable[tuple[bytes, bytes]]) -> Credentials | None:
     return (name, password) if colon else None
 
 
-class Bucket:
+class RateLimiter:
     """Lets so many requests through.
 
     Args:
@@ -164,9 +164,9 @@ class Bucket:
 _UNAUTHORIZED = {"WWW-Authenticate": 'Basic realm="traced-image", charset="UTF-8"'}
 
 
-def guarded(inner: ASGIApp, file: WebConfigFile) -> ASGIApp:
+def guard(inner: ASGIApp, file: WebConfigFile) -> ASGIApp:
     """Answer only what the web configuration file allows, with its headers."""
-    passwords, bucket = Passwords(), Bucket()
+    passwords, bucket = Passwords(), RateLimiter()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         config = file.now().config
@@ -174,17 +174,17 @@ def guarded(inner: ASGIApp, file: WebConfigFile) -> ASGIApp:
         if not bucket.take(config.rate):
             answer = PlainTextResponse("too many requests\n", 429)
         elif config.users:
-            answer = await _refusal(passwords, config.users, scope) or inner
-        await answer(scope, receive, _with_headers(send, config.headers))
+            answer = await _send_refusal(passwords, config.users, scope) or inner
+        await answer(scope, receive, _add_headers(send, config.headers))
 
     return application
 
 
-async def _refusal(
+async def _send_refusal(
     passwords: Passwords, users: Mapping[str, bytes], scope: Scope
 ) -> PlainTextResponse | None:
     """What is answered in place of the application; None for one of the users."""
-    credentials = claimed(scope["headers"])
+    credentials = read_credentials(scope["headers"])
     right = credentials is not None and await passwords.right(users, credentials)
     if right is None:
         return PlainTextResponse("too many passwords to check\n", 503, {"Retry-After": "1"})
@@ -193,7 +193,7 @@ async def _refusal(
     return PlainTextResponse("a user and a password, please\n", 401, _UNAUTHORIZED)
 
 
-def _with_headers(send: Send, added: Sequence[tuple[bytes, bytes]]) -> Send:
+def _add_headers(send: Send, added: Sequence[tuple[bytes, bytes]]) -> Send:
     """Send on, with these headers in place of those of the same names."""
     names = {name for name, _ in added}
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
-    from .config_file import InForce, WebConfigFile
+    from .config_file import CurrentConfig, WebConfigFile
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ClientLimits:
     """How much a client may take.
 
     Attributes:
@@ -48,13 +48,13 @@ class Limits:
     stop_seconds: float = 0.3
 
 
-LIMITS = Limits()
+LIMITS = ClientLimits()
 
 _FAREWELL_SECONDS = 1.0
 """How long TLS waits for a client to say farewell, too."""
 
 
-class Doing(Enum):
+class ConnectionState(Enum):
     """What a connection does, or rather what it waits for."""
 
     HANDSHAKE = auto()
@@ -80,7 +80,7 @@ LOG.addFilter(_is_news)
 LOG.addFilter(hide_in_record)
 
 
-class Connection(H11Protocol):
+class ClientConnection(H11Protocol):
     """One client's connection.
 
     Args:
@@ -93,8 +93,8 @@ class Connection(H11Protocol):
     def __init__(
         self,
         *,
-        others: dict[Connection, None],
-        limits: Limits,
+        others: dict[ClientConnection, None],
+        limits: ClientLimits,
         web: WebConfigFile | None,
         **given: Any,  # noqa: ANN401
     ) -> None:
@@ -104,13 +104,13 @@ class Connection(H11Protocol):
         self._others = others
         self._limits = limits
         self._web = web
-        self._in_force: InForce | None = None
+        self._in_force: CurrentConfig | None = None
         self._begun = False
         self._handshake: asyncio.Task[None] | None = None
         self._early = b""
         self._body = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._watched: tuple[Doing, object] | None = None
+        self._watched: tuple[ConnectionState, object] | None = None
         self._since = 0.0
 
     # --- it begins and ends ----------------------------------------------------------------
@@ -119,7 +119,7 @@ class Connection(H11Protocol):
         """Make room for it; begin with TLS if there is any."""
         self.raw = transport
         if len(self._others) >= self._limits.connections:
-            min(self._others, key=Connection._rank).abort()
+            min(self._others, key=ClientConnection._rank).abort()
         self._others[self] = None
         self._watch()
         if self._web is not None:
@@ -164,7 +164,7 @@ class Connection(H11Protocol):
 
         But not who waits for the exporter, as long as others wait for themselves.
         """
-        return self.doing is Doing.ANSWER, self._since
+        return self.doing is ConnectionState.ANSWER, self._since
 
     def abort(self) -> None:
         """End it, whatever it does."""
@@ -232,19 +232,19 @@ class Connection(H11Protocol):
         return cycle is not None and not cycle.response_complete
 
     @property
-    def doing(self) -> Doing:
+    def doing(self) -> ConnectionState:
         """What it does."""
         if not self._begun:
-            return Doing.HANDSHAKE
+            return ConnectionState.HANDSHAKE
         if self._answering:
-            return Doing.TAKING if self.flow.write_paused else Doing.ANSWER
+            return ConnectionState.TAKING if self.flow.write_paused else ConnectionState.ANSWER
         if self.transport.is_closing():
-            return Doing.TAKING
+            return ConnectionState.TAKING
         first = cast("RequestResponseCycle | None", self.cycle) is None
         if first or self.conn.their_state is not h11.IDLE or self.conn.trailing_data[0]:
-            return Doing.REQUEST
+            return ConnectionState.REQUEST
         waiting = self.transport.get_write_buffer_size() or self.raw.get_write_buffer_size()
-        return Doing.TAKING if waiting else Doing.IDLE
+        return ConnectionState.TAKING if waiting else ConnectionState.IDLE
 
     def _watch(self) -> None:
         """Give it the time that there is for what it does now, if that is something new."""
@@ -257,11 +257,11 @@ class Connection(H11Protocol):
         self._since = self.loop.time()
         self._unset_timer()
         seconds = {
-            Doing.HANDSHAKE: self._limits.handshake_seconds,
-            Doing.REQUEST: self._limits.request_seconds,
-            Doing.IDLE: self._limits.idle_seconds,
-            Doing.TAKING: self._limits.answer_seconds,
-            Doing.ANSWER: self._limits.answer_seconds,
+            ConnectionState.HANDSHAKE: self._limits.handshake_seconds,
+            ConnectionState.REQUEST: self._limits.request_seconds,
+            ConnectionState.IDLE: self._limits.idle_seconds,
+            ConnectionState.TAKING: self._limits.answer_seconds,
+            ConnectionState.ANSWER: self._limits.answer_seconds,
         }[doing]
         self._timer = self.loop.call_later(seconds, self._expired)
 
@@ -270,9 +270,12 @@ class Connection(H11Protocol):
             self._timer.cancel()
 
     def _expired(self) -> None:
-        if self._watched == (Doing.TAKING, self.cycle) and self.doing is Doing.IDLE:
+        if (
+            self._watched == (ConnectionState.TAKING, self.cycle)
+            and self.doing is ConnectionState.IDLE
+        ):
             self._watch()  # nobody told that all was taken
-        elif self.doing is Doing.IDLE:
+        elif self.doing is ConnectionState.IDLE:
             self.transport.close()
             self._timer = self.loop.call_later(_FAREWELL_SECONDS, self.abort)
         else:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from ...config.parse import parse_duration
 from ...errors import ConfigError, InvalidOption
 from . import tls
-from .config_yaml import Section, load
+from .config_yaml import Section, load_section
 
 if TYPE_CHECKING:
     import os
     import ssl
     from collections.abc import Callable, Iterable, Mapping
 
-    from ...telemetry.backends import Record
+    from ...telemetry.backends import Update
 
 
 LOG = logging.getLogger(__name__)
@@ -73,26 +73,26 @@ class WebConfig:
     rate: Rate | None = None
 
 
-def read(path: Path) -> WebConfig:
+def read_config(path: Path) -> WebConfig:
     """Read a file.
 
     Raises:
         ConfigError: It can't be read, or a value can't be used. The message has no secret.
     """
     keys = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
-    top = Section(load(path), "", path, keys)
+    top = Section(load_section(path), "", path, keys)
     http = top.section("http_server_config", ("http2", "headers"))
     # HTTP/2 is for the client to choose among what it is offered, which here is HTTP/1.1 alone.
     http.flag("http2", default=True)
     return WebConfig(
-        tls=tls.read(top.section("tls_server_config", tls.KEYS)),
-        headers=tuple(_headers(http.section("headers", _HEADERS))),
-        users=dict(_users(top.section("basic_auth_users"))),
-        rate=_rate(top.section("rate_limit", ("interval", "burst"))),
+        tls=tls.read_tls(top.section("tls_server_config", tls.KEYS)),
+        headers=tuple(_read_headers(http.section("headers", _HEADERS))),
+        users=dict(_read_users(top.section("basic_auth_users"))),
+        rate=_read_rate(top.section("rate_limit", ("interval", "burst"))),
     )
 
 
-def _headers(section: Section) -> Iterable[tuple[bytes, bytes]]:
+def _read_headers(section: Section) -> Iterable[tuple[bytes, bytes]]:
     for name, values in _HEADERS.items():
         value = section.text(name)
         if value is None:
@@ -104,25 +104,25 @@ def _headers(section: Section) -> Iterable[tuple[bytes, bytes]]:
         yield name.lower().encode(), value.encode()
 
 
-def _users(section: Section) -> Iterable[tuple[str, bytes]]:
+def _read_users(section: Section) -> Iterable[tuple[str, bytes]]:
     # Messages count the users: a name may be a password that was put in the wrong place.
     for number, (name, hashed) in enumerate(section, 1):
         which = f"user {number}"
         if not isinstance(name, str) or not name or ":" in name or not name.isprintable():
-            mend = "write it in quotes, and without a colon"
-            raise section.refused(which, "has a name that is no text or can't be sent", mend)
+            fix = "write it in quotes, and without a colon"
+            raise section.refused(which, "has a name that is no text or can't be sent", fix)
         found = _BCRYPT.fullmatch(hashed) if isinstance(hashed, str) else None
-        mend = "make one with `htpasswd -nBC 10 USER`"
+        fix = "make one with `htpasswd -nBC 10 USER`"
         if found is None:
-            raise section.refused(which, "has no bcrypt hash for a password", mend)
+            raise section.refused(which, "has no bcrypt hash for a password", fix)
         if not 4 <= int(found[1]) <= MOST_COST:  # noqa: PLR2004 - bcrypt's least
             problem = f"has a bcrypt hash whose cost is not one of 4 to {MOST_COST}"
-            raise section.refused(which, problem, mend)
+            raise section.refused(which, problem, fix)
         yield name, found[0].encode()
 
 
-def _rate(section: Section) -> Rate | None:
-    interval = _seconds(section, "interval")
+def _read_rate(section: Section) -> Rate | None:
+    interval = _read_seconds(section, "interval")
     burst = section.number("burst")
     if not interval:
         return None
@@ -132,7 +132,7 @@ def _rate(section: Section) -> Rate | None:
     return Rate(interval, burst)
 
 
-def _seconds(section: Section, key: str) -> float:
+def _read_seconds(section: Section, key: str) -> float:
     """A duration in Go's notation, which has 0 without a unit."""
     text = section.text(key) or "0"
     if text == "0":
@@ -147,7 +147,7 @@ def _seconds(section: Section, key: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class CurrentConfig:
     """What was read last and could be used; another object after each reload.
 
     Attributes:
@@ -178,16 +178,16 @@ class WebConfigFile:
         ConfigError: It can't be read, or a value can't be used.
     """
 
-    in_force: InForce
+    in_force: CurrentConfig
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
-        record: Record = lambda _value, _exemplar: None,
+        record: Update = lambda _value, _exemplar: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = _absolute(path)
+        self._path = _make_absolute(path)
         self._record = record
         self._clock = clock
         self._files: tuple[str, ...] = ()
@@ -196,26 +196,26 @@ class WebConfigFile:
         self._checked = clock()
         self._enforce(self._read())
 
-    def now(self) -> InForce:
+    def now(self) -> CurrentConfig:
         """What is in force, after a look at the files if the last one is some time ago."""
         now = self._clock()
         if now - self._checked >= CHECK_SECONDS:
             self._checked = now
-            # What is wrong may be mended in a file that has not been looked at.
+            # What is wrong may be fixed in a file that has not been looked at.
             if self._problem is not None or self._look() != self._seen:
                 self._reload()
         return self.in_force
 
     def _look(self) -> tuple[object, ...]:
-        return tuple(map(_trait, (str(self._path), *self._files)))
+        return tuple(map(_read_trait, (str(self._path), *self._files)))
 
-    def _read(self) -> InForce:
+    def _read(self) -> CurrentConfig:
         # Each file is looked at before it is read: what is written meanwhile is seen next time.
         self._seen = self._look()
-        config = read(self._path)
+        config = read_config(self._path)
         self._files = config.tls.files if config.tls else ()
-        self._seen = (self._seen[0], *map(_trait, self._files))
-        return InForce(config, tls.context(config.tls) if config.tls else None)
+        self._seen = (self._seen[0], *map(_read_trait, self._files))
+        return CurrentConfig(config, tls.make_context(config.tls) if config.tls else None)
 
     def _reload(self) -> None:
         try:
@@ -227,7 +227,7 @@ class WebConfigFile:
             self._enforce(read_now)
             LOG.info("%s has been read again.", self._path)
 
-    def _enforce(self, new: InForce) -> None:
+    def _enforce(self, new: CurrentConfig) -> None:
         self.in_force, self._problem = new, None
         self._record(1.0, None)
         if new.config.tls is not None:
@@ -240,18 +240,18 @@ class WebConfigFile:
             self._record(0.0, None)
 
     def _keep_protection(self, new: WebConfig) -> None:
-        for key in _protection(self.in_force.config):
-            if key not in _protection(new):
-                mend = "put it back, or start the exporter anew without it"
-                raise InvalidOption(key, "protects no more", source=str(self._path), mend=mend)
+        for key in _list_protection(self.in_force.config):
+            if key not in _list_protection(new):
+                fix = "put it back, or start the exporter anew without it"
+                raise InvalidOption(key, "protects no more", source=str(self._path), fix=fix)
 
 
-def _absolute(path: str | os.PathLike[str]) -> Path:
+def _make_absolute(path: str | os.PathLike[str]) -> Path:
     """The path wherever the process goes to later."""
     return Path(path).absolute()
 
 
-def _trait(path: str) -> tuple[int, ...] | None:
+def _read_trait(path: str) -> tuple[int, ...] | None:
     """What changes with a file; None if there is none."""
     try:
         found = Path(path).stat()
@@ -261,7 +261,7 @@ def _trait(path: str) -> tuple[int, ...] | None:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _protection(config: WebConfig) -> tuple[str, ...]:
+def _list_protection(config: WebConfig) -> tuple[str, ...]:
     """The keys that keep anybody out, or from listening."""
     tls = config.tls
     return tuple(

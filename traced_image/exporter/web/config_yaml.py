@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml  # type: ignore[import-untyped]
 
-from ...config.checks import shown, suggest
+from ...config.checks import format_value, suggest
 from ...errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
         return made
 
 
-def load(path: Path) -> object:
+def load_section(path: Path) -> object:
     """Read a file as YAML.
 
     Raises:
         InvalidOption: It can't be read or is not YAML. The message shows nothing of what is in
             the file, which may be a secret.
     """
-    text = _text(path)
+    text = _read_text(path)
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except Exception as error:  # noqa: BLE001 PyYAML lets many out for a scalar of a wrong form
@@ -59,11 +59,11 @@ def load(path: Path) -> object:
             "web configuration",
             f"the file {problem}{place}",
             source=str(path),
-            mend="mend what is written there",
+            fix="fix what is written there",
         ) from None
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to open a FIFO would wait for a writer
             reason = "it is no file"
@@ -79,7 +79,7 @@ def _text(path: Path) -> str:
         "web configuration",
         f"the file can't be read: {reason}",
         source=str(path),
-        mend="name a YAML file that this process may read",
+        fix="name a YAML file that this process may read",
     ) from None
 
 
@@ -116,15 +116,15 @@ class Section:
     def __iter__(self) -> Iterator[tuple[object, object]]:
         return iter(self._values.items())
 
-    def refused(self, key: str, problem: str, mend: str) -> InvalidOption:
+    def refused(self, key: str, problem: str, fix: str) -> InvalidOption:
         """Build the error for a value that can't be used, or for the section itself."""
         item = ".".join(filter(None, (self._name, key))) or "web configuration"
-        return InvalidOption(item, problem, source=str(self.path), mend=mend)
+        return InvalidOption(item, problem, source=str(self.path), fix=fix)
 
     def _unknown(self, key: str, keys: Collection[str]) -> InvalidOption:
-        mend = suggest(key, keys, f"use one of {', '.join(sorted(keys))}")
-        shortened = shown(key).strip("'")
-        return self.refused(shortened, "there is no such key", mend)
+        fix = suggest(key, keys, f"use one of {', '.join(sorted(keys))}")
+        shortened = format_value(key).strip("'")
+        return self.refused(shortened, "there is no such key", fix)
 
     def section(self, key: str, keys: Collection[str] | None = None) -> Section:
         """A section of this one."""
@@ -147,8 +147,8 @@ class Section:
             return ()
         if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
             return tuple(value)
-        mend = "write it as `- text`, one a line, or leave it out"
-        raise self.refused(key, "is no list of texts", mend)
+        fix = "write it as `- text`, one a line, or leave it out"
+        raise self.refused(key, "is no list of texts", fix)
 
     def flag(self, key: str, *, default: bool) -> bool:
         """A value that is true or false."""
@@ -173,8 +173,8 @@ class Section:
         value = self.text(key) or default
         if value in choices:
             return value
-        mend = suggest(value, choices, f"set one of {', '.join(choices)}")
-        raise self.refused(key, f"{shown(value)} can't be used", mend)
+        fix = suggest(value, choices, f"set one of {', '.join(choices)}")
+        raise self.refused(key, f"{format_value(value)} can't be used", fix)
 
     def file(self, key: str) -> str | None:
         """The path of a file, taken from where the configuration file is; None for none.
@@ -196,5 +196,5 @@ class Section:
                 return str(path)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-        problem = f"{shown(value)} can't be read: {reason}"
+        problem = f"{format_value(value)} can't be read: {reason}"
         raise self.refused(key, problem, "name a PEM file that this process may read") from None

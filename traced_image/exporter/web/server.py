@@ -18,8 +18,8 @@ from starlette.responses import PlainTextResponse
 from ... import _forks
 from ...errors import ExporterError
 from ...redact import hide_in_text
-from .auth import guarded
-from .client_connection import LIMITS, Connection, Limits
+from .auth import guard
+from .client_connection import LIMITS, ClientConnection, ClientLimits
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -64,7 +64,7 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _bounded(inner: ASGIApp, limits: Limits) -> ASGIApp:
+def _limit_requests(inner: ASGIApp, limits: ClientLimits) -> ASGIApp:
     """Answer nothing but GET and HEAD, and nothing that is too long."""
 
     def answer(scope: Scope) -> ASGIApp:
@@ -85,7 +85,7 @@ def _bounded(inner: ASGIApp, limits: Limits) -> ASGIApp:
     return application
 
 
-class Server(uvicorn.Server):
+class ExporterServer(uvicorn.Server):
     """A server of one application on one socket.
 
     After a fork it serves in the parent alone; the child lets go of the sockets.
@@ -107,18 +107,18 @@ class Server(uvicorn.Server):
         sock: socket.socket,
         web: WebConfigFile | None = None,
         *,
-        limits: Limits = LIMITS,
+        limits: ClientLimits = LIMITS,
     ) -> None:
         self.sock = sock
         self.host, self.port = sock.getsockname()[:2]
         self.web = web
         self._limits = limits
-        self._connections: dict[Connection, None] = {}
+        self._connections: dict[ClientConnection, None] = {}
         self._up: Future[None] = Future()
-        connection = partial(Connection, others=self._connections, limits=limits, web=web)
+        connection = partial(ClientConnection, others=self._connections, limits=limits, web=web)
         super().__init__(
             uvicorn.Config(
-                _bounded(app if web is None else guarded(app, web), limits),
+                _limit_requests(app if web is None else guard(app, web), limits),
                 http=cast("type[asyncio.Protocol]", connection),
                 h11_max_incomplete_event_size=limits.header_bytes,
                 backlog=limits.connections,
@@ -154,7 +154,7 @@ class Server(uvicorn.Server):
         """Serve until `should_exit` is set, or in the main thread until SIGINT or SIGTERM."""
         super().run(sockets or [self.sock])
 
-    def run_in_thread(self) -> Handle:
+    def run_in_thread(self) -> ExporterHandle:
         """Serve in a thread, from now until the handle is stopped.
 
         Raises:
@@ -169,7 +169,7 @@ class Server(uvicorn.Server):
             raise ExporterError(
                 f"the exporter can't be served: {hide_in_text(str(error))}"
             ) from error
-        return Handle(self, thread)
+        return ExporterHandle(self, thread)
 
     def _run(self) -> None:
         try:
@@ -217,7 +217,7 @@ class Server(uvicorn.Server):
 
 
 @final
-class Handle:
+class ExporterHandle:
     """An exporter that runs in a thread of this process.
 
     In the child of a fork there is no such thread: `stop` returns at once there, and stops
@@ -228,7 +228,7 @@ class Handle:
         port: Where it listens; the one that was found where 0 was asked for.
     """
 
-    def __init__(self, server: Server, thread: threading.Thread) -> None:
+    def __init__(self, server: ExporterServer, thread: threading.Thread) -> None:
         self._server = server
         self._thread = thread
         self.host, self.port = server.host, server.port
@@ -251,7 +251,7 @@ class Handle:
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
-    def __enter__(self) -> Handle:
+    def __enter__(self) -> ExporterHandle:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ...config.checks import shown
+from ...config.checks import format_value
 from ...config.tls import PAIR_FIX, PassphraseError, load_pair
 from ...errors import InvalidTLS
 
@@ -113,7 +113,7 @@ class ServerTLS:
         path = Path(self.key_file or self.source)
         with suppress(OSError):
             if path.stat().st_mode & stat.S_IROTH:
-                LOG.warning("%s has a key that every user may read; chmod o-r mends it.", path)
+                LOG.warning("%s has a key that every user may read; chmod o-r fixes it.", path)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -122,10 +122,12 @@ class ServerTLS:
 
     def allows(self, certificate: Mapping[str, object] | None) -> bool:
         """Whether a client with this certificate, which was verified, is one of the allowed."""
-        return self.allowed_sans is None or not self.allowed_sans.isdisjoint(_sans(certificate))
+        return self.allowed_sans is None or not self.allowed_sans.isdisjoint(
+            _list_sans(certificate)
+        )
 
 
-def read(section: Section) -> ServerTLS | None:
+def read_tls(section: Section) -> ServerTLS | None:
     """Read ``tls_server_config``; None if it is empty.
 
     Raises:
@@ -134,15 +136,15 @@ def read(section: Section) -> ServerTLS | None:
     if not section:
         return None
     minimum, maximum = (
-        _version(section, key, default)
+        _read_version(section, key, default)
         for key, default in (("min_version", "TLS12"), ("max_version", "TLS13"))
     )
     if minimum > maximum:
         raise section.refused("min_version", "is above max_version", "exchange the two")
-    cert, cert_file = _one_of(section, "cert")
-    key, key_file = _one_of(section, "key")
-    client_ca, client_ca_file = _one_of(section, "client_ca", needed=False)
-    clients = _clients(section, authorities=bool(client_ca or client_ca_file))
+    cert, cert_file = _read_choice(section, "cert")
+    key, key_file = _read_choice(section, "key")
+    client_ca, client_ca_file = _read_choice(section, "client_ca", needed=False)
+    clients = _read_clients(section, authorities=bool(client_ca or client_ca_file))
     return ServerTLS(
         cert=cert,
         key=key,
@@ -151,24 +153,26 @@ def read(section: Section) -> ServerTLS | None:
         key_file=key_file,
         client_ca_file=client_ca_file,
         clients=clients,
-        allowed_sans=_allowed(section, clients),
+        allowed_sans=_read_allowed_sans(section, clients),
         minimum=minimum,
         maximum=maximum,
-        ciphers=_ciphers(section, minimum),
+        ciphers=_read_ciphers(section, minimum),
         servers_order=section.flag("prefer_server_cipher_suites", default=True),
-        curve=_curve(section),
+        curve=_read_curve(section),
         source=str(section.path),
     )
 
 
-def _version(section: Section, key: str, default: str) -> ssl.TLSVersion:
+def _read_version(section: Section, key: str, default: str) -> ssl.TLSVersion:
     name = section.choice(key, (*_VERSIONS, *_OLD_VERSIONS), default)
     if name in _OLD_VERSIONS:
         raise section.refused(key, f"{name} is not spoken here", "set TLS12 or TLS13")
     return _VERSIONS[name]
 
 
-def _one_of(section: Section, key: str, *, needed: bool = True) -> tuple[str | None, str | None]:
+def _read_choice(
+    section: Section, key: str, *, needed: bool = True
+) -> tuple[str | None, str | None]:
     """What there is of some PEM: itself, or a file."""
     inline, file = section.text(key), section.file(f"{key}_file")
     if inline is not None and file is not None:
@@ -180,7 +184,7 @@ def _one_of(section: Section, key: str, *, needed: bool = True) -> tuple[str | N
     return inline, file
 
 
-def _clients(section: Section, *, authorities: bool) -> ssl.VerifyMode:
+def _read_clients(section: Section, *, authorities: bool) -> ssl.VerifyMode:
     key = "client_auth_type"
     name = section.choice(key, (*_CLIENTS, *_UNVERIFIED), "NoClientCert")
     if name in _UNVERIFIED:
@@ -191,48 +195,48 @@ def _clients(section: Section, *, authorities: bool) -> ssl.VerifyMode:
         problem = "client_ca_file is set, but no client is asked for a certificate"
         raise section.refused(key, problem, "set RequireAndVerifyClientCert")
     if not authorities and clients is not ssl.CERT_NONE:
-        mend = "name a PEM file of CA certificates"
-        raise section.refused("client_ca_file", f"is missing, for {key} is {name}", mend)
+        fix = "name a PEM file of CA certificates"
+        raise section.refused("client_ca_file", f"is missing, for {key} is {name}", fix)
     return clients
 
 
-def _allowed(section: Section, clients: ssl.VerifyMode) -> frozenset[str] | None:
+def _read_allowed_sans(section: Section, clients: ssl.VerifyMode) -> frozenset[str] | None:
     key = "client_allowed_sans"
     allowed = section.texts(key)
     if allowed and clients is not ssl.CERT_REQUIRED:
-        mend = "set client_auth_type: RequireAndVerifyClientCert"
-        raise section.refused(key, "is set, but clients may come without a certificate", mend)
-    return frozenset(map(_normal, allowed)) if allowed else None
+        fix = "set client_auth_type: RequireAndVerifyClientCert"
+        raise section.refused(key, "is set, but clients may come without a certificate", fix)
+    return frozenset(map(_normalize_san, allowed)) if allowed else None
 
 
-def _ciphers(section: Section, minimum: ssl.TLSVersion) -> tuple[str, ...]:
+def _read_ciphers(section: Section, minimum: ssl.TLSVersion) -> tuple[str, ...]:
     key = "cipher_suites"
     names = section.texts(key)
     for name in names:
         if name not in _SUITES and name not in _TLS13:
-            mend = f"use some of {', '.join(sorted(_SUITES))}"
-            raise section.refused(key, f"{shown(name)} is no suite that can be used", mend)
+            fix = f"use some of {', '.join(sorted(_SUITES))}"
+            raise section.refused(key, f"{format_value(name)} is no suite that can be used", fix)
     ciphers = tuple(_SUITES[name] for name in names if name in _SUITES)
     if names and not ciphers and minimum < ssl.TLSVersion.TLSv1_3:
-        mend = "add one, or set min_version: TLS13"
-        raise section.refused(key, "has no suite of TLS 1.2", mend)
+        fix = "add one, or set min_version: TLS13"
+        raise section.refused(key, "has no suite of TLS 1.2", fix)
     return ciphers
 
 
-def _curve(section: Section) -> str | None:
+def _read_curve(section: Section) -> str | None:
     key = "curve_preferences"
     names = section.texts(key)
     for name in names:
         if name not in _CURVES:
-            mend = f"use one of {', '.join(_CURVES)}"
-            raise section.refused(key, f"{shown(name)} is no curve that can be used", mend)
+            fix = f"use one of {', '.join(_CURVES)}"
+            raise section.refused(key, f"{format_value(name)} is no curve that can be used", fix)
     if len(names) > 1:
-        mend = "leave one, or leave the key out"
-        raise section.refused(key, "has several curves, where Python takes one", mend)
+        fix = "leave one, or leave the key out"
+        raise section.refused(key, "has several curves, where Python takes one", fix)
     return _CURVES[names[0]] if names else None
 
 
-def _normal(name: str) -> str:
+def _normalize_san(name: str) -> str:
     """A name as others compare to it: an IP address in its shortest form."""
     try:
         return str(ipaddress.ip_address(name))
@@ -240,15 +244,15 @@ def _normal(name: str) -> str:
         return name
 
 
-def _sans(certificate: Mapping[str, object] | None) -> set[str]:
+def _list_sans(certificate: Mapping[str, object] | None) -> set[str]:
     pairs = cast("tuple[tuple[str, str], ...]", (certificate or {}).get("subjectAltName", ()))
-    return {_normal(value) for kind, value in pairs if kind in _SAN_KINDS}
+    return {_normalize_san(value) for kind, value in pairs if kind in _SAN_KINDS}
 
 
 # --- the context -------------------------------------------------------------------------------
 
 
-def context(tls: ServerTLS) -> ssl.SSLContext:
+def make_context(tls: ServerTLS) -> ssl.SSLContext:
     """Build the server's side of TLS, with what is in the files now.
 
     Raises:
@@ -281,15 +285,15 @@ def _choose_ciphers(made: ssl.SSLContext, tls: ServerTLS) -> None:
     except (OSError, ValueError):
         problem = "this Python's OpenSSL has none of these suites, or not this curve"
         item = "tls_server_config.cipher_suites, curve_preferences"
-        mend = "leave them out"
-        raise InvalidTLS(item, problem, source=tls.source, mend=mend) from None
+        fix = "leave them out"
+        raise InvalidTLS(item, problem, source=tls.source, fix=fix) from None
 
 
 def _load_pair(made: ssl.SSLContext, tls: ServerTLS) -> None:
     try:
         with ExitStack() as stack:
-            cert = tls.cert_file or _as_file(stack, tls.cert)
-            key = tls.key_file or _as_file(stack, tls.key)
+            cert = tls.cert_file or _write_file(stack, tls.cert)
+            key = tls.key_file or _write_file(stack, tls.key)
             load_pair(made, cert, key)
     except PassphraseError as error:
         reason = str(error)
@@ -299,10 +303,10 @@ def _load_pair(made: ssl.SSLContext, tls: ServerTLS) -> None:
         return
     item = f"tls_server_config.{'cert' if tls.cert_file is None else 'cert_file'}"
     problem = f"{tls.cert_file or 'it'} and its key can't be used: {reason}"
-    raise InvalidTLS(item, problem, source=tls.source, mend=PAIR_FIX) from None
+    raise InvalidTLS(item, problem, source=tls.source, fix=PAIR_FIX) from None
 
 
-def _as_file(stack: ExitStack, text: str | None) -> str:
+def _write_file(stack: ExitStack, text: str | None) -> str:
     """A path under which OpenSSL, which reads keys from files alone, finds a text in memory."""
     if sys.platform != "linux":  # pragma: no cover
         raise OSError(0, "on this system a certificate and its key have to be in files")
@@ -322,5 +326,5 @@ def _load_authorities(made: ssl.SSLContext, tls: ServerTLS) -> None:
             f"tls_server_config.client_ca{suffix}",
             f"{name} has no usable certificate: {reason}",
             source=tls.source,
-            mend="name a PEM file of CA certificates",
+            fix="name a PEM file of CA certificates",
         ) from None

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..refusal import Refused
-from ..wire import BYTES, Request, Response
-from .requests import find
+from ..wire import BYTES, ReceivedRequest, Response
+from .requests import find_image
 
 if TYPE_CHECKING:
     from ..images import Image, Images
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 
 
-def upload(images: Images, request: Request, image_id: str) -> Response:
+def upload(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``PUT /v2/images/{id}/file``."""
     _require_bytes(request)
     with images.lock:
-        image = find(images, image_id)
+        image = find_image(images, image_id)
         if image.status != "queued":
             problem = f"Image status transition from {image.status} to saving is not allowed"
             raise Refused(409, problem)
@@ -29,11 +29,11 @@ def upload(images: Images, request: Request, image_id: str) -> Response:
     return Response(204)
 
 
-def stage(images: Images, request: Request, image_id: str) -> Response:
+def stage(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``PUT /v2/images/{id}/stage``."""
     _require_bytes(request)
     with images.lock:
-        image = find(images, image_id)
+        image = find_image(images, image_id)
         if image.status != "queued":
             problem = f"Image status transition from {image.status} to uploading is not allowed"
             raise Refused(409, problem)
@@ -42,7 +42,7 @@ def stage(images: Images, request: Request, image_id: str) -> Response:
     return Response(204)
 
 
-def _require_bytes(request: Request) -> None:
+def _require_bytes(request: ReceivedRequest) -> None:
     kind = request.headers.get("content-type")
     if kind is None or kind.partition(";")[0].strip() != BYTES:
         raise Refused(415, detail=f"Invalid content type {kind}")
@@ -55,9 +55,9 @@ def _require_formats(image: Image) -> None:
         raise Refused(400, f"{word} {', '.join(missing)} must be set prior to saving data.")
 
 
-def download(images: Images, request: Request, image_id: str) -> Response:
+def download(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``GET /v2/images/{id}/file``, whole or a range."""
-    image = find(images, image_id)
+    image = find_image(images, image_id)
     if image.status == "deactivated":
         problem = "The requested image has been deactivated. Image data download is forbidden."
         raise Refused(403, problem)

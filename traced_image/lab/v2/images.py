@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..images import BASE, STORE, Images
 from ..refusal import Refused
-from ..wire import JSON, Request, Response, json_response
+from ..wire import JSON, ReceivedRequest, Response, make_json_response
 from .imports import METHODS
 from .patch import READ_ONLY, RESERVED, RESERVED_PREFIX, apply, parse, with_tags
-from .requests import find, json_object
+from .requests import find_image, read_json_object
 from .schemas import check, check_amounts
 
 _LONGEST = 255
@@ -16,17 +16,17 @@ _FORBIDDEN = ("direct_url", "self", "file", "schema", "stores")
 _SETTABLE = tuple(name for name in BASE if name not in ("os_hash_algo", "os_hash_value"))
 
 
-def show(images: Images, _: Request, image_id: str) -> Response:
+def show(images: Images, _: ReceivedRequest, image_id: str) -> Response:
     """``GET /v2/images/{id}``."""
-    image = find(images, image_id)
+    image = find_image(images, image_id)
     if images.show_locations:
-        return json_response(200, image.view(show_locations=True))
+        return make_json_response(200, image.view(show_locations=True))
     return Response(200, image.json, "application/json")
 
 
-def create(images: Images, request: Request) -> Response:
+def create(images: Images, request: ReceivedRequest) -> Response:
     """``POST /v2/images``."""
-    body = json_object(request)
+    body = read_json_object(request)
     for name in _FORBIDDEN:
         if name in body:
             raise Refused(403, f"Attribute '{name}' is read-only.")
@@ -45,7 +45,7 @@ def create(images: Images, request: Request) -> Response:
         ("OpenStack-image-import-methods", ",".join(METHODS)),
         ("OpenStack-image-store-ids", STORE),
     )
-    return json_response(201, view, *headers)
+    return make_json_response(201, view, *headers)
 
 
 def _check_new(base: dict[str, JSON], properties: dict[str, JSON]) -> None:
@@ -62,19 +62,19 @@ def _check_new(base: dict[str, JSON], properties: dict[str, JSON]) -> None:
     check_amounts(base)
 
 
-def update(images: Images, request: Request, image_id: str) -> Response:
+def update(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``PATCH /v2/images/{id}``."""
     changes = parse(request)
     with images.lock:
-        image = find(images, image_id)
+        image = find_image(images, image_id)
         for change in changes:
             image = apply(image, change, show_locations=images.show_locations)
         if changes:
             image = images.save(image)
-    return json_response(200, image.view(show_locations=images.show_locations))
+    return make_json_response(200, image.view(show_locations=images.show_locations))
 
 
-def delete(images: Images, _: Request, image_id: str) -> Response:
+def delete(images: Images, _: ReceivedRequest, image_id: str) -> Response:
     """``DELETE /v2/images/{id}``."""
     with images.lock:
         image = images.get(image_id)
@@ -86,19 +86,19 @@ def delete(images: Images, _: Request, image_id: str) -> Response:
     return Response(204)
 
 
-def deactivate(images: Images, _: Request, image_id: str) -> Response:
+def deactivate(images: Images, _: ReceivedRequest, image_id: str) -> Response:
     """``POST /v2/images/{id}/actions/deactivate``."""
     return _turn(images, image_id, "deactivate", "active", "deactivated")
 
 
-def reactivate(images: Images, _: Request, image_id: str) -> Response:
+def reactivate(images: Images, _: ReceivedRequest, image_id: str) -> Response:
     """``POST /v2/images/{id}/actions/reactivate``."""
     return _turn(images, image_id, "reactivate", "deactivated", "active")
 
 
 def _turn(images: Images, image_id: str, doing: str, before: str, after: str) -> Response:
     with images.lock:
-        image = find(images, image_id)
+        image = find_image(images, image_id)
         if image.status not in (before, after):
             raise Refused(403, f"Not allowed to {doing} image in status '{image.status}'")
         if image.status == before:

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from ..images import STORE, Image, Images
 from ..refusal import Refused
-from ..wire import JSON, Request, Response, json_response
-from .requests import find, json_object
+from ..wire import JSON, ReceivedRequest, Response, make_json_response
+from .requests import find_image, read_json_object
 
 METHODS = ("glance-direct", "web-download", "copy-image")
 
 
-def info_import(_: Images, __: Request) -> Response:
+def info_import(_: Images, __: ReceivedRequest) -> Response:
     """``GET /v2/info/import``."""
     methods: JSON = {
         "description": "Import methods available.",
         "type": "array",
         "value": list(METHODS),
     }
-    return json_response(200, {"import-methods": methods})
+    return make_json_response(200, {"import-methods": methods})
 
 
-def info_stores(_: Images, __: Request) -> Response:
+def info_stores(_: Images, __: ReceivedRequest) -> Response:
     """``GET /v2/info/stores``."""
-    return json_response(200, {"stores": [{"id": STORE, "default": "true"}]})
+    return make_json_response(200, {"stores": [{"id": STORE, "default": "true"}]})
 
 
-def start(images: Images, request: Request, image_id: str) -> Response:
+def start(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``POST /v2/images/{id}/import``.
 
     Where Glance would fetch a URI (``web-download``), the URI itself becomes the data.
     """
-    body = json_object(request)
+    body = read_json_object(request)
     method = _method(body)
     name = method["name"]
     with images.lock:
-        image = find(images, image_id)
+        image = find_image(images, image_id)
         _check_state(image, str(name))
         _check_stores(image, str(name), body)
         if name == "glance-direct":

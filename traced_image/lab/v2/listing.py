@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from ..listing import MOST, PAGE, Condition, at_least, at_most, equals, select
 from ..refusal import Refused
-from ..wire import JSON, Request, Response, json_response
+from ..wire import JSON, ReceivedRequest, Response, make_json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,35 +43,35 @@ _COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
 _VALUES = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)",?|([^,]+),?|,')
 
 
-def index(images: Images, request: Request) -> Response:
+def index(images: Images, request: ReceivedRequest) -> Response:
     """``GET /v2/images``."""
     query = dict(request.query)
     marker = query.pop("marker", None)
     tags = [value.strip() for name, value in request.query if name == "tag"]
-    limit = min(_limit(query.get("limit")), MOST)
+    limit = min(_read_limit(query.get("limit")), MOST)
     _check(query)
     found = select(
         images,
-        _conditions(query, tags),
-        order=_order(request.query),
+        _read_conditions(query, tags),
+        order=_read_order(request.query),
         marker=marker,
         limit=limit,
     )
     body: dict[str, JSON] = {
         "images": [image.view(show_locations=images.show_locations) for image in found],
-        "first": _link(query),
+        "first": _make_link(query),
         "schema": "/v2/schemas/images",
     }
     if found and len(found) == limit:
-        body["next"] = _link({**query, "marker": found[-1].id})
-    return json_response(200, body)
+        body["next"] = _make_link({**query, "marker": found[-1].id})
+    return make_json_response(200, body)
 
 
-def _link(query: Mapping[str, str]) -> str:
+def _make_link(query: Mapping[str, str]) -> str:
     return f"/v2/images?{urlencode(query)}" if query else "/v2/images"
 
 
-def _limit(text: str | None) -> int:
+def _read_limit(text: str | None) -> int:
     if text is None:
         return PAGE
     try:
@@ -99,7 +99,7 @@ def _check(query: Mapping[str, str]) -> None:
             raise Refused(400, f"Invalid value '{value}' for '{name}' filter. {valid}")
 
 
-def _order(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _read_order(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The sorting asked for, in the old notation or the new one, completed as Glance does."""
     parameters = {name: value for name, value in query if name == "sort"}
     keys = [value.strip() for name, value in query if name == "sort_key"]
@@ -110,10 +110,10 @@ def _order(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
         parts = [part.partition(":") for part in parameters["sort"].strip().split(",")]
         keys = [key.strip() for key, _, _ in parts]
         directions = [direction.strip() or "desc" for _, _, direction in parts]
-    return _completed(keys, directions)
+    return _complete_directions(keys, directions)
 
 
-def _completed(keys: list[str], directions: list[str]) -> list[tuple[str, str]]:
+def _complete_directions(keys: list[str], directions: list[str]) -> list[tuple[str, str]]:
     for key in keys:
         if key not in _SORTABLE:
             available = f"It must be one of the following: {', '.join(_SORTABLE)}."
@@ -131,7 +131,7 @@ def _completed(keys: list[str], directions: list[str]) -> list[tuple[str, str]]:
     return list(zip(keys, directions, strict=True))
 
 
-def _conditions(query: Mapping[str, str], tags: list[str]) -> list[Condition]:
+def _read_conditions(query: Mapping[str, str], tags: list[str]) -> list[Condition]:
     conditions: list[Condition] = [_has_tag(tag) for tag in tags]
     visibility = query.get("visibility")
     if visibility is None:
@@ -139,7 +139,7 @@ def _conditions(query: Mapping[str, str], tags: list[str]) -> list[Condition]:
     elif visibility != "all":
         conditions.append(equals("visibility", visibility))
     conditions.append(equals("os_hidden", query.get("os_hidden", "false")))
-    conditions += [_condition(name, query[name]) for name in query if name not in _PARAMETERS]
+    conditions += [_make_condition(name, query[name]) for name in query if name not in _PARAMETERS]
     return conditions
 
 
@@ -147,26 +147,26 @@ def _has_tag(tag: str) -> Condition:
     return lambda image: tag in image.tags
 
 
-def _condition(name: str, value: str) -> Condition:
+def _make_condition(name: str, value: str) -> Condition:
     if name.endswith("_min"):
         return at_least(name[:-4], value)
     if name.endswith("_max"):
         return at_most(name[:-4], value)
     if name in ("created_at", "updated_at"):
-        return _compared(name, value)
+        return _make_comparison(name, value)
     if name in _LISTABLE:
-        return _listed(name, value)
+        return _make_membership(name, value)
     return equals(name, value)
 
 
-def _compared(name: str, text: str) -> Condition:
+def _make_comparison(name: str, text: str) -> Condition:
     operator, _, moment = text.partition(":")
     if operator not in _COMPARISONS and text[:1].isdigit():
         operator, moment = "eq", text
     if operator not in _COMPARISONS:
         raise Refused(400, "Unable to filter on a unknown operator.")
     try:
-        threshold = _moment(moment)
+        threshold = _read_time(moment)
     except ValueError as error:
         use = "Use ISO 8601 DateTime notation."
         raise Refused(400, f'Bad "{name}" query filter format. {use}') from error
@@ -174,7 +174,7 @@ def _compared(name: str, text: str) -> Condition:
     return lambda image: compare(str(image.base[name]), threshold)
 
 
-def _moment(text: str) -> str:
+def _read_time(text: str) -> str:
     """An ISO 8601 time in the notation of the store."""
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     offset = moment.utcoffset()
@@ -182,7 +182,7 @@ def _moment(text: str) -> str:
     return (moment if offset is None else moment - offset).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _listed(name: str, text: str) -> Condition:
+def _make_membership(name: str, text: str) -> Condition:
     operator, colon, values = text.partition(":")
     if not colon or operator == "eq":
         wanted = values if colon else text

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..images import STORE, Image, Images
 from ..refusal import Refused
-from ..wire import JSON, Request, Response, json_response
-from .requests import find, json_object
+from ..wire import JSON, ReceivedRequest, Response, make_json_response
+from .requests import find_image, read_json_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +35,10 @@ def change(image: Image, op: str, path: Sequence[str], value: JSON, *, show: boo
         return _add(image, path[1], value)
     if image.locations:
         raise Refused(400, "Original locations is not empty.")
-    return _store(image, _checked(value))
+    return _store(image, _check_locations(value))
 
 
-def _checked(values: JSON) -> list[Location]:
+def _check_locations(values: JSON) -> list[Location]:
     listed = values if isinstance(values, list) else []
     found = [value for value in listed if isinstance(value, dict)]
     if len({str(value["url"]) for value in found}) != len(found):
@@ -47,24 +47,24 @@ def _checked(values: JSON) -> list[Location]:
 
 
 def _add(image: Image, position: str, value: JSON) -> Image:
-    at = _position(position, len(image.locations))
+    at = _read_position(position, len(image.locations))
     if at is None:
         raise Refused(400, "Invalid position for adding a location.")
     present: list[JSON] = [dict(location) for location in image.locations]
-    return _store(image, _checked([*present[:at], value, *present[at:]]))
+    return _store(image, _check_locations([*present[:at], value, *present[at:]]))
 
 
 def _remove(image: Image, position: str) -> Image:
     if len(image.locations) == 1:
         raise Refused(403, detail="Cannot remove last location in the image.")
-    at = _position(position, len(image.locations) - 1)
+    at = _read_position(position, len(image.locations) - 1)
     if at is None:
         raise Refused(400, "Invalid position for removing a location.")
     rest = image.locations[:at] + image.locations[at + 1 :]
     return replace(image, locations=rest)
 
 
-def _position(text: str, last: int) -> int | None:
+def _read_position(text: str, last: int) -> int | None:
     if text == "-":
         return last
     return int(text) if text.isdigit() and int(text) <= last else None
@@ -76,22 +76,22 @@ def _store(image: Image, values: Sequence[Location]) -> Image:
     return stored.with_base(status="active") if image.status == "queued" else stored
 
 
-def show(images: Images, _: Request, image_id: str) -> Response:
+def show(images: Images, _: ReceivedRequest, image_id: str) -> Response:
     """``GET /v2/images/{id}/locations``."""
-    image = find(images, image_id)
-    return json_response(200, [dict(location) for location in image.locations])
+    image = find_image(images, image_id)
+    return make_json_response(200, [dict(location) for location in image.locations])
 
 
-def add(images: Images, request: Request, image_id: str) -> Response:
+def add(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``POST /v2/images/{id}/locations``: the import that Glance runs behind it is done at once."""
-    body = json_object(request)
+    body = read_json_object(request)
     url = body.get("url")
     if not isinstance(url, str):
         raise Refused(
             400, "Provided object does not match schema 'location': 'url' is a required property"
         )
     with images.lock:
-        image = find(images, image_id)
+        image = find_image(images, image_id)
         if image.status != "queued":
             raise Refused(
                 409, f"It's not allowed to add locations if image status is {image.status}."

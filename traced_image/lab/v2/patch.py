@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from ..images import BASE, Image
 from ..refusal import Refused
 from . import locations
-from .requests import json_body
+from .requests import read_json
 from .schemas import check, check_amounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..wire import JSON, Request
+    from ..wire import JSON, ReceivedRequest
 
 READ_ONLY = frozenset(
     {
@@ -62,7 +62,7 @@ class Change:
     is_old: bool
 
 
-def parse(request: Request) -> list[Change]:
+def parse(request: ReceivedRequest) -> list[Change]:
     """Read a PATCH request's body.
 
     Raises:
@@ -73,7 +73,7 @@ def parse(request: Request) -> list[Change]:
         allowed = ", ".join(_TYPES)
         detail = f"Image PATCH expects Content-Type one of: {allowed}"
         raise Refused(415, detail=detail, headers=(("Accept-Patch", allowed),))
-    body = json_body(request)
+    body = read_json(request)
     if not isinstance(body, list):
         raise Refused(400, "Request body must be a JSON array of operation objects.")
     return [_change(raw, is_old=content_type == _TYPES[0]) for raw in body]

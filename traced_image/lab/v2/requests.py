@@ -9,10 +9,10 @@ from ..refusal import Refused
 
 if TYPE_CHECKING:
     from ..images import Image, Images
-    from ..wire import JSON, Request
+    from ..wire import JSON, ReceivedRequest
 
 
-def find(images: Images, image_id: str) -> Image:
+def find_image(images: Images, image_id: str) -> Image:
     """An image.
 
     Raises:
@@ -24,7 +24,7 @@ def find(images: Images, image_id: str) -> Image:
     return image
 
 
-def json_body(request: Request) -> list[JSON] | dict[str, JSON]:
+def read_json(request: ReceivedRequest) -> list[JSON] | dict[str, JSON]:
     """A request's JSON object or array.
 
     Raises:
@@ -41,13 +41,13 @@ def json_body(request: Request) -> list[JSON] | dict[str, JSON]:
     return value
 
 
-def json_object(request: Request) -> dict[str, JSON]:
+def read_json_object(request: ReceivedRequest) -> dict[str, JSON]:
     """A request's JSON object.
 
     Raises:
         Refused: 400, if it has none.
     """
-    value = json_body(request)
+    value = read_json(request)
     if not isinstance(value, dict):
         raise Refused(400, "Expected a JSON object.")
     return value

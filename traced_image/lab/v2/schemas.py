@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..refusal import Refused
-from ..wire import JSON, Request, Response, json_response
+from ..wire import JSON, ReceivedRequest, Response, make_json_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,11 +34,11 @@ _VISIBILITIES: list[JSON] = ["community", "public", "private", "shared"]
 _STATUSES += ["importing", "pending_delete", "deactivated"]
 
 
-def _field(kind: JSON, description: str, **rules: JSON) -> dict[str, JSON]:
+def _make_field(kind: JSON, description: str, **rules: JSON) -> dict[str, JSON]:
     return {"type": kind, "description": description, **rules}
 
 
-def _fixed(kind: JSON, description: str, **rules: JSON) -> dict[str, JSON]:
+def _make_read_only(kind: JSON, description: str, **rules: JSON) -> dict[str, JSON]:
     return {"type": kind, "readOnly": True, "description": description, **rules}
 
 
@@ -69,44 +69,46 @@ _NULL_OR_TEXT: JSON = ["null", "string"]
 _NULL_OR_NUMBER: JSON = ["null", "integer"]
 
 IMAGE: Mapping[str, dict[str, JSON]] = {
-    "id": _field("string", "An identifier for the image", pattern=_UUID),
-    "name": _field(_NULL_OR_TEXT, "Descriptive name for the image", maxLength=255),
-    "status": _fixed("string", "Status of the image", enum=_STATUSES),
-    "visibility": _field("string", "Scope of image accessibility", enum=_VISIBILITIES),
-    "protected": _field("boolean", "If true, image will not be deletable."),
-    "os_hidden": _field(
+    "id": _make_field("string", "An identifier for the image", pattern=_UUID),
+    "name": _make_field(_NULL_OR_TEXT, "Descriptive name for the image", maxLength=255),
+    "status": _make_read_only("string", "Status of the image", enum=_STATUSES),
+    "visibility": _make_field("string", "Scope of image accessibility", enum=_VISIBILITIES),
+    "protected": _make_field("boolean", "If true, image will not be deletable."),
+    "os_hidden": _make_field(
         "boolean", "If true, image will not appear in default image list response."
     ),
-    "checksum": _fixed(_NULL_OR_TEXT, "md5 hash of image contents.", maxLength=32),
-    "os_hash_algo": _fixed(_NULL_OR_TEXT, "Algorithm to calculate the os_hash_value", maxLength=64),
-    "os_hash_value": _fixed(
+    "checksum": _make_read_only(_NULL_OR_TEXT, "md5 hash of image contents.", maxLength=32),
+    "os_hash_algo": _make_read_only(
+        _NULL_OR_TEXT, "Algorithm to calculate the os_hash_value", maxLength=64
+    ),
+    "os_hash_value": _make_read_only(
         _NULL_OR_TEXT,
         "Hexdigest of the image contents using the algorithm specified by the os_hash_algo",
         maxLength=128,
     ),
-    "owner": _field(_NULL_OR_TEXT, "Owner of the image", maxLength=255),
-    "size": _fixed(_NULL_OR_NUMBER, "Size of image file in bytes"),
-    "virtual_size": _fixed(_NULL_OR_NUMBER, "Virtual size of image in bytes"),
-    "container_format": _field(_NULL_OR_TEXT, "Format of the container", enum=_CONTAINERS),
-    "disk_format": _field(_NULL_OR_TEXT, "Format of the disk", enum=_DISKS),
-    "created_at": _fixed("string", "Date and time of image registration"),
-    "updated_at": _fixed("string", "Date and time of the last image modification"),
-    "tags": _field(
+    "owner": _make_field(_NULL_OR_TEXT, "Owner of the image", maxLength=255),
+    "size": _make_read_only(_NULL_OR_NUMBER, "Size of image file in bytes"),
+    "virtual_size": _make_read_only(_NULL_OR_NUMBER, "Virtual size of image in bytes"),
+    "container_format": _make_field(_NULL_OR_TEXT, "Format of the container", enum=_CONTAINERS),
+    "disk_format": _make_field(_NULL_OR_TEXT, "Format of the disk", enum=_DISKS),
+    "created_at": _make_read_only("string", "Date and time of image registration"),
+    "updated_at": _make_read_only("string", "Date and time of the last image modification"),
+    "tags": _make_field(
         "array",
         "List of strings related to the image",
         items={"type": "string", "maxLength": 255},
     ),
-    "direct_url": _fixed("string", "URL to access the image file kept in external store"),
-    "min_ram": _field("integer", "Amount of ram (in MB) required to boot image."),
-    "min_disk": _field("integer", "Amount of disk space (in GB) required to boot image."),
-    "self": _fixed("string", "An image self url"),
-    "file": _fixed("string", "An image file url"),
-    "stores": _fixed(
+    "direct_url": _make_read_only("string", "URL to access the image file kept in external store"),
+    "min_ram": _make_field("integer", "Amount of ram (in MB) required to boot image."),
+    "min_disk": _make_field("integer", "Amount of disk space (in GB) required to boot image."),
+    "self": _make_read_only("string", "An image self url"),
+    "file": _make_read_only("string", "An image file url"),
+    "stores": _make_read_only(
         "string",
         "Store in which image data resides.  Only present when the operator has enabled multiple"
         " stores.  May be a comma-separated list of store identifiers.",
     ),
-    "schema": _fixed("string", "An image schema url"),
+    "schema": _make_read_only("string", "An image schema url"),
     "locations": {
         "type": "array",
         "items": _LOCATION,
@@ -115,18 +117,18 @@ IMAGE: Mapping[str, dict[str, JSON]] = {
 }
 
 _MEMBER: Mapping[str, dict[str, JSON]] = {
-    "member_id": _field("string", "An identifier for the image member (tenantId)"),
-    "image_id": _field("string", "An identifier for the image", pattern=_UUID),
-    "created_at": _field("string", "Date and time of image member creation"),
-    "updated_at": _field("string", "Date and time of last modification of image member"),
-    "status": _field(
+    "member_id": _make_field("string", "An identifier for the image member (tenantId)"),
+    "image_id": _make_field("string", "An identifier for the image", pattern=_UUID),
+    "created_at": _make_field("string", "Date and time of image member creation"),
+    "updated_at": _make_field("string", "Date and time of last modification of image member"),
+    "status": _make_field(
         "string", "The status of this image member", enum=["pending", "accepted", "rejected"]
     ),
     "schema": {"readOnly": True, "type": "string"},
 }
 
 
-def _link(rel: str, name: str) -> JSON:
+def _make_link(rel: str, name: str) -> JSON:
     return {"rel": rel, "href": f"{{{name}}}"}
 
 
@@ -134,7 +136,11 @@ _IMAGE_SCHEMA: dict[str, JSON] = {
     "name": "image",
     "properties": dict(IMAGE),
     "additionalProperties": {"type": "string"},
-    "links": [_link("self", "self"), _link("enclosure", "file"), _link("describedby", "schema")],
+    "links": [
+        _make_link("self", "self"),
+        _make_link("enclosure", "file"),
+        _make_link("describedby", "schema"),
+    ],
 }
 _MEMBER_SCHEMA: dict[str, JSON] = {
     "name": "member",
@@ -150,7 +156,11 @@ SCHEMAS: Mapping[str, dict[str, JSON]] = {
             "next": {"type": "string"},
             "schema": {"type": "string"},
         },
-        "links": [_link("first", "first"), _link("next", "next"), _link("describedby", "schema")],
+        "links": [
+            _make_link("first", "first"),
+            _make_link("next", "next"),
+            _make_link("describedby", "schema"),
+        ],
     },
     "member": _MEMBER_SCHEMA,
     "members": {
@@ -159,16 +169,16 @@ SCHEMAS: Mapping[str, dict[str, JSON]] = {
             "members": {"type": "array", "items": _MEMBER_SCHEMA},
             "schema": {"type": "string"},
         },
-        "links": [_link("describedby", "schema")],
+        "links": [_make_link("describedby", "schema")],
     },
 }
 
 
-def show(_: Images, __: Request, name: str) -> Response:
+def show(_: Images, __: ReceivedRequest, name: str) -> Response:
     """``GET /v2/schemas/{name}``."""
     if name not in SCHEMAS:
         raise Refused(404)
-    return json_response(200, SCHEMAS[name])
+    return make_json_response(200, SCHEMAS[name])
 
 
 def check(values: Mapping[str, JSON]) -> None:
@@ -178,7 +188,7 @@ def check(values: Mapping[str, JSON]) -> None:
         Refused: 400, with jsonschema's words.
     """
     for name, value in values.items():
-        problem = _problem(value, IMAGE.get(name, {"type": "string"}))
+        problem = _find_problem(value, IMAGE.get(name, {"type": "string"}))
         if problem is not None:
             raise Refused(400, f"Provided object does not match schema 'image': {problem}")
 
@@ -196,23 +206,23 @@ def check_amounts(values: Mapping[str, JSON]) -> None:
             raise Refused(400, f"{problem}: Cannot be a negative value")
 
 
-def _problem(value: JSON, rules: Mapping[str, JSON]) -> str | None:
+def _find_problem(value: JSON, rules: Mapping[str, JSON]) -> str | None:
     """What is wrong with a value: the part of JSON Schema that the image's schema uses."""
     kinds = rules["type"] if isinstance(rules["type"], list) else [rules["type"]]
-    if _kind(value) not in kinds:
+    if _name_type(value) not in kinds:
         return f"{value!r} is not of type {', '.join(repr(kind) for kind in kinds)}"
     enum = rules.get("enum")
     if isinstance(enum, list) and value not in enum:
         return f"{value!r} is not one of {enum!r}"
     if isinstance(value, str):
-        return _text_problem(value, rules)
+        return _find_text_problem(value, rules)
     items = rules.get("items")
     if isinstance(value, list) and isinstance(items, dict):
-        return next(filter(None, (_problem(item, items) for item in value)), None)
-    return _object_problem(value, rules) if isinstance(value, dict) else None
+        return next(filter(None, (_find_problem(item, items) for item in value)), None)
+    return _find_object_problem(value, rules) if isinstance(value, dict) else None
 
 
-def _object_problem(value: Mapping[str, JSON], rules: Mapping[str, JSON]) -> str | None:
+def _find_object_problem(value: Mapping[str, JSON], rules: Mapping[str, JSON]) -> str | None:
     required = rules.get("required")
     for name in required if isinstance(required, list) else []:
         if name not in value:
@@ -220,13 +230,13 @@ def _object_problem(value: Mapping[str, JSON], rules: Mapping[str, JSON]) -> str
     properties = rules.get("properties")
     for name, part in value.items():
         known = properties.get(name) if isinstance(properties, dict) else None
-        problem = _problem(part, known) if isinstance(known, dict) else None
+        problem = _find_problem(part, known) if isinstance(known, dict) else None
         if problem is not None:
             return problem
     return None
 
 
-def _text_problem(value: str, rules: Mapping[str, JSON]) -> str | None:
+def _find_text_problem(value: str, rules: Mapping[str, JSON]) -> str | None:
     longest = rules.get("maxLength")
     if isinstance(longest, int) and len(value) > longest:
         return f"{value!r} is too long"
@@ -236,7 +246,7 @@ def _text_problem(value: str, rules: Mapping[str, JSON]) -> str | None:
     return None
 
 
-def _kind(value: JSON) -> str:
+def _name_type(value: JSON) -> str:
     if value is None:
         return "null"
     names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}

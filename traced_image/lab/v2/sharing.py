@@ -6,26 +6,26 @@ from dataclasses import replace
 
 from ..images import Image, Images, Member
 from ..refusal import Refused
-from ..wire import JSON, Request, Response, json_response
-from .requests import json_body
+from ..wire import JSON, ReceivedRequest, Response, make_json_response
+from .requests import read_json
 from .schemas import check
 
 
-def _shared(images: Images, image_id: str, doing: str) -> Image:
-    image = _existing(images, image_id)
+def _find_shared(images: Images, image_id: str, doing: str) -> Image:
+    image = _find_member(images, image_id)
     if image.base["visibility"] != "shared":
         raise Refused(403, f"Not allowed to {doing} members for image {image_id}.")
     return image
 
 
-def _existing(images: Images, image_id: str) -> Image:
+def _find_member(images: Images, image_id: str) -> Image:
     image = images.get(image_id)
     if image is None:
         raise Refused(404, f"Image {image_id} not found.")
     return image
 
 
-def _view(image: Image, member_id: str, member: Member) -> dict[str, JSON]:
+def _show_member(image: Image, member_id: str, member: Member) -> dict[str, JSON]:
     return {
         "member_id": member_id,
         "image_id": image.id,
@@ -36,15 +36,15 @@ def _view(image: Image, member_id: str, member: Member) -> dict[str, JSON]:
     }
 
 
-def _member(image: Image, member_id: str) -> Member:
+def _read_member(image: Image, member_id: str) -> Member:
     member = image.members.get(member_id)
     if member is None:
         raise Refused(404, f"{member_id} not found in the member list of the image {image.id}.")
     return member
 
 
-def _field(request: Request, name: str, missing: str, mistaken: str) -> JSON:
-    body = json_body(request)
+def _read_field(request: ReceivedRequest, name: str, missing: str, mistaken: str) -> JSON:
+    body = read_json(request)
     if not isinstance(body, dict):
         raise Refused(400, mistaken)
     if name not in body:
@@ -52,27 +52,27 @@ def _field(request: Request, name: str, missing: str, mistaken: str) -> JSON:
     return body[name]
 
 
-def list_members(images: Images, _: Request, image_id: str) -> Response:
+def list_members(images: Images, _: ReceivedRequest, image_id: str) -> Response:
     """``GET /v2/images/{id}/members``."""
-    image = _existing(images, image_id)
+    image = _find_member(images, image_id)
     if image.base["visibility"] != "shared":
         problem = "Only shared images have members."
         raise Refused(403, f"Not allowed to list members for image {image_id}: {problem}")
-    members: list[JSON] = [_view(image, *item) for item in image.members.items()]
-    return json_response(200, {"members": members, "schema": "/v2/schemas/members"})
+    members: list[JSON] = [_show_member(image, *item) for item in image.members.items()]
+    return make_json_response(200, {"members": members, "schema": "/v2/schemas/members"})
 
 
-def show_member(images: Images, _: Request, image_id: str, member_id: str) -> Response:
+def show_member(images: Images, _: ReceivedRequest, image_id: str, member_id: str) -> Response:
     """``GET /v2/images/{id}/members/{member}``."""
-    image = _existing(images, image_id)
+    image = _find_member(images, image_id)
     if image.base["visibility"] != "shared":
         raise Refused(404, "Only shared images have members.")
-    return json_response(200, _view(image, member_id, _member(image, member_id)))
+    return make_json_response(200, _show_member(image, member_id, _read_member(image, member_id)))
 
 
-def add_member(images: Images, request: Request, image_id: str) -> Response:
+def add_member(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``POST /v2/images/{id}/members``."""
-    member_id = _field(
+    member_id = _read_field(
         request,
         "member",
         "Member to be added not specified",
@@ -82,57 +82,59 @@ def add_member(images: Images, request: Request, image_id: str) -> Response:
         raise Refused(400, "Member can't be empty")
     name = str(member_id)
     with images.lock:
-        image = _shared(images, image_id, "create")
+        image = _find_shared(images, image_id, "create")
         if name in image.members:
             raise Refused(409, f"Member {name} is duplicated for image {image_id}")
         now = images.timestamp()
         member = Member("pending", now, now)
         images.put(replace(image, members={**image.members, name: member}))
-    return json_response(200, _view(image, name, member))
+    return make_json_response(200, _show_member(image, name, member))
 
 
-def change_member(images: Images, request: Request, image_id: str, member_id: str) -> Response:
+def change_member(
+    images: Images, request: ReceivedRequest, image_id: str, member_id: str
+) -> Response:
     """``PUT /v2/images/{id}/members/{member}``."""
-    status = _field(
+    status = _read_field(
         request,
         "status",
         "Status not specified",
         'Expected a status in the form: {"status": "status"}',
     )
     with images.lock:
-        image = _shared(images, image_id, "update")
-        member = _member(image, member_id)
+        image = _find_shared(images, image_id, "update")
+        member = _read_member(image, member_id)
         if status not in ("pending", "accepted", "rejected"):
             problem = 'Status must be "pending", "accepted" or "rejected".'
             raise Refused(400, f"Incorrect request: {problem}")
         member = replace(member, status=str(status), updated_at=images.timestamp())
         images.put(replace(image, members={**image.members, member_id: member}))
-    return json_response(200, _view(image, member_id, member))
+    return make_json_response(200, _show_member(image, member_id, member))
 
 
-def remove_member(images: Images, _: Request, image_id: str, member_id: str) -> Response:
+def remove_member(images: Images, _: ReceivedRequest, image_id: str, member_id: str) -> Response:
     """``DELETE /v2/images/{id}/members/{member}``."""
     with images.lock:
-        image = _shared(images, image_id, "delete")
-        _member(image, member_id)
+        image = _find_shared(images, image_id, "delete")
+        _read_member(image, member_id)
         rest = {name: member for name, member in image.members.items() if name != member_id}
         images.put(replace(image, members=rest))
     return Response(204, content_type="")
 
 
-def add_tag(images: Images, _: Request, image_id: str, tag: str) -> Response:
+def add_tag(images: Images, _: ReceivedRequest, image_id: str, tag: str) -> Response:
     """``PUT /v2/images/{id}/tags/{tag}``."""
     check({"tags": [tag]})
     with images.lock:
-        image = _existing(images, image_id)
+        image = _find_member(images, image_id)
         images.save(replace(image, tags=tuple(sorted({*image.tags, tag}))))
     return Response(204)
 
 
-def remove_tag(images: Images, _: Request, image_id: str, tag: str) -> Response:
+def remove_tag(images: Images, _: ReceivedRequest, image_id: str, tag: str) -> Response:
     """``DELETE /v2/images/{id}/tags/{tag}``."""
     with images.lock:
-        image = _existing(images, image_id)
+        image = _find_member(images, image_id)
         if tag not in image.tags:
             raise Refused(404)
         images.save(replace(image, tags=tuple(name for name in image.tags if name != tag)))

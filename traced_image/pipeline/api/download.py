@@ -56,7 +56,7 @@ class Download:
         self.server = server
         self.length = length
         self.resume: Resume | None = None
-        self.chunks: Chunks = _Checked(chunks, digest, server)
+        self.chunks: Chunks = _VerifiedChunks(chunks, digest, server)
         self._digest = digest
         self._history: list[FailedAttempt] = []
         self._since = monotonic()
@@ -76,14 +76,14 @@ class Download:
         if reply.status == _PARTIAL:
             _check_part(reply, chunks, offset)
         elif offset:
-            chunks = _Rest(chunks, offset)
+            chunks = _RestChunks(chunks, offset)
             size = None if size is None else max(0, size - offset)
         return cls(chunks, reply.server, size, Digest(record, reply.headers.get("Content-MD5")))
 
     @classmethod
-    def ended(cls, server: Server, record: Record) -> Download:
+    def at_end(cls, server: Server, record: Record) -> Download:
         """Data of which nothing is left to come, but which is still to be checked."""
-        return cls(_Nothing(), server, 0, Digest(record, None))
+        return cls(_NoChunks(), server, 0, Digest(record, None))
 
     def __iter__(self) -> Iterator[bytes]:
         done = 0
@@ -150,7 +150,7 @@ def _check_part(reply: Reply, chunks: Chunks, offset: int) -> None:
         raise ProtocolError(f"{reply.origin}: the reply is another part of the data than asked for")
 
 
-class _Checked:
+class _VerifiedChunks:
     """The chunks of a body, at whose end the data must be what the record says."""
 
     def __init__(self, chunks: Chunks, digest: Digest, server: Server) -> None:
@@ -172,7 +172,7 @@ class _Checked:
         self._chunks.close()
 
 
-class _Nothing:
+class _NoChunks:
     """No chunks."""
 
     def __iter__(self) -> Iterator[bytes]:
@@ -182,7 +182,7 @@ class _Nothing:
         """There is nothing to close."""
 
 
-class _Rest:
+class _RestChunks:
     """The chunks of a whole body from an offset on, for servers that know no ranges."""
 
     def __init__(self, chunks: Chunks, offset: int) -> None:
@@ -207,7 +207,7 @@ class Digest:
     """
 
     def __init__(self, record: Record, content_md5: str | None) -> None:
-        self._hash, self._expected = _hash_of(record, content_md5)
+        self._hash, self._expected = _make_hash(record, content_md5)
         size = record.get("size")
         # Glance knows no size of some data that lies elsewhere, and says 0.
         self._size = size if isinstance(size, int) and size else None
@@ -242,7 +242,7 @@ class Digest:
         return same
 
 
-def _hash_of(record: Record, content_md5: str | None) -> tuple[hashlib._Hash | None, str]:
+def _make_hash(record: Record, content_md5: str | None) -> tuple[hashlib._Hash | None, str]:
     """The hash to compute, by the record's multihash, else its checksum, else Content-MD5."""
     for algorithm, expected in (
         (record.get("os_hash_algo"), record.get("os_hash_value")),

@@ -13,9 +13,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ...config.checks import shown
+from ...config.checks import format_value
 from ...errors import InvalidMetadata, InvalidQuery
-from .records import timestamp
+from .records import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .records import Record
 
 
-Image = dict[str, Any]
+ImageDict = dict[str, Any]
 """An image as nova knows it: base fields, and custom ones under ``properties``."""
 
 
@@ -67,10 +67,10 @@ _STRUCTURED = ("block_device_mapping", "mappings")
 _READ_ONLY = frozenset({"status", "updated_at", "created_at", "deleted_at"})
 
 
-def from_v2(record: Record, *, include_locations: bool = False) -> Image:
+def from_v2(record: Record, *, include_locations: bool = False) -> ImageDict:
     """Make nova's dict of a v2 record that has been checked."""
     properties: dict[str, Any] = {}
-    image: Image = {
+    image: ImageDict = {
         "properties": properties,
         "deleted": False,
         "deleted_at": None,
@@ -91,27 +91,27 @@ def from_v2(record: Record, *, include_locations: bool = False) -> Image:
     return _parse_values(image)
 
 
-def from_v1(record: Record) -> Image:
+def from_v1(record: Record) -> ImageDict:
     """Make nova's dict of a v1 record that has been checked."""
-    image: Image = {name: record.get(name) for name in _FIELDS_V1}
+    image: ImageDict = {name: record.get(name) for name in _FIELDS_V1}
     image["properties"] = dict(record.get("properties", {}))
     return _parse_values(image)
 
 
-def _parse_values(image: Image) -> Image:
+def _parse_values(image: ImageDict) -> ImageDict:
     """Replace the texts of time stamps and of structured properties by their values."""
     for name in _TIMESTAMPS:
         if image.get(name):
-            image[name] = timestamp(image[name])
+            image[name] = parse_time(image[name])
     properties = image["properties"]
     for name in _STRUCTURED:
         text = properties.get(name)
         if isinstance(text, str):
-            properties[name] = _structured(text)
+            properties[name] = _parse_json(text)
     return image
 
 
-def _structured(text: str) -> object:
+def _parse_json(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -133,14 +133,16 @@ def to_v1(image_meta: Mapping[str, object]) -> Record:
     properties = image["properties"] = dict(properties)
     for name in (*image, *properties):
         if not isinstance(name, str) or not name:
-            raise InvalidMetadata(f"{shown(name)} is no name of a field or property: pass text")
+            raise InvalidMetadata(
+                f"{format_value(name)} is no name of a field or property: pass text"
+            )
     for name in _STRUCTURED:
         if name in properties and not isinstance(properties[name], str):
-            properties[name] = _dumped(name, properties[name])
+            properties[name] = _dump_json(name, properties[name])
     return image
 
 
-def _dumped(name: str, value: object) -> str:
+def _dump_json(name: str, value: object) -> str:
     try:
         return json.dumps(value)
     except (TypeError, ValueError, RecursionError) as error:
@@ -157,7 +159,7 @@ def to_v2(image_meta: Mapping[str, object]) -> Record:
     image = to_v1(image_meta)
     for name, value in image.items():
         if name in ("min_ram", "min_disk"):
-            record[name] = _number(name, value)
+            record[name] = _to_int(name, value)
         elif name == "is_public":
             record["visibility"] = "public" if value else "private"
         elif name not in ("properties", "size", "deleted"):
@@ -169,14 +171,14 @@ def to_v2(image_meta: Mapping[str, object]) -> Record:
     return record
 
 
-def _number(name: str, value: str | float) -> int:
+def _to_int(name: str, value: str | float) -> int:
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidMetadata(f"{name} is {shown(value)}: pass a whole number") from error
+        raise InvalidMetadata(f"{name} is {format_value(value)}: pass a whole number") from error
 
 
-def is_available(context: Context, image: Image) -> bool:
+def is_available(context: Context, image: ImageDict) -> bool:
     """Whether the caller may see an image, where Glance runs without authentication.
 
     The first of the properties that is there decides; values are compared as text.
@@ -197,25 +199,25 @@ def is_available(context: Context, image: Image) -> bool:
     return str(properties["user_id"]) == str(getattr(context, "user_id", None))
 
 
-def query_v1(params: ListKeywords) -> dict[str, Any]:
+def make_query_v1(params: ListKeywords) -> dict[str, Any]:
     """Make the arguments of a list by v1 of those of `detail`.
 
     Raises:
         InvalidQuery: An argument is unknown, or ``filters`` is no mapping.
     """
-    return _query(params, lambda filters: {"is_public": "none", **filters})
+    return _make_query(params, lambda filters: {"is_public": "none", **filters})
 
 
-def query_v2(params: ListKeywords) -> dict[str, Any]:
+def make_query_v2(params: ListKeywords) -> dict[str, Any]:
     """Make the arguments of a list by v2 of those of `detail`.
 
     Raises:
         InvalidQuery: An argument is unknown, or ``filters`` is no mapping.
     """
-    return _query(params, _filters_v2)
+    return _make_query(params, _rename_filters)
 
 
-def _query(
+def _make_query(
     params: ListKeywords, translate: Callable[[Mapping[str, object]], dict[str, object]]
 ) -> dict[str, Any]:
     given: dict[str, Any] = {**params}
@@ -223,13 +225,15 @@ def _query(
     unknown = [name for name in given if name not in accepted]
     filters = given.get("filters") or {}
     if unknown or not isinstance(filters, Mapping):
-        what = f"unknown argument {shown(unknown[0])}" if unknown else "filters are no mapping"
+        what = (
+            f"unknown argument {format_value(unknown[0])}" if unknown else "filters are no mapping"
+        )
         raise InvalidQuery(f"detail: {what}: use {', '.join(accepted)}")
     arguments = {name: given[name] for name in accepted if given.get(name)}
     return {**arguments, "filters": translate(filters)}
 
 
-def _filters_v2(filters: Mapping[str, object]) -> dict[str, object]:
+def _rename_filters(filters: Mapping[str, object]) -> dict[str, object]:
     """Filters as API v2 names them; private images are included unless asked otherwise.
 
     nova strips ``property-`` by ``lstrip``, which eats letters of the name; this does not.

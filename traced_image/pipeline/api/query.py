@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from ...config.checks import shown
+from ...config.checks import format_value
 from ...errors import InvalidQuery
 
 Pairs = list[tuple[str, str]]
 
 
-def count(value: object, what: str) -> int:
+def read_count(value: object, what: str) -> int:
     """Read a number of images or bytes, of which None means 0.
 
     Raises:
@@ -20,17 +20,17 @@ def count(value: object, what: str) -> int:
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise InvalidQuery(f"{what} is {shown(value)}: pass a whole number")
+        raise InvalidQuery(f"{what} is {format_value(value)}: pass a whole number")
     try:
         number = int(value)
     except ValueError as error:
-        raise InvalidQuery(f"{what} is {shown(value)}: pass a whole number") from error
+        raise InvalidQuery(f"{what} is {format_value(value)}: pass a whole number") from error
     if number < 0:
-        raise InvalidQuery(f"{what} is {shown(number)}: pass 0 or more")
+        raise InvalidQuery(f"{what} is {format_value(number)}: pass 0 or more")
     return number
 
 
-def texts(value: object, what: str) -> list[str]:
+def read_texts(value: object, what: str) -> list[str]:
     """Read one text or several.
 
     Raises:
@@ -38,11 +38,11 @@ def texts(value: object, what: str) -> list[str]:
     """
     values = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
     if not all(isinstance(item, str) and item for item in values):
-        raise InvalidQuery(f"{what} is {shown(value)}: pass text, or a list of texts")
+        raise InvalidQuery(f"{what} is {format_value(value)}: pass text, or a list of texts")
     return list(values)
 
 
-def filter_pairs(filters: Mapping[str, object]) -> Pairs:
+def make_filter_pairs(filters: Mapping[str, object]) -> Pairs:
     """Read filters; one with a list of values stands several times.
 
     Raises:
@@ -54,22 +54,26 @@ def filter_pairs(filters: Mapping[str, object]) -> Pairs:
     pairs: Pairs = []
     for name, value in filters.items():
         if not name or not isinstance(name, str):
-            raise InvalidQuery(f"{shown(name)} is no filter: pass the name of a field or property")
+            raise InvalidQuery(
+                f"{format_value(name)} is no filter: pass the name of a field or property"
+            )
         values = value if isinstance(value, (list, tuple)) else [value]
-        pairs += [(name, _text(item, name)) for item in values]
+        pairs += [(name, _make_text(item, name)) for item in values]
     return pairs
 
 
-def _text(value: object, name: str) -> str:
+def _make_text(value: object, name: str) -> str:
     try:
         if isinstance(value, (str, int, float)):
             return str(value)
     except ValueError:  # Python writes no number of more than 4300 digits
         pass
-    raise InvalidQuery(f"filter {shown(name)} is {shown(value)}: pass text or numbers")
+    raise InvalidQuery(
+        f"filter {format_value(name)} is {format_value(value)}: pass text or numbers"
+    )
 
 
-def encoded(query: Pairs) -> str:
+def encode_query(query: Pairs) -> str:
     """Encode a query for a URL.
 
     Raises:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ...config.checks import shown
+from ...config.checks import format_value
 from ...errors import InvalidImageID, InvalidMetadata, ProtocolError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _IMAGE_TYPES: Mapping[str, tuple[type, ...]] = {
 """Types of an image's fields, from Glance's ``api/v2/images.py:get_base_properties``."""
 
 
-def parse(reply: Reply) -> Record:
+def parse_object(reply: Reply) -> Record:
     """Parse a body that must be a JSON object.
 
     Raises:
@@ -62,16 +62,16 @@ def parse(reply: Reply) -> Record:
     return value
 
 
-def image(reply: Reply, image_id: str | None = None) -> Record:
+def parse_image(reply: Reply, image_id: str | None = None) -> Record:
     """Parse an image record, that of `image_id` if given.
 
     Raises:
         ProtocolError: It is none, or that of another image.
     """
-    return checked_image(parse(reply), reply.origin, image_id)
+    return check_image(parse_object(reply), reply.origin, image_id)
 
 
-def checked_image(record: object, origin: str, image_id: str | None = None) -> Record:
+def check_image(record: object, origin: str, image_id: str | None = None) -> Record:
     """Check an image record's fields, and that it is that of `image_id` if given.
 
     Raises:
@@ -101,12 +101,12 @@ def check_time(record: Record, name: str, origin: str) -> None:
     value = record.get(name)
     if value:
         try:
-            timestamp(value)
+            parse_time(value)
         except ValueError as error:
             raise ProtocolError(f"{origin}: the image's {name} is no time stamp") from error
 
 
-def timestamp(value: object) -> datetime:
+def parse_time(value: object) -> datetime:
     """Parse a time stamp, which is in UTC unless it says otherwise.
 
     Raises:
@@ -117,7 +117,7 @@ def timestamp(value: object) -> datetime:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
 
 
-def items(record: Record, key: str, origin: str) -> list[Record]:
+def read_items(record: Record, key: str, origin: str) -> list[Record]:
     """Take the list of objects that a reply's object holds under `key`.
 
     Raises:
@@ -129,7 +129,7 @@ def items(record: Record, key: str, origin: str) -> list[Record]:
     return found
 
 
-def encode(value: object, what: str) -> bytes:
+def encode_json(value: object, what: str) -> bytes:
     """Encode a request's body as JSON.
 
     Raises:
@@ -143,19 +143,19 @@ def encode(value: object, what: str) -> bytes:
         ) from error
 
 
-def quoted_id(image_id: object) -> str:
+def quote_id(image_id: object) -> str:
     """Quote an image id for a path.
 
     Raises:
         InvalidImageID: It is empty, not text, or a path of its own.
     """
     try:
-        return quoted(image_id, "image id")
+        return quote_segment(image_id, "image id")
     except InvalidMetadata as error:
         raise InvalidImageID(f"{error}, the image's UUID") from None
 
 
-def quoted(text: object, what: str) -> str:
+def quote_segment(text: object, what: str) -> str:
     """Quote a member, tag or the like as one segment of a path.
 
     Raises:
@@ -166,4 +166,4 @@ def quoted(text: object, what: str) -> str:
             return quote(text, safe="")
         except UnicodeEncodeError:
             pass
-    raise InvalidMetadata(f"{shown(text)} is no {what}: pass valid text")
+    raise InvalidMetadata(f"{format_value(text)} is no {what}: pass valid text")

@@ -54,7 +54,7 @@ class UploadBody:
         _check(data)
         self._data: bytes | Readable | Iterable[bytes]
         self._data = bytes(data) if isinstance(data, (bytearray, memoryview)) else data
-        self._start, self.length = _extent(self._data)
+        self._start, self.length = _measure(self._data)
         self._started = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -88,11 +88,11 @@ class UploadBody:
             for start in range(0, len(self._data), CHUNK):
                 yield self._data[start : start + CHUNK]
         elif isinstance(self._data, Readable):
-            while chunk := _bytes(self._data.read(CHUNK)):
+            while chunk := _to_bytes(self._data.read(CHUNK)):
                 yield chunk
         else:
             for chunk in self._data:
-                yield _bytes(chunk)
+                yield _to_bytes(chunk)
 
     def rewind(self) -> bool:
         """Make the data ready to be sent from its start; return False where that can't be."""
@@ -124,7 +124,7 @@ def _check(data: object) -> None:
         )
 
 
-def _bytes(chunk: object) -> bytes:
+def _to_bytes(chunk: object) -> bytes:
     if isinstance(chunk, (bytes, bytearray, memoryview)):
         return bytes(chunk)
     raise InvalidMetadata(
@@ -132,7 +132,7 @@ def _bytes(chunk: object) -> bytes:
     )
 
 
-def _extent(data: object) -> tuple[int | None, int | None]:
+def _measure(data: object) -> tuple[int | None, int | None]:
     """Where a seekable file stands, and the bytes from there to its end; None if unknown.
 
     Not by its descriptor's size: that of a ``gzip`` file is the compressed one.

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ...config.checks import shown
+from ...config.checks import format_value
 from ...errors import InvalidMetadata, ProtocolError
 from . import records
 from .download import Download
 from .operation import Operation, Request, Wire
-from .query import count, encoded, filter_pairs, texts
-from .records import Record, quoted_id
+from .query import encode_query, make_filter_pairs, read_count, read_texts
+from .records import Record, quote_id
 from .upload import Data, UploadBody
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _TRUE = frozenset({"t", "true", "yes", "1"})
 _COLLECTION = "/v1/images"
 
 
-def image_from_headers(headers: Mapping[str, str]) -> Record:
+def read_image_headers(headers: Mapping[str, str]) -> Record:
     """Read an image's record from the headers of a reply.
 
     A number that is none stays text, as in python-glanceclient.
@@ -42,16 +42,16 @@ def image_from_headers(headers: Mapping[str, str]) -> Record:
     properties: dict[str, object] = {}
     image: Record = {"properties": properties}
     for header, raw in headers.items():
-        name, value = header.lower(), _text(raw)
+        name, value = header.lower(), _decode(raw)
         if name.startswith(_PROPERTY):
             properties[name.removeprefix(_PROPERTY)] = value
         elif name.startswith(_META):
             field = name.removeprefix(_META)
-            image[field] = _field(field, value)
+            image[field] = _read_field(field, value)
     return image
 
 
-def _text(value: str) -> str:
+def _decode(value: str) -> str:
     """Undo http.client's reading of headers as Latin-1, where they are UTF-8."""
     try:
         return value.encode("latin-1").decode("utf-8")
@@ -59,7 +59,7 @@ def _text(value: str) -> str:
         return value
 
 
-def _field(name: str, value: str) -> object:
+def _read_field(name: str, value: str) -> object:
     if name in _BOOLEANS:
         return value.strip().lower() in _TRUE
     if name in _INTEGERS:
@@ -70,7 +70,7 @@ def _field(name: str, value: str) -> object:
     return value
 
 
-def image_to_headers(image_meta: Mapping[str, object]) -> dict[str, str]:
+def make_image_headers(image_meta: Mapping[str, object]) -> dict[str, str]:
     """Write an image's record as the headers of a request; a field that is None is left out.
 
     Raises:
@@ -81,18 +81,18 @@ def image_to_headers(image_meta: Mapping[str, object]) -> dict[str, str]:
         if name == "properties":
             if not isinstance(value, Mapping):
                 raise InvalidMetadata("image_meta's properties are no mapping: pass a dict")
-            headers.update(_header(_PROPERTY, key, item) for key, item in value.items())
+            headers.update(_make_header(_PROPERTY, key, item) for key, item in value.items())
         elif value is not None:
-            headers.update([_header(_META, name, value)])
+            headers.update([_make_header(_META, name, value)])
     return headers
 
 
-def _header(prefix: str, name: object, value: object) -> tuple[str, str]:
+def _make_header(prefix: str, name: object, value: object) -> tuple[str, str]:
     text = "" if value is None else str(value)
     token = isinstance(name, str) and name.isascii() and name.replace("_", "a").replace("-", "a")
     if not token or not token.isalnum():
         raise InvalidMetadata(
-            f"{shown(name)} can't be a header's name: use letters, digits, - and _"
+            f"{format_value(name)} can't be a header's name: use letters, digits, - and _"
         )
     if any(mark in text for mark in "\r\n\0"):
         raise InvalidMetadata(f"{name}'s value has a line break, which API v1 can't carry: use v2")
@@ -105,11 +105,11 @@ def _header(prefix: str, name: object, value: object) -> tuple[str, str]:
 
 def get(image_id: str) -> Operation[Record]:
     """Fetch an image's record."""
-    path = _path(image_id)
+    path = _make_path(image_id)
 
     def perform(wire: Wire) -> Record:
         reply = wire(Request("HEAD", path))
-        return _checked(image_from_headers(reply.headers), reply.origin, image_id)
+        return _check_record(read_image_headers(reply.headers), reply.origin, image_id)
 
     return Operation("images.get", "HEAD", path, perform)
 
@@ -124,17 +124,17 @@ def list_(
     sort_dir: str | None = None,
 ) -> Operation[list[Record]]:
     """List image records, page by page; the parameters are those of `v2.list_`."""
-    limit = count(limit, "limit") or None
-    size = count(page_size, "page_size") or PAGE_SIZE
+    limit = read_count(limit, "limit") or None
+    size = read_count(page_size, "page_size") or PAGE_SIZE
     size = min(size, limit or size)
-    query = [("limit", str(size)), *filter_pairs(filters or {})]
+    query = [("limit", str(size)), *make_filter_pairs(filters or {})]
     for name, value in (("sort_key", sort_key), ("sort_dir", sort_dir)):
-        query += [(name, text) for text in texts(value, name)]
-    listing = _Listing(f"{_COLLECTION}/detail?{encoded(query)}", marker, size, limit)
+        query += [(name, text) for text in read_texts(value, name)]
+    listing = _MarkerPages(f"{_COLLECTION}/detail?{encode_query(query)}", marker, size, limit)
     return Operation("images.list", "GET", listing.path, listing.read)
 
 
-class _Listing:
+class _MarkerPages:
     """The pages of a list that were read, and after which image the next one starts."""
 
     def __init__(self, path: str, marker: str | None, size: int, limit: int | None) -> None:
@@ -148,10 +148,10 @@ class _Listing:
     def read(self, wire: Wire) -> list[Record]:
         """Read the pages that are still to be read, on whichever server."""
         while not self._done:
-            after = encoded([("marker", self._marker)]) if self._marker else ""
+            after = encode_query([("marker", self._marker)]) if self._marker else ""
             reply = wire(Request("GET", f"{self.path}&{after}".rstrip("&")))
-            found = records.items(records.parse(reply), "images", reply.origin)
-            page = [_checked(image, reply.origin) for image in found]
+            found = records.read_items(records.parse_object(reply), "images", reply.origin)
+            page = [_check_record(image, reply.origin) for image in found]
             self._images += page
             full = self._limit is not None and len(self._images) >= self._limit
             self._done = full or len(page) < self._size
@@ -167,7 +167,7 @@ class _Listing:
 
 def create(data: Data | None = None, /, **attributes: object) -> Operation[Record]:
     """Create an image, with its data if given."""
-    return _write("images.create", "POST", _COLLECTION, image_to_headers(attributes), data)
+    return _write("images.create", "POST", _COLLECTION, make_image_headers(attributes), data)
 
 
 def update(
@@ -186,14 +186,14 @@ def change(
     image_id: str, data: Data | None, attributes: Mapping[str, object], *, purge_props: bool
 ) -> Operation[Record]:
     """Do as `update` does, where a field may have the name of an argument."""
-    headers = image_to_headers(attributes)
+    headers = make_image_headers(attributes)
     headers["x-glance-registry-purge-props"] = str(purge_props).lower()
-    return _write("images.update", "PUT", _path(image_id), headers, data)
+    return _write("images.update", "PUT", _make_path(image_id), headers, data)
 
 
 def delete(image_id: str) -> Operation[None]:
     """Delete an image."""
-    path = _path(image_id)
+    path = _make_path(image_id)
 
     def perform(wire: Wire) -> None:
         wire(Request("DELETE", path))
@@ -203,11 +203,11 @@ def delete(image_id: str) -> Operation[None]:
 
 def data(image_id: str) -> Operation[Download | None]:
     """Fetch an image's data, to be checked against the record in the same reply's headers."""
-    path = _path(image_id)
+    path = _make_path(image_id)
 
     def perform(wire: Wire) -> Download | None:
         reply = wire(Request("GET", path, stream=True))
-        return Download.of(reply, image_from_headers(reply.headers))
+        return Download.of(reply, read_image_headers(reply.headers))
 
     return Operation("images.data", "GET", path, perform)
 
@@ -221,7 +221,7 @@ def _write(
 
     def perform(wire: Wire) -> Record:
         reply = wire(Request(method, path, headers, body))
-        return _checked(records.parse(reply).get("image"), reply.origin)
+        return _check_record(records.parse_object(reply).get("image"), reply.origin)
 
     return Operation(
         name,
@@ -234,13 +234,13 @@ def _write(
     )
 
 
-def _checked(record: object, origin: str, image_id: str | None = None) -> Record:
-    image = records.checked_image(record, origin, image_id)
+def _check_record(record: object, origin: str, image_id: str | None = None) -> Record:
+    image = records.check_image(record, origin, image_id)
     if not isinstance(image.get("properties", {}), dict):
         raise ProtocolError(f"{origin}: the image's properties have a wrong type")
     records.check_time(image, "deleted_at", origin)
     return image
 
 
-def _path(image_id: str) -> str:
-    return f"{_COLLECTION}/{quoted_id(image_id)}"
+def _make_path(image_id: str) -> str:
+    return f"{_COLLECTION}/{quote_id(image_id)}"

@@ -11,13 +11,13 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ...config.checks import shown
+from ...config.checks import format_value
 from ...errors import InvalidPatch, ProtocolError
 from . import records
 from .download import Download
 from .operation import Operation, Reply, Request, Wire
-from .query import count, encoded, filter_pairs, texts
-from .records import Record, quoted_id
+from .query import encode_query, make_filter_pairs, read_count, read_texts
+from .records import Record, quote_id
 from .upload import Data, UploadBody
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ _PATCH = {"Content-Type": PATCH_TYPE}
 
 def get(image_id: str) -> Operation[Record]:
     """Fetch an image's record."""
-    path = f"{_COLLECTION}/{quoted_id(image_id)}"
+    path = f"{_COLLECTION}/{quote_id(image_id)}"
 
     def perform(wire: Wire) -> Record:
-        return records.image(wire(Request("GET", path)), image_id)
+        return records.parse_image(wire(Request("GET", path)), image_id)
 
     return Operation("images.get", "GET", path, perform)
 
@@ -65,19 +65,19 @@ def list_(
         sort_key: A field to sort by, or several.
         sort_dir: ``asc`` or ``desc``, for all keys or for each.
     """
-    limit = count(limit, "limit") or None
-    size = count(page_size, "page_size") or PAGE_SIZE
+    limit = read_count(limit, "limit") or None
+    size = read_count(page_size, "page_size") or PAGE_SIZE
     query = [("limit", str(min(size, limit or size)))]
-    query += filter_pairs(filters or {})
-    query += [("sort_key", key) for key in texts(sort_key, "sort_key")]
-    query += [("sort_dir", way) for way in texts(sort_dir, "sort_dir")]
+    query += make_filter_pairs(filters or {})
+    query += [("sort_key", key) for key in read_texts(sort_key, "sort_key")]
+    query += [("sort_dir", way) for way in read_texts(sort_dir, "sort_dir")]
     if marker is not None:
-        query += [("marker", value) for value in texts(marker, "marker")]
-    path = f"{_COLLECTION}?{encoded(query)}"
-    return Operation("images.list", "GET", path, _Listing(path, limit).read)
+        query += [("marker", value) for value in read_texts(marker, "marker")]
+    path = f"{_COLLECTION}?{encode_query(query)}"
+    return Operation("images.list", "GET", path, _LinkedPages(path, limit).read)
 
 
-class _Listing:
+class _LinkedPages:
     """The pages of a list that were read, and where the next one is."""
 
     def __init__(self, path: str, limit: int | None) -> None:
@@ -97,9 +97,9 @@ class _Listing:
         return self._limit is not None and len(self._images) >= self._limit
 
     def _add(self, reply: Reply, path: str) -> None:
-        page = records.parse(reply)
-        found = records.items(page, "images", reply.origin)
-        images = [records.checked_image(record, reply.origin) for record in found]
+        page = records.parse_object(reply)
+        found = records.read_items(page, "images", reply.origin)
+        images = [records.check_image(record, reply.origin) for record in found]
         following = page.get("next")
         self._seen.add(path)
         if following is not None and (
@@ -115,10 +115,10 @@ class _Listing:
 
 def create(**attributes: object) -> Operation[Record]:
     """Create an image record, without data."""
-    body = records.encode(attributes, "image_meta")
+    body = records.encode_json(attributes, "image_meta")
 
     def perform(wire: Wire) -> Record:
-        return records.image(wire(Request("POST", _COLLECTION, _JSON, body)))
+        return records.parse_image(wire(Request("POST", _COLLECTION, _JSON, body)))
 
     return Operation("images.create", "POST", _COLLECTION, perform, repeatable=False)
 
@@ -127,10 +127,10 @@ def update(
     image_id: str, /, remove_props: Iterable[str] = (), **attributes: object
 ) -> Operation[Record]:
     """Change an image's fields and properties, and remove properties, by one JSON patch."""
-    return patch(image_id, changes_of(attributes, remove_props))
+    return patch(image_id, make_changes(attributes, remove_props))
 
 
-def changes_of(
+def make_changes(
     attributes: Mapping[str, object], remove_props: Iterable[str]
 ) -> list[dict[str, object]]:
     """Write the JSON patch that sets `attributes` and removes other properties.
@@ -138,11 +138,11 @@ def changes_of(
     Glance's ``add`` replaces what is there, so the record need not be fetched first.
     """
     changes: list[dict[str, object]] = [
-        {"op": "add", "path": f"/{pointer(name)}", "value": value}
+        {"op": "add", "path": f"/{escape_pointer(name)}", "value": value}
         for name, value in attributes.items()
     ]
     removed = [name for name in remove_props if name not in attributes]
-    changes += [{"op": "remove", "path": f"/{pointer(name)}"} for name in removed]
+    changes += [{"op": "remove", "path": f"/{escape_pointer(name)}"} for name in removed]
     return changes
 
 
@@ -152,22 +152,22 @@ def patch(image_id: str, changes: Sequence[Mapping[str, object]]) -> Operation[R
     Raises:
         InvalidPatch: A change is not an ``add``, ``replace`` or ``remove`` with a path.
     """
-    path = f"{_COLLECTION}/{quoted_id(image_id)}"
+    path = f"{_COLLECTION}/{quote_id(image_id)}"
     if not isinstance(changes, (list, tuple)):
         raise InvalidPatch(f"a patch is {type(changes).__name__}: pass a list of changes")
     for change in changes:
         _check_change(change)
-    body = records.encode(list(changes), "the patch")
+    body = records.encode_json(list(changes), "the patch")
 
     def perform(wire: Wire) -> Record:
-        return records.image(wire(Request("PATCH", path, _PATCH, body)), image_id)
+        return records.parse_image(wire(Request("PATCH", path, _PATCH, body)), image_id)
 
     return Operation("images.update", "PATCH", path, perform, repeatable=False)
 
 
 def delete(image_id: str) -> Operation[None]:
     """Delete an image."""
-    path = f"{_COLLECTION}/{quoted_id(image_id)}"
+    path = f"{_COLLECTION}/{quote_id(image_id)}"
 
     def perform(wire: Wire) -> None:
         wire(Request("DELETE", path))
@@ -182,15 +182,15 @@ def data(image_id: str, offset: int = 0) -> Operation[Download | None]:
         image_id: The image.
         offset: Bytes of it that are there already.
     """
-    path = f"{_COLLECTION}/{quoted_id(image_id)}"
+    path = f"{_COLLECTION}/{quote_id(image_id)}"
     headers = {"Range": f"bytes={offset}-"} if offset else {}
 
     def perform(wire: Wire) -> Download | None:
         reply = wire(Request("GET", path))
-        record = records.image(reply, image_id)
+        record = records.parse_image(reply, image_id)
         size = record.get("size")
         if offset and isinstance(size, int) and 0 < size <= offset:
-            return Download.ended(reply.server, record)  # which is no range that Glance could give
+            return Download.at_end(reply.server, record)  # which is no range that Glance could give
         reply = wire(Request("GET", f"{path}/file", headers, stream=True))
         return Download.of(reply, record, offset)
 
@@ -205,11 +205,11 @@ def upload(image_id: str, image_data: Data, image_size: int | None = None) -> Op
         image_data: Bytes, a binary file, or an iterable of bytes.
         image_size: Bytes that it has, if known, for Glance's quota.
     """
-    path = f"{_COLLECTION}/{quoted_id(image_id)}/file"
+    path = f"{_COLLECTION}/{quote_id(image_id)}/file"
     body = UploadBody(image_data)
     headers = dict(_BINARY)
     if image_size is not None:
-        headers["x-openstack-image-size"] = str(count(image_size, "image_size"))
+        headers["x-openstack-image-size"] = str(read_count(image_size, "image_size"))
 
     def perform(wire: Wire) -> None:
         wire(Request("PUT", path, headers, body))
@@ -219,14 +219,14 @@ def upload(image_id: str, image_data: Data, image_size: int | None = None) -> Op
     )
 
 
-def pointer(name: object) -> str:
+def escape_pointer(name: object) -> str:
     """Escape a name for a JSON pointer (RFC 6901).
 
     Raises:
         InvalidPatch: It is not text, or empty.
     """
     if not isinstance(name, str) or not name:
-        raise InvalidPatch(f"{shown(name)} is no property name: pass text")
+        raise InvalidPatch(f"{format_value(name)} is no property name: pass text")
     return name.replace("~", "~0").replace("/", "~1")
 
 
@@ -235,8 +235,8 @@ def _check_change(change: object) -> None:
         raise InvalidPatch(f"a change is {type(change).__name__}: pass a dict")
     operation, path = change.get("op"), change.get("path")
     if operation not in ("add", "replace", "remove"):
-        raise InvalidPatch(f"{shown(operation)} is no operation: use add, replace or remove")
+        raise InvalidPatch(f"{format_value(operation)} is no operation: use add, replace or remove")
     if not isinstance(path, str) or not _POINTER.fullmatch(path):
-        raise InvalidPatch(f"{shown(path)} is no path: write a slash and a name (RFC 6901)")
+        raise InvalidPatch(f"{format_value(path)} is no path: write a slash and a name (RFC 6901)")
     if (operation != "remove") != ("value" in change):
-        raise InvalidPatch(f"the change of {shown(path)} must have a value, a removal none")
+        raise InvalidPatch(f"the change of {format_value(path)} must have a value, a removal none")

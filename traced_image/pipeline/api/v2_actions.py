@@ -9,11 +9,11 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from ...config.checks import shown
+from ...config.checks import format_value
 from ...errors import InvalidMetadata, ProtocolError
 from . import records, v2
 from .operation import Operation, Reply, Request, Wire
-from .records import Record, quoted, quoted_id
+from .records import Record, quote_id, quote_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,59 +32,67 @@ def list_members(image_id: str) -> Operation[list[Record]]:
     """List the projects that an image is shared with."""
 
     def read(reply: Reply) -> list[Record]:
-        return records.items(records.parse(reply), "members", reply.origin)
+        return records.read_items(records.parse_object(reply), "members", reply.origin)
 
-    return _simple("image_members.list", "GET", f"{_image(image_id)}/members", read)
+    return _make_operation("image_members.list", "GET", f"{_image_path(image_id)}/members", read)
 
 
 def get_member(image_id: str, member_id: str) -> Operation[Record]:
     """Fetch one membership."""
-    return _simple("image_members.get", "GET", _member(image_id, member_id), records.parse)
+    return _make_operation(
+        "image_members.get", "GET", _member_path(image_id, member_id), records.parse_object
+    )
 
 
 def create_member(image_id: str, member_id: str) -> Operation[Record]:
     """Share an image with a project."""
-    path = f"{_image(image_id)}/members"
+    path = f"{_image_path(image_id)}/members"
     body = {"member": member_id}
-    quoted(member_id, "member")
-    return _simple("image_members.create", "POST", path, records.parse, body)
+    quote_segment(member_id, "member")
+    return _make_operation("image_members.create", "POST", path, records.parse_object, body)
 
 
 def update_member(image_id: str, member_id: str, member_status: MemberStatus) -> Operation[Record]:
     """Accept or reject an image that was shared."""
     if member_status not in ("pending", "accepted", "rejected"):
         raise InvalidMetadata(
-            f"{shown(member_status)} is no member status: use pending, accepted or rejected"
+            f"{format_value(member_status)} is no member status: use pending, accepted or rejected"
         )
-    path, body = _member(image_id, member_id), {"status": member_status}
-    return _simple("image_members.update", "PUT", path, records.parse, body)
+    path, body = _member_path(image_id, member_id), {"status": member_status}
+    return _make_operation("image_members.update", "PUT", path, records.parse_object, body)
 
 
 def delete_member(image_id: str, member_id: str) -> Operation[None]:
     """Stop sharing an image with a project."""
-    return _simple("image_members.delete", "DELETE", _member(image_id, member_id), _nothing)
+    return _make_operation(
+        "image_members.delete", "DELETE", _member_path(image_id, member_id), _read_nothing
+    )
 
 
 def update_tag(image_id: str, tag_value: str) -> Operation[None]:
     """Add a tag to an image."""
-    return _simple("image_tags.update", "PUT", _tag(image_id, tag_value), _nothing)
+    return _make_operation(
+        "image_tags.update", "PUT", _tag_path(image_id, tag_value), _read_nothing
+    )
 
 
 def delete_tag(image_id: str, tag_value: str) -> Operation[None]:
     """Remove a tag from an image."""
-    return _simple("image_tags.delete", "DELETE", _tag(image_id, tag_value), _nothing)
+    return _make_operation(
+        "image_tags.delete", "DELETE", _tag_path(image_id, tag_value), _read_nothing
+    )
 
 
 def deactivate(image_id: str) -> Operation[None]:
     """Keep an image's data from being downloaded."""
-    path = f"{_image(image_id)}/actions/deactivate"
-    return _simple("images.deactivate", "POST", path, _nothing)
+    path = f"{_image_path(image_id)}/actions/deactivate"
+    return _make_operation("images.deactivate", "POST", path, _read_nothing)
 
 
 def reactivate(image_id: str) -> Operation[None]:
     """Let an image's data be downloaded again."""
-    path = f"{_image(image_id)}/actions/reactivate"
-    return _simple("images.reactivate", "POST", path, _nothing)
+    path = f"{_image_path(image_id)}/actions/reactivate"
+    return _make_operation("images.reactivate", "POST", path, _read_nothing)
 
 
 def image_import(
@@ -102,12 +110,14 @@ def image_import(
     if uri is not None:
         how["uri"] = uri
     if stores is not None:
-        body["stores"] = _texts(stores, "stores")
+        body["stores"] = _read_texts(stores, "stores")
     if all_stores:
         body["all_stores"] = True
     if "stores" in body or "all_stores" in body:
         body["all_stores_must_succeed"] = not allow_failure
-    return _simple("images.image_import", "POST", f"{_image(image_id)}/import", _nothing, body)
+    return _make_operation(
+        "images.image_import", "POST", f"{_image_path(image_id)}/import", _read_nothing, body
+    )
 
 
 def add_image_location(
@@ -116,35 +126,35 @@ def add_image_location(
     validation_data: Mapping[str, str] | None = None,
 ) -> Operation[None]:
     """Add a location by the call made for services (API 2.17)."""
-    body: dict[str, object] = {"url": _url(location_url)}
+    body: dict[str, object] = {"url": _check_url(location_url)}
     if validation_data:
-        body["validation_data"] = _mapping(validation_data, "validation_data")
-    path = f"{_image(image_id)}/locations"
-    return _simple("images.add_image_location", "POST", path, _nothing, body)
+        body["validation_data"] = _check_mapping(validation_data, "validation_data")
+    path = f"{_image_path(image_id)}/locations"
+    return _make_operation("images.add_image_location", "POST", path, _read_nothing, body)
 
 
 def add_location(
     image_id: str, url: str, metadata: Mapping[str, object] | None = None
 ) -> Operation[Record]:
     """Add a location to an image's record, where Glance shows locations."""
-    value = {"url": _url(url), "metadata": _mapping(metadata or {}, "metadata")}
+    value = {"url": _check_url(url), "metadata": _check_mapping(metadata or {}, "metadata")}
     patch = v2.patch(image_id, [{"op": "add", "path": "/locations/-", "value": value}])
     return dataclasses.replace(patch, name="images.add_location")
 
 
 def delete_locations(image_id: str, url_set: Iterable[str]) -> Operation[Record]:
     """Remove the locations with these URLs from an image's record."""
-    path, wanted = _image(image_id), frozenset(_texts(url_set, "url_set"))
+    path, wanted = _image_path(image_id), frozenset(_read_texts(url_set, "url_set"))
 
     def perform(wire: Wire) -> Record:
         reply = wire(Request("GET", path))
-        changes = _removals(records.image(reply, image_id), wanted, reply.origin)
+        changes = _make_removals(records.parse_image(reply, image_id), wanted, reply.origin)
         return v2.patch(image_id, changes).perform(wire)
 
     return Operation("images.delete_locations", "GET", path, perform, repeatable=False)
 
 
-def _removals(record: Record, wanted: frozenset[str], origin: str) -> list[dict[str, object]]:
+def _make_removals(record: Record, wanted: frozenset[str], origin: str) -> list[dict[str, object]]:
     """Patches that remove locations by their index, the last first."""
     locations = cast("list[object]", record.get("locations", []))
     urls = [location.get("url") for location in locations if isinstance(location, dict)]
@@ -156,28 +166,28 @@ def _removals(record: Record, wanted: frozenset[str], origin: str) -> list[dict[
     return [{"op": "remove", "path": f"/locations/{index}"} for index in reversed(hits)]
 
 
-def _texts(values: object, what: str) -> list[str]:
+def _read_texts(values: object, what: str) -> list[str]:
     """Read one text or several."""
     one = isinstance(values, str) or not isinstance(values, Iterable)
     found = [values] if one else list(cast("Iterable[object]", values))
     if not all(isinstance(value, str) and value for value in found):
-        raise InvalidMetadata(f"{what} is {shown(values)}: pass a list of texts")
+        raise InvalidMetadata(f"{what} is {format_value(values)}: pass a list of texts")
     return cast("list[str]", found)
 
 
-def _url(value: object) -> str:
+def _check_url(value: object) -> str:
     if isinstance(value, str) and value:
         return value
     raise InvalidMetadata("a location is empty or no text: pass a URL")
 
 
-def _mapping(value: object, what: str) -> dict[str, object]:
+def _check_mapping(value: object, what: str) -> dict[str, object]:
     if isinstance(value, Mapping):
         return dict(value)
     raise InvalidMetadata(f"{what} is {type(value).__name__}: pass a dict")
 
 
-def _simple(
+def _make_operation(
     name: str,
     method: Method,
     path: str,
@@ -185,7 +195,7 @@ def _simple(
     body: Mapping[str, object] | None = None,
 ) -> Operation[_T]:
     """An operation of one request; all but reading may do harm when done twice."""
-    content = None if body is None else records.encode(body, "the request")
+    content = None if body is None else records.encode_json(body, "the request")
     headers = {} if content is None else _JSON
 
     def perform(wire: Wire) -> _T:
@@ -194,17 +204,17 @@ def _simple(
     return Operation(name, method, path, perform, repeatable=method == "GET")
 
 
-def _nothing(_reply: Reply) -> None:
+def _read_nothing(_reply: Reply) -> None:
     """Read nothing of a reply that has nothing to say."""
 
 
-def _image(image_id: str) -> str:
-    return f"/v2/images/{quoted_id(image_id)}"
+def _image_path(image_id: str) -> str:
+    return f"/v2/images/{quote_id(image_id)}"
 
 
-def _member(image_id: str, member_id: str) -> str:
-    return f"{_image(image_id)}/members/{quoted(member_id, 'member')}"
+def _member_path(image_id: str, member_id: str) -> str:
+    return f"{_image_path(image_id)}/members/{quote_segment(member_id, 'member')}"
 
 
-def _tag(image_id: str, tag: str) -> str:
-    return f"{_image(image_id)}/tags/{quoted(tag, 'tag')}"
+def _tag_path(image_id: str, tag: str) -> str:
+    return f"{_image_path(image_id)}/tags/{quote_segment(tag, 'tag')}"

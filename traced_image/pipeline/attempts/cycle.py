@@ -15,8 +15,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from ... import _forks
-from ..clock import Clock, doubled
-from .host_state import SPARE, Host, Pick, State
+from ..clock import Clock, double
+from .host_state import SPARE, HostState, Pick, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,7 +73,7 @@ class ServerCycle:
         self._cap = policy.cooldown_cap
         self._clock = clock or Clock()
         self._rng = rng or random.SystemRandom()
-        self._hosts = [Host(server) for server in servers]
+        self._hosts = [HostState(server) for server in servers]
         self._rng.shuffle(self._hosts)
         self._next = 0
         self._unhealthy = 0
@@ -110,7 +110,7 @@ class ServerCycle:
             for host in self._hosts:
                 self._show(host)
 
-    def _show(self, host: Host) -> None:
+    def _show(self, host: HostState) -> None:
         self._dismiss()
         for watch in self._watches:
             watch(host)
@@ -142,7 +142,7 @@ class ServerCycle:
             now = self._clock.monotonic()
             self._show_anew()
             turn = self._next
-            if tried or self._unhealthy or self._passed_over(self._hosts[turn], now):
+            if tried or self._unhealthy or self._is_skipped(self._hosts[turn], now):
                 turn = self._turn(tried, now, now - self._cap if careful else now)
             self._next = (turn + 1) % len(self._hosts)
             host = self._hosts[turn]
@@ -157,7 +157,7 @@ class ServerCycle:
             host.active[pick] = None
             return pick
 
-    def _passed_over(self, host: Host, now: float) -> bool:
+    def _is_skipped(self, host: HostState, now: float) -> bool:
         if not host.active or not self._base:
             return False
         under_way = len(host.active)
@@ -171,18 +171,18 @@ class ServerCycle:
         for turn in self._turns():
             host = self._hosts[turn]
             usable = host.state == "healthy" or host.ready_at <= due
-            if usable and host.server not in tried and not self._passed_over(host, now):
+            if usable and host.server not in tried and not self._is_skipped(host, now):
                 return turn
         return min(self._turns(), key=lambda turn: self._hosts[turn].rank(tried, now))
 
     def _turns(self) -> Iterable[int]:
         return chain(range(self._next, len(self._hosts)), range(self._next))
 
-    def succeeded(self, pick: Pick) -> None:
+    def record_success(self, pick: Pick) -> None:
         """Give a server back that did its work."""
         host = pick.host
         with self._lock:
-            if not _taken_back(pick):
+            if not _take_back(pick):
                 return
             host.last_success = self._clock.time()
             host.answered = self._clock.monotonic()
@@ -194,7 +194,7 @@ class ServerCycle:
                     self._unhealthy -= 1
             self._show(host)
 
-    def failed(
+    def record_failure(
         self, pick: Pick, reason: Reason, *, cool: bool = True, retry_after: float = 0.0
     ) -> None:
         """Give a server back that failed.
@@ -207,7 +207,7 @@ class ServerCycle:
         """
         host = pick.host
         with self._lock:
-            if not _taken_back(pick):
+            if not _take_back(pick):
                 return
             now = self._clock.monotonic()
             host.blame(reason, self._clock.time())
@@ -221,8 +221,8 @@ class ServerCycle:
                 host.ready_at = max(host.ready_at, host.asked_until)
             self._show(host)
 
-    def _cool(self, host: Host, now: float) -> None:
-        longest = doubled(self._base, host.cooldowns - 1, self._cap)
+    def _cool(self, host: HostState, now: float) -> None:
+        longest = double(self._base, host.cooldowns - 1, self._cap)
         wait = self._rng.uniform(longest / 2, longest)
         if host.state == "healthy":
             self._unhealthy += 1
@@ -239,11 +239,11 @@ class ServerCycle:
                         self._cool(host, self._clock.monotonic())
                     self._show(host)
 
-    def abandoned(self, pick: Pick) -> None:
+    def release(self, pick: Pick) -> None:
         """Give a server back of which the attempt told nothing, good or bad."""
         host = pick.host
         with self._lock:
-            if _taken_back(pick) and pick.trial and pick.epoch == host.epoch:
+            if _take_back(pick) and pick.trial and pick.epoch == host.epoch:
                 host.enter("cooling", max(self._clock.monotonic(), host.asked_until))
                 self._show(host)
 
@@ -280,7 +280,7 @@ class ServerCycle:
         self._untold = True
 
 
-def _taken_back(pick: Pick) -> bool:
+def _take_back(pick: Pick) -> bool:
     """Take a pick back; False if it was before, or was handed out in the parent process."""
     if pick not in pick.host.active:
         return False

@@ -56,7 +56,7 @@ class _Registry:
         _forks.track(self)
 
     def get(self, config: Config) -> Fleet:
-        key = _key(config)
+        key = _make_key(config)
         with self._lock:
             fleet = self._fleets.get(key)
             if fleet is None:
@@ -72,7 +72,7 @@ class _Registry:
         self._lock = threading.Lock()
 
 
-def _key(config: Config) -> tuple[object, ...]:
+def _make_key(config: Config) -> tuple[object, ...]:
     """What services must agree on to share what they learn.
 
     Beside the servers, that is how long one cools down and what the budget allows; and what
@@ -89,7 +89,7 @@ def _key(config: Config) -> tuple[object, ...]:
 _registry = _Registry()
 
 
-def shared_fleet(config: Config) -> Fleet:
+def share_fleet(config: Config) -> Fleet:
     """The fleet that every service uses that has these servers, and goes by the same rules.
 
     It outlives the service: nova makes one for every operation, and forgets with it which server

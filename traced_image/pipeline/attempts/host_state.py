@@ -22,7 +22,7 @@ SPARE = 2
 
 
 @dataclass(slots=True, eq=False)
-class Host:
+class HostState:
     """One server's mutable state, guarded by the cycle's lock.
 
     Attributes:
@@ -103,7 +103,7 @@ class Pick:
     healthy: bool
     trial: bool
     wait: float
-    host: Host = field(repr=False)
+    host: HostState = field(repr=False)
     epoch: int = field(repr=False)
     since: float = field(default=0.0, repr=False)
     transfer: bool = field(default=False, repr=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ... import errors
 from ...errors import AttemptError, FailedAttempt, GlanceConnectionFailed, Reason
-from ..clock import doubled
+from ..clock import double
 from .seams import Announce, Attempt, Call, Failure, Send, T
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _WORDS: dict[type[GlanceConnectionFailed], str] = {
         " Config.deadline, or look at the server"
     ),
     errors.RetryBudgetExhausted: (
-        "{error}; not retried, since this process has used up its retry budget: mend the servers,"
+        "{error}; not retried, since this process has used up its retry budget: fix the servers,"
         " or raise RetryPolicy.budget_share"
     ),
     errors.UnsafeToRepeat: (
@@ -50,7 +50,7 @@ _WORDS: dict[type[GlanceConnectionFailed], str] = {
 }
 
 
-def refused(
+def build_refusal(
     kind: type[GlanceConnectionFailed], attempt: Attempt[object], error: AttemptError
 ) -> GlanceConnectionFailed:
     """Build the error for a call that gave up after `attempt` had met `error`."""
@@ -58,7 +58,7 @@ def refused(
     return kind(attempt.server.url, _REASONS.get(kind, error.reason), words)
 
 
-def retryable(error: AttemptError, policy: RetryPolicy) -> bool:
+def is_retryable(error: AttemptError, policy: RetryPolicy) -> bool:
     """Whether another server may do better, by the error's type and the policy."""
     if isinstance(error, errors.HTTPStatusError):
         return error.status in policy.statuses
@@ -121,7 +121,7 @@ class AttemptLoop:
         Whatever exception ends it has the history of its failed attempts as ``attempts``.
 
         Raises:
-            AttemptError: An attempt failed in a way that no other server would mend.
+            AttemptError: An attempt failed in a way that another server would not change.
             GlanceConnectionFailed: No attempt succeeded, or no further one may be made.
         """
         self._budget.call()
@@ -134,11 +134,11 @@ class AttemptLoop:
                 except AttemptError as error:
                     self._after(attempt, error, progress)
                 else:
-                    self._cycle.succeeded(progress.pick)
+                    self._cycle.record_success(progress.pick)
                     return answer.value
         except BaseException as error:
             # It is taken back once only, so this is for the paths on which nothing else gave it.
-            self._cycle.abandoned(progress.pick)
+            self._cycle.release(progress.pick)
             error.__dict__["attempts"] = tuple(progress.history)
             raise
 
@@ -163,7 +163,7 @@ class AttemptLoop:
         progress.history.append(FailedAttempt(server.url, error.reason, duration, error.request_id))
         progress.tried.append(server)
         failure = Failure(attempt, error, blamed=self._give_back(progress.pick, error, duration))
-        if not retryable(error, self._policy):
+        if not is_retryable(error, self._policy):
             if failure.blamed:
                 self._tell(failure)
             raise error
@@ -177,15 +177,15 @@ class AttemptLoop:
         status = error.status if isinstance(error, errors.HTTPStatusError) else None
         if error.reason == DEADLINE_EXCEEDED and duration < (self._deadline or 0.0) / 2:
             # Most of the call's time had gone elsewhere before its turn came.
-            self._cycle.abandoned(pick)
+            self._cycle.release(pick)
             return False
-        if retryable(error, self._policy):
-            self._cycle.failed(pick, error.reason, retry_after=self._retry_after(error))
+        if is_retryable(error, self._policy):
+            self._cycle.record_failure(pick, error.reason, retry_after=self._retry_after(error))
         elif status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._cycle.succeeded(pick)
+            self._cycle.record_success(pick)
             return False
         else:
-            self._cycle.failed(pick, error.reason, cool=False)
+            self._cycle.record_failure(pick, error.reason, cool=False)
         return True
 
     def _retry_after(self, error: AttemptError) -> float:
@@ -229,11 +229,11 @@ class AttemptLoop:
             return policy.fixed_delay
         if (pick.healthy or pick.trial) and pick.server != attempt.server:
             return pick.wait
-        longest = doubled(policy.backoff_base, attempt.number - 1, policy.backoff_cap)
+        longest = double(policy.backoff_base, attempt.number - 1, policy.backoff_cap)
         return max(self._rng.uniform(0.0, longest), pick.wait)
 
     def _give_up(self, failure: Failure, refusal: type[GlanceConnectionFailed]) -> NoReturn:
-        given_up = refused(refusal, failure.attempt, failure.error)
+        given_up = build_refusal(refusal, failure.attempt, failure.error)
         self._tell(replace(failure, given_up=given_up))
         raise given_up from failure.error
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ...config import Server
     from ...errors import AttemptError, GlanceConnectionFailed
     from ..context import Context
-    from .host_state import Host
+    from .host_state import HostState
 
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -119,7 +119,7 @@ SendPrepared = Callable[..., "requests.Response"]
 """``requests.Session.send``: session, prepared request, options; the seam of the wire layers."""
 
 
-Watch = Callable[["Host"], None]
+Watch = Callable[["HostState"], None]
 """Is shown a server whenever what is known of it has changed, under the cycle's lock."""
 
 

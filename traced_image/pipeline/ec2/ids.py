@@ -25,7 +25,7 @@ from sqlalchemy.pool import QueuePool, SingletonThreadPool
 from sqlalchemy.schema import CreateTable
 
 from ... import _forks
-from ...config.checks import shown
+from ...config.checks import format_value
 from ...errors import ImageMapUnavailable, InvalidImageID, InvalidOption, MissingExtra
 
 if TYPE_CHECKING:
@@ -107,10 +107,10 @@ class ImageIds:
     """
 
     def __init__(self, database: object, clock: Clock) -> None:
-        self._engine = database if isinstance(database, Engine) else _engine(database)
+        self._engine = database if isinstance(database, Engine) else _make_engine(database)
         self._uuids: Memo[int, str] = Memo(clock)
         self._ids: Memo[str, int] = Memo(clock)
-        with _failures():
+        with _catch_failures():
             try:
                 self._create_table()
             except DBAPIError:
@@ -128,7 +128,7 @@ class ImageIds:
             return None
         found = self._uuids.get(image_id)
         if found is None:
-            with _failures(), self._engine.connect() as connection:
+            with _catch_failures(), self._engine.connect() as connection:
                 query = select(S3_IMAGES.c.uuid).where(S3_IMAGES.c.id == image_id)
                 found = connection.scalar(query)
         return None if found is None else self._uuids.put(image_id, found)
@@ -141,11 +141,11 @@ class ImageIds:
             ImageMapUnavailable: The database failed.
         """
         if not isinstance(uuid, str) or not _UUID.fullmatch(uuid):
-            raise InvalidImageID(f"{shown(uuid)} is no image id: pass a UUID")
+            raise InvalidImageID(f"{format_value(uuid)} is no image id: pass a UUID")
         found = self._ids.get(uuid)
         if found is not None:
             return found
-        with _failures():
+        with _catch_failures():
             return self._ids.put(uuid, self._select(uuid) or self._insert(uuid))
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ class ImageIds:
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def _catch_failures() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
@@ -192,24 +192,24 @@ def _failures() -> Iterator[None]:
         ) from error
 
 
-def _engine(database: object) -> Engine:
+def _make_engine(database: object) -> Engine:
     """Make an engine of a URL, which no error shows: it may hold a password."""
-    mend = "give an engine of SQLAlchemy, or a URL such as sqlite:///s3_images.sqlite"
+    fix = "give an engine of SQLAlchemy, or a URL such as sqlite:///s3_images.sqlite"
     if not isinstance(database, str):
         problem = f"{type(database).__name__} is no database"
-        raise InvalidOption("database", problem, mend=mend)
+        raise InvalidOption("database", problem, fix=fix)
     try:
         engine = create_engine(database, pool_pre_ping=True)
     except ArgumentError:
-        raise InvalidOption("database", "it is no URL of a database", mend=mend) from None
+        raise InvalidOption("database", "it is no URL of a database", fix=fix) from None
     except ImportError as error:
         problem = f"its driver {error.name} is not installed"
         package = _PACKAGES.get(str(error.name), error.name)
-        raise MissingExtra("database", problem, mend=f"pip install {package}") from error
-    return _in_memory(database) if isinstance(engine.pool, SingletonThreadPool) else engine
+        raise MissingExtra("database", problem, fix=f"pip install {package}") from error
+    return _is_in_memory(database) if isinstance(engine.pool, SingletonThreadPool) else engine
 
 
-def _in_memory(database: str) -> Engine:
+def _is_in_memory(database: str) -> Engine:
     """Make an engine of an SQLite database that only its one connection has.
 
     Threads take turns at it. With a `StaticPool` they would be in one transaction, and what one

@@ -6,7 +6,7 @@ import copy
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
-from ...config.checks import shown
+from ...config.checks import format_value
 from ...errors import ImageNotFound, InvalidImageID, MissingExtra
 from ..clock import Clock
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ..api.download import Download
-    from ..api.nova_images import Image, ListKeywords
+    from ..api.nova_images import ImageDict, ListKeywords
     from ..api.upload import Data
     from ..context import Context
     from .ids import ImageIds
@@ -37,23 +37,25 @@ _REFERENCES = ("kernel_id", "ramdisk_id")
 class ImageService(Protocol):
     """What is asked for images by their UUIDs: a `GlanceImageService`, or the like."""
 
-    def show(self, context: Context | None, image_id: str) -> Image:
+    def show(self, context: Context | None, image_id: str) -> ImageDict:
         """Fetch an image's metadata."""
 
-    def detail(self, context: Context | None, **kwargs: Unpack[ListKeywords]) -> list[Image]:
+    def detail(self, context: Context | None, **kwargs: Unpack[ListKeywords]) -> list[ImageDict]:
         """List images' metadata."""
 
-    def create(self, context: Context | None, image_meta: Image, data: Data | None = None) -> Image:
+    def create(
+        self, context: Context | None, image_meta: ImageDict, data: Data | None = None
+    ) -> ImageDict:
         """Create an image."""
 
     def update(
         self,
         context: Context | None,
         image_id: str,
-        image_meta: Image,
+        image_meta: ImageDict,
         data: Data | None = None,
         purge_props: bool = True,
-    ) -> Image:
+    ) -> ImageDict:
         """Change an image."""
 
     def delete(self, context: Context | None, image_id: str) -> bool:
@@ -103,7 +105,7 @@ class S3ImageService:
         clock: Clock | None = None,
     ) -> None:
         self._service = type(self).default() if service is None else service
-        self._ids = _open(database, clock or Clock())
+        self._ids = _open_ids(database, clock or Clock())
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +113,7 @@ class S3ImageService:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def show(self, context: Context | None, image_id: EC2ID) -> Image:
+    def show(self, context: Context | None, image_id: EC2ID) -> ImageDict:
         """Fetch an image's metadata.
 
         Args:
@@ -128,7 +130,7 @@ class S3ImageService:
         image = self._service.show(context, self.id_to_glance_id(image_id))
         return self._translate_uuid_to_id(image)
 
-    def detail(self, context: Context | None, **kwargs: object) -> list[Image]:
+    def detail(self, context: Context | None, **kwargs: object) -> list[ImageDict]:
         """List images' metadata; a ``marker`` is an id as of `show`."""
         arguments: dict[str, Any] = {**kwargs}
         if arguments.get("marker") is not None:
@@ -136,7 +138,9 @@ class S3ImageService:
         images = self._service.detail(context, **arguments)
         return [self._translate_uuid_to_id(image) for image in images]
 
-    def create(self, context: Context | None, image_meta: Image, data: Data | None = None) -> Image:
+    def create(
+        self, context: Context | None, image_meta: ImageDict, data: Data | None = None
+    ) -> ImageDict:
         """Create an image.
 
         Args:
@@ -151,10 +155,10 @@ class S3ImageService:
         self,
         context: Context | None,
         image_id: EC2ID,
-        image_meta: Image,
+        image_meta: ImageDict,
         data: Data | None = None,
         purge_props: bool = True,
-    ) -> Image:
+    ) -> ImageDict:
         """Change an image; `image_meta` is as `show` gives it."""
         image = self._service.update(
             context,
@@ -190,10 +194,10 @@ class S3ImageService:
             InvalidImageID: `image_id` is neither an integer nor in EC2's form.
             ImageNotFound: It stands for no image.
         """
-        number = _number(image_id)
+        number = _read_number(image_id)
         uuid = self._ids.uuid(number)
         if uuid is None:
-            raise ImageNotFound(f"Image {shown(number)} could not be found.")
+            raise ImageNotFound(f"Image {format_value(number)} could not be found.")
         return uuid
 
     def glance_id_to_id(self, uuid: str | None) -> int | None:
@@ -204,33 +208,33 @@ class S3ImageService:
         """
         return None if uuid is None else self._ids.id(uuid)
 
-    def _translate_uuid_to_id(self, image: Image) -> Image:
-        return _translated(image, self._ids.id)
+    def _translate_uuid_to_id(self, image: ImageDict) -> ImageDict:
+        return _translate_ids(image, self._ids.id)
 
-    def _translate_id_to_uuid(self, image: Image) -> Image:
-        return _translated(image, self.id_to_glance_id)
+    def _translate_id_to_uuid(self, image: ImageDict) -> ImageDict:
+        return _translate_ids(image, self.id_to_glance_id)
 
 
-def _open(database: object, clock: Clock) -> ImageIds:
+def _open_ids(database: object, clock: Clock) -> ImageIds:
     try:
         from .ids import ImageIds
     except ImportError as error:
         problem = "it needs the packages of the extra 'ec2'"
-        mend = "pip install 'traced-image[ec2]'"
-        raise MissingExtra("database", problem, mend=mend) from error
+        fix = "pip install 'traced-image[ec2]'"
+        raise MissingExtra("database", problem, fix=fix) from error
     return ImageIds(database, clock)
 
 
-def _number(image_id: object) -> int:
+def _read_number(image_id: object) -> int:
     if isinstance(image_id, int) and not isinstance(image_id, bool):
         return image_id
     written = _EC2ID.fullmatch(image_id) if isinstance(image_id, str) else None
     if written is None:
-        raise InvalidImageID(f"{shown(image_id)} is no image id: pass 10 or 'ami-0000000a'")
+        raise InvalidImageID(f"{format_value(image_id)} is no image id: pass 10 or 'ami-0000000a'")
     return int(written[1], 16)
 
 
-def _translated(image: Image, translate: Callable[[object], object]) -> Image:
+def _translate_ids(image: ImageDict, translate: Callable[[object], object]) -> ImageDict:
     """Return a copy with other ids; those that are absent or empty stay so."""
     image = copy.deepcopy(image)
     if "id" in image:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]")
 
 
-class Credentials:
+class RequestTokens:
     """Tokens for requests: the caller's own, or else the service's by a keystoneauth1 plugin.
 
     Args:
@@ -45,14 +45,14 @@ class Credentials:
                 f"Keystone gave no token ({type(error).__name__}): check auth_url and the"
                 " credentials, and that Keystone answers"
             ) from error
-        if token and not _sendable(token):
+        if token and not _is_sendable(token):
             raise TokenUnavailable(
                 "Keystone gave a token that no header can carry (not shown here): look at what"
                 " auth gives"
             )
         return token
 
-    def renewed(self, refused: str) -> str | None:
+    def renew(self, refused: str) -> str | None:
         """A new service token after one was refused, or None where it can't be renewed."""
         if self._plugin is None:
             return None
@@ -63,13 +63,13 @@ class Credentials:
         return None if token == refused else token
 
 
-def request_id(context: Context) -> str | None:
+def find_request_id(context: Context) -> str | None:
     """The global request id to send, as nova sends ``context.global_id``."""
     found = getattr(context, "global_id", None) or getattr(context, "request_id", None)
     return found or None
 
 
-def check(context: Context) -> None:
+def check_context(context: Context) -> None:
     """Refuse a context that no request could carry, before any is made.
 
     Raises:
@@ -77,13 +77,13 @@ def check(context: Context) -> None:
     """
     for name, value in (
         ("auth_token", getattr(context, "auth_token", None)),
-        ("request_id", request_id(context)),
+        ("request_id", find_request_id(context)),
     ):
-        if value and not _sendable(value):
+        if value and not _is_sendable(value):
             raise InvalidContext(
                 f"context.{name} is not text that a header can carry: pass it as it was given"
             )
 
 
-def _sendable(value: object) -> bool:
+def _is_sendable(value: object) -> bool:
     return isinstance(value, str) and not _UNSENDABLE.search(value)

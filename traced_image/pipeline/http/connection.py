@@ -73,7 +73,7 @@ class _Connecting(Until):
     then: Until
 
 
-def limits(connect: float, read: float, remaining: float = math.inf) -> Timeout:
+def make_timeout(connect: float, read: float, remaining: float = math.inf) -> Timeout:
     """Build the timeouts of one request.
 
     Args:
@@ -121,7 +121,7 @@ class _BoundedSocket:
         return io.BufferedReader(_BoundedReader(self._socket, self._until))
 
 
-class _Reply(HTTPResponse):
+class _StrictHTTPResponse(HTTPResponse):
     """A reply that is refused if its headers are none, or a chunk has less than no length."""
 
     def begin(self) -> None:
@@ -135,11 +135,11 @@ class _Reply(HTTPResponse):
         return super()._safe_read(amt)  # type: ignore[misc, no-any-return]
 
 
-class _Connection(HTTPConnection):
+class _DeadlineConnection(HTTPConnection):
     """What a connection does with and without TLS."""
 
     timeout: _Connecting
-    """That of `limits`: to connect, and then `_Connecting.then`."""
+    """That of `make_timeout`: to connect, and then `_Connecting.then`."""
 
     _replied_at: float | None = None
     """When the last reply came over what is connected now."""
@@ -149,7 +149,7 @@ class _Connection(HTTPConnection):
     ) -> HTTPResponse:
         """Make the reply; http.client calls this for a tunnel's too, while it connects."""
         bounded = _BoundedSocket(sock, self.timeout)
-        return _Reply(bounded, debuglevel, method)  # type: ignore[arg-type]
+        return _StrictHTTPResponse(bounded, debuglevel, method)  # type: ignore[arg-type]
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
@@ -198,7 +198,7 @@ class _Connection(HTTPConnection):
         return reply
 
 
-class _TLSConnection(_Connection, HTTPSConnection):
+class _DeadlineTLSConnection(_DeadlineConnection, HTTPSConnection):
     """The same over TLS."""
 
     def send(self, data: bytes) -> None:  # type: ignore[override]
@@ -210,13 +210,13 @@ class _TLSConnection(_Connection, HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection  # type: ignore[assignment]
+    ConnectionCls = _DeadlineConnection  # type: ignore[assignment]
 
 
 class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _TLSConnection  # type: ignore[assignment]
+    ConnectionCls = _DeadlineTLSConnection  # type: ignore[assignment]
 
-    def _validate_conn(self, conn: _TLSConnection) -> None:  # type: ignore[override]
+    def _validate_conn(self, conn: _DeadlineTLSConnection) -> None:  # type: ignore[override]
         """Connect, without a warning at each request: whoever set `insecure` knows."""
         if conn.is_closed:
             conn.connect()

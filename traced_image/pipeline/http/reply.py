@@ -76,7 +76,7 @@ def request_id_of(headers: Mapping[str, str], secret: str | None) -> str | None:
     return None if found is None else hide_in_text(found, secret)
 
 
-def error_of(
+def build_error(
     response: requests.Response, server: str, *, now: float, secret: str | None
 ) -> HTTPStatusError:
     """Build the error for a reply with a status of 400 or above.
@@ -92,28 +92,28 @@ def error_of(
     except BROKEN:
         body = b""
     response.close()
-    detail = _detail(body.decode("utf-8", "replace"), secret)
+    detail = _find_detail(body.decode("utf-8", "replace"), secret)
     status = response.status_code
     phrase = responses.get(status, "")
     return status_error(
         status,
         f"{server}: HTTP {status} {phrase}{': ' + detail if detail else ''}",
-        retry_after=_retry_after(response.headers.get("Retry-After"), now),
+        retry_after=_read_retry_after(response.headers.get("Retry-After"), now),
         request_id=request_id_of(response.headers, secret),
     )
 
 
-def _detail(body: str, secret: str | None) -> str:
+def _find_detail(body: str, secret: str | None) -> str:
     """The text of an error page, as one line without control characters; Glance sends HTML."""
-    text = _line(hide_in_text(html.unescape(_MARKUP.sub(" ", body)), secret))
+    text = _make_line(hide_in_text(html.unescape(_MARKUP.sub(" ", body)), secret))
     return text if len(text) <= _DETAIL else text[:_DETAIL] + "…"
 
 
-def _line(text: str) -> str:
+def _make_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _retry_after(value: str | None, now: float) -> float | None:
+def _read_retry_after(value: str | None, now: float) -> float | None:
     """Seconds to wait, from a number or a date (RFC 9110, 10.2.3); None if it is neither."""
     if value is None:
         return None

@@ -20,10 +20,10 @@ from ..api.operation import Reply, Request
 from ..api.upload import SourceError, UploadBody
 from ..attempts.loop import DEADLINE_EXCEEDED
 from ..attempts.seams import Answer, Attempt, SendPrepared, T
-from .auth import Credentials, request_id
-from .connection import READS, Until, limits
-from .reply import BROKEN, BodyChunks, error_of, read_body, request_id_of
-from .transport import transports
+from .auth import RequestTokens, find_request_id
+from .connection import READS, Until, make_timeout
+from .reply import BROKEN, BodyChunks, build_error, read_body, request_id_of
+from .transport import make_transports
 
 if TYPE_CHECKING:
     import requests
@@ -44,7 +44,7 @@ _BASE_HEADERS = {"User-Agent": "traced-image", "Accept": "*/*", "Accept-Encoding
 
 
 class HTTPSend:
-    """Tries once, over HTTP: the innermost `Send`.
+    """Tries once, over HTTP: the innermost `WriteBytes`.
 
     Args:
         config: What of it bears on connections: TLS, timeouts, sizes, authentication.
@@ -55,12 +55,12 @@ class HTTPSend:
     def __init__(self, config: Config, clock: Clock, send: SendPrepared) -> None:
         self.config = config
         self.clock = clock
-        self.credentials = Credentials(config)
-        self.transports = transports(config, send)
+        self.credentials = RequestTokens(config)
+        self.transports = make_transports(config, send)
 
     def __call__(self, attempt: Attempt[T], /) -> Answer[T]:
         """Perform the attempt's operation on its server."""
-        wire = _Wire(self, attempt)
+        wire = _ServerWire(self, attempt)
         try:
             value = attempt.call.operation.perform(wire)
         except AttemptError as error:
@@ -74,7 +74,7 @@ class HTTPSend:
             transport.close()
 
 
-class _Wire:
+class _ServerWire:
     """Sends the requests of one attempt to its server: the `Wire` of its operation."""
 
     __slots__ = ("_attempt", "_origin", "_parts", "_transport", "_until", "request_id", "status")
@@ -94,8 +94,8 @@ class _Wire:
         try:
             return self._reply(request, self._follow(request, token), token)
         except Unauthorized:
-            renewed = None if own or token is None else credentials.renewed(token)
-            if renewed is None or not _rewound(request):
+            renewed = None if own or token is None else credentials.renew(token)
+            if renewed is None or not _rewind(request):
                 raise
         return self._reply(request, self._follow(request, renewed), renewed)
 
@@ -118,7 +118,7 @@ class _Wire:
         headers = {**_BASE_HEADERS, **request.headers}
         if token is not None:
             headers["X-Auth-Token"] = token
-        sent_id = request_id(self._attempt.call.context)
+        sent_id = find_request_id(self._attempt.call.context)
         if sent_id is not None:
             headers["X-OpenStack-Request-ID"] = sent_id
         body = request.body
@@ -161,7 +161,7 @@ class _Wire:
                 reason=DEADLINE_EXCEEDED,
                 reached=False,
             )
-        timeout = limits(config.connect_timeout, config.read_timeout, left)
+        timeout = make_timeout(config.connect_timeout, config.read_timeout, left)
         self._until = cast("Until", timeout.read_timeout)
         return timeout
 
@@ -183,7 +183,7 @@ class _Wire:
         self.request_id = request_id_of(headers, token)
         if status >= Invalid.status:
             now = self._parts.clock.time()
-            raise error_of(response, self._origin, now=now, secret=token)
+            raise build_error(response, self._origin, now=now, secret=token)
         if status not in _SUCCESSES:
             response.close()
             raise ProtocolError(f"{self._origin}: HTTP {status} answers nothing that was asked")
@@ -199,5 +199,5 @@ class _Wire:
         return Reply(status, headers, body, self._attempt.server, self.request_id)
 
 
-def _rewound(request: Request) -> bool:
+def _rewind(request: Request) -> bool:
     return not isinstance(request.body, UploadBody) or request.body.rewind()

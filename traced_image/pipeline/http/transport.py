@@ -15,7 +15,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from ... import _forks
 from ...errors import InvalidOption, InvalidTLS
-from ...reasons import chain
+from ...reasons import unwrap
 from .connection import POOLS, READS, StaleConnectionError
 
 if TYPE_CHECKING:
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from ..attempts.seams import SendPrepared
 
 
-def transports(config: Config, send: SendPrepared) -> dict[Server, Transport]:
+def make_transports(config: Config, send: SendPrepared) -> dict[Server, Transport]:
     """Build a transport for each server of a configuration.
 
     Raises:
         ConfigError: What the environment names can't be used.
     """
     secure = any(server.scheme == "https" for server in config.servers)
-    context = tls_context(config) if secure else None
+    context = make_tls_context(config) if secure else None
     return {
         server: Transport(server, config, send, context if server.scheme == "https" else None)
         for server in config.servers
     }
 
 
-def session_send(
+def send_by_session(
     session: requests.Session, prepared: requests.PreparedRequest, **options: object
 ) -> requests.Response:
     """Send by ``requests.Session.send`` as it is now: an application may have instrumented it."""
@@ -80,7 +80,7 @@ class _Adapter(HTTPAdapter):
         self._pool.close()
 
 
-def tls_context(config: Config) -> ssl.SSLContext:
+def make_tls_context(config: Config) -> ssl.SSLContext:
     """Build the TLS context for all servers of a configuration: it takes tens of milliseconds.
 
     Raises:
@@ -91,14 +91,14 @@ def tls_context(config: Config) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     else:
-        _trust(context, config)
+        _load_authorities(context, config)
     if config.certfile:
         context.load_cert_chain(config.certfile, config.keyfile)
     return context
 
 
-def _trust(context: ssl.SSLContext, config: Config) -> None:
-    bundle, source = _authorities(config)
+def _load_authorities(context: ssl.SSLContext, config: Config) -> None:
+    bundle, source = _find_authorities(config)
     try:
         if Path(bundle).is_dir():
             context.load_verify_locations(capath=bundle)
@@ -106,11 +106,11 @@ def _trust(context: ssl.SSLContext, config: Config) -> None:
             context.load_verify_locations(cafile=bundle)
     except OSError as error:
         problem = f"{bundle} can't be used: {error.strerror or type(error).__name__}"
-        mend = "name a PEM file of CA certificates that this process may read"
-        raise InvalidTLS("cafile", problem, source=source, mend=mend) from error
+        fix = "name a PEM file of CA certificates that this process may read"
+        raise InvalidTLS("cafile", problem, source=source, fix=fix) from error
 
 
-def _authorities(config: Config) -> tuple[str, str]:
+def _find_authorities(config: Config) -> tuple[str, str]:
     """Where the authorities to trust are, by the configuration, or else as for `requests`."""
     if config.cafile:
         return config.cafile, config.sources.get("cafile", "argument")
@@ -120,7 +120,7 @@ def _authorities(config: Config) -> tuple[str, str]:
     return DEFAULT_CA_BUNDLE_PATH, "requests"
 
 
-def _proxy(server: Server, proxies: Mapping[str, str]) -> str | None:
+def _find_proxy(server: Server, proxies: Mapping[str, str]) -> str | None:
     """The proxy for a server, which may carry a password.
 
     Raises:
@@ -137,8 +137,8 @@ def _proxy(server: Server, proxies: Mapping[str, str]) -> str | None:
     except ValueError:  # of which urllib3's LocationParseError is one
         pass
     problem = f"that for {server.netloc} is no http or https URL (not shown here)"
-    mend = "set http_proxy, https_proxy or all_proxy to one, or name the server in no_proxy"
-    raise InvalidOption("proxy", problem, source="environment", mend=mend)
+    fix = "set http_proxy, https_proxy or all_proxy to one, or name the server in no_proxy"
+    raise InvalidOption("proxy", problem, source="environment", fix=fix)
 
 
 class Transport:
@@ -167,7 +167,7 @@ class Transport:
         self._pool_size = config.pool_size
         self._send = send
         self._proxies: Mapping[str, str] = get_environ_proxies(server.url)
-        self._proxy = _proxy(server, self._proxies)
+        self._proxy = _find_proxy(server, self._proxies)
         self._context = context
         self._open()
         _forks.track(self)
@@ -212,7 +212,7 @@ class Transport:
                 )
             except requests.ConnectionError as error:
                 # Each time, one connection fewer is kept; a new one is never stale.
-                stale = any(isinstance(link, StaleConnectionError) for link in chain(error))
+                stale = any(isinstance(link, StaleConnectionError) for link in unwrap(error))
                 if not stale or method not in READS:
                     raise
 

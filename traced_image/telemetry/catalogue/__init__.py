@@ -63,13 +63,13 @@ from .words import (
     STREAM_COMPLETE,
     STREAM_SIZE,
     STREAM_SPAN,
-    TROUBLES,
+    TELEMETRY_ERROR_KINDS,
     URL_FULL,
     Attribute,
     Direction,
     Outcome,
-    State,
-    Trouble,
+    StateLabel,
+    TelemetryErrorKind,
 )
 
 __all__ = [
@@ -125,12 +125,12 @@ __all__ = [
     "STREAM_SIZE",
     "STREAM_SPAN",
     "TELEMETRY_ERRORS",
-    "TROUBLES",
+    "TELEMETRY_ERROR_KINDS",
     "URL_FULL",
     "Attribute",
     "Direction",
     "Metric",
     "Outcome",
-    "State",
-    "Trouble",
+    "StateLabel",
+    "TelemetryErrorKind",
 ]

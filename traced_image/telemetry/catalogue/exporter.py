@@ -16,8 +16,8 @@ PHASES: dict[Phase, str] = {
 }
 """What a probe's time goes to, in this order; one ends where the next begins."""
 
-Check = Literal["show", "download"]
-CHECKS: dict[Check, str] = {
+CanaryCheck = Literal["show", "download"]
+CHECKS: dict[CanaryCheck, str] = {
     "show": "the record of an image",
     "download": "the first megabyte of its data",
 }

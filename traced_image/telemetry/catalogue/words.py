@@ -105,7 +105,7 @@ OUTCOMES: dict[Outcome, str] = {
     "success_first_try": "the first attempt succeeded",
     "success_after_retry": "a later attempt succeeded: retries hid a failure",
     "exhausted": "the call gave up on the servers: `GlanceConnectionFailed`",
-    "non_retryable": "it failed in a way that no other server would mend",
+    "non_retryable": "it failed in a way that another server would not change",
 }
 
 REASONS: dict[str, str] = {
@@ -134,8 +134,8 @@ REFUSED = "4xx"
 REFUSALS = frozenset({REFUSED, *map(str, range(400, 500))} - {"429"})
 """By which a server that is well refuses something to its caller; 429 says that it is not well."""
 
-State = Literal["healthy", "cooling", "trial"]
-STATES: dict[State, str] = {
+StateLabel = Literal["healthy", "cooling", "trial"]
+STATES: dict[StateLabel, str] = {
     "healthy": "nothing speaks against it",
     "cooling": "it failed, and the others go first",
     "trial": "one attempt tries it after its cool-down",
@@ -144,8 +144,8 @@ STATES: dict[State, str] = {
 Direction = Literal["download", "upload"]
 DIRECTIONS: tuple[Direction, ...] = ("download", "upload")
 
-Trouble = Literal["spans", "metrics", "logs", "wire"]
-TROUBLES: dict[Trouble, str] = {
+TelemetryErrorKind = Literal["spans", "metrics", "logs", "wire"]
+TELEMETRY_ERROR_KINDS: dict[TelemetryErrorKind, str] = {
     "spans": "a span processor, sampler or exporter",
     "metrics": "a registry or a meter",
     "logs": "a logging handler",

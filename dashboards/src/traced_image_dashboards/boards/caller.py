@@ -139,7 +139,7 @@ def its_waits() -> timeseries.Panel:
     about = About(
         "What its calls wait between attempts",
         "Seconds of waiting for each second: 1 is one thread that does nothing else. If it is "
-        "much, lower backoff_base, or mend the server.",
+        "much, lower backoff_base, or fix the server.",
         "short",
         "No call of this process was retried",
         "GlanceRetryRateHigh",

@@ -143,7 +143,7 @@ def retries_per_call() -> timeseries.Panel:
     """How often calls are retried."""
     about = About(
         "Retries per call",
-        "Above 0.2 each fifth call meets a server that fails. Take out or mend that server.",
+        "Above 0.2 each fifth call meets a server that fails. Take out or fix that server.",
         "short",
         "No call was retried",
         "GlanceRetryRateHigh",

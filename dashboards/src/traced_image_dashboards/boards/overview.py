@@ -48,7 +48,7 @@ def budget() -> stat.Panel:
         "Error budget left",
         "Of the calls that the objective lets fail in 3 days, the share that has not failed "
         "yet, for the ten jobs with the least. Below 0 the objective is missed: find the server "
-        "that fails in the table, and take it out of api_servers if it can't be mended soon.",
+        "that fails in the table, and take it out of api_servers if it can't be fixed soon.",
         "percentunit",
         "No calls in the last 3 days",
         "GlanceClientErrorBudgetBurn",

@@ -142,7 +142,9 @@ def scrape_time() -> timeseries.Panel:
 
 def errors() -> timeseries.Panel:
     """What fails in the telemetry."""
-    meanings = "; ".join(f"{kind}: {meaning}" for kind, meaning in catalogue.TROUBLES.items())
+    meanings = "; ".join(
+        f"{kind}: {meaning}" for kind, meaning in catalogue.TELEMETRY_ERROR_KINDS.items()
+    )
     about = About(
         "Failures of the telemetry itself",
         f"By kind. {meanings}. The first of each kind is in the process's log.",

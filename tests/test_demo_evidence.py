@@ -4,23 +4,23 @@ from collections import Counter
 
 import pytest
 
-from traced_image.demo.evidence import Episode, Statement
+from traced_image.demo.evidence import FaultPeriod, Finding
 
 ONE, OTHER, THIRD = "10.0.0.1:9292", "10.0.0.2:9292", "10.0.0.3:9292"
 REASON = "connection_refused"
-RIGHT = Statement(Counter({(ONE, REASON): 3}))
-SILENT = Statement()
+RIGHT = Finding(Counter({(ONE, REASON): 3}))
+SILENT = Finding()
 
 
 def _episode(**changed):
     """An episode in which one server was dead, and all witnesses were right but those changed."""
-    return Episode(
+    return FaultPeriod(
         1.0, {"spans": RIGHT, "metrics": RIGHT, "log": RIGHT, **changed}, ONE, "dead", REASON
     )
 
 
 def _slow(medians, *, log=SILENT):
-    return Episode(1.0, {"spans": Statement(medians=medians), "log": log}, ONE, "slow", "")
+    return FaultPeriod(1.0, {"spans": Finding(medians=medians), "log": log}, ONE, "slow", "")
 
 
 def test_there_is_no_complaint_where_all_name_the_broken_server_as_often():
@@ -33,13 +33,13 @@ def test_a_witness_who_names_nobody_is_wrong(name):
 
 
 def test_a_witness_who_accuses_another_server_too_is_wrong():
-    both = Statement(Counter({(ONE, REASON): 3, (OTHER, "503"): 1}))
+    both = Finding(Counter({(ONE, REASON): 3, (OTHER, "503"): 1}))
 
     assert [f"log accused {OTHER}: 503"] == _episode(log=both).complaints
 
 
 def test_a_witness_who_names_another_reason_is_wrong():
-    mistaken = Statement(Counter({(ONE, "tls_error"): 3}))
+    mistaken = Finding(Counter({(ONE, "tls_error"): 3}))
 
     assert [
         f"spans did not name {ONE}: {REASON}",
@@ -48,7 +48,7 @@ def test_a_witness_who_names_another_reason_is_wrong():
 
 
 def test_witnesses_who_count_differently_are_not_all_right():
-    twice = Statement(Counter({(ONE, REASON): 2}))
+    twice = Finding(Counter({(ONE, REASON): 2}))
 
     assert ["they counted differently: spans 3, metrics 2, log 3"] == _episode(
         metrics=twice
@@ -79,7 +79,7 @@ def test_another_server_than_the_slow_one_must_not_stand_out():
 
 
 def test_slowness_is_no_failure():
-    accusing = Statement(Counter({(ONE, "read_timeout"): 1}))
+    accusing = Finding(Counter({(ONE, "read_timeout"): 1}))
 
     episode = _slow({ONE: 0.3, OTHER: 0.01}, log=accusing)
 
@@ -87,10 +87,10 @@ def test_slowness_is_no_failure():
 
 
 def test_nobody_is_to_be_accused_where_all_are_well():
-    assert [f"log accused {ONE}: {REASON}"] == Episode(1.0, {"log": RIGHT}).complaints
+    assert [f"log accused {ONE}: {REASON}"] == FaultPeriod(1.0, {"log": RIGHT}).complaints
 
 
 def test_a_server_that_is_well_is_to_be_in_rotation():
-    episode = Episode(1.0, {"metrics": Statement(unwell={OTHER: "cooling"})})
+    episode = FaultPeriod(1.0, {"metrics": Finding(unwell={OTHER: "cooling"})})
 
     assert [f"metrics showed {OTHER} as cooling, though it was well"] == episode.complaints

@@ -387,7 +387,7 @@ def test_the_seed_repeats_all_the_same():
 
 def test_what_could_do_harm_is_not_used_to_try_a_server():
     three = rig(Script("answer"))
-    three.cycle.failed(three.cycle.pick(), Reason("connection_refused"))
+    three.cycle.record_failure(three.cycle.pick(), Reason("connection_refused"))
     three.time.now += 2.0
 
     for _ in range(4):
@@ -399,7 +399,7 @@ def test_what_could_do_harm_is_not_used_to_try_a_server():
 def test_what_does_no_harm_is_used_to_try_a_server():
     script = Script("answer")
     three = rig(script)
-    three.cycle.failed(three.cycle.pick(), Reason("connection_refused"))
+    three.cycle.record_failure(three.cycle.pick(), Reason("connection_refused"))
     three.time.now += 2.0
 
     for _ in range(3):
@@ -550,7 +550,7 @@ def test_a_server_that_refuses_is_well(name):
 
 def test_a_server_that_refuses_passes_its_trial():
     one = rig(Script(NOT_RETRIED["404"]), 1)
-    one.cycle.failed(one.cycle.pick(), Reason("connection_refused"))
+    one.cycle.record_failure(one.cycle.pick(), Reason("connection_refused"))
     one.time.now += 1.0
     with pytest.raises(NotFound):
         one.call()
@@ -561,9 +561,9 @@ def test_a_server_that_refuses_passes_its_trial():
 def test_a_call_that_failed_once_goes_to_a_healthy_server_rather_than_try_one():
     three = rig(Script(refused(), "answer"))
     first, second, third = (three.cycle.pick() for _ in range(3))
-    three.cycle.succeeded(first)
-    three.cycle.failed(second, Reason("connection_refused"))
-    three.cycle.succeeded(third)
+    three.cycle.record_success(first)
+    three.cycle.record_failure(second, Reason("connection_refused"))
+    three.cycle.record_success(third)
     three.time.now += 2.0
 
     three.call()

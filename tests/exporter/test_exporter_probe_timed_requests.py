@@ -10,7 +10,7 @@ from probe_parts import HEALTHY, ROOT, Broken, config, reply, run, saying
 
 from traced_image import Server
 from traced_image.exporter.probing.probe import Probe
-from traced_image.exporter.probing.timed_requests import MOST_BYTES, Line, Stopwatch
+from traced_image.exporter.probing.timed_requests import MOST_BYTES, Stopwatch, TimedConnection
 
 
 def probed_where(*conversations, lookup=None, host="127.0.0.1", **fields):
@@ -119,7 +119,7 @@ def test_the_host_is_named_with_its_port():
 )
 def test_the_host_is_named_as_urls_name_it(url, host):
     async def named():
-        line = Line(Server.parse(url), Probe(config("x")).reach)
+        line = TimedConnection(Server.parse(url), Probe(config("x")).reach)
         return dict(line._request("/", {}).headers)[b"host"]
 
     assert host == run(named())

@@ -60,7 +60,7 @@ def test_there_is_a_wait_before_the_same_server():
 def test_there_is_a_wait_before_another_server_that_is_cooling():
     two = rig(Script(refused(), "answer"), 2)
     two.cycle.pick()
-    two.cycle.failed(two.cycle.pick(), Reason("connection_refused"))
+    two.cycle.record_failure(two.cycle.pick(), Reason("connection_refused"))
 
     two.call()
 
@@ -70,7 +70,7 @@ def test_there_is_a_wait_before_another_server_that_is_cooling():
 def test_there_is_no_wait_before_another_server_whose_cool_down_is_over():
     two = rig(Script(refused(), "answer"), 2)
     two.cycle.pick()
-    two.cycle.failed(two.cycle.pick(), Reason("connection_refused"))
+    two.cycle.record_failure(two.cycle.pick(), Reason("connection_refused"))
     two.time.now += 2.0
 
     two.call()

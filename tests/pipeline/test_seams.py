@@ -9,7 +9,7 @@ from support import operation_of, servers
 from traced_image import RequestContext
 from traced_image.pipeline.api.operation import Reply
 from traced_image.pipeline.attempts.seams import Layers, layered
-from traced_image.pipeline.clock import Clock, doubled
+from traced_image.pipeline.clock import Clock, double
 from traced_image.pipeline.context import SERVICE
 
 
@@ -76,7 +76,7 @@ def test_the_clock_is_that_of_the_system():
     ],
 )
 def test_a_wait_doubles_up_to_its_cap(base, times, cap, seconds):
-    assert seconds == doubled(base, times, cap)
+    assert seconds == double(base, times, cap)
 
 
 def test_a_context_does_not_show_its_token():

@@ -11,13 +11,13 @@ from support import LIMIT, InOrder, ManualClock, in_child, servers, together
 from traced_image import Config, GlanceClientWrapper, RetryPolicy, Server
 from traced_image.errors import Reason
 from traced_image.pipeline.attempts import fleet
-from traced_image.pipeline.attempts.fleet import KEPT, Fleet, shared_fleet
+from traced_image.pipeline.attempts.fleet import KEPT, Fleet, share_fleet
 
 _numbers = itertools.count()
 
 
 def fleet_of(servers, **fields):
-    return shared_fleet(Config(servers=servers, **fields))
+    return share_fleet(Config(servers=servers, **fields))
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_fleet_has_the_budget_of_its_policy():
 def test_a_fleet_of_ones_own_has_ones_own_clock():
     time = ManualClock()
     fleet = Fleet.of(servers(1), RetryPolicy(budget_share=1.0), time.clock(), InOrder(1))
-    fleet.cycle.succeeded(fleet.cycle.pick())
+    fleet.cycle.record_success(fleet.cycle.pick())
 
     assert time.epoch + time.now == fleet.cycle.health()[0].last_success
 
@@ -108,7 +108,7 @@ def test_a_fleet_of_ones_own_has_ones_own_clock():
 def test_it_survives_its_services(some):
     def service_that_finds_a_dead_server():
         cycle = GlanceClientWrapper(Config(servers=some))._fleet.cycle
-        cycle.failed(cycle.pick(), Reason("connection_refused"))
+        cycle.record_failure(cycle.pick(), Reason("connection_refused"))
 
     service_that_finds_a_dead_server()
     gc.collect()

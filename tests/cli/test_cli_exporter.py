@@ -214,7 +214,7 @@ def test_an_address_is_shown_as_a_url_has_it(host, shown):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as sock:
         sock.bind((host, 0))
-        assert shown.format(sock.getsockname()[1]) == command._shown(sock)
+        assert shown.format(sock.getsockname()[1]) == command._format_address(sock)
 
 
 def test_tls_is_said_to_be_spoken(cli, server, on, tmp_path, signalled, tls, port):
@@ -406,13 +406,13 @@ def test_the_files_that_are_looked_at_are_those_that_are_read(
 
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert expected == command._files(Choice(**choice))
+    assert expected == command._list_watched_files(Choice(**choice))
 
 
 def test_the_usual_places_of_clouds_are_looked_at():
     from traced_image.cli.options import Choice
 
-    files = command._files(Choice(cloud="mine"))
+    files = command._list_watched_files(Choice(cloud="mine"))
     assert {"/etc/openstack/clouds.yaml", "/etc/openstack/secure.yaml"} <= set(files)
 
 
@@ -447,7 +447,7 @@ def test_a_server_that_fails_ends_it(cli, server, on, monkeypatch):
     async def failing(*_):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(command._Server, "main_loop", failing)
+    monkeypatch.setattr(command._CommandServer, "main_loop", failing)
     result = cli("exporter", "--listen", "127.0.0.1:0", *on(server))
     assert (4, "traced-image: a file or the output: Too many open files") == (
         result.status,
@@ -488,6 +488,6 @@ def test_a_server_that_breaks_down_is_told_of(cli, server, on, monkeypatch):
     async def break_down(_self, sockets):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("traced_image.cli.exporter._Server.serve", break_down)
+    monkeypatch.setattr("traced_image.cli.exporter._CommandServer.serve", break_down)
     result = cli("exporter", "--listen", "127.0.0.1:0", *on(server))
     assert (4, True) == (result.status, "Too many open files" in result.err)

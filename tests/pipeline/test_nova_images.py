@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from traced_image import RequestContext
 from traced_image.errors import InvalidMetadata, InvalidQuery, ProtocolError
 from traced_image.pipeline.api import nova_images
-from traced_image.pipeline.api.records import checked_image
+from traced_image.pipeline.api.records import check_image
 from traced_image.pipeline.context import SERVICE
 
 CREATED = datetime(2026, 11, 23, 10, 0, 0, tzinfo=timezone.utc)
@@ -172,7 +172,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.tex
 @given(st.dictionaries(st.sampled_from(list(RECORD)) | st.text(), VALUES), st.booleans())
 def test_whatever_a_record_has_it_is_an_image_or_a_protocol_error(record, include_locations):
     try:
-        record = checked_image({"id": "x", **record}, "glance-1:9292")
+        record = check_image({"id": "x", **record}, "glance-1:9292")
     except ProtocolError:
         return
     image = nova_images.from_v2(record, include_locations=include_locations)
@@ -402,22 +402,22 @@ def test_who_may_see_an_image(context, image, expected):
     ],
 )
 def test_filters_are_those_of_api_v2(filters, expected):
-    assert nova_images.query_v2({"filters": filters}) == {"filters": expected}
+    assert nova_images.make_query_v2({"filters": filters}) == {"filters": expected}
 
 
 @pytest.mark.parametrize("params", [{}, {"filters": None}, {"filters": {}}])
 def test_without_filters_api_v1_lists_private_images_too(params):
-    assert nova_images.query_v1(params) == {"filters": {"is_public": "none"}}
+    assert nova_images.make_query_v1(params) == {"filters": {"is_public": "none"}}
 
 
 def test_filters_are_kept_for_api_v1():
-    found = nova_images.query_v1({"filters": {"is_public": "true", "property-os": "x"}})
+    found = nova_images.make_query_v1({"filters": {"is_public": "true", "property-os": "x"}})
     assert found == {"filters": {"is_public": "true", "property-os": "x"}}
 
 
 def test_other_arguments_are_kept_where_they_say_something():
     params = {"marker": "m", "limit": 5, "page_size": None, "sort_key": "", "sort_dir": "asc"}
-    assert nova_images.query_v2(params) == {
+    assert nova_images.make_query_v2(params) == {
         "marker": "m",
         "limit": 5,
         "sort_dir": "asc",
@@ -430,11 +430,11 @@ def test_other_arguments_are_kept_where_they_say_something():
 )
 def test_what_is_no_query_is_refused(params):
     with pytest.raises(InvalidQuery, match=r"detail: .*use filters, marker, limit"):
-        nova_images.query_v2(params)
+        nova_images.make_query_v2(params)
 
 
 def test_the_caller_s_filters_are_left_as_they_were():
     filters = {"is_public": "true", "property-os": "x"}
-    nova_images.query_v1({"filters": filters})
-    nova_images.query_v2({"filters": filters})
+    nova_images.make_query_v1({"filters": filters})
+    nova_images.make_query_v2({"filters": filters})
     assert filters == {"is_public": "true", "property-os": "x"}

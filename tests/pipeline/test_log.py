@@ -12,7 +12,7 @@ from traced_image import GlanceConnectionFailed, NotFound, RetryPolicy, Server
 from traced_image.errors import ProtocolError, ServerError
 from traced_image.pipeline.attempts.seams import Answer, Call
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.log import announce_stream
+from traced_image.pipeline.log import log_stream_failure
 from traced_image.telemetry import catalogue
 
 UNSAFE = operation_of("images.create", repeatable=False)
@@ -160,7 +160,7 @@ def test_no_line_has_a_traceback(caplog):
 
 @pytest.mark.parametrize(("retrying", "extra"), [(True, "retrying"), (False, "done trying")])
 def test_a_stream_that_broke_has_the_seeds_line(retrying, extra, caplog):
-    announce_stream(Server.parse("glance-1"), ProtocolError("cut"), retrying=retrying)
+    log_stream_failure(Server.parse("glance-1"), ProtocolError("cut"), retrying=retrying)
 
     assert [
         f"Error contacting glance server 'glance-1:9292' for 'data', {extra}."

@@ -20,7 +20,7 @@ from traced_image.errors import (
     ProtocolError,
     TLSError,
 )
-from traced_image.reasons import chain, classify
+from traced_image.reasons import classify, unwrap
 from traced_image.telemetry.catalogue import REASONS
 
 HELLO = b"HTTP/1.1 200 OK\r\n"
@@ -340,7 +340,7 @@ def test_what_is_not_known_is_other():
 def test_a_chain_that_bites_its_tail_ends():
     first, second = ValueError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first
-    assert list(chain(first)) == [first, second]
+    assert list(unwrap(first)) == [first, second]
 
 
 EXCEPTIONS = st.sampled_from(

@@ -11,7 +11,7 @@ from terminals import COLOUR, plain, until
 
 from traced_image import lab
 from traced_image.cli import traced_service
-from traced_image.cli.spans import provider
+from traced_image.cli.spans import make_provider
 
 HOSTILE = "\x1b[31mred\x1b[0m [bold]x[/bold] :warning: \u202e\x9b31m"
 SHOWN = "�[31mred�[0m [bold]x[/bold] :warning: ��31m"
@@ -268,7 +268,7 @@ def test_the_trace_of_a_call_that_failed_is_drawn_too(cli, server, on, image_id,
 def test_a_trace_in_which_the_call_has_no_end_is_not_drawn(capsys):
     """As of a call that another signal ended in the middle of its end."""
     kept = []
-    tracer = provider(kept, attempts=False).get_tracer("test")
+    tracer = make_provider(kept, attempts=False).get_tracer("test")
     call = tracer.start_span("call")
     tracer.start_span("attempt", set_span_in_context(call)).end()
     traced_service._draw(kept)

@@ -16,7 +16,7 @@ from cryptography import x509
 from serving import HELLO, LIMIT, Large, Slow, ask, dial, drained, hello, taken, until
 from uvicorn.server import ServerState
 
-from traced_image.exporter.web.client_connection import LIMITS, Connection
+from traced_image.exporter.web.client_connection import LIMITS, ClientConnection
 from traced_image.exporter.web.config_file import WebConfigFile
 
 SOON = 0.2
@@ -535,7 +535,7 @@ def in_a_loop(work):
         def made():
             config = uvicorn.Config(hello, lifespan="off", log_config=None)
             given = {"config": config, "server_state": state, "app_state": {}}
-            return Connection(others=others, limits=LIMITS, web=None, **given)
+            return ClientConnection(others=others, limits=LIMITS, web=None, **given)
 
         loop = asyncio.get_running_loop()
         transport, one = await loop.connect_accepted_socket(made, ours)

@@ -22,7 +22,7 @@ from traced_image import Server, lab
 from traced_image.errors import InvalidOption, InvalidTimeout, InvalidTLS
 from traced_image.exporter.journal import Journal
 from traced_image.exporter.probing.probe import Probe
-from traced_image.exporter.probing.schedule import Prober, Timing, probe_once
+from traced_image.exporter.probing.schedule import ProbeSchedule, Timing, probe_once
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.metrics import Metrics
 from traced_image.telemetry.recorder import Recorder
@@ -56,7 +56,7 @@ def prober(servers, time, registry):
 
     def make(*urls, rng=None, **fields):
         timing = Timing(monotonic=time.monotonic, sleep=time.sleep, rng=rng or Chance())
-        made = Prober(
+        made = ProbeSchedule(
             config(*(urls or [server.url for server in servers])),
             recorder=fields.pop("recorder", None) or recorder(registry),
             timing=timing,
@@ -161,7 +161,7 @@ def test_a_probe_that_takes_longer_than_the_interval_is_followed_at_once(prober,
 
 def test_by_itself_it_keeps_real_time(servers):
     async def once():
-        async with Prober(config(servers[0].url), recorder=recorder(), interval=0.01):
+        async with ProbeSchedule(config(servers[0].url), recorder=recorder(), interval=0.01):
             await until(lambda: probes_of(servers[0]) >= 3)
 
     run(once())
@@ -177,7 +177,7 @@ def test_a_server_that_hangs_delays_no_other(servers):
         first.break_with(lab.faults.never_answer())
         second.break_with(lab.faults.slow_headers(0.05))
         urls = [server.url for server in servers]
-        async with Prober(config(*urls), recorder=recorder(), interval=0.02) as made:
+        async with ProbeSchedule(config(*urls), recorder=recorder(), interval=0.02) as made:
             made.probe.timeout = 5.0  # of many intervals
             await until(lambda: probes_of(third) >= 10)
             return probes_of(first), made.results.get(server_of(first))
@@ -190,7 +190,7 @@ def test_a_name_whose_lookup_hangs_delays_no_other(servers):
 
     async def once():
         urls = ["http://hangs:9292", f"http://glance:{servers[0].port}"]
-        made = Prober(config(*urls), recorder=recorder(), interval=0.05, lookup=lookups)
+        made = ProbeSchedule(config(*urls), recorder=recorder(), interval=0.05, lookup=lookups)
         async with made:
             await until(lambda: probes_of(servers[0]) >= 3)
             await until(lambda: made.ready)
@@ -323,7 +323,7 @@ def test_a_server_is_shown_before_its_first_probe(prober, time, servers, registr
 def test_the_journal_shows_probed_servers(time, servers):
     journal = Journal()
     servers[1].break_with(lab.faults.status(503))
-    made = Prober(
+    made = ProbeSchedule(
         config(*(server.url for server in servers)),
         recorder=Recorder(Spans(None, wire_spans=False), Metrics((journal,))),
         timing=Timing(time.monotonic, time.sleep, Chance()),

@@ -11,25 +11,27 @@ from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CollectorRegistry
 
 from traced_image import Server, Telemetry
-from traced_image.pipeline.attempts.host_state import Host
+from traced_image.pipeline.attempts.host_state import HostState
 from traced_image.telemetry.metrics import Metrics
-from traced_image.telemetry.shared_metrics import attach, metrics_for
+from traced_image.telemetry.shared_metrics import attach, share_metrics
 
 SERVER = Server.parse("glance-1")
 CALLS = "glance_client_call_duration_seconds_count"
 
 
 def count_one(telemetry):
-    metrics_for(telemetry).call("images.get", "exhausted", "503", 1.0, None)
+    share_metrics(telemetry).call("images.get", "exhausted", "503", 1.0, None)
 
 
 def test_services_of_a_registry_share_its_metrics(registry):
-    assert metrics_for(Telemetry(registry=registry)) is metrics_for(Telemetry(registry=registry))
+    assert share_metrics(Telemetry(registry=registry)) is share_metrics(
+        Telemetry(registry=registry)
+    )
 
 
 def test_services_of_a_meter_provider_share_its_metrics():
     telemetry = Telemetry(registry=False, meter_provider=NoOpMeterProvider())
-    assert metrics_for(telemetry) is metrics_for(telemetry)
+    assert share_metrics(telemetry) is share_metrics(telemetry)
 
 
 def test_services_of_different_detail_count_in_one_registry(registry, counts):
@@ -48,7 +50,7 @@ def test_a_registry_counts_beside_any_meter_provider(registry, counts):
 
 def test_services_that_count_nowhere_take_note_of_their_troubles_apart():
     telemetry = Telemetry(registry=False, meter_provider=False)
-    assert metrics_for(telemetry).troubles is not metrics_for(telemetry).troubles
+    assert share_metrics(telemetry).errors is not share_metrics(telemetry).errors
 
 
 def test_threads_that_come_at_once_get_the_same_metrics(registry):
@@ -56,7 +58,7 @@ def test_threads_that_come_at_once_get_the_same_metrics(registry):
 
     def first(_):
         together.wait(10)
-        return metrics_for(Telemetry(registry=registry))
+        return share_metrics(Telemetry(registry=registry))
 
     with ThreadPoolExecutor(8) as pool:
         assert 1 == len(set(pool.map(first, range(8))))
@@ -103,9 +105,9 @@ def test_one_more_place_counts_beside_the_registry(alone, registry, counts):
 
 
 def test_one_more_place_is_shown_the_servers_as_they_are(alone, registry):
-    metrics = metrics_for(alone)
+    metrics = share_metrics(alone)
     metrics.known([SERVER])
-    metrics.host(Host(SERVER, state="cooling", consecutive_failures=2))
+    metrics.host(HostState(SERVER, state="cooling", consecutive_failures=2))
     noting = Noting()
     attach(registry, noting)
     assert (
@@ -143,7 +145,7 @@ def test_a_place_that_nobody_has_any_more_is_forgotten(build):
     """An application that makes a registry for each test must not fill its memory."""
     field, place = build()
     telemetry = Telemetry(**{"registry": False, "meter_provider": False, field: place})
-    metrics_for(telemetry).known([SERVER])
+    share_metrics(telemetry).known([SERVER])
     count_one(telemetry)
     found = weakref.ref(place)
     del place, telemetry
@@ -160,7 +162,7 @@ def test_a_child_of_a_fork_can_make_a_service(run_python):
         from prometheus_client import CollectorRegistry
 
         from traced_image import Telemetry
-        from traced_image.telemetry.shared_metrics import metrics_for
+        from traced_image.telemetry.shared_metrics import share_metrics
 
 
         class Forking(CollectorRegistry):
@@ -171,12 +173,12 @@ def test_a_child_of_a_fork_can_make_a_service(run_python):
                 if self.child is None:
                     self.child = os.fork()
                     if not self.child:
-                        metrics_for(Telemetry(registry=CollectorRegistry()))
+                        share_metrics(Telemetry(registry=CollectorRegistry()))
                         os._exit(0)
 
 
         registry = Forking()
-        metrics_for(Telemetry(registry=registry))
+        share_metrics(Telemetry(registry=registry))
         print(os.waitstatus_to_exitcode(os.waitpid(registry.child, 0)[1]))
         """
     )

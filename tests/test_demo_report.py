@@ -9,18 +9,18 @@ from opentelemetry.sdk.trace import TracerProvider
 from rich.console import Console
 
 from traced_image.config import Server
-from traced_image.demo.evidence import Episode, Spans, Statement
-from traced_image.demo.report import Report, document, tell
-from traced_image.demo.scenario import Own
-from traced_image.demo.screen import latest
+from traced_image.demo.evidence import FaultPeriod, Finding, SpanLog
+from traced_image.demo.report import DemoReport, make_document, print_report
+from traced_image.demo.scenario import OwnServers
+from traced_image.demo.screen import find_latest
 from traced_image.demo.traffic import Traffic
 from traced_image.errors import TracedImageError
 from traced_image.pipeline.attempts.cycle import ServerHealth
 from traced_image.telemetry.catalogue import OUTCOME
-from traced_image.terminal import Attempt
+from traced_image.terminal import AttemptSummary
 
 ONE = "10.0.0.1:9292"
-WRONG = Statement(Counter({(ONE, "503"): 1}))
+WRONG = Finding(Counter({(ONE, "503"): 1}))
 
 
 def _nothing():
@@ -98,17 +98,17 @@ def test_ctrl_c_waits_for_calls_that_end_in_a_moment():
 
 
 def test_an_attempt_counts_for_a_minute_after_its_end():
-    attempts = [Attempt(ONE, started, 2.0, "") for started in (100.0, 105.0, 110.0)]
+    attempts = [AttemptSummary(ONE, started, 2.0, "") for started in (100.0, 105.0, 110.0)]
 
-    assert attempts[1:] == latest(attempts, 166.0)
+    assert attempts[1:] == find_latest(attempts, 166.0)
 
 
 def test_of_no_attempts_there_are_no_latest():
-    assert [] == latest([], 100.0)
+    assert [] == find_latest([], 100.0)
 
 
 def test_spans_that_end_after_the_report_change_nothing():
-    spans = Spans()
+    spans = SpanLog()
     tracer_provider = TracerProvider(shutdown_on_exit=False)
     tracer_provider.add_span_processor(spans)
 
@@ -124,19 +124,19 @@ def test_spans_that_end_after_the_report_change_nothing():
 @pytest.fixture
 def report():
     health = ServerHealth(Server.parse(ONE), "healthy", 0, None, None, None, 0, 0.0)
-    play = Own([], None)
-    play.episodes = [Episode(1.0, {"log": Statement()}), Episode(1.0, {}, ONE, "slow")]
-    return Report(play, Spans(), [health], "http://127.0.0.1:9293/")
+    play = OwnServers([], None)
+    play.episodes = [FaultPeriod(1.0, {"log": Finding()}), FaultPeriod(1.0, {}, ONE, "slow")]
+    return DemoReport(play, SpanLog(), [health], "http://127.0.0.1:9293/")
 
 
 def _told(report):
     console = Console(file=io.StringIO(), width=80)
-    tell(report, console)
+    print_report(report, console)
     return console.file.getvalue()
 
 
 def test_who_was_accused_while_all_were_well_is_told(report):
-    report.play.episodes[0] = Episode(1.0, {"log": WRONG})
+    report.play.episodes[0] = FaultPeriod(1.0, {"log": WRONG})
 
     told = _told(report)
 
@@ -152,8 +152,10 @@ def test_spans_that_hide_failed_calls_are_wrong(report):
 
 
 def test_where_it_was_ended_from_outside_there_is_no_verdict(report):
-    interrupted = Report(report.play, report.spans, report.servers, report.page, interrupted=True)
+    interrupted = DemoReport(
+        report.play, report.spans, report.servers, report.page, interrupted=True
+    )
     report.play.failed = 2
 
     assert [] == interrupted.complaints
-    assert document(interrupted)["agreed"] is None
+    assert make_document(interrupted)["agreed"] is None

@@ -28,8 +28,8 @@ from traced_image.pipeline.api.operation import Operation, Request
 from traced_image.pipeline.attempts.seams import Attempt, Call
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.http.send import HTTPSend, _Wire
-from traced_image.pipeline.http.transport import session_send
+from traced_image.pipeline.http.send import HTTPSend, _ServerWire
+from traced_image.pipeline.http.transport import send_by_session
 
 JSON = reply(200, b"{}")
 TOKEN = "gAAAAABtoken-1"
@@ -422,9 +422,9 @@ def test_a_redirect_s_body_is_not_read(tell):
 
 
 def wire_to(url):
-    http = HTTPSend(Config(servers=[url]), Clock(), session_send)
+    http = HTTPSend(Config(servers=[url]), Clock(), send_by_session)
     attempt = Attempt(Call(v2.get("x"), SERVICE), http.config.servers[0], 1, 1)
-    return _Wire(http, attempt)
+    return _ServerWire(http, attempt)
 
 
 WIRES = [

@@ -12,12 +12,12 @@ import threading
 import pytest
 from probe_parts import LIMIT, HangingLookups, run, until
 
-from traced_image.exporter.probing.blocking_calls import Address, Background, Resolver
+from traced_image.exporter.probing.blocking_calls import Address, BlockingCalls, Resolver
 
 
 def test_a_call_gives_its_result():
     async def once():
-        return await Background().call("key", lambda: 42)
+        return await BlockingCalls().call("key", lambda: 42)
 
     assert 42 == run(once())
 
@@ -27,7 +27,7 @@ def test_a_call_raises_what_it_raised():
         raise LookupError("what it said")
 
     async def once():
-        await Background().call("key", fail)
+        await BlockingCalls().call("key", fail)
 
     with pytest.raises(LookupError, match="what it said"):
         run(once())
@@ -42,7 +42,7 @@ def test_whoever_asks_meanwhile_waits_for_the_same_call():
         return 42
 
     async def once():
-        background = Background()
+        background = BlockingCalls()
         waiting = [asyncio.create_task(background.call("key", wait)) for _ in range(3)]
         await until(lambda: called)
         go.set()
@@ -56,7 +56,7 @@ def test_whoever_asks_later_has_a_call_of_its_own():
     called = []
 
     async def once():
-        background = Background()
+        background = BlockingCalls()
         await background.call("key", lambda: called.append(1))
         await background.call("key", lambda: called.append(2))
 
@@ -68,7 +68,7 @@ def test_a_call_that_hangs_holds_up_no_other():
     go = threading.Event()
 
     async def once():
-        background = Background()
+        background = BlockingCalls()
         hanging = asyncio.create_task(background.call("hangs", lambda: go.wait(LIMIT)))
         other = await background.call("other", lambda: 42)
         done = hanging.done()
@@ -88,7 +88,7 @@ def test_one_that_gives_up_waiting_leaves_the_call_to_the_others():
         return 42
 
     async def once():
-        background = Background()
+        background = BlockingCalls()
         first, second = (asyncio.create_task(background.call("key", wait)) for _ in range(2))
         await until(lambda: called)
         first.cancel()
@@ -109,7 +109,7 @@ def test_no_more_calls_are_under_way_than_may_be():
         running.pop()
 
     async def once():
-        background = Background(most=2)
+        background = BlockingCalls(most=2)
         waiting = [asyncio.create_task(background.call(key, wait)) for key in range(5)]
         await until(lambda: len(running) == 2)
         go.set()
@@ -127,7 +127,7 @@ def test_an_error_that_nobody_waits_for_any_more_is_not_complained_of(caplog):
         raise LookupError
 
     async def once():
-        background = Background()
+        background = BlockingCalls()
         waiting = asyncio.create_task(background.call("key", fail))
         await until(lambda: background._under_way)
         waiting.cancel()
@@ -147,7 +147,7 @@ def test_a_call_that_outlives_its_loop_is_not_complained_of():
         go.wait(LIMIT)
 
     async def leave():
-        task = asyncio.create_task(Background().call("key", wait))
+        task = asyncio.create_task(BlockingCalls().call("key", wait))
         await until(lambda: called)
         task.cancel()
 
@@ -165,7 +165,7 @@ def test_a_call_whose_task_was_ended_leaves_no_error(caplog):
         go.wait(LIMIT)
 
     async def once():
-        background = Background()
+        background = BlockingCalls()
         waiting = asyncio.create_task(background.call("key", wait))
         await until(lambda: called)
         background._under_way["key"].cancel()
@@ -182,10 +182,10 @@ def test_a_call_whose_task_was_ended_leaves_no_error(caplog):
 def test_a_process_can_end_while_a_call_hangs():
     program = """
         import asyncio, threading
-        from traced_image.exporter.probing.blocking_calls import Background
+        from traced_image.exporter.probing.blocking_calls import BlockingCalls
 
         async def leave():
-            call = Background().call("key", threading.Event().wait)
+            call = BlockingCalls().call("key", threading.Event().wait)
             await asyncio.wait([asyncio.ensure_future(call)], timeout=0.1)
 
         asyncio.run(leave())
@@ -207,7 +207,7 @@ def test_a_process_can_end_while_a_call_hangs():
 )
 def test_an_address_is_not_looked_up(host, address):
     async def once():
-        return await Resolver(Background(), pytest.fail)(host, 9292)
+        return await Resolver(BlockingCalls(), pytest.fail)(host, 9292)
 
     assert (address,) == run(once())
 
@@ -220,7 +220,7 @@ def test_a_name_has_the_addresses_that_are_found_in_their_order():
         ]
 
     async def once():
-        return await Resolver(Background(), lookup)("glance", 9292)
+        return await Resolver(BlockingCalls(), lookup)("glance", 9292)
 
     assert (
         Address(socket.AF_INET6, ("2001:db8::1", 9292, 0, 0)),
@@ -230,7 +230,7 @@ def test_a_name_has_the_addresses_that_are_found_in_their_order():
 
 def test_the_systems_resolver_is_asked_for_names():
     async def once():
-        return await Resolver(Background())("localhost", 9292)
+        return await Resolver(BlockingCalls())("localhost", 9292)
 
     assert {9292} == {address.sockaddr[1] for address in run(once())}
 
@@ -239,7 +239,7 @@ def test_a_lookup_that_hangs_holds_up_no_other():
     lookups = HangingLookups("hangs")
 
     async def once():
-        resolve = Resolver(Background(), lookups)
+        resolve = Resolver(BlockingCalls(), lookups)
         hanging = [asyncio.create_task(resolve("hangs", 9292)) for _ in range(50)]
         await until(lambda: lookups.asked)
         other = await resolve("other", 9292)

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from traced_image import Server, lab
 from traced_image.errors import InvalidOption
 from traced_image.exporter.probing.probe import Probe
-from traced_image.exporter.probing.probe_route import Allowed, probe_route
+from traced_image.exporter.probing.probe_route import Allowed, make_probe_route
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ async def asked(app, query, headers=(), method="GET"):
 
 
 def application(probe, **options):
-    return Starlette(routes=[probe_route(lambda: probe, **options)])
+    return Starlette(routes=[make_probe_route(lambda: probe, **options)])
 
 
 def answer_to(query, *urls, headers=(), allowed=None, probing=None, **fields):
