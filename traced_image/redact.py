@@ -44,8 +44,8 @@ def _spelt(word: str) -> str:
     return "".join(f"(?:{re.escape(c)}|{_encoded(c)})" for c in word)
 
 
-# Patterns take time in proportion to the text's length, be it as hostile as it may: no part of
-# them reads on to where another match begins, unless it stops after some characters.
+# Each pattern takes time in proportion to the length of a text, however hostile that is: where
+# it reads past a place at which it could begin anew, it stops after some characters.
 _SPELT = {key: _spelt(key) for key in SECRET_KEYS}
 _PAIR_IN_URL = re.compile(
     rf"((?:[?&;#]|{_encoded('?&;#')})(?:{'|'.join(_SPELT.values())}){_spelt('=')})[^&#]+",
@@ -119,8 +119,8 @@ def hide_in_text(text: str, *secrets: str | None) -> str:
 def hide_in_record(record: logging.LogRecord) -> bool:
     """Hide secrets of the traceback that a record of the log has; a filter, for a logger.
 
-    An exception's message may have a URL, and so may those of the exceptions that it was raised
-    of. Nobody is handed them: the record has the traceback as text, which every formatter shows.
+    The message of an exception may have a secret, and so may those of its causes. So handlers get
+    the traceback as text, which the standard library's formatter shows, and no exception.
     """
     if record.exc_info and record.exc_info[1] is not None:
         lines = traceback.format_exception(record.exc_info[1])

@@ -134,9 +134,9 @@ class ProbeRun:
         try:
             with anyio.fail_after(self._left() * share):
                 found = await self.line.get(path, watch, headers, part=part)
+            watch.stop()
             token = (headers or {}).get(_TOKEN)
             answer = replace(found, request_id=request_id_of(found.headers, token))
-            watch.stop()
             value = read(answer)
         except Exception as error:  # noqa: BLE001 a probe tells of whatever it meets
             watch.stop()
