@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import architecture, commands, configuration, telemetry
+from . import api, architecture, commands, configuration, lab, telemetry
 from .pages import fill
 
 if TYPE_CHECKING:
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "explanation/design.md": architecture.TABLES,
+    "reference/api.md": api.TABLES,
     "reference/command-line.md": commands.TABLES,
     "reference/configuration.md": configuration.TABLES,
+    "reference/lab.md": lab.TABLES,
     "reference/telemetry.md": telemetry.TABLES,
 }
 """The pages that have tables, below ``docs/``."""

@@ -1,0 +1,77 @@
+"""The page of the lab: its classes, and each fault with the reason that a client sees."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from traced_image import lab
+from traced_image.lab import faults
+
+from . import docstrings, signatures
+from .api import write_group
+from .pages import table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LAB: Mapping[str, Any] = {
+    name: getattr(lab, name)
+    for name in ("cluster", "GlanceServer", "Images", "Image", "Access", "Fault", "TLS")
+}
+
+REASONS: Mapping[str, str] = {
+    "refuse": "connection_refused",
+    "reset": "connection_reset",
+    "never_answer": "read_timeout",
+    "lost_reply": "connection_reset",
+    "slow_headers": "read_timeout",
+    "slow_body": "read_timeout",
+    "cut_body": "protocol_error",
+    "wrong_length": "protocol_error",
+    "garbage_headers": "protocol_error",
+    "not_json": "protocol_error",
+    "wrong_type": "protocol_error",
+    "status": "the status, such as 503",
+    "redirect_loop": "too_many_redirects",
+    "corrupt_data": "checksum_mismatch",
+    "untrusted_tls": "tls_error",
+    "broken_tls": "tls_error",
+    "flapping": "that of each fault in turn",
+}
+"""The reason that a client sees of each fault. The tests hold them against what one does see."""
+
+
+def list_faults() -> dict[str, Callable[..., lab.Fault]]:
+    """Return the functions that make a fault by their names, in the order of their code."""
+    return {
+        name: function
+        for name, function in vars(faults).items()
+        if inspect.isfunction(function) and not name.startswith("_")
+        if function.__module__ == faults.__name__
+    }
+
+
+def _write_faults() -> str:
+    rows = (
+        (_write_call(name, make), *_describe(name, make)) for name, make in list_faults().items()
+    )
+    return table(("fault", "what the server does", "the reason that a client sees"), rows)
+
+
+def _write_call(name: str, make: Callable[..., lab.Fault]) -> str:
+    """Write a fault's signature for a table, in which a bar would end the cell."""
+    return f"`{signatures.write(name, make)}`".removesuffix(" -> Fault`").replace("|", "\\|") + "`"
+
+
+def _describe(name: str, make: Callable[..., lab.Fault]) -> tuple[str, str]:
+    doc = docstrings.read(make)
+    arguments = [f"`{argument}`: {text}" for argument, text in doc.arguments.items()]
+    reason = REASONS[name]
+    return " ".join([doc.summary, *arguments]), reason if " " in reason else f"`{reason}`"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "faults": _write_faults,
+    "lab": lambda: write_group(LAB),
+}

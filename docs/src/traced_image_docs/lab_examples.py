@@ -1,0 +1,80 @@
+"""The examples of the page of the lab, which the tests run in their order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, str] = {
+    "cluster": """
+import traced_image
+from traced_image import lab
+
+with lab.cluster(2) as (first, second):
+    with traced_image.connect(servers=[first.url, second.url], telemetry=False) as service:
+        assert service.detail(None) == []
+""",
+    "GlanceServer": """
+images = lab.Images()
+with lab.GlanceServer(images, prefix="/image") as server:
+    assert server.url == f"http://127.0.0.1:{server.port}/image"
+""",
+    "GlanceServer.start": """
+server = lab.GlanceServer(images)
+server.start()
+""",
+    "GlanceServer.stop": """
+server.stop()
+""",
+    "GlanceServer.break_with": """
+server.break_with(lab.faults.status(503, retry_after=2))
+""",
+    "GlanceServer.heal": """
+server.heal()
+""",
+    "GlanceServer.clear_log": """
+server.clear_log()
+assert server.access_log == ()
+""",
+    "Images.add": """
+image_id = images.add(name="cirros", data=b"...", os_distro="cirros")
+""",
+    "Images.get": """
+assert images.get(image_id).status == "active"
+""",
+    "Images.all": """
+assert [image.id for image in images.all()] == [image_id]
+""",
+    "Images.remove": """
+other_id = images.add(name="other")
+images.remove(other_id)
+assert images.get(other_id) is None
+""",
+    "Access": """
+with lab.GlanceServer(images) as server:
+    with traced_image.connect(servers=[server.url], telemetry=False) as service:
+        service.detail(None)
+    (access,) = server.access_log
+    assert (access.method, access.status, access.fault) == ("GET", 200, None)
+""",
+    "Fault.only": """
+fault = lab.faults.status(503).only(method="PUT", path=r"/file$")
+""",
+    "Fault.times": """
+fault = lab.faults.never_answer().times(2)
+""",
+    "Fault.after_effect": """
+fault = lab.faults.status(503).after_effect()
+""",
+    "TLS.trusted": """
+tls = lab.TLS.trusted()
+with lab.GlanceServer(images, tls=tls) as server:
+    with traced_image.connect(
+        servers=[server.url], cafile=str(tls.cafile), telemetry=False
+    ) as service:
+        assert len(service.detail(None)) == 1
+""",
+}
+"""Each example by the name of what it shows. It may use names that one before it has bound."""
