@@ -1,5 +1,6 @@
 """The documentation is run, and compared with what it describes."""
 
+import importlib
 import inspect
 import os
 import re
@@ -154,3 +155,23 @@ def test_the_page_of_configuration_has_every_variable():
     page = (ROOT / "docs/reference/configuration.md").read_text()
 
     assert [] == [name for name in VARIABLES if f"`{name}`" not in page]
+
+
+SEED = ROOT / "docs/explanation/seed.md"
+PLACE = re.compile(r"^\| [^|]+ \| `([\w/]+\.py)`: `([\w.]+)` \|", re.MULTILINE)
+
+
+@pytest.mark.parametrize(("path", "name"), PLACE.findall(SEED.read_text("utf-8")))
+def test_what_nova_2013_had_is_where_the_page_says(path, name):
+    found = importlib.import_module(f"traced_image.{path.removesuffix('.py').replace('/', '.')}")
+    for part in name.split("."):
+        found = getattr(found, part)
+
+    assert callable(found) or name == "OPERATIONS"
+
+
+def test_every_row_of_what_nova_2013_had_names_a_place():
+    table = SEED.read_text("utf-8").partition("## The functions")[2].partition("## The rules")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
+
+    assert [] == [row for row in rows if not PLACE.match(row)]
