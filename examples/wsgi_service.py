@@ -1,0 +1,56 @@
+"""A small WSGI service that answers with images' names, and shows how its Glance servers are.
+
+``TRACED_IMAGE_SERVERS=10.0.0.1:9292,10.0.0.2:9292 python examples/wsgi_service.py`` serves
+``/images/ID`` on port 8000, and the page of the Glance servers on port 9293.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import make_server
+
+import traced_image
+from traced_image import exporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+def make_application(service: traced_image.GlanceImageService) -> WSGIApplication:
+    """Make the application, which asks an image service."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        status, answer = show(service, environ["PATH_INFO"].removeprefix("/images/"))
+        start_response(status, [("Content-Type", "application/json")])
+        return [json.dumps(answer).encode()]
+
+    return application
+
+
+def show(service: traced_image.GlanceImageService, image_id: str) -> tuple[str, dict[str, str]]:
+    """Return the status and the answer for one image."""
+    try:
+        image = service.show(None, image_id)
+    except traced_image.ImageNotFound as error:
+        return "404 Not Found", {"error": str(error)}
+    except traced_image.GlanceConnectionFailed as error:
+        return "503 Service Unavailable", {"server": error.server, "reason": error.reason}
+    return "200 OK", {"name": image["name"], "status": image["status"]}
+
+
+def main(port: int = 8000, page_port: int = 9293) -> None:
+    """Serve until Ctrl-C."""
+    with (
+        traced_image.connect() as service,
+        exporter.start(port=page_port) as page,
+        make_server("127.0.0.1", port, make_application(service)) as server,
+    ):
+        print(f"http://127.0.0.1:{server.server_port}/", page.url, flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
