@@ -175,7 +175,7 @@ def test_what_the_image_copies_is_there_and_sent_to_the_builder(path):
 
 def test_the_image_installs_extras_that_there_are():
     chosen = dict(stages()[0])["ARG"].removeprefix("EXTRAS=").split(",")
-    chosen += ",".join(re.findall(r"(?:EXTRAS=|traced-image\[)([\w,]+)", PAGE)).split(",")
+    chosen += ",".join(re.findall(r"(?:EXTRAS=|\.whl\[)([\w,]+)", PAGE)).split(",")
 
     known = metadata.metadata("traced-image").get_all("Provides-Extra")
     assert set(chosen) - set(known) == set()

@@ -28,6 +28,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 @pytest.fixture
 def glances():
     with lab.cluster(3) as servers:
+        servers[0].images.add(name="fedora", data=b"....", visibility="public")
         servers[0].images.add(name="cirros", data=b"...", visibility="public")
         yield servers
 
@@ -54,8 +55,9 @@ def test_the_readme_prints_the_images_and_the_servers(glances, capsys):
     exec(compile(_on(glances, first), "README.md", "exec"), {"__name__": "page"})
 
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].split()[1:] == ["cirros", "active"]
-    assert {f"{server.url} healthy None" for server in glances} == set(printed[1:])
+    images = [line.split()[1:] for line in printed[:2]]
+    assert images == [["cirros", "active"], ["fedora", "active"]]
+    assert {f"{server.url} healthy None" for server in glances} == set(printed[2:])
 
 
 def test_the_links_of_the_pages_lead_somewhere():
