@@ -213,11 +213,13 @@ def test_a_signal_ends_it_though_what_is_under_way_can_not_be_interrupted(
     cli, monkeypatch, signalled
 ):
     """The system's resolver, for one, does not return before it has given up."""
-    asked, go = threading.Event(), threading.Event()
+    asked, go, real = threading.Event(), threading.Event(), socket.getaddrinfo
 
-    def lookup(*_args, **_kwargs):
+    def lookup(host, *args, **kwargs):
+        if host != "glance.example":  # a thread that an earlier test has left tries once more
+            return real(host, *args, **kwargs)
         asked.set()
-        go.wait()
+        go.wait(LIMIT)
         raise socket.gaierror(socket.EAI_NONAME, "x")
 
     monkeypatch.setenv("TRACED_IMAGE_NUM_RETRIES", "0")
