@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import traced_image
 from traced_image import exporter, telemetry
-from traced_image.exporter.web.server import Handle
+from traced_image.exporter.web.server import ExporterHandle
 from traced_image.telemetry.recorder import AttemptRecord, CallRecord, StreamRecord
 from traced_image.telemetry.sdk import Providers
 
@@ -41,10 +41,10 @@ SHARED = {
 """Arguments that several methods have, for the methods whose docstrings do not repeat them."""
 
 INTERNAL = {
-    "Download": {"of", "ended", "begin", "continues"},
+    "Download": {"of", "at_end", "begin", "continues"},
     "Fault": {"is_narrowed", "meets", "meets_connections"},
     "GlanceClientWrapper": {"accuse"},
-    "GlanceServer": {"record", "context", "ended"},
+    "GlanceServer": {"record", "context", "forget"},
     "Image": {"with_base", "with_data", "view", "json"},
     "Images": {"new", "put", "save", "is_used", "timestamp"},
     "S3ImageService": {"default"},
@@ -55,7 +55,7 @@ _RETURNED = {
     "AttemptRecord",
     "CallRecord",
     "Download",
-    "Handle",
+    "ExporterHandle",
     "Providers",
     "Recorder",
     "ServerHealth",
@@ -91,7 +91,7 @@ GROUPS: Mapping[str, Mapping[str, Any]] = {
     "exporter": {
         "exporter.start": exporter.start,
         "exporter.asgi_app": exporter.asgi_app,
-        "Handle": Handle,
+        "ExporterHandle": ExporterHandle,
     },
 }
 """What the page has, by the places that it fills. The errors have a table of their own."""

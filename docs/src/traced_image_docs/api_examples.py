@@ -285,7 +285,7 @@ from starlette.routing import Mount
 
 application = Starlette(routes=[Mount("/glance", exporter.asgi_app(registry=registry))])
 """,
-    "Handle.stop": """
+    "ExporterHandle.stop": """
 page = exporter.start(registry=registry, port=0)
 page.stop()
 """,
