@@ -14,7 +14,7 @@ PYTHONS ?= $(filter-out python$(firstword $(call facts,$(PYTHON))),$(FOUND))
 BIN := $(VENV)/bin
 FOUND = $(foreach v,3.10 3.11 3.12 3.13 3.14,$(if $(shell python$(v) -c 'print(1)' 2>/dev/null),python$(v)))
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps
-SUB = $(MAKE) --no-print-directory
+MAKEFLAGS += --no-print-directory
 
 # What users rely on, in at most a minute: it holds on the oldest and the newest of what is allowed.
 CONTRACT = tests/test_public.py tests/test_errors.py tests/config tests/lab \
@@ -41,23 +41,23 @@ test-contract: $(VENV)/.$(LOCK)
 	$(BIN)/python -m pytest -q -n $(WORKERS) $(SUITE) $(ARGS)
 
 test-oldest:
-	@$(call require,$(OLDEST),OLDEST)$(SUB) PYTHON=$(OLDEST) VENV=.venv-oldest LOCK=oldest test-contract
+	@$(call require,$(OLDEST),OLDEST)$(MAKE) PYTHON=$(OLDEST) VENV=.venv-oldest LOCK=oldest test-contract
 
 test-newest:
-	@$(call require,$(PYTHON),PYTHON)$(SUB) VENV=.venv-newest LOCK=newest test-contract
+	@$(call require,$(PYTHON),PYTHON)$(MAKE) VENV=.venv-newest LOCK=newest test-contract
 
 test-pythons:
-	@$(call require,$(PYTHON),PYTHON)$(if $(PYTHONS),$(SUB) $(PYTHONS:%=test-on-%),echo "No other Python was found.")
+	@$(call require,$(PYTHON),PYTHON)$(if $(PYTHONS),$(MAKE) $(PYTHONS:%=test-on-%),echo "No other Python was found.")
 
 test-on-%:
-	@$(SUB) PYTHON=$* VENV=.venv-$* test-contract
+	@$(MAKE) PYTHON=$* VENV=.venv-$* test-contract
 
 # Everything, one after the other, since much of it measures time.
 test-all:
-	@$(call require,$(PYTHON),PYTHON)$(SUB) test ARGS='-m ""'
-	@$(SUB) -j1 test-pythons SUITE='-m ""'
-	@$(SUB) test-oldest
-	@$(SUB) test-real
+	@$(call require,$(PYTHON),PYTHON)$(MAKE) test ARGS='-m ""'
+	@$(MAKE) -j1 test-pythons SUITE='-m ""'
+	@$(MAKE) test-oldest
+	@$(MAKE) test-real
 
 test-real: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/real -o addopts="--strict-markers --strict-config -ra" $(ARGS)
@@ -129,7 +129,7 @@ COMPILE = .venv-lock/bin/uv pip compile --quiet --no-config --system-certs --upg
 PROJECT = $(COMPILE) pyproject.toml --group build
 
 lock:
-	@$(call require,$(PYTHON),PYTHON)$(SUB) VENV=.venv-lock .venv-lock/.uv
+	@$(call require,$(PYTHON),PYTHON)$(MAKE) VENV=.venv-lock .venv-lock/.uv
 	$(PROJECT) --extra dev -o requirements/dev.txt
 	$(PROJECT) --extra cli --extra exporter --extra lab -c requirements/dev.txt -o requirements/demo.txt
 	$(PROJECT) --extra dev --resolution lowest-direct -o requirements/oldest.txt

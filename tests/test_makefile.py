@@ -143,3 +143,20 @@ def test_what_the_contract_names_is_there():
     missing = [path for path in paths if not (ROOT / path).exists()]
 
     assert (bool(paths), missing) == (True, [])
+
+
+def test_everything_is_on_every_python_with_the_oldest_versions_and_the_real_parts(clone):
+    for name in ("python3", "python3.10", "python3.12"):
+        clone.add(name, "sys.version_info = (3, 10, 0)")
+    printed = clone.make("-n", "test-all").stdout
+
+    assert [
+        (".venv", '-n 2 --cov --cov-report=term-missing -m ""'),
+        (".venv-python3.12", '-q -n 2 -m ""'),
+        (".venv-oldest", "-q -n 2 tests/test_public.py"),
+        (".venv", "tests/real -o addopts"),
+    ] == re.findall(
+        r"^(\.venv\S*)/bin/python -m pytest (.*-m \"\"|-q -n 2 \S+|tests/real -o addopts)",
+        printed,
+        re.MULTILINE,
+    )
