@@ -19,43 +19,44 @@ _TOP = """\
 
 <!-- Written from a run by `python tests/diagnosis/faultpage.py`; a test compares it. -->
 
-Three Glance servers, one of them faulty, each asked in turn: this is what the caller gets, and
-what spans, metrics, log and host state say. All of it was seen in a run of the tests, with the
-faulty server as the first, the second and the third of the cycle, on new connections and on kept
-ones. It is the same everywhere: the witnesses name the faulty server, for the same reason.
+Three Glance servers are asked in turn, and one of them is faulty. This page shows what the caller
+gets, and what spans, metrics, log and host state show. A run of the tests made the tables. In it
+the faulty server was the first, the second and the third of the cycle, on new connections and on
+kept-alive ones. The result was the same everywhere: all of them name the faulty server, with the
+same reason.
 
-From what you see to a row: take the reason, which is `error_type` in metrics and log, `error.type`
-on spans, and `last_reason` in `service.servers()`. What each reason means is in
-[the reference](telemetry.md#reasons).
+To find a row, take the reason. It is `error_type` in metrics and log, `error.type` on spans, and
+`last_reason` in `service.servers()`. [The reference of telemetry](telemetry.md#reasons) says what
+each reason means.
 
 ## How a call ends
 
 """
 _BETWEEN = f"""
-The two lines of the log, which have the server and the reason as fields, too:
+The log has two kinds of lines. Their records have the server and the reason as fields:
 
 ```text
 WARNING Error contacting glance server '10.0.0.2:9292' for 'get', retrying.
 ERROR Gave up 'create' after 1 attempts, read_timeout: Connection to glance host ...
 ```
 
-A call that ended in a success has no reason of its own: retries hid the failure from the caller.
-The failed attempt has it, on its span and in the counters of attempts and retries. Data that broke
-off is counted in `glance_client_stream_errors_total`.
+A call that succeeded has no reason: retries hid the failure from the caller. The failed attempt has
+the reason, on its span and in the counters of attempts and retries.
+`glance_client_stream_errors_total` counts data that broke off.
 
-`UnsafeToRepeat` is for what changes something when nobody knows whether the server has carried it
-out: look before you try again.
+`UnsafeToRepeat` ends a call that changes something, if nobody knows whether the server carried it
+out. Look before you try again.
 
 ## The faults
 
-`upload` sends an image's data; the others are the service's methods. A `Retry-After` asked for
-{LEAVE} seconds. Who is accused is named by a line of the log and has a failure in the host state;
-after a caller's error, only the span of the attempt and its counter tell which server gave it.
+`upload` sends an image's data; the others are methods of the service. A `Retry-After` asked for
+{LEAVE} seconds. A server that is accused has a line in the log and a failure in its host state.
+After a caller's error, only the span of the attempt and its counter name the server.
 
 """
 _BOTTOM = """
-Where the call's deadline passed, the span of the request below the attempt says `read_timeout`: all
-that a request knows is that no answer came in time.
+If the call's deadline passed, the span of the request below the attempt says `read_timeout`: a
+request knows only that no answer came in time.
 """
 
 

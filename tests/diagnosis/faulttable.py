@@ -73,14 +73,14 @@ ENDINGS: Mapping[Ending, Shape] = {
         "cooling",
     ),
     "told": Shape(
-        "the server's error at once, since no other server would do better",
+        "the server's error at once: another server would not do better",
         "non_retryable",
         "attempt",
         (DONE,),
         "healthy",
     ),
     "spoiled": Shape(
-        "an error at the end of the data, whose bytes it must not use",
+        "an error at the end of the data; it must not use the bytes that it got",
         "success_first_try",
         "stream",
         (DONE,),
@@ -205,7 +205,7 @@ def of_data(cell: Cell) -> dict[str, Cell]:
     return {
         **everywhere(unharmed("no image data is received")),
         "download": cell,
-        "upload": unharmed("the fault is in data that is received, and this sends"),
+        "upload": unharmed("the fault is in received data, and an upload sends data"),
     }
 
 
@@ -226,7 +226,7 @@ def answered(status: int, about_image: str, otherwise: str, end=refused) -> dict
 
 
 NO_BODY = "the answer to an upload has no body"
-NOT_READ = "an upload's answer is its status: what else comes is not read"
+NOT_READ = "of the answer to an upload, only the status is read"
 DATA = r"/file$"
 AGES = 60.0
 """Seconds between two bytes that no time-out waits for."""
@@ -238,7 +238,7 @@ TABLE: Mapping[str, Row] = {
     # --- no connection -------------------------------------------------------------------------
     "dns": Row("its name does not resolve", "unknown_name", everywhere(saved("dns_error"))),
     "unreachable": Row(
-        "there is no way to its network", "unreachable", everywhere(saved("network_unreachable"))
+        "its network can't be reached", "unreachable", everywhere(saved("network_unreachable"))
     ),
     "refuse": Row(
         "nothing listens on its port", faults.refuse(), everywhere(saved("connection_refused"))
@@ -250,7 +250,7 @@ TABLE: Mapping[str, Row] = {
         patience={"connect_timeout": 1.0},
     ),
     "untrusted_tls": Row(
-        "its certificate is of an unknown CA",
+        "its certificate is from an unknown CA",
         faults.untrusted_tls(),
         everywhere(saved("tls_error")),
         tls=True,
@@ -269,7 +269,7 @@ TABLE: Mapping[str, Row] = {
     ),
     # --- no answer -----------------------------------------------------------------------------
     "reset": Row(
-        "it resets connections once they are made",
+        "it resets connections as soon as they are made",
         faults.reset(),
         by_chance("connection_reset"),
     ),
@@ -279,7 +279,7 @@ TABLE: Mapping[str, Row] = {
         by_effect("connection_reset"),
     ),
     "lost_reply": Row(
-        "it does what is asked and closes without an answer",
+        "it does what is asked, and closes the connection without an answer",
         faults.lost_reply(),
         by_effect("connection_reset"),
     ),
@@ -299,20 +299,20 @@ TABLE: Mapping[str, Row] = {
         real_time=True,
     ),
     "slow_headers": Row(
-        "its answer's headers do not come to an end",
+        "its answer's headers never end",
         faults.slow_headers(AGES),
         by_effect("read_timeout"),
         patience=SOON,
     ),
     # --- a broken answer -----------------------------------------------------------------------
     "slow_body": Row(
-        "its answer's body does not come to an end",
+        "its answer's body never ends",
         faults.slow_body(AGES),
         by_answer("read_timeout", NO_BODY),
         patience=SOON,
     ),
     "slow_data": Row(
-        "the image data that it sends does not come to an end",
+        "the image data that it sends never ends",
         faults.slow_body(AGES).only(path=DATA),
         {**of_data(resumed("read_timeout")), "upload": unharmed(NO_BODY)},
         patience=SOON,
@@ -328,22 +328,22 @@ TABLE: Mapping[str, Row] = {
         {**of_data(resumed("protocol_error")), "upload": unharmed(NO_BODY)},
     ),
     "longer": Row(
-        "its answer announces more than it has",
+        "its answer is shorter than its `Content-Length`",
         faults.wrong_length(1),
         by_answer("protocol_error", NO_BODY),
     ),
     "longer_data": Row(
-        "the image data that it sends is announced longer than it is",
+        "the image data that it sends is shorter than its `Content-Length`",
         faults.wrong_length(1).only(path=DATA),
         {**of_data(resumed("protocol_error")), "upload": unharmed(NO_BODY)},
     ),
     "shorter": Row(
-        "its answer announces less than it has",
+        "its answer is longer than its `Content-Length`",
         faults.wrong_length(-1),
         by_answer("protocol_error", NO_BODY),
     ),
     "shorter_data": Row(
-        "the image data that it sends is announced shorter than it is",
+        "the image data that it sends is longer than its `Content-Length`",
         faults.wrong_length(-1).only(path=DATA),
         {
             **of_data(spoiled("checksum_mismatch", "ChecksumMismatch")),
@@ -356,7 +356,7 @@ TABLE: Mapping[str, Row] = {
         of_data(spoiled("checksum_mismatch", "ChecksumMismatch")),
     ),
     "garbage_headers": Row(
-        "its answer's headers are none",
+        "its answer has a line that is no header",
         faults.garbage_headers(),
         by_effect("protocol_error"),
     ),
@@ -423,7 +423,7 @@ TABLE: Mapping[str, Row] = {
         "it answers 507", faults.status(507), answered(507, "ServerError", "ServerError", told)
     ),
     "flapping": Row(
-        "every second of its answers is 503",
+        "every other answer of it is 503",
         faults.flapping(None, faults.status(503)),
         by_effect("503", upload=0),
         rounds=2,
