@@ -1,4 +1,4 @@
-"""nova's image pipeline to Glance, with every call, every attempt and every host visible.
+"""nova's image pipeline to Glance, with every call, every attempt and every server visible.
 
 ::
 
@@ -8,8 +8,8 @@
     service.show(None, image_id)
     service.servers()
 
-Here is what most programs use; the whole tree of errors is in `traced_image.errors`. Importing this
-imports neither OpenTelemetry nor prometheus_client.
+This module has what most programs use. `traced_image.errors` has the whole tree of errors. To
+import this module imports neither OpenTelemetry nor prometheus_client.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     __version__: str
-else:  # or type checkers would take any name for one that is here
+else:
+    # Type checkers do not see this function. If they did, they would accept every attribute name.
+    # To read the metadata takes milliseconds, so only a program that asks for the version pays.
 
     def __getattr__(name: str) -> str:
         if name == "__version__":

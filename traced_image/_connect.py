@@ -1,4 +1,4 @@
-"""The way in: a service built of a configuration, with telemetry composed around it."""
+"""The entry point: it builds a service from a configuration and puts telemetry around it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,19 @@ def connect(
     """Build an image service.
 
     Args:
-        config: What to connect to, and how.
-        telemetry: What observes the calls; None for what the process has (the global tracer
-            provider, the default registry), False for nothing.
-        **fields: Fields of `Config`. If `config` is given, they replace its own. If not, what
-            they leave out is taken from the environment, a configuration file or
-            ``clouds.yaml`` (see `load_config`, whose other arguments may be given too).
+        config: The servers and how to reach them.
+        telemetry: The object that observes the calls. None uses the global tracer provider and
+            the default registry of the process; False observes nothing.
+        **fields: Fields of `Config`. If `config` is given, they replace its fields. If not, the
+            environment, a configuration file or ``clouds.yaml`` sets the fields that are left
+            out; the other arguments of `load_config` are accepted too.
+
+    Returns:
+        A service that has made no request, except one to Keystone if `load_config` looks up
+        the servers in the catalogue.
 
     Raises:
-        ConfigError: A field or what stands for it can't be used.
+        ConfigError: The value of a field can't be used, wherever it came from.
     """
     if config is None:
         config = load_config(**fields)
@@ -43,6 +47,7 @@ def connect(
         config = config.replace(**changes)
     layers = Layers()
     if telemetry is not False:
+        # Imported here so that a service without telemetry needs neither of its libraries.
         from .telemetry.layers import make_layers
 
         layers = make_layers(telemetry, config.servers)
@@ -53,17 +58,18 @@ _default: dict[Literal["service"], GlanceImageService] = {}
 
 
 def get_default_image_service() -> GlanceImageService:
-    """The service that the environment or a configuration file describes, one for the process.
+    """Return the process's one service, as the environment or a configuration file describes it.
 
     Raises:
-        ConfigError: They describe none, or one that can't be used.
+        ConfigError: They describe no service, or a service that can't be used.
     """
     service = _default.get("service")
     if service is None:
-        # Threads that come at once may each make one, and get the first. A lock here could be
-        # held for ever in the child of a fork.
+        # Threads that call this at the same time may each build a service, and all get the
+        # first. A lock could stay locked for ever in the child of a fork.
         service = _default.setdefault("service", connect())
     return service
 
 
+# The pipeline imports no telemetry, so it can't import this module: the default is set from here.
 S3ImageService.default = staticmethod(get_default_image_service)

@@ -76,7 +76,7 @@ def _after_fork_in_child() -> None:
             thing.after_fork()
         except Exception:
             # The others must be renewed all the same: a lock that is not is held for ever.
-            LOG.exception("%s could not be made anew after a fork", type(thing).__name__)
+            LOG.exception("%s could not be reset after a fork", type(thing).__name__)
 
 
 os.register_at_fork(

@@ -11,18 +11,18 @@
     │   ├── InvalidAuth                     auth_strategy, auth, a cloud, the catalogue
     │   ├── InvalidOption                   any other field, an unknown one, a file
     │   └── MissingExtra                    a feature whose optional package is absent
-    ├── InvalidArgument (ValueError)        a call's argument, refused before any request
+    ├── InvalidArgument (ValueError)        a call's argument, rejected before any request
     │   ├── InvalidImageID
     │   ├── InvalidQuery                    filters, marker, limit, sorting
     │   ├── InvalidMetadata                 image_meta, data, a member, a tag, a location
     │   ├── InvalidPatch
     │   └── InvalidContext                  a token or request id that no header can carry
-    ├── AttemptError                        what one attempt on one server met
+    ├── AttemptError                        one attempt on one server failed
     │   ├── CommunicationError [Retryable]
     │   │   └── TLSError
-    │   ├── InvalidEndpoint [Retryable]     a name that does not resolve, a URL that is none
-    │   ├── ProtocolError [Retryable]       a reply that is not what it claims to be
-    │   ├── ChecksumMismatch                data that is not what its image record says
+    │   ├── InvalidEndpoint [Retryable]     a name that does not resolve, an invalid URL
+    │   ├── ProtocolError [Retryable]       a reply that is malformed, cut short or too large
+    │   ├── ChecksumMismatch                data that does not match its image record
     │   └── HTTPStatusError                 an answer with a status of 400 or above
     │       ├── Invalid                     400, and any other 4xx
     │       │   └── ImageBadRequest
@@ -45,15 +45,15 @@
     ├── GlanceConnectionFailed              the call gave up on the cycle
     │   ├── DeadlineExceeded                the call's total deadline passed
     │   ├── RetryBudgetExhausted            the process has retried enough for now
-    │   └── UnsafeToRepeat                  a second try could have done harm
+    │   └── UnsafeToRepeat                  a second attempt could do harm
     │       └── UploadNotRewindable         the data was read and can't be read again
     ├── TokenUnavailable                    Keystone gave no token for the service itself
-    ├── ImageUnacceptable                   an image record that has no data to give
+    ├── ImageUnacceptable                   an image without data
     ├── ImageMapUnavailable                 the database that maps EC2's integers
     └── ExporterError                       the exporter can't listen, or its files can't be used
 
-The names and what they are raised for follow nova 34 ``nova/exception.py`` and
-``nova/image/glance.py``; those of the attempt follow python-glanceclient's ``exc.py``.
+The names and the conditions follow nova 34 ``nova/exception.py`` and ``nova/image/glance.py``. The
+errors of an attempt follow python-glanceclient's ``exc.py``.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class FailedAttempt:
 
     Attributes:
         server: The server's URL, without credentials.
-        reason: Why it failed.
+        reason: Why the attempt failed.
         duration: Seconds from the start of the attempt to its failure.
         request_id: The server's ``X-OpenStack-Request-ID``, if it answered with one.
     """
@@ -85,10 +85,10 @@ class FailedAttempt:
 
 
 class TracedImageError(Exception):
-    """The root of every error that this package raises.
+    """The base class of every error that this package raises.
 
     Attributes:
-        attempts: The failed attempts behind the error, first to last.
+        attempts: The failed attempts that led to the error, first to last.
     """
 
     attempts: tuple[FailedAttempt, ...] = ()
@@ -98,14 +98,16 @@ class TracedImageError(Exception):
 
 
 def _rebuild(kind: type[_ErrorT], args: tuple[object, ...], state: dict[str, object]) -> _ErrorT:
-    """Unpickle an error without calling its constructor, whose arguments are not its ``args``."""
+    """Unpickle an error without calling its constructor."""
+    # ``BaseException.__reduce__`` calls the constructor with ``args``, which is the message alone.
+    # The constructors here take other arguments.
     error = kind.__new__(kind, *args)
     error.__dict__.update(state)
     return error
 
 
 class Retryable:
-    """Marks an error after which another server may do better."""
+    """A mixin of errors after which another server may succeed."""
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -116,7 +118,8 @@ class ConfigError(TracedImageError, ValueError):
 
     Attributes:
         item: The option's name.
-        source: Where the value came from: ``argument``, a variable's name, a file's path.
+        source: Where the value came from: ``argument``, the name of a variable, the path of a
+            file.
     """
 
     def __init__(self, item: str, problem: str, *, source: str = "argument", fix: str) -> None:
@@ -150,14 +153,14 @@ class InvalidOption(ConfigError):
 
 
 class MissingExtra(ConfigError):
-    """A feature was asked for whose optional package is not installed."""
+    """The caller asked for a feature, and its optional package is not installed."""
 
 
 # --- arguments ---------------------------------------------------------------------------------
 
 
 class InvalidArgument(TracedImageError, ValueError):
-    """An argument of a call was refused before any request was made."""
+    """An argument of a call is not valid; no request was sent."""
 
 
 class InvalidImageID(InvalidArgument):
@@ -165,7 +168,7 @@ class InvalidImageID(InvalidArgument):
 
 
 class InvalidQuery(InvalidArgument):
-    """Filters, marker, limit or sorting that Glance would not understand."""
+    """A filter, marker, limit or sort argument that Glance would not understand."""
 
 
 class InvalidMetadata(InvalidArgument):
@@ -184,12 +187,12 @@ class InvalidContext(InvalidArgument):
 
 
 class AttemptError(TracedImageError):
-    """What one attempt on one server met.
+    """One attempt on one server failed.
 
     Attributes:
-        reason: Why it failed.
-        reached: Whether the request may have reached the server. Only what surely did not may
-            be repeated without thinking of harm.
+        reason: Why the attempt failed.
+        reached: Whether the request may have reached the server. If it is False, every
+            operation is safe to repeat.
         request_id: The server's ``X-OpenStack-Request-ID``, if it answered with one.
         trace_id: The trace of the attempt in hex digits, if telemetry made one.
         span_id: The attempt's span in hex digits, if telemetry made one.
@@ -221,25 +224,25 @@ class CommunicationError(AttemptError, Retryable):
 
 
 class TLSError(CommunicationError):
-    """TLS with a server failed: mostly in the handshake, so that nothing was sent."""
+    """TLS with a server failed, usually in the handshake, before any request was sent."""
 
     reason = Reason("tls_error")
 
 
 class InvalidEndpoint(AttemptError, Retryable):
-    """A server's name does not resolve, or a redirect led to no usable address."""
+    """A server's name does not resolve, or a redirect led to an address that can't be used."""
 
     reason = Reason("invalid_endpoint")
 
 
 class ProtocolError(AttemptError, Retryable):
-    """A reply is not what it claims: cut short, not JSON, of a wrong type, too large."""
+    """A reply is cut short, not JSON, of a wrong type or too large."""
 
     reason = Reason("protocol_error")
 
 
 class ChecksumMismatch(AttemptError):
-    """Image data does not have the checksum that its record claims."""
+    """Image data does not have the checksum of its image record."""
 
     reason = Reason("checksum_mismatch")
 
@@ -249,7 +252,8 @@ class HTTPStatusError(AttemptError):
 
     Attributes:
         status: The HTTP status code.
-        retry_after: Seconds that the server asked to wait (``Retry-After``), if it did.
+        retry_after: Seconds that the server asks the client to wait (``Retry-After``); None if
+            it does not ask.
     """
 
     status: int = 0
@@ -269,43 +273,44 @@ class HTTPStatusError(AttemptError):
 
 
 class Invalid(HTTPStatusError):
-    """400, or a 4xx that has no type of its own."""
+    """The server answered 400, or a 4xx that has no class of its own."""
 
     status = 400
 
 
 class ImageBadRequest(Invalid):
-    """Glance refused a request about one image as malformed."""
+    """Glance answered 400 to a request about one image."""
 
 
 class Forbidden(HTTPStatusError):
-    """403."""
+    """The server answered 403: the caller may not do this."""
 
     status = 403
 
 
 class Unauthorized(Forbidden):
-    """401: no token, or one that is not valid (any more)."""
+    """The server answered 401: the token is missing, not valid or expired."""
 
+    # A subclass of Forbidden: nova 34 ``_translate_image_exception`` treats 401 and 403 alike.
     status = 401
 
 
 class ImageNotAuthorized(Forbidden):
-    """401 or 403 for one image."""
+    """Glance answered 401 or 403 to a request about one image."""
 
 
 class NotFound(HTTPStatusError):
-    """404."""
+    """The server answered 404."""
 
     status = 404
 
 
 class ImageNotFound(NotFound):
-    """The image does not exist, or not for this caller."""
+    """The image does not exist, or this caller may not see it."""
 
 
 class Conflict(HTTPStatusError):
-    """409."""
+    """The server answered 409: the state of the image does not allow the request."""
 
     status = 409
 
@@ -319,7 +324,7 @@ class ImageImportImpossible(Conflict):
 
 
 class OverLimit(HTTPStatusError):
-    """413."""
+    """The server answered 413: the request exceeds a limit."""
 
     status = 413
 
@@ -329,37 +334,37 @@ class ImageQuotaExceeded(OverLimit):
 
 
 class TooManyRequests(HTTPStatusError, Retryable):
-    """429."""
+    """The server answered 429: it asks the client to send fewer requests."""
 
     status = 429
 
 
 class ServerError(HTTPStatusError):
-    """500, or a 5xx that has no type of its own."""
+    """The server answered 500, or a 5xx that has no class of its own."""
 
     status = 500
 
 
 class NotImplementedByServer(ServerError):
-    """501: this Glance does not know the call."""
+    """The server answered 501: this Glance does not have the operation."""
 
     status = 501
 
 
 class BadGateway(ServerError, Retryable):
-    """502: a proxy before Glance got no usable answer."""
+    """The server answered 502: a proxy in front of Glance got no usable answer."""
 
     status = 502
 
 
 class ServiceUnavailable(ServerError, Retryable):
-    """503."""
+    """The server answered 503: it can't answer for now."""
 
     status = 503
 
 
 class GatewayTimeout(ServerError, Retryable):
-    """504: a proxy before Glance got no answer in time."""
+    """The server answered 504: a proxy in front of Glance got no answer in time."""
 
     status = 504
 
@@ -368,7 +373,7 @@ class GatewayTimeout(ServerError, Retryable):
 
 
 class GlanceConnectionFailed(TracedImageError):
-    """The call failed on every attempt that it had.
+    """The call gave up: every attempt failed, or no further attempt was allowed.
 
     Attributes:
         server: The URL of the last server tried.
@@ -377,33 +382,34 @@ class GlanceConnectionFailed(TracedImageError):
     """
 
     def __init__(self, server: str, reason: Reason, detail: str) -> None:
+        # The words are those of nova's GlanceConnectionFailed; operators search logs for them.
         super().__init__(f"Connection to glance host {server} failed: {detail}")
         self.server = server
         self.reason = reason
 
 
 class DeadlineExceeded(GlanceConnectionFailed):
-    """The total deadline of the call passed before a server answered."""
+    """The deadline of the call passed before a server answered."""
 
 
 class RetryBudgetExhausted(GlanceConnectionFailed):
-    """The call could have been retried, but the process has retried enough for now."""
+    """The call could be retried, but the process has used up its retry budget for now."""
 
 
 class UnsafeToRepeat(GlanceConnectionFailed):
-    """The request may have reached the server, and repeating it could do harm."""
+    """The request may have reached the server, and a second one could do harm."""
 
 
 class UploadNotRewindable(UnsafeToRepeat):
-    """The upload's data was read already and can't be rewound, so no retry could send it."""
+    """The upload's data was already read and can't be rewound, so no retry can send it."""
 
 
 class TokenUnavailable(TracedImageError):
-    """Keystone gave the service no token; no Glance server is to blame for that."""
+    """Keystone gave the service no token. No Glance server caused this failure."""
 
 
 class ImageUnacceptable(TracedImageError):
-    """The image has no data, or none that could be used."""
+    """The image has no data, or its data can't be used."""
 
 
 class ImageMapUnavailable(TracedImageError):
@@ -411,7 +417,7 @@ class ImageMapUnavailable(TracedImageError):
 
 
 class ExporterError(TracedImageError):
-    """The exporter can't listen where it should, or a file that it needs can't be used."""
+    """The exporter can't listen on its address, or can't use a file that it needs."""
 
 
 _BY_STATUS: dict[int, type[HTTPStatusError]] = {
@@ -436,6 +442,13 @@ _BY_STATUS: dict[int, type[HTTPStatusError]] = {
 def status_error(
     status: int, message: str, *, retry_after: float | None, request_id: str | None
 ) -> HTTPStatusError:
-    """Build the error for an HTTP status of 400 or above."""
+    """Build the error for an HTTP status of 400 or above.
+
+    Args:
+        status: The HTTP status code.
+        message: The error's message.
+        retry_after: Seconds of the reply's ``Retry-After``, if it has one.
+        request_id: The reply's ``X-OpenStack-Request-ID``, if it has one.
+    """
     kind = _BY_STATUS.get(status) or (Invalid if status < ServerError.status else ServerError)
     return kind(message, status=status, retry_after=retry_after, request_id=request_id)

@@ -45,7 +45,7 @@ def _spelt(word: str) -> str:
 
 
 # Each pattern takes time in proportion to the length of a text, however hostile that is: where
-# it reads past a place at which it could begin anew, it stops after some characters.
+# it reads past a place at which it could download all of it again, it stops after some characters.
 _SPELT = {key: _spelt(key) for key in SECRET_KEYS}
 _PAIR_IN_URL = re.compile(
     rf"((?:[?&;#]|{_encoded('?&;#')})(?:{'|'.join(_SPELT.values())}){_spelt('=')})[^&#]+",

@@ -168,7 +168,7 @@ def test_a_part_of_other_data_is_found_out_and_removed(
     part.write_bytes(there)
     result = cli("download", image_id, "-o", target, *on(server))
     assert (1, []) == (result.status, left(target.parent))
-    assert "the data is not that of the image's record" in result.line
+    assert "the data does not match the image's record" in result.line
 
 
 def test_after_that_it_comes_whole(cli, server, on, image_id, target, part):

@@ -87,8 +87,8 @@ def test_json_has_nothing_that_a_terminal_would_act_upon(cli, server, on, images
     ("given", "status", "said"),
     [
         ("missing", 1, "Image missing could not be found; see what is there by: traced-image list"),
-        ("", 3, "'' is no image id: pass valid text, the image's UUID"),
-        ("\udcff", 3, "'\\udcff' is no image id: pass valid text, the image's UUID"),
+        ("", 3, "'' is not a valid image id: pass valid text, the image's UUID"),
+        ("\udcff", 3, "'\\udcff' is not a valid image id: pass valid text, the image's UUID"),
         ("\x1b[31m", 1, "Image '\\x1b[31m' could not be found; see what is there by: traced-image"),
     ],
 )

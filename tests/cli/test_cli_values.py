@@ -45,7 +45,9 @@ def test_a_duration_is_read(text, seconds):
     ],
 )
 def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(click.BadParameter, match="is no duration: write it like 15s, 1m or 500ms"):
+    with pytest.raises(
+        click.BadParameter, match="is not a duration: write it like 15s, 1m or 500ms"
+    ):
         read_duration(text)
 
 

@@ -87,7 +87,7 @@ def test_the_region_is_taken_from_the_cloud(clouds):
 
 
 def test_a_region_of_another_type_is_refused(clouds):
-    with pytest.raises(ConfigError, match="7 is no name"):
+    with pytest.raises(ConfigError, match="7 is not a name"):
         load_config(environ=clouds(), region_name=7)
 
 

@@ -182,7 +182,7 @@ def test_the_process_environment_is_not_read_behind_its_back(conf, monkeypatch):
         ("[glance]\nnum_retries = -1\n", InvalidRetry, "[glance] num_retries): -1"),
         ("[glance]\napi_servers = ftp://a\n", InvalidServer, "[glance] api_servers): 'ftp'"),
         ("[glance]\napi_servers = $my_ip:1\n", InvalidServer, "names no host"),
-        ("[DEFAULT]\nglance_host = a\nglance_port = x\n", InvalidServer, "is no port"),
+        ("[DEFAULT]\nglance_host = a\nglance_port = x\n", InvalidServer, "is not a port"),
         ("[DEFAULT]\nglance_port = 80\n", InvalidServer, "no server is configured"),
         ("[glance]\napi_servers = $nope:1\n", InvalidOption, "[glance] api_servers"),
         ("[DEFAULT]\nglance_host = $glance_host\n", InvalidOption, "[DEFAULT] glance_host"),
@@ -215,7 +215,7 @@ def test_a_file_in_another_encoding_is_refused(tmp_path):
 
 @pytest.mark.parametrize("value", [7, [None], object()])
 def test_what_is_no_path_is_refused(value):
-    with pytest.raises(InvalidOption, match="is no path"):
+    with pytest.raises(InvalidOption, match="is not a path"):
         load(value)
 
 

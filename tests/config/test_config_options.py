@@ -15,7 +15,7 @@ from traced_image.errors import InvalidOption
 def shout(item, value, source):
     if isinstance(value, str):
         return value.upper()
-    raise InvalidOption(item, "it is no text", source=source, fix="give text")
+    raise InvalidOption(item, "it is not text", source=source, fix="give text")
 
 
 @document_fields
@@ -53,7 +53,7 @@ def test_a_value_is_checked():
 
 def test_a_refused_value_is_told_with_its_item_and_source():
     with pytest.raises(
-        InvalidOption, match=r"^soup \(from menu.txt\): it is no text; give text\.$"
+        InvalidOption, match=r"^soup \(from menu.txt\): it is not text; give text\.$"
     ):
         list_options(Menu)["soup"].check_value("soup", 7, "menu.txt")
 

@@ -58,58 +58,58 @@ def test_a_form_is_read(text, url):
     ("text", "told"),
     [
         ("", "it is empty"),
-        (None, "NoneType is no text"),
-        (b"glance", "bytes is no text"),
+        (None, "NoneType is not text"),
+        (b"glance", "bytes is not text"),
         ("a" * 3000, "too long"),
-        (LONG_NAME, "no host name"),
-        ("é" * 300, "no host name"),
-        ("a" * 64, "no host name"),
-        ("ftp://glance", "'ftp' is an unknown scheme"),
-        ("://glance", "'' is an unknown scheme"),
+        (LONG_NAME, "is not a host name"),
+        ("é" * 300, "is not a host name"),
+        ("a" * 64, "is not a host name"),
+        ("ftp://glance", "'ftp' is not a known scheme"),
+        ("://glance", "'' is not a known scheme"),
         ("//glance", "names no host"),
         ("http://", "names no host"),
         ("http:///image", "names no host"),
         (":9292", "names no host"),
-        ("glance:", "what follows the colon (not shown) is no port"),
-        ("glance:x", "what follows the colon (not shown) is no port"),
-        ("glance:0", "0 is no port"),
-        ("glance:65536", "65536 is no port"),
-        ("glance:999999", "is no port"),
-        ("glance:-1", "is no port"),
-        ("glance:\uff11", "is no port"),
-        ("[fd00::3]:x", "is no port"),
+        ("glance:", "what follows the colon (not shown) is not a port"),
+        ("glance:x", "what follows the colon (not shown) is not a port"),
+        ("glance:0", "0 is not a port"),
+        ("glance:65536", "65536 is not a port"),
+        ("glance:999999", "is not a port"),
+        ("glance:-1", "is not a port"),
+        ("glance:\uff11", "is not a port"),
+        ("[fd00::3]:x", "is not a port"),
         (" glance", "space or control character"),
         ("gla nce", "space or control character"),
         ("glance\n", "space or control character"),
         ("gla\u200bnce", "space or control character"),
         ("\ud800", "space or control character"),
-        ("glance?a=b", "'glance' goes on with a query or fragment"),
-        ("http://glance/image#x", "leave out all from # on"),
+        ("glance?a=b", "'glance' has a query or fragment"),
+        ("http://glance/image#x", "remove everything from # on"),
         ("glance/../x", "the path '/../x' can't be used"),
         ("glance/x/.", "the path '/x/.' can't be used"),
         ("glance//x", "the path '//x' can't be used"),
         ("glance/%2e%2e", "the path"),
         ("glance/x;y", "the path"),
         ("glance/é", "the path"),
-        ("gla*nce", "no host name"),
-        ("-glance", "no host name"),
-        ("glance..example", "no host name"),
-        (".", "no host name"),
-        ("9292", "no IPv4 address"),
-        ("10.0.0.300", "no IPv4 address"),
-        ("10.0.0", "no IPv4 address"),
-        ("10.0.0.01", "no IPv4 address"),
-        ("10.0.0.1.", "no IPv4 address"),
-        ("0x7f.0x1", "no IPv4 address"),
-        ("[::1", "'[::1' is no host and port"),
-        ("[::1]9292", "no host and port"),
-        ("::1]:9292", "no IPv6 address"),
-        ("[glance]:9292", "'glance' is no IPv6 address"),
+        ("gla*nce", "is not a host name"),
+        ("-glance", "is not a host name"),
+        ("glance..example", "is not a host name"),
+        (".", "is not a host name"),
+        ("9292", "is not an IPv4 address"),
+        ("10.0.0.300", "is not an IPv4 address"),
+        ("10.0.0", "is not an IPv4 address"),
+        ("10.0.0.01", "is not an IPv4 address"),
+        ("10.0.0.1.", "is not an IPv4 address"),
+        ("0x7f.0x1", "is not an IPv4 address"),
+        ("[::1", "'[::1' is not a host and port"),
+        ("[::1]9292", "is not a host and port"),
+        ("::1]:9292", "is not an IPv6 address"),
+        ("[glance]:9292", "'glance' is not an IPv6 address"),
         ("1:2:3:4:5:6:7:8:9292", "[address]:port for IPv6"),
         ("fe80::1%eth0", "has an IPv6 zone"),
         ("[fe80::1%25eth0]:9292", "has an IPv6 zone"),
-        ("\u0338a", "no internationalized host name"),
-        ("xn--é", "no internationalized host name"),
+        ("\u0338a", "is not an internationalized host name"),
+        ("xn--é", "is not an internationalized host name"),
     ],
 )
 def test_what_is_no_server_is_refused(text, told):
@@ -168,7 +168,7 @@ def test_a_password_that_no_host_follows_is_not_shown(text):
 
 
 def test_a_port_is_shown_with_what_is_wrong_beside_it():
-    with pytest.raises(InvalidServer, match="'http://glance:80/image' goes on with a query"):
+    with pytest.raises(InvalidServer, match="'http://glance:80/image' has a query"):
         Server.parse("http://glance:80/image?a")
 
 
@@ -176,7 +176,7 @@ def test_an_error_names_item_source_and_mend():
     with pytest.raises(InvalidServer) as caught:
         Server.parse("ftp://glance", "TRACED_IMAGE_SERVERS", item="servers[1]")
     assert (
-        "servers[1] (from TRACED_IMAGE_SERVERS): 'ftp' is an unknown scheme; use http or https."
+        "servers[1] (from TRACED_IMAGE_SERVERS): 'ftp' is not a known scheme; use http or https."
         == (str(caught.value))
     )
 
@@ -192,11 +192,11 @@ def test_the_address_of_an_ipv6_server_has_brackets():
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        (("ftp", "glance", 9292), "unknown scheme"),
-        (("http", "Glance", 9292), "no host name"),
-        (("http", "[fd00::3]", 9292), "no IPv6 address"),
+        (("ftp", "glance", 9292), "is not a known scheme"),
+        (("http", "Glance", 9292), "is not a host name"),
+        (("http", "[fd00::3]", 9292), "is not an IPv6 address"),
         (("http", "fd00:0::3", 9292), "write fd00::3"),
-        (("http", "glance", True), "True is no port"),
+        (("http", "glance", True), "True is not a port"),
         (("http", "glance", 9292, "/image/"), "the path"),
         (("http", "glance", 9292, "image"), "the path"),
         (("http", "glance", 9292, "/v2"), "without the API's version"),
@@ -237,7 +237,7 @@ def test_a_server_that_is_there_twice_is_kept_once():
 def test_a_server_that_is_there_twice_is_warned_of(caplog):
     with caplog.at_level(logging.WARNING, "traced_image.config"):
         parse_servers(["b", "a", "b:9292"], "nova.conf")
-    expected = "servers[2] (from nova.conf): http://b:9292 is there twice, kept once"
+    expected = "servers[2] (from nova.conf): http://b:9292 is listed twice; the second is ignored"
     assert expected in caplog.messages
 
 
@@ -249,7 +249,7 @@ def test_an_empty_list_is_refused(servers):
 
 @pytest.mark.parametrize("servers", [None, 5, b"glance", bytearray(b"glance")])
 def test_what_is_no_list_is_refused(servers):
-    with pytest.raises(InvalidServer, match="is no list of servers"):
+    with pytest.raises(InvalidServer, match="is not a list of servers"):
         parse_servers(servers)
 
 

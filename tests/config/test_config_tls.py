@@ -100,4 +100,6 @@ def test_a_file_of_somebody_else_is_refused(tmp_path):
 def test_an_unused_ca_is_warned_of(pem, caplog):
     with caplog.at_level(logging.WARNING, "traced_image.config"):
         Config(servers="a", cafile=pem["ca"], insecure=True)
-    assert ["cafile is not used, since insecure=True checks no certificate"] == caplog.messages
+    assert [
+        "cafile is ignored because insecure=True turns certificate checks off"
+    ] == caplog.messages

@@ -289,8 +289,8 @@ def test_a_client_is_allowed_by_one_of_its_names(certificates, write, certificat
         ("http_server_config: {headers: {X-Frame-Options: allow}}", "set one of deny, sameorigin"),
         ('http_server_config: {headers: {X-XSS-Protection: "0\\r\\nA: b"}}', "no header can have"),
         ("http_server_config: {headers: {Content-Security-Policy: é}}", "no header can have"),
-        ("rate_limit: {interval: soon}", "'soon' is no duration; write it like 500ms or 1s"),
-        ("rate_limit: {interval: 1s 2s, burst: 1}", "'1s 2s' is no duration"),
+        ("rate_limit: {interval: soon}", "'soon' is not a duration; write it like 500ms or 1s"),
+        ("rate_limit: {interval: 1s 2s, burst: 1}", "'1s 2s' is not a duration"),
         ("rate_limit: {interval: 1s}", "0 would let no request through"),
         ("rate_limit: {interval: 1s, burst: many}", "is no whole number"),
         ("basic_auth_users: {alice: hunter2}", "user 1 (from "),
@@ -388,7 +388,7 @@ def test_a_path_with_a_null_character_is_refused(tmp_path):
 def test_a_refusal_names_the_key_the_file_and_the_mend(write):
     path = write("rate_limit: {interval: soon}")
     assert (
-        f"rate_limit.interval (from {path}): 'soon' is no duration; write it like 500ms or 1s."
+        f"rate_limit.interval (from {path}): 'soon' is not a duration; write it like 500ms or 1s."
     ) == refused(path)
 
 
@@ -605,7 +605,7 @@ def test_a_bad_file_is_warned_of_once(watched, write, caplog):
     for _ in range(3):
         watched.later()
     said = (
-        f"rate_limit.interval (from {path}): 'soon' is no duration; write it like 500ms or 1s. "
+        f"rate_limit.interval (from {path}): 'soon' is not a duration; write it like 500ms or 1s. "
         "What was in force before still is."
     )
     assert [

@@ -132,7 +132,7 @@ def test_a_call_is_on_behalf_of_its_context(client, three, image_id):
 
 @pytest.mark.parametrize("version", [0, 3, "2", None, [2], 2.5, -1])
 def test_an_unknown_version_is_refused(idle, version):
-    with pytest.raises(InvalidArgument, match="is no version of the API: use 1 or 2"):
+    with pytest.raises(InvalidArgument, match="is not a version of the API: use 1 or 2"):
         idle.call(None, version, "get", "id")
 
 

@@ -76,7 +76,7 @@ def test_data_that_is_what_its_record_says_is_given(record):
 def test_data_that_is_not_what_its_record_says_is_an_error_at_its_end(record):
     download = download_of(DATA[:-1], record=record)
     found = []
-    with pytest.raises(ChecksumMismatch, match="look at the server's store if it repeats"):
+    with pytest.raises(ChecksumMismatch, match="check the server's store if the error repeats"):
         found.extend(download)
     assert b"".join(found) == DATA[:-1]
 
@@ -139,7 +139,7 @@ def test_a_part_that_was_asked_for_is_taken():
     ],
 )
 def test_another_part_than_asked_for_is_refused(offset, headers):
-    with pytest.raises(ProtocolError, match="another part of the data than asked for"):
+    with pytest.raises(ProtocolError, match="not the part of the data that was requested"):
         download_of(b"rest", status=206, offset=offset, **headers)
 
 
@@ -394,7 +394,7 @@ def test_an_image_that_is_not_there_is_not_found(server, opened):
 
 
 def test_signatures_are_not_verified(server, big, opened):
-    with pytest.raises(InvalidArgument, match="signatures are not verified here"):
+    with pytest.raises(InvalidArgument, match="this service verifies no signatures"):
         opened.service(server).download(None, big, trusted_certs=["a"])
     assert server.access_log == ()
 

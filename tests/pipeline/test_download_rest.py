@@ -128,7 +128,7 @@ def test_with_nothing_there_all_comes(server, big, opened, version):
 
 
 def test_api_v1_can_not_be_asked_for_the_rest(server, big, opened):
-    with pytest.raises(InvalidArgument, match="begin anew"):
+    with pytest.raises(InvalidArgument, match="download all of it again"):
         rest_of(opened.service(server, api_version=1), big, b"x")
     assert () == server.access_log
 

@@ -521,7 +521,7 @@ def test_what_is_no_url_is_refused_unseen(images, database):
 
 
 def test_what_is_no_database_is_refused(images):
-    with pytest.raises(InvalidOption, match="int is no database"):
+    with pytest.raises(InvalidOption, match="int is not a database"):
         S3ImageService(images, 7)
 
 

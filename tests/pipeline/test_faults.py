@@ -89,7 +89,7 @@ def test_a_change_that_reached_no_server_is_saved_by_another(
 @pytest.mark.parametrize(("fault", "reason"), AMBIGUOUS.values(), ids=AMBIGUOUS)
 def test_a_change_that_may_have_been_made_is_not_repeated(service, secure_three, fault, reason):
     secure_three[0].break_with(fault)
-    with pytest.raises(UnsafeToRepeat, match="look before you try again") as caught:
+    with pytest.raises(UnsafeToRepeat, match="check before you try again") as caught:
         service.create(None, {"name": "new"})
     assert (caught.value.reason, secure_three[1].access_log) == (reason, ())
 

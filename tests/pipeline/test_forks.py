@@ -68,7 +68,7 @@ def test_one_that_fails_is_logged(caplog):
 
     _forks._after_fork_in_child()
 
-    assert [f"{type(broken).__name__} could not be made anew after a fork"] == caplog.messages
+    assert [f"{type(broken).__name__} could not be reset after a fork"] == caplog.messages
 
 
 def test_the_page_of_forks_names_all_that_do_something_in_a_child():

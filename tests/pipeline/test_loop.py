@@ -357,7 +357,7 @@ def test_what_could_do_harm_is_not_repeated_where_it_may_have_reached_one(error)
 
 
 def test_who_did_not_repeat_says_that_it_is_time_to_look():
-    with pytest.raises(UnsafeToRepeat, match=r"may have carried out 'create' already: look"):
+    with pytest.raises(UnsafeToRepeat, match=r"may have carried out 'create' already: check"):
         rig(Script(unavailable())).call(UNSAFE)
 
 

@@ -64,7 +64,7 @@ def test_mappings_that_are_no_dicts_can_be_sent():
 @pytest.mark.parametrize("name", ["block_device_mapping", "mappings"])
 @pytest.mark.parametrize("value", [{1, 2}, circular(), {("a",): 1}, b"bytes"])
 def test_a_structured_property_without_a_form_in_json_is_named(name, value):
-    with pytest.raises(InvalidMetadata, match=f"property {name} has no form in JSON"):
+    with pytest.raises(InvalidMetadata, match=f"property {name} can't be written as JSON"):
         nova_images.to_v2({"properties": {name: value}})
 
 
@@ -78,8 +78,8 @@ def test_an_amount_that_is_no_number_is_named(name):
     ("meta", "words"),
     [
         (None, "image_meta is NoneType: pass a dict"),
-        ({"properties": 5}, "image_meta's properties are no mapping: pass a dict"),
-        ({5: "x"}, "5 is no name of a field or property: pass text"),
+        ({"properties": 5}, "image_meta's properties are not a mapping: pass a dict"),
+        ({5: "x"}, "5 is not the name of a field or property: pass text"),
     ],
 )
 def test_what_can_not_be_sent_is_told(meta, words):

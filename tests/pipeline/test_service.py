@@ -261,7 +261,7 @@ def test_a_wrong_time_stamp_everywhere_is_told_with_its_history(opened, images):
 def test_a_wrong_time_stamp_says_where_it_was(opened, server, images):
     image_id = images.add(created_at="yesterday")
     error = failure(opened.service(server, num_retries=0).show, None, image_id)
-    words = f"127.0.0.1:{server.port}: the image's created_at is no time stamp"
+    words = f"127.0.0.1:{server.port}: the image's created_at is not a time stamp"
     assert words == str(error.__cause__)
 
 
@@ -403,7 +403,7 @@ def test_a_deactivated_image_is_not_given(service, images, image_id):
 
 
 def test_signatures_are_not_verified_here(service, server, image_id):
-    with pytest.raises(InvalidArgument, match="trusted_certs: signatures are not verified here"):
+    with pytest.raises(InvalidArgument, match="trusted_certs: this service verifies no signatures"):
         service.download(None, image_id, trusted_certs=["cert"])
 
 

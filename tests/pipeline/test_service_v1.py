@@ -143,7 +143,7 @@ def test_a_wrong_time_stamp_of_a_list_fails_its_attempt(opened):
     body = b'{"images": [{"id": "x", "deleted_at": "yesterday"}]}'
     with Loopback(conversation(reply(200, body))) as server:
         service = opened.service(server, api_version=1, num_retries=0)
-        with pytest.raises(Exception, match="deleted_at is no time stamp") as caught:
+        with pytest.raises(Exception, match="deleted_at is not a time stamp") as caught:
             service.detail(None)
     assert isinstance(caught.value.__cause__, ProtocolError)
 

@@ -115,7 +115,7 @@ def test_a_value_without_utf_8_is_refused():
 
 @pytest.mark.parametrize("properties", [None, [], "a", 5])
 def test_properties_must_be_a_mapping(properties):
-    with pytest.raises(InvalidMetadata, match="properties are no mapping"):
+    with pytest.raises(InvalidMetadata, match="properties are not a mapping"):
         v1.make_image_headers({"properties": properties})
 
 

@@ -277,7 +277,7 @@ def test_what_has_no_form_in_json_is_refused_before_any_request():
 @pytest.mark.parametrize("add", [v2_actions.add_image_location, v2_actions.add_location])
 @pytest.mark.parametrize("url", ["", None, 5, b"memory://a", object(), ["memory://a"]])
 def test_what_is_no_location_is_refused_before_any_request(add, url):
-    with pytest.raises(InvalidMetadata, match="a location is empty or no text: pass a URL"):
+    with pytest.raises(InvalidMetadata, match="a location is empty or not text: pass a URL"):
         add("x", url)
 
 

@@ -36,13 +36,13 @@ def _check_text(item: str, value: object, source: str) -> str:
     if isinstance(value, str) and value.isprintable() and value:
         return value
     fix = "give a name, or leave it out"
-    raise InvalidOption(item, f"{checks.format_value(value)} is no name", source=source, fix=fix)
+    raise InvalidOption(item, f"{checks.format_value(value)} is not a name", source=source, fix=fix)
 
 
 def _check_retry(item: str, value: object, source: str) -> RetryPolicy:
     if isinstance(value, RetryPolicy):
         return value
-    problem = f"{type(value).__name__} is no RetryPolicy"
+    problem = f"{type(value).__name__} is not a RetryPolicy"
     raise InvalidRetry(item, problem, source=source, fix="give RetryPolicy(...)")
 
 
@@ -243,7 +243,7 @@ class Config:
 
     def _check_tls(self) -> None:
         if self.insecure and self.cafile:
-            logger.warning("cafile is not used, since insecure=True checks no certificate")
+            logger.warning("cafile is ignored because insecure=True turns certificate checks off")
         elif self.cafile:
             tls.check_authorities(self.cafile, self._source("cafile"))
         if self.certfile:

@@ -95,7 +95,7 @@ def _list_files(
     try:
         return [os.fspath(each) for each in each_file]
     except TypeError as error:
-        problem = f"{format_value(config_file)} is no path"
+        problem = f"{format_value(config_file)} is not a path"
         fix = "give the path of a file, or a list of paths"
         raise InvalidOption("config_file", problem, fix=fix) from error
 

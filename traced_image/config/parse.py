@@ -25,7 +25,7 @@ def parse_boolean(text: str) -> bool:
     """
     word = text.strip().lower()
     if word not in _BOOLEANS:
-        raise ValueError(f"{format_value(text)} is no boolean")
+        raise ValueError(f"{format_value(text)} is not a boolean")
     return _BOOLEANS[word]
 
 
@@ -56,5 +56,5 @@ def parse_duration(text: str) -> float:
     parts = _PART.findall(text)
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
     if not parts or "".join(number + unit for number, unit in parts) != text or seconds > _LONGEST:
-        raise ValueError(f"{format_value(text)} is no duration")
+        raise ValueError(f"{format_value(text)} is not a duration")
     return seconds

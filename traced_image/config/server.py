@@ -83,7 +83,7 @@ def parse(text: object) -> tuple[Scheme, str, int, str]:
 def _check_text(text: object) -> str:
     fix = "write host:port or a URL"
     if not isinstance(text, str):
-        raise UnusableError(f"{type(text).__name__} is no text", fix)
+        raise UnusableError(f"{type(text).__name__} is not text", fix)
     if not text:
         raise UnusableError("it is empty", f"{fix}, or leave it out")
     check_credentials(text)
@@ -91,8 +91,8 @@ def _check_text(text: object) -> str:
         raise UnusableError(f"{_format_refused(text)} is too long", fix)
     head, mark, _ = re.split(r"([?#]|\Z)", text, maxsplit=1)
     if mark:
-        problem = f"{_format_refused(head)} goes on with a query or fragment"
-        raise UnusableError(problem, f"leave out all from {mark} on")
+        problem = f"{_format_refused(head)} has a query or fragment"
+        raise UnusableError(problem, f"remove everything from {mark} on")
     if any(c.isspace() or unicodedata.category(c).startswith("C") for c in text):
         raise UnusableError(
             f"{_format_refused(text)} has a space or control character", "leave it out"
@@ -107,7 +107,7 @@ def _split_authority(authority: str) -> tuple[str, str | None]:
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
         raise UnusableError(
-            f"{_format_refused(authority)} is no host and port", "write [address]:port"
+            f"{_format_refused(authority)} is not a host and port", "write [address]:port"
         )
     if found["ipv6"] is not None:
         return _check_ipv6(found["ipv6"]), found["port"]
@@ -126,7 +126,7 @@ def _read_port(digits: str) -> int:
 
 
 def _refuse_port(what: str) -> int:
-    raise UnusableError(f"{what} is no port", "use one from 1 to 65535")
+    raise UnusableError(f"{what} is not a port", "use one from 1 to 65535")
 
 
 def _check_ipv6(host: str) -> str:
@@ -137,7 +137,7 @@ def _check_ipv6(host: str) -> str:
         return str(IPv6Address(host))
     except AddressValueError:
         fix = "write host:port, or [address]:port for IPv6"
-        raise UnusableError(f"{_format_refused(host)} is no IPv6 address", fix) from None
+        raise UnusableError(f"{_format_refused(host)} is not an IPv6 address", fix) from None
 
 
 def _encode_name(name: str) -> str:
@@ -146,7 +146,7 @@ def _encode_name(name: str) -> str:
     try:
         return idna.encode(name, uts46=True).decode("ascii")
     except UnicodeError:  # of which idna.IDNAError is one
-        problem = f"{format_value(name)} is no internationalized host name"
+        problem = f"{format_value(name)} is not an internationalized host name"
         raise UnusableError(problem, "write the name in its ASCII form, xn--...") from None
 
 
@@ -172,7 +172,7 @@ def check(scheme: str, host: str, port: int, path: str) -> None:
 
 def _check_scheme(scheme: str) -> None:
     if scheme not in _SCHEME_PORTS:
-        raise UnusableError(f"{format_value(scheme)} is an unknown scheme", "use http or https")
+        raise UnusableError(f"{format_value(scheme)} is not a known scheme", "use http or https")
 
 
 def _check_name(name: str) -> None:
@@ -186,14 +186,14 @@ def _check_name(name: str) -> None:
     labels = name.removesuffix(".").split(".")
     if len(name) > _LONGEST_NAME or not all(_LABEL.fullmatch(each) for each in labels):
         raise UnusableError(
-            f"{format_value(name)} is no host name", "write a name or an IP address"
+            f"{format_value(name)} is not a host name", "write a name or an IP address"
         )
     if _NUMBER.fullmatch(labels[-1]):
         try:
             IPv4Address(name)
         except AddressValueError:
             fix = "write its four numbers, or a name"
-            raise UnusableError(f"{format_value(name)} is no IPv4 address", fix) from None
+            raise UnusableError(f"{format_value(name)} is not an IPv4 address", fix) from None
 
 
 logger = logging.getLogger("traced_image.config")
@@ -289,7 +289,9 @@ def parse_servers(servers: object, source: str = "argument") -> tuple[Server, ..
             else Server.parse(cast("str", member), source, item=item)
         )
         if found.setdefault(server, number) != number:
-            logger.warning("%s (from %s): %s is there twice, kept once", item, source, server)
+            logger.warning(
+                "%s (from %s): %s is listed twice; the second is ignored", item, source, server
+            )
     return tuple(found)
 
 
@@ -298,7 +300,7 @@ def _list_members(servers: object, source: str) -> list[object]:
     if isinstance(servers, str):
         servers = [each.strip() for each in servers.split(",")] if servers.strip() else []
     if not isinstance(servers, Iterable) or isinstance(servers, (bytes, bytearray)):
-        problem = f"{type(servers).__name__} is no list of servers"
+        problem = f"{type(servers).__name__} is not a list of servers"
         raise InvalidServer("servers", problem, source=source, fix=fix)
     members = list(servers)
     if not members:

@@ -50,7 +50,7 @@ def check_path(item: str, value: object, source: str) -> str | None:
         return None
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
         fix = "give the path of a PEM file, or leave it out"
-        raise InvalidTLS(item, f"{format_value(value)} is no path", source=source, fix=fix)
+        raise InvalidTLS(item, f"{format_value(value)} is not a path", source=source, fix=fix)
     path = os.fsdecode(value)
     try:
         with open(path, "rb"):  # noqa: PTH123 - a path with a null character must fail here too

@@ -1,4 +1,4 @@
-"""The seed's client wrapper: a method by its name, called on the cycle of servers."""
+"""The client wrapper of nova's name: it calls a method of Glance's API on the cycle of servers."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ OPERATIONS: Mapping[Version, Mapping[str, Callable[..., Operation[object]]]] = {
         "image_tags.delete": v2_actions.delete_tag,
     },
 }
-"""What `GlanceClientWrapper.call` can call, by API version and name."""
+"""The methods that `GlanceClientWrapper.call` accepts, by API version and name."""
 
 
 class GlanceClientWrapper:
-    """Calls Glance's servers in turn until one answers, as nova's class of this name does.
+    """A client that calls Glance's servers in turn until one answers, as nova's class does.
 
     Args:
-        config: The servers and how to talk to them.
-        layers: What observes the calls.
-        fleet: The servers' health; by default that which all services of the process share.
-        clock: Where time comes from.
-        rng: The source of the jitter; by default the system's, of which no two processes have
-            the same.
+        config: The servers and how to reach them.
+        layers: The functions that observe the calls; None for none.
+        fleet: The servers' health; by default the one that all services of the process share.
+        clock: The source of time.
+        rng: The source of the jitter; by default the system's, so that no two processes get
+            the same numbers.
     """
 
     def __init__(
@@ -131,17 +131,18 @@ class GlanceClientWrapper:
 
         Args:
             context: On whose behalf; None for the service's own.
-            version: Of the Images API.
+            version: The version of the Images API, 1 or 2.
             method: A name in `OPERATIONS`, such as ``get`` or ``image_members.create``.
             *args: The method's arguments.
             **kwargs: The method's named arguments.
 
         Returns:
-            What the method's operation brings: a record, a list of them, a `Download`, or None.
+            The result of the method's operation: a record, a list of records, a `Download`, or
+            None.
 
         Raises:
-            InvalidArgument: The method or an argument is not usable; nothing was sent.
-            AttemptError: A server refused, in a way that another server would not change.
+            InvalidArgument: The method or an argument can't be used; nothing was sent.
+            AttemptError: A server rejected the request, and another server would do the same.
             GlanceConnectionFailed: No server answered.
         """
         return self.perform(context, build_operation(version, method, args, kwargs))
@@ -154,11 +155,11 @@ class GlanceClientWrapper:
             operation: What to ask of Glance.
 
         Returns:
-            What the operation brings.
+            The operation's result.
 
         Raises:
-            InvalidContext: The context is not usable; nothing was sent.
-            AttemptError: A server refused, in a way that another server would not change.
+            InvalidContext: The context can't be used; nothing was sent.
+            AttemptError: A server rejected the request, and another server would do the same.
             GlanceConnectionFailed: No server answered.
         """
         context = SERVICE if context is None else context
@@ -166,30 +167,34 @@ class GlanceClientWrapper:
         return self._perform(Call(operation, context))
 
     def servers(self) -> tuple[ServerHealth, ...]:
-        """The servers of the cycle and what is known of their health."""
+        """Return the health of each server, in the order of the cycle."""
         return self._fleet.cycle.health()
 
     def accuse(self, server: Server, error: AttemptError, *, retrying: bool) -> None:
-        """Log and count a failure that showed after its attempt had succeeded: a broken stream."""
-        with suppress(Exception):  # a handler of the log may raise anything
+        """Log and count a broken stream: a failure after its attempt had succeeded."""
+        # An application's log handler may raise anything; that must not end the caller's download.
+        with suppress(Exception):
             log_stream_failure(server, error, retrying=retrying)
         self._fleet.cycle.accuse(server, error.reason)
 
     def _open(self) -> None:
-        """Show the servers to the watches, until this is closed or nobody has it any more."""
+        """Register the watches with the cycle, until `close` or the end of this object."""
         cycle = self._fleet.cycle
+        # The cycle outlives this object, so a finalizer removes the watches of a client that
+        # nobody closed. nova makes one for each operation and closes none.
         for watch in self._watches:
             cycle.watch(watch)
             self._watching.append(weakref.finalize(self, cycle.unwatch, watch))
         self._perform: Perform = self._layered
 
     def _reopen(self, call: Call[T], /) -> T:
-        """Make a call after `close`."""
+        """Register the watches again, then make a call after `close`."""
         self._open()
         return self._perform(call)
 
     def close(self) -> None:
-        """Close the kept connections, and leave the servers; a later call opens it again."""
+        """Close the idle connections and remove the watches; a later call opens both again."""
+        # `close` swaps the function, so that a call on an open client pays for no check.
         self._perform = self._reopen
         while self._watching:
             self._watching.pop()()
@@ -199,10 +204,10 @@ class GlanceClientWrapper:
 def build_operation(
     version: Version, method: str, args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> Operation[object]:
-    """Build what a method's name and arguments ask for, without any request.
+    """Build the operation that a method's name and arguments ask for; send no request.
 
     Raises:
-        InvalidArgument: There is no such method, or an argument is not usable.
+        InvalidArgument: There is no such method, or an argument can't be used.
     """
     try:
         build = OPERATIONS[version][method]
@@ -213,6 +218,7 @@ def build_operation(
     except InvalidArgument:
         raise
     except (TypeError, ValueError) as error:
+        # A wrong number or name of an argument is a TypeError of Python's own.
         raise InvalidArgument(f"{method} of API v{version}: {hide_in_text(str(error))}") from error
 
 
@@ -221,4 +227,4 @@ def _build_unknown_error(version: object, method: object) -> InvalidArgument:
         if known == version:
             names = ", ".join(sorted(methods))
             return InvalidArgument(f"API v{known} has no {format_value(method)}: use {names}")
-    return InvalidArgument(f"{format_value(version)} is no version of the API: use 1 or 2")
+    return InvalidArgument(f"{format_value(version)} is not a version of the API: use 1 or 2")

@@ -1,4 +1,4 @@
-"""On whose behalf a call is made."""
+"""The caller of a call: the attributes that the pipeline reads, and a class that has them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Protocol
 
 
 class Context(Protocol):
-    """What the pipeline reads of a caller's context.
+    """The attributes of a caller's context that the pipeline reads.
 
-    nova's, cinder's and oslo's ``RequestContext`` have these attributes, and so may any other
-    object. What is absent counts as None.
+    nova's, cinder's and oslo's ``RequestContext`` have these attributes, and any other object may
+    have them. An attribute that is absent counts as None.
     """
 
     @property
@@ -27,7 +27,7 @@ class Context(Protocol):
 
     @property
     def is_admin(self) -> bool:
-        """Whether every image is the caller's to see."""
+        """Whether the caller may see every image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class RequestContext:
 
     Attributes:
         auth_token: A Keystone token, sent as ``X-Auth-Token`` under ``auth_strategy=keystone``.
-        user_id: The caller's user, compared with an image's ``user_id`` under noauth.
-        project_id: The caller's project, compared with an image's ``owner_id``.
-        is_admin: Whether every image is the caller's to see.
-        request_id: The caller's own request, ``req-`` and a UUID.
-        global_request_id: The request that the caller's own belongs to.
+        user_id: The caller's user; compared with an image's ``user_id`` under noauth.
+        project_id: The caller's project; compared with an image's ``owner_id`` under noauth.
+        is_admin: Whether the caller may see every image.
+        request_id: The id of the caller's own request: ``req-`` and a UUID.
+        global_request_id: The id of the request that caused the caller's own request.
     """
 
     auth_token: str | None = field(default=None, repr=False)
@@ -52,9 +52,9 @@ class RequestContext:
 
     @property
     def global_id(self) -> str | None:
-        """The id that ties the requests of several services together, as in oslo.context."""
+        """The id that connects the requests of several services, as in oslo.context."""
         return self.global_request_id or self.request_id
 
 
 SERVICE = RequestContext(is_admin=True)
-"""Stands for None: the service asks for itself, so every image is its to see."""
+"""The context that stands for None: the service calls for itself and may see every image."""

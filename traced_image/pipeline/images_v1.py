@@ -75,7 +75,9 @@ class ImagesV1:
             InvalidArgument: A part of it is there already.
         """
         if offset:
-            raise InvalidArgument("API v1 can't be asked for the rest of the data: begin anew")
+            raise InvalidArgument(
+                "API v1 can't be asked for the rest of the data: download all of it again"
+            )
         return self._perform(context, v1.data(image_id))
 
     def import_copy(

@@ -1,4 +1,4 @@
-"""The image service as nova's code knows it: calls, availability and translation."""
+"""The image service with the methods of nova's, which translates images and errors as nova does."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 
 class GlanceImageService:
-    """Gives and takes image metadata and data as nova's ``GlanceImageService`` does.
+    """An image service with the methods of nova's ``GlanceImageService``.
 
-    Every method may raise what the pipeline below it raises: a `GlanceConnectionFailed` where no
-    server answered, an `AttemptError` where one refused, an `InvalidArgument` before anything
-    was sent, `TokenUnavailable` where Keystone gave no token.
+    Every method may raise what the pipeline below it raises: `GlanceConnectionFailed` if no
+    server answered, `AttemptError` if a server rejected the request, `InvalidArgument` before
+    anything is sent, and `TokenUnavailable` if Keystone gave no token.
 
     Args:
         client: Makes the calls.
@@ -57,7 +57,7 @@ class GlanceImageService:
 
     @property
     def config(self) -> Config:
-        """What the service was made with."""
+        """The configuration of the service."""
         return self._client.config
 
     def __enter__(self) -> Self:
@@ -78,17 +78,17 @@ class GlanceImageService:
         Args:
             context: On whose behalf; None for the service's own.
             image_id: The image's UUID.
-            include_locations: Whether to include ``locations``, to which ``direct_url`` is added.
-            show_deleted: Whether an image that is deleted counts.
+            include_locations: Whether to include ``locations``, with ``direct_url`` as one more.
+            show_deleted: Whether to return a deleted image too.
 
         Returns:
             nova's dict: base fields, custom ones under ``properties``, time stamps as aware
-            datetimes, ``size`` in bytes, ``min_ram`` in MB, ``min_disk`` in GB. For API v2 equal
-            to that of nova 34's ``GlanceImageServiceV2.show``.
+            datetimes, ``size`` in bytes, ``min_ram`` in MB, ``min_disk`` in GB. For API v2 it
+            equals the dict of nova 34's ``GlanceImageServiceV2.show``.
 
         Raises:
-            ImageNotFound: It does not exist, or not for this caller.
-            ImageNotAuthorized: Glance refused the caller.
+            ImageNotFound: The image does not exist, or this caller may not see it.
+            ImageNotAuthorized: Glance answered 401 or 403.
         """
         return self._show(
             self._images,
@@ -111,6 +111,8 @@ class GlanceImageService:
             image = images.get(context, image_id, include_locations=include_locations)
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
+        # As in nova: an image that the caller may not see looks as if it did not exist, so that
+        # nobody learns which ids exist.
         gone = bool(image["deleted"]) and not show_deleted
         if gone or not nova_images.is_available(SERVICE if context is None else context, image):
             raise ImageNotFound(f"Image {format_id(image_id)} could not be found.")
@@ -124,14 +126,14 @@ class GlanceImageService:
         Args:
             context: On whose behalf; None for the service's own.
             **kwargs: ``filters`` (a mapping; ``property-NAME``, ``changes-since`` and
-                ``is_public`` are understood as in nova), ``marker``, ``limit``, ``page_size``,
+                ``is_public`` mean the same as in nova), ``marker``, ``limit``, ``page_size``,
                 ``sort_key``, ``sort_dir``.
 
         Returns:
-            A dict for each image that the caller may see, as `show` gives.
+            A dict in the form of `show` for each image that the caller may see.
 
         Raises:
-            InvalidQuery: An argument is unknown or unusable.
+            InvalidQuery: An argument is unknown or can't be used.
         """
         viewer = SERVICE if context is None else context
         images = self._images.list(context, kwargs)
@@ -144,19 +146,19 @@ class GlanceImageService:
 
         Args:
             context: On whose behalf; None for the service's own.
-            image_meta: As `show` gives it; what Glance sets itself is left out. In API v2,
-                ``size`` 0 without data activates an empty image, the property
+            image_meta: A dict in the form of `show`; fields that Glance sets itself are not sent.
+                In API v2, ``size`` 0 without data activates an empty image, the property
                 ``instance_owner`` shares the image with that project, and ``location`` names
-                data that is elsewhere already.
+                data that is already stored elsewhere.
             data: Bytes, a binary file, or an iterable of bytes.
 
         Returns:
-            The new image, as `show` gives it.
+            The new image, in the form of `show`.
 
         Raises:
-            UnsafeToRepeat: It may have been created, but no answer came.
-            InvalidMetadata: `image_meta` or `data` can't be sent. Only where reading `data` is
-                what shows it, the record is there already.
+            UnsafeToRepeat: No answer came, and Glance may have created the image.
+            InvalidMetadata: `image_meta` or `data` can't be sent. The image record exists
+                already only if the problem appears while `data` is read.
         """
         return self._images.create(context, image_meta, data)
 
@@ -178,11 +180,11 @@ class GlanceImageService:
             purge_props: Whether to remove the properties that `image_meta` does not have.
 
         Returns:
-            The changed image, as `show` gives it.
+            The changed image, in the form of `show`.
 
         Raises:
-            ImageNotFound: It does not exist, or not for this caller.
-            UnsafeToRepeat: It may have been changed, but no answer came.
+            ImageNotFound: The image does not exist, or this caller may not see it.
+            UnsafeToRepeat: No answer came, and Glance may have changed the image.
         """
         find = partial(self._find_properties, context, image_id) if purge_props else None
         try:
@@ -201,10 +203,10 @@ class GlanceImageService:
             True.
 
         Raises:
-            ImageNotFound: It does not exist, or not for this caller.
-            ImageNotAuthorized: Glance refused the caller.
-            ImageDeleteConflict: It is in use.
-            UnsafeToRepeat: It may have been deleted, but no answer came.
+            ImageNotFound: The image does not exist, or this caller may not see it.
+            ImageNotAuthorized: Glance answered 401 or 403.
+            ImageDeleteConflict: The image is in use.
+            UnsafeToRepeat: No answer came, and Glance may have deleted the image.
         """
         try:
             self._images.delete(context, image_id)
@@ -226,22 +228,24 @@ class GlanceImageService:
             context: On whose behalf; None for the service's own.
             image_id: The image's UUID.
             data: A binary file to write to.
-            dst_path: A file to write to, where `data` is not given.
-            trusted_certs: Refused: signatures are nova's to verify.
+            dst_path: The path of a file to write to, used only if `data` is None.
+            trusted_certs: Must be empty: this service does not verify signatures, nova does.
 
         Returns:
-            The data to iterate over, where neither `data` nor `dst_path` is given.
+            A `Download` to iterate over if `data` and `dst_path` are both None; otherwise None.
 
         Raises:
-            ImageNotFound: It does not exist, or not for this caller.
-            ImageUnacceptable: It has no data.
-            ChecksumMismatch: What came is not what the record says.
-            CommunicationError: The stream broke and no other server had the rest.
-            ProtocolError: The stream was cut short, and no other server had the rest.
+            ImageNotFound: The image does not exist, or this caller may not see it.
+            ImageUnacceptable: The image has no data.
+            ChecksumMismatch: The data does not match the image's record.
+            CommunicationError: The stream broke, and no other server sent the rest.
+            ProtocolError: The stream was cut short, and no other server sent the rest.
         """
         check_destination(data, dst_path)
         if trusted_certs:
-            raise InvalidArgument("trusted_certs: signatures are not verified here: let nova do it")
+            raise InvalidArgument(
+                "trusted_certs: this service verifies no signatures: let nova do it"
+            )
         download = self._download(context, image_id)
         if data is None and not dst_path:
             return download
@@ -249,20 +253,24 @@ class GlanceImageService:
         return None
 
     def download_rest(self, context: Context | None, image_id: str, begun: BinaryIO) -> Download:
-        """Fetch what a file has not yet of an image's data; the check is of the whole.
+        """Fetch the part of an image's data that a file does not have; check all of the data.
 
-        Where the image has no checksum, nobody can tell whether what the file has is of the same
+        If the image has no checksum, nobody can tell whether the first part belongs to the same
         data: see `Download.has_checksum`.
 
         Args:
             context: On whose behalf; None for the service's own.
             image_id: The image's UUID.
-            begun: A binary file that has the first part, or nothing; it is left at its end.
+            begun: A binary file with the first part of the data, or empty. Its position is at
+                its end afterwards.
+
+        Returns:
+            A `Download` of the rest of the data.
 
         Raises:
-            InvalidArgument: There is a first part, and API v1 can't be asked for the rest.
-            ImageNotFound: It does not exist, or not for this caller.
-            ImageUnacceptable: It has no data.
+            InvalidArgument: `begun` is not empty, and API v1 can't return a part of the data.
+            ImageNotFound: The image does not exist, or this caller may not see it.
+            ImageUnacceptable: The image has no data.
         """
         download = self._download(context, image_id, begun.seek(0, os.SEEK_END))
         download.begin(begun)
@@ -279,12 +287,12 @@ class GlanceImageService:
         return download
 
     def get_location(self, context: Context | None, image_id: str) -> str | None:
-        """The URL of an image's data in its store, or None where Glance does not show it.
+        """Return the URL of an image's data in its store, or None if Glance does not show it.
 
-        Glance is asked by API v2, whatever the ``api_version``: v1 has no locations.
+        This always uses API v2, whatever ``api_version`` is: v1 has no locations.
 
         Raises:
-            ImageNotFound: It does not exist, or not for this caller.
+            ImageNotFound: The image does not exist, or this caller may not see it.
         """
         image = self._show(
             self._images_v2, context, image_id, include_locations=True, show_deleted=True
@@ -297,9 +305,15 @@ class GlanceImageService:
     ) -> None:
         """Copy an image to other stores.
 
+        Args:
+            context: On whose behalf; None for the service's own.
+            image_id: The image's UUID.
+            stores: The names of the stores to copy to.
+
         Raises:
-            ImageNotFound: It does not exist, or not for this caller.
-            ImageImportImpossible: It is in a state that does not allow it.
+            ImageNotFound: The image does not exist, or this caller may not see it.
+            ImageImportImpossible: The image is in a state that allows no import.
+            InvalidArgument: The service uses API v1, which has no import.
         """
         try:
             self._images.import_copy(context, image_id, stores)
@@ -307,18 +321,19 @@ class GlanceImageService:
             reraise_about_import(error, image_id)
 
     def servers(self) -> tuple[ServerHealth, ...]:
-        """The servers of the cycle and what is known of their health."""
+        """Return the health of each server, in the order of the cycle."""
         return self._client.servers()
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the idle connections; a later call opens new ones."""
         self._client.close()
 
     def _resume(self, context: Context | None, image_id: str, there: int) -> Resume:
-        """How a download goes on after its stream broke: once for each retry that a call has.
+        """Return a function that fetches the rest of a download after its stream broke.
 
-        API v1 can't ask for a part of the data.
+        The function works once for each retry that a call has.
         """
+        # Under API v1 never: it can't return a part of the data.
         left = self.config.num_retries if self._images.has_ranges else 0
 
         def resume(server: Server, error: AttemptError, done: int) -> Download | None:
@@ -334,7 +349,7 @@ class GlanceImageService:
 
 
 def _list_locations(image: ImageDict) -> list[object]:
-    """The image's locations, and its direct URL as one more, as nova lists them."""
+    """Return an image's locations with its direct URL as one more, as nova's ``show`` does."""
     found = image.get("locations")
     locations = list(found) if isinstance(found, list) else []
     if image.get("direct_url"):

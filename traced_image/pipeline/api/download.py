@@ -147,7 +147,9 @@ def _check_part(reply: Reply, chunks: Chunks, offset: int) -> None:
     claimed = reply.headers.get("Content-Range", "")
     if not offset or not claimed.startswith(f"bytes {offset}-"):
         chunks.close()
-        raise ProtocolError(f"{reply.origin}: the reply is another part of the data than asked for")
+        raise ProtocolError(
+            f"{reply.origin}: the reply is not the part of the data that was requested"
+        )
 
 
 class _VerifiedChunks:
@@ -164,8 +166,8 @@ class _VerifiedChunks:
             yield chunk
         if not self._digest.matches():
             raise ChecksumMismatch(
-                f"{self._server.netloc}: the data is not that of the image's record: download it"
-                " again, and look at the server's store if it repeats"
+                f"{self._server.netloc}: the data does not match the image's record: download it"
+                " again, and check the server's store if the error repeats"
             )
 
     def close(self) -> None:
@@ -266,9 +268,9 @@ def check_destination(data: object, dst_path: object) -> None:
         InvalidArgument: `data` is no binary file, or `dst_path` no path.
     """
     if data is not None and (not hasattr(data, "write") or isinstance(data, TextIOBase)):
-        raise InvalidArgument("data is no binary file: open one with mode 'wb'")
+        raise InvalidArgument("data is not a binary file: open one with mode 'wb'")
     if not (dst_path is None or isinstance(dst_path, (str, os.PathLike))) or "\0" in str(dst_path):
-        raise InvalidArgument("dst_path is no path: give the name of a file")
+        raise InvalidArgument("dst_path is not a path: give the name of a file")
 
 
 def save(download: Download, data: BinaryIO | None, dst_path: str | os.PathLike[str]) -> None:

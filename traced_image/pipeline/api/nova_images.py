@@ -129,12 +129,12 @@ def to_v1(image_meta: Mapping[str, object]) -> Record:
     image = {name: value for name, value in image_meta.items() if name not in _READ_ONLY}
     properties = image.get("properties", {})
     if not isinstance(properties, Mapping):
-        raise InvalidMetadata("image_meta's properties are no mapping: pass a dict")
+        raise InvalidMetadata("image_meta's properties are not a mapping: pass a dict")
     properties = image["properties"] = dict(properties)
     for name in (*image, *properties):
         if not isinstance(name, str) or not name:
             raise InvalidMetadata(
-                f"{format_value(name)} is no name of a field or property: pass text"
+                f"{format_value(name)} is not the name of a field or property: pass text"
             )
     for name in _STRUCTURED:
         if name in properties and not isinstance(properties[name], str):
@@ -146,7 +146,9 @@ def _dump_json(name: str, value: object) -> str:
     try:
         return json.dumps(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidMetadata(f"property {name} has no form in JSON: pass plain values") from error
+        raise InvalidMetadata(
+            f"property {name} can't be written as JSON: pass plain values"
+        ) from error
 
 
 def to_v2(image_meta: Mapping[str, object]) -> Record:
@@ -226,7 +228,9 @@ def _make_query(
     filters = given.get("filters") or {}
     if unknown or not isinstance(filters, Mapping):
         what = (
-            f"unknown argument {format_value(unknown[0])}" if unknown else "filters are no mapping"
+            f"unknown argument {format_value(unknown[0])}"
+            if unknown
+            else "filters are not a mapping"
         )
         raise InvalidQuery(f"detail: {what}: use {', '.join(accepted)}")
     arguments = {name: given[name] for name in accepted if given.get(name)}

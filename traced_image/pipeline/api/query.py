@@ -55,7 +55,7 @@ def make_filter_pairs(filters: Mapping[str, object]) -> Pairs:
     for name, value in filters.items():
         if not name or not isinstance(name, str):
             raise InvalidQuery(
-                f"{format_value(name)} is no filter: pass the name of a field or property"
+                f"{format_value(name)} is not a filter: pass the name of a field or property"
             )
         values = value if isinstance(value, (list, tuple)) else [value]
         pairs += [(name, _make_text(item, name)) for item in values]

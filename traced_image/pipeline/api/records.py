@@ -88,7 +88,7 @@ def check_image(record: object, origin: str, image_id: str | None = None) -> Rec
     found = str(record["id"])
     # Databases that compare without regard to case find an image by its id in capitals, too.
     if image_id not in (None, found) and str(image_id).lower() != found.lower():
-        raise ProtocolError(f"{origin}: the reply is about another image than asked for")
+        raise ProtocolError(f"{origin}: the reply is not about the image that was requested")
     return record
 
 
@@ -103,7 +103,7 @@ def check_time(record: Record, name: str, origin: str) -> None:
         try:
             parse_time(value)
         except ValueError as error:
-            raise ProtocolError(f"{origin}: the image's {name} is no time stamp") from error
+            raise ProtocolError(f"{origin}: the image's {name} is not a time stamp") from error
 
 
 def parse_time(value: object) -> datetime:
@@ -166,4 +166,4 @@ def quote_segment(text: object, what: str) -> str:
             return quote(text, safe="")
         except UnicodeEncodeError:
             pass
-    raise InvalidMetadata(f"{format_value(text)} is no {what}: pass valid text")
+    raise InvalidMetadata(f"{format_value(text)} is not a valid {what}: pass valid text")

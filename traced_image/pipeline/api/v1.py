@@ -80,7 +80,7 @@ def make_image_headers(image_meta: Mapping[str, object]) -> dict[str, str]:
     for name, value in image_meta.items():
         if name == "properties":
             if not isinstance(value, Mapping):
-                raise InvalidMetadata("image_meta's properties are no mapping: pass a dict")
+                raise InvalidMetadata("image_meta's properties are not a mapping: pass a dict")
             headers.update(_make_header(_PROPERTY, key, item) for key, item in value.items())
         elif value is not None:
             headers.update([_make_header(_META, name, value)])

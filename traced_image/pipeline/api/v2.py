@@ -108,7 +108,7 @@ class _LinkedPages:
             or following in self._seen
             or not images
         ):
-            raise ProtocolError(f"{reply.origin}: the list's next page is not one")
+            raise ProtocolError(f"{reply.origin}: the link to the list's next page is not valid")
         self._images += images
         self._next = following
 
@@ -226,7 +226,7 @@ def escape_pointer(name: object) -> str:
         InvalidPatch: It is not text, or empty.
     """
     if not isinstance(name, str) or not name:
-        raise InvalidPatch(f"{format_value(name)} is no property name: pass text")
+        raise InvalidPatch(f"{format_value(name)} is not a property name: pass text")
     return name.replace("~", "~0").replace("/", "~1")
 
 
@@ -235,8 +235,12 @@ def _check_change(change: object) -> None:
         raise InvalidPatch(f"a change is {type(change).__name__}: pass a dict")
     operation, path = change.get("op"), change.get("path")
     if operation not in ("add", "replace", "remove"):
-        raise InvalidPatch(f"{format_value(operation)} is no operation: use add, replace or remove")
+        raise InvalidPatch(
+            f"{format_value(operation)} is not an operation: use add, replace or remove"
+        )
     if not isinstance(path, str) or not _POINTER.fullmatch(path):
-        raise InvalidPatch(f"{format_value(path)} is no path: write a slash and a name (RFC 6901)")
+        raise InvalidPatch(
+            f"{format_value(path)} is not a path: write a slash and a name (RFC 6901)"
+        )
     if (operation != "remove") != ("value" in change):
         raise InvalidPatch(f"the change of {format_value(path)} must have a value, a removal none")

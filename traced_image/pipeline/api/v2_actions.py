@@ -56,7 +56,8 @@ def update_member(image_id: str, member_id: str, member_status: MemberStatus) ->
     """Accept or reject an image that was shared."""
     if member_status not in ("pending", "accepted", "rejected"):
         raise InvalidMetadata(
-            f"{format_value(member_status)} is no member status: use pending, accepted or rejected"
+            f"{format_value(member_status)} is not a member status: use pending, accepted or"
+            " rejected"
         )
     path, body = _member_path(image_id, member_id), {"status": member_status}
     return _make_operation("image_members.update", "PUT", path, records.parse_object, body)
@@ -178,7 +179,7 @@ def _read_texts(values: object, what: str) -> list[str]:
 def _check_url(value: object) -> str:
     if isinstance(value, str) and value:
         return value
-    raise InvalidMetadata("a location is empty or no text: pass a URL")
+    raise InvalidMetadata("a location is empty or not text: pass a URL")
 
 
 def _check_mapping(value: object, what: str) -> dict[str, object]:

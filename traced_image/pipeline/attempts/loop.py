@@ -32,19 +32,19 @@ _REASONS: dict[type[GlanceConnectionFailed], Reason] = {
 _WORDS: dict[type[GlanceConnectionFailed], str] = {
     errors.GlanceConnectionFailed: "{error}",
     errors.DeadlineExceeded: (
-        "{error}; not retried, since the call's deadline leaves no time for it: raise"
-        " Config.deadline, or look at the server"
+        "{error}; not retried because the call's deadline leaves no time for it: raise"
+        " Config.deadline, or check the server"
     ),
     errors.RetryBudgetExhausted: (
-        "{error}; not retried, since this process has used up its retry budget: fix the servers,"
+        "{error}; not retried because this process has used up its retry budget: fix the servers,"
         " or raise RetryPolicy.budget_share"
     ),
     errors.UnsafeToRepeat: (
-        "{error}; not repeated, since the server may have carried out '{action}' already: look"
+        "{error}; not repeated because the server may have carried out '{action}' already: check"
         " before you try again, or set RetryPolicy.repeat_unsafe"
     ),
     errors.UploadNotRewindable: (
-        "{error}; not repeated, since the data was read already and can't be rewound: pass bytes"
+        "{error}; not repeated because the data was already read and can't be rewound: pass bytes"
         " or a seekable file"
     ),
 }

@@ -141,7 +141,7 @@ class ImageIds:
             ImageMapUnavailable: The database failed.
         """
         if not isinstance(uuid, str) or not _UUID.fullmatch(uuid):
-            raise InvalidImageID(f"{format_value(uuid)} is no image id: pass a UUID")
+            raise InvalidImageID(f"{format_value(uuid)} is not a valid image id: pass a UUID")
         found = self._ids.get(uuid)
         if found is not None:
             return found
@@ -196,12 +196,12 @@ def _make_engine(database: object) -> Engine:
     """Make an engine of a URL, which no error shows: it may hold a password."""
     fix = "give an engine of SQLAlchemy, or a URL such as sqlite:///s3_images.sqlite"
     if not isinstance(database, str):
-        problem = f"{type(database).__name__} is no database"
+        problem = f"{type(database).__name__} is not a database"
         raise InvalidOption("database", problem, fix=fix)
     try:
         engine = create_engine(database, pool_pre_ping=True)
     except ArgumentError:
-        raise InvalidOption("database", "it is no URL of a database", fix=fix) from None
+        raise InvalidOption("database", "it is not a database URL", fix=fix) from None
     except ImportError as error:
         problem = f"its driver {error.name} is not installed"
         package = _PACKAGES.get(str(error.name), error.name)

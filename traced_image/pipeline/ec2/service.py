@@ -230,7 +230,9 @@ def _read_number(image_id: object) -> int:
         return image_id
     written = _EC2ID.fullmatch(image_id) if isinstance(image_id, str) else None
     if written is None:
-        raise InvalidImageID(f"{format_value(image_id)} is no image id: pass 10 or 'ami-0000000a'")
+        raise InvalidImageID(
+            f"{format_value(image_id)} is not a valid image id: pass 10 or 'ami-0000000a'"
+        )
     return int(written[1], 16)
 
 
