@@ -1,15 +1,15 @@
-"""What happens at a fork: who is made anew in the child, and which locks nobody holds there.
+"""Support for forks: objects that reset themselves in the child, and locks that are free there.
 
 ==============================================  ================================================
-who                                             what it does in the child of a fork
+object                                          what it does in the child of a fork
 ==============================================  ================================================
-``config.keystone.PluginTokens``                opens its own session; its lock is held meanwhile
+``config.keystone.PluginTokens``                opens its own session; the fork waits for its lock
 ``pipeline.attempts.cycle.ServerCycle``         forgets attempts under way, shuffles its servers
 ``pipeline.attempts.fleet._Registry``           gets a new lock
 ``pipeline.attempts.retry_budget.RetryBudget``  counts calls and retries from 0
 ``pipeline.http.transport.Transport``           opens its own connections
 ``pipeline.ec2.ids.ImageIds``                   opens its own connections to the database
-``telemetry.metrics.Metrics``                   sets all gauges of servers anew
+``telemetry.metrics.Metrics``                   sets all gauges of servers again
 ``telemetry.shared_metrics._Destinations``      gets a new lock
 ``exporter.journal.Journal``                    gets a new lock
 ``exporter.start._PerRegistry``                 gets a new lock
@@ -32,26 +32,27 @@ LOG.addFilter(hide_in_record)
 
 
 class ForkAware(Protocol):
-    """Something whose state of threads and sockets belongs to one process."""
+    """An object with locks, sockets or counts that belong to one process."""
 
     def after_fork(self) -> None:
-        """Forget what only the parent's threads and sockets make sense of."""
+        """Reset the state in the child that belongs to the parent's threads and sockets."""
 
 
+# Weak, so that being tracked keeps no object alive.
 _aware: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _locks: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
 _held: list[threading.Lock] = []
 
 
 def track(thing: ForkAware) -> None:
-    """Have `thing.after_fork()` called in every child, for as long as it lives."""
+    """Call `thing.after_fork()` in the child of each later fork, as long as `thing` lives."""
     _aware.add(thing)
 
 
 def make_lock() -> threading.Lock:
-    """Make a lock for which a fork waits, so that it is free in the child.
+    """Build a lock that each fork waits for, so that it is free in the child.
 
-    It guards what can't be made anew there, such as another library's object.
+    The lock guards an object that the child can't replace, such as another library's.
     """
     lock = threading.Lock()
     _locks.add(lock)
@@ -59,6 +60,8 @@ def make_lock() -> threading.Lock:
 
 
 def _before_fork() -> None:
+    # The child has only the thread that forked. A lock that another thread holds at the fork
+    # would stay locked there for ever, so the forking thread takes them all.
     for lock in list(_locks):
         lock.acquire()
         _held.append(lock)
@@ -75,7 +78,7 @@ def _after_fork_in_child() -> None:
         try:
             thing.after_fork()
         except Exception:
-            # The others must be renewed all the same: a lock that is not is held for ever.
+            # The other objects still need their reset: an old lock may be locked for ever.
             LOG.exception("%s could not be reset after a fork", type(thing).__name__)
 
 

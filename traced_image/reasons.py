@@ -1,7 +1,7 @@
-"""Which reason and which error an exception means: by type and errno, not by its words.
+"""Classification of exceptions into reasons and errors, by type and errno, not by their text.
 
-``requests`` wraps what ``urllib3`` wrapped of what ``ssl``, ``socket`` and ``http.client`` raised.
-The innermost exceptions know best, so the whole chain is looked at.
+``ssl``, ``socket`` and ``http.client`` raise an exception, ``urllib3`` wraps it, and ``requests``
+wraps it again. The innermost exception has the details, so this module examines the whole chain.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
 
 class HandshakeError(urllib3.exceptions.SSLError):
-    """TLS could not be set up, so no request was sent."""
+    """The TLS handshake failed, so no request was sent."""
 
 
+# After these no byte of a request was sent, so even an operation that changes something is safe
+# to repeat.
 _NOT_CONNECTED = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
@@ -41,7 +43,10 @@ _NOT_CONNECTED = (
 )
 
 OTHER = Reason("_OTHER")
-"""Stands for a reason that is none of the closed set."""
+"""The reason for a failure that no other reason of the closed set describes.
+
+OpenTelemetry's conventions for ``error.type`` use the same word.
+"""
 
 _STATUSES = range(400, 600)
 
@@ -49,7 +54,7 @@ _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN,
 
 
 class _Rule(NamedTuple):
-    """An exception of one of `kinds` in the chain means `error` with `reason`."""
+    """A rule: an exception of one of `kinds` in the chain means `error` with `reason`."""
 
     kinds: tuple[type[BaseException], ...]
     error: type[AttemptError]
@@ -57,7 +62,8 @@ class _Rule(NamedTuple):
     words: str
 
 
-# The order matters: RemoteDisconnected, for one, is a ConnectionResetError and an HTTPException.
+# The first rule that matches counts. For example, http.client's RemoteDisconnected is both a
+# ConnectionResetError and an HTTPException, and must become "connection_reset".
 _RULES = (
     _Rule((socket.gaierror,), InvalidEndpoint, "dns_error", "its name does not resolve"),
     _Rule(
@@ -91,9 +97,9 @@ _RULES = (
 
 
 def unwrap(error: BaseException) -> Iterator[BaseException]:
-    """The exception and all that it wraps, by cause and in its arguments.
+    """Yield the exception and all exceptions that it wraps, as causes or in its arguments.
 
-    Not by context: that reaches on to whatever exception the caller is handling meanwhile.
+    Do not follow ``__context__``: it leads to exceptions that the caller was already handling.
     """
     return _unwrap_by(error, lambda link: (link.__cause__, *link.args))
 
@@ -103,6 +109,7 @@ def _unwrap_by(
     wrapped: Callable[[BaseException], tuple[object, ...]],
     but: BaseException | None = None,
 ) -> Iterator[BaseException]:
+    # urllib3 puts the inner exception in ``args``, and chains may contain cycles.
     seen = set() if but is None or but is error else {id(but)}
     pending: list[BaseException] = [error]
     while pending:
@@ -114,16 +121,15 @@ def _unwrap_by(
 
 
 def find_reason(error: BaseException, handled: BaseException | None = None) -> Reason:
-    """Find the reason of an error that any client raised: this package's or another library's.
+    """Find the reason for an error that this package or another client library raised.
 
-    Other libraries raise without ``from``, so that their errors tell what they met only by
-    ``__context__`` (python-glanceclient's ``CommunicationError``, keystoneauth1's
-    ``ConnectFailure``).
+    Other libraries raise without ``from``, so only ``__context__`` leads to the original
+    exception (python-glanceclient's ``CommunicationError``, keystoneauth1's ``ConnectFailure``).
 
     Args:
-        error: What was raised.
-        handled: What was being handled when the call began, with all that it wraps none of the
-            call's business.
+        error: The exception that was raised.
+        handled: The exception that the caller was handling when the call began. It and all that
+            it wraps are ignored, because they happened before the call.
     """
     status = find_status(error)
     if status:
@@ -137,10 +143,10 @@ def find_reason(error: BaseException, handled: BaseException | None = None) -> R
 
 
 def find_status(error: BaseException) -> int:
-    """Find the HTTP status that an error of any client carries; 0 if it has none.
+    """Find the HTTP status in an error of any client library; return 0 if it has none.
 
-    It is ``status`` here, ``code`` in python-glanceclient, ``http_status`` in keystoneauth1,
-    ``status_code`` in openstacksdk and in the response of ``requests``.
+    The attribute is ``status`` in this package, ``code`` in python-glanceclient, ``http_status``
+    in keystoneauth1, and ``status_code`` in openstacksdk and in the response of ``requests``.
     """
     response = getattr(error, "response", None)
     for value in (
@@ -162,6 +168,9 @@ def classify(error: Exception, server: str) -> AttemptError:
     Args:
         error: What ``requests``, ``urllib3`` or the standard library raised.
         server: ``host:port`` of the server, for the message.
+
+    Returns:
+        The error, with its reason and whether the request may have reached the server.
     """
     links = tuple(unwrap(error))
     reached = _has_reached(links)
@@ -174,6 +183,7 @@ def classify(error: Exception, server: str) -> AttemptError:
 def _find_rule(
     links: tuple[BaseException, ...], *, reached: bool
 ) -> tuple[type[AttemptError], str, str]:
+    # Before the rules: a timeout and an unreachable network may be wrapped in any other type.
     if any(isinstance(link, TimeoutError) for link in links):
         if reached:
             return CommunicationError, "read_timeout", "no answer in time"
@@ -187,6 +197,6 @@ def _find_rule(
 
 
 def _find_detail(links: tuple[BaseException, ...]) -> str:
-    """What a certificate is refused for, since nothing else tells."""
+    """Return why a certificate was rejected, which no other text of the error says."""
     refusals = (link for link in links if isinstance(link, ssl.SSLCertVerificationError))
     return next((f": {refusal.verify_message}" for refusal in refusals), "")

@@ -1,4 +1,4 @@
-"""Secrets in URLs and in texts: one list of what they are, and one way to hide them."""
+"""Removal of secrets from URLs, texts and log records, by one list of what is secret."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     import logging
 
 MARK = "REDACTED"
-"""Stands in the place of a secret, as OpenTelemetry's conventions for ``url.full`` have it."""
+"""The text that replaces a secret, as in OpenTelemetry's conventions for ``url.full``."""
 
 SECRET_KEYS = (
     *("AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"),
     *("X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token"),
     *("X-Goog-Credential", "temp_url_sig", "temp_url_expires"),
 )
-"""Keys of signed URLs whose values are hidden: those of the conventions, one more of Google's, and
-those of Swift's temporary URLs.
+"""Keys in signed URLs; the functions below hide their values.
 
-The conventions compare keys exactly. Here neither case nor percent-encoding counts, since the
-server that a URL is for may read it in the same way.
+They are the keys of the conventions, one more of Google's, and those of Swift's temporary URLs.
+The conventions compare keys exactly. This module ignores case and percent-encoding, because the
+server that receives a URL may ignore them too.
 """
 
 SECRET_FIELDS = (
@@ -30,28 +30,30 @@ SECRET_FIELDS = (
     *("x-auth-token", "x-subject-token", "x-service-token", "x-storage-token"),
     "x-amz-security-token",
 )
-"""Headers, options and members of JSON whose values are hidden in a text."""
+"""Headers, options and JSON members; `hide_in_text` hides their values."""
 
 
 def _encoded(characters: str) -> str:
-    """A pattern for any of these characters, percent-encoded once or more often."""
+    """Build a pattern for any of these characters, percent-encoded once or several times."""
+    # "%25" is an encoded "%", so "%252F" is "/" encoded twice.
     codes = {f"{ord(case):02x}" for c in characters for case in (c.lower(), c.upper())}
     return f"%(?:25)*(?:{'|'.join(sorted(codes))})"
 
 
 def _spelt(word: str) -> str:
-    """A pattern for a word of which any character may be percent-encoded."""
+    """Build a pattern for a word in which any character may be percent-encoded."""
     return "".join(f"(?:{re.escape(c)}|{_encoded(c)})" for c in word)
 
 
-# Each pattern takes time in proportion to the length of a text, however hostile that is: where
-# it reads past a place at which it could download all of it again, it stops after some characters.
+# Each pattern takes time proportional to the length of a text, even of a hostile one. If a match
+# could read past the start of another match, its length is bounded.
 _SPELT = {key: _spelt(key) for key in SECRET_KEYS}
 _PAIR_IN_URL = re.compile(
     rf"((?:[?&;#]|{_encoded('?&;#')})(?:{'|'.join(_SPELT.values())}){_spelt('=')})[^&#]+",
     re.IGNORECASE,
 )
-# "sig" is the end of words, too; %3F and %3B, which end in a letter, may stand before it.
+# "sig" also ends other words, so no letter may precede it. The exceptions are %3F and %3B, the
+# encoded "?" and ";", which end in a letter.
 _PAIR_IN_TEXT = re.compile(
     rf"((?:{'|'.join(_SPELT[key] for key in SECRET_KEYS if key != 'sig')}"
     rf"|(?:(?<![a-z_])|(?<=3[bf])){_SPELT['sig']}){_spelt('=')})"
@@ -60,12 +62,13 @@ _PAIR_IN_TEXT = re.compile(
 )
 _USERINFO = re.compile(
     r"(//)(?:[^/?#\s]+|[^/?#\s@:[]*:(?!\d{1,5}\b)[^\s@]{0,256})(@)"
-    # The second is for a password that has a slash: what follows the colon is no port.
+    # The second form is for a password with a slash: the text after the colon is not a port.
     r"|((?P<level>%(?:25)*)2f(?P=level)2f)"
     r"(?:[^/?#&\s%]|(?!(?P=level)(?:2f|3f|23|26))%)*((?P=level)40|@)",
     re.IGNORECASE,
 )
-# Keystone's: Fernet and JWS.
+# Keystone's token formats. A Fernet token starts with the byte 0x80 and the zeros of a time stamp,
+# which is "gAAAA" in base64; a JWS starts with '{"', which is "eyJ".
 _TOKEN = re.compile(
     r"gAAAA(?:[\w=-]|%(?:25)*3[Dd])+|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+",
 )
@@ -81,32 +84,33 @@ _FIELD = re.compile(
 
 _LOWERED = [key.lower() for key in SECRET_KEYS]
 _STEMS = tuple(key for key in _LOWERED if not any(each in key for each in {*_LOWERED} - {key}))
-"""What a text has in lower case if it has any of the keys: it is faster to find than a pattern."""
+"""A text with a key contains one of these in lower case: they are faster to find than a pattern."""
 _FIELD_STEMS = ("passw", "secret", "authorization", "token", "basic", "bearer")
 
 _MOST_ENCODED = 3
-"""How often a secret may be percent-encoded to be found."""
+"""How many levels of percent-encoding the search for secrets decodes."""
 
 
 def hide_in_url(url: str) -> str:
-    """Hide secrets of a URL: values of `SECRET_KEYS`, ``user:password@``, and tokens.
+    """Hide the secrets in a URL: values of `SECRET_KEYS`, ``user:password@``, and tokens.
 
-    It costs next to nothing where there is nothing to hide.
+    The call takes almost no time if the URL has no secret.
     """
+    # Once more after each change, because the replaced text may complete another match.
     while (hidden := _hide(url, _PAIR_IN_URL)) != url:
         url = hidden
     return url
 
 
 def hide_in_text(text: str, *secrets: str | None) -> str:
-    """Hide secrets of a text that somebody else wrote.
+    """Hide the secrets in a text that a server, a library or a user wrote.
 
-    These are the same as in a URL, values of `SECRET_FIELDS` and of headers, and what the caller
-    knows to be secret.
+    The secrets are those of a URL, the values of `SECRET_FIELDS` and of headers, and the texts
+    that the caller knows to be secret.
 
     Args:
-        text: What a server, a library or a user said.
-        *secrets: Such as the token that was sent to that server; None for none.
+        text: The text.
+        *secrets: Known secrets, such as the token that was sent to the server; None is ignored.
     """
     for secret in secrets:
         if secret:
@@ -117,10 +121,13 @@ def hide_in_text(text: str, *secrets: str | None) -> str:
 
 
 def hide_in_record(record: logging.LogRecord) -> bool:
-    """Hide secrets of the traceback that a record of the log has; a filter, for a logger.
+    """Hide the secrets in a log record's traceback; this is a filter for a logger.
 
-    The message of an exception may have a secret, and so may those of its causes. So handlers get
-    the traceback as text, which the standard library's formatter shows, and no exception.
+    The message of an exception may contain a secret, and so may those of its causes. So handlers
+    get the traceback as text, which the standard library's formatter prints, and no exception.
+
+    Returns:
+        True: the logger keeps the record.
     """
     if record.exc_info and record.exc_info[1] is not None:
         lines = traceback.format_exception(record.exc_info[1])
@@ -130,7 +137,8 @@ def hide_in_record(record: logging.LogRecord) -> bool:
 
 
 def _hide(text: str, pair: re.Pattern[str]) -> str:
-    """Hide what is found at once; something else may look like a secret only after that."""
+    """Hide the secrets that one pass finds; only then may a further text match."""
+    # The tests for single characters are there for speed: most texts contain no secret.
     if "gAAAA" in text or "eyJ" in text:
         text = _TOKEN.sub(MARK, text)
     encoded = "%" in text
@@ -149,7 +157,7 @@ def _hide_fields(text: str) -> str:
 
 
 def _may_have_key(text: str) -> bool:
-    """Whether it could have one of `SECRET_KEYS`, in whatever spelling."""
+    """Return whether a text may contain one of `SECRET_KEYS`, in any spelling."""
     text = text.lower()
     for _ in range(_MOST_ENCODED):
         if any(stem in text for stem in _STEMS):
@@ -157,11 +165,12 @@ def _may_have_key(text: str) -> bool:
         if "%" not in text:
             return False
         text = unquote(text).lower()
+    # Still encoded after so many levels: the patterns, which accept any level, must decide.
     return True
 
 
 def _hide_known(text: str, secret: str) -> str:
-    """Hide a text in another, percent-encoded or not."""
+    """Hide a known secret in a text, percent-encoded or not."""
     text = inner = text.replace(secret, MARK)
     for _ in range(_MOST_ENCODED):
         if "%" not in inner:

@@ -153,7 +153,7 @@ def test_an_argument_unlike_any_is_told_all():
 def test_an_unknown_variable_is_warned_of(caplog, variable, hint):
     with caplog.at_level(logging.WARNING, "traced_image.config"):
         load_config(environ={**SERVERS, variable: "1"})
-    assert [f"the variable {variable} is not read: {hint}"] == caplog.messages
+    assert [f"the variable {variable} is unknown and ignored: {hint}"] == caplog.messages
 
 
 NAMES = st.sampled_from(["num_retries", "deadline", "insecure", "retry_statuses", "servers"])

@@ -1,4 +1,4 @@
-"""How a service reaches Glance: the values, their forms, and where they come from."""
+"""The configuration of a service: its values, their text forms and their sources."""
 
 from .config import Config
 from .keystone import TokenSource

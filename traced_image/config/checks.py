@@ -1,4 +1,4 @@
-"""Checks of single values, whose errors name the item, its source and the fix."""
+"""Checks of single values, with errors that name the item, its source and the fix."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 
 class Check(Protocol[_T_co]):
-    """Checks the value of an option."""
+    """A function that checks the value of an option."""
 
     def __call__(self, item: str, value: object, source: str, /) -> _T_co:
-        """Return a value as it is kept, or raise a `ConfigError`."""
+        """Return the value in the form that the option stores, or raise a `ConfigError`."""
 
 
 LONGEST_WAIT = 1e6
-"""Seconds, 11 days: the system's poll and sleep do not take much more."""
+"""Seconds, 11 days: ``poll`` takes milliseconds in a C int, which ends at 24 days."""
 
 SHOWN = 60
-"""Characters of a refused value that a message shows."""
+"""Characters of a rejected value that a message shows."""
 
 
 def format_value(value: object) -> str:
-    """Render a refused value for a message: printable, without secrets, cut where it is long."""
+    """Render a rejected value for a message: printable, without secrets, at most `SHOWN` long."""
     try:
         text = ascii(hide_in_text(value)) if isinstance(value, str) else hide_in_text(ascii(value))
-    except (ValueError, RecursionError):  # Python writes no number of more than 4300 digits
+    except (ValueError, RecursionError):  # Python converts no int of more than 4300 digits
         text = f"<{type(value).__name__}, too large to show>"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
@@ -50,19 +50,19 @@ def check_number(
     zero: bool = True,
     most: float = LONGEST_WAIT,
 ) -> float:
-    """Return `value` as a float of 0 or more.
+    """Return `value` as a float if it is a number of 0 or more.
 
     Args:
         item: The option's name.
-        value: What to check.
-        source: Where it came from.
-        error: What to raise.
+        value: The value to check.
+        source: Where the value came from, for the error.
+        error: The class of the error to raise.
         zero: Whether 0 is allowed.
         most: The largest number allowed.
     """
     if (
         isinstance(value, (int, float))
-        and not isinstance(value, bool)
+        and not isinstance(value, bool)  # Python's bool is a subclass of int
         and 0 <= value <= most
         and (value or zero)
     ):
@@ -74,7 +74,7 @@ def check_number(
 def check_integer(
     item: str, value: object, source: str, error: type[ConfigError], *, least: int = 0
 ) -> int:
-    """Return `value` if it is a whole number of `least` or more, and no bool."""
+    """Return `value` if it is a whole number of `least` or more, and not a bool."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= least:
         return value
     fix = f"set a whole number of {least} or more"
@@ -98,8 +98,9 @@ def check_choice(
     *,
     choices: tuple[_T, ...],
 ) -> _T:
-    """Return `value` if it is one of `choices`, and of its type."""
+    """Return `value` if it equals one of `choices` and has the same type."""
     for each in choices:
+        # By the type as well: 1 == True == 1.0, and `api_version=True` is a mistake.
         if type(value) is type(each) and value == each:
             return each
     fix = f"set {' or '.join(str(each) for each in choices)}"
@@ -107,7 +108,7 @@ def check_choice(
 
 
 def allow_none(check: Check[_T]) -> Check[_T | None]:
-    """Make a check that takes None, too."""
+    """Build a check that also accepts None."""
 
     def checked(item: str, value: object, source: str) -> _T | None:
         return None if value is None else check(item, value, source)
@@ -116,20 +117,20 @@ def allow_none(check: Check[_T]) -> Check[_T | None]:
 
 
 def suggest(name: str, known: Iterable[str], otherwise: str, *, cutoff: float = 0.6) -> str:
-    """Return the question whether another name was meant.
+    """Return the question "did you mean …?" with the known name that is most similar.
 
     Args:
-        name: What is not known.
-        known: What is.
-        otherwise: What to return if nothing known is like it.
-        cutoff: How like it has to be, from 0 to 1.
+        name: The unknown name.
+        known: The known names.
+        otherwise: The text to return if no known name is similar.
+        cutoff: The least similarity, from 0 to 1, as in `difflib.get_close_matches`.
     """
     near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     return f"did you mean {near[0]}?" if near else otherwise
 
 
 def build_unknown_error(name: str, known: Iterable[str], source: str = "argument") -> InvalidOption:
-    """Build the error for an option that does not exist, with the one that may be meant."""
+    """Build the error for an option that does not exist; it suggests the most similar one."""
     fix = suggest(name, known, f"use one of {', '.join(sorted(known))}")
     hidden = hide_in_text(name)[:SHOWN]
     return InvalidOption(hidden, "there is no such option", source=source, fix=fix)

@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from openstack.config.cloud_region import CloudRegion
 
 CONFIG_FILE = "OS_CLIENT_CONFIG_FILE"
-"""Names the clouds.yaml in place of those in the usual folders."""
+"""The variable with the path of a clouds.yaml that replaces those in the usual folders."""
 SECURE_FILE = "OS_CLIENT_SECURE_FILE"
-"""Names the secure.yaml, which holds the secrets, likewise."""
+"""The variable with the path of a secure.yaml, which contains the secrets."""
 
 _KEYS = {name: each.cloud for name, each in OPTIONS.items() if each.cloud}
-"""The keys of a cloud by the fields that they set."""
+"""For each field of `Config`, the key of a cloud that sets it."""
 
 
 def read_cloud(name: str, region: str | None, environ: Mapping[str, str], source: str) -> Source:
-    """Read what clouds.yaml says of one cloud, without a request.
+    """Read the settings of one cloud from clouds.yaml; send no request.
 
     Args:
         name: The cloud's name.
-        region: The region, where the cloud has several; None for its first.
-        environ: `CONFIG_FILE` and `SECURE_FILE` are read, and no other ``OS_`` variable.
+        region: The region, if the cloud has several; None for its first.
+        environ: The environment. Only `CONFIG_FILE` and `SECURE_FILE` are read from it.
         source: Where the name came from, for the error.
 
     Raises:
@@ -45,18 +45,21 @@ def read_cloud(name: str, region: str | None, environ: Mapping[str, str], source
         loader = OpenStackConfig(
             config_files=_list_files(environ, CONFIG_FILE),
             secure_files=_list_files(environ, SECURE_FILE),
+            # openstacksdk would read os.environ; here only the two variables of `environ` count.
             load_envvars=False,
         )
         with warnings.catch_warnings():
-            # openstacksdk 4.22 warns of every cloud that it once could measure by InfluxDB.
+            # openstacksdk 4.22 warns for every cloud that its InfluxDB support is deprecated.
             warnings.simplefilter("ignore", PendingDeprecationWarning)
             cloud = loader.get_one(cloud=name, region_name=region)
         return _read_source(cloud, f"cloud {name} in {loader.config_filename}")
     except (SDKException, ClientException) as error:
         problem, cause = hide_in_text(str(error)).rstrip("."), error
     except (AttributeError, KeyError, TypeError, ValueError, YAMLError) as error:
-        # What a file of another shape makes of openstacksdk, which checks only its first level.
+        # openstacksdk checks only the first level of the file, so that a wrong type below it
+        # raises any of these.
         problem = f"clouds.yaml is not of the form that openstacksdk reads ({type(error).__name__})"
+        # Not chained: YAMLError's text quotes the file, which may contain a password.
         cause = None
     fix = f"correct the cloud in clouds.yaml, which {CONFIG_FILE} may name"
     raise InvalidAuth("cloud", problem, source=source, fix=fix) from cause

@@ -1,4 +1,4 @@
-"""All settings of a service in one value, checked when it is made."""
+"""All settings of a service in one value, which its constructor checks."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ _size = partial(checks.check_integer, error=InvalidOption, least=1)
 @document_fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """How a service reaches Glance, for as long as it lives.
+    """The settings of a service: its servers and how to reach them.
 
-    A list of servers that has one twice keeps the first. Fewer attempts than servers are logged
-    as a warning, since a call may end before it has tried all of them; so is a CA file that
-    `insecure` leaves unused.
+    If the list names a server twice, the first entry counts. The constructor logs a warning if
+    there are fewer attempts than servers, because a call may end before it has tried all of
+    them. It also logs a warning if `insecure` makes it ignore a CA file.
 
     Raises:
         ConfigError: A value can't be used: `InvalidServer`, `InvalidRetry`, `InvalidTimeout`,
@@ -85,21 +85,21 @@ class Config:
     )
     num_retries: int = option(
         3,
-        doc="Attempts after the first; 3 as in today's nova (0 before bug 1888168).",
+        doc="Attempts after the first one; 3 as in today's nova (0 before bug 1888168).",
         check=partial(checks.check_integer, error=InvalidRetry),
         read=int,
         nova="[glance] num_retries",
         cinder="[DEFAULT] glance_num_retries",
     )
     retry: RetryPolicy = option(
-        RetryPolicy(), doc="When and how a failed attempt is repeated.", check=_check_retry
+        RetryPolicy(), doc="When and how a call repeats a failed attempt.", check=_check_retry
     )
     connect_timeout: float = option(
-        5.0, doc="Seconds to connect to a server, TLS included.", check=_seconds, read=float
+        5.0, doc="Seconds to connect to a server, with TLS.", check=_seconds, read=float
     )
     read_timeout: float = option(
         60.0,
-        doc="Seconds between two reads of a reply.",
+        doc="Seconds to wait for the next bytes of a reply.",
         check=_seconds,
         read=float,
         nova="[glance] timeout",
@@ -108,15 +108,15 @@ class Config:
     deadline: float | None = option(
         120.0,
         doc="Seconds for a whole call with its retries and waits, without the transfer of image"
-        " data; None for no limit. Each call has its own where a method makes several:"
-        " ``update`` with data gets, patches, uploads and gets again, and all but the upload may"
-        " take as long as this.",
+        " data; None for no limit. If a method makes several calls, each of them has its own"
+        " deadline: ``update`` with data gets, patches, uploads and gets again, and each call"
+        " except the upload may take this long.",
         check=checks.allow_none(_seconds),
         read=parse_optional_number,
     )
     insecure: bool = option(
         False,
-        doc="Whether the servers' certificates go unchecked; `cafile` is then not used.",
+        doc="Whether to accept any certificate of a server; if so, `cafile` is ignored.",
         check=partial(checks.check_boolean, error=InvalidTLS),
         read=parse_boolean,
         nova="[glance] insecure",
@@ -125,7 +125,7 @@ class Config:
     )
     cafile: str | None = option(
         None,
-        doc="Path of a PEM file with the authorities to trust; None for the default ones.",
+        doc="Path of a PEM file with the CA certificates to trust; None for the default ones.",
         check=tls.check_path,
         read=str,
         nova="[glance] cafile",
@@ -143,8 +143,8 @@ class Config:
     )
     keyfile: str | None = option(
         None,
-        doc="Path of a PEM file with its key, without a passphrase; None where `certfile` has it"
-        " too.",
+        doc="Path of a PEM file with the certificate's key, without a passphrase; None if"
+        " `certfile` contains the key too.",
         check=tls.check_path,
         read=str,
         nova="[glance] keyfile",
@@ -153,7 +153,8 @@ class Config:
     )
     auth_strategy: Literal["noauth", "keystone"] = option(
         "noauth",
-        doc="``noauth`` sends no token, ``keystone`` the caller's or else the service's.",
+        doc="``noauth`` sends no token; ``keystone`` sends the caller's token, or the service's if"
+        " the caller has none.",
         check=_check_choice(InvalidAuth, "noauth", "keystone"),
         read=str,
         nova="[api] auth_strategy",
@@ -161,31 +162,31 @@ class Config:
     )
     auth: TokenSource | None = option(
         None,
-        doc="Gives the service's own token, and implies ``keystone``. The constructor also takes"
-        " a keystoneauth1 plugin, and reaches Keystone with the TLS settings and `read_timeout`"
-        " of this configuration.",
+        doc="The source of the service's own token; it implies ``keystone``. The constructor also"
+        " takes a keystoneauth1 plugin, and reaches Keystone with the TLS settings and"
+        " `read_timeout` of this configuration.",
         nova="[glance] auth_type",
         cloud="auth",
         shown=False,
     )
     api_version: Literal[1, 2] = option(
         2,
-        doc="Version of the Image API, 1 or 2.",
+        doc="The version of the Image API, 1 or 2.",
         check=_check_choice(InvalidOption, 1, 2),
         read=int,
     )
     pool_size: int = option(
-        10, doc="Connections that are kept alive for each server.", check=_size, read=int
+        10, doc="Idle connections to keep open for each server.", check=_size, read=int
     )
     max_metadata_size: int = option(
         16 * 2**20,
-        doc="Bytes of the largest reply that is not image data.",
+        doc="The most bytes that a reply without image data may have.",
         check=_size,
         read=int,
     )
     region_name: str | None = option(
         None,
-        doc="The region of the catalogue in which the servers were looked up.",
+        doc="The region whose image endpoint `load_config` takes from Keystone's catalogue.",
         check=checks.allow_none(_check_text),
         read=str,
         nova="[glance] region_name",
@@ -195,13 +196,13 @@ class Config:
         default_factory=dict,
         repr=False,
         compare=False,
-        metadata={"doc": "Where each value came from that is not a default, by the field's name."},
+        metadata={"doc": "The source of each value that is not a default, by the field's name."},
     )
 
     if TYPE_CHECKING:
 
         def __init__(self, **fields: Unpack[ConfigKeywords]) -> None:
-            """Take the fields in all forms that they may be given in."""
+            """Accept the fields in all their forms, for type checkers."""
 
     def __post_init__(self) -> None:
         _check_sources(self.sources)
@@ -209,6 +210,7 @@ class Config:
             self._set(name, each.check_value(name, getattr(self, name), self._source(name)))
         self._check_tls()
         if self.auth is not None:
+            # Last, because the token source uses the checked TLS settings and timeout.
             self._set("auth", self._tokens())
             self._set("auth_strategy", "keystone")
         if self.num_retries < len(self.servers) - 1:
@@ -222,13 +224,13 @@ class Config:
             )
 
     def replace(self, **changes: Unpack[ConfigKeywords]) -> Config:
-        """Return a copy with other values, all of them checked again.
+        """Return a copy with other values; check all values again.
 
         Args:
             **changes: Any field of `Config`.
 
         Raises:
-            ConfigError: A value can't be used, or there is no such field.
+            ConfigError: A value can't be used, or a field does not exist.
         """
         check_names(changes)
         sources = {name: source for name, source in self.sources.items() if name not in changes}
@@ -236,6 +238,7 @@ class Config:
         return dataclasses.replace(self, **values)
 
     def _set(self, name: str, value: object) -> None:
+        # The dataclass is frozen: ``__post_init__`` can store a checked value only in this way.
         object.__setattr__(self, name, value)
 
     def _source(self, name: str) -> str:
@@ -254,6 +257,7 @@ class Config:
             raise InvalidTLS("keyfile", "it is set without certfile", source=source, fix=fix)
 
     def _tokens(self) -> TokenSource:
+        # keystoneauth1 writes auth_url into its errors and debug log, with the password in it.
         if "@" in str(getattr(self.auth, "auth_url", "")):
             fix = "leave out user:password@ and set username and password"
             problem = "its auth_url carries credentials (not shown here)"
@@ -273,16 +277,16 @@ class Config:
 
 
 OPTIONS = list_options(Config)
-"""All options of a configuration, by their fields' names."""
+"""All options of a configuration, by the names of their fields."""
 
 FIELDS = frozenset(each.name for each in dataclasses.fields(Config))
 
 
 def check_names(values: Mapping[str, object], source: str = "argument") -> None:
-    """Refuse names that are no fields of `Config`.
+    """Check that all names are fields of `Config`.
 
     Raises:
-        InvalidOption: One is unknown.
+        InvalidOption: A name is unknown.
     """
     for name in values:
         if name not in FIELDS:

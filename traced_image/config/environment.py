@@ -16,28 +16,28 @@ logger = logging.getLogger("traced_image.config")
 
 PREFIX = "TRACED_IMAGE_"
 CONFIG_FILE = f"{PREFIX}CONFIG_FILE"
-"""Names the configuration files, with ``os.pathsep`` between them."""
+"""The variable with the paths of the configuration files, ``os.pathsep`` between them."""
 CLOUD = "OS_CLOUD"
-"""Names a cloud of clouds.yaml."""
+"""The variable with the name of a cloud of clouds.yaml."""
 
 
 def name_variable(item: str) -> str:
-    """Return the variable of an option, such as ``num_retries`` or ``retry.backoff_base``."""
+    """Return an option's variable, for a name such as ``num_retries`` or ``retry.backoff_base``."""
     return f"{PREFIX}{item.replace('.', '_').upper()}"
 
 
 _PLAIN = {name_variable(name): name for name, each in config.OPTIONS.items() if each.read}
 _RETRY = {name_variable(f"retry.{name}"): name for name, each in retry.OPTIONS.items() if each.read}
 VARIABLES = frozenset({*_PLAIN, *_RETRY, CONFIG_FILE})
-"""All variables that are read, besides `CLOUD`."""
+"""All variables that `from_environ` knows, without `CLOUD`."""
 
 
 def from_environ(environ: Mapping[str, str]) -> Source:
     """Read the variables that are set and not empty.
 
-    Other variables with the prefix are logged as a warning, since one may be misspelt. They are
-    no error: Kubernetes sets ``TRACED_IMAGE_PORT`` and more like it where a service is called
-    ``traced-image``.
+    Log a warning for each other variable with the prefix, because its name may be misspelt. This
+    is not an error: Kubernetes sets ``TRACED_IMAGE_PORT`` and similar variables if a service is
+    called ``traced-image``.
 
     Raises:
         InvalidRetry: A ``TRACED_IMAGE_RETRY_`` variable can't be used.
@@ -62,5 +62,6 @@ def from_environ(environ: Mapping[str, str]) -> Source:
 def _warn_of_unknown(environ: Mapping[str, str]) -> None:
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in VARIABLES)
     for name in unknown:
+        # A high cutoff: all names share the prefix, so that most of them look alike.
         hint = suggest(name, VARIABLES, "is it misspelt?", cutoff=0.85)
-        logger.warning("the variable %s is not read: %s", name, hint)
+        logger.warning("the variable %s is unknown and ignored: %s", name, hint)

@@ -1,4 +1,4 @@
-"""Keystone: where the service's own token comes from, and the image endpoint of the catalogue."""
+"""Keystone: the source of the service's own token, and the image endpoint of the catalogue."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class TokenSource(Protocol):
-    """Gives the service's own token, to any thread.
+    """A source of the service's own token, which any thread may call.
 
-    A keystoneauth1 ``Session`` is one, and so is an ``Adapter``.
+    keystoneauth1's ``Session`` and ``Adapter`` are such sources.
     """
 
     def get_token(self) -> str | None:
-        """A valid token, fetched where there is none yet."""
+        """Return a valid token; fetch one if there is none."""
 
     def invalidate(self) -> bool:
-        """Forget the token, and say whether there was one, so that it makes sense to try again."""
+        """Forget the token; return whether there was one, so that a second try makes sense."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeystoneHTTP:
-    """How Keystone is reached.
+    """The HTTP settings for requests to Keystone.
 
     Attributes:
-        verify: Whether its certificate is checked, or the path of a CA file.
-        cert: Paths of the client's certificate, and of its key if that is in another file.
-        timeout: Seconds for Keystone to answer.
+        verify: Whether to check Keystone's certificate, or the path of a CA file.
+        cert: The path of the client's certificate, and of its key if that is in another file.
+        timeout: Seconds for Keystone to answer; None for no limit.
     """
 
     verify: bool | str = True
@@ -49,20 +49,21 @@ class KeystoneHTTP:
 
 
 class PluginTokens:
-    """The tokens of a keystoneauth1 plugin.
+    """A token source that uses a keystoneauth1 plugin.
 
-    One thread at a time uses a plugin: keystoneauth1's `invalidate` may pull a token from under
-    its `get_token`. A fork waits until no thread does, since nobody in the child would release
-    the plugin's own lock; and the child gets connections of its own.
+    One thread at a time uses a plugin, because keystoneauth1's `invalidate` may remove a token
+    while another thread is in `get_token`. A fork waits until no thread uses the plugin, because
+    nobody in the child would release the plugin's own lock. The child opens its own connections.
 
     Args:
-        plugin: Authenticates to Keystone.
-        http: How it reaches Keystone.
+        plugin: The plugin, which authenticates to Keystone.
+        http: The HTTP settings for Keystone.
     """
 
     def __init__(self, plugin: BaseAuthPlugin, http: KeystoneHTTP) -> None:
         self.plugin = plugin
         self._http = http
+        # One lock for a plugin, not for this object: two configurations may share a plugin.
         self._lock = _locks.setdefault(plugin, _forks.make_lock())
         self._connect()
         _forks.track(self)
@@ -78,21 +79,21 @@ class PluginTokens:
         self._session = Session(verify=http.verify, cert=http.cert, timeout=http.timeout)
 
     def get_token(self) -> str | None:
-        """A valid token, fetched where there is none or it ends within two minutes.
+        """Return a valid token; fetch one if there is none or if it expires within two minutes.
 
         Raises:
-            keystoneauth1.exceptions.ClientException: Keystone gave none.
+            keystoneauth1.exceptions.ClientException: Keystone gave no token.
         """
         with self._lock:
             return self.plugin.get_token(self._session)
 
     def invalidate(self) -> bool:
-        """Forget the token, and say whether there was one."""
+        """Forget the token; return whether there was one."""
         with self._lock:
             return self.plugin.invalidate()
 
     def endpoint(self, lookup: EndpointFilter, region: str | None) -> str | None:
-        """The image service's URL in the catalogue, or None if it has none.
+        """Return the image service's URL in the catalogue, or None if the catalogue has none.
 
         Raises:
             keystoneauth1.exceptions.ClientException: Keystone gave no catalogue.
@@ -111,15 +112,17 @@ _locks: weakref.WeakKeyDictionary[BaseAuthPlugin, threading.Lock] = weakref.Weak
 
 
 def make_token_source(auth: object, http: KeystoneHTTP) -> TokenSource | None:
-    """Make a token source of what was given as ``auth``, or None if that is not possible.
+    """Build a token source from the value of ``auth``; return None if that is not possible.
 
     Args:
         auth: A `TokenSource`, or a keystoneauth1 plugin.
-        http: How the plugin is to reach Keystone.
+        http: The HTTP settings with which the plugin reaches Keystone.
     """
     if isinstance(auth, PluginTokens):
+        # `Config.replace` passes the old source; the new one must have the new HTTP settings.
         auth = auth.plugin
-    # Whoever made a plugin has imported it; to import it here would make it no extra.
+    # A caller that has a plugin has imported keystoneauth1. An import here would make the
+    # optional package a required one.
     keystoneauth = sys.modules.get("keystoneauth1.plugin")
     if keystoneauth is not None and isinstance(auth, keystoneauth.BaseAuthPlugin):
         return PluginTokens(auth, http)
@@ -132,13 +135,13 @@ def find_image_endpoint(
     """Ask Keystone for the catalogue, and return the image service's URL in it.
 
     Args:
-        tokens: Whose catalogue.
-        lookup: Which of its endpoints.
-        region: In which region; None for any.
+        tokens: The source of tokens, whose credentials decide what the catalogue contains.
+        lookup: The filter for the endpoint.
+        region: The name of the region; None for any.
         source: Where the credentials came from, for the error.
 
     Raises:
-        InvalidAuth: Keystone gave no catalogue, or there is no such endpoint in it.
+        InvalidAuth: Keystone gave no catalogue, or the catalogue has no such endpoint.
     """
     from keystoneauth1.exceptions import ClientException, EndpointNotFound
 

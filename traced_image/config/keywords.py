@@ -1,7 +1,8 @@
-"""The keywords of `connect`, `load_config` and `Config`, as type checkers know them.
+"""The keywords of `connect`, `load_config` and `Config`, for type checkers.
 
-No type checker can derive them from the fields of `Config`: the constructor takes text for servers
-and a plugin for ``auth``, where the fields have what these became. A test holds both together.
+Type checkers can't derive them from the fields of `Config`. The constructor also accepts text for
+servers and a plugin for ``auth``, and stores a `Server` and a `TokenSource`. A test compares the
+two lists.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ConfigKeywords(TypedDict, total=False):
-    """What `Config` and `Config.replace` take; see the fields of `Config`."""
+    """The keywords of `Config` and `Config.replace`; see the fields of `Config`."""
 
     servers: str | Iterable[str | Server]
     num_retries: int
@@ -42,7 +43,7 @@ class ConfigKeywords(TypedDict, total=False):
 
 
 class LoadKeywords(ConfigKeywords, total=False):
-    """What `load_config` and `connect` take beside these; see `load_config`."""
+    """The keywords of `load_config` and `connect`; see `load_config`."""
 
     config_file: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None
     cloud: str | None

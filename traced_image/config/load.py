@@ -1,4 +1,4 @@
-"""The configuration from all its sources, in one order."""
+"""`load_config`, which merges the configuration from all its sources in a fixed order."""
 
 from __future__ import annotations
 
@@ -29,30 +29,32 @@ def load_config(
     environ: Mapping[str, str] | None = None,
     **fields: Unpack[ConfigKeywords],
 ) -> Config:
-    """Make a configuration of all that is said of it anywhere.
+    """Build a configuration from the arguments, the environment, files and clouds.yaml.
 
-    Each value is taken from the first of these that has it:
+    Each value comes from the first of these sources that has it:
 
     1. the arguments,
     2. the environment: ``TRACED_IMAGE_SERVERS``, ``TRACED_IMAGE_NUM_RETRIES`` and so on for each
-       field; ``TRACED_IMAGE_RETRY_BACKOFF_BASE`` and so on for those of the retry policy,
+       field; ``TRACED_IMAGE_RETRY_BACKOFF_BASE`` and so on for each field of the retry policy,
     3. configuration files in nova's or cinder's form,
     4. a cloud of clouds.yaml,
     5. the defaults.
 
-    Where none has servers but one has credentials, the image service is looked up in Keystone's
-    catalogue; that is the only request that this makes.
+    If no source has servers but one has credentials, Keystone's catalogue gives the image
+    service's endpoint. That is the only request that this function makes.
 
     Args:
-        config_file: A file or several, of which a later one goes before an earlier one; default:
-            ``TRACED_IMAGE_CONFIG_FILE``, with ``:`` between several. Needs the extra ``oslo``.
+        config_file: The path of a file, or several paths; a later file overrides an earlier one.
+            Default: ``TRACED_IMAGE_CONFIG_FILE``, with ``:`` between paths. Needs the extra
+            ``oslo``.
         cloud: The name of a cloud; default: ``OS_CLOUD``. Needs the extra ``keystone``.
         environ: The environment; default: ``os.environ``.
         **fields: Any field of `Config`.
 
     Raises:
-        ConfigError: A value can't be used, a source can't be read (`InvalidOption`, or
-            `InvalidAuth` for a cloud or its catalogue), or an extra is missing (`MissingExtra`).
+        ConfigError: A value can't be used; a source can't be read (`InvalidOption`, or
+            `InvalidAuth` for a cloud or its catalogue); or an extra is not installed
+            (`MissingExtra`).
     """
     check_names(fields)
     environ = os.environ if environ is None else environ
@@ -66,6 +68,7 @@ def load_config(
     if cloud or environ.get(CLOUD):
         layers.append(_read_cloud(cloud, merge_sources(layers).get("region_name"), environ))
     found = merge_sources(layers)
+    # Credentials without servers: only Keystone's catalogue can name the servers.
     if "servers" in found or "auth" not in found:
         return _make_config(found)
     return _find_servers(
@@ -127,9 +130,12 @@ def _build_missing_error(item: str, extra: str, source: str) -> MissingExtra:
 
 
 def _find_servers(found: Mapping[str, Found], lookup: EndpointFilter) -> Config:
-    """Take the server from the catalogue, once all else has been checked."""
+    """Check all other values, then take the server from the catalogue."""
+    # The draft has a name that never resolves (RFC 6761, 6.4). A wrong value thus fails before
+    # the request to Keystone.
     draft = _make_config({**found, "servers": Found("catalogue.invalid", "")})
     if not isinstance(draft.auth, PluginTokens):
+        # A token source that is not a plugin has no catalogue: report that servers are missing.
         return _make_config(found)
     from .keystone import find_image_endpoint
 

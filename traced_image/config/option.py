@@ -1,4 +1,4 @@
-"""How an option is defined: one field says its default, check, sources and documentation."""
+"""The definition of an option: a field with its default, check, sources and documentation."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _WIDTH = 96
-"""Columns of a docstring beside its indentation."""
+"""Columns of a docstring without its indentation."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Option:
-    """What is known of an option beside its field's name, type and default.
+    """The properties of an option beside its field's name, type and default.
 
     Attributes:
-        doc: What it is; the docstring and the page of the reference are made of it.
-        check: Returns a value as it is kept, or refuses it; None where the class does that.
-        read: Returns the value that text stands for, or raises `ValueError`; None where no text
-            can stand for one, so that neither a variable nor a file has it.
-        nova: Where today's nova.conf has it, as in ``[glance] timeout``.
-        cinder: Where cinder.conf and nova 2013.1's nova.conf have it.
+        doc: The description, for the class's docstring and the page of the reference.
+        check: Returns a value in the form to store, or raises `ConfigError`; None if the class
+            checks the value itself.
+        read: Returns the value that a text means, or raises `ValueError`. None if no text can
+            express a value; then no variable and no file sets the option.
+        nova: The section and name in today's nova.conf, as in ``[glance] timeout``.
+        cinder: The section and name in cinder.conf and in nova 2013.1's nova.conf.
         cloud: The key of a cloud in clouds.yaml.
     """
 
@@ -40,20 +41,21 @@ class Option:
     cloud: str | None = None
 
     def check_value(self, item: str, value: object, source: str) -> object:
-        """Return a value as it is kept.
+        """Check a value, and return it in the form to store.
 
         Args:
-            item: What the error calls it.
-            value: What to check.
-            source: Where it came from, for the error.
+            item: The option's name, for the error.
+            value: The value to check.
+            source: Where the value came from, for the error.
 
         Raises:
-            ConfigError: It can't be used.
+            ConfigError: The value can't be used.
         """
         return value if self.check is None else self.check(item, value, source)
 
     def parse_text(self, text: str) -> object:
-        """Return the value that `text` stands for; if none, the text, for the check to refuse."""
+        """Return the value that `text` means, or `text` itself if it means none."""
+        # The check rejects the text later, with an error that names the option and its source.
         try:
             return text if self.read is None else self.read(text)
         except ValueError:
@@ -71,26 +73,27 @@ def option(
     cloud: str | None = None,
     shown: bool = True,
 ) -> _T:
-    """Define an option as a field of a dataclass, with what `Option` says of it.
+    """Define an option as a field of a dataclass, with the properties of `Option`.
 
-    It claims to return its default, as `dataclasses.field` does, for type checkers to compare
-    that and the check with the field's type. The `repr` has it where it is `format_value`.
+    The annotated result is the default's type, as for `dataclasses.field`. So type checkers
+    compare the default and the check with the field's type. The dataclass's `repr` contains the
+    field if `shown` is true.
     """
     defined = Option(doc, check, read, nova, cinder, cloud)
     return dataclasses.field(default=default, repr=shown, metadata={"option": defined, "doc": doc})
 
 
 def list_options(kind: type) -> Mapping[str, Option]:
-    """Return the options that a dataclass defines, by their fields' names."""
+    """Return the options that a dataclass defines, by the names of their fields."""
     fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(kind)
     return {each.name: each.metadata["option"] for each in fields if "option" in each.metadata}
 
 
 def document_fields(kind: type[_T]) -> type[_T]:
-    """Add what the fields of a dataclass say of themselves to its docstring, as ``Attributes:``.
+    """Add the descriptions of a dataclass's fields to its docstring, as ``Attributes:``.
 
     Args:
-        kind: A dataclass, whose fields have a text under ``doc`` in their metadata.
+        kind: A dataclass. Each of its fields has a text under ``doc`` in its metadata.
     """
     head, raises, tail = inspect.cleandoc(kind.__doc__ or "").partition("\n\nRaises:")
     fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(kind)  # type: ignore[arg-type]

@@ -24,10 +24,10 @@ _READ = {
     for name, each in OPTIONS.items()
     if each.read
 }
-"""Sections and options for each field: that of today's nova, then nova 2013.1's and cinder's."""
+"""For each field, the options to read in order: today's nova's, then nova 2013.1's and cinder's."""
 
 _AUTH = str(OPTIONS["auth"].nova)
-"""Names the keystoneauth1 plugin, whose own options are in the same section."""
+"""The option that names the keystoneauth1 plugin; the plugin's options are in the same section."""
 
 _OLD_OPTIONS = {
     "my_ip": None,
@@ -35,27 +35,30 @@ _OLD_OPTIONS = {
     "glance_port": str(GLANCE_PORT),
     "glance_protocol": "http",
 }
-"""nova 2013.1's, with the defaults that other options may refer to; its ``my_ip`` was a guess."""
+"""Options of nova 2013.1 with their defaults; other options may refer to them with a ``$``.
+
+``my_ip`` has no default here, because nova 2013.1 guessed it from the machine's routes.
+"""
 _OVERRIDE = "[glance] endpoint_override"
 _LOOKUP_INTERFACES = "[glance] valid_interfaces"
 _LOOKUP_NAME = "[glance] service_name"
 _WITHOUT_TOKEN = ("noauth2", "noauth_include_project_id")
-"""Strategies of nova and cinder that are ``noauth`` for Glance."""
+"""Strategies of nova and cinder that mean ``noauth`` for Glance."""
 
 _INTERFACES = "internal,public"
-"""What nova prefers in the catalogue."""
+"""The interfaces of the catalogue in nova's order of preference."""
 
 
 def read_files(files: Sequence[str], source: str) -> Source:
-    """Read what configuration files say of Glance.
+    """Read the settings for Glance from configuration files.
 
-    Where ``api_servers`` is not set, ``glance_host`` names the server, or else
-    ``endpoint_override``. Where ``auth_type`` is, ``[glance]`` has the options of a keystoneauth1
-    plugin. Today's nova has no ``auth_strategy``: its files need
-    ``TRACED_IMAGE_AUTH_STRATEGY=keystone`` beside them for the callers' tokens to be sent.
+    If ``api_servers`` is not set, ``glance_host`` names the server, or else
+    ``endpoint_override``. If ``auth_type`` is set, ``[glance]`` has the options of a keystoneauth1
+    plugin. Today's nova has no ``auth_strategy``. With its files, set
+    ``TRACED_IMAGE_AUTH_STRATEGY=keystone`` so that the service sends the callers' tokens.
 
     Args:
-        files: Their paths; what a later one sets goes before what an earlier one sets.
+        files: The paths of the files; a later file overrides an earlier one.
         source: Where the paths came from, for the error.
 
     Raises:
@@ -75,9 +78,10 @@ def read_files(files: Sequence[str], source: str) -> Source:
 def _parse(files: Sequence[str], source: str) -> cfg.ConfigOpts:
     """Parse the files.
 
-    What oslo.config says of a line that it can't parse has the line in it, which may be that of
-    a password. So it is neither shown nor chained.
+    oslo.config's error for a line that it can't parse contains the line, which may contain a
+    password. So the error raised here neither shows it nor chains it.
     """
+    # An object of its own: oslo.config's global CONF belongs to the application.
     conf = cfg.ConfigOpts()
     try:
         conf(
@@ -100,7 +104,7 @@ def _parse(files: Sequence[str], source: str) -> cfg.ConfigOpts:
 
 
 class _Options:
-    """The options of parsed files that bear on Glance."""
+    """The options of parsed files that concern Glance."""
 
     def __init__(self, conf: cfg.ConfigOpts, files: str) -> None:
         self._conf = conf
@@ -113,13 +117,13 @@ class _Options:
             conf.register_opt(cfg.StrOpt(name, default=default))
 
     def all(self) -> dict[str, Found | None]:
-        """The fields of `Config`, None for those that are not set."""
+        """Return the values for the fields of `Config`; None for each field that is not set."""
         found = {field: self._field(field, options) for field, options in _READ.items()}
         found["servers"] = found["servers"] or self._old_server() or self._get(_OVERRIDE)
         return found
 
     def lookup(self) -> EndpointFilter:
-        """How the endpoint is to be found in the catalogue."""
+        """Return the filter for the endpoint in the catalogue."""
         interfaces = self._get(_LOOKUP_INTERFACES) or Found(_INTERFACES, "")
         name = self._get(_LOOKUP_NAME)
         return EndpointFilter(
@@ -128,10 +132,10 @@ class _Options:
         )
 
     def plugin(self) -> BaseAuthPlugin | None:
-        """The keystoneauth1 plugin, if one is configured.
+        """Load the keystoneauth1 plugin; return None if no plugin is configured.
 
-        A password with ``$`` in it makes oslo.config complain of an option with a part of the
-        password as its name; so that is neither shown nor chained.
+        If a password contains ``$``, oslo.config reports an unknown option and names a part of
+        the password. So the error raised here neither shows its text nor chains it.
         """
         section, _ = _split(_AUTH)
         try:
@@ -167,7 +171,7 @@ class _Options:
         return Found(f"{protocol.value}://{bracketed}:{port.value}", host.source)
 
     def _get(self, option: str) -> Found | None:
-        """An option's text, or None where no file sets it or it is empty."""
+        """Return an option's text, or None if it is empty or no file sets it."""
         section, name = _split(option)
         try:
             location = self._conf.get_location(name, _group(section))
@@ -176,6 +180,7 @@ class _Options:
             fix = "write the value itself, and $$ for a $"
             problem = "it refers to an option that is not known here"
             raise InvalidOption(option, problem, source=self._files, fix=fix) from None
+        # A default is not the user's choice: it must not hide a value of a weaker source.
         if location is None or not location.location.is_user_controlled or not text:
             return None
         return Found(text, f"{location.detail} {option}")
@@ -188,5 +193,6 @@ def _split(option: str) -> tuple[str, str]:
 
 
 def _group(section: str) -> str | None:
-    """oslo.config's name for a section; others may refer to an option of the one without."""
+    """Return oslo.config's name for a section: None for ``DEFAULT``."""
+    # An option of any section may refer by "$name" to options that are registered without a group.
     return None if section == "DEFAULT" else section

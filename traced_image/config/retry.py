@@ -1,4 +1,4 @@
-"""When a failed attempt is repeated, how long that waits, and how long a server is left alone."""
+"""The retry policy: what a call retries, how long it waits, and how long a server cools down."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _boolean = partial(checks.check_boolean, error=InvalidRetry)
 @document_fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How the attempt loop deals with failures.
+    """The rules by which the attempt loop handles failures.
 
-    Connections that fail, names that don't resolve and the `statuses` are retried on the next
-    server. There is no wait before a server that is another one and healthy; else a random time
-    of up to ``min(backoff_cap, backoff_base * 2 ** (failures - 1))``.
+    The loop retries failed connections, names that don't resolve and the `statuses` on the next
+    server. It does not wait if the next server is a different one and healthy. Otherwise it waits
+    a random time of up to ``min(backoff_cap, backoff_base * 2 ** (failures - 1))`` seconds.
 
     Raises:
         InvalidRetry: A field is out of range.
@@ -48,63 +48,63 @@ class RetryPolicy:
         read=float,
     )
     backoff_cap: float = option(
-        8.0, doc="Seconds that no backoff exceeds.", check=_number, read=float
+        8.0, doc="The longest backoff, in seconds.", check=_number, read=float
     )
     fixed_delay: float | None = option(
         None,
-        doc="Seconds waited after every failure but the last, even where another server is next,"
-        " in place of backoff; None for backoff. nova's loop has ``time.sleep(1)``.",
+        doc="Seconds to wait after each failure except the last, even if another server is next;"
+        " it replaces the backoff. None for backoff. nova's loop has ``time.sleep(1)``.",
         check=checks.allow_none(_number),
         read=parse_optional_number,
     )
     statuses: frozenset[int] = option(
         frozenset({429, 502, 503, 504}),
-        doc="HTTP statuses that are retried. nova retries 503 alone.",
+        doc="HTTP statuses to retry. nova retries only 503.",
         check=_check_statuses,
         read=parse_integers,
     )
     protocol_errors: bool = option(
         True,
-        doc="Whether a reply that is not what it claims is retried.",
+        doc="Whether to retry a reply that is malformed, cut short or of a wrong type.",
         check=_boolean,
         read=parse_boolean,
     )
     retry_after_cap: float = option(
         30.0,
-        doc="Seconds of a ``Retry-After`` that are honoured at most; 0 ignores it.",
+        doc="The longest ``Retry-After`` that a call respects, in seconds; 0 ignores it.",
         check=_number,
         read=float,
     )
     repeat_unsafe: bool = option(
         False,
-        doc="Whether create, update, delete and upload are repeated although the first request may"
-        " have reached a server, as nova does.",
+        doc="Whether to repeat create, update, delete and upload, as nova does, although the first"
+        " request may have reached a server.",
         check=_boolean,
         read=parse_boolean,
     )
     budget_share: float | None = option(
         0.2,
-        doc="Retries allowed for each call of the recent past; None for no budget. Finagle's"
+        doc="Retries that each call of the last 10 seconds allows; None for no budget. Finagle's"
         " ``RetryBudget`` and Linkerd's ``retryRatio`` have the same 0.2.",
         check=checks.allow_none(partial(_number, most=10)),
         read=parse_optional_number,
     )
     budget_floor: float = option(
         10.0,
-        doc="Retries a second that are allowed however few the calls, as Finagle's and Linkerd's"
+        doc="Retries per second that the budget always allows, as Finagle's and Linkerd's"
         " ``minRetriesPerSecond`` of 10.",
         check=_number,
         read=float,
     )
     cooldown_base: float = option(
         1.0,
-        doc="Seconds for which a server goes last after its first failure; doubled by each"
-        " further one. 0 keeps no memory of failures, like nova.",
+        doc="Seconds for which a server cools down after its first failure; each further failure"
+        " doubles them. 0 keeps no memory of failures, like nova.",
         check=_number,
         read=float,
     )
     cooldown_cap: float = option(
-        60.0, doc="Seconds that no cooldown exceeds.", check=_number, read=float
+        60.0, doc="The longest cool-down, in seconds.", check=_number, read=float
     )
 
     def __post_init__(self) -> None:
@@ -115,14 +115,13 @@ class RetryPolicy:
     def nova_2013(cls) -> RetryPolicy:
         """Return the policy of nova 2013.1's ``GlanceClientWrapper.call``.
 
-        It waits one second after every failure but the last, retries 503 alone among the
-        statuses, repeats every operation, and has neither a retry budget nor a cool-down.
-        `Config` has the rest of nova 2013.1's behaviour: ``num_retries=0``, ``deadline=None``,
+        The policy waits one second after each failure except the last. It retries only status
+        503, and it repeats every operation. It has no retry budget and no cool-down. `Config`
+        has the rest of nova 2013.1's behaviour: ``num_retries=0``, ``deadline=None``,
         ``read_timeout=600`` and ``api_version=1``.
 
-        Some failures end otherwise than in nova 2013.1, on purpose: a server that closes a
-        connection without an answer and a certificate that is not trusted are retried here, and
-        so is a list.
+        Three cases differ from nova 2013.1 on purpose. The loop also retries if a server closes
+        a connection without an answer, if a certificate is not trusted, and if a list fails.
         """
         return cls(
             fixed_delay=1.0,
@@ -136,18 +135,18 @@ class RetryPolicy:
 
 
 OPTIONS = list_options(RetryPolicy)
-"""All options of a policy, by their fields' names."""
+"""All options of a policy, by the names of their fields."""
 
 
 def check_field(name: str, value: object, source: str) -> object:
-    """Return the value of one field as the policy keeps it.
+    """Check the value of one field, and return it as the policy stores it.
 
     Args:
         name: A field of `RetryPolicy`.
-        value: What it is to be.
-        source: Where it came from, for the error.
+        value: The value to check.
+        source: Where the value came from, for the error.
 
     Raises:
-        InvalidRetry: It can't be used.
+        InvalidRetry: The value can't be used.
     """
     return OPTIONS[name].check_value(f"retry.{name}", value, source)

@@ -1,4 +1,4 @@
-"""Where a Glance server is, and the forms in which one may be written."""
+"""The address of a Glance server, and the text forms that name one."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ GLANCE_PORT = 9292
 """The port of a server that is written without a scheme."""
 
 _SCHEME_PORTS = {"http": 80, "https": 443}
-_LONGEST_TEXT = 2048
-_LONGEST_NAME = 253
+_LONGEST_TEXT = 2048  # far above any real URL; it bounds the time that the patterns below take
+_LONGEST_NAME = 253  # of a DNS name in text form (RFC 1035, 2.3.4)
 _HIGHEST_PORT = 65535
 _FORM = re.compile(r"(?:(?P<scheme>[^:/]*)://)?(?P<authority>[^/]*)(?P<path>/.*)?", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[^]]*)\]|(?P<name>[^][:]*))(?::(?P<port>.*))?", re.DOTALL)
+# RFC 1123, 2.1: at most 63 characters, no hyphen at an end. Container networks use "_" as well.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORT = re.compile(r"[0-9]{1,5}")
 _IPV6 = re.compile(r"[][0-9A-Fa-f:.]+")
 _NO_PORT = re.compile(r":(?!//|[0-9]{1,5}(?:/|\Z)|\Z).*", re.DOTALL)
-"""What may be a password, of a ``user:password@`` that has lost its end."""
+"""Text that may be the password of a ``user:password@`` that was cut before its ``@``."""
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+=:-]+)*")
 _VERSIONS = re.compile(r"(?:/v[12](?:\.[0-9]+)?)+\Z")
 
 
 class UnusableError(Exception):
-    """Something can't be used as a server.
+    """A text or field can't be used as a server's address.
 
     Attributes:
-        problem: What is wrong with it.
-        fix: What to do about it.
+        problem: What is wrong.
+        fix: What the user must do.
     """
 
     def __init__(self, problem: str, fix: str) -> None:
@@ -51,21 +52,22 @@ class UnusableError(Exception):
 
 
 def check_credentials(text: str) -> None:
-    """Refuse text that could hold a password, without showing any of it.
+    """Reject text that could contain a password, and show no part of it.
 
     Raises:
-        UnusableError: It has an ``@``, encoded or as another form of the character.
+        UnusableError: The text has an ``@``, also percent-encoded or as a Unicode variant.
     """
+    # NFKC turns the fullwidth and small forms of "@" into "@", as IDNA's mapping does.
     if "@" in unicodedata.normalize("NFKC", text) or "%40" in text:
         fix = "leave out user:password@ and set auth_strategy=keystone with auth or a cloud"
         raise UnusableError("it carries credentials (not shown here)", fix)
 
 
 def parse(text: object) -> tuple[Scheme, str, int, str]:
-    """Read scheme, host, port and path in the form of `check`.
+    """Parse a server's text into scheme, host, port and path, in the form of `check`.
 
     Raises:
-        UnusableError: They can't be used.
+        UnusableError: The text can't be used.
     """
     form = cast("re.Match[str]", _FORM.fullmatch(_check_text(text)))
     scheme = cast("Scheme", "http" if form["scheme"] is None else form["scheme"].lower())
@@ -75,6 +77,7 @@ def parse(text: object) -> tuple[Scheme, str, int, str]:
         port = _read_port(digits)
     else:
         port = GLANCE_PORT if form["scheme"] is None else _SCHEME_PORTS[scheme]
+    # A catalogue's endpoint may end in /v2; each request adds the version itself (bug 1707995).
     path = _VERSIONS.sub("", (form["path"] or "").rstrip("/"))
     check(scheme, host, port, path)
     return scheme, host, port, path
@@ -101,7 +104,8 @@ def _check_text(text: object) -> str:
 
 
 def _split_authority(authority: str) -> tuple[str, str | None]:
-    """Split ``host:port``, where IPv6 without brackets is all host."""
+    """Split ``host:port`` into the two; IPv6 without brackets is a host without a port."""
+    # "fd00::3:9292" is a valid IPv6 address as a whole, so nobody can tell a port in it.
     if authority.count(":") > 1 and not authority.startswith("["):
         return _check_ipv6(authority), None
     found = _AUTHORITY.fullmatch(authority)
@@ -115,12 +119,13 @@ def _split_authority(authority: str) -> tuple[str, str | None]:
 
 
 def _format_refused(text: str) -> str:
-    """Render refused text, without what follows a colon and is no port."""
+    """Render rejected text for a message, without text after a colon that is not a port."""
     return format_value(text if _IPV6.fullmatch(text) else _NO_PORT.sub(":...", text))
 
 
 def _read_port(digits: str) -> int:
     if not _PORT.fullmatch(digits):
+        # The text after the colon may be a password: "user:password" without its host.
         return _refuse_port("what follows the colon (not shown)")
     return int(digits)
 
@@ -145,16 +150,16 @@ def _encode_name(name: str) -> str:
         return name.lower()
     try:
         return idna.encode(name, uts46=True).decode("ascii")
-    except UnicodeError:  # of which idna.IDNAError is one
+    except UnicodeError:  # idna.IDNAError is a subclass
         problem = f"{format_value(name)} is not an internationalized host name"
         raise UnusableError(problem, "write the name in its ASCII form, xn--...") from None
 
 
 def check(scheme: str, host: str, port: int, path: str) -> None:
-    """Refuse an address that is not in the one form that `ExporterServer` keeps.
+    """Check that an address is in the one form that `Server` stores.
 
     Raises:
-        UnusableError: It is not.
+        UnusableError: A field is in another form.
     """
     _check_scheme(scheme)
     if ":" not in host:
@@ -176,10 +181,10 @@ def _check_scheme(scheme: str) -> None:
 
 
 def _check_name(name: str) -> None:
-    """Refuse what is neither a host's name nor an IPv4 address.
+    """Check that a name is a host name or an IPv4 address.
 
-    Names with a number last are addresses, as the WHATWG's URL standard has it: else a
-    ``10.0.0.300`` would be asked of the name servers.
+    A name with a number as its last label is an address, as in the WHATWG's URL standard.
+    Otherwise the resolver would ask the name servers for ``10.0.0.300``.
     """
     if not name:
         raise UnusableError("it names no host", "write one before the port")
@@ -208,13 +213,13 @@ class Server:
         host: A name in lower case (in its ASCII form), an IPv4 address, or an IPv6 address in its
             short form, without brackets.
         port: 1 to 65535.
-        path: The prefix of all requests: empty, or ``/image``, without a slash at its end or the
-            API's version.
-        url: All of these as a URL; the port is always written.
+        path: The prefix of all requests: empty, or a path such as ``/image``, without a slash at
+            its end and without the API's version.
+        url: All of these as a URL; it always contains the port.
         netloc: ``host:port``, with brackets around an IPv6 address.
 
     Raises:
-        InvalidServer: A field is not in the form above; `ExporterServer.parse` takes looser forms.
+        InvalidServer: A field is not in the form above; `Server.parse` accepts more forms.
     """
 
     scheme: Scheme
@@ -238,21 +243,21 @@ class Server:
 
     @classmethod
     def parse(cls, text: str, source: str = "argument", *, item: str = "server") -> Server:
-        """Read a server from text.
+        """Parse a server from text.
 
-        The forms are ``host``, ``host:port``, either with a path prefix, and a URL of them. An
-        IPv6 address needs brackets only before a port. Without a scheme, it is http and the
-        port 9292 where none is given; a URL without a port has its scheme's own. An API version
-        at the end of the path is dropped, as nova does with an endpoint (bug 1707995).
+        The text is ``host``, ``host:port``, one of these with a path prefix, or a URL. An IPv6
+        address needs brackets only before a port. Text without a scheme means http, and port
+        9292 if it names no port. A URL without a port means the port of its scheme. An API
+        version at the end of the path is dropped, as nova does with an endpoint (bug 1707995).
 
         Args:
-            text: What to read.
-            source: Where it came from, for the error.
-            item: What it is there, for the error.
+            text: The text to parse.
+            source: Where the text came from, for the error.
+            item: The name of the option, for the error.
 
         Raises:
-            InvalidServer: It is none of these forms, or it carries credentials, a query or an
-                IPv6 zone. The message never shows credentials or a query.
+            InvalidServer: The text has none of these forms, or it contains credentials, a query
+                or an IPv6 zone. The message never shows credentials or a query.
         """
         try:
             return cls(*parse(text))
@@ -261,20 +266,24 @@ class Server:
 
 
 def parse_servers(servers: object, source: str = "argument") -> tuple[Server, ...]:
-    """Read a list of servers, in its order.
+    """Parse a list of servers, and keep its order.
 
-    A server that is there twice is kept once, with a warning in the log.
+    If the list names a server twice, keep the first entry and log a warning.
 
     Args:
-        servers: An iterable of text and `ExporterServer`, or text with commas between the servers.
-        source: Where it came from, for the error.
+        servers: An iterable of text and `Server`, or text with commas between the servers.
+        source: Where the list came from, for the error.
+
+    Returns:
+        The servers, at least one.
 
     Raises:
-        InvalidServer: It is empty, or a member can't be used.
+        InvalidServer: The list is empty, or a member can't be used.
     """
     members = _list_members(servers, source)
     for number, member in enumerate(members):
-        # All of them before any is read: a comma in a password has cut it in two.
+        # Check all members before parsing any. A comma in a password splits it over two members,
+        # and the first half has no "@" that would keep it out of an error message.
         try:
             check_credentials(str(member))
         except UnusableError as error:

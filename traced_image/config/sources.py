@@ -1,4 +1,4 @@
-"""What one source of configuration says, and how one lies over another."""
+"""The values of one source of configuration, and the merge of several sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value, and where it was found."""
+    """A value, and the name of its source."""
 
     value: Any
     source: str
@@ -19,11 +19,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class EndpointFilter:
-    """What of a catalogue is the image service's endpoint.
+    """A filter that selects the image service's endpoint in a catalogue.
 
     Attributes:
-        interfaces: The kinds of endpoint, most wanted first.
-        service_name: Its name, where there are several.
+        interfaces: The kinds of endpoint, the preferred one first.
+        service_name: The service's name, if the catalogue has several; None for any.
     """
 
     interfaces: tuple[str, ...] = ("public",)
@@ -32,11 +32,11 @@ class EndpointFilter:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """All that one source says.
+    """All values of one source.
 
     Attributes:
         found: Values of `Config` by the names of its fields.
-        lookup: How the endpoint is found in the catalogue, if the source knows of one.
+        lookup: The filter for the endpoint in the catalogue, if the source has one.
     """
 
     found: Mapping[str, Found] = field(default_factory=dict)
@@ -44,10 +44,16 @@ class Source:
 
 
 def merge_sources(layers: Iterable[Source]) -> dict[str, Found]:
-    """Lay sources over each other, the strongest first.
+    """Merge sources; a value of an earlier source overrides that of a later one.
 
-    Some values make sense only together: a key belongs to the certificate that its source names,
-    and the service's own token to a source that does not lie under ``auth_strategy=noauth``.
+    Some values make sense only together. A key belongs to the certificate of the same source. A
+    source's credentials are dropped if an earlier source sets ``auth_strategy=noauth``.
+
+    Args:
+        layers: The sources, the strongest first.
+
+    Returns:
+        The values of all sources by the names of the fields.
     """
     result: dict[str, Found] = {}
     for layer in layers:

@@ -1,4 +1,4 @@
-"""Checks of certificate files, so that a bad one is found before the first request."""
+"""Checks of certificate files, which report a bad file before the first request."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 PAIR_FIX = "name the PEM files of a certificate and its key, which has no passphrase"
-"""What to do about a pair that can't be loaded."""
+"""The fix for a certificate and key that can't be loaded."""
 
 
 class PassphraseError(Exception):
-    """The key has a passphrase, as the message says."""
+    """A private key has a passphrase."""
 
 
 def load_pair(context: ssl.SSLContext, certfile: str, keyfile: str | None) -> None:
-    """Load a certificate and its key without ever asking for a passphrase.
+    """Load a certificate and its key; never ask for a passphrase.
 
     Args:
-        context: What to load them into.
+        context: The context to load them into.
         certfile: Path of a PEM file with the certificate.
-        keyfile: Path of a PEM file with its key; None where `certfile` has it too.
+        keyfile: Path of a PEM file with its key; None if `certfile` contains the key too.
 
     Raises:
         PassphraseError: The key has a passphrase. OpenSSL would ask for it on the terminal.
-        OSError: They can't be read, or don't belong together.
+        OSError: A file can't be read, or the key does not belong to the certificate.
     """
 
     def refuse() -> str:
@@ -41,10 +41,10 @@ def load_pair(context: ssl.SSLContext, certfile: str, keyfile: str | None) -> No
 
 
 def check_path(item: str, value: object, source: str) -> str | None:
-    """Return the path of a PEM file as text, or None for none.
+    """Return the path of a PEM file as text; return None for None.
 
     Raises:
-        InvalidTLS: There is no file that can be read.
+        InvalidTLS: The value is not a path, or the file can't be read.
     """
     if value is None:
         return None
@@ -64,10 +64,10 @@ def check_path(item: str, value: object, source: str) -> str | None:
 
 
 def check_authorities(cafile: str, source: str) -> None:
-    """Refuse a file without a certificate to trust.
+    """Check that a file has CA certificates that OpenSSL can load.
 
     Raises:
-        InvalidTLS: There is none in it, or one that can't be parsed.
+        InvalidTLS: The file has no certificate, or OpenSSL can't parse one of them.
     """
     _load(
         lambda context: context.load_verify_locations(cafile),
@@ -77,10 +77,10 @@ def check_authorities(cafile: str, source: str) -> None:
 
 
 def check_client(certfile: str, keyfile: str | None, source: str) -> None:
-    """Refuse a client certificate and key that don't belong together.
+    """Check that a client certificate and a key belong together.
 
     Raises:
-        InvalidTLS: One is missing, has a passphrase, or is not the other's.
+        InvalidTLS: One of them is missing, the key has a passphrase, or they don't match.
     """
     item = "certfile" if keyfile is None else "certfile, keyfile"
     _load(
