@@ -1,1 +1,1 @@
-"""The way of a call: facade, attempt loop and cycle, wire. It knows nothing of telemetry."""
+"""The path of a call: service, attempt loop, cycle, wire. The code here imports no telemetry."""

@@ -1,4 +1,4 @@
-"""Time as the pipeline reads it, so that tests can set it, and waits that double."""
+"""The clock that the pipeline reads, which tests can replace, and waits that double."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MOST_DOUBLINGS = 1023
+_MOST_DOUBLINGS = 1023  # 2.0 ** 1024 raises OverflowError
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Where time comes from.
+    """The source of time.
 
     Attributes:
-        monotonic: Seconds that never go back, for durations and deadlines.
-        time: Seconds since the epoch, for time stamps.
+        monotonic: Returns seconds that never go back, for durations and deadlines.
+        time: Returns seconds since the epoch, for time stamps.
         sleep: Waits for a number of seconds.
     """
 
@@ -28,5 +28,5 @@ class Clock:
 
 
 def double(base: float, times: int, cap: float) -> float:
-    """`base` seconds, doubled so many times, but at most `cap`; no number is too large."""
+    """Return `base` seconds doubled `times` times, at most `cap`; `times` may be any number."""
     return min(cap, base * 2.0 ** min(times, _MOST_DOUBLINGS))

@@ -1,4 +1,4 @@
-"""Which error about an image an answer of a server is, by nova's tables."""
+"""Translation of HTTP errors into errors about one image, as in nova's tables."""
 
 from __future__ import annotations
 
@@ -23,13 +23,18 @@ from ..redact import hide_in_text
 
 
 def format_id(image_id: str) -> str:
-    """An id for a message: as nova has it, or quoted and cut where it is nothing like one."""
+    """Render an image id for a message: as in nova, or quoted and cut if it is no valid id."""
     plain = image_id.isascii() and image_id.isprintable() and len(image_id) <= SHOWN
     return hide_in_text(image_id) if plain else format_value(image_id)
 
 
 def reraise_about_image(error: HTTPStatusError, image_id: str) -> NoReturn:
-    """Raise what an answer means for one image, as nova's ``_translate_image_exception``."""
+    """Raise the error about one image, as nova's ``_translate_image_exception`` does.
+
+    Args:
+        error: The server's answer.
+        image_id: The image's UUID, for the message.
+    """
     image = format_id(image_id)
     if isinstance(error, Forbidden):
         raise _convert(ImageNotAuthorized, error, f"Not authorized for image {image}.") from error
@@ -45,7 +50,7 @@ def reraise_about_image(error: HTTPStatusError, image_id: str) -> NoReturn:
 
 
 def reraise_about_deletion(error: HTTPStatusError, image_id: str) -> NoReturn:
-    """Raise what an answer to a deletion means, as nova's ``delete``."""
+    """Raise the error about an image that was to be deleted, as nova's ``delete`` does."""
     if isinstance(error, Conflict):
         words = f"Conflict deleting image. Reason: {error}."
         raise _convert(ImageDeleteConflict, error, words) from error
@@ -53,7 +58,7 @@ def reraise_about_deletion(error: HTTPStatusError, image_id: str) -> NoReturn:
 
 
 def reraise_about_import(error: HTTPStatusError, image_id: str) -> NoReturn:
-    """Raise what an answer to an import means, as nova's ``image_import_copy``."""
+    """Raise the error about an image to be imported, as nova's ``image_import_copy`` does."""
     if isinstance(error, Conflict):
         words = f"Import of image {format_id(image_id)} refused: {error}"
         raise _convert(ImageImportImpossible, error, words) from error

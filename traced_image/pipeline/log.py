@@ -1,4 +1,4 @@
-"""The log: one line for each failed attempt and broken stream, one for each call that gave up."""
+"""The log lines: one per failed attempt or broken stream, and one per call that gave up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 
 def log_failure(failure: Failure) -> None:
-    """Write of a failed attempt, and of the call if it gave up: the innermost `Announce`."""
+    """Log a failed attempt, and the call if it gave up; this is the innermost `Announce`."""
     attempt = failure.attempt
     operation = attempt.call.operation
     fields = {
@@ -32,14 +32,15 @@ def log_failure(failure: Failure) -> None:
 
 
 def log_stream_failure(server: Server, error: AttemptError, *, retrying: bool) -> None:
-    """Write of a stream that broke after its attempt had succeeded."""
+    """Log a stream that broke after its attempt had succeeded."""
     _log_warning(server, "data", error, {"operation": "images.data"}, retrying=retrying)
 
 
 def _log_warning(
     server: Server, action: str, error: AttemptError, fields: dict[str, object], *, retrying: bool
 ) -> None:
-    """Write the seed's line; nova writes it with a traceback, which says nothing more."""
+    """Log nova's line. nova adds a traceback, which has no further information."""
+    # The text is nova's, so that operators' searches and alerts for it still match.
     LOG.warning(
         "Error contacting glance server '%(host)s:%(port)s' for '%(method)s', %(extra)s.",
         {
@@ -68,7 +69,7 @@ def _log_giving_up(action: str, error: GlanceConnectionFailed, failure: Failure)
 
 
 def _make_fields(server: Server, error: AttemptError, reason: str) -> dict[str, object]:
-    """What every line tells, as attributes of its record."""
+    """Build the attributes that the record of every line has."""
     return {
         "server_address": server.host,
         "server_port": server.port,

@@ -1,8 +1,9 @@
-"""The servers in rotation, and the memory of which of them failed.
+"""The cycle of servers: the order in which calls try them, and what is known of their health.
 
-The rotation is the seed's: a shuffled copy, then round robin (nova ``get_api_servers``). The
-memory is what nova lacks. A server that failed cools down while the others go first; when the
-cool-down ends, one attempt tries it, and it is healthy again or cools for twice as long.
+The order is that of nova's ``get_api_servers``: a shuffled list, then round robin. nova has no
+memory of failures; this module adds it. A server that failed cools down while the other servers
+come first. After the cool-down, one attempt is the server's trial. If the trial succeeds, the
+server is healthy again; if it fails, the server cools down for twice as long.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerHealth:
-    """What the cycle knows of one server.
+    """The health of one server at one moment.
 
     Attributes:
         server: The server.
         state: ``healthy``, ``cooling`` after a failure, or on ``trial`` after its cool-down.
-        consecutive_failures: Failed attempts since the last one that succeeded.
+        consecutive_failures: Failed attempts since the last successful one.
         last_success: When an attempt last succeeded, in seconds since the epoch.
         last_failure: When an attempt last failed, in seconds since the epoch.
-        last_reason: Why it last failed.
-        active_attempts: Attempts under way.
+        last_reason: The reason of its last failure.
+        active_attempts: How many attempts are under way.
         ready_in: Seconds until its cool-down ends; 0 unless it is cooling.
     """
 
@@ -52,14 +53,14 @@ class ServerHealth:
 
 
 class ServerCycle:
-    """Hands out servers in turn, those that failed lately last; safe under threads and forks.
+    """The servers in turn, those that failed recently last; safe with threads and forks.
 
     Args:
         servers: The servers, in any order.
-        policy: Its ``cooldown_base`` and ``cooldown_cap`` are used, in seconds.
-        clock: Where time comes from.
-        rng: The source of the shuffle and of the jitter; by default the system's, of which no
-            two processes have the same.
+        policy: The retry policy; only its ``cooldown_base`` and ``cooldown_cap`` count here.
+        clock: The source of time.
+        rng: The source of the shuffle and of the jitter; by default the system's, so that no two
+            processes get the same numbers.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class ServerCycle:
         self._rng.shuffle(self._hosts)
         self._next = 0
         self._unhealthy = 0
-        # Reentrant, so that a signal handler may ask for the health.
+        # Reentrant, so that a signal handler may call `health` while its thread has the lock.
         self._lock = threading.RLock()
         self._watches: Counter[Watch] = Counter()
         self._leaving: deque[Watch] = deque()
@@ -85,10 +86,10 @@ class ServerCycle:
         _forks.track(self)
 
     def watch(self, watch: Watch) -> None:
-        """Show each server to `watch` now, and again whenever what is known of it has changed.
+        """Call `watch` with each server now, and again after each change of a server's state.
 
-        Several services may have the same watch: it is shown each change once, until as many
-        have called `unwatch`.
+        Several services may pass the same watch. The cycle calls it once for each change, until
+        `unwatch` was called as often as this method.
         """
         with self._lock:
             self._dismiss()
@@ -97,14 +98,13 @@ class ServerCycle:
                 watch(host)
 
     def unwatch(self, watch: Watch) -> None:
-        """Show nothing more to `watch`, unless another service has it too.
-
-        The garbage collector may call this at any line, so that it takes no lock.
-        """
+        """Stop calling `watch`, unless another service passed it too."""
+        # The garbage collector may call this at any line, also while this thread changes the
+        # watches. So it takes no lock: it only appends to a deque, which is atomic.
         self._leaving.append(watch)
 
     def _show_anew(self) -> None:
-        """In the child of a fork, show what the parent has told to its own watchers only."""
+        """Call the watches for all servers if this is the first use in the child of a fork."""
         if self._untold:
             self._untold = False
             for host in self._hosts:
@@ -116,32 +116,41 @@ class ServerCycle:
             watch(host)
 
     def _dismiss(self) -> None:
-        """Forget the watches that no service has any more."""
+        """Remove the watches that `unwatch` has queued."""
         while self._leaving:
             self._watches[self._leaving.popleft()] -= 1
+            # Unary plus drops the watches with a count of 0.
             self._watches = +self._watches
 
     def pick(
         self, tried: Sequence[Server] = (), *, careful: bool = False, transfer: bool = False
     ) -> Pick:
-        """Hand out the server whose turn it is.
+        """Return the next server in turn, for one attempt.
 
-        Healthy servers and those due for a trial come in turn. One that seems to hang, or that
-        has many more attempts under way than another, is passed over: a server that does not
-        answer must not gather all callers. When there is none to be had so, the one that is
-        ready soonest is handed out rather than none: of those that the call has tried least,
-        and of those that did not ask to be left alone, if there are such.
+        Healthy servers and servers due for a trial come in turn. The cycle skips a server that
+        seems to hang, or that has many more attempts under way than another one. Otherwise a
+        server that does not answer would collect all callers.
+
+        If every server is skipped, cooling or tried before, the cycle returns one all the same.
+        It prefers, in this order, servers that did not ask for a wait (``Retry-After``), servers
+        that the call has tried least often, servers that do not hang, and the one that is ready
+        first.
 
         Args:
             tried: The server of each attempt that the call has made; they come last.
-            careful: Whether to leave trials to others where there is a choice, unless nobody
-                made one for `cooldown_cap`: the next failure would cost this call too much.
+            careful: Whether to leave trials to other calls if there is a choice, because another
+                failure would cost this call too much. A trial that is overdue by
+                ``cooldown_cap`` seconds is made all the same.
             transfer: Whether the attempt will send image data.
+
+        Returns:
+            The server to try. `record_success`, `record_failure` or `release` must follow.
         """
         with self._lock:
             now = self._clock.monotonic()
             self._show_anew()
             turn = self._next
+            # The common case takes no loop: a first attempt while all servers are healthy.
             if tried or self._unhealthy or self._is_skipped(self._hosts[turn], now):
                 turn = self._turn(tried, now, now - self._cap if careful else now)
             self._next = (turn + 1) % len(self._hosts)
@@ -149,7 +158,8 @@ class ServerCycle:
             healthy = host.state == "healthy"
             trial = not healthy and host.ready_at <= now
             if trial:
-                # A trial that tells nothing for so long must not keep the server out for ever.
+                # If the trial has no outcome after `cooldown_cap` seconds, another one may start.
+                # Otherwise a trial that hangs would keep the server from all calls.
                 host.enter("trial", now + self._cap)
                 self._show(host)
             wait = max(0.0, host.asked_until - now)
@@ -158,6 +168,7 @@ class ServerCycle:
             return pick
 
     def _is_skipped(self, host: HostState, now: float) -> bool:
+        # Without cool-downs the cycle is nova's plain round robin, which skips no server.
         if not host.active or not self._base:
             return False
         under_way = len(host.active)
@@ -179,13 +190,14 @@ class ServerCycle:
         return chain(range(self._next, len(self._hosts)), range(self._next))
 
     def record_success(self, pick: Pick) -> None:
-        """Give a server back that did its work."""
+        """Record that an attempt succeeded, and end its pick."""
         host = pick.host
         with self._lock:
             if not _take_back(pick):
                 return
             host.last_success = self._clock.time()
             host.answered = self._clock.monotonic()
+            # A success of an earlier epoch is older than the failure that changed the state.
             if host.consecutive_failures and pick.epoch == host.epoch:
                 host.consecutive_failures = host.cooldowns = 0
                 host.asked_until = 0.0
@@ -197,13 +209,13 @@ class ServerCycle:
     def record_failure(
         self, pick: Pick, reason: Reason, *, cool: bool = True, retry_after: float = 0.0
     ) -> None:
-        """Give a server back that failed.
+        """Record that an attempt failed, and end its pick.
 
         Args:
-            pick: What `pick` handed out.
+            pick: The result of `pick`.
             reason: Why the attempt failed.
-            cool: Whether the failure speaks against the server for the next calls too.
-            retry_after: Seconds that the server asked to be left alone.
+            cool: Whether the server cools down, because other calls would fail on it too.
+            retry_after: Seconds that the server asked clients to wait.
         """
         host = pick.host
         with self._lock:
@@ -212,9 +224,11 @@ class ServerCycle:
             now = self._clock.monotonic()
             host.blame(reason, self._clock.time())
             host.asked_until = max(host.asked_until, now + retry_after)
-            # Of many attempts that fail at the same time, only the first counts.
+            # Of many attempts that fail at the same time, only the first starts a cool-down: it
+            # changes the epoch. Otherwise one outage would double the cool-down many times.
             if self._base and (cool or pick.trial) and pick.epoch == host.epoch:
-                # One that was made for want of a better server does not lengthen the cool-down.
+                # An attempt on a cooling server, made because no better one was left, does not
+                # lengthen the cool-down.
                 host.cooldowns += pick.healthy or pick.trial
                 self._cool(host, now)
             elif host.state == "cooling":
@@ -223,13 +237,14 @@ class ServerCycle:
 
     def _cool(self, host: HostState, now: float) -> None:
         longest = double(self._base, host.cooldowns - 1, self._cap)
+        # Jitter over the upper half, so that processes do not all make their trial at once.
         wait = self._rng.uniform(longest / 2, longest)
         if host.state == "healthy":
             self._unhealthy += 1
         host.enter("cooling", max(now + wait, host.asked_until))
 
     def accuse(self, server: Server, reason: Reason) -> None:
-        """Count a failure that showed after its attempt had succeeded: a broken stream."""
+        """Record a broken stream: a failure after its attempt had succeeded."""
         with self._lock:
             for host in self._hosts:
                 if host.server == server:
@@ -240,7 +255,7 @@ class ServerCycle:
                     self._show(host)
 
     def release(self, pick: Pick) -> None:
-        """Give a server back of which the attempt told nothing, good or bad."""
+        """End a pick whose attempt says nothing about the server's health."""
         host = pick.host
         with self._lock:
             if _take_back(pick) and pick.trial and pick.epoch == host.epoch:
@@ -248,7 +263,7 @@ class ServerCycle:
                 self._show(host)
 
     def health(self) -> tuple[ServerHealth, ...]:
-        """What is known of each server, in the order of the rotation."""
+        """Return the health of each server, in the order of the cycle."""
         with self._lock:
             self._show_anew()
             now = self._clock.monotonic()
@@ -267,7 +282,7 @@ class ServerCycle:
             )
 
     def after_fork(self) -> None:
-        """Start anew in a child: no attempt is under way there, and its turn is its own."""
+        """Reset in a child: no attempt is under way there, and the order is shuffled again."""
         self._lock = threading.RLock()
         for host in self._hosts:
             host.active.clear()
@@ -275,13 +290,14 @@ class ServerCycle:
                 host.enter("cooling", 0.0)
         # The fork may have come while another thread was changing a state.
         self._unhealthy = sum(host.state != "healthy" for host in self._hosts)
+        # Otherwise all workers of a pre-forking server would try the same server first.
         self._rng.shuffle(self._hosts)
-        # Not now: a watcher's locks may be held by a thread that is not in the child.
+        # Call the watches at the next use, not now: their locks may not have been reset yet.
         self._untold = True
 
 
 def _take_back(pick: Pick) -> bool:
-    """Take a pick back; False if it was before, or was handed out in the parent process."""
+    """End a pick; return False if it has ended before or comes from the parent process."""
     if pick not in pick.host.active:
         return False
     del pick.host.active[pick]

@@ -1,4 +1,4 @@
-"""What all services of a process share that talk to the same servers."""
+"""The cycle and the retry budget that all services of a process share for the same servers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
 
 KEPT = 64
-"""How many server lists are remembered though no service has them: those asked for last."""
+"""How many fleets stay in memory although no service uses them: the most recent ones.
+
+nova makes a service for every operation. Without these, each would forget the failed servers.
+"""
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """The servers of one list: their rotation and health, and the budget for retries on them."""
+    """The servers of one list: their cycle with their health, and the retry budget for them."""
 
     cycle: ServerCycle
     budget: RetryBudget
@@ -39,7 +42,7 @@ class Fleet:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> Fleet:
-        """Build a fleet that nobody else shares."""
+        """Build a fleet that no other service shares."""
         return cls(
             ServerCycle(servers, policy, clock, rng),
             RetryBudget(policy.budget_share, policy.budget_floor, clock),
@@ -47,7 +50,7 @@ class Fleet:
 
 
 class _Registry:
-    """The fleets in use, by what they go by, and the last few that were."""
+    """The fleets that services use and the most recent others, by their keys."""
 
     def __init__(self) -> None:
         self._fleets: weakref.WeakValueDictionary[object, Fleet] = weakref.WeakValueDictionary()
@@ -68,15 +71,15 @@ class _Registry:
             return fleet
 
     def after_fork(self) -> None:
-        """Start anew in a child, where nobody holds the lock."""
+        """Replace the lock in a child: a thread of the parent may hold the old one."""
         self._lock = threading.Lock()
 
 
 def _make_key(config: Config) -> tuple[object, ...]:
-    """What services must agree on to share what they learn.
+    """Build the key of a configuration; services with equal keys share a fleet.
 
-    Beside the servers, that is how long one cools down and what the budget allows; and what
-    certificates are trusted and shown, lest one service's mistake there cool another's servers.
+    The key has the servers, the cool-down and budget settings, and the TLS settings. Without the
+    TLS settings, one service's wrong certificate would cool the servers of another service.
     """
     policy = config.retry
     return (
@@ -90,9 +93,9 @@ _registry = _Registry()
 
 
 def share_fleet(config: Config) -> Fleet:
-    """The fleet that every service uses that has these servers, and goes by the same rules.
+    """Return the fleet that all services with the same servers and the same rules share.
 
-    It outlives the service: nova makes one for every operation, and forgets with it which server
-    was dead.
+    The fleet outlives the service. nova makes a service for every operation, and so it forgets
+    which servers failed.
     """
     return _registry.get(config)

@@ -1,4 +1,4 @@
-"""One server of the cycle as its attempts go: healthy, cooling after a failure, or on trial."""
+"""The state of one server of the cycle: healthy, cooling after a failure, or on trial."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ if TYPE_CHECKING:
 State = Literal["healthy", "cooling", "trial"]
 
 STUCK_AFTER = 1.0
-"""Seconds without an answer to anybody, after which a server that owes one is passed over."""
+"""Seconds without any answer after which the cycle skips a server with attempts under way."""
 
 SPARE = 2
-"""Attempts that may always be under way on a server, however few are on the others."""
+"""Attempts that may be under way on a server even if no attempt is on the other servers."""
 
 
 @dataclass(slots=True, eq=False)
 class HostState:
-    """One server's mutable state, guarded by the cycle's lock.
+    """One server's mutable state; the cycle's lock guards it.
 
     Attributes:
         server: The server.
-        state: Whether it is healthy.
-        epoch: Counts its changes of state. What an attempt tells that began in an earlier epoch
-            is out of date.
-        ready_at: When it may be tried again: its cool-down ends, or its trial has lasted so
-            long that another one is due. In monotonic seconds.
-        asked_until: Until when it asked to be left alone, in monotonic seconds.
+        state: ``healthy``, ``cooling`` or ``trial``.
+        epoch: The number of changes of state. The outcome of an attempt that began in an earlier
+            epoch is out of date.
+        ready_at: When the server may be tried again, in monotonic seconds: at the end of its
+            cool-down, or when its trial has lasted so long that another one is due.
+        asked_until: The end of the wait that the server asked for, in monotonic seconds.
         cooldowns: Failures in a row that each lengthened the cool-down.
-        consecutive_failures: Failed attempts since the last one that succeeded.
+        consecutive_failures: Failed attempts since the last successful one.
         last_success: When an attempt last succeeded, in seconds since the epoch.
         last_failure: When an attempt last failed, in seconds since the epoch.
-        last_reason: Why it last failed.
+        last_reason: The reason of its last failure.
         answered: When an attempt last succeeded, in monotonic seconds.
-        active: The picks that were handed out and not yet given back, oldest first.
+        active: The picks whose attempts are under way, the oldest first. A dict keeps that order
+            and removes any pick in constant time.
     """
 
     server: Server
@@ -56,13 +57,13 @@ class HostState:
     active: dict[Pick, None] = field(default_factory=dict)
 
     def enter(self, state: State, ready_at: float) -> None:
-        """Change its state."""
+        """Change the state, and begin a new epoch."""
         self.state = state
         self.ready_at = ready_at
         self.epoch += 1
 
     def rank(self, tried: Sequence[Server], now: float) -> tuple[bool, int, bool, float, int]:
-        """Where it stands among servers none of which is free: the lowest goes first."""
+        """Return the sort key for a choice among servers that are all skipped: lowest first."""
         return (
             self.asked_until > now,
             tried.count(self.server),
@@ -72,15 +73,17 @@ class HostState:
         )
 
     def is_stuck(self, now: float) -> bool:
-        """Whether it owes an answer for long and gives none to others: it may hang.
+        """Return whether an attempt has waited long, and no other attempt got an answer.
 
-        A read timeout tells that too, but later, and only to those who wait for it already.
+        The server may hang. A read timeout shows that later, and only to the callers that
+        already wait.
         """
+        # Uploads do not count: a server answers one only after it has stored all of the data.
         oldest = next((pick.since for pick in self.active if not pick.transfer), now)
         return now - max(oldest, self.answered) > STUCK_AFTER
 
     def blame(self, reason: Reason, when: float) -> None:
-        """Note a failed attempt."""
+        """Record a failed attempt."""
         self.consecutive_failures += 1
         self.last_failure = when
         self.last_reason = reason
@@ -88,15 +91,15 @@ class HostState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pick:
-    """A server handed out for one attempt; it must be given back with its outcome.
+    """The server for one attempt; the attempt's outcome must end the pick.
 
     Attributes:
         server: The server to try.
-        healthy: Whether nothing speaks against it.
-        trial: Whether this is the one attempt that tries it after its cool-down.
-        wait: Seconds that the server asked to be left alone yet (``Retry-After``).
-        since: When it was handed out, in monotonic seconds.
-        transfer: Whether image data is sent, which takes as long as it takes.
+        healthy: Whether the server is healthy.
+        trial: Whether the attempt is the server's trial after its cool-down.
+        wait: Seconds left of the wait that the server asked for (``Retry-After``).
+        since: When the pick was made, in monotonic seconds.
+        transfer: Whether the attempt sends image data, for which no time limit applies.
     """
 
     server: Server

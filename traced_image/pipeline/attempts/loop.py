@@ -1,4 +1,4 @@
-"""The attempt loop: one logical call, tried on the servers of the cycle until one answers."""
+"""The attempt loop: it tries one call on the servers of the cycle until one answers."""
 
 from __future__ import annotations
 
@@ -53,13 +53,14 @@ _WORDS: dict[type[GlanceConnectionFailed], str] = {
 def build_refusal(
     kind: type[GlanceConnectionFailed], attempt: Attempt[object], error: AttemptError
 ) -> GlanceConnectionFailed:
-    """Build the error for a call that gave up after `attempt` had met `error`."""
+    """Build the error for a call that gives up after `attempt` failed with `error`."""
     words = _WORDS[kind].format(error=error, action=attempt.call.operation.action)
     return kind(attempt.server.url, _REASONS.get(kind, error.reason), words)
 
 
 def is_retryable(error: AttemptError, policy: RetryPolicy) -> bool:
-    """Whether another server may do better, by the error's type and the policy."""
+    """Return whether another server may succeed, by the error's type and the policy."""
+    # Not by `Retryable` alone: the policy may list any status, and leave out a retryable one.
     if isinstance(error, errors.HTTPStatusError):
         return error.status in policy.statuses
     if isinstance(error, errors.ProtocolError):
@@ -69,7 +70,7 @@ def is_retryable(error: AttemptError, policy: RetryPolicy) -> bool:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a call has come."""
+    """The state of a call between its attempts."""
 
     pick: Pick
     started: float
@@ -80,16 +81,16 @@ class _Progress:
 
 
 class AttemptLoop:
-    """Makes calls: 1 + `num_retries` attempts over the cycle, as nova's ``call`` does.
+    """A function that makes calls: 1 + `num_retries` attempts, as nova's ``call`` does.
 
     Args:
-        send: Tries once.
-        announce: Is told of each failed attempt that speaks against its server.
-        fleet: The servers, their health and the budget for retries.
-        num_retries: Attempts beyond the first.
-        policy: What is retried, and after how long.
+        send: Makes one attempt.
+        announce: Reports each failed attempt that its server is responsible for.
+        fleet: The servers, their health and the retry budget.
+        num_retries: Attempts after the first one.
+        policy: The rules for retries and waits.
         deadline: Seconds that a call may take in all; None for no limit.
-        clock: Where time comes from.
+        clock: The source of time.
         rng: The source of the jitter.
     """
 
@@ -118,11 +119,14 @@ class AttemptLoop:
     def __call__(self, call: Call[T], /) -> T:
         """Make one call.
 
-        Whatever exception ends it has the history of its failed attempts as ``attempts``.
+        Every exception that ends the call has the history of failed attempts as ``attempts``.
+
+        Returns:
+            The result of the call's operation.
 
         Raises:
-            AttemptError: An attempt failed in a way that another server would not change.
-            GlanceConnectionFailed: No attempt succeeded, or no further one may be made.
+            AttemptError: An attempt failed, and another server would fail in the same way.
+            GlanceConnectionFailed: No attempt succeeded, or no further attempt is allowed.
         """
         self._budget.call()
         progress = self._begin(call)
@@ -137,8 +141,10 @@ class AttemptLoop:
                     self._cycle.record_success(progress.pick)
                     return answer.value
         except BaseException as error:
-            # It is taken back once only, so this is for the paths on which nothing else gave it.
+            # A pick ends only once. So this affects only paths that did not end it before, such
+            # as a KeyboardInterrupt or a deadline that passed before the next attempt.
             self._cycle.release(progress.pick)
+            # By __dict__, because the exception may be of any class.
             error.__dict__["attempts"] = tuple(progress.history)
             raise
 
@@ -156,7 +162,7 @@ class AttemptLoop:
         return Attempt(call, pick.server, number, self._maximum, pick.trial, progress.deadline)
 
     def _after(self, attempt: Attempt[object], error: AttemptError, progress: _Progress) -> None:
-        """Judge a failed attempt; come back when the next one may start, or raise."""
+        """Record a failed attempt; return when the next one may start, or raise an error."""
         now = self._clock.monotonic()
         server = attempt.server
         duration = now - progress.started
@@ -173,18 +179,21 @@ class AttemptLoop:
         self._wait_for_next(failure, progress, now)
 
     def _give_back(self, pick: Pick, error: AttemptError, duration: float) -> bool:
-        """Give a failed attempt's server back; return whether the failure speaks against it."""
+        """Record the outcome of a failed attempt; return whether its server is responsible."""
         status = error.status if isinstance(error, errors.HTTPStatusError) else None
         if error.reason == DEADLINE_EXCEEDED and duration < (self._deadline or 0.0) / 2:
-            # Most of the call's time had gone elsewhere before its turn came.
+            # Earlier attempts and waits used most of the call's time, so this server had too
+            # little of it.
             self._cycle.release(pick)
             return False
         if is_retryable(error, self._policy):
             self._cycle.record_failure(pick, error.reason, retry_after=self._retry_after(error))
         elif status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            # A 4xx is the caller's error; the server did its work.
             self._cycle.record_success(pick)
             return False
         else:
+            # A failure such as 500 may concern one image, so other calls still use the server.
             self._cycle.record_failure(pick, error.reason, cool=False)
         return True
 
@@ -195,7 +204,8 @@ class AttemptLoop:
     def _refusal(
         self, attempt: Attempt[object], error: AttemptError, now: float
     ) -> type[GlanceConnectionFailed] | None:
-        """Why there must be no further attempt, whatever server it would go to."""
+        """Return why no server may get a further attempt, or None if one may."""
+        # The order decides which reason the caller sees: first the one that needs most care.
         operation = attempt.call.operation
         if error.reached and not (operation.repeatable or self._policy.repeat_unsafe):
             return errors.UnsafeToRepeat
@@ -223,7 +233,8 @@ class AttemptLoop:
         progress.started = self._clock.monotonic()
 
     def _delay(self, attempt: Attempt[object], pick: Pick) -> float:
-        """Seconds to wait: none for another server that is well, else by full jitter."""
+        """Return the seconds to wait: 0 for another server that is healthy, else full jitter."""
+        # Full jitter: "Exponential Backoff And Jitter", AWS Architecture Blog.
         policy = self._policy
         if policy.fixed_delay is not None:
             return policy.fixed_delay
@@ -238,5 +249,6 @@ class AttemptLoop:
         raise given_up from failure.error
 
     def _tell(self, failure: Failure) -> None:
-        with suppress(Exception):  # a handler of the log may raise anything
+        # An application's log handler may raise anything; that must not end the call.
+        with suppress(Exception):
             self._announce(failure)

@@ -1,8 +1,8 @@
-"""How much a process may retry: a share of its calls, plus a floor per second.
+"""The retry budget of a process: a share of its calls, plus a floor per second.
 
-When every server struggles, retries multiply the load that keeps it struggling. The budget is
-that of Finagle's ``RetryBudget`` and Linkerd's: over the last ten seconds, no more retries than
-`share` of the calls plus `floor` a second.
+When all servers are overloaded, retries add to the overload. The budget limits them as Finagle's
+``RetryBudget`` and Linkerd do. In the last ten seconds, a process may make as many retries as
+`share` times its calls, plus `floor` for each second.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from ... import _forks
 from ..clock import Clock
 
 WINDOW = 10
-"""Seconds over which calls and retries are counted, as in Finagle and Linkerd: the one that is
-under way, and the nine before it."""
+"""Seconds over which the budget counts calls and retries, as in Finagle and Linkerd.
+
+They are the current second and the nine before it.
+"""
 
 
 class RetryBudget:
-    """Counts calls and retries of the last ten seconds; safe under threads and forks.
+    """A counter of the calls and retries of the last ten seconds; safe with threads and forks.
 
     Args:
-        share: Retries allowed per call; None allows all.
-        floor: Retries allowed per second whatever the number of calls.
-        clock: Where time comes from.
+        share: Retries allowed per call; None allows all retries.
+        floor: Retries allowed per second, however many calls there are.
+        clock: The source of time.
     """
 
     def __init__(self, share: float | None, floor: float, clock: Clock | None = None) -> None:
@@ -37,12 +39,12 @@ class RetryBudget:
         _forks.track(self)
 
     def call(self) -> None:
-        """Count a call, which earns its share of a retry."""
+        """Count a call, which adds `share` of a retry to the budget."""
         with self._lock:
             self._calls[self._slot()] += 1
 
     def retry(self) -> bool:
-        """Count a retry if the budget has one left; otherwise return False."""
+        """Count a retry and return True if the budget allows it; otherwise return False."""
         if self._share is None:
             return True
         with self._lock:
@@ -56,6 +58,7 @@ class RetryBudget:
     def _slot(self) -> int:
         second = int(self._monotonic())
         if second != self._second:
+            # Clear the slots of the seconds that have passed: a ring, so at most all of them.
             for passed in range(self._second + 1, min(second, self._second + WINDOW) + 1):
                 self._calls[passed % WINDOW] = 0
                 self._retries[passed % WINDOW] = 0
@@ -63,7 +66,7 @@ class RetryBudget:
         return second % WINDOW
 
     def after_fork(self) -> None:
-        """Start anew in a child: its parent's calls are not its own."""
+        """Reset the counts in a child, which does not share its parent's calls."""
         self._lock = threading.Lock()
         self._calls = [0] * WINDOW
         self._retries = [0] * WINDOW

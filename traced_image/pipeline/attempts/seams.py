@@ -21,13 +21,13 @@ F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
 
 Layer = Callable[[F], F]
-"""Takes a callable and returns one of the same shape; where it is put gives it its meaning."""
+"""A function that takes a callable and returns one of the same type, which observes it."""
 
 
 def layered(inner: F, layers: Iterable[Layer[F]]) -> F:
     """Wrap `inner` in `layers`, the first one outermost.
 
-    Without layers this is `inner` itself, so that what is switched off costs nothing.
+    Without layers this returns `inner` itself, so that telemetry that is off costs no time.
     """
     for layer in reversed(tuple(layers)):
         inner = layer(inner)
@@ -36,7 +36,7 @@ def layered(inner: F, layers: Iterable[Layer[F]]) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T_co]):
-    """One logical call: what its caller asked for, however many attempts it takes."""
+    """One call: what its caller asks for once, however many attempts it takes."""
 
     operation: Operation[T_co]
     context: Context
@@ -47,12 +47,12 @@ class Attempt(Generic[T_co]):
     """One try of a call on one server.
 
     Attributes:
-        call: The call that it belongs to.
-        server: The server that is tried.
+        call: The call.
+        server: The server to try.
         number: 1 for the first attempt.
-        maximum: How many attempts the call has at most.
+        maximum: The most attempts that the call may make.
         trial: Whether the server is on trial after a cool-down.
-        deadline: When the call must be over, on the monotonic clock in seconds.
+        deadline: When the call must end, in monotonic seconds; None for no limit.
     """
 
     call: Call[T_co]
@@ -65,7 +65,7 @@ class Attempt(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T_co]):
-    """What a successful attempt brought.
+    """The result of a successful attempt.
 
     Attributes:
         value: The operation's result.
@@ -80,15 +80,15 @@ class Answer(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed attempt, and what comes after it.
+    """A failed attempt, and what follows it.
 
     Attributes:
         attempt: The attempt that failed.
-        error: What it met.
-        delay: Seconds until the next attempt; None when there is none.
-        given_up: What the call ends with, if no attempt succeeded and none may follow.
-        blamed: Whether it speaks against the server; it does not where the call's own deadline
-            left it no time.
+        error: The attempt's error.
+        delay: Seconds until the next attempt; None if no attempt follows.
+        given_up: The error that ends the call, if the call gives up.
+        blamed: Whether the server is responsible. It is not if the call's own deadline left the
+            attempt too little time.
     """
 
     attempt: Attempt[object]
@@ -99,33 +99,33 @@ class Failure:
 
 
 class Send(Protocol):
-    """Tries once; the seam of the attempt layers."""
+    """A function that makes one attempt; attempt layers wrap it."""
 
     def __call__(self, attempt: Attempt[T], /) -> Answer[T]:
         """Make one attempt on its server."""
 
 
 class Perform(Protocol):
-    """Makes one logical call; the seam of the call layers."""
+    """A function that makes one call; call layers wrap it."""
 
     def __call__(self, call: Call[T], /) -> T:
-        """Return what the call's operation brings."""
+        """Make the call, and return the result of its operation."""
 
 
 Announce = Callable[[Failure], None]
-"""Tells of a failed attempt that speaks against its server; the seam of the failure layers."""
+"""A function that reports a failed attempt or a call that gave up; failure layers wrap it."""
 
 SendPrepared = Callable[..., "requests.Response"]
-"""``requests.Session.send``: session, prepared request, options; the seam of the wire layers."""
+"""``requests.Session.send`` with its session, prepared request and options; wire layers wrap it."""
 
 
 Watch = Callable[["HostState"], None]
-"""Is shown a server whenever what is known of it has changed, under the cycle's lock."""
+"""A function that the cycle calls, under its lock, after each change of a server's state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What observes a pipeline: nothing, unless telemetry is composed around it."""
+    """The functions that observe a pipeline; none, unless telemetry adds them."""
 
     call: tuple[Layer[Perform], ...] = ()
     attempt: tuple[Layer[Send], ...] = ()
