@@ -347,7 +347,7 @@ def test_the_reasons_stand_with_their_counts_and_meanings_the_most_frequent_firs
     told.attempts(FAILING, 1, "404")
     shown = page(told)
     assert [
-        f"connection_refused\n5 {TIMES}\nnothing listens there",
+        f"connection_refused\n5 {TIMES}\nnothing listens on the server's port",
         f"503\n2 {TIMES}\nHTTP status 503",
         f"404\n1 {TIMES}\nHTTP status 404: an answer, no fault of the server",
     ] == shown.texts(".reasons li")

@@ -223,7 +223,7 @@ def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(run, modul
     settings = {**UNUSED, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
     (said,) = run(BLOCKED.format(module=module), **settings)
     fix = "pip install 'traced-image[otlp]'"
-    assert f"telemetry.setup (from argument): there is no {module}; {fix}." == said
+    assert f"telemetry.setup (from argument): {module} is not installed; {fix}." == said
 
 
 def test_a_protocol_that_is_unknown_is_refused(run):

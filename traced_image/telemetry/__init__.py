@@ -1,8 +1,8 @@
-"""Telemetry composed around the pipeline; importing this imports no OpenTelemetry.
+"""Telemetry around the pipeline: spans, metrics, log fields, and the entry points to set it up.
 
-`Telemetry` says where it goes. Programs may have OpenTelemetry's SDK set up by `setup`, and servers
-with several processes (prometheus_client's multiprocess mode) say by `child_exit` that one of them
-has ended.
+`Telemetry` says where spans and metrics go. A program calls `setup` to configure OpenTelemetry's
+SDK. A server with several processes (prometheus_client's multiprocess mode) calls `child_exit`
+when one of them ends. Importing this package imports no OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["Recorder", "Telemetry", "child_exit", "current_call", "make_recorder
 
 
 def make_recorder(telemetry: Telemetry | None = None, servers: Iterable[Server] = ()) -> Recorder:
-    """Make a recorder of the calls of any client.
+    """Build a recorder for the calls of any client.
 
     Args:
-        telemetry: Where to tell of them; None is `Telemetry` with its defaults.
-        servers: The servers that have series of their own, at zero from now on; others get
-            theirs when they are first asked.
+        telemetry: Where the recorder reports calls; None is `Telemetry` with its defaults.
+        servers: The servers whose series exist, at zero, from now on. Any other server gets its
+            series at its first attempt.
 
     Raises:
         InvalidOption: `telemetry` is not a `Telemetry`.
@@ -40,16 +40,16 @@ def make_recorder(telemetry: Telemetry | None = None, servers: Iterable[Server] 
 
 
 def setup() -> Providers:
-    """Set OpenTelemetry's SDK up for a program; a library leaves that to the program.
+    """Set up OpenTelemetry's SDK for a program; a library leaves that to the program.
 
-    Every ``OTEL_*`` variable counts that the SDK knows: endpoint, protocol, headers, sampler,
-    resource, ``OTEL_SDK_DISABLED``, ``OTEL_CONFIG_FILE``. The SDK's default is to export nothing;
-    here it is OTLP where an endpoint is set and no exporter is named. What is left is exported
-    when the program ends.
+    The SDK reads every ``OTEL_*`` variable that it knows: endpoint, protocol, headers, sampler,
+    resource, ``OTEL_SDK_DISABLED``, ``OTEL_CONFIG_FILE``. The SDK's default is to export nothing.
+    Here the default is OTLP if an endpoint is set and no exporter is named. The SDK exports what
+    is left when the program ends.
 
     Raises:
-        MissingExtra: The packages of the extra ``otlp`` are not there.
-        InvalidOption: ``OTEL_EXPORTER_OTLP_PROTOCOL`` is none that the SDK speaks.
+        MissingExtra: The packages of the extra ``otlp`` are not installed.
+        InvalidOption: The SDK does not know the protocol in ``OTEL_EXPORTER_OTLP_PROTOCOL``.
     """
     from .sdk import set_up
 
@@ -57,20 +57,21 @@ def setup() -> Providers:
 
 
 class Worker(Protocol):
-    """A process of the server, as gunicorn's hooks are given it."""
+    """A worker process, as gunicorn passes it to its hooks."""
 
     pid: int
 
 
 def child_exit(server: object, worker: Worker) -> None:  # noqa: ARG001 - gunicorn's signature
-    """Forget the gauges of a worker that has ended; gunicorn's hook of this name.
+    """Remove the gauges of a worker that has ended; gunicorn's hook of this name.
 
-    What it has counted stays, so that sums are right. In ``gunicorn.conf.py``::
+    The worker's counters stay, so that sums over all workers stay correct. In
+    ``gunicorn.conf.py``::
 
         from traced_image.telemetry import child_exit
 
     Args:
-        server: The arbiter, which is not used.
+        server: gunicorn's arbiter; not used.
         worker: The process that ended.
     """
     from prometheus_client.multiprocess import mark_process_dead

@@ -18,37 +18,40 @@ Exemplar = dict[str, str]
 """``trace_id`` and ``span_id`` in hex digits."""
 
 Update = Callable[[float, Exemplar | None], object]
-"""Adds to a counter, sets a gauge, or observes a histogram's value."""
+"""Adds to a counter, sets a gauge, or observes a value of a histogram."""
 
 Labels = tuple[str, ...]
-"""The values of a metric's labels, in its order; an empty one is as good as none."""
+"""The values of a metric's labels, in the metric's order; an empty value means no label."""
 
 
 class Backend(Protocol):
-    """Keeps the catalogue's metrics."""
+    """A place that keeps the catalogue's metrics."""
 
     def bind(self, metric: Metric, labels: Labels) -> Update | None:
-        """One series of a metric, to record 0 makes it exist; None for one that is not kept."""
+        """Return what updates one series; None if this backend does not keep the series.
+
+        An update by 0 creates the series.
+        """
 
     def forget(self, address: str, port: str) -> None:
-        """Drop all series of a server, where that is possible."""
+        """Drop all series of a server, if the backend can."""
 
 
 class PrometheusBackend:
     """The catalogue's metrics in a registry of prometheus_client.
 
     Args:
-        registry: Where they are registered, once for its life.
+        registry: The registry that gets the metrics, once for the registry's life.
 
     Raises:
-        ValueError: The registry has one of the names already.
+        ValueError: The registry already has a metric of one of these names.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._metrics = {metric.name: _register(metric, registry) for metric in catalogue.METRICS}
 
     def bind(self, metric: Metric, labels: Labels) -> Update:
-        """One series of a metric; it is at zero from now on."""
+        """Return what updates one series, which exists from now on, at zero."""
         child = self._metrics[metric.name].labels(*labels)
         if isinstance(child, Histogram):
             return child.observe
@@ -57,7 +60,7 @@ class PrometheusBackend:
         return _drop_exemplar(child.inc if metric.kind == "updown" else child.set)
 
     def forget(self, address: str, port: str) -> None:
-        """Drop all series of a server; in multiprocess mode prometheus_client can't."""
+        """Drop all series of a server; prometheus_client's multiprocess mode can't do that."""
         for metric in catalogue.METRICS:
             if "server_address" in metric.labels:
                 labels = {"server_address": address, "server_port": port}
@@ -80,10 +83,10 @@ def _drop_exemplar(change: Callable[[float], None]) -> Update:
 class OpenTelemetryBackend:
     """The catalogue's metrics as instruments of OpenTelemetry's Metrics API.
 
-    Exemplars are the SDK's to take, from the span that is current.
+    The SDK takes exemplars itself, from the current span.
 
     Args:
-        provider: Whose meter is used.
+        provider: The provider of the meter.
     """
 
     def __init__(self, provider: MeterProvider) -> None:
@@ -93,21 +96,26 @@ class OpenTelemetryBackend:
         }
 
     def bind(self, metric: Metric, labels: Labels) -> Update:
-        """One series of a metric; it exists once something was recorded."""
+        """Return what updates one series, which exists from its first update on."""
         record = self._records[metric.name]
         attributes: dict[str, str | int] = {
             catalogue.LABELS[label]: int(value) if _is_port(label, value) else value
             for label, value in zip(metric.labels, labels, strict=True)
+            # In Prometheus an empty label is the same as no label; OpenTelemetry would keep it.
             if value
         }
         return lambda value, _: record(value, attributes)
 
     def forget(self, address: str, port: str) -> None:
-        """Do nothing: OpenTelemetry's instruments keep what they have."""
+        """Do nothing: the Metrics API has no way to remove a series."""
 
 
 def _is_port(label: str, value: str) -> bool:
-    """Whether a label is an integer in OpenTelemetry; a status as a reason is a string there."""
+    """Return whether a label is an integer in OpenTelemetry.
+
+    Only ``server.port`` is. An HTTP status in ``error.type`` stays a string, as the semantic
+    conventions define it.
+    """
     return label == "server_port" and value != catalogue.OTHER
 
 

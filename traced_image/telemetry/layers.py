@@ -1,4 +1,4 @@
-"""The layers that observe this package's pipeline: what happens in it, told to a recorder."""
+"""The layers that observe this package's pipeline and report what happens to a recorder."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Tells a recorder what a pipeline does.
+    """The layers of one pipeline, which report to one recorder.
 
     Args:
-        recorder: What is told.
+        recorder: Records calls, attempts and streams.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def call_layer(self, perform: Perform) -> Perform:
-        """Observe logical calls."""
+        """Record each call, with all its attempts."""
         start = self._recorder.call
 
         def observed(call: Call[T]) -> T:
@@ -55,7 +55,7 @@ class Observer:
         return observed
 
     def attempt_layer(self, send: Send) -> Send:
-        """Observe attempts, each on one server."""
+        """Record each attempt, and the stream of a download that it opens."""
 
         def observed(attempt: Attempt[T]) -> Answer[T]:
             with _start(attempt) as record:
@@ -72,12 +72,13 @@ class Observer:
         download.chunks = ObservedChunks(download.chunks, stream)
 
     def failure_layer(self, announce: Announce) -> Announce:
-        """Observe what comes after failed attempts."""
+        """Record the retry that follows a failed attempt, if one follows."""
         guard = self._recorder.metrics.errors.guard("logs")
 
         def observed(failure: Failure) -> None:
             if failure.delay is not None:
                 CURRENT.get().retry(failure.error.reason, failure.delay)
+            # A broken logging handler must not fail the call.
             with guard:
                 announce(failure)
 
@@ -85,10 +86,11 @@ class Observer:
 
 
 class ObservedChunks:
-    """What one server sends of a download, told to a record.
+    """The chunks of a download from one server, counted in a record.
 
-    The record ends when all has come, when the stream breaks, when it is closed, and when it is
-    dropped, whichever comes first. No span is current while its reader has a chunk.
+    The record ends when the first of these happens: the data is complete, the stream breaks, the
+    reader closes it, or the garbage collector frees it. No span is current while the reader works
+    on a chunk.
     """
 
     def __init__(self, chunks: Chunks, record: StreamRecord) -> None:
@@ -108,14 +110,16 @@ class ObservedChunks:
         else:
             record.end(complete=True)
         finally:
+            # Only the first `end` counts: this one is for a reader that stops early.
             record.end(complete=False)
 
     def close(self) -> None:
-        """Give up what has not been read."""
+        """Close the stream; the rest of the data is not read."""
         self._record.end(complete=False)
         self._chunks.close()
 
     def __del__(self) -> None:
+        # A reader that never started the iteration never reaches its `finally`.
         self._record.end(complete=False)
 
 
@@ -133,16 +137,17 @@ def make_layers(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> 
     """Build the layers that observe a pipeline.
 
     Args:
-        telemetry: Where to tell of it; None is `Telemetry` with its defaults.
-        servers: The servers that have series of their own, at zero from now on.
+        telemetry: Where the layers report; None is `Telemetry` with its defaults.
+        servers: The servers whose series exist, at zero, from now on.
 
     Raises:
-        InvalidOption: It is not a `Telemetry`.
+        InvalidOption: `telemetry` is not a `Telemetry`.
     """
     telemetry = Telemetry() if telemetry is None else telemetry
     options.check_type("telemetry", telemetry, fits=isinstance(telemetry, Telemetry))
     metrics = share_metrics(telemetry)
     wire = _make_wire_layer(telemetry, metrics.errors)
+    # Without wire spans the attempt's span must be the CLIENT span, so that there is always one.
     telemetry = replace(telemetry, wire_spans=wire is not None)
     observer = Observer(make_recorder(telemetry, servers))
     return Layers(
@@ -155,11 +160,11 @@ def make_layers(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> 
 
 
 def _make_wire_layer(telemetry: Telemetry, errors: TelemetryErrors) -> Layer[SendPrepared] | None:
-    """The layer of wire spans, unless they are not wanted or can't be had."""
+    """Build the layer of wire spans; None if they are off or the instrumentation has changed."""
     if not telemetry.wire_spans:
         return None
     try:
         return make_wire_layer(telemetry.tracer_provider, errors)
-    except Exception as error:  # noqa: BLE001 its private parts may change in any way
+    except Exception as error:  # noqa: BLE001 the instrumentation's private parts may change
         errors.note("wire", error)
         return None

@@ -1,4 +1,4 @@
-"""What is counted of calls, attempts, servers and streams, in series whose number is bounded."""
+"""Counts calls, attempts, servers and streams, in a bounded number of series."""
 
 from __future__ import annotations
 
@@ -25,24 +25,31 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 MOST_SERVERS = 1000
-"""Servers that have series of their own, in one registry; any others share one."""
+"""How many servers have their own series in one registry; all others share the label _OTHER."""
 
 FIRST_OPERATION = "images.get"
 FIRST_REASONS = ("connection_refused", "connect_timeout", "read_timeout", "connection_reset", "503")
-"""A server's counters are there from the start for this operation and these reasons."""
+"""The reasons for which a server's counters exist, at zero, before its first failure.
+
+Prometheus's ``rate`` and ``increase`` miss the first increment of a series that does not exist
+before. These are the reasons of common failures; to create all would cost too many series.
+"""
 
 _OTHER_SERVER = (OTHER, OTHER)
 
 _KEPT = {reason: reason for reason in catalogue.KNOWN_REASONS}
-# Without the reasons, too, one can tell what a server fails in from what it refuses.
+# Even without reasons, the metrics distinguish a server's failures from its refusals.
 _DROPPED = dict.fromkeys(catalogue.REFUSALS, catalogue.REFUSED)
 
 Note = Callable[[Exception], None]
-"""Takes note of what one of several backends raises."""
+"""Counts and logs an exception that one of several backends raised."""
 
 
 class HostView(Protocol):
-    """What is known of one server; the pipeline's `HostView` is one."""
+    """The state of one server, as in the pipeline's `HostView`.
+
+    Times are seconds since the epoch; None for never.
+    """
 
     server: Server
     state: StateLabel
@@ -52,9 +59,10 @@ class HostView(Protocol):
 
 
 class _Series(dict["Labels", "Update"]):
-    """A metric's series by their labels; to look one up makes it, so labels must be of closed sets.
+    """A metric's series by their labels.
 
-    A look-up here costs a fourth of prometheus_client's ``labels``.
+    A look-up creates the series, so that labels must come from closed sets. A look-up here costs
+    a quarter of prometheus_client's ``labels``.
     """
 
     def __init__(self, metric: Metric, backends: Sequence[Backend], note: Note) -> None:
@@ -64,11 +72,12 @@ class _Series(dict["Labels", "Update"]):
         self._note = note
 
     def attach(self, backend: Backend) -> None:
-        """Have all series be in one more place; those that are there are looked up anew."""
+        """Add a backend to all series; each existing series is bound again at its next use."""
         self._backends = (*self._backends, backend)
         self.clear()
 
     def __missing__(self, labels: Labels) -> Update:
+        # One backend is the common case: its own update is then called without a wrapper.
         backends = self._backends
         if len(backends) == 1:
             record = backends[0].bind(self._metric, labels) or _combine((), self._note)
@@ -78,17 +87,19 @@ class _Series(dict["Labels", "Update"]):
         for backend in backends:
             try:
                 bound.append(backend.bind(self._metric, labels))
-            except Exception as error:  # noqa: BLE001 where one fails, the others count
+            except Exception as error:  # noqa: BLE001 if one backend fails, the others still count
                 self._note(error)
         records = [each for each in bound if each is not None]
         record = records[0] if len(records) == 1 else _combine(records, self._note)
-        if len(bound) == len(backends):  # or else it is tried again
+        # A backend that failed to bind gets another chance at the next use.
+        if len(bound) == len(backends):
             self._keep(labels, record, backends)
         return record
 
     def _keep(self, labels: Labels, record: Update, backends: Sequence[Backend]) -> None:
         self[labels] = record
-        # One may have been attached since, by another thread, and would never hear of this series.
+        # Another thread may have attached a backend meanwhile. A kept series would then bypass
+        # that backend for ever.
         if self._backends is not backends:
             self.pop(labels, None)
 
@@ -98,19 +109,19 @@ def _combine(records: Sequence[Update], note: Note) -> Update:
         for each in records:
             try:
                 each(value, exemplar)
-            except Exception as error:  # noqa: BLE001 where one fails, the others count
+            except Exception as error:  # noqa: BLE001 if one backend fails, the others still count
                 note(error)
 
     return record
 
 
 def _ignore(_: Exception) -> None:
-    """What counts failures may fail too, and then there is nobody to tell."""
+    """Do nothing: if the counter of failures fails itself, nothing is left to report it."""
 
 
 @dataclass(slots=True)
 class _LastShown:
-    """What was last told of a server."""
+    """The values that the metrics last showed for a server; -1 for none."""
 
     host: HostView
     state: StateLabel | None = None
@@ -118,14 +129,16 @@ class _LastShown:
 
 
 class Metrics:
-    """Counts what happens; a method that counts raises whatever a registry or a meter does.
+    """The metrics of calls, attempts, servers and streams.
+
+    Methods that count raise whatever a registry or a meter raises; the `Recorder` guards them.
 
     Args:
         backends: Where the metrics are kept.
-        detail: Which labels they have.
+        detail: Which labels the metrics have.
 
     Attributes:
-        errors: What takes note of failures, here and elsewhere in telemetry.
+        errors: Counts and logs failures, here and elsewhere in telemetry.
     """
 
     def __init__(self, backends: Sequence[Backend], detail: Detail = "full") -> None:
@@ -141,6 +154,7 @@ class Metrics:
         self.errors = TelemetryErrors(self._count_error)
         note = partial(self.errors.note, "metrics")
         self._series = {metric: _Series(metric, backends, note) for metric in catalogue.METRICS}
+        # Not `note`: a failure to count a failure would count itself, without end.
         errors = catalogue.TELEMETRY_ERRORS
         self._series[errors] = _Series(errors, backends, _ignore)
         self._calls = self._series[catalogue.CALL_DURATION]
@@ -162,11 +176,11 @@ class Metrics:
         self._series[catalogue.TELEMETRY_ERRORS][(kind,)](1, None)
 
     def after_fork(self) -> None:
-        """Tell all of each server anew in a child, whose gauges start at nothing."""
+        """Show each server's values again in a forked child, because its gauges start empty."""
         self._told = {name: _LastShown(told.host) for name, told in self._told.items()}
 
     def attach(self, backend: Backend) -> None:
-        """Count in one more place from now on; it is shown the servers as they are."""
+        """Count in one more backend from now on, and show it the servers' current states."""
         self._backends = (*self._backends, backend)
         for series in self._series.values():
             series.attach(backend)
@@ -176,7 +190,7 @@ class Metrics:
             self.host(host)
 
     def known(self, servers: Iterable[Server]) -> None:
-        """Give servers series of their own, those of counters at zero from now on."""
+        """Give servers their own series; their counters exist, at zero, from now on."""
         for server in servers:
             if server.netloc in self._servers:
                 continue
@@ -198,13 +212,13 @@ class Metrics:
             )
 
     def forget(self, server: Server) -> None:
-        """Drop the series of a server that is configured no longer, and is asked nothing more."""
+        """Drop the series of a server that is no longer configured and gets no more requests."""
         place = self._servers.pop(server.netloc, None)
         self._told.pop(server.netloc, None)
         if place is None:
             return
         for series in self._series.values():
-            series.clear()  # they are looked up anew
+            series.clear()  # each is bound again at its next use
         for backend in self._backends:
             with self._guard:
                 backend.forget(*place)
@@ -240,16 +254,24 @@ class Metrics:
         seconds: float,
         exemplar: Exemplar | None,
     ) -> None:
-        """Count a call that ended; its reason is empty if it succeeded."""
+        """Count a call that ended.
+
+        Args:
+            operation: What it asked of Glance.
+            outcome: How it ended.
+            reason: Why it failed; empty if it succeeded.
+            seconds: How long it took.
+            exemplar: Its trace, if it was sampled.
+        """
         labels = self._operation(operation), outcome, self._reasons.get(reason, OTHER)
         self._calls[labels](seconds, exemplar)
 
     def call_retries(self, operation: str, retries: int, exemplar: Exemplar | None) -> None:
-        """Count the retries of a call that had any."""
+        """Count the retries of a call that had at least one."""
         self._series[catalogue.CALL_RETRIES][(self._operation(operation),)](retries, exemplar)
 
     def attempt_started(self, server: Server | None) -> None:
-        """Count an attempt that is under way."""
+        """Count an attempt that starts."""
         place = None if server is None else server.netloc
         self._active[self._servers.get(place, _OTHER_SERVER)](1, None)
 
@@ -261,7 +283,15 @@ class Metrics:
         seconds: float,
         exemplar: Exemplar | None,
     ) -> None:
-        """Count an attempt that ended; its reason is empty if it succeeded."""
+        """Count an attempt that ended.
+
+        Args:
+            operation: What its call asked of Glance.
+            server: Its server; None if unknown.
+            reason: Why it failed; empty if it succeeded.
+            seconds: How long it took.
+            exemplar: Its trace, if it was sampled.
+        """
         labels = self._labels(operation, server, reason)
         self._active[labels[1:3]](-1, None)
         self._attempts[labels](seconds, exemplar)
@@ -274,7 +304,7 @@ class Metrics:
         delay: float,
         exemplar: Exemplar | None,
     ) -> None:
-        """Count a retry after `server` failed."""
+        """Count a retry after an attempt on `server` failed; `delay` is in seconds."""
         labels = self._labels(operation, server, reason)
         self._series[catalogue.RETRIES][labels](1, exemplar)
         self._series[catalogue.RETRY_DELAYS][labels[:1]](delay, exemplar)
@@ -282,7 +312,7 @@ class Metrics:
     def connection_failed(
         self, operation: str, server: Server | None, reason: str, exemplar: Exemplar | None
     ) -> None:
-        """Count a call that gave up, `server` being the last that it tried."""
+        """Count a call that gave up; `server` is the last one that it tried."""
         labels = self._labels(operation, server, reason)
         self._series[catalogue.CONNECTION_FAILED][labels](1, exemplar)
 
@@ -293,19 +323,20 @@ class Metrics:
     def stream_error(
         self, server: Server | None, direction: Direction, exemplar: Exemplar | None
     ) -> None:
-        """Count image data that broke off or was wrong."""
+        """Count a stream that broke off, or whose data was wrong."""
         labels = (*self._server(server), direction)
         self._series[catalogue.STREAM_ERRORS][labels](1, exemplar)
 
     def host(self, host: HostView) -> None:
-        """Show a server as it is now; a `Watch` of the pipeline, which raises nothing."""
+        """Show a server's current state; as a `Watch` of the pipeline, this raises nothing."""
         with self._guard:
             self._host(host)
 
     def _host(self, host: HostView) -> None:
         labels = self._server(host.server)
         if labels is _OTHER_SERVER:
-            return  # one gauge can't show many servers
+            return  # one gauge can't show the states of several servers
+        # The pipeline calls this after each attempt: only values that changed are written.
         told = self._told.get(host.server.netloc)
         if told is None:
             told = self._told[host.server.netloc] = _LastShown(host)

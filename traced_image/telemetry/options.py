@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 Detail = Literal["full", "reason", "operation", "host"]
-"""Which labels the metrics have: operation and reason, one of these, or neither."""
+"""Which labels the metrics have: operation and reason, one of the two, or neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telemetry:
-    """What a service's calls are told to.
+    """Where a service sends its spans and metrics, and in how much detail.
 
     Attributes:
         tracer_provider: Where spans go; None for the process's global provider.
-        registry: Where metrics are registered; None for prometheus_client's default registry,
-            False for none.
-        meter_provider: Where the same metrics go by OpenTelemetry's Metrics API; None for the
-            process's global provider, False for none.
-        wire_spans: Whether each HTTP request has a span of its own below the attempt's. Without
-            them the attempt's span is the CLIENT span.
-        detail: How many series there are, for large fleets: ``full``; ``reason`` drops the
-            operation; ``operation`` drops the reason, so that failures are ``_OTHER`` and refusals
-            ``4xx``; ``host`` drops both.
+        registry: The registry of the Prometheus metrics; None for prometheus_client's default
+            registry, False for no Prometheus metrics.
+        meter_provider: Where the same metrics go through OpenTelemetry's Metrics API; None for
+            the process's global provider, False for no such metrics.
+        wire_spans: Whether each HTTP request has its own span below the attempt's span. Without
+            wire spans the attempt's span is the CLIENT span.
+        detail: Which labels the metrics have; fewer labels mean fewer series, for large fleets.
+            ``full`` keeps all. ``reason`` drops the operation. ``operation`` drops the reason:
+            failures become ``_OTHER`` and refusals ``4xx``. ``host`` drops both.
 
     Raises:
-        InvalidOption: One of them is something else.
+        InvalidOption: An attribute has a value of another type, or an unknown `detail`.
     """
 
     tracer_provider: TracerProvider | None = None
@@ -44,6 +44,8 @@ class Telemetry:
     detail: Detail = "full"
 
     def __post_init__(self) -> None:
+        # Checked by method: an `isinstance` check would import OpenTelemetry here. A class has
+        # the method too, but the caller must pass an instance.
         for item, (method, can_be_off) in _METHODS.items():
             value = getattr(self, item)
             instance = hasattr(value, method) and not isinstance(value, type)
@@ -71,10 +73,15 @@ _FIXES = {
 
 
 def check_type(item: str, value: object, *, fits: bool) -> None:
-    """Refuse what can't be used.
+    """Raise an error if a value does not fit.
+
+    Args:
+        item: The name of the argument.
+        value: Its value; the message shows the value's type only.
+        fits: Whether the value can be used.
 
     Raises:
-        InvalidOption: It does not fit.
+        InvalidOption: `fits` is false.
     """
     if not fits:
         raise InvalidOption(item, f"{type(value).__name__} can't be used", fix=_FIXES[item])

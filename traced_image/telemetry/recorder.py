@@ -1,6 +1,6 @@
-"""The recorder: the one door through which any client's calls become spans and metrics.
+"""The recorder: it turns calls, attempts and streams of any client into spans and metrics.
 
-It knows nothing of the pipeline of this package: other libraries' calls are recorded by it too.
+It does not depend on this package's pipeline, because it also records other libraries' calls.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 MOST_ENDPOINTS = 1024
-"""Texts of endpoints that are remembered with the servers that they name."""
+"""How many parsed endpoints are cached."""
 
 
 def _check_reason(reason: str) -> str:
@@ -35,7 +35,7 @@ def _check_reason(reason: str) -> str:
 
 
 def set_trace_ids(error: AttemptError, active: Active | None) -> None:
-    """Have an error tell in which span it is seen."""
+    """Store the ids of a span in an error, in hex digits, for log lines to show them."""
     context = None if active is None else active.span.get_span_context()
     if context is not None and context.is_valid:
         error.trace_id = format(context.trace_id, "032x")
@@ -43,11 +43,11 @@ def set_trace_ids(error: AttemptError, active: Active | None) -> None:
 
 
 class Recorder:
-    """Records the calls of any client, as spans and metrics, in the names of the catalogue.
+    """Records the calls of any client as spans and metrics, with the catalogue's names.
 
-    It is the one door: this package's pipeline, its probes, and adapters of other clients tell it
-    of operations, servers and outcomes. What spans and metrics raise is counted, and never
-    raised::
+    This package's pipeline, its probes and the adapters of other clients all report operations,
+    servers and outcomes to a recorder. It counts exceptions of spans and metrics, and never
+    raises them::
 
         recorder = telemetry.make_recorder()
         with recorder.call("images.get") as call:
@@ -56,8 +56,8 @@ class Recorder:
                 attempt.status = response.status_code
 
     Args:
-        spans: Where spans are started and ended.
-        metrics: Where all is counted, failures of telemetry too.
+        spans: Starts and ends the spans.
+        metrics: Counts everything, including failures of telemetry.
     """
 
     def __init__(self, spans: Spans, metrics: Metrics) -> None:
@@ -71,18 +71,18 @@ class Recorder:
         operation: str,
         gave_up: tuple[type[BaseException], ...] = (GlanceConnectionFailed,),
     ) -> CallRecord:
-        """Start a call; it ends with its ``with`` block, or by `CallRecord.end`.
+        """Start a call; it ends with its ``with`` block, or when `CallRecord.end` is called.
 
         Args:
-            operation: What is asked for, such as ``images.get``.
-            gave_up: The errors that say that no server answered.
+            operation: What the call asks of Glance, such as ``images.get``.
+            gave_up: The exception types by which the call says that no attempt succeeded.
         """
         return CallRecord(self, operation, gave_up)
 
     def find_server(self, endpoint: str) -> Server | None:
-        """Find the server that a URL or a ``host:port`` names; None if it names none.
+        """Return the server of a URL or a ``host:port``; None if the text is neither.
 
-        The first 1,000 servers have series of their own from then on.
+        The first 1,000 servers get their own series.
         """
         server = _parse_endpoint(endpoint)
         if server is not None:
@@ -96,13 +96,13 @@ class Recorder:
         direction: Direction,
         parent: Active | None = None,
     ) -> StreamRecord:
-        """Start to record image data that comes or goes.
+        """Start to record a stream of image data.
 
         Args:
-            operation: What asked for it.
-            server: Where it comes from or goes to.
-            direction: Which of the two.
-            parent: The span of the attempt that it belongs to.
+            operation: The operation of the call that opened the stream.
+            server: The server that sends or receives the data; None if unknown.
+            direction: ``download`` or ``upload``.
+            parent: The span of the stream's attempt.
         """
         span = None
         with self.guard_spans:
@@ -112,7 +112,7 @@ class Recorder:
 
 @lru_cache(maxsize=MOST_ENDPOINTS)
 def _parse_endpoint(endpoint: str) -> Server | None:
-    """Parse an endpoint's URL, without what is its credentials, query and fragment."""
+    """Parse an endpoint's URL; drop its credentials, query and fragment, which may be secret."""
     head, slashes, rest = endpoint.rpartition("//")
     authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
     try:
@@ -122,15 +122,15 @@ def _parse_endpoint(endpoint: str) -> Server | None:
 
 
 class CallRecord:
-    """A call under way, from its start to its `end`, in the thread or task that made it.
+    """A call under way, from its start to its `end`, in the thread or task that makes it.
 
     Attributes:
-        recorder: What is told.
-        operation: Its name, such as ``images.get``.
-        span: Its span, unless that could not be started.
+        recorder: Records the call.
+        operation: The operation, such as ``images.get``.
+        span: The call's span; None if the span could not be started.
         servers: The server of each attempt, in order.
-        delay: Seconds that it has waited between attempts.
-        sent: How often each request was sent, by its method and what follows the server's URL.
+        delay: Seconds waited between attempts so far.
+        sent: How often each request was sent, by its method and the part after the server's URL.
     """
 
     __slots__ = (
@@ -144,6 +144,8 @@ class CallRecord:
         self.recorder = recorder
         self.operation = operation
         self._gave_up = gave_up
+        # Python chains a new exception to the one that the caller handles already. That one is
+        # no cause of this call's failure: `find_reason` must ignore it.
         self._handled = sys.exc_info()[1]
         self._ended = False
         self.servers: list[Server | None] = []
@@ -167,7 +169,7 @@ class CallRecord:
         self.end(
             "exhausted" if isinstance(error, self._gave_up) else "non_retryable",
             find_reason(error, self._handled),
-            # Anybody else's words may have a secret.
+            # Other libraries' messages may contain a secret, such as a URL with a password.
             str(error) if isinstance(error, TracedImageError) else "",
             cancelled=not isinstance(error, Exception),
         )
@@ -181,14 +183,14 @@ class CallRecord:
         trial: bool = False,
         request: HTTPRequest | None = None,
     ) -> AttemptRecord:
-        """Start an attempt on one server; it ends with its ``with`` block, or by its `end`.
+        """Start an attempt on one server; it ends with its ``with`` block, or with its `end`.
 
         Args:
-            server: The server, or its endpoint as text; None if nobody knows it.
-            number: 1 for the first; 0 for the next.
-            maximum: How many there may be; 0 if nobody knows.
+            server: The server, or its endpoint as text; None if unknown.
+            number: The attempt's number, from 1; 0 for one more than the attempts so far.
+            maximum: How many attempts the call may make; 0 if unknown.
             trial: Whether the server is on trial after a cool-down.
-            request: What it sends, for the span to tell if there are none of requests.
+            request: The HTTP request, for the attempt's span if there are no wire spans.
         """
         if isinstance(server, str):
             server = self.recorder.find_server(server)
@@ -202,7 +204,7 @@ class CallRecord:
         return record
 
     def retry(self, reason: str, delay: float) -> None:
-        """Record that another attempt follows the one that failed for `reason`.
+        """Record that another attempt follows a failed one.
 
         Args:
             reason: Why the last attempt failed.
@@ -228,16 +230,17 @@ class CallRecord:
         """End the call.
 
         Args:
-            outcome: How it ended; None for success, after however many attempts.
+            outcome: How it ended; None for success, after any number of attempts.
             reason: Why it failed; empty for success.
-            message: What the span tells of that; it must have no secret.
-            cancelled: Whether its caller ended it, which is no error of the span's.
+            message: The description in the span's status; it must not contain a secret.
+            cancelled: Whether the caller cancelled the call; the span then has no error.
         """
         seconds = perf_counter() - self._started
         self._ended = True
-        try:  # noqa: SIM105 it costs nothing where nothing is raised
+        try:  # noqa: SIM105 unlike `suppress`, it costs nothing if nothing is raised
             CURRENT.reset(self._token)
-        except (RuntimeError, ValueError):  # it has ended before, or does so elsewhere
+        # RuntimeError: `end` was called before. ValueError: it is called in another context.
+        except (RuntimeError, ValueError):
             pass
         reason = _check_reason(reason)
         if outcome is None:
@@ -264,17 +267,19 @@ CURRENT: ContextVar[CallRecord] = ContextVar("traced_image_call")
 
 
 def current_call() -> CallRecord | None:
-    """Return the call under way in this thread or task, to which an attempt may belong."""
+    """Return the call under way in this thread or task; None if there is no call."""
     return CURRENT.get(None)
 
 
 class AttemptRecord:
     """An attempt under way on one server.
 
+    The caller sets `status` and `request_id`; the end of the ``with`` block reads them.
+
     Attributes:
-        span: Its span, unless that could not be started.
-        status: The HTTP status of its last reply, for its ``with`` block to end with; 0 for none.
-        request_id: The server's ``X-OpenStack-Request-ID``, likewise.
+        span: The attempt's span; None if the span could not be started.
+        status: The HTTP status of the last reply; 0 for none.
+        request_id: The server's ``X-OpenStack-Request-ID``; None for none.
     """
 
     __slots__ = (
@@ -325,8 +330,8 @@ class AttemptRecord:
         Args:
             reason: Why it failed; empty for success.
             status: The HTTP status of its last reply; 0 for none.
-            request_id: The server's id of it.
-            cancelled: Whether its caller ended it, which is no error of the span's.
+            request_id: The server's ``X-OpenStack-Request-ID``; None for none.
+            cancelled: Whether the caller cancelled the attempt; the span then has no error.
         """
         seconds = perf_counter() - self._started
         self._ended = True
@@ -343,10 +348,10 @@ class AttemptRecord:
 
 
 class StreamRecord:
-    """Image data under way; ended once, however often it is said.
+    """A stream of image data under way; only the first call of `end` counts.
 
     Attributes:
-        span: Its span, unless it has none.
+        span: The stream's span; None if it has none.
     """
 
     __slots__ = ("_count", "_direction", "_ended", "_recorder", "_server", "span")
@@ -366,7 +371,7 @@ class StreamRecord:
         self.span = span
 
     def add(self, count: int) -> None:
-        """Record that `count` more bytes came or went."""
+        """Record that `count` more bytes were received or sent."""
         self._count += count
         with self._recorder.guard_metrics:
             self._recorder.metrics.stream_bytes(self._server, self._direction, count)
@@ -375,8 +380,8 @@ class StreamRecord:
         """End the stream.
 
         Args:
-            reason: Why it broke off or was wrong; empty where it did not.
-            complete: Whether it came to its end, rather than being given up.
+            reason: Why the stream broke off or its data was wrong; empty for neither.
+            complete: Whether all the data came; false if the reader stopped early.
         """
         if self._ended:
             return

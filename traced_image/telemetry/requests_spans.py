@@ -1,8 +1,9 @@
 """A span for each HTTP request, by opentelemetry-instrumentation-requests.
 
-Its instrumentor patches ``requests`` for the whole process. That is the application's to decide,
-so what it would install is taken from it and put around our own sessions alone. An application
-that has instrumented ``requests`` itself gets no second span: the inner one is suppressed.
+Its instrumentor patches ``requests`` for the whole process. Only the application may decide that.
+This module therefore takes the function that the instrumentor would install, and uses it for this
+package's sessions alone. An application that instruments ``requests`` itself gets no second span,
+because the inner span is suppressed.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ if TYPE_CHECKING:
 
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.28.0"
-"""The instrumentation's own version of the conventions."""
+"""The version of the semantic conventions that the instrumentation itself declares."""
 
 _PEER = ("network.peer.address", "network.peer.port")
 
 
 class _Sending:
-    """One request on its way: how it ended is kept here, whatever happens to telemetry then."""
+    """One request being sent, with its result, which survives any failure of telemetry."""
 
     __slots__ = ("_send", "_session", "error", "response")
 
@@ -59,7 +60,7 @@ class _Sending:
         self.error: BaseException | None = None
 
     def send(self, prepared: PreparedRequest, **options: object) -> Response:
-        """Send it; this is what telemetry is put around."""
+        """Send the request; telemetry wraps this method."""
         try:
             self.response = self._send(self._session, prepared, **options)
         except BaseException as error:
@@ -71,21 +72,21 @@ class _Sending:
 def make_wire_layer(
     tracer_provider: TracerProvider | None, errors: TelemetryErrors
 ) -> Layer[SendPrepared]:
-    """Build the layer that gives each request a CLIENT span, with the stable HTTP conventions.
+    """Build the layer that gives each request a CLIENT span, by the stable HTTP conventions.
 
     Raises:
-        Exception: The instrumentation is not what this was written for.
+        Exception: The installed version of the instrumentation is not compatible.
     """
     return _make_layer(_instrument(tracer_provider), errors)
 
 
 def make_quiet_layer(errors: TelemetryErrors) -> Layer[SendPrepared]:
-    """Build the layer that propagates the attempt's span and keeps others from making one more."""
+    """Build the layer that propagates the attempt's span and suppresses further CLIENT spans."""
     return _make_layer(_send_quietly, errors)
 
 
 def _make_layer(observed: SendPrepared, errors: TelemetryErrors) -> Layer[SendPrepared]:
-    """Build a layer of an observed ``_Sending.send`` that nobody's request can fail by."""
+    """Build a layer from an observed ``_Sending.send``; telemetry never fails a request there."""
 
     def layer(send: SendPrepared) -> SendPrepared:
         def sent(session: Session, prepared: PreparedRequest, **options: object) -> Response:
@@ -98,6 +99,7 @@ def _make_layer(observed: SendPrepared, errors: TelemetryErrors) -> Layer[SendPr
             try:
                 return observed(sending, prepared, **options)
             except Exception as error:
+                # Only the request's own error is the caller's; any other is telemetry's.
                 if error is sending.error:
                     raise
                 errors.note("wire", error)
@@ -105,6 +107,7 @@ def _make_layer(observed: SendPrepared, errors: TelemetryErrors) -> Layer[SendPr
                 raise sending.error
             if sending.response is not None:
                 return sending.response
+            # Telemetry failed before it sent the request, so that sending it now is no repetition.
             return send(session, prepared, **options)
 
         return sent
@@ -113,10 +116,10 @@ def _make_layer(observed: SendPrepared, errors: TelemetryErrors) -> Layer[SendPr
 
 
 class CountedBody:
-    """The body of an upload, counted as it is read.
+    """The body of an upload, whose bytes are counted when they are read.
 
     Attributes:
-        sent: Whether any of it was read.
+        sent: Whether at least one chunk was read.
     """
 
     def __init__(self, body: Iterable[bytes], record: StreamRecord) -> None:
@@ -132,7 +135,7 @@ class CountedBody:
 
 
 class _Uploading(_Sending):
-    """A request that carries image data, which is counted as it goes."""
+    """A request that uploads image data, whose bytes are counted when they are sent."""
 
     __slots__ = ("_body", "_record")
 
@@ -146,10 +149,11 @@ class _Uploading(_Sending):
         prepared.body = self._body  # type: ignore[assignment]
 
     def send(self, prepared: PreparedRequest, **options: object) -> Response:
-        """Send it; to break off with part of the data sent is an error of the stream."""
+        """Send the request; a failure after part of the data is an error of the stream."""
         try:
             return super().send(prepared, **options)
         except Exception as error:
+            # A SourceError is the caller's own: reading the data to upload failed.
             if self._body.sent and not isinstance(error, SourceError):
                 self._record.end(_find_reason(error), complete=False)
             raise
@@ -166,18 +170,24 @@ def _send_quietly(sending: _Sending, prepared: PreparedRequest, **options: objec
 
 
 def _instrument(tracer_provider: TracerProvider | None) -> SendPrepared:
-    """Observe ``_Sending.send`` by the code that the instrumentor would patch ``requests`` with."""
-    # Private, but its public face patches the process: imported only where it is asked for.
+    """Return ``_Sending.send`` wrapped in the code with which the instrumentor patches requests.
+
+    Raises:
+        RuntimeError: The instrumentation did not wrap the method.
+    """
+    # These are private, because the public interface patches the whole process. They are imported
+    # here so that an incompatible version fails only if wire spans are on.
     import opentelemetry.instrumentation.requests as contrib
     from opentelemetry.instrumentation._semconv import _StabilityMode
     from opentelemetry.instrumentation.requests.version import __version__
 
     session = SimpleNamespace(send=lambda sending, *args, **kw: sending.send(*args, **kw))
     bare = session.send
-    # The same code with other globals, so that nothing is patched meanwhile. What it does beside
-    # for net.peer.ip, a name of the old conventions, is left out.
+    # The function runs with other globals, so that it patches our stand-in and not
+    # requests.Session. It also sets net.peer.ip, an attribute of the old conventions; the
+    # nullcontext switches that off.
     changed = {"Session": session, "set_ip_on_next_http_connection": nullcontext}
-    original = contrib._instrument  # noqa: SLF001 private for want of a public one
+    original = contrib._instrument  # noqa: SLF001 no public one exists
     instrument = FunctionType(
         original.__code__, {**vars(contrib), **changed}, None, original.__defaults__
     )
@@ -190,13 +200,13 @@ def _instrument(tracer_provider: TracerProvider | None) -> SendPrepared:
         sem_conv_opt_in_mode=_StabilityMode.HTTP,
     )
     if session.send is bare:
-        raise RuntimeError(f"opentelemetry-instrumentation-requests {__version__} has no use here")
+        raise RuntimeError(f"opentelemetry-instrumentation-requests {__version__} is incompatible")
     observed: SendPrepared = session.send
     return observed
 
 
 class _WireTracer:
-    """Starts the instrumentation's spans, with what it leaves open and without what it shows."""
+    """A tracer for the instrumentation that adds the resend count and hides secrets in URLs."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -210,13 +220,14 @@ class _WireTracer:
             attributes[names.HTTP_RESEND_COUNT] = count
         attributes[names.URL_FULL] = hide_in_url(url)
         for peer in _PEER:
-            # It is the server's name, where the conventions have the address connected to.
+            # The instrumentation sets the server's name here, but the conventions define these
+            # attributes as the address of the connection's other end.
             attributes.pop(peer, None)
         return _WireSpan(self._tracer.start_span(name, kind=kind, attributes=attributes))
 
 
 def _count_resends(method: str, url: str) -> int:
-    """How often the call under way has sent this request before, to whichever server."""
+    """Return how often the call under way has sent this request before, to any server."""
     record = CURRENT.get()
     request = method, url.removeprefix(getattr(record.servers[-1], "url", ""))
     count = record.sent.get(request, 0)
@@ -225,10 +236,10 @@ def _count_resends(method: str, url: str) -> int:
 
 
 class _WireSpan:
-    """Makes a span current and ends it, as ``start_as_current_span`` does.
+    """A context manager that makes a span current and ends it, like ``start_as_current_span``.
 
-    Of an exception it tells the reason in the catalogue's words, and neither its message nor its
-    traceback: these have the URL with its secrets.
+    If an exception leaves the block, the span gets its reason from the catalogue. It gets neither
+    the message nor the traceback, because both may contain the URL with its secrets.
     """
 
     __slots__ = ("_span", "_token")

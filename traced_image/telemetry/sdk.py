@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Providers:
-    """What `set_up` has made the process's own.
+    """The process's global providers, as `set_up` installs them.
 
     Attributes:
         tracer: Where spans go.
@@ -30,15 +30,15 @@ class Providers:
     meter: MeterProvider
 
     def shutdown(self) -> None:
-        """Export what is left, and stop; when the program ends the SDK does so itself."""
+        """Export what is left, and stop; the SDK also does this when the program ends."""
         for provider in (self.tracer, self.meter):
-            # A file named by OTEL_CONFIG_FILE may have the SDK provide only one of them.
+            # A file named by OTEL_CONFIG_FILE may configure only one of the two.
             if hasattr(provider, "shutdown"):
                 provider.shutdown()
 
 
 def set_up() -> Providers:
-    """As `traced_image.telemetry.setup` says."""
+    """Set up the SDK, as `traced_image.telemetry.setup` documents."""
     try:
         from opentelemetry.distro import OpenTelemetryConfigurator
 
@@ -47,7 +47,7 @@ def set_up() -> Providers:
             "metric_exporter_names": _find_exporters("METRICS"),
         }
     except ImportError as error:
-        problem, fix = f"there is no {error.name}", "pip install 'traced-image[otlp]'"
+        problem, fix = f"{error.name} is not installed", "pip install 'traced-image[otlp]'"
         raise MissingExtra("telemetry.setup", problem, fix=fix) from error
     implied = {key: value for key, value in names.items() if value}
     OpenTelemetryConfigurator().configure(**implied)  # type: ignore[no-untyped-call]
@@ -58,7 +58,14 @@ def set_up() -> Providers:
 
 
 def _find_exporters(signal: str) -> list[str]:
-    """The exporter that nobody has named, but an endpoint asks for; by gRPC, as the SDK has it."""
+    """Return the OTLP exporter's name, if an endpoint is set and no exporter is named.
+
+    The protocol is gRPC unless a variable sets another, as in the SDK.
+
+    Raises:
+        ImportError: The exporter's package is not installed.
+        InvalidOption: The protocol is unknown.
+    """
 
     def variable(name: str) -> str | None:
         common, own = f"OTEL_EXPORTER_OTLP_{name}", f"OTEL_EXPORTER_OTLP_{signal}_{name}"
@@ -73,7 +80,7 @@ def _find_exporters(signal: str) -> list[str]:
         fix = f"use {' or '.join(_EXPORTERS)}"
         raise InvalidOption("protocol", problem, source="OTEL_EXPORTER_OTLP_PROTOCOL", fix=fix)
     exporter = _EXPORTERS[protocol]
-    # Here its absence is an ImportError, which the SDK would make an error of its own.
+    # If the package is missing, this raises an ImportError; the SDK would raise its own error.
     import_module(f"opentelemetry.exporter.otlp.proto.{exporter}")
     return [f"otlp_proto_{exporter}"]
 

@@ -1,4 +1,4 @@
-"""The metrics that a process has already: one set for all services that count in the same place."""
+"""The metrics of a process: one set for all services that count in the same registry."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _PlaceT = TypeVar("_PlaceT", CollectorRegistry, MeterProvider)
 
 @dataclass(slots=True)
 class _Destination:
-    """A registry or a meter provider, as far as it has been used.
+    """A registry or a meter provider that services count in.
 
     Attributes:
-        backends: The metrics in it: one, or none where it takes none.
-        views: What counts there, by which labels it has and where it counts in all.
-        attached: Where else all of them count.
+        backends: The one backend in it; empty if the backend could not be built.
+        views: The metrics that count there, by their detail and all their backends.
+        attached: Further backends of all these metrics.
     """
 
     backends: tuple[Backend, ...]
@@ -48,7 +48,7 @@ class _Destination:
 
 
 class _Destinations:
-    """What was made of each registry and meter provider, for as long as these live."""
+    """The destination of each registry and meter provider, for as long as that lives."""
 
     def __init__(self) -> None:
         self._places: WeakKeyDictionary[object, _Destination] = WeakKeyDictionary()
@@ -66,6 +66,8 @@ class _Destinations:
             if not places:
                 return Metrics(())
             backends = tuple(backend for place in places for backend in place.backends)
+            # A registry refuses a second metric of the same name, so that services with the same
+            # destinations must share one set.
             key = telemetry.detail, backends
             if key not in places[0].views:
                 attached = tuple(backend for place in places for backend in place.attached)
@@ -77,7 +79,7 @@ class _Destinations:
             backends: tuple[Backend, ...] = ()
             try:
                 backends = (build(place),)
-            except Exception as error:  # a registry may be anybody's
+            except Exception as error:  # the registry may be of any class
                 LOG.warning(
                     "%s takes no metrics of Glance: none are kept there.",
                     type(place).__name__,
@@ -94,7 +96,7 @@ class _Destinations:
                 view.attach(backend)
 
     def after_fork(self) -> None:
-        """Start anew in a child, where nobody holds the lock."""
+        """Replace the lock in a forked child, because no thread there can release the old one."""
         self._lock = threading.Lock()
 
 
@@ -102,17 +104,17 @@ _places = _Destinations()
 
 
 def share_metrics(telemetry: Telemetry) -> Metrics:
-    """What counts where `telemetry` says, made on first use."""
+    """Return the metrics that count where `telemetry` says; the first call creates them."""
     return _places.get(telemetry)
 
 
 def make_recorder(telemetry: Telemetry, servers: Iterable[Server] = ()) -> Recorder:
-    """Make a recorder that tells where `telemetry` says; the first call makes the metrics there."""
+    """Build a recorder that reports where `telemetry` says."""
     metrics = share_metrics(telemetry)
     metrics.known(servers)
     return Recorder(Spans(telemetry.tracer_provider, wire_spans=telemetry.wire_spans), metrics)
 
 
 def attach(registry: CollectorRegistry, backend: Backend) -> None:
-    """Have all that is counted in a registry, by whatever service, be counted by `backend` too."""
+    """Make `backend` count everything that any service counts in a registry."""
     _places.attach(registry, backend)

@@ -1,4 +1,4 @@
-"""Spans of calls, attempts and streams, in the names of the catalogue."""
+"""Spans of calls, attempts and streams, with the catalogue's names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _STREAMS = {name: names.STREAM_SPAN.format(operation=name) for name in _NAMED}
 
 
 class HTTPRequest(Protocol):
-    """What an attempt sends, for a span that is the CLIENT span; an `Operation` is one."""
+    """The request of an attempt whose span is the CLIENT span; an `Operation` is one."""
 
     @property
     def method(self) -> str:
@@ -46,17 +46,17 @@ class HTTPRequest(Protocol):
 
     @property
     def path(self) -> str:
-        """The path and query, after the server's URL."""
+        """The path and query after the server's URL."""
 
 
 class Active(NamedTuple):
-    """A span that is under way, and what makes it current."""
+    """A span under way, and the token that restores the previous current span."""
 
     span: Span
     token: Token[Context] | None
 
     def exemplar(self) -> Exemplar | None:
-        """Its ids for metrics, if it is sampled."""
+        """Return the span's ids for a metric's exemplar; None if the span is not sampled."""
         context = self.span.get_span_context()
         if not context.trace_flags.sampled:
             return None
@@ -67,12 +67,12 @@ class Active(NamedTuple):
 
 
 class Spans:
-    """Starts and ends spans; each method raises whatever a processor or sampler does.
+    """Starts and ends spans; each method raises whatever a processor or sampler raises.
 
     Args:
-        tracer_provider: Where they go; None for the process's global provider.
-        wire_spans: Whether each HTTP request has a CLIENT span below the attempt's; otherwise
-            the attempt's span is one.
+        tracer_provider: Where the spans go; None for the process's global provider.
+        wire_spans: Whether each HTTP request has a CLIENT span below the attempt's span;
+            otherwise the attempt's span is the CLIENT span.
     """
 
     def __init__(self, tracer_provider: TracerProvider | None, *, wire_spans: bool) -> None:
@@ -96,7 +96,16 @@ class Spans:
         servers: Sequence[Server | None],
         delay: float,
     ) -> None:
-        """End the span of a call; one that recovered is no error."""
+        """End the span of a call; its status is an error only if the call failed.
+
+        Args:
+            active: The call's span.
+            outcome: How the call ended.
+            reason: Why it failed; empty for success.
+            message: The description in the span's status; empty for none.
+            servers: The server of each attempt, in order; None for an unknown one.
+            delay: Seconds waited between attempts.
+        """
         span = _leave(active)
         if span.is_recording():
             span.set_attributes(
@@ -112,7 +121,7 @@ class Spans:
         _end(span, reason, message)
 
     def retry(self, active: Active, delay: float, reason: str) -> None:
-        """Note on a call's span that it will try again."""
+        """Add the event of a retry to a call's span; `delay` is in seconds."""
         active.span.add_event(
             names.RETRY_EVENT, {names.RETRY_DELAY: delay, names.ERROR_TYPE: reason}
         )
@@ -152,10 +161,10 @@ class Spans:
         )
 
     def end_attempt(self, active: Active, reason: str, status: int, request_id: str | None) -> None:
-        """End the span of an attempt; a failed one is an error, even if the call recovers."""
+        """End the span of an attempt; a failed attempt is an error, even if the call succeeds."""
         span = _leave(active)
         if span.is_recording():
-            # One by one: the SDK's `set_attributes` costs more than two of these.
+            # Two calls, because one `set_attributes` of the SDK costs more than both.
             if request_id is not None:
                 span.set_attribute(names.REQUEST_ID, request_id)
             if status and not self.wire_spans:
@@ -163,9 +172,9 @@ class Spans:
         _end(span, reason)
 
     def start_stream(self, operation: str, server: Server | None, parent: Active | None) -> Active:
-        """Start the span of a stream below that of its attempt; it is never current.
+        """Start the span of a stream below the span of its attempt; it is never current.
 
-        Whoever reads the stream has spans of their own meanwhile, or reads it elsewhere.
+        The reader of the stream may start its own spans meanwhile, or read in another thread.
         """
         attributes: dict[str, AttributeValue] = {names.OPERATION: operation}
         if server is not None:
@@ -192,7 +201,7 @@ def _make_current(span: Span) -> Active:
 
 
 def _leave(active: Active) -> Span:
-    """Make the span before it current again, whatever becomes of this one."""
+    """Make the previous span current again and return the span that was current."""
     if active.token is not None:
         otel_context.detach(active.token)
     return active.span

@@ -1,4 +1,4 @@
-"""Failures of the telemetry itself: each is counted, the first of its kind is logged."""
+"""Failures of the telemetry itself: each is counted, and the first of each kind is logged."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LOG.addFilter(hide_in_record)
 
 
 class TelemetryErrors:
-    """Takes note of what telemetry raises, which no caller must see.
+    """Counts and logs exceptions of telemetry, which must never reach a caller.
 
     Args:
-        count: Counts one, by its kind.
+        count: Counts one failure of a kind.
     """
 
     def __init__(self, count: Callable[[TelemetryErrorKind], None]) -> None:
@@ -30,9 +30,10 @@ class TelemetryErrors:
         self._logged: dict[str, object] = {}
 
     def note(self, kind: TelemetryErrorKind, error: Exception) -> None:
-        """Take note of a failure of one kind."""
+        """Count a failure of one kind; log it if it is the first of its kind."""
+        # `setdefault` is atomic: of several threads only one finds its own object, and logs.
         mine = object()
-        with suppress(Exception):  # the log's handlers may be what fails
+        with suppress(Exception):  # a logging handler may be the part that fails
             if self._logged.setdefault(kind, mine) is mine:
                 LOG.warning(
                     "Telemetry failed at %s: further failures are only counted.",
@@ -43,12 +44,12 @@ class TelemetryErrors:
             self._count(kind)
 
     def guard(self, kind: TelemetryErrorKind) -> Guard:
-        """What keeps failures of one kind from a caller."""
+        """Return a context manager that counts and swallows failures of one kind."""
         return Guard(self, kind)
 
 
 class Guard:
-    """Keeps what is raised within it from the caller, whose call is none of its business."""
+    """A context manager that counts and swallows an exception of telemetry."""
 
     __slots__ = ("_errors", "_kind")
 
@@ -57,9 +58,10 @@ class Guard:
         self._kind = kind
 
     def __enter__(self) -> None:
-        """Nothing: one guard serves all threads at once."""
+        """Do nothing: one guard serves all threads at the same time, and keeps no state."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        # A KeyboardInterrupt or a cancellation is not telemetry's failure.
         if not isinstance(error, Exception):
             return False
         self._errors.note(self._kind, error)

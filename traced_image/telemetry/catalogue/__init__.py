@@ -1,8 +1,8 @@
 """Every span, attribute, event, metric, label, bucket, outcome, reason and log field, as data.
 
-Code, dashboards, rules, documentation and tests are checked against this. Names of their own are
-under ``glance.``, since OpenTelemetry has conventions for HTTP but none for retries or for
-OpenStack (semantic-conventions 1.44; issue 2355 there is open).
+Code, dashboards, rules, documentation and tests are checked against this catalogue. OpenTelemetry
+has conventions for HTTP, but none for retries or for OpenStack (semantic-conventions 1.44; its
+issue 2355 is open). Names without a convention are therefore under ``glance.``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The metrics of the exporter: what it probes of each server, and its own configuration."""
+"""The exporter's metrics: the results of its probes, and the state of its configuration."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from .metrics import Metric
 
 Phase = Literal["dns", "connect", "tls", "first_byte", "body"]
 PHASES: dict[Phase, str] = {
-    "dns": "the server's name was looked up",
-    "connect": "the TCP connection was made",
-    "tls": "TLS was set up",
-    "first_byte": "from then until the first byte of the answer",
-    "body": "from then until its last byte",
+    "dns": "looking up the server's name",
+    "connect": "opening the TCP connection",
+    "tls": "the TLS handshake",
+    "first_byte": "from sending the request to the first byte of the reply",
+    "body": "from the first byte of the reply to its last byte",
 }
-"""What a probe's time goes to, in this order; one ends where the next begins."""
+"""The phases of a probe, in this order; each phase ends when the next one begins."""
 
 CanaryCheck = Literal["show", "download"]
 CHECKS: dict[CanaryCheck, str] = {
-    "show": "the record of an image",
-    "download": "the first megabyte of its data",
+    "show": "read the canary's record",
+    "download": "download the first MiB of its data",
 }
-"""What is asked of a server about the image that it is probed with."""
+"""The checks that a probe makes with the canary."""
 
 LABELS = {"phase": "phase", "check": "check"}
-"""The labels beside those of the calls' metrics, with the attributes that stand for them."""
+"""The labels that only these metrics have, with their OpenTelemetry attributes."""
 
 _SERVER = ("server_address", "server_port")
 
@@ -41,7 +41,7 @@ FAILURE = Metric(
     "glance.probe.failure_info",
     "",
     "gauge",
-    "1, with the reason, if the latest probe failed.",
+    "1, with the reason in error_type, if the latest probe failed.",
     (*_SERVER, "error_type"),
 )
 TIME = Metric(
@@ -49,7 +49,7 @@ TIME = Metric(
     "glance.probe.timestamp",
     "s",
     "gauge",
-    "When the latest probe ended, in seconds since the epoch.",
+    "Time at which the latest probe ended, in seconds since the epoch.",
     _SERVER,
 )
 DURATION = Metric(
@@ -57,7 +57,7 @@ DURATION = Metric(
     "glance.probe.duration",
     "s",
     "gauge",
-    "Duration of each phase of the latest probe, the one that failed included.",
+    "Duration of each phase of the latest probe, including a phase that failed.",
     (*_SERVER, "phase"),
 )
 STATUS_CODE = Metric(
@@ -65,7 +65,7 @@ STATUS_CODE = Metric(
     "glance.probe.http.status_code",
     "{status}",
     "gauge",
-    "The HTTP status of the server's root, which is 300 for Glance.",
+    "HTTP status of the server's root URL; Glance answers 300.",
     _SERVER,
 )
 CERTIFICATE_EXPIRY = Metric(
@@ -73,7 +73,7 @@ CERTIFICATE_EXPIRY = Metric(
     "glance.probe.tls.certificate_expiry_timestamp",
     "s",
     "gauge",
-    "When the server's certificate expires, in seconds since the epoch, whether trusted or not.",
+    "Expiry of the server's certificate, trusted or not, in seconds since the epoch.",
     _SERVER,
 )
 HEALTHCHECK = Metric(
@@ -81,7 +81,7 @@ HEALTHCHECK = Metric(
     "glance.probe.healthcheck.up",
     "{server}",
     "gauge",
-    "1 if /healthcheck is well, 0 if it is not; no series if the server has none.",
+    "1 if /healthcheck answers 200, 0 if it fails; no series if the server has no /healthcheck.",
     _SERVER,
 )
 API_VERSION = Metric(
@@ -89,7 +89,7 @@ API_VERSION = Metric(
     "glance.probe.api_version_info",
     "",
     "gauge",
-    "1, with the version of the Image API that the server has as the current one.",
+    "1, with the version of the Image API that the server names as CURRENT.",
     (*_SERVER, "version"),
 )
 CANARY_SUCCESS = Metric(
@@ -97,7 +97,7 @@ CANARY_SUCCESS = Metric(
     "glance.probe.canary.success",
     "{check}",
     "gauge",
-    "1 if the latest check with an image succeeded, else 0.",
+    "1 if the latest check with the canary succeeded, else 0.",
     (*_SERVER, "check"),
 )
 CANARY_DURATION = Metric(
@@ -105,7 +105,7 @@ CANARY_DURATION = Metric(
     "glance.probe.canary.duration",
     "s",
     "gauge",
-    "Duration of the latest check with an image.",
+    "Duration of the latest check with the canary.",
     (*_SERVER, "check"),
 )
 CANARY_BYTES = Metric(
@@ -113,7 +113,7 @@ CANARY_BYTES = Metric(
     "glance.probe.canary.download",
     "By",
     "gauge",
-    "Bytes of image data that the latest download brought.",
+    "Bytes of image data that the latest download received.",
     _SERVER,
 )
 
@@ -136,6 +136,6 @@ RELOADED = Metric(
     "traced_image.exporter.config.last_reload_successful",
     "{reload}",
     "gauge",
-    "Whether all configuration files could be used when they were last read.",
+    "1 if the latest reload of the configuration files succeeded, else 0.",
     merge="livemostrecent",
 )

@@ -16,13 +16,17 @@ LABELS = {
     "version": "version",
     "kind": "kind",
 }
-"""The labels, with the attributes that stand for them in OpenTelemetry's metrics."""
+"""The labels, with their attributes in OpenTelemetry's metrics."""
 
 _SECONDS = (
     *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
     *(30.0, 60.0, 120.0, 300.0, 600.0),
 )
-"""The boundaries of ``http.client.request.duration``, and on to python-glanceclient's timeout."""
+"""The bucket bounds of all durations, in seconds.
+
+Up to 10 s they are those of ``http.client.request.duration`` in the semantic conventions. The rest
+reach 600 s, python-glanceclient's default timeout.
+"""
 
 _SERVER = ("server_address", "server_port")
 
@@ -32,14 +36,14 @@ class Metric:
     """A metric, by its Prometheus name.
 
     Attributes:
-        name: Its name; a counter's samples end in ``_total``.
-        otel: Its name and unit in OpenTelemetry, which Prometheus translates to `name`.
-        unit: Its unit, by UCUM.
-        kind: Its type; an ``updown`` is a gauge that is only ever added to.
-        help: What it tells.
-        labels: Its labels.
-        buckets: A histogram's upper bounds.
-        merge: What a gauge of several processes is (prometheus_client's multiprocess mode).
+        name: The Prometheus name; a counter's samples end in ``_total``.
+        otel: The name in OpenTelemetry. Prometheus translates it and `unit` to `name`.
+        unit: The unit, in UCUM notation.
+        kind: The type; an ``updown`` is a gauge that changes by increments only.
+        help: The help text.
+        labels: The names of the labels.
+        buckets: The upper bounds of a histogram's buckets.
+        merge: How a gauge combines several processes (prometheus_client's ``multiprocess_mode``).
     """
 
     name: str
@@ -57,7 +61,7 @@ CALL_DURATION = Metric(
     "glance.client.call.duration",
     "s",
     "histogram",
-    "Duration of calls to Glance, with all their attempts and waits.",
+    "Duration of calls to Glance, including all their attempts and waits.",
     ("operation", "outcome", "error_type"),
     _SECONDS,
 )
@@ -66,7 +70,7 @@ ATTEMPT_DURATION = Metric(
     "glance.client.attempt.duration",
     "s",
     "histogram",
-    "Duration of attempts on one Glance server; error_type is empty for those that succeeded.",
+    "Duration of attempts, each on one server; error_type is empty if the attempt succeeded.",
     ("operation", *_SERVER, "error_type"),
     _SECONDS,
 )
@@ -75,7 +79,7 @@ CALL_RETRIES = Metric(
     "glance.client.call.retries",
     "{retry}",
     "histogram",
-    "Retries of calls that had any.",
+    "Retries per call, for calls with at least one retry.",
     ("operation",),
     (1.0, 2.0, 3.0, 4.0, 5.0),
 )
@@ -84,7 +88,7 @@ RETRIES = Metric(
     "glance.client.retries",
     "{retry}",
     "counter",
-    "Retries, by the server that failed before.",
+    "Retries, by the server whose attempt failed before.",
     ("operation", *_SERVER, "error_type"),
 )
 RETRY_DELAYS = Metric(
@@ -92,7 +96,7 @@ RETRY_DELAYS = Metric(
     "glance.client.retry_delay",
     "s",
     "histogram",
-    "Waits before retries.",
+    "Waits before retries, in seconds.",
     ("operation",),
     _SECONDS,
 )
@@ -118,7 +122,7 @@ SERVER_STATE = Metric(
     "glance.client.server.state",
     "{server}",
     "gauge",
-    "1 for the state that the server is in, 0 for the others.",
+    "1 for the server's current state (healthy, cooling or trial), 0 for the other two.",
     (*_SERVER, "state"),
     merge="livemostrecent",
 )
@@ -127,7 +131,7 @@ CONSECUTIVE_FAILURES = Metric(
     "glance.client.server.consecutive_failures",
     "{attempt}",
     "gauge",
-    "Failed attempts since the last one that succeeded.",
+    "Failed attempts since the last attempt that succeeded.",
     _SERVER,
     merge="livemax",
 )
@@ -136,7 +140,7 @@ LAST_SUCCESS = Metric(
     "glance.client.server.last_success_timestamp",
     "s",
     "gauge",
-    "When an attempt last succeeded, in seconds since the epoch; 0 for never.",
+    "Time of the last attempt that succeeded, in seconds since the epoch; 0 for never.",
     _SERVER,
     merge="max",
 )
@@ -145,7 +149,7 @@ LAST_FAILURE = Metric(
     "glance.client.server.last_failure_timestamp",
     "s",
     "gauge",
-    "When an attempt last failed, in seconds since the epoch; 0 for never.",
+    "Time of the last attempt that failed, in seconds since the epoch; 0 for never.",
     _SERVER,
     merge="max",
 )
@@ -154,7 +158,7 @@ STREAM_ERRORS = Metric(
     "glance.client.stream.errors",
     "{error}",
     "counter",
-    "Image data that broke off, or was not what its record says.",
+    "Streams that broke off, or whose data does not match the image's record.",
     (*_SERVER, "direction"),
 )
 STREAM_BYTES = Metric(
@@ -179,7 +183,7 @@ TELEMETRY_ERRORS = Metric(
     "traced_image.telemetry.errors",
     "{error}",
     "counter",
-    "Failures of the telemetry itself, none of which changed a call's result.",
+    "Failures of the telemetry itself; they never change a call's result.",
     ("kind",),
 )
 

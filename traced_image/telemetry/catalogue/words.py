@@ -9,7 +9,7 @@ SCOPE = "traced_image"
 """The instrumentation scope of every span and metric."""
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
-"""The version of the semantic conventions whose names are used."""
+"""The version of the semantic conventions that the names follow."""
 
 # --- operations --------------------------------------------------------------------------------
 
@@ -24,10 +24,10 @@ OPERATIONS = frozenset(
     *(f"image_members.{method}" for method in ("list", "get", "create", "update", "delete")),
     *("image_tags.update", "image_tags.delete", "schemas.get", "probe"),
 }
-"""What a call may be: controller and method, as python-glanceclient names them."""
+"""The operations of calls: controller and method, as in python-glanceclient."""
 
 OTHER = "_OTHER"
-"""Stands for an operation, a server or a reason that is not of its closed set."""
+"""Stands for an operation, a server or a reason outside its closed set."""
 
 # --- spans -------------------------------------------------------------------------------------
 
@@ -63,10 +63,10 @@ class Attribute:
     """An attribute of spans or of the retry event.
 
     Attributes:
-        name: Its name.
-        type: Its type, as OpenTelemetry's conventions write it.
-        on: What has it; ``attempt?`` has it where there are no wire spans.
-        help: What it tells.
+        name: The name.
+        type: The type, in the notation of OpenTelemetry's conventions.
+        on: The spans and events that have it; ``attempt?`` is an attempt without wire spans.
+        help: The help text.
     """
 
     name: str
@@ -76,19 +76,19 @@ class Attribute:
 
 
 ATTRIBUTES = (
-    Attribute(OPERATION, "string", ("call", "attempt", "stream"), "what was asked for"),
-    Attribute(OUTCOME, "string", ("call",), "how it ended"),
-    Attribute(ATTEMPTS, "int", ("call",), "how many attempts it took"),
+    Attribute(OPERATION, "string", ("call", "attempt", "stream"), "what the call asks of Glance"),
+    Attribute(OUTCOME, "string", ("call",), "how the call ended"),
+    Attribute(ATTEMPTS, "int", ("call",), "how many attempts the call took"),
     Attribute(RETRY_DELAY_TOTAL, "double", ("call",), "seconds waited between attempts"),
-    Attribute(SERVERS_TRIED, "string[]", ("call",), "`host:port` of each attempt"),
-    Attribute(SERVER_ADDRESS, "string", ("attempt", "stream", "wire"), "the server's host"),
+    Attribute(SERVERS_TRIED, "string[]", ("call",), "`host:port` of each attempt's server"),
+    Attribute(SERVER_ADDRESS, "string", ("attempt", "stream", "wire"), "the server's name or IP"),
     Attribute(SERVER_PORT, "int", ("attempt", "stream", "wire"), "the server's port"),
-    Attribute(ATTEMPT_NUMBER, "int", ("attempt",), "1 for the first"),
-    Attribute(ATTEMPT_MAXIMUM, "int", ("attempt",), "how many there may be"),
+    Attribute(ATTEMPT_NUMBER, "int", ("attempt",), "1 for the call's first attempt"),
+    Attribute(ATTEMPT_MAXIMUM, "int", ("attempt",), "how many attempts the call may make"),
     Attribute(ATTEMPT_TRIAL, "boolean", ("attempt",), "whether the server is on trial"),
     Attribute(REQUEST_ID, "string", ("attempt",), "the server's `X-OpenStack-Request-ID`"),
-    Attribute(STREAM_SIZE, "int", ("stream",), "bytes that came"),
-    Attribute(STREAM_COMPLETE, "boolean", ("stream",), "false for one that was given up"),
+    Attribute(STREAM_SIZE, "int", ("stream",), "bytes of data received"),
+    Attribute(STREAM_COMPLETE, "boolean", ("stream",), "false if the stream ended early"),
     Attribute(ERROR_TYPE, "string", ("call", "attempt", "stream", "wire", "event"), "the reason"),
     Attribute(RETRY_DELAY, "double", ("event",), "seconds until the next attempt"),
     Attribute(HTTP_REQUEST_METHOD, "string", ("wire", "attempt?"), "as in the conventions"),
@@ -104,41 +104,44 @@ Outcome = Literal["success_first_try", "success_after_retry", "exhausted", "non_
 OUTCOMES: dict[Outcome, str] = {
     "success_first_try": "the first attempt succeeded",
     "success_after_retry": "a later attempt succeeded: retries hid a failure",
-    "exhausted": "the call gave up on the servers: `GlanceConnectionFailed`",
-    "non_retryable": "it failed in a way that another server would not change",
+    "exhausted": "no attempt succeeded, and the call gave up: `GlanceConnectionFailed`",
+    "non_retryable": "the call failed in a way that no other server would change",
 }
 
 REASONS: dict[str, str] = {
     "dns_error": "the server's name does not resolve",
-    "connection_refused": "nothing listens there",
+    "connection_refused": "nothing listens on the server's port",
     "connect_timeout": "no connection in time",
-    "network_unreachable": "no way there",
-    "tls_error": "TLS could not be set up, or broke",
-    "read_timeout": "no answer in time",
-    "connection_reset": "the connection was closed without a whole answer",
-    "protocol_error": "the answer is not what it claims to be",
-    "invalid_endpoint": "the address, or what it redirects to, is unusable",
-    "too_many_redirects": "the server redirects in a circle",
-    "checksum_mismatch": "the data is not that of the image's record",
+    "network_unreachable": "no route to the server",
+    "tls_error": "the TLS handshake failed, or TLS broke later",
+    "read_timeout": "no reply in time",
+    "connection_reset": "the connection closed before the reply was complete",
+    "protocol_error": "the reply is not valid, or not what its headers say",
+    "invalid_endpoint": "the server's address, or the address it redirects to, is not usable",
+    "too_many_redirects": "the server redirects in a loop",
+    "checksum_mismatch": "the data does not match the checksum of the image's record",
     "deadline_exceeded": "the call's deadline passed",
-    "budget_exhausted": "the process has retried enough for now",
-    OTHER: "anything else",
+    "budget_exhausted": "the process's retry budget is empty",
+    OTHER: "any other reason",
 }
-"""Why an attempt or a call failed, beside an HTTP status code as text, with what each means."""
+"""Why an attempt or a call failed, and what each reason means; HTTP statuses are reasons too."""
 
 KNOWN_REASONS = frozenset(REASONS) | {str(status) for status in range(400, 600)}
 
 REFUSED = "4xx"
-"""Stands for each of `REFUSALS` in metrics whose `detail` drops the reason."""
+"""Stands for each of `REFUSALS` in metrics if their `detail` drops the reason."""
 
 REFUSALS = frozenset({REFUSED, *map(str, range(400, 500))} - {"429"})
-"""By which a server that is well refuses something to its caller; 429 says that it is not well."""
+"""The reasons by which a healthy server refuses a request.
+
+429 is not one of them: it says that the server is overloaded (RFC 6585, section 4).
+"""
 
 StateLabel = Literal["healthy", "cooling", "trial"]
 STATES: dict[StateLabel, str] = {
-    "healthy": "nothing speaks against it",
-    "cooling": "it failed, and the others go first",
-    "trial": "one attempt tries it after its cool-down",
+    "healthy": "no recent failure counts against the server",
+    "cooling": "the server failed, and other servers are tried first",
+    "trial": "one attempt tests the server after its cool-down",
 }
 
 Direction = Literal["download", "upload"]
@@ -151,19 +154,19 @@ TELEMETRY_ERROR_KINDS: dict[TelemetryErrorKind, str] = {
     "logs": "a logging handler",
     "wire": "the instrumentation of requests, or a hook",
 }
-"""Where telemetry itself may fail."""
+"""The parts of telemetry that may fail."""
 
 LOG_FIELDS = {
     "operation": "as in the metrics",
     "server_address": "the server that failed",
     "server_port": "its port",
     "error_type": "the reason",
-    "request_id": "the server's `X-OpenStack-Request-ID`, if it answered",
+    "request_id": "the server's `X-OpenStack-Request-ID`, if the server answered",
     "trace_id": "the attempt's trace, in hex digits",
     "span_id": "the attempt's or the stream's span, in hex digits",
     "attempt": "the attempt's number",
-    "attempts_max": "how many there may be",
+    "attempts_max": "how many attempts the call may make",
     "retry_delay": "seconds until the next attempt; None after the last",
-    "attempts": "on the line of a call that gave up: how many attempts it made",
+    "attempts": "how many attempts a call made before it gave up",
 }
-"""The fields of a log record beside the standard library's."""
+"""The fields that log records have in addition to the standard library's."""
