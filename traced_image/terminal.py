@@ -1,4 +1,4 @@
-"""What telemetry knows, drawn for a terminal: a trace as a tree, the servers as a table."""
+"""Drawings of telemetry for a terminal: a trace as a tree, the servers as a table."""
 
 from __future__ import annotations
 
@@ -32,16 +32,22 @@ _SECOND = 1e9
 _MILLISECOND = 1e6
 _NUMBERS = ("tries", "failed", "p50 ms", "p95 ms")
 _WIDEST = 10_000
+"""Columns that no table needs; rich measures a table's natural width against them."""
 
 
 def choose_marks(*, ascii_only: bool) -> tuple[str, str]:
-    """What stands before that which is well, and that which is not."""
+    """Return the marks of a success and of a failure, in this order."""
     return _ASCII_MARKS if ascii_only else _MARKS
 
 
 def make_trace_tree(spans: Sequence[ReadableSpan], *, ascii_only: bool = False) -> Tree:
-    """Draw the spans of one trace below each other, the earliest first."""
+    """Draw the spans of one trace below each other, the earliest first.
+
+    Raises:
+        ValueError: The spans have no root, or more than one.
+    """
     told = choose_marks(ascii_only=ascii_only)
+    # Spans arrive in the order in which they ended, children before parents.
     by_parent: defaultdict[int | None, list[ReadableSpan]] = defaultdict(list)
     for span in sorted(spans, key=_find_start):
         by_parent[span.parent.span_id if span.parent else None].append(span)
@@ -62,17 +68,17 @@ def _add_spans(
 
 
 def format_span_id(span: ReadableSpan) -> int:
-    """The id of a span."""
+    """Return the id of a span, or 0 if it has no context."""
     return span.context.span_id if span.context else 0
 
 
 def format_trace_id(span: ReadableSpan) -> int:
-    """The id of the trace that a span belongs to."""
+    """Return the id of the trace that a span belongs to, or 0 if it has no context."""
     return span.context.trace_id if span.context else 0
 
 
 def _make_line(span: ReadableSpan, told: tuple[str, str]) -> str:
-    """One span: its name, its server, its duration, and how it ended."""
+    """Format one span: its name, its server, its duration and its outcome."""
     attributes = span.attributes or {}
     parts = [f"[bold]{escape(span.name)}[/]", f"{format_milliseconds(span):.1f} ms"]
     server = find_server(span)
@@ -88,13 +94,13 @@ def _make_line(span: ReadableSpan, told: tuple[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AttemptSummary:
-    """What is kept of an attempt's span.
+    """The facts of an attempt that its span holds.
 
     Attributes:
-        server: Where it went, ``host:port``.
-        started: When, in seconds since the epoch.
-        seconds: How long it took.
-        reason: Why it failed; empty where it did not.
+        server: The server of the attempt, ``host:port``.
+        started: Its start, in seconds since the epoch.
+        seconds: Its duration in seconds.
+        reason: Why it failed; empty if it succeeded.
     """
 
     server: str
@@ -104,7 +110,7 @@ class AttemptSummary:
 
     @classmethod
     def of(cls, span: ReadableSpan) -> AttemptSummary | None:
-        """The attempt that a span is of, if it is of one."""
+        """Return the attempt that a span describes; None if it describes something else."""
         attributes = span.attributes or {}
         server = find_server(span)
         if names.ATTEMPT_NUMBER not in attributes or server is None:
@@ -114,19 +120,20 @@ class AttemptSummary:
 
     @property
     def ended(self) -> float:
-        """When it ended, in seconds since the epoch."""
+        """The end, in seconds since the epoch."""
         return self.started + self.seconds
 
 
 @dataclass(slots=True)
 class ServerTally:
-    """What the attempts on one server came to.
+    """The counts and durations of the attempts on one server.
 
     Attributes:
-        tries: How many there were.
-        seconds: How long each took that succeeded.
-        reasons: How often each reason was met.
-        since: When the first attempt failed, in seconds since the epoch.
+        tries: The number of attempts.
+        seconds: The duration of each successful attempt, in seconds.
+        reasons: The number of failed attempts by reason.
+        since: The start of the first failed attempt, in seconds since the epoch; None if no
+            attempt failed.
     """
 
     tries: int = 0
@@ -137,6 +144,7 @@ class ServerTally:
     def add(self, attempt: AttemptSummary) -> None:
         """Count an attempt."""
         self.tries += 1
+        # A failure's duration would distort the percentiles: a refused connection ends at once.
         if not attempt.reason:
             self.seconds.append(attempt.seconds)
             return
@@ -145,19 +153,19 @@ class ServerTally:
 
     @property
     def p50(self) -> float | None:
-        """The median of those that succeeded, in seconds."""
+        """The median duration of successful attempts, in seconds; None if there are none."""
         return median(self.seconds) if self.seconds else None
 
     @property
     def p95(self) -> float | None:
-        """What 95 of 100 that succeeded did not exceed, in seconds."""
+        """The 95th percentile of successful attempts, in seconds; None if there are none."""
         if not self.seconds:
             return None
         return sorted(self.seconds)[ceil(len(self.seconds) * 0.95) - 1]
 
 
 def count_attempts(attempts: Iterable[AttemptSummary]) -> Mapping[str, ServerTally]:
-    """Add up attempts by server."""
+    """Count attempts by server."""
     tallies: defaultdict[str, ServerTally] = defaultdict(ServerTally)
     for attempt in attempts:
         tallies[attempt.server].add(attempt)
@@ -165,16 +173,17 @@ def count_attempts(attempts: Iterable[AttemptSummary]) -> Mapping[str, ServerTal
 
 
 Row = tuple[tuple[str, str], ...]
-"""Headings with their values, which may have markup."""
+"""Pairs of a heading and a value; values may contain rich markup."""
 
 
 def make_row(health: ServerHealth, known: ServerTally, broken: str | None = None) -> Row:
-    """What is known of one server.
+    """Build the table row of one server.
 
     Args:
-        health: What the cycle knows.
-        known: What its attempts came to.
-        broken: What is broken there right now; None to tell since when it fails in its place.
+        health: What the cycle knows of it.
+        known: The tally of its attempts.
+        broken: The fault that it has now, or an empty text. If None, the row shows the time of
+            the first failure instead.
     """
     since = strftime("%H:%M:%S", localtime(known.since)) if known.since else ""
     return (
@@ -192,16 +201,16 @@ def make_row(health: ServerHealth, known: ServerTally, broken: str | None = None
 def make_servers_table(
     rows: Sequence[Row], console: Console, *, brief: bool = False
 ) -> RenderableType:
-    """Draw what is known of each server: its state, its attempts, and why it failed.
+    """Draw each server's state, its attempts, and the reasons of its failures.
 
-    It is a table, or a block for each server where the console is too narrow for one.
+    The result is a table, or a block for each server if the console is too narrow for a table.
 
     Args:
-        rows: A row for each server.
-        console: Where it is to be printed.
-        brief: Whether a block must be short, that all are on the screen at the same time.
+        rows: A row for each server; at least one.
+        console: The console that prints the result.
+        brief: Whether blocks must be short, so that all fit on the screen at the same time.
     """
-    # A space stands between the columns, so that there is room for it in 80 of them.
+    # A space alone separates the columns, so that the table fits in 80 columns.
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for heading, _ in rows[0]:
         table.add_column(heading, justify="right" if heading in _NUMBERS else "left")
@@ -214,7 +223,7 @@ def make_servers_table(
 
 
 def _make_block(values: Row) -> Table:
-    """One server's row with the headings before its values; those that are empty are left out."""
+    """Draw one server's row with a heading before each value; skip empty values."""
     block = Table.grid(padding=(0, 1, 0, 0), expand=True)
     block.add_column(no_wrap=True)
     block.add_column(overflow="fold", ratio=1)
@@ -226,7 +235,7 @@ def _make_block(values: Row) -> Table:
 
 
 def _make_brief_block(values: Row) -> Text:
-    """One server's row in four lines or so."""
+    """Draw one server's row in about four lines."""
     told = dict(values)
     lines = [f"{told['tries']} tries, {told['failed']} failed", *told["why"].splitlines()]
     if told["p50 ms"]:
@@ -236,7 +245,7 @@ def _make_brief_block(values: Row) -> Text:
 
 
 def _describe_reason(reasons: Counter[str]) -> str:
-    """The reasons of failures, with their counts where there are several."""
+    """List the reasons of failures, with their counts if there are several."""
     if len(reasons) == 1:
         return next(iter(reasons))
     return "\n".join(f"{count} {reason}" for reason, count in reasons.most_common())
@@ -247,12 +256,12 @@ def _find_milliseconds(seconds: float | None) -> str:
 
 
 def find_netloc(host: object, port: object) -> str:
-    """A server's ``host:port``, as its `ExporterServer.netloc` is written."""
+    """Return a server's ``host:port``, with brackets around an IPv6 address, as `Server.netloc`."""
     return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
 
 
 def find_server(span: ReadableSpan) -> str | None:
-    """The server that a span is about, ``host:port``."""
+    """Return the server of a span, ``host:port``; None if the span names no server."""
     attributes = span.attributes or {}
     if names.SERVER_ADDRESS not in attributes:
         return None
@@ -264,5 +273,5 @@ def _find_start(span: ReadableSpan) -> int:
 
 
 def format_milliseconds(span: ReadableSpan) -> float:
-    """How long a span took."""
+    """Return the duration of a span in milliseconds."""
     return ((span.end_time or 0) - _find_start(span)) / _MILLISECOND

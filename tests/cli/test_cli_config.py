@@ -163,7 +163,7 @@ def bad(tmp_path):
             "servers[0] (from argument): it carries credentials",
         ),
         (["--os-cloud", "nope"], "cloud (from argument): Cloud nope was not found"),
-        ([], "no server is configured: name one by --server, or what has some by --config"),
+        ([], "no server is configured: name one by --server, or name a configuration"),
     ],
 )
 @pytest.mark.parametrize(

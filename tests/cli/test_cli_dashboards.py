@@ -82,7 +82,7 @@ def test_what_somebody_has_changed_is_not_replaced(written, tmp_path):
     result = written()
     assert (3, True, "groups: []\n") == (
         result.status,
-        f"{changed} is there and differs: say --force to replace it" in result.line,
+        f"{changed} exists and differs: add --force to replace it" in result.line,
         changed.read_text(),
     )
 

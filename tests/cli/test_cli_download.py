@@ -104,7 +104,7 @@ def test_a_file_that_is_there_is_left_alone(cli, server, on, image_id, target):
     target.write_bytes(b"mine")
     result = cli("download", image_id, "-o", target, *on(server))
     assert (3, b"mine") == (result.status, target.read_bytes())
-    assert f"traced-image: {target} is there already: name another file, or say" in result.line
+    assert f"traced-image: {target} exists: name another file, or add" in result.line
     assert () == server.access_log
 
 
@@ -124,7 +124,7 @@ def test_a_link_leads_to_the_file_that_is_replaced(cli, server, on, image_id, ta
 
 def test_a_terminal_is_not_for_data(terminal, server, on, image_id):
     result = terminal("download", image_id, "-o", "-", *on(server))
-    said = "traced-image: image data is nothing for a terminal: name a file by -o FILE"
+    said = "traced-image: a terminal can't show image data: name a file by -o FILE"
     assert (3, said) == (result.status, plain(result.out).splitlines()[0][: len(said)])
 
 
@@ -182,14 +182,14 @@ def test_a_part_that_is_a_link_leads_nowhere(cli, server, on, image_id, target, 
     other.write_bytes(b"precious")
     part.symlink_to(other)
     result = cli("download", image_id, "-o", target, *on(server))
-    said = f"traced-image: {part} is no regular file: move it away, or name another file"
+    said = f"traced-image: {part} is not a regular file: move it away, or name another file"
     assert (4, said, b"precious") == (result.status, result.line, other.read_bytes())
 
 
 def test_a_part_that_is_a_pipe_is_not_written_to(cli, server, on, image_id, target, part):
     os.mkfifo(part)
     result = cli("download", image_id, "-o", target, *on(server))
-    said = f"traced-image: {part} is no regular file: move it away, or name another file"
+    said = f"traced-image: {part} is not a regular file: move it away, or name another file"
     assert (4, said, True) == (result.status, result.line, part.is_fifo())
 
 
@@ -197,7 +197,9 @@ def test_two_never_write_to_one_part(cli, server, on, image_id, target, part):
     with part.open("wb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         result = cli("download", image_id, "-o", target, *on(server))
-    said = f"traced-image: another download writes to {part}: let it end, or name another file"
+    said = (
+        f"traced-image: another download writes to {part}: wait for its end, or name another file"
+    )
     assert (4, said, ["image.part"]) == (result.status, result.line, left(target.parent))
 
 
@@ -228,7 +230,7 @@ def test_a_signal_leaves_the_part_and_says_so(
     signalled(number, lambda: size(part))
     result = cli("download", image_id, "-o", target, *on(halting))
     assert (status, ["image.part"]) == (result.status, left(target.parent))
-    assert f"traced-image: {word}; to go on from {part}, say the same again" == result.line
+    assert f"traced-image: {word}; to resume from {part}, run the same command again" == result.line
     assert DATA.startswith(part.read_bytes())
 
 
@@ -255,7 +257,7 @@ def test_servers_that_fail_in_the_middle_leave_the_part(
     server.break_with(lab.faults.cut_body().only(path="/file$"))
     result = cli("download", image_id, "-o", target, *on(server))
     assert ["image.part"] == left(target.parent)
-    assert result.line.endswith(f"; to go on from {part}, say the same again")
+    assert result.line.endswith(f"; to resume from {part}, run the same command again")
 
 
 def test_servers_that_fail_at_the_start_leave_nothing(

@@ -269,7 +269,7 @@ def test_with_v_each_probe_is_a_line(exporter, server, on):
         until(lambda: asked.servers()[place(server)]["attempts"] > 2)
 
     said = exporter("-v", *on(server), ask=ask)[0].err
-    assert 3 <= len(re.findall(rf"traced-image: {place(server)} is well, [\d.]+ ms\n", said))
+    assert 3 <= len(re.findall(rf"traced-image: {place(server)} answers, [\d.]+ ms\n", said))
 
 
 def test_that_nobody_reads_what_it_says_ends_nothing(server, on, port):
@@ -464,7 +464,7 @@ def test_a_port_in_use_is_one_line(cli, server, on):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--listen", "here"], "Invalid value for '--listen': 'here' is no address and port"),
+        (["--listen", "here"], "Invalid value for '--listen': 'here' is not an address and a port"),
         (["--listen", "nonesuch.invalid:80"], "can't listen on nonesuch.invalid:80: "),
         (["--listen", "127.0.0.1:70000"], "can't listen on 127.0.0.1:70000: use a port"),
         (["--interval", "0s"], "interval (from argument): 0.0 can't be used"),

@@ -169,7 +169,7 @@ def ended(capsys):
         (OSError(5, "Input/output error"), "a file or the output: Input/output error"),
         (OSError("odd"), "a file or the output: OSError"),
         (FileNotFoundError(2, "No such file", b"\xff"), "�: No such file"),
-        (errors.ImageNotFound("Gone."), "Gone; see what is there by: traced-image list"),
+        (errors.ImageNotFound("Gone."), "Gone; to see the images: traced-image list"),
         (errors.ImageUnacceptable(""), "ImageUnacceptable"),
         (errors.ServerError("two\n\nlines\tand \x1b[31mred"), "two lines and �[31mred"),
         (KeyboardInterrupt(), "interrupted"),

@@ -48,7 +48,7 @@ def test_what_can_not_be_probed_is_unknown(cli, server, on, options):
 
 def test_a_host_that_is_not_known_fails(cli):
     result = cli("servers", "--server", "nonesuch.invalid")
-    assert (2, ["fails", "dns_error"]) == (
+    assert (2, ["cooling", "dns_error"]) == (
         result.status,
         rows(result.out)["nonesuch.invalid:9292"][:2],
     )
@@ -73,18 +73,18 @@ def test_times_are_in_iso_8601(cli, on):
 def test_each_server_has_a_line(cli, three, on):
     three[1].break_with(lab.faults.status(503))
     found = rows(cli("servers", *on(*three)).out)
-    assert ["well", "fails", "well"] == [found[place(server)][0] for server in three]
+    assert ["healthy", "cooling", "healthy"] == [found[place(server)][0] for server in three]
 
 
 def test_the_version_and_the_healthcheck_are_shown(cli, server, on):
     cells = rows(cli("servers", *on(server)).out)[place(server)]
-    assert ("well", ["v2.17", "well"]) == (cells[0], cells[2:])
+    assert ("healthy", ["v2.17", "passes"]) == (cells[0], cells[2:])
 
 
-def test_a_healthcheck_that_is_not_well_is_shown_and_decides_nothing(cli, server, on):
+def test_a_healthcheck_that_fails_is_shown_and_decides_nothing(cli, server, on):
     server.break_with(lab.faults.status(503).only(path="^/healthcheck"))
     result = cli("servers", *on(server))
-    assert (0, ["not", "well"]) == (result.status, rows(result.out)[place(server)][3:])
+    assert (0, ["fails"]) == (result.status, rows(result.out)[place(server)][3:])
 
 
 def test_why_servers_fail_is_said_below(cli, three, on):
@@ -120,7 +120,7 @@ def test_colours_are_for_terminals_alone(terminal, cli, three, on):
 
 def test_a_narrow_terminal_has_a_block_for_each_server(terminal, server, on):
     lines = plain(terminal("servers", *on(server), columns=40).out).splitlines()
-    assert [["server", place(server)], ["state", "well"]] == [line.split() for line in lines[:2]]
+    assert [["server", place(server)], ["state", "healthy"]] == [line.split() for line in lines[:2]]
 
 
 # --- JSON --------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def test_probes_are_shown_as_they_end(cli, three, on):
     lines = cli("servers", "-v", *on(*three)).err.splitlines()
     assert 3 == len(lines)
     assert f"{place(three[1])} fails, connection_refused: connection refused" in lines
-    assert lines[-1].startswith(f"{place(three[0])} is well, ")
+    assert lines[-1].startswith(f"{place(three[0])} answers, ")
 
 
 @pytest.mark.parametrize(

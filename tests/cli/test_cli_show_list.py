@@ -86,10 +86,10 @@ def test_json_has_nothing_that_a_terminal_would_act_upon(cli, server, on, images
 @pytest.mark.parametrize(
     ("given", "status", "said"),
     [
-        ("missing", 1, "Image missing could not be found; see what is there by: traced-image list"),
+        ("missing", 1, "Image missing could not be found; to see the images: traced-image list"),
         ("", 3, "'' is not a valid image id: pass valid text, the image's UUID"),
         ("\udcff", 3, "'\\udcff' is not a valid image id: pass valid text, the image's UUID"),
-        ("\x1b[31m", 1, "Image '\\x1b[31m' could not be found; see what is there by: traced-image"),
+        ("\x1b[31m", 1, "Image '\\x1b[31m' could not be found; to see the images: traced-image"),
     ],
 )
 def test_an_id_that_is_none_is_one_line(cli, server, on, given, status, said):
@@ -186,7 +186,7 @@ def test_where_no_server_answers_it_says_what_to_do(cli, three, on, image_id):
     result = cli("show", image_id, *on(*three))
     assert (2, "") == (result.status, result.out)
     assert result.line.endswith(
-        ": connection refused; see which servers answer by: traced-image servers"
+        ": connection refused; to see which servers answer: traced-image servers"
     )
 
 

@@ -77,7 +77,7 @@ def test_standard_input_becomes_an_image(server, on, images):
 def test_standard_input_needs_a_name(cli, server, on):
     result = cli("upload", "-", *on(server))
     assert (3, ()) == (result.status, server.access_log)
-    assert "standard input has no name: give the image one by --name" in result.line
+    assert "standard input has no file name: name the image by --name" in result.line
 
 
 def test_a_pipe_becomes_an_image(cli, server, on, images, tmp_path):
@@ -143,7 +143,7 @@ def test_to_interrupt_it_again_does_not_hide_what_is_left(again):
 
     with pytest.raises(EndedError) as ended:
         download_upload._upload(Interrupted(), {}, None)
-    said = "interrupted; the image 1 is left, without its data"
+    said = "interrupted; the image 1 still exists, without its data"
     assert (130, said) == (ended.value.status, ended.value.message)
 
 
@@ -151,7 +151,7 @@ def test_an_image_that_can_not_be_deleted_again_is_named(cli, server, on, images
     fault = lab.faults.status(403)
     server.break_with(lab.faults.flapping(None, fault, fault))
     result = cli("upload", file, *on(server))
-    said = f"; the image {only(images).id} is left, without its data"
+    said = f"; the image {only(images).id} still exists, without its data"
     assert (1, True) == (result.status, result.line.endswith(said))
 
 

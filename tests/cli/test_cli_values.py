@@ -90,7 +90,7 @@ def test_a_port_alone_is_on_all_addresses_of_the_machine(monkeypatch, both, expe
     ],
 )
 def test_what_is_no_place_is_refused(text):
-    with pytest.raises(click.BadParameter, match="is no address and port"):
+    with pytest.raises(click.BadParameter, match="is not an address and a port"):
         read_address(text)
 
 

@@ -1,4 +1,4 @@
-"""The commands, each of which is imported when it is called."""
+"""The commands; each is imported when it is called."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import MissingExtra
 
 
 class _CommandEntry(NamedTuple):
-    """Where a command is, and the extra whose packages it needs."""
+    """The module and name of a command, and the extra whose packages it needs."""
 
     module: str
     name: str
@@ -33,7 +33,7 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Finds commands where they are, when they are called."""
+    """A group that imports a command when it is called, so that each start stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
         return sorted(COMMANDS)
@@ -45,13 +45,14 @@ class _Commands(click.Group):
         try:
             module = importlib.import_module(f".{place.module}", __package__)
         except ModuleNotFoundError as error:
+            # A missing extra must not break the other commands, nor `--help`, which lists them all.
             return _make_unavailable(cmd_name, place.extra, str(error.name).partition(".")[0])
         command: click.Command = getattr(module, place.name)
         return command
 
 
 def _make_unavailable(name: str, extra: str, package: str) -> click.Command:
-    """A command in place of one whose packages are not there: the others must go on."""
+    """Build a stand-in for a command whose packages are missing; it says what to install."""
 
     def refuse(_arguments: tuple[str, ...]) -> None:
         problem = f"it needs {package}, one of the packages of the extra {extra!r}"
@@ -74,7 +75,7 @@ def _make_unavailable(name: str, extra: str, package: str) -> click.Command:
 def traced_image(ctx: click.Context) -> None:
     """Image metadata and data from a cycle of Glance servers, and which of them fail.
 
-    Servers are named by --server, or by what is configured: see `traced-image config`.
+    Name the servers by --server, or configure them: see `traced-image config`.
 
     For completion in bash: eval "$(_TRACED_IMAGE_COMPLETE=bash_source traced-image)"; zsh_source
     and fish_source do it for zsh and fish.

@@ -1,4 +1,4 @@
-"""The command ``config``: what is in force, and where it came from."""
+"""The command ``config``: the options in force, and the source of each."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from .options import Choice
 
 
-@click.command(short_help="Show what is in force, and where it is from.")
+@click.command(short_help="Show the options in force, and the source of each.")
 @json_output
 @with_choice
 def config(choice: Choice, *, as_json: bool) -> None:
-    """Show what is in force, and where each value came from; secrets are hidden."""
+    """Show the options in force, and the source of each value; secrets are hidden."""
     rows = list(_list_rows(choice.config()))
     if as_json:
         print_json({name: {"value": value, "source": source} for name, value, source in rows})
@@ -31,7 +31,7 @@ def config(choice: Choice, *, as_json: bool) -> None:
 
 
 def _list_rows(found: Config) -> Iterator[tuple[str, object, str]]:
-    """Each option, its value without secrets, and its source."""
+    """Yield the name, the value and the source of each option; secrets are hidden."""
     for name in OPTIONS:
         value = getattr(found, name)
         source = found.sources.get(name, "default")
@@ -45,7 +45,7 @@ def _list_rows(found: Config) -> Iterator[tuple[str, object, str]]:
 
 
 def _to_json(value: object) -> object:
-    """A value as JSON has it."""
+    """Return a value of a type that JSON has."""
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, tuple):

@@ -14,18 +14,18 @@ from .output import open_messages
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# In a checkout, links to where they are made.
+# In a checkout, this folder has symbolic links to the places where the files are generated.
 PACKAGED = Path(__file__).parents[1] / "content"
 
 RUNBOOKS = "https://github.com/traced-image/traced-image/blob/main/dashboards/runbooks.md"
-"""Where alerts and panels send their reader, unless another address is given."""
+"""The page that alerts and panels link to, unless --runbooks names another."""
 
 _REPOSITORY = RUNBOOKS.removesuffix("dashboards/runbooks.md")
 
 _OBJECTIVE = "rules/objective.yaml"
-_WEB = re.compile(r"https?://[!#-&(-\[\]-~]+")  # what neither JSON nor YAML would take amiss
+_WEB = re.compile(r"https?://[!#-&(-\[\]-~]+")  # no character that JSON or YAML would quote
 _VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
-# What pages link to that is not written with them.
+# Links of the pages to files that this command does not write.
 _UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
 
 
@@ -35,26 +35,26 @@ _UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where to; it is made if it is not there.",
+    help="The folder to write to; created if it is missing.",
 )
 @click.option(
     "--objective",
     type=click.FloatRange(95, 100, max_open=True),
     metavar="PERCENT",
-    help="The share of calls that must not fail, by which alerts go; where it is not said, what "
-    "the file that is there says, else 99.9.",
+    help="The share of calls that must not fail; alerts compare with it. Default: the value in the "
+    "existing file, else 99.9.",
 )
 @click.option(
     "--runbooks",
     default=RUNBOOKS,
     metavar="URL",
-    help="Where runbooks.md will be read; alerts and panels lead there.",
+    help="The address where you publish runbooks.md; alerts and panels link to it.",
 )
-@click.option("--force", is_flag=True, help="Replace files that are there and differ.")
+@click.option("--force", is_flag=True, help="Replace existing files that differ.")
 def dashboards(out: Path, *, objective: float | None, runbooks: str, force: bool) -> None:
     """Write out Grafana dashboards, Prometheus rules and alerts, and collector configurations.
 
-    README.md among them says where each of them goes.
+    README.md among them says where each file belongs.
     """
     if not _WEB.fullmatch(runbooks):
         raise click.BadParameter(
@@ -69,7 +69,7 @@ def dashboards(out: Path, *, objective: float | None, runbooks: str, force: bool
     }
     there = [path for path, data in files.items() if path.exists() and _differs(path, data)]
     if there and not force:
-        raise click.UsageError(f"{there[0]} is there and differs: say --force to replace it")
+        raise click.UsageError(f"{there[0]} exists and differs: add --force to replace it")
     for path, data in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, data)
@@ -77,7 +77,8 @@ def dashboards(out: Path, *, objective: float | None, runbooks: str, force: bool
 
 
 def _list_files() -> Iterator[tuple[str, bytes]]:
-    """Each file: its name below the folder that is asked for, and what it has."""
+    """Yield the name of each file, relative to the target folder, and its content."""
+    # Path.rglob follows no symbolic links before Python 3.13.
     for folder, _, names in os.walk(PACKAGED, followlinks=True):
         for path in sorted(Path(folder, name) for name in names):
             yield path.relative_to(PACKAGED).as_posix(), path.read_bytes()
@@ -97,7 +98,7 @@ def _differs(path: Path, data: bytes) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     new = path.with_name(f"{path.name}.new")
     try:
         new.write_bytes(data)

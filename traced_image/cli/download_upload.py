@@ -1,4 +1,4 @@
-"""The commands that move image data: download, which can go on where it ended, and upload."""
+"""The commands that transfer image data: download, which can resume, and upload."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 
 
 _WIDE = 70
-"""Columns of a terminal that has room for all that can be told of a transfer."""
+"""The least width, in columns, of a terminal that has room for all facts of a transfer."""
 
 _ANY_FILE = click.Path(path_type=str, allow_dash=True)
 
 
 class _Bar:
-    """A bar on standard error, which is drawn on a terminal only.
+    """A progress bar on standard error; it is drawn on a terminal only.
 
     Args:
-        progress: What draws it.
-        task: Which of its bars it is.
+        progress: The drawing of rich.
+        task: The id of this bar in it.
     """
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
@@ -59,7 +59,7 @@ class _Bar:
         self._task = task
 
     def at(self, done: int) -> None:
-        """So many bytes are done."""
+        """Show that so many bytes are done."""
         self._progress.update(self._task, completed=done)
 
 
@@ -94,25 +94,25 @@ def _show_bar(name: str, total: int | None, done: int = 0) -> Iterator[_Bar]:
     required=True,
     type=_ANY_FILE,
     metavar="FILE",
-    help="Where to; - for standard output.",
+    help="The file to write; - for standard output.",
 )
-@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @trace_output
 @verbose
 @with_choice
 def download(choice: Choice, image_id: str, output: str, *, force: bool, trace: bool) -> None:
-    """Download an image's data, checked against its record.
+    """Download an image's data, and check it against the image's record.
 
-    What has come is in FILE.part until all is there. Where it was interrupted, the same command
-    goes on from there.
+    The data is in FILE.part until the download is complete. After an interruption, the same
+    command resumes from there.
     """
     place = Path(output)
     special = output == "-" or (place.exists() and not place.is_file())
     if not special and place.exists() and not force:
-        raise click.UsageError(f"{output} is there already: name another file, or say --force")
+        raise click.UsageError(f"{output} exists: name another file, or add --force")
     with ExitStack() as stack:
         if special:
-            # A device or a pipe can't be replaced, and has no place beside it.
+            # A device or a pipe can't be replaced by a rename, nor be resumed.
             file = _open_output(place, output, stack)
             service = stack.enter_context(connect_traced(choice, trace=trace))
             _stream(service, image_id, file, output)
@@ -126,8 +126,9 @@ def _open_output(place: Path, output: str, stack: ExitStack) -> BinaryIO:
     if output != "-":
         return stack.enter_context(place.open("wb", buffering=0))
     if sys.stdout.isatty():
-        raise click.UsageError("image data is nothing for a terminal: name a file by -o FILE")
-    # Without a buffer, whose lock a thread that is left to itself could hold to the end.
+        raise click.UsageError("a terminal can't show image data: name a file by -o FILE")
+    # Unbuffered: a signal abandons the writing thread (see run_interruptibly). That thread could
+    # hold a buffer's lock for ever, and the interpreter would wait for it when it flushes at exit.
     return FileIO(sys.stdout.fileno(), "wb", closefd=False)
 
 
@@ -141,12 +142,12 @@ def _stream(service: GlanceImageService, image_id: str, file: BinaryIO, output: 
 
 
 def _download(service: GlanceImageService, image_id: str, part: PartialFile) -> None:
-    """Fetch what a part has not yet, and make it the file that was asked for."""
+    """Fetch the missing rest of a part, and turn it into the target file."""
     if service.config.api_version == 1:
-        part.clear()  # it can't be asked for the rest
+        part.clear()  # the Images API v1 has no range requests
     found = run_interruptibly(lambda: service.download_rest(None, image_id, part.file))
     if part.size and not found.has_checksum:
-        # What is there may be of other data, and nobody could tell.
+        # The part may come from other data, and without a checksum nothing would detect it.
         found.close()
         part.clear()
         found = run_interruptibly(lambda: service.download_rest(None, image_id, part.file))
@@ -165,7 +166,7 @@ def _copy(found: Download, file: BinaryIO, done: int, bar: _Bar) -> None:
     try:
         for chunk in found:
             left = memoryview(chunk)
-            while left:  # for a file may take a part of it
+            while left:  # an unbuffered file may write less than it is given
                 left = left[file.write(left) :]
             done += len(chunk)
             bar.at(done)
@@ -174,12 +175,13 @@ def _copy(found: Download, file: BinaryIO, done: int, bar: _Bar) -> None:
 
 
 class _ReportedFile:
-    """A file that tells a bar how far it has been read."""
+    """A file that reports to a bar how many bytes have been read."""
 
     def __init__(self, file: BinaryIO, tell: Callable[[int], None]) -> None:
         self._file = file
         self._tell = tell
         self._done = 0
+        # The pipeline takes an object with these two methods for one that it can send again.
         if file.seekable():
             self.tell, self.seek = file.tell, self._seek
 
@@ -194,14 +196,18 @@ class _ReportedFile:
         return self._done
 
 
-@click.command(short_help="Create an image of a file.")
+@click.command(short_help="Create an image from a file.")
 @click.argument("file", type=_ANY_FILE)
-@click.option("--name", help="The image's name; by default the file's.")
+@click.option("--name", help="The image's name. Default: the file's name.")
 @click.option(
-    "--disk-format", default="raw", show_default=True, metavar="FORMAT", help="Such as qcow2."
+    "--disk-format", default="raw", show_default=True, metavar="FORMAT", help="For example qcow2."
 )
 @click.option(
-    "--container-format", default="bare", show_default=True, metavar="FORMAT", help="Such as ovf."
+    "--container-format",
+    default="bare",
+    show_default=True,
+    metavar="FORMAT",
+    help="For example ovf.",
 )
 @json_output
 @trace_output
@@ -210,12 +216,12 @@ class _ReportedFile:
 def upload(
     choice: Choice, file: str, *, as_json: bool, trace: bool, name: str | None, **formats: str
 ) -> None:
-    """Create an image of FILE's data (- for standard input), and print its id.
+    """Create an image from FILE's data (- for standard input), and print its id.
 
-    Where the data can't be sent, the new image is deleted again.
+    If the data can't be sent, the command deletes the new image.
     """
     if file == "-" and not name:
-        raise click.UsageError("standard input has no name: give the image one by --name")
+        raise click.UsageError("standard input has no file name: name the image by --name")
     fields = {"name": name or Path(file).name, **formats}
     with ExitStack() as stack:
         data = stack.enter_context(_open_source(file))
@@ -230,7 +236,7 @@ def upload(
 
 
 def _open_source(file: str) -> BinaryIO:
-    # Without a buffer, as above.
+    # Unbuffered, as in _open_output.
     if file == "-":
         return FileIO(sys.stdin.fileno(), "rb", closefd=False)
     return Path(file).open("rb", buffering=0)
@@ -247,8 +253,8 @@ def _upload(
             lambda: service.update(None, image_id, {}, source, purge_props=False)
         )
     except BaseException as error:
-        kept = f"; the image {image_id} is left, without its data"
-        # To be interrupted once more does not hide what is left.
+        kept = f"; the image {image_id} still exists, without its data"
+        # A second interruption must not hide that the image still exists.
         with suppress(TracedImageError, KeyboardInterrupt, Terminated):
             run_interruptibly(lambda: service.delete(None, image_id))
             kept = ""

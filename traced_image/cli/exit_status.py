@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and one clear line where it failed."""
+"""The end of a command: its exit status, and one line if it failed."""
 
 from __future__ import annotations
 
@@ -39,18 +39,21 @@ DONE, REFUSED, UNREACHABLE, UNUSABLE, FILE = range(5)
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
 STATUSES = {
-    DONE: "done; for `servers`: all are well",
+    DONE: "done; for `servers`: all answer",
     REFUSED: "Glance refused, has no such image, or gave wrong data; for `servers`: some fail",
     UNREACHABLE: "no server answered, or Keystone gave no token; for `servers`: all fail",
     UNUSABLE: "the command line or the configuration can't be used, or packages are missing",
     FILE: "a file can't be read or written",
     INTERRUPTED: "ended by Ctrl-C",
-    BROKEN_PIPE: "whoever read the output has gone; nothing is said of that",
+    BROKEN_PIPE: "the reader of the output has closed it; no message is printed",
     TERMINATED: "ended by SIGTERM; `exporter` ends with 0 then, as services do",
 }
-"""The exit statuses, of which the first four are those of check plugins: OK, WARNING, CRITICAL,
-UNKNOWN."""
+"""The exit statuses; the first four are those of check plugins: OK, WARNING, CRITICAL, UNKNOWN.
 
+The source of these four is the Monitoring Plugins' Development Guidelines, "Plugin Return Codes".
+"""
+
+# The first match counts, so that subclasses stand before their bases.
 _KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
     ((ConfigError, ExporterError, InvalidArgument), UNUSABLE),
     ((CommunicationError, GlanceConnectionFailed, TokenUnavailable), UNREACHABLE),
@@ -60,23 +63,23 @@ _KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int],
     (Terminated, TERMINATED),
 )
 _FIXES: tuple[tuple[type[TracedImageError], str], ...] = (
-    (GlanceConnectionFailed, "; see which servers answer by: traced-image servers"),
-    (NotFound, "; see what is there by: traced-image list"),
-    (Forbidden, "; see whose credentials are in force by: traced-image config"),
+    (GlanceConnectionFailed, "; to see which servers answer: traced-image servers"),
+    (NotFound, "; to see the images: traced-image list"),
+    (Forbidden, "; to see whose credentials are in force: traced-image config"),
 )
-"""What to do about errors that don't say so themselves."""
+"""Fixes for errors whose messages name none."""
 
 _EXPECTED = (TracedImageError, click.ClickException, OSError, KeyboardInterrupt, Terminated)
-"""What ends a command with a line; anything else is a defect, and shows where it is."""
+"""Errors that end a command with one line; any other is a defect and prints its traceback."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class EndedError(click.ClickException):
-    """A command has ended early, and says how.
+    """A command ended early, with a message and a status of its own.
 
     Args:
-        message: The line to end with.
+        message: The line to print.
         status: The exit status.
     """
 
@@ -86,7 +89,7 @@ class EndedError(click.ClickException):
 
 
 def find_status(error: BaseException) -> int:
-    """The exit status that an error stands for."""
+    """Return the exit status that an error stands for."""
     if isinstance(error, EndedError):
         return error.status
     if isinstance(error, click.UsageError):
@@ -97,7 +100,7 @@ def find_status(error: BaseException) -> int:
 
 
 def build_end_error(error: BaseException, hint: str) -> EndedError:
-    """An error that ends a command as another one does, with something to add."""
+    """Build an error with the message and status of another one, and a hint after the message."""
     return EndedError(f"{_describe(error)}{hint}", find_status(error))
 
 
@@ -118,9 +121,9 @@ def _describe(error: BaseException) -> str:
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status; what it raised is one line on standard error.
+    """Run a command and return its exit status; an error becomes one line on standard error.
 
-    The status is the same if nobody reads standard error any more.
+    The status is the same if standard error is closed.
     """
     try:
         return _status(command, sys.argv[1:] if arguments is None else arguments)
@@ -130,7 +133,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
 
 def _status(command: click.Command, arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Not all that is told can be written in every encoding.
+        # Image names may have characters that the encoding of the output lacks.
         sys.stdout.reconfigure(errors="replace")
     try:
         status = _invoke(command, arguments)
@@ -140,7 +143,7 @@ def _status(command: click.Command, arguments: Sequence[str]) -> int:
         return BROKEN_PIPE
     except _EXPECTED as error:
         status = find_status(error)
-        # A terminal has ^C in its last line.
+        # The terminal has printed ^C in its current line.
         after = "\n" if status == INTERRUPTED and sys.stderr.isatty() else ""
         with suppress(OSError):
             click.echo(f"{after}{NAME}: {make_line(hide_in_text(_describe(error)))}", err=True)
@@ -150,7 +153,7 @@ def _status(command: click.Command, arguments: Sequence[str]) -> int:
 
 
 def _invoke(command: click.Command, arguments: Sequence[str]) -> object:
-    """Run a command, not by click's `main`: that has ways of its own to end one."""
+    """Run a command without click's `main`, which maps exceptions to exit statuses of its own."""
     instruction = os.environ.get(COMPLETION)
     if instruction:
         return shell_complete(command, {}, NAME, COMPLETION, instruction)
@@ -162,7 +165,10 @@ def _invoke(command: click.Command, arguments: Sequence[str]) -> object:
 
 
 def _silence_streams(stream: TextIO) -> None:
-    """Let go of output that can't be written: else the interpreter would complain at its end."""
+    """Redirect a stream that can't be written to os.devnull.
+
+    The interpreter flushes it at exit; a failure there would change the exit status to 120.
+    """
     try:
         stream.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""The command ``exporter``: it probes the servers, and serves what it finds."""
+"""The command ``exporter``: probes the servers, and serves metrics, JSON and a page."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _ExporterOptions:
-    """What the command was asked for, beside the servers."""
+    """The options of the command line, except those that name the servers."""
 
     image: str | None
     interval: float
@@ -72,33 +72,37 @@ class _ExporterOptions:
     default="127.0.0.1:9293",
     show_default=True,
     metavar="HOST:PORT",
-    help="Where to serve; :PORT for all addresses.",
+    help="The address to serve on; :PORT for all addresses.",
 )
 @click.option(
     "--web.config.file",
     "web_config",
     type=click.Path(path_type=str),
     metavar="FILE",
-    help="TLS and users, in the form of Prometheus's exporter-toolkit.",
+    help="TLS and users, in the format of Prometheus's exporter-toolkit.",
 )
 @click.option(
-    "--trace-url", metavar="URL", help="Where a trace is shown, with {trace_id} in place of its id."
+    "--trace-url",
+    metavar="URL",
+    help="The address that shows a trace; {trace_id} stands for its id.",
 )
 @click.option(
     "--allow-target",
     multiple=True,
     metavar="HOST",
-    help="What /probe?target= may ask for, too: a host, host:port or network; repeatable.",
+    help="One more target that /probe?target= accepts: a name, address, name:port or network; "
+    "repeatable.",
 )
 @verbose
 @with_choice
 def exporter(choice: Choice, **asked: object) -> int:
-    """Probe the servers again and again, and serve metrics, JSON and a page of them.
+    """Probe the servers at an interval, and serve the results as metrics, JSON and a page.
 
-    SIGHUP has the configuration read again, as does a change of its files; SIGTERM ends it with
-    status 0. /readyz is ready once each server has been probed.
+    The exporter reads its configuration again on SIGHUP and if one of its files changes. SIGTERM
+    ends it with status 0. /readyz answers 200 after the first probe of each server.
     """
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read again
+    # The default action of SIGHUP ends the process; ignore it until the handler is set.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     set_up_log(logging.INFO)
     wanted = _ExporterOptions(**asked)  # type: ignore[arg-type]
     check_trace_url(wanted.trace_url, "--trace-url")
@@ -112,7 +116,7 @@ def exporter(choice: Choice, **asked: object) -> int:
 
 
 class _CommandServer(ExporterServer):
-    """A server that leaves signals to the command."""
+    """An HTTP server that leaves signals to the command, since uvicorn would raise them again."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -142,6 +146,7 @@ async def _run(choice: Choice, config: Config, asked: _ExporterOptions, allowed:
         ready=lambda: prober.ready,
         routes=[make_probe_route(lambda: prober.probe, allowed)],
     )
+    # Listening comes before probing, so that an address in use ends the command at once.
     with listen(*asked.listen) as sock:
         server = _CommandServer(application, sock, web)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
@@ -152,7 +157,7 @@ async def _run(choice: Choice, config: Config, asked: _ExporterOptions, allowed:
 
 
 async def _serve(server: _CommandServer, watch: Coroutine[object, object, None]) -> None:
-    """Serve until cancelled, with something else beside it."""
+    """Serve until cancelled, and run `watch` at the same time; the end of either ends both."""
     looking = asyncio.ensure_future(watch)
     serving = asyncio.ensure_future(server.serve(sockets=[server.sock]))
     try:
@@ -165,7 +170,7 @@ async def _serve(server: _CommandServer, watch: Coroutine[object, object, None])
 
 
 def _list_watched_files(choice: Choice) -> list[str]:
-    """The configuration's files, whichever of them there are."""
+    """List the configuration files to watch; some of them may not exist."""
     named = [choice.config_file] if choice.config_file else []
     if not named:
         named = [each for each in os.environ.get(CONFIG_FILE, "").split(os.pathsep) if each]
@@ -191,10 +196,10 @@ def _format_address(sock: socket.socket) -> str:
 
 
 class _Reloads:
-    """One gauge for all that is read again: whether the latest reading of each went well.
+    """One gauge for all reloaded files: 1 if the latest reload of each succeeded, else 0.
 
     Args:
-        registry: Where it is registered.
+        registry: The registry of the gauge.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -203,7 +208,7 @@ class _Reloads:
         self._values: list[float] = []
 
     def record(self) -> Update:
-        """What is told by one of those that read files."""
+        """Return a function that records the latest result of one more reader of files."""
         number = len(self._values)
         self._values.append(1.0)
 

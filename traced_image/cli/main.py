@@ -1,4 +1,4 @@
-"""The program ``traced-image``, as the shell starts it: with whatever is installed."""
+"""The entry point ``traced-image``, which runs even if packages of the extras are missing."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ def main() -> NoReturn:
     _put_streams()
     try:
         sys.exit(_run())
-    except KeyboardInterrupt:  # before or after the command
+    except KeyboardInterrupt:  # Ctrl-C before or after the command
         sys.exit(INTERRUPTED)
 
 
 def _put_streams() -> None:
-    """Put something in place of standard streams that are closed; what is told there is lost.
+    """Replace closed standard streams by os.devnull.
 
-    To read from such an input, or print to such an output, is the same error as for a shell's
-    commands. And no file that is opened later has its number, to be written to by mistake.
+    Reading such an input, or printing to such an output, fails as it does in a shell's commands,
+    because the file is open for the other direction only. And no file that is opened later gets
+    the number 0, 1 or 2, which other code would read or write by mistake.
     """
     for name, mode, flags in (
         ("stdin", "r", os.O_WRONLY),

@@ -1,4 +1,4 @@
-"""What commands take: which servers, from which configuration, and how it is printed."""
+"""Options that commands share: the servers, their configuration, and the form of the output."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _PORT = re.compile(r"\d{1,5}", re.ASCII)
 
 
 class ListenAddress(NamedTuple):
-    """Where to listen."""
+    """An address and a port to listen on."""
 
     host: str
     port: int
 
 
 def read_duration(text: str) -> float:
-    """Seconds, written as Prometheus writes them: ``15s``, ``1m30s``, ``500ms``.
+    """Return the seconds of a duration in Prometheus's format: ``15s``, ``1m30s``, ``500ms``.
 
     Raises:
-        BadParameter: It is none.
+        BadParameter: The text is not a duration.
     """
     try:
         return parse_duration(text)
@@ -48,28 +48,31 @@ def read_duration(text: str) -> float:
 
 
 def read_address(text: str) -> ListenAddress:
-    """An address and a port: ``127.0.0.1:9293``, ``[::1]:9293``, or ``:9293`` for all addresses.
+    """Parse an address and a port: ``127.0.0.1:9293``, ``[::1]:9293``; ``:9293`` for all addresses.
 
     Raises:
-        BadParameter: It is none.
+        BadParameter: The text is not an address and a port.
     """
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not _PORT.fullmatch(port) or (":" in host and not bracketed):
         fix = "write it like 127.0.0.1:9293 or [::1]:9293"
-        raise click.BadParameter(f"{format_value(text)} is no address and port: {fix}")
-    everywhere = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 as was asked for
+        raise click.BadParameter(f"{format_value(text)} is not an address and a port: {fix}")
+    everywhere = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 the user asked for it
     return ListenAddress(host.strip("[]") or everywhere, int(port))
 
 
 _CommandT = TypeVar("_CommandT", bound=Callable[..., object])
 
 _FILE = click.Path(path_type=str)
-"""No more than a hint for completion: whoever opens the file says what is wrong with it."""
+"""Only a hint for completion: the code that opens the file reports a file that can't be read."""
 
 
 def name_parameter(field: str) -> str:
-    """Return the name of the parameter that fills a field of `Choice`; no command's own has it."""
+    """Return the name of the parameter that fills a field of `Choice`.
+
+    The prefix keeps it apart from the parameters of a command's own options.
+    """
     return f"choice_{field}"
 
 
@@ -79,30 +82,30 @@ _SERVERS = (
         name_parameter("servers"),
         multiple=True,
         metavar="URL",
-        help="A Glance; repeatable.",
+        help="The URL of a Glance server; repeatable.",
     ),
     click.option(
         "--config",
         name_parameter("config_file"),
         type=_FILE,
         metavar="FILE",
-        help="A nova.conf or cinder.conf to take what is not said here from.",
+        help="A nova.conf or cinder.conf; supplies what the other options leave out.",
     ),
     click.option(
         "--os-cloud",
         name_parameter("cloud"),
         metavar="NAME",
-        help="A cloud of clouds.yaml to take it from.",
+        help="A cloud of clouds.yaml; supplies what the other options leave out.",
     ),
     click.option(
-        "--insecure", name_parameter("insecure"), is_flag=True, help="Check no certificates."
+        "--insecure", name_parameter("insecure"), is_flag=True, help="Do not check certificates."
     ),
     click.option(
         "--cafile",
         name_parameter("cafile"),
         type=_FILE,
         metavar="FILE",
-        help="Authorities to trust, in PEM.",
+        help="Certificate authorities to trust, in PEM.",
     ),
 )
 
@@ -114,9 +117,9 @@ verbose = click.option(
     help="Show attempts as they happen.",
 )
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-trace_output = click.option("--trace", is_flag=True, help="Print the traces, as trees.")
+trace_output = click.option("--trace", is_flag=True, help="Print the trace of each call as a tree.")
 image = click.option(
-    "--image", metavar="ID", help="Ask each server for this image and its first megabyte, too."
+    "--image", metavar="ID", help="Also ask each server for this image and its first megabyte."
 )
 timeout = click.option(
     "--timeout",
@@ -124,24 +127,24 @@ timeout = click.option(
     default="10s",
     show_default=True,
     metavar="DURATION",
-    help="The most that a probe may take.",
+    help="The time limit of a probe.",
 )
 
 _MANY = 10**6
-"""Retries, where nothing is retried: no configuration has too few of them then."""
+"""Retries of commands that retry nothing, so that no check warns of too few for the servers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was asked for on the command line.
+    """The servers and the configuration that a command line names.
 
     Attributes:
-        servers: Glance servers; none for those of the configuration.
-        config_file: A file in nova's form.
-        cloud: A cloud of clouds.yaml.
-        insecure: Whether certificates go unchecked.
-        cafile: Certificates to trust.
-        verbose: Whether attempts are shown as they happen.
+        servers: URLs of Glance servers; if empty, the configuration's servers are used.
+        config_file: The path of a file in nova's format.
+        cloud: The name of a cloud in clouds.yaml.
+        insecure: Whether certificates stay unchecked.
+        cafile: The path of a file with certificate authorities to trust.
+        verbose: Whether the command shows attempts as they happen.
     """
 
     servers: tuple[str, ...] = ()
@@ -152,13 +155,13 @@ class Choice:
     verbose: bool = False
 
     def config(self, *, retries: bool = True) -> Config:
-        """The configuration that this is part of.
+        """Load the configuration; the command line's options come before all other sources.
 
         Args:
-            retries: Whether anything is to be retried.
+            retries: Whether the command retries failed attempts; a probe does not.
 
         Raises:
-            ConfigError: Something in it can't be used.
+            ConfigError: A value of the configuration is invalid.
             UsageError: No server is configured.
         """
         said: dict[str, object] = {"config_file": self.config_file, "cloud": self.cloud}
@@ -176,14 +179,14 @@ class Choice:
             if error.source != "any source":
                 raise
             words = (
-                "no server is configured: name one by --server, or what has some by --config or"
-                " --os-cloud, or set TRACED_IMAGE_SERVERS"
+                "no server is configured: name one by --server, or name a configuration that has"
+                " servers by --config or --os-cloud, or set TRACED_IMAGE_SERVERS"
             )
             raise click.UsageError(words) from error
 
 
 def with_choice(command: _CommandT) -> _CommandT:
-    """Give a command the options that say which servers; it is handed a `Choice`."""
+    """Decorate a command with the options that name servers; the command receives a `Choice`."""
 
     @functools.wraps(command)
     def with_values(**values: object) -> object:
@@ -193,15 +196,17 @@ def with_choice(command: _CommandT) -> _CommandT:
         return command(Choice(**chosen), **values)  # type: ignore[arg-type]
 
     decorated: Callable[..., object] = with_values
+    # Decorators apply from the bottom up; help lists the options in the order of _SERVERS.
     for option in reversed(_SERVERS):
         decorated = option(decorated)
     return decorated  # type: ignore[return-value]
 
 
 class _LineHandler(logging.Handler):
-    """Writes each record as a line on standard error, whatever that is by then.
+    """Writes each record as one line on the current standard error.
 
-    What is drawn on a terminal meanwhile makes room for it. That nobody reads it ends nothing.
+    It looks up `sys.stderr` for each record, because rich replaces it while it draws a bar or a
+    table; the line then appears above the drawing. A closed standard error ends nothing.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -214,9 +219,12 @@ _LINES = _LineHandler()
 
 
 def set_up_log(level: int = logging.WARNING) -> None:
-    """Say on standard error what is logged; the lines of the pipeline and Keystone are left out.
+    """Print the log on standard error, without the lines of the pipeline and of keystoneauth.
 
-    What they tell is in the error that a command ends with, and with ``-v`` in its attempts.
+    The command's final error, and with ``-v`` its attempts, say the same as those lines.
+
+    Args:
+        level: The least level to print.
     """
     for name in ("traced_image.pipeline", "keystoneauth"):
         told = logging.getLogger(name)

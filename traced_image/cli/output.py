@@ -1,4 +1,4 @@
-"""How commands print: JSON for programs, tables and lists for people."""
+"""Output of the commands: JSON for programs, tables and lists for people."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ if TYPE_CHECKING:
 
 
 def make_printable(text: str) -> str:
-    """The text in one line, with a mark in place of whatever a terminal would act upon."""
+    """Replace each character that a terminal would act on, such as an escape or a line break."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def make_line(text: str) -> str:
-    """The text as one line of words."""
+    """Return the text as one line, with single spaces between its words."""
     return make_printable(" ".join(text.split()))
 
 
 _WIDEST = 100_000
+"""Columns of an output that is not a terminal: programs that read it expect one row a line."""
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON, times in ISO 8601; in ASCII, which no encoding and terminal spoils."""
+    """Print a value as JSON, with times in ISO 8601; in ASCII, which each encoding can write."""
     click.echo(json.dumps(value, indent=2, default=_to_plain))
 
 
@@ -44,18 +45,18 @@ def _to_plain(value: object) -> str:
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
-    """Print names and values, one a line; what has no value is left out."""
+    """Print names and values, one pair on each line; skip names without a value."""
     write(open_output(), _make_block((name, format_cell(value)) for name, value in fields.items()))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows below headings, or on a terminal that is too narrow one below the other."""
+    """Print rows as a table, or as blocks if the terminal is too narrow for a table."""
     console = open_output()
     write(console, make_table(console, headings, rows))
 
 
 def write(console: Console, drawn: RenderableType) -> None:
-    """Print what has been drawn; where it is no terminal, without spaces at the ends of lines."""
+    """Print a drawing; if the output is not a terminal, remove spaces at the ends of lines."""
     if console.is_terminal:
         console.print(drawn)
         return
@@ -68,12 +69,12 @@ def write(console: Console, drawn: RenderableType) -> None:
 def make_table(
     console: Console, headings: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> RenderableType:
-    """Draw rows below headings, or a block for each where the console is too narrow.
+    """Draw rows as a table, or a block for each row if the console is too narrow for a table.
 
     Args:
-        console: Where it is to be printed.
-        headings: The columns.
-        rows: Their values; a `Text` keeps its style.
+        console: The console that prints the result.
+        headings: The headings of the columns.
+        rows: The values of each row; a `Text` keeps its style.
     """
     shown_rows = [[format_cell(value) for value in row] for row in rows]
     drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
@@ -88,7 +89,7 @@ def make_table(
 
 
 def _make_block(rows: Iterable[tuple[str, Text] | None]) -> Table:
-    """Names with their values, those without left out; an empty line for None."""
+    """Draw names with their values; skip empty values, and draw None as an empty line."""
     block = Table.grid(padding=(0, 2, 0, 0))
     block.add_column(style="bold", no_wrap=True)
     block.add_column(overflow="fold")
@@ -101,7 +102,7 @@ def _make_block(rows: Iterable[tuple[str, Text] | None]) -> Table:
 
 
 def format_cell(value: object) -> Text:
-    """A value to print, with nothing in it that a terminal would act upon; empty for none."""
+    """Format a value without characters that a terminal would act on; None becomes empty."""
     if isinstance(value, Text):
         return value
     if value is None or value in ({}, [], ()):
@@ -112,20 +113,20 @@ def format_cell(value: object) -> Text:
 
 
 class _Console(Console):
-    """A console that leaves it to others what becomes of the program if its reader has gone."""
+    """A console that raises BrokenPipeError if its reader has gone; rich's would exit with 1."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def open_output() -> Console:
-    """Standard output: as wide as its terminal, or else as wide as need be.
+    """Open standard output: as wide as its terminal, or wide enough for each line if it has none.
 
-    Colours only on a terminal, and not where NO_COLOR is set.
+    It prints colours on a terminal only, and none if NO_COLOR is set (https://no-color.org).
     """
     return _Console(highlight=False, width=None if sys.stdout.isatty() else _WIDEST)
 
 
 def open_messages() -> Console:
-    """Standard error, likewise."""
+    """Open standard error, with the same width and colours as `open_output`."""
     return _Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDEST)

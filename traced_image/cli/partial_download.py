@@ -1,4 +1,4 @@
-"""The part of a download that has come: beside its file, until it is whole."""
+"""The received part of a download: a file beside its target, until the download is complete."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class PartialFile:
-    """A file with the first bytes of what another is to have.
+    """A file with the first bytes of a download.
 
     Attributes:
-        target: The other.
-        path: The file's own place.
-        file: The file, at its end.
+        target: The path of the complete download.
+        path: The path of this file.
+        file: The open file, in append mode.
     """
 
     def __init__(self, target: Path, path: Path, file: BinaryIO) -> None:
@@ -35,25 +35,27 @@ class PartialFile:
 
     @property
     def size(self) -> int:
-        """Bytes that it has."""
+        """The number of bytes in it."""
         return self.file.seek(0, os.SEEK_END)
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Remove all data, so that the download begins again."""
         self.file.truncate(0)
 
     def finish(self) -> None:
-        """Put it, on the disk as a whole, in the place of the file that it is for."""
+        """Write all data to the disk, then move the file to its target."""
+        # Without fsync, a crash after the rename could leave a target with missing data.
         os.fsync(self.file.fileno())
         self.path.replace(self.target)
 
     @contextmanager
     def guard_writes(self) -> Iterator[None]:
-        """Write to it: where the data was wrong or can't be written, none of it is left.
+        """Guard writes to it: remove all data if the data is wrong or can't be written.
 
         Raises:
-            EndedError: It was interrupted, and can be gone on with.
-            OSError: It can't be written.
+            ChecksumMismatch: The data differs from the image's record.
+            EndedError: The download was interrupted; the same command resumes it.
+            OSError: The file can't be written.
         """
         try:
             yield
@@ -64,13 +66,19 @@ class PartialFile:
             self.clear()
             raise OSError(error.errno, error.strerror, str(self.target)) from error
         except (TracedImageError, KeyboardInterrupt, Terminated) as error:
-            hint = f"; to go on from {self.path}, say the same again"
+            hint = f"; to resume from {self.path}, run the same command again"
             raise build_end_error(error, hint if self.size else "") from error
 
 
 def _open_file(path: Path) -> FileIO:
-    """The file of a part, which nobody else has put there as a link to another, or as a pipe."""
-    words = f"{path} is no regular file: move it away, or name another file"
+    """Open the file of a part; reject a link or a pipe, which another user may have put there.
+
+    Raises:
+        EndedError: The path is not a regular file.
+        OSError: The file can't be opened.
+    """
+    words = f"{path} is not a regular file: move it away, or name another file"
+    # O_NOFOLLOW fails with ELOOP on a symbolic link; with O_NONBLOCK, a pipe does not block.
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         file = FileIO(os.open(path, flags, 0o666), "a+b")
@@ -86,10 +94,12 @@ def _open_file(path: Path) -> FileIO:
 
 @contextmanager
 def open_part(target: Path) -> Iterator[PartialFile]:
-    """The part beside a file, as a download has left it or new; it goes if it has nothing.
+    """Open the part beside a file: the one of an earlier download, or a new one.
+
+    An empty part is removed at the end.
 
     Raises:
-        EndedError: Another process writes to it.
+        EndedError: Another process writes to it, or it is not a regular file.
         OSError: It can't be written.
     """
     path = target.with_name(f"{target.name}.part")
@@ -97,7 +107,7 @@ def open_part(target: Path) -> Iterator[PartialFile]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            words = f"another download writes to {path}: let it end, or name another file"
+            words = f"another download writes to {path}: wait for its end, or name another file"
             raise EndedError(words, FILE) from error
         part = PartialFile(target, path, file)
         try:

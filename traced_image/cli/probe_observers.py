@@ -1,4 +1,4 @@
-"""What probes are told to: metrics, the last hour, and whoever looks on."""
+"""The observers of probes: metrics, the journal of the last hour, and a callback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _NotifyingResults(ProbeResults):
-    """Tells of each result as it comes."""
+    """Results that pass each new result to a callback."""
 
     def __init__(self, tell: Callable[[ProbeResult], object]) -> None:
         super().__init__()
@@ -35,12 +35,12 @@ class _NotifyingResults(ProbeResults):
 
 @dataclass(frozen=True, slots=True)
 class ProbeObservers:
-    """A prober, and where what it finds is kept.
+    """A prober and the places that keep its results.
 
     Attributes:
-        prober: What probes.
-        registry: Metrics of the probes, as of calls, and of the latest of each server.
-        journal: The last hour.
+        prober: The schedule that probes the servers.
+        registry: Metrics of the probes as calls, and of the latest probe of each server.
+        journal: The probes of the last hour.
     """
 
     prober: ProbeSchedule
@@ -56,23 +56,24 @@ def make_observers(
     timeout: float,
     tell: Callable[[ProbeResult], object],
 ) -> ProbeObservers:
-    """Make ready to probe the servers of a configuration again and again.
+    """Build a prober of a configuration's servers, with its metrics and its journal.
 
     Args:
-        config: Whose servers are probed.
-        image: The id of an image to ask for.
+        config: The configuration that names the servers.
+        image: The id of the canary image; None for probes without one.
         interval: Seconds between two probes of a server.
-        timeout: Seconds for a probe.
-        tell: Is told of each probe that ended.
+        timeout: The time limit of a probe in seconds.
+        tell: A function that receives the result of each probe.
 
     Raises:
-        ConfigError: What is configured can't be used.
-        InvalidImageID: The id is none.
+        ConfigError: The configuration is invalid.
+        InvalidImageID: `image` is not an image id.
     """
     registry, journal, results = CollectorRegistry(), Journal(), _NotifyingResults(tell)
     attach(registry, journal)
     registry.register(results)
 
+    # A probe's phases are metrics already; spans of its requests would only cost time.
     telemetry = Telemetry(registry=registry, meter_provider=False, wire_spans=False)
     recorder = make_recorder(telemetry)
     prober = ProbeSchedule(
@@ -88,15 +89,15 @@ def make_observers(
 
 
 def describe(result: ProbeResult) -> str:
-    """A probe in a line."""
+    """Describe a probe in one line."""
     server, milliseconds = result.server.netloc, f"{result.seconds * 1000:.1f} ms"
     if not result.reason:
-        return f"{server} is well, {milliseconds}"
+        return f"{server} answers, {milliseconds}"
     why = result.error.removeprefix(f"{server}: ")
     return f"{server} fails, {result.reason}: {why}"
 
 
 def describe_with_time(result: ProbeResult) -> str:
-    """The same after its time."""
+    """Describe a probe in one line that begins with its time."""
     when = datetime.fromtimestamp(result.when, timezone.utc).astimezone()
     return f"{when:%Y-%m-%dT%H:%M:%S%z} {describe(result)}"

@@ -1,4 +1,4 @@
-"""The command ``servers``: each server probed once, with a status as check plugins have it."""
+"""The command ``servers``: probes each server once; its exit status is a check plugin's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _HEADINGS = ("server", "state", "why", "ms", "api", "health", "certificate")
 _DAY = 86400.0
 _SOON = 14
-"""Days that a certificate must be good for, not to be pointed out."""
+"""A certificate that expires within so many days is shown in yellow."""
 
 
 @click.command(short_help="Probe each server once.")
@@ -42,7 +42,7 @@ _SOON = 14
 def servers(choice: Choice, *, image: str | None, timeout: float, as_json: bool) -> int:
     """Probe each server once; the exit status is that of a check plugin.
 
-    0 if all are well, 1 if some fail, 2 if all do, 3 if the configuration can't be used.
+    0 if all servers answer, 1 if some fail, 2 if all fail, 3 if the configuration is invalid.
     """
     config = choice.config(retries=False)
 
@@ -62,7 +62,7 @@ def servers(choice: Choice, *, image: str | None, timeout: float, as_json: bool)
 
 
 class _AttemptPrinter(Probe):
-    """A probe that is told of as soon as it has ended."""
+    """A probe that prints its result as soon as it ends."""
 
     async def __call__(
         self, server: Server, canary: Canary | None = None, *, within: float | None = None
@@ -90,7 +90,7 @@ def _print(results: Iterable[ProbeResult]) -> None:
 
 
 def _make_row(result: ProbeResult, now: float) -> tuple[object, ...]:
-    health = {None: "", True: "well", False: Text("not well", "yellow")}[result.healthcheck]
+    health = {None: "", True: "passes", False: Text("fails", "yellow")}[result.healthcheck]
     return (
         result.server.netloc,
         name_state(result.reason),
@@ -103,10 +103,14 @@ def _make_row(result: ProbeResult, now: float) -> tuple[object, ...]:
 
 
 def name_state(reason: str | None) -> Text:
-    """How a server is, by why its latest probe failed; None if there was none."""
+    """Return a server's host state after its latest probe, as the exporter reports it.
+
+    Args:
+        reason: Why the probe failed; empty if it succeeded, None if there was no probe so far.
+    """
     if reason is None:
         return Text("waiting", "dim")
-    return Text("fails", "red") if reason else Text("well", "green")
+    return Text("cooling", "red") if reason else Text("healthy", "green")
 
 
 def _describe_certificate(expiry: float | None, now: float) -> Text:

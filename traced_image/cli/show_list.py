@@ -1,4 +1,4 @@
-"""The commands that read images' metadata: show and list."""
+"""The commands that read image metadata: show and list."""
 
 from __future__ import annotations
 
@@ -38,9 +38,13 @@ def show(choice: Choice, image_id: str, *, as_json: bool, trace: bool) -> None:
 
 
 @click.command("list")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="How many at most.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="List at most N images.")
 @click.option(
-    "--filter", "filters", multiple=True, metavar="NAME=VALUE", help="Only such; repeatable."
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="List only images with this value; repeatable.",
 )
 @json_output
 @trace_output

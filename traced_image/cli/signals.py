@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: how they end a command, with an event loop and without."""
+"""Ctrl-C and SIGTERM: how they end a command, with and without an event loop."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
 _LOOK_SECONDS = 0.2
+"""Seconds between two looks at a thread: the longest delay of a signal that no wait has seen."""
 
 _T = TypeVar("_T")
 
 
 class Terminated(SystemExit):
-    """The process was told to end."""
+    """SIGTERM asked the process to end."""
 
 
 def terminate(_number: int, _frame: object) -> NoReturn:
-    """End what is under way; a handler of SIGTERM.
+    """End the command; a handler of SIGTERM.
 
     Raises:
         Terminated: Always.
@@ -33,28 +34,36 @@ def terminate(_number: int, _frame: object) -> NoReturn:
 
 
 def run_interruptibly(work: Callable[[], _T]) -> _T:
-    """Do what blocks in a thread of its own, which is left to itself when a signal comes.
+    """Run blocking work in a thread, and abandon the thread if a signal comes.
 
-    A signal's exception in the middle of anything could leave a lock held for ever, and some calls,
-    as that of the resolver, would not even see it before they return.
+    An exception that a signal raises in the middle of the work could leave a lock held for ever.
+    And some calls, such as the resolver's, return only when they end, whatever signal comes.
+
+    Args:
+        work: A function without arguments; its result or its error is the result or error here.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came.
+        Terminated: SIGTERM came.
     """
     future: Future[_T] = Future()
 
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 whoever waits for it raises it
+        except BaseException as error:  # noqa: BLE001 the waiting thread raises it
             future.set_exception(error)
 
     threading.Thread(target=run, name="traced-image-work", daemon=True).start()
-    # A signal that comes just before the wait begins, or to another thread, does not end it.
+    # A signal that comes just before the wait begins, or to another thread, does not wake the wait.
+    # So the wait is short: Python runs a signal's handler in the main thread between two waits.
     while not wait({future}, _LOOK_SECONDS).done:
         pass
     return future.result()
 
 
 def run_in_loop(main: Coroutine[object, object, _T]) -> _T:
-    """Run to the end in an event loop, which a signal must not be raised in the middle of.
+    """Run a coroutine to its end in an event loop; a signal cancels it at its next await.
 
     Raises:
         KeyboardInterrupt: Ctrl-C cancelled it.
@@ -80,5 +89,5 @@ def run_in_loop(main: Coroutine[object, object, _T]) -> _T:
     except asyncio.CancelledError:
         raise received[0] from None
     finally:
-        # The loop has taken its handlers with it.
+        # When the loop closes, it resets SIGTERM to the default, not to the handler before.
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

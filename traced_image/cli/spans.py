@@ -1,4 +1,4 @@
-"""The spans of one command: kept for its trace, and told of as attempts that happen."""
+"""The spans of one command: collected for its trace, and printed as attempts happen."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def make_provider(kept: list[ReadableSpan] | None, *, attempts: bool) -> TracerProvider:
-    """A provider of tracers, which leaves the process's own alone.
+    """Build a tracer provider of the command's own; the process's global provider stays unchanged.
 
     Args:
-        kept: Where ended spans are put; None for nowhere.
-        attempts: Whether a line is written when an attempt starts, and when it ends.
+        kept: A list that receives the ended spans; None to keep none.
+        attempts: Whether to print a line at the start and at the end of each attempt.
     """
     made = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
     if kept is not None:
@@ -30,7 +30,7 @@ def make_provider(kept: list[ReadableSpan] | None, *, attempts: bool) -> TracerP
 
 
 class _SpanCollector(SpanProcessor):
-    """Keeps spans."""
+    """Collects ended spans in a list."""
 
     def __init__(self, spans: list[ReadableSpan]) -> None:
         self._spans = spans
@@ -40,7 +40,7 @@ class _SpanCollector(SpanProcessor):
 
 
 class _AttemptWriter(SpanProcessor):
-    """Writes of attempts: where one hangs, its start is all that there is to see."""
+    """Prints the start and the end of each attempt; of one that hangs, only the start shows."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
         _print_attempt(span, "")
@@ -60,5 +60,5 @@ def _print_attempt(span: ReadableSpan, words: str) -> None:
         str(told[name]) for name in (*names, catalogue.ATTEMPT_NUMBER, catalogue.ATTEMPT_MAXIMUM)
     )
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    # To whatever standard error is by now: a bar that is drawn there makes room for the line.
+    # Not a stream from before: rich replaces sys.stderr while it draws, and puts the line above.
     sys.stderr.write(f"attempt {number} of {most} on {place}{words}\n")

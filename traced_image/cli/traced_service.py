@@ -1,4 +1,4 @@
-"""A service whose attempts are shown as they happen, and whose traces are drawn at the end."""
+"""A service that shows its attempts as they happen, and its traces at the end."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 @contextmanager
 def connect_traced(choice: Choice, *, trace: bool = False) -> Iterator[GlanceImageService]:
-    """Connect; afterwards, and if `trace`, print the trace of each call on standard error.
+    """Connect a service; at the end, if `trace`, print the trace of each call on standard error.
 
     Raises:
-        ConfigError: The configuration can't be used.
+        ConfigError: The configuration is invalid.
     """
     config = choice.config()
     spans: list[ReadableSpan] = []
     telemetry: Telemetry | Literal[False] = False
     if trace or choice.verbose:
         with _hide_variables():
-            # Imported here, since OpenTelemetry reads some of its variables when it is imported.
+            # Imported here, because OpenTelemetry reads some environment variables at import.
             from .spans import make_provider
 
             telemetry = Telemetry(
@@ -54,7 +54,7 @@ def connect_traced(choice: Choice, *, trace: bool = False) -> Iterator[GlanceIma
 
 @contextmanager
 def _hide_variables() -> Iterator[None]:
-    """Let OpenTelemetry's variables change nothing: the traces are this program's own."""
+    """Hide OpenTelemetry's environment variables: they must not change the command's own traces."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("OTEL_")}
     try:
         yield
@@ -68,5 +68,5 @@ def _draw(spans: Sequence[ReadableSpan]) -> None:
     for span in spans:
         traces.setdefault(format_trace_id(span), []).append(span)
     for found in traces.values():
-        if any(span.parent is None for span in found):  # not of what a signal has ended
+        if any(span.parent is None for span in found):  # a call that a signal ended has no root
             console.print(make_trace_tree(found, ascii_only=console.options.ascii_only))

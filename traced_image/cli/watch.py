@@ -1,4 +1,4 @@
-"""The command ``watch``: the servers in a table that is always current."""
+"""The command ``watch``: probes the servers, and keeps a table of them up to date."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from .options import Choice
 
 _REFRESH_SECONDS = 0.5
-_HEADINGS = ("server", "state", "why", "last well", "probes", "failed", "p50 ms", "p95 ms")
+_HEADINGS = ("server", "state", "why", "last success", "probes", "failed", "p50 ms", "p95 ms")
 
 
-@click.command(short_help="Show the servers, always current.")
+@click.command(short_help="Probe the servers at an interval, and show them.")
 @click.option(
     "--interval",
     type=read_duration,
@@ -54,12 +54,12 @@ _HEADINGS = ("server", "state", "why", "last well", "probes", "failed", "p50 ms"
 @verbose
 @with_choice
 def watch(choice: Choice, *, interval: float, image: str | None, timeout: float) -> None:
-    """Probe the servers again and again, and show how they are; q or Ctrl-C ends it.
+    """Probe the servers at an interval, and show their states; q or Ctrl-C ends it.
 
-    Where the output is no terminal, each probe is a line.
+    If the output is not a terminal, each probe prints a line.
     """
     config = choice.config(retries=False)
-    logging.getLogger(schedule.__name__).setLevel(logging.ERROR)  # the same is in the table
+    logging.getLogger(schedule.__name__).setLevel(logging.ERROR)  # the table says the same
     run_in_loop(_watch(config, choice, interval, image, timeout))
 
 
@@ -74,7 +74,7 @@ async def _watch(
         try:
             if lines:
                 console.print(Text(make_line(describe_with_time(result))))
-        except OSError as error:  # nobody reads on
+        except OSError as error:  # the reader has closed the output
             lost.append(error)
             ended.set()
 
@@ -87,7 +87,7 @@ async def _watch(
 
 
 async def _run_live(console: Console, on: ProbeObservers, ended: asyncio.Event) -> None:
-    """Keep the table current until it ends."""
+    """Update the table until `ended` is set."""
     with Live(console=console, auto_refresh=False) as live:
         while not ended.is_set():
             live.update(_make_screen(console, on), refresh=True)
@@ -102,7 +102,7 @@ async def _pause(ended: asyncio.Event) -> None:
 
 @contextmanager
 def _wait_for_key(ended: asyncio.Event) -> Iterator[None]:
-    """Have q end it, where there is somebody to press it."""
+    """Set `ended` when the user presses q, if standard input is a terminal."""
     if not sys.stdin.isatty():
         yield
         return
@@ -115,6 +115,7 @@ def _wait_for_key(ended: asyncio.Event) -> Iterator[None]:
         if key in b"qQ":
             ended.set()
 
+    # A terminal hands over whole lines by default; in this mode, each key comes at once.
     tty.setcbreak(number)
     loop.add_reader(number, pressed)
     try:
@@ -125,7 +126,7 @@ def _wait_for_key(ended: asyncio.Event) -> Iterator[None]:
 
 
 def _make_screen(console: Console, on: ProbeObservers) -> RenderableType:
-    """The servers, those that fail first, and what can be done."""
+    """Draw the servers, those that fail first, and a summary with the keys below them."""
     probe = on.prober.probe
     known = {
         (each["address"], each["port"]): each for each in make_report(on.journal.hour())["servers"]
@@ -134,8 +135,7 @@ def _make_screen(console: Console, on: ProbeObservers) -> RenderableType:
     order = sorted(latest, key=lambda server: (not _is_failing(latest[server]), server.netloc))
     rows = [_make_row(server, latest[server], known.get(_format_place(server))) for server in order]
     failing = sum(_is_failing(each) for each in latest.values())
-    words = f"{failing} of {len(order)} fail" if failing else f"{len(order)} servers, none fails"
-    foot = Text(f"{words}; every {on.prober.interval:g} s; q ends it", "dim")
+    foot = Text(f"{failing} of {len(order)} fail; every {on.prober.interval:g} s; q ends it", "dim")
     return Group(make_table(console, _HEADINGS, rows), foot)
 
 
