@@ -144,7 +144,7 @@ def test_the_log_is_told_as_it_is_written(whole):
 
 def _said(output, fault):
     """What the witnesses said of a fault, by the witness."""
-    lines = output.partition("What was broken, and what telemetry said")[2].splitlines()
+    lines = output.partition("What was broken, and what telemetry reported")[2].splitlines()
     start = next(place for place, line in enumerate(lines) if f"was broken ({fault})" in line)
     told = [line.split(maxsplit=1) for line in lines[start + 1 : start + 4]]
     return {name: words.strip() for name, words in told}, lines[start + 4]
@@ -167,18 +167,18 @@ def test_the_latency_of_the_slow_server_stands_out(whole):
     told = rf"{_broken(whole.output, 'slow')}: p50 \d+ ms, the others' \d+ ms at most"
     assert re.fullmatch(told, said["spans"])
     assert re.fullmatch(told, said["metrics"])
-    assert "nobody" == said["log"]
+    assert "no server" == said["log"]
 
 
 @pytest.mark.parametrize("fault", [each.name for each in BREAKAGES])
 def test_it_accuses_no_other_server(whole, fault):
     _, judgement = _said(whole.output, fault)
 
-    assert "  ✓ right, and nobody else was accused" == judgement.rstrip()
+    assert "  ✓ right, and no other server was named" == judgement.rstrip()
 
 
 def test_it_accuses_nobody_where_all_are_well(whole):
-    assert "While all were well, it accused nobody." in whole.output
+    assert "While no server was broken, telemetry named none." in whole.output
 
 
 def test_it_tells_at_the_end_which_servers_failed_and_why(whole):
@@ -211,7 +211,7 @@ def test_it_draws_a_call_that_recovered(whole):
 
 
 def test_no_call_fails(whole):
-    assert whole.output.endswith("Retries hid it: no caller saw a failure.\n")
+    assert whole.output.endswith("Retries hid the failures: no caller saw one.\n")
 
 
 # --- as JSON -----------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ def test_without_a_browser_it_says_so(glances):
         BROWSER="false",
     )
 
-    assert "no browser was found: open the page yourself" in done.stdout
+    assert "found no browser: open the page yourself" in done.stdout
 
 
 def test_on_servers_that_are_well_it_accuses_nobody(run, glances):
@@ -576,12 +576,12 @@ def test_the_environment_changes_nothing(elsewhere):
     assert (0, "") == (elsewhere.returncode, elsewhere.stderr)
     assert "Telemetry was right about 4 of 4 faults." in elsewhere.stdout
     assert elsewhere.stdout.count("GET  127.0.0.1") >= 2
-    assert elsewhere.stdout.endswith("Retries hid it: no caller saw a failure.\n")
+    assert elsewhere.stdout.endswith("Retries hid the failures: no caller saw one.\n")
 
 
 def test_what_the_output_can_not_encode_is_told_in_other_words(elsewhere):
     assert elsewhere.stdout.isascii()
-    assert elsewhere.stdout.count("  ok right, and nobody else was accused") == 4
+    assert elsewhere.stdout.count("  ok right, and no other server was named") == 4
     assert "?" not in elsewhere.stdout
 
 

@@ -35,7 +35,7 @@ def test_a_witness_who_names_nobody_is_wrong(name):
 def test_a_witness_who_accuses_another_server_too_is_wrong():
     both = Finding(Counter({(ONE, REASON): 3, (OTHER, "503"): 1}))
 
-    assert [f"log accused {OTHER}: 503"] == _episode(log=both).complaints
+    assert [f"log wrongly named {OTHER}: 503"] == _episode(log=both).complaints
 
 
 def test_a_witness_who_names_another_reason_is_wrong():
@@ -43,7 +43,7 @@ def test_a_witness_who_names_another_reason_is_wrong():
 
     assert [
         f"spans did not name {ONE}: {REASON}",
-        f"spans accused {ONE}: tls_error",
+        f"spans wrongly named {ONE}: tls_error",
     ] == _episode(spans=mistaken).complaints
 
 
@@ -83,14 +83,14 @@ def test_slowness_is_no_failure():
 
     episode = _slow({ONE: 0.3, OTHER: 0.01}, log=accusing)
 
-    assert [f"log accused {ONE}: read_timeout"] == episode.complaints
+    assert [f"log wrongly named {ONE}: read_timeout"] == episode.complaints
 
 
 def test_nobody_is_to_be_accused_where_all_are_well():
-    assert [f"log accused {ONE}: {REASON}"] == FaultPeriod(1.0, {"log": RIGHT}).complaints
+    assert [f"log wrongly named {ONE}: {REASON}"] == FaultPeriod(1.0, {"log": RIGHT}).complaints
 
 
 def test_a_server_that_is_well_is_to_be_in_rotation():
-    episode = FaultPeriod(1.0, {"metrics": Finding(unwell={OTHER: "cooling"})})
+    episode = FaultPeriod(1.0, {"metrics": Finding(not_healthy={OTHER: "cooling"})})
 
-    assert [f"metrics showed {OTHER} as cooling, though it was well"] == episode.complaints
+    assert [f"metrics showed {OTHER} as cooling, though no server was broken"] == episode.complaints

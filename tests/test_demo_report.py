@@ -140,15 +140,15 @@ def test_who_was_accused_while_all_were_well_is_told(report):
 
     told = _told(report)
 
-    assert f"While all were well, log accused {ONE}: 503." in told
-    assert "it accused nobody" not in told
+    assert f"While no server was broken, log wrongly named {ONE}: 503." in told
+    assert "telemetry named none" not in told
 
 
 def test_spans_that_hide_failed_calls_are_wrong(report):
     report.play.failed = 2
 
-    assert ["spans tell of 0 calls that failed, their callers of 2"] == report.complaints
-    assert "The spans tell of 0 calls that failed, their callers of 2." in _told(report)
+    assert ["spans report 0 failed calls, their callers 2"] == report.complaints
+    assert "The spans report 0 failed calls, their callers 2." in _told(report)
 
 
 def test_where_it_was_ended_from_outside_there_is_no_verdict(report):

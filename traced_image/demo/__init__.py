@@ -1,1 +1,1 @@
-"""The demonstration: servers that fail by a script, and what telemetry says of them."""
+"""The demonstration: a script breaks servers, and telemetry reports what failed."""

@@ -1,9 +1,9 @@
-"""Servers that break by a script, and what telemetry says of them: ``make demo``.
+"""The demonstration of faults and of what telemetry reports about them: ``make demo``.
 
-Three embedded servers are started, with calls to them and the exporter, whose page can be looked
-at meanwhile. They break one after the other and are healed again: dead, slow, 503, TLS. At the end
-what was broken is held against what spans, metrics and the log said. The exit status is 0 if these
-were right, 1 if not, 130 after Ctrl-C.
+It starts three embedded servers, calls to them, and the exporter with its page. A script breaks
+one server after the other and heals it again: dead, slow, 503, TLS. At the end, the demonstration
+compares these faults with what spans, metrics and the log reported. The exit status is 0 if the
+reports were right, 1 if not, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -35,20 +35,21 @@ if TYPE_CHECKING:
 
 
 SECONDS = 40
-"""How long it takes where nobody says."""
+"""The default duration."""
 
 _MOST_SECONDS = 3600
 
 _DISAGREED = 1
 _INTERRUPTED = 130
-"""The status of a program that Ctrl-C ended, by the shells' convention."""
+"""The exit status of a program that Ctrl-C ended, as in shells: 128 + SIGINT."""
 
 _READ_ELSEWHERE = ("OTEL_", "PROMETHEUS_")
+"""Prefixes of the variables that OpenTelemetry and prometheus_client read."""
 
 
 @dataclass(frozen=True, slots=True)
 class _DemoOptions:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     urls: Sequence[str]
     seconds: int | None
@@ -61,16 +62,16 @@ class _DemoOptions:
     "--seconds",
     type=click.IntRange(1, _MOST_SECONDS),
     metavar="N",
-    help=f"How long it takes, about; {SECONDS} by default, and with --server what 60 calls take.",
+    help=f"The approximate duration; default: {SECONDS}, or with --server the time of 60 calls.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 @click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
 @click.option(
     "--server",
     "urls",
     multiple=True,
     metavar="URL",
-    help="A Glance of yours, in which nothing is broken; once for each.",
+    help="The URL of a Glance server of yours, which the script does not break; repeatable.",
 )
 @click.pass_context
 def main(
@@ -78,7 +79,7 @@ def main(
 ) -> None:
     """Run the demonstration."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Not all that is told can be written in every encoding.
+        # The marks ✓ and ✗ are missing in some encodings.
         sys.stdout.reconfigure(errors="replace")
     status = _INTERRUPTED
     try:
@@ -94,9 +95,9 @@ def main(
 
 @contextmanager
 def _hide_variables() -> Iterator[None]:
-    """Let the variables of OpenTelemetry and prometheus_client change nothing.
+    """Hide the environment variables of OpenTelemetry and prometheus_client.
 
-    The demonstration has providers and a registry of its own.
+    They must not change the demonstration's own providers and registry.
     """
     before = dict(os.environ)
     for name in before:
@@ -111,7 +112,7 @@ def _hide_variables() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """All that takes part."""
+    """The parts of a running demonstration."""
 
     play: Scenario
     service: GlanceImageService
@@ -122,7 +123,7 @@ class _Scene:
 
 
 def _perform(wish: _DemoOptions, stack: ExitStack) -> int:
-    """Play, report on it however it ends, and return the exit status."""
+    """Run the scenario, report on it however it ends, and return the exit status."""
     console = Console(highlight=False, stderr=wish.json)
     scene = _set(wish, console, stack)
     interrupted = False
@@ -134,7 +135,8 @@ def _perform(wish: _DemoOptions, stack: ExitStack) -> int:
     except BaseException as error:
         interrupted = not isinstance(error, Exception)
         if interrupted:
-            # Calls may go on until the process ends; they must not write while it does.
+            # Calls in daemon threads go on until the process ends; their log must not mix with the
+            # report.
             logging.disable()
         if not isinstance(error, KeyboardInterrupt):
             raise
@@ -147,7 +149,7 @@ def _perform(wish: _DemoOptions, stack: ExitStack) -> int:
 
 
 def _set(wish: _DemoOptions, console: Console, stack: ExitStack) -> _Scene:
-    # Imported here, since OpenTelemetry and prometheus_client read variables when they are.
+    # Imported here, because OpenTelemetry and prometheus_client read variables at import.
     from opentelemetry.sdk.trace import TracerProvider
     from prometheus_client import CollectorRegistry
 
@@ -177,7 +179,7 @@ def _play(wish: _DemoOptions, stack: ExitStack) -> Scenario:
 
     if not wish.urls:
         return FaultScript(stack, wish.seconds or SECONDS)
-    # A page that is opened must be there for a while.
+    # The page must stay for a while if a browser opens it.
     return OwnServers(wish.urls, wish.seconds or (SECONDS if wish.open else None))
 
 
@@ -189,18 +191,18 @@ def _introduce(play: Scenario, service: GlanceImageService, url: str, console: C
 
 
 def _open(url: str, screen: Screen) -> None:
-    """Open the page in whatever shows pages here, which may come back when it is closed only."""
+    """Open the page in a browser, from a thread: some browsers return only when they are closed."""
 
     def work() -> None:
         if not webbrowser.open(url):
-            screen.tell("no browser was found: open the page yourself")
+            screen.tell("found no browser: open the page yourself")
 
     start_daemon(work)
 
 
 @contextmanager
 def _listen(log: Log) -> Iterator[Log]:
-    """Have the package's log heard."""
+    """Add a handler to the package's logger for a while."""
     logger = logging.getLogger("traced_image")
     logger.addHandler(log)
     try:
@@ -210,7 +212,7 @@ def _listen(log: Log) -> Iterator[Log]:
 
 
 def _report(wish: _DemoOptions, scene: _Scene, console: Console, *, interrupted: bool) -> bool:
-    """Report on what has been, and return whether telemetry was right."""
+    """Print the report, and return whether telemetry was right."""
     from .report import DemoReport, make_document, print_report
 
     servers = sorted(scene.service.servers(), key=lambda health: health.server.netloc)

@@ -1,6 +1,7 @@
-"""The evidence of a fault: what spans, metrics and the log say of it, and whether they agree.
+"""The evidence of a fault: what spans, metrics and the log report, and whether they agree.
 
-Importing this imports OpenTelemetry's SDK and prometheus_client, which read their variables then.
+Importing this module imports OpenTelemetry's SDK and prometheus_client, which then read their
+environment variables.
 """
 
 from __future__ import annotations
@@ -34,32 +35,32 @@ if TYPE_CHECKING:
 
 
 Accusation = tuple[str, str]
-"""A server, ``host:port``, and a reason."""
+"""A server, ``host:port``, and the reason of its failed attempts."""
 
 _TIMES = 3
 _LEAST_SECONDS = 0.05
-"""A server is slow whose median is so many times that of any other, and so much above it."""
+"""A server is slow if its median is 3 times that of each other one, and 0.05 s above it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one witness said of an episode.
+    """What one source of telemetry reports about a period.
 
     Attributes:
-        failures: How many attempts failed, by server and reason.
-        medians: The median of those that succeeded, by server, in seconds; None for a witness
-            who knows of no durations.
-        unwell: The state of each server that is not in rotation at the end.
+        failures: The number of failed attempts, by server and reason.
+        medians: The median duration of successful attempts, by server, in seconds; None for a
+            source without durations.
+        not_healthy: The state of each server that is not healthy at the end of the period.
     """
 
     failures: Counter[Accusation] = field(default_factory=Counter)
     medians: Mapping[str, float] | None = None
-    unwell: Mapping[str, str] = field(default_factory=dict)
+    not_healthy: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def outlier(self) -> str | None:
-        """The server whose latency stands out, if one's does."""
-        if self.medians is None or len(self.medians) < 2:  # noqa: PLR2004 one has nobody to exceed
+        """The server that is much slower than all others; None if there is none."""
+        if self.medians is None or len(self.medians) < 2:  # noqa: PLR2004 one has no other to compare with
             return None
         *_, (next_slow, _), (slowest, server) = sorted(
             (seconds, server) for server, seconds in self.medians.items()
@@ -70,14 +71,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FaultPeriod:
-    """A time in which one server was broken, or none.
+    """A period in which one server, or none, was broken.
 
     Attributes:
-        seconds: How long it was.
-        said: What each witness said of it.
-        server: The server that was broken; None if all were well.
-        fault: How, in a word.
-        reason: Why attempts on it fail; empty if they do not: it is slow.
+        seconds: Its duration in seconds.
+        said: The finding of each source of telemetry: spans, metrics and log.
+        server: The broken server; None if no server was broken.
+        fault: The name of the fault.
+        reason: The reason of failed attempts on the server; empty if it was only slow.
     """
 
     seconds: float
@@ -88,7 +89,7 @@ class FaultPeriod:
 
     @property
     def complaints(self) -> list[str]:
-        """In what the witnesses were wrong, or differ; nothing where they were right."""
+        """The errors of the sources, or their differences; empty if all were right."""
         wrong = [line for name in self.said for line in self._wrong(name)]
         return wrong or list(self._differing())
 
@@ -99,14 +100,14 @@ class FaultPeriod:
         for server, reason in sorted(expected - named):
             yield f"{name} did not name {server}: {reason}"
         for server, reason in sorted(named - expected):
-            yield f"{name} accused {server}: {reason}"
+            yield f"{name} wrongly named {server}: {reason}"
         if self.server and not self.reason and statement.medians is not None:
             outlier = statement.outlier
             if outlier != self.server:
                 yield f"{name} showed {outlier or 'no server'} as slow, not {self.server}"
         if self.server is None:
-            for server, state in sorted(statement.unwell.items()):
-                yield f"{name} showed {server} as {state}, though it was well"
+            for server, state in sorted(statement.not_healthy.items()):
+                yield f"{name} showed {server} as {state}, though no server was broken"
 
     def _differing(self) -> Iterator[str]:
         counts = {name: statement.failures.total() for name, statement in self.said.items()}
@@ -119,12 +120,12 @@ _SCRAPE_SECONDS = 30.0
 
 
 class SpanLog(SpanProcessor):
-    """Keeps what is told at the end: each attempt in short, and one trace whole.
+    """Keeps what the report needs: a summary of each attempt, and one whole trace.
 
     Attributes:
-        attempts: Those that ended, in the order in which they did.
-        outcomes: How many calls ended how.
-        failed: How many calls failed.
+        attempts: The ended attempts, in the order of their ends.
+        outcomes: The number of calls by outcome.
+        failed: The number of failed calls.
     """
 
     def __init__(self) -> None:
@@ -138,12 +139,12 @@ class SpanLog(SpanProcessor):
         self._lock = Lock()
 
     def shutdown(self) -> None:
-        """Take no more notes: what there are can be read, though calls go on."""
+        """Ignore all later spans, so that the report reads fixed values while calls go on."""
         with self._lock:
             self._over = True
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Take note of a span."""
+        """Record an ended span."""
         attempt = AttemptSummary.of(span)
         outcome = (span.attributes or {}).get(catalogue.OUTCOME)
         with self._lock:
@@ -156,9 +157,11 @@ class SpanLog(SpanProcessor):
                 self._call(str(outcome), self._open.pop(format_trace_id(span)))
 
     def _call(self, outcome: str, trace: Sequence[ReadableSpan]) -> None:
-        """A call ended; its span is the last of its trace."""
+        """Record the end of a call; its span is the last of its trace."""
         self.outcomes[outcome] += 1
         self.failed += catalogue.ERROR_TYPE in (trace[-1].attributes or {})
+        # The first call that recovered shows most: a failed attempt, a wait and a success. The
+        # slowest call stands in for it.
         if outcome == "success_after_retry":
             self._recovered = self._recovered or trace
         elif not self._slowest or format_milliseconds(trace[-1]) > format_milliseconds(
@@ -168,13 +171,13 @@ class SpanLog(SpanProcessor):
 
     @property
     def telling(self) -> tuple[str, Sequence[ReadableSpan]]:
-        """The trace that tells most, and what it is of; its last span is the call's."""
+        """The title and the spans of the trace to show; the last span is the call's."""
         if self._recovered:
             return "A call that recovered", self._recovered
         return "The slowest call", self._slowest
 
     def statement(self, attempts: Sequence[AttemptSummary]) -> Finding:
-        """What it says of some attempts."""
+        """Return what the spans report about some attempts."""
         medians = {server: known.p50 for server, known in count_attempts(attempts).items()}
         return Finding(
             Counter((each.server, each.reason) for each in attempts if each.reason),
@@ -183,10 +186,10 @@ class SpanLog(SpanProcessor):
 
 
 class Log(logging.Handler):
-    """Counts the log's lines by the server that they accuse, and tells of each line.
+    """Counts the log's lines by the server and reason that they name, and passes each line on.
 
     Args:
-        tell: Is given each line.
+        tell: A function that receives each line.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -195,8 +198,9 @@ class Log(logging.Handler):
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of a line."""
-        # The line of a call that gave up is an error: its last attempt has a line of its own.
+        """Record a line."""
+        # A call that gave up logs an error. Its last attempt has logged a warning before, which
+        # counts already.
         if record.levelno == logging.WARNING and hasattr(record, "error_type"):
             told = vars(record)
             server = find_netloc(told["server_address"], told["server_port"])
@@ -206,20 +210,20 @@ class Log(logging.Handler):
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What ``/metrics`` said at one time.
+    """The values of ``/metrics`` at one time.
 
     Attributes:
-        failures: Attempts that failed, by server and reason.
-        seconds: Attempts that succeeded, by server and bucket.
-        unwell: The state of each server that is not healthy.
+        failures: The number of failed attempts, by server and reason.
+        seconds: The number of successful attempts, by server and upper bound of their bucket.
+        not_healthy: The state of each server that is not healthy.
     """
 
     failures: Counter[Accusation] = field(default_factory=Counter)
     seconds: Mapping[str, Counter[float]] = field(default_factory=dict)
-    unwell: Mapping[str, str] = field(default_factory=dict)
+    not_healthy: Mapping[str, str] = field(default_factory=dict)
 
     def since(self, before: Scrape) -> Finding:
-        """What it says of the time since an earlier one."""
+        """Return what the metrics report about the time since an earlier scrape."""
         medians = {
             server: find_quantile(
                 _group_by_bucket(counts - before.seconds.get(server, Counter())), 0.5
@@ -229,12 +233,12 @@ class Scrape:
         return Finding(
             self.failures - before.failures,
             {server: seconds for server, seconds in medians.items() if seconds is not None},
-            self.unwell,
+            self.not_healthy,
         )
 
 
 def scrape(page: ExporterHandle) -> Scrape:
-    """Read ``/metrics`` as Prometheus does, over HTTP; the environment's proxies don't count."""
+    """Read ``/metrics`` over HTTP, as Prometheus does, without the environment's proxies."""
     connection = HTTPConnection(page.host, page.port, timeout=_SCRAPE_SECONDS)
     try:
         connection.request("GET", "/metrics")
@@ -244,12 +248,12 @@ def scrape(page: ExporterHandle) -> Scrape:
     families = {family.name: family for family in text_string_to_metric_families(text)}
     failures, seconds = _count_attempts(families[catalogue.ATTEMPT_DURATION.name])
     states = families[catalogue.SERVER_STATE.name].samples
-    unwell = {
+    not_healthy = {
         _name_server(each.labels): each.labels["state"]
         for each in states
         if each.value and each.labels["state"] != "healthy"
     }
-    return Scrape(failures, seconds, unwell)
+    return Scrape(failures, seconds, not_healthy)
 
 
 def _count_attempts(family: Metric) -> tuple[Counter[Accusation], Mapping[str, Counter[float]]]:
@@ -265,7 +269,7 @@ def _count_attempts(family: Metric) -> tuple[Counter[Accusation], Mapping[str, C
 
 
 def _group_by_bucket(cumulative: Counter[float]) -> Mapping[int, int]:
-    """How many are in each bucket, by its number."""
+    """Return the count of each bucket by its number; Prometheus's buckets are cumulative."""
     below, counts = 0, {}
     for number, bound in enumerate((*catalogue.ATTEMPT_DURATION.buckets, float("inf"))):
         counts[number] = cumulative[bound] - below
@@ -278,12 +282,12 @@ def _name_server(labels: Mapping[str, str]) -> str:
 
 
 class Evidence:
-    """All of them, asked at the end of each episode.
+    """The three sources of telemetry, read at the end of each period.
 
     Args:
-        spans: Where the service's spans go.
-        log: What handles its log.
-        page: What serves its metrics.
+        spans: The processor of the service's spans.
+        log: The handler of its log.
+        page: The exporter that serves its metrics.
     """
 
     def __init__(self, spans: SpanLog, log: Log, page: ExporterHandle) -> None:
@@ -295,7 +299,10 @@ class Evidence:
         self._scraped = scrape(page)
 
     def said(self) -> Mapping[str, Finding]:
-        """What each said since they were asked last; no call must be under way."""
+        """Return what each source reports since the last call of this method.
+
+        No call of the service may be under way, or the sources would count it differently.
+        """
         attempts, logged, scraped = self.spans.attempts, self._log.failures, scrape(self._page)
         said = {
             "spans": self.spans.statement(attempts[self._attempts :]),

@@ -1,4 +1,4 @@
-"""What is told at the end: in words, and as JSON."""
+"""The report at the end of the demonstration: as text, and as JSON."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DemoReport:
-    """What has been, up to the end or to Ctrl-C.
+    """The facts of a demonstration, up to its end or to Ctrl-C.
 
     Attributes:
-        play: What was played.
-        spans: What they told.
-        servers: How the servers are.
-        page: The page's address.
-        interrupted: Whether it was ended from outside.
+        play: The scenario that ran.
+        spans: The spans of its calls.
+        servers: The health of each server at the end.
+        page: The address of the exporter's page.
+        interrupted: Whether Ctrl-C or a signal ended it.
     """
 
     play: Scenario
@@ -53,21 +53,21 @@ class DemoReport:
 
     @property
     def complaints(self) -> list[str]:
-        """In what telemetry was not right; nothing was compared where nothing was broken."""
+        """The errors of telemetry; empty if it was right, or if no server was broken."""
         lines = [line for episode in self.play.episodes for line in episode.complaints]
         return lines + self.miscounted
 
     @property
     def miscounted(self) -> list[str]:
-        """Whether spans tell of other calls that failed than their callers do."""
+        """A line if spans and callers count different numbers of failed calls."""
         told, seen = self.spans.failed, self.play.failed
         if not self.play.episodes or self.interrupted or told == seen:
             return []
-        return [f"spans tell of {told} calls that failed, their callers of {seen}"]
+        return [f"spans report {told} failed calls, their callers {seen}"]
 
     @property
     def tallies(self) -> Mapping[str, ServerTally]:
-        """What the attempts on each server came to."""
+        """The tally of the attempts on each server."""
         return count_attempts(self.spans.attempts)
 
 
@@ -75,7 +75,7 @@ class DemoReport:
 
 
 def make_document(report: DemoReport) -> dict[str, object]:
-    """The report for programs; times are in seconds."""
+    """Build the report for programs, a document for JSON; times are in seconds."""
     episodes = report.play.episodes
     title, trace = report.spans.telling
     return {
@@ -150,14 +150,14 @@ def _make_span(span: ReadableSpan) -> dict[str, object]:
 
 
 def print_report(report: DemoReport, console: Console) -> None:
-    """Print one trace, what was broken and what was said of it, the servers, and the verdict."""
+    """Print one trace, the faults with what telemetry reported, the servers, and the verdict."""
     ascii_only = console.options.ascii_only
     title, trace = report.spans.telling
     if trace:
         console.print(f"\n[bold]{title}[/]")
         console.print(make_trace_tree(trace, ascii_only=ascii_only))
     if report.play.episodes:
-        console.print("\n[bold]What was broken, and what telemetry said[/]")
+        console.print("\n[bold]What was broken, and what telemetry reported[/]")
         for episode in report.play.episodes:
             if episode.server is not None:
                 _print_period(episode, console)
@@ -177,7 +177,7 @@ def print_report(report: DemoReport, console: Console) -> None:
 
 def _print_period(episode: FaultPeriod, console: Console) -> None:
     well, failed = choose_marks(ascii_only=console.options.ascii_only)
-    reason = episode.reason or "the longest answers"
+    reason = episode.reason or "the longest durations"
     console.print(
         f"{escape(str(episode.server))} was broken ({episode.fault}) for {episode.seconds:.1f} s;"
         f" expected: {reason}"
@@ -192,11 +192,11 @@ def _print_period(episode: FaultPeriod, console: Console) -> None:
     for line in complaints:
         console.print(f"  [red]{failed} {escape(line)}[/]")
     if not complaints:
-        console.print(f"  [green]{well} right, and nobody else was accused[/]")
+        console.print(f"  [green]{well} right, and no other server was named[/]")
 
 
 def _format_finding(statement: Finding, *, slow: bool) -> str:
-    """Whom one witness named."""
+    """Format the servers that one source names."""
     named = [
         f"{server}: {reason} ({count})"
         for (server, reason), count in sorted(statement.failures.items())
@@ -209,7 +209,7 @@ def _format_finding(statement: Finding, *, slow: bool) -> str:
             f"{slowest}: p50 {_format_ms(medians[slowest])},"
             f" the others' {_format_ms(others)} at most"
         )
-    return ", ".join(named) or "nobody"
+    return ", ".join(named) or "no server"
 
 
 def _format_ms(seconds: float) -> str:
@@ -217,9 +217,9 @@ def _format_ms(seconds: float) -> str:
 
 
 def _judge_truth(report: DemoReport) -> Iterator[str]:
-    """Whether telemetry was right."""
+    """Yield lines that say whether telemetry was right."""
     for server, fault in report.play.broken.items():
-        yield f"It ended while {escape(server)} was broken ({fault}): that is not judged."
+        yield f"It ended while {escape(server)} was broken ({fault}): this fault is not judged."
     broken = [each for each in report.play.episodes if each.server is not None]
     if not broken:
         return
@@ -228,15 +228,15 @@ def _judge_truth(report: DemoReport) -> Iterator[str]:
     faults = _format_count(len(broken), "fault")
     yield f"[{colour}]Telemetry was right about {right} of {faults}.[/]"
     well = [each for each in report.play.episodes if each.server is None]
-    wrong = [f"While all were well, {line}." for each in well for line in each.complaints]
+    wrong = [f"While no server was broken, {line}." for each in well for line in each.complaints]
     if not wrong:
-        yield "[green]While all were well, it accused nobody.[/]"
+        yield "[green]While no server was broken, telemetry named none.[/]"
     wrong += [f"The {line}." for line in report.miscounted]
     yield from (f"[red]{escape(line)}[/]" for line in wrong)
 
 
 def _judge(report: DemoReport, tallies: Mapping[str, ServerTally]) -> list[str]:
-    """Which servers fail and why, and whether their failures reached the callers."""
+    """List the servers that fail and why, and whether their failures reached the callers."""
     verb = "failed" if report.play.episodes else "fails"
     servers, failed_calls = report.servers, report.spans.failed
     failing = [line for health in servers for line in _list_failing(health, tallies, verb)]
@@ -246,7 +246,7 @@ def _judge(report: DemoReport, tallies: Mapping[str, ServerTally]) -> list[str]:
         whose = "its caller" if failed_calls == 1 else "their callers"
         lines.append(f"[red]{_format_count(failed_calls, 'call')} failed for {whose}.[/]")
     elif failing and not waiting:
-        lines.append("[green]Retries hid it: no caller saw a failure.[/]")
+        lines.append("[green]Retries hid the failures: no caller saw one.[/]")
     elif not waiting:
         lines.append("[green]No server fails.[/]")
     return lines
@@ -255,7 +255,7 @@ def _judge(report: DemoReport, tallies: Mapping[str, ServerTally]) -> list[str]:
 def _list_failing(
     health: ServerHealth, tallies: Mapping[str, ServerTally], verb: str
 ) -> Iterator[str]:
-    """How often a server failed, and why; or else that it cools down since an earlier failure."""
+    """Yield how often a server failed, and why; or the reason of an earlier failure."""
     name = escape(health.server.netloc)
     known = tallies.get(health.server.netloc, ServerTally())
     if known.reasons:
@@ -268,7 +268,7 @@ def _list_failing(
 
 
 def _list_waiting(health: ServerHealth) -> Iterator[str]:
-    """What a server that hangs owes, where Ctrl-C was sooner."""
+    """Yield the attempts that a server has not answered; Ctrl-C may come before they end."""
     if health.active_attempts:
         owed = _format_count(health.active_attempts, "attempt")
         yield f"[yellow]{escape(health.server.netloc)} has not answered[/]: {owed} under way"

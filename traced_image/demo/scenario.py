@@ -1,4 +1,4 @@
-"""What is played: the script that breaks and heals embedded servers, or calls to one's own."""
+"""The scenarios: a script that breaks and heals embedded servers, or calls to the user's own."""
 
 from __future__ import annotations
 
@@ -26,48 +26,48 @@ if TYPE_CHECKING:
 
 
 CALLS = 60
-"""Calls to servers of one's own, where nobody says for how long."""
+"""The number of calls to the user's own servers if --seconds is not given."""
 
 _OWN_PAUSE = 0.2
-"""Seconds that each thread waits between two of them, where somebody does: they have other work."""
+"""Seconds that each thread waits between two of them if it is given: to spare the servers."""
 
 _FIRST, _BROKEN, _WELL = 0.08, 0.15, 0.08
 """Shares of the script's time: before the first fault, with each fault, and after each."""
 
 _LEAST_CALLS = 24
-"""Calls in each episode however short it is: some go to the server that it is about."""
+"""Calls in each period, however short: so that some go to the server that is broken."""
 
 _PATIENCE = 30.0
-"""Seconds that an episode may take beyond its time for these, and for servers to recover."""
+"""Seconds that a period may last longer, for these calls and for servers to recover."""
 
 _CONNECT_SECONDS = 30.0
-"""On a busy machine, no server shall be accused of the machine's slowness."""
+"""A high limit, so that a busy machine causes no connect timeout."""
 
 Said = Callable[[], Mapping[str, Finding]]
-"""Asks the witnesses what happened since they were asked last."""
+"""A function that returns the finding of each source since its last call."""
 
 
 class Onlooker(Protocol):
-    """Who looks on."""
+    """An observer of the scenario, such as the screen."""
 
     def tell(self, line: str) -> None:
-        """Something has happened."""
+        """Show a line about an event."""
 
     def refresh(self) -> None:
-        """Time has passed."""
+        """Update the display."""
 
 
 class Scenario(ABC):
-    """Something to look at.
+    """A sequence of calls to servers, which some scenarios break.
 
     Args:
-        seconds: How long it is about; None if nobody knows.
+        seconds: The approximate duration; None if it is unknown.
 
     Attributes:
         seconds: As given.
-        broken: What is broken right now, by server, in a word.
-        episodes: What was broken, and what was said of it, so far.
-        failed: How many calls of the traffic failed for their caller.
+        broken: The name of the current fault, by server.
+        episodes: The periods so far, with what telemetry reported about each.
+        failed: The number of calls that failed for their caller.
     """
 
     def __init__(self, seconds: int | None) -> None:
@@ -82,15 +82,15 @@ class Scenario(ABC):
 
     @abstractmethod
     def perform(self, service: GlanceImageService, onlooker: Onlooker, said: Said) -> None:
-        """Play it to the end."""
+        """Run the scenario to its end."""
 
 
 class OwnServers(Scenario):
-    """Servers that are there already: nothing is broken, and their first image is asked for.
+    """Calls for the first image of the user's own servers; the scenario breaks nothing.
 
     Args:
-        urls: The servers.
-        seconds: For how long; None for `CALLS` calls.
+        urls: The URLs of the servers.
+        seconds: The duration; None for `CALLS` calls.
     """
 
     def __init__(self, urls: Sequence[str], seconds: int | None) -> None:
@@ -98,14 +98,18 @@ class OwnServers(Scenario):
         self._urls = urls
 
     def connect(self, telemetry: Telemetry) -> GlanceImageService:
-        """Build a service as a user would, with what the environment says of credentials."""
+        """Build a service as a user would, with the credentials of the environment."""
         return connect(servers=list(self._urls), telemetry=telemetry)
 
     def perform(self, service: GlanceImageService, onlooker: Onlooker, said: Said) -> None:  # noqa: ARG002
-        """Make the calls."""
+        """Make the calls.
+
+        Raises:
+            ClickException: The servers have no image.
+        """
         images = start_daemon(lambda: service.detail(None, limit=1)).result()
         if not images:
-            raise click.ClickException("these servers have no image: upload one first")
+            raise click.ClickException("the servers have no image: upload one first")
         image_id = str(images[0]["id"])
         most, pause = (CALLS, 0.0) if self.seconds is None else (None, _OWN_PAUSE)
         traffic = Traffic(lambda: service.show(None, image_id), pause=pause, most=most)
@@ -115,14 +119,14 @@ class OwnServers(Scenario):
 
 @dataclass(frozen=True, slots=True)
 class Breakage:
-    """A fault that the script has.
+    """A fault of the script.
 
     Attributes:
-        name: In a word.
-        told: What the server does then.
-        fault: The same for the server itself.
-        reason: Why attempts on it fail; empty if they do not.
-        place: Which server it is.
+        name: Its name, one word.
+        told: What the broken server does.
+        fault: The same as the lab's fault.
+        reason: The reason of failed attempts; empty if attempts do not fail.
+        place: The index of the server.
     """
 
     name: str
@@ -136,19 +140,25 @@ BREAKAGES = (
     Breakage("dead", "it refuses connections", lab.faults.refuse(), "connection_refused", 0),
     Breakage("slow", "its headers come byte by byte", lab.faults.slow_headers(0.001), "", 1),
     Breakage("503", "it answers 503", lab.faults.status(503), "503", 2),
-    Breakage("TLS", "nobody knows its certificate", lab.faults.untrusted_tls(), "tls_error", 1),
+    Breakage(
+        "TLS",
+        "no trusted authority signed its certificate",
+        lab.faults.untrusted_tls(),
+        "tls_error",
+        1,
+    ),
 )
 
 
 class FaultScript(Scenario):
-    """Three embedded servers, which break one after the other and are healed again.
+    """Three embedded servers; the script breaks one after the other and heals it again.
 
-    A fault begins and ends while no call is under way: so each call belongs to one episode, and
-    what the witnesses counted of it can be compared to the last digit.
+    A fault begins and ends while no call is under way. So each call belongs to one period, and
+    the counts of spans, metrics and log must be equal.
 
     Args:
-        stack: What stops the servers in the end.
-        seconds: How long it takes, about.
+        stack: Stops the servers at the end.
+        seconds: The approximate duration.
 
     Attributes:
         servers: The servers.
@@ -157,7 +167,7 @@ class FaultScript(Scenario):
     def __init__(self, stack: ExitStack, seconds: int) -> None:
         super().__init__(seconds)
         self._time = seconds
-        # What each thread waits between two calls: much is to be seen, and the machine not busy.
+        # The wait of each thread between two calls: enough calls to see, without a busy machine.
         self._pause = min(0.05, seconds / 200)
         self._tls = lab.TLS.trusted()
         self.servers = stack.enter_context(lab.cluster(3, tls=self._tls))
@@ -165,19 +175,19 @@ class FaultScript(Scenario):
         self._image_id = images.add(name="cirros", data=b"...", visibility="public")
 
     def connect(self, telemetry: Telemetry) -> GlanceImageService:
-        """Build a service for which the environment has no servers, retries or proxies."""
-        os.environ["no_proxy"] = self.servers[0].host  # whoever plays this takes it back
+        """Build a service that ignores the servers, retries and proxies of the environment."""
+        os.environ["no_proxy"] = self.servers[0].host  # __main__._hide_variables restores it
         config = Config(
             servers=tuple(Server.parse(server.url) for server in self.servers),
             cafile=self._tls.cafile,
             connect_timeout=_CONNECT_SECONDS,
-            # A server that is healed is to be seen in rotation again before the next one breaks.
+            # Short cool-downs: a healed server must be healthy again before the next one breaks.
             retry=RetryPolicy(cooldown_base=self._time / 80, cooldown_cap=self._time / 40),
         )
         return connect(config=config, telemetry=telemetry)
 
     def perform(self, service: GlanceImageService, onlooker: Onlooker, said: Said) -> None:
-        """Play it to the end."""
+        """Run the script to its end."""
 
         def call() -> None:
             service.show(None, self._image_id)
@@ -207,7 +217,7 @@ class FaultScript(Scenario):
         onlooker: Onlooker,
         ready: Callable[[], bool] = lambda: True,
     ) -> float:
-        """Make calls for a share of the time, and until `ready`; return how long that was."""
+        """Make calls for a share of the time, and until `ready`; return the seconds spent."""
         begun = monotonic()
         traffic = Traffic(call, pause=self._pause)
 

@@ -1,4 +1,4 @@
-"""What is seen while it plays: lines as things happen, and on a terminal a table below them."""
+"""The display during the demonstration: a line for each event, and on a terminal a table."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
 
 
 _WINDOW_SECONDS = 60.0
+"""The table shows the attempts that ended in this time."""
 
 
 @final
 class Screen:
-    """Who looks on: a console, and on it the live table if there is to be one.
+    """A display on a console: lines of events and of the log, and a live table below them.
 
     Args:
-        console: Where to draw.
-        play: What is played.
-        service: Whose servers are shown.
-        spans: What they tell of them.
-        page: The page's address.
-        live: Whether there is to be a table.
+        console: The console to draw on.
+        play: The scenario that runs.
+        service: The service with the servers to show.
+        spans: The spans of its calls.
+        page: The address of the exporter's page.
+        live: Whether to draw the table.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Screen:
         self._begun = time.monotonic()
         self._live: Live | None = None
         if live:
-            # What is at the end is in the report.
+            # Transient: the table goes at the end, because the report has the final one.
             self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Screen:
@@ -75,7 +76,7 @@ class Screen:
             self._live.stop()
 
     def tell(self, line: str) -> None:
-        """Print a line, with the time since the beginning."""
+        """Print a line, with the seconds since the start."""
         self._console.print(Text(f"{self._elapsed:5.1f} s  {line}"))
 
     def log(self, line: str) -> None:
@@ -83,7 +84,7 @@ class Screen:
         self._console.print(Text(line, "dim"))
 
     def refresh(self) -> None:
-        """Draw the table as things are now."""
+        """Draw the current table."""
         if self._live is not None:
             self._live.update(self._draw(), refresh=True)
 
@@ -109,7 +110,13 @@ class Screen:
 
 
 def find_latest(attempts: Sequence[AttemptSummary], now: float) -> Sequence[AttemptSummary]:
-    """Those of the last minute, of attempts in the order in which they ended."""
+    """Return the attempts that ended in the last minute.
+
+    Args:
+        attempts: Attempts in the order of their ends.
+        now: Seconds since the epoch.
+    """
+    # From the end: the list grows all the time, the last minute does not.
     place = len(attempts)
     while place and now - attempts[place - 1].ended < _WINDOW_SECONDS:
         place -= 1

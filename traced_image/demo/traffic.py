@@ -1,4 +1,4 @@
-"""Calls from several threads, which the end of the program does not wait for."""
+"""Calls from several threads; the program can end without waiting for them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _T = TypeVar("_T")
 
 
 def start_daemon(work: Callable[[], _T]) -> Future[_T]:
-    """Start work in a thread that the end of the program does not wait for.
+    """Start work in a daemon thread, and return a future of its result.
 
-    An executor's threads are waited for, so that Ctrl-C would take as long as a server hangs.
+    The interpreter waits at exit for the threads of an executor, so that Ctrl-C would take as long
+    as a server hangs. It does not wait for daemon threads.
     """
     future: Future[_T] = Future()
     _start(work, future)
@@ -34,23 +35,23 @@ def _start(work: Callable[[], _T], future: Future[_T]) -> None:
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 whoever waits for it raises it
+        except BaseException as error:  # noqa: BLE001 the waiting thread raises it
             future.set_exception(error)
 
     Thread(target=run, daemon=True).start()
 
 
 class Traffic:
-    """Makes the same call over and over.
+    """Repeats one call from several threads.
 
     Args:
-        call: Is called.
+        call: The function to call.
         pause: Seconds that each thread waits after a call.
-        most: After so many calls it ends; None for never.
+        most: The number of calls; None for no limit.
 
     Attributes:
-        begun: How many calls it has begun.
-        failed: How many of them failed for their caller.
+        begun: The number of started calls.
+        failed: The number of calls that raised a `TracedImageError`.
     """
 
     def __init__(
@@ -60,20 +61,21 @@ class Traffic:
         self.failed = 0
         self._call = call
         self._pause = pause
+        # One iterator for all threads: next() of a built-in iterator is atomic under the GIL.
         self._numbers = iter(count(1) if most is None else range(1, most + 1))
         self._over = Event()
         self._lock = Lock()
 
     def run(self, going: Callable[[], bool], refresh: Callable[[], None]) -> None:
-        """Make calls while `going`, and come back when the last has ended.
+        """Make calls while `going` returns true, and return when the last call has ended.
 
-        Where it is ended by an exception, as Ctrl-C is one, it waits for a moment only.
+        After an exception, such as Ctrl-C, it waits at most half a second for calls under way.
 
         Args:
-            going: Whether to go on.
-            refresh: Is called again and again meanwhile.
+            going: A function that returns whether to continue.
+            refresh: A function to call about 10 times a second meanwhile.
         """
-        # Made before they are started: Ctrl-C may come between a start and its return.
+        # Futures exist before their threads start: Ctrl-C may come between a start and its return.
         threads = [Future[None]() for _ in range(_THREADS)]
         try:
             for each in threads:
@@ -88,7 +90,7 @@ class Traffic:
                 each.result()
         except BaseException:
             self._over.set()
-            # What is about to end shall not be told of as calls that hang.
+            # Calls that are about to end must not appear in the report as calls that hang.
             wait(threads, _GRACE_SECONDS)
             raise
 
@@ -97,7 +99,7 @@ class Traffic:
             self.begun = number
             try:
                 self._call()
-            except TracedImageError:  # its span tells why
+            except TracedImageError:  # its span has the reason
                 with self._lock:
                     self.failed += 1
             if self._over.wait(self._pause):
