@@ -18,7 +18,7 @@ MAKEFLAGS += --no-print-directory
 
 # What users rely on, in at most a minute: it holds on the oldest and the newest of what is allowed.
 CONTRACT = tests/test_public.py tests/test_errors.py tests/config tests/lab \
-  $(patsubst %,tests/pipeline/test_%.py,loop client connect dependencies download ec2 \
+  $(patsubst %,tests/pipeline/test_%.py,retry_loop client connect dependencies download ec2 \
     service service_v1 transport upload v2 send) \
   $(patsubst %,tests/telemetry/test_telemetry_%.py,attach exemplars logs metrics off recorder spans) \
   tests/telemetry/test_telemetry_otlp.py::test_a_program_that_just_ends_has_all_exported \

@@ -15,7 +15,7 @@ from traced_image.demo.scenario import OwnServers
 from traced_image.demo.screen import find_latest
 from traced_image.demo.traffic import Traffic
 from traced_image.errors import TracedImageError
-from traced_image.pipeline.attempts.cycle import ServerHealth
+from traced_image.pipeline.attempts.server_cycle import ServerHealth
 from traced_image.telemetry.catalogue import OUTCOME
 from traced_image.terminal import AttemptSummary
 

@@ -15,7 +15,7 @@ from traced_image.config.checks import format_value
 from traced_image.errors import ConfigError, ImageBadRequest, InvalidArgument, InvalidOption
 from traced_image.exporter.report import check_trace_url
 from traced_image.exporter.web.config_yaml import Section
-from traced_image.pipeline.api import nova_images
+from traced_image.pipeline.api import nova_image_dict
 from traced_image.pipeline.client import build_operation
 from traced_image.pipeline.http.reply import request_id_of
 from traced_image.pipeline.image_errors import format_id
@@ -73,9 +73,9 @@ def test_a_refused_argument_of_a_call_is_shown_without_secrets(
 @pytest.mark.parametrize(
     "refuse",
     [
-        lambda: nova_images.to_v2({(URL,): 1}),
-        lambda: nova_images.to_v2({"min_ram": URL}),
-        lambda: nova_images.make_query_v2({URL: 1}),
+        lambda: nova_image_dict.to_v2({(URL,): 1}),
+        lambda: nova_image_dict.to_v2({"min_ram": URL}),
+        lambda: nova_image_dict.make_query_v2({URL: 1}),
         lambda: _activate_empty({"disk_format": URL}),
     ],
 )

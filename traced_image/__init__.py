@@ -43,7 +43,7 @@ from .errors import (
     UnsafeToRepeat,
 )
 from .pipeline.api.download import Download
-from .pipeline.attempts.cycle import ServerHealth
+from .pipeline.attempts.server_cycle import ServerHealth
 from .pipeline.client import GlanceClientWrapper
 from .pipeline.context import RequestContext
 from .pipeline.ec2.service import S3ImageService

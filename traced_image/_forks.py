@@ -1,10 +1,10 @@
 """Support for forks: objects that reset themselves in the child, and locks that are free there.
 
-==============================================  ================================================
+==============================================  ==================================================
 object                                          what it does in the child of a fork
-==============================================  ================================================
+==============================================  ==================================================
 ``config.keystone.PluginTokens``                opens its own session; the fork waits for its lock
-``pipeline.attempts.cycle.ServerCycle``         forgets attempts under way, shuffles its servers
+``pipeline.attempts.server_cycle.ServerCycle``  forgets attempts under way, shuffles its servers
 ``pipeline.attempts.fleet._Registry``           gets a new lock
 ``pipeline.attempts.retry_budget.RetryBudget``  counts calls and retries from 0
 ``pipeline.http.transport.Transport``           opens its own connections
@@ -14,7 +14,7 @@ object                                          what it does in the child of a f
 ``exporter.journal.Journal``                    gets a new lock
 ``exporter.start._PerRegistry``                 gets a new lock
 ``exporter.web.server.ExporterServer``          closes its copies of the sockets
-==============================================  ================================================
+==============================================  ==================================================
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from .pipeline.attempts.cycle import ServerHealth
+    from .pipeline.attempts.server_cycle import ServerHealth
 
 _COLOURS = {"healthy": "green", "cooling": "red", "trial": "yellow"}
 _MARKS = "✓", "✗"

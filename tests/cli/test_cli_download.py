@@ -13,7 +13,7 @@ import sys
 import threading
 
 import pytest
-from halting import HaltingGlance
+from stalled_server import HaltingGlance
 from terminals import LIMIT, PROGRAM, plain
 
 from traced_image import lab

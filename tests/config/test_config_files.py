@@ -328,6 +328,6 @@ def test_an_option_that_can_not_be_used_is_told_with_all_files_that_it_may_be_in
 
 def test_a_missing_extra_is_named(conf, monkeypatch):
     monkeypatch.setitem(sys.modules, "oslo_config", None)
-    monkeypatch.delitem(sys.modules, "traced_image.config.oslo", raising=False)
+    monkeypatch.delitem(sys.modules, "traced_image.config.nova_conf", raising=False)
     with pytest.raises(MissingExtra, match=r"pip install 'traced-image\[oslo\]'"):
         load(conf(NOVA))

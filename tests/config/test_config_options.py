@@ -6,9 +6,9 @@ import inspect
 import pytest
 
 from traced_image.config import Config, RetryPolicy
-from traced_image.config.config import OPTIONS
-from traced_image.config.option import Option, document_fields, list_options, option
-from traced_image.config.retry import OPTIONS as RETRY_OPTIONS
+from traced_image.config.option_definition import Option, document_fields, list_options, option
+from traced_image.config.options import OPTIONS
+from traced_image.config.retry_policy import OPTIONS as RETRY_OPTIONS
 from traced_image.errors import InvalidOption
 
 

@@ -20,7 +20,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.catalogue import exporter
+from traced_image.telemetry.catalogue import probe_metrics
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
 BOARDS = {name: json.loads((FOLDER / name).read_text()) for name in boards.FILES}
@@ -200,13 +200,13 @@ def test_servers_that_leave_and_rejoin_and_new_versions_are_marked(name):
     assert marks == ["Server left", "Server rejoined", "New version"]
 
 
-UNTOLD = {catalogue.LAST_FAILURE.name, exporter.CANARY_BYTES.name}
+UNTOLD = {catalogue.LAST_FAILURE.name, probe_metrics.CANARY_BYTES.name}
 """A last success tells more of a server than its last failure, and a check than its bytes."""
 
 
 def test_whatever_is_counted_is_on_a_dashboard():
     shown = " ".join(expr for board in BOARDS.values() for expr in expressions(board))
-    metrics = (*catalogue.METRICS, *exporter.PROBE_METRICS, exporter.RELOADED)
+    metrics = (*catalogue.METRICS, *probe_metrics.PROBE_METRICS, probe_metrics.RELOADED)
     assert {metric.name for metric in metrics if not told(metric, shown)} == UNTOLD
 
 

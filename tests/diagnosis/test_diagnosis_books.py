@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pytest
-from books import unbalanced
 from hypothesis import given
 from hypothesis import strategies as st
-from witnesses import DATA, Watched
+from reconciliation import unbalanced
+from recorded_service import DATA, Watched
 
 from traced_image import GlanceConnectionFailed, RetryPolicy, TracedImageError, lab
 from traced_image.lab import faults

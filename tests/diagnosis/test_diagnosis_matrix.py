@@ -2,10 +2,10 @@
 
 import inspect
 
+import matrix_assertions
 import pytest
-import verdicts
-from faultcells import CELLS, KEPT, PLACES, prefetch, sample, seen
-from faulttable import OPERATIONS, TABLE
+from fault_matrix_expected import OPERATIONS, TABLE
+from fault_matrix_run import CELLS, KEPT, PLACES, prefetch, sample, seen
 
 from traced_image.lab import faults
 
@@ -32,17 +32,17 @@ def prefetched(request):
 @cells(CELLS)
 def test_every_witness_says_what_the_table_says(name, operation, place):
     row, found = TABLE[name], seen(name, operation, place, kept=False)
-    cell = verdicts.fitting(row.cells[operation], found)
-    expected = verdicts.of_all(cell, place, found, row.rounds)
-    assert expected == verdicts.seen_by_all(cell, place, found)
+    cell = matrix_assertions.fitting(row.cells[operation], found)
+    expected = matrix_assertions.of_all(cell, place, found, row.rounds)
+    assert expected == matrix_assertions.seen_by_all(cell, place, found)
 
 
 @cells(KEPT)
 def test_all_is_the_same_on_kept_connections(name, operation, place):
     row, found = TABLE[name], seen(name, operation, place, kept=True)
-    cell = verdicts.fitting(row.cells[operation], found)
-    expected = verdicts.of_all(cell, place, found, row.rounds, before=1)
-    assert expected == verdicts.seen_by_all(cell, place, found)
+    cell = matrix_assertions.fitting(row.cells[operation], found)
+    expected = matrix_assertions.of_all(cell, place, found, row.rounds, before=1)
+    assert expected == matrix_assertions.seen_by_all(cell, place, found)
 
 
 def test_the_sample_has_every_fault_every_operation_and_every_place():

@@ -1,8 +1,8 @@
 """The page for operators: it is what the fault matrix shows, and it has no empty cell."""
 
 import pytest
-from faultpage import PAGE, page
-from faulttable import OPERATIONS, TABLE
+from fault_matrix_expected import OPERATIONS, TABLE
+from fault_matrix_page import PAGE, page
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def written():
 def test_the_page_is_what_a_run_shows(written):
     """It takes all cells of the matrix, which is half a minute.
 
-    If it fails: run `python tests/diagnosis/faultpage.py`, look at the difference, and commit it.
+    If it fails: run `python tests/diagnosis/fault_matrix_page.py`, look at what changed, commit it.
     """
     assert page() == written
 

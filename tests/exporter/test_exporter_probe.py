@@ -13,7 +13,7 @@ from probe_parts import HEALTHY, LIMIT, ROOT, Tokens, config, probed, reply, run
 from traced_image import Server, lab
 from traced_image.errors import InvalidAuth, InvalidImageID, InvalidTimeout, InvalidTLS
 from traced_image.exporter.probing.probe import Probe
-from traced_image.telemetry.catalogue.exporter import PHASES
+from traced_image.telemetry.catalogue.probe_metrics import PHASES
 
 PLAIN = ["dns", "connect", "first_byte", "body"]
 

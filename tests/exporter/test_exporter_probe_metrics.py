@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from traced_image import Server
 from traced_image.exporter.probing.result import CanaryResult, ProbeResult, ProbeResults
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.catalogue.exporter import CHECKS, LABELS, PHASES, PROBE_METRICS
+from traced_image.telemetry.catalogue.probe_metrics import CHECKS, LABELS, PHASES, PROBE_METRICS
 
 SERVER = Server.parse("glance-1:9292")
 WELL = ProbeResult(

@@ -24,7 +24,7 @@ from serving import ask, serving_threads, until
 import traced_image
 from traced_image import Telemetry, exporter, lab
 from traced_image.errors import ExporterError, ImageNotFound, InvalidOption, MissingExtra
-from traced_image.telemetry.catalogue.exporter import RELOADED
+from traced_image.telemetry.catalogue.probe_metrics import RELOADED
 
 TRACE_URL = "https://jaeger.example/trace/{trace_id}"
 

@@ -22,7 +22,7 @@ from traced_image.errors import ConfigError, InvalidTLS
 from traced_image.exporter.web import tls as web_tls
 from traced_image.exporter.web.config_file import Rate, WebConfig, WebConfigFile, read_config
 from traced_image.exporter.web.config_yaml import MOST_BYTES
-from traced_image.telemetry.catalogue.exporter import RELOADED
+from traced_image.telemetry.catalogue.probe_metrics import RELOADED
 
 # Its salt is the same in every run, for it is in the names of tests.
 HASH = bcrypt.hashpw(b"secret", b"$2b$04$" + b"." * 22).decode()

@@ -12,7 +12,7 @@ import requests
 
 from traced_image import lab
 from traced_image.lab.app import App
-from traced_image.lab.wire import ReceivedRequest
+from traced_image.lab.http1 import ReceivedRequest
 
 LIMIT = 10.0
 """Seconds after which a test that waits has failed."""

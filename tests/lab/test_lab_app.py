@@ -7,8 +7,8 @@ import pytest
 
 from traced_image import lab
 from traced_image.lab.app import App
-from traced_image.lab.refusal import Refused
-from traced_image.lab.wire import ReceivedRequest
+from traced_image.lab.error_responses import Refused
+from traced_image.lab.http1 import ReceivedRequest
 
 UUID_ID = re.compile(r"req-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 

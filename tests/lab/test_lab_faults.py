@@ -4,7 +4,7 @@ import pytest
 
 from traced_image.errors import InvalidArgument
 from traced_image.lab import faults
-from traced_image.lab.wire import ReceivedRequest
+from traced_image.lab.http1 import ReceivedRequest
 
 CONNECTION_ONLY = [faults.refuse(), faults.untrusted_tls(), faults.broken_tls()]
 EVERY = [

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traced_image.lab.refusal import Refused
+from traced_image.lab.error_responses import Refused
+from traced_image.lab.http1 import ReceivedRequest
 from traced_image.lab.v2.patch import parse
-from traced_image.lab.wire import ReceivedRequest
 
 NEW = "application/openstack-images-v2.1-json-patch"
 OLD = "application/openstack-images-v2.0-json-patch"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traced_image.lab.wire import (
+from traced_image.lab.http1 import (
     Malformed,
     ReceivedRequest,
     Response,

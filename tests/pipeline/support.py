@@ -16,7 +16,7 @@ from traced_image import RetryPolicy, Server
 from traced_image.errors import CommunicationError, Reason, ServiceUnavailable
 from traced_image.pipeline.api.operation import Operation
 from traced_image.pipeline.attempts.fleet import Fleet
-from traced_image.pipeline.attempts.loop import AttemptLoop
+from traced_image.pipeline.attempts.retry_loop import AttemptLoop
 from traced_image.pipeline.attempts.seams import Answer, Call
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE

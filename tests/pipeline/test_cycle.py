@@ -11,7 +11,7 @@ from support import LIMIT, InOrder, ManualClock, in_child, servers, together
 
 from traced_image import RetryPolicy
 from traced_image.errors import Reason
-from traced_image.pipeline.attempts.cycle import ServerCycle
+from traced_image.pipeline.attempts.server_cycle import ServerCycle
 from traced_image.pipeline.clock import Clock
 
 REFUSED = Reason("connection_refused")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from traced_image import RequestContext
 from traced_image.errors import InvalidMetadata, InvalidQuery, ProtocolError
-from traced_image.pipeline.api import nova_images
+from traced_image.pipeline.api import nova_image_dict
 from traced_image.pipeline.api.records import check_image
 from traced_image.pipeline.context import SERVICE
 
@@ -89,17 +89,17 @@ IMAGE = {
 
 
 def test_a_record_with_everything_becomes_nova_s_dict():
-    assert nova_images.from_v2(RECORD) == IMAGE
+    assert nova_image_dict.from_v2(RECORD) == IMAGE
 
 
 def test_a_record_is_left_as_it_was():
     record = copy.deepcopy(RECORD)
-    nova_images.from_v2(record, include_locations=True)
+    nova_image_dict.from_v2(record, include_locations=True)
     assert record == RECORD
 
 
 def test_locations_come_where_they_are_asked_for():
-    image = nova_images.from_v2(RECORD, include_locations=True)
+    image = nova_image_dict.from_v2(RECORD, include_locations=True)
     assert image == {
         **IMAGE,
         "direct_url": "rbd://x",
@@ -108,7 +108,7 @@ def test_locations_come_where_they_are_asked_for():
 
 
 def test_a_record_with_nothing_has_nova_s_defaults():
-    assert nova_images.from_v2({"id": "x"}) == {
+    assert nova_image_dict.from_v2({"id": "x"}) == {
         "id": "x",
         "properties": {},
         "deleted": False,
@@ -125,11 +125,11 @@ NULLS = ("name", "checksum", "os_hash_algo", "owner", "container_format", "disk_
 
 @pytest.mark.parametrize("name", NULLS)
 def test_a_null_stays_null(name):
-    assert nova_images.from_v2({**RECORD, name: None}) == {**IMAGE, name: None}
+    assert nova_image_dict.from_v2({**RECORD, name: None}) == {**IMAGE, name: None}
 
 
 def test_a_size_that_is_null_is_0():
-    assert nova_images.from_v2({**RECORD, "size": None}) == {**IMAGE, "size": 0}
+    assert nova_image_dict.from_v2({**RECORD, "size": None}) == {**IMAGE, "size": 0}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_size_that_is_null_is_0():
     [("public", True), ("private", False), ("shared", False), ("community", False)],
 )
 def test_public_is_what_everybody_sees(visibility, public):
-    image = nova_images.from_v2({"visibility": visibility})
+    image = nova_image_dict.from_v2({"visibility": visibility})
     assert image["is_public"] is public
 
 
@@ -151,19 +151,19 @@ def test_public_is_what_everybody_sees(visibility, public):
     ],
 )
 def test_a_time_stamp_knows_its_zone(text, expected):
-    found = nova_images.from_v2({"created_at": text})["created_at"]
+    found = nova_image_dict.from_v2({"created_at": text})["created_at"]
     assert (found, found.utcoffset()) == (expected, expected.utcoffset())
 
 
 @pytest.mark.parametrize("name", ["mappings", "block_device_mapping"])
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "x"])
 def test_a_structured_property_that_is_no_json_stays_text(name, text):
-    assert nova_images.from_v2({name: text})["properties"] == {name: text}
+    assert nova_image_dict.from_v2({name: text})["properties"] == {name: text}
 
 
 @pytest.mark.parametrize("value", [None, 5, [1]])
 def test_a_structured_property_that_is_no_text_stays(value):
-    assert nova_images.from_v2({"mappings": value})["properties"] == {"mappings": value}
+    assert nova_image_dict.from_v2({"mappings": value})["properties"] == {"mappings": value}
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text(), max_size=2)
@@ -175,7 +175,7 @@ def test_whatever_a_record_has_it_is_an_image_or_a_protocol_error(record, includ
         record = check_image({"id": "x", **record}, "glance-1:9292")
     except ProtocolError:
         return
-    image = nova_images.from_v2(record, include_locations=include_locations)
+    image = nova_image_dict.from_v2(record, include_locations=include_locations)
     assert isinstance(image["properties"], dict)
 
 
@@ -192,7 +192,7 @@ def test_a_v1_record_becomes_grizzly_s_dict():
         "protected": True,
         "properties": {"mappings": "[]", "os": "x"},
     }
-    assert nova_images.from_v1(record) == {
+    assert nova_image_dict.from_v1(record) == {
         "id": "x",
         "size": 5,
         "is_public": False,
@@ -214,7 +214,7 @@ def test_a_v1_record_becomes_grizzly_s_dict():
 
 def test_a_v1_record_is_left_as_it_was():
     record = {"properties": {"mappings": "[]"}}
-    nova_images.from_v1(record)
+    nova_image_dict.from_v1(record)
     assert record == {"properties": {"mappings": "[]"}}
 
 
@@ -246,7 +246,7 @@ def test_an_image_becomes_the_fields_to_send():
             "block_device_mapping": "[]",
         },
     }
-    assert nova_images.to_v2(meta) == {
+    assert nova_image_dict.to_v2(meta) == {
         "name": "n",
         "visibility": "private",
         "min_ram": 512,
@@ -267,20 +267,20 @@ def test_an_image_becomes_the_fields_to_send():
     [("k", {"kernel_id": "k"}), (None, {"kernel_id": None}), ("NONE", {}), ("", {})],
 )
 def test_a_kernel_that_is_not_set_is_not_sent(value, sent):
-    assert nova_images.to_v2({"properties": {"kernel_id": value}}) == sent
+    assert nova_image_dict.to_v2({"properties": {"kernel_id": value}}) == sent
 
 
 def test_the_caller_s_dict_is_left_as_it_was():
     meta = {"status": "x", "properties": {"mappings": [1], "a": 5}}
     before = copy.deepcopy(meta)
-    nova_images.to_v2(meta)
-    nova_images.to_v1(meta)
+    nova_image_dict.to_v2(meta)
+    nova_image_dict.to_v1(meta)
     assert meta == before
 
 
 def test_v1_fields_are_kept_with_their_properties():
     meta = {"name": "n", "size": 5, "status": "x", "properties": {"mappings": [1], "a": 5}}
-    assert nova_images.to_v1(meta) == {
+    assert nova_image_dict.to_v1(meta) == {
         "name": "n",
         "size": 5,
         "properties": {"mappings": "[1]", "a": 5},
@@ -313,14 +313,14 @@ def test_v1_fields_are_kept_with_their_properties():
 )
 def test_what_can_t_be_sent_is_refused(meta):
     with pytest.raises(InvalidMetadata):
-        nova_images.to_v2(meta)
+        nova_image_dict.to_v2(meta)
 
 
 @given(
     st.dictionaries(st.sampled_from(["name", "min_ram", "is_public", "size"]) | st.text(), VALUES)
     | VALUES,
     st.dictionaries(st.text() | st.integers(), VALUES) | st.none(),
-    st.sampled_from([nova_images.to_v1, nova_images.to_v2]),
+    st.sampled_from([nova_image_dict.to_v1, nova_image_dict.to_v2]),
 )
 def test_whatever_an_image_has_it_can_be_sent_or_is_refused(meta, properties, to_glance):
     if isinstance(meta, dict) and properties is not None:
@@ -335,9 +335,9 @@ def test_whatever_an_image_has_it_can_be_sent_or_is_refused(meta, properties, to
 @given(st.dictionaries(st.text(min_size=1), st.text()))
 def test_text_properties_come_back_as_they_were_sent(properties):
     own = {f"x_{name}": value for name, value in properties.items()}
-    sent = nova_images.to_v2({"properties": own})
+    sent = nova_image_dict.to_v2({"properties": own})
     received = json.loads(json.dumps(sent))
-    assert nova_images.from_v2(received)["properties"] == own
+    assert nova_image_dict.from_v2(received)["properties"] == own
 
 
 # --- availability ------------------------------------------------------------------------------
@@ -376,7 +376,7 @@ def image(public=False, **properties):
     ],
 )
 def test_who_may_see_an_image(context, image, expected):
-    assert nova_images.is_available(context, image) is expected
+    assert nova_image_dict.is_available(context, image) is expected
 
 
 # --- queries -----------------------------------------------------------------------------------
@@ -402,22 +402,22 @@ def test_who_may_see_an_image(context, image, expected):
     ],
 )
 def test_filters_are_those_of_api_v2(filters, expected):
-    assert nova_images.make_query_v2({"filters": filters}) == {"filters": expected}
+    assert nova_image_dict.make_query_v2({"filters": filters}) == {"filters": expected}
 
 
 @pytest.mark.parametrize("params", [{}, {"filters": None}, {"filters": {}}])
 def test_without_filters_api_v1_lists_private_images_too(params):
-    assert nova_images.make_query_v1(params) == {"filters": {"is_public": "none"}}
+    assert nova_image_dict.make_query_v1(params) == {"filters": {"is_public": "none"}}
 
 
 def test_filters_are_kept_for_api_v1():
-    found = nova_images.make_query_v1({"filters": {"is_public": "true", "property-os": "x"}})
+    found = nova_image_dict.make_query_v1({"filters": {"is_public": "true", "property-os": "x"}})
     assert found == {"filters": {"is_public": "true", "property-os": "x"}}
 
 
 def test_other_arguments_are_kept_where_they_say_something():
     params = {"marker": "m", "limit": 5, "page_size": None, "sort_key": "", "sort_dir": "asc"}
-    assert nova_images.make_query_v2(params) == {
+    assert nova_image_dict.make_query_v2(params) == {
         "marker": "m",
         "limit": 5,
         "sort_dir": "asc",
@@ -430,11 +430,11 @@ def test_other_arguments_are_kept_where_they_say_something():
 )
 def test_what_is_no_query_is_refused(params):
     with pytest.raises(InvalidQuery, match=r"detail: .*use filters, marker, limit"):
-        nova_images.make_query_v2(params)
+        nova_image_dict.make_query_v2(params)
 
 
 def test_the_caller_s_filters_are_left_as_they_were():
     filters = {"is_public": "true", "property-os": "x"}
-    nova_images.make_query_v1({"filters": filters})
-    nova_images.make_query_v2({"filters": filters})
+    nova_image_dict.make_query_v1({"filters": filters})
+    nova_image_dict.make_query_v2({"filters": filters})
     assert filters == {"is_public": "true", "property-os": "x"}

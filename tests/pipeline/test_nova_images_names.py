@@ -5,7 +5,7 @@ import types
 import pytest
 
 from traced_image.errors import InvalidMetadata
-from traced_image.pipeline.api import nova_images
+from traced_image.pipeline.api import nova_image_dict
 
 BARE = {
     "disk_format": None,
@@ -36,12 +36,12 @@ def circular():
 
 def test_properties_may_have_the_names_of_novas_fields():
     expected = {**BARE, "properties": PROPERTIES}
-    assert expected == nova_images.from_v2(PROPERTIES)
+    assert expected == nova_image_dict.from_v2(PROPERTIES)
 
 
 def test_an_image_that_was_shown_can_be_sent():
     record = {"id": "x", "visibility": "public", "size": 5, "status": "active", "min_ram": 5}
-    image = nova_images.from_v2({**record, "hw": "x", "mappings": '[{"a": null}]'})
+    image = nova_image_dict.from_v2({**record, "hw": "x", "mappings": '[{"a": null}]'})
     expected = {
         "id": "x",
         "name": None,
@@ -53,25 +53,25 @@ def test_an_image_that_was_shown_can_be_sent():
         "hw": "x",
         "mappings": '[{"a": null}]',
     }
-    assert expected == nova_images.to_v2(image)
+    assert expected == nova_image_dict.to_v2(image)
 
 
 def test_mappings_that_are_no_dicts_can_be_sent():
     meta = types.MappingProxyType({"properties": types.MappingProxyType({"mappings": [1]})})
-    assert {"mappings": "[1]"} == nova_images.to_v2(meta)
+    assert {"mappings": "[1]"} == nova_image_dict.to_v2(meta)
 
 
 @pytest.mark.parametrize("name", ["block_device_mapping", "mappings"])
 @pytest.mark.parametrize("value", [{1, 2}, circular(), {("a",): 1}, b"bytes"])
 def test_a_structured_property_without_a_form_in_json_is_named(name, value):
     with pytest.raises(InvalidMetadata, match=f"property {name} can't be written as JSON"):
-        nova_images.to_v2({"properties": {name: value}})
+        nova_image_dict.to_v2({"properties": {name: value}})
 
 
 @pytest.mark.parametrize("name", ["min_ram", "min_disk"])
 def test_an_amount_that_is_no_number_is_named(name):
     with pytest.raises(InvalidMetadata, match=f"{name} is 'much': pass a whole number"):
-        nova_images.to_v2({name: "much"})
+        nova_image_dict.to_v2({name: "much"})
 
 
 @pytest.mark.parametrize(
@@ -84,5 +84,5 @@ def test_an_amount_that_is_no_number_is_named(name):
 )
 def test_what_can_not_be_sent_is_told(meta, words):
     with pytest.raises(InvalidMetadata) as caught:
-        nova_images.to_v2(meta)
+        nova_image_dict.to_v2(meta)
     assert words == str(caught.value)

@@ -8,10 +8,10 @@ from parts.outage import restored
 
 sys.path.append(str(Path(__file__).parents[1] / "diagnosis"))
 
-import verdicts
-from faultcells import PLACES, ended, told
-from faulttable import by_effect, everywhere, saved
-from witnesses import DATA, Watched
+import matrix_assertions
+from fault_matrix_expected import by_effect, everywhere, saved
+from fault_matrix_run import PLACES, ended, told
+from recorded_service import DATA, Watched
 
 TABLE = {
     "kill": everywhere(saved("connection_refused")),
@@ -55,27 +55,27 @@ def case(request, outage):
 
 def test_the_caller_is_told_what_the_table_says(case):
     cell, place, found = case
-    assert verdicts.caller(cell, place) == found.caller
+    assert matrix_assertions.caller(cell, place) == found.caller
 
 
 def test_the_spans_name_the_server_that_is_out(case):
     cell, place, found = case
-    assert verdicts.spans(cell, place) == verdicts.seen_spans(cell, place, found)
+    assert matrix_assertions.spans(cell, place) == matrix_assertions.seen_spans(cell, place, found)
 
 
 def test_the_metrics_count_the_server_that_is_out(case):
     cell, place, found = case
-    assert verdicts.metrics(cell, place, found) == verdicts.seen_metrics(found)
+    assert matrix_assertions.metrics(cell, place, found) == matrix_assertions.seen_metrics(found)
 
 
 def test_the_log_names_the_server_that_is_out(case):
     cell, place, found = case
-    assert verdicts.log(cell, place) == found.log
+    assert matrix_assertions.log(cell, place) == found.log
 
 
 def test_the_state_of_the_hosts_names_the_server_that_is_out(case):
     cell, place, found = case
-    assert verdicts.hosts(cell, place) == found.hosts
+    assert matrix_assertions.hosts(cell, place) == found.hosts
 
 
 def test_the_books_balance(case):

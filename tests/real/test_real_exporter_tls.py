@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from traced_image import exporter
 from traced_image.exporter.web.server import ExporterHandle
-from traced_image.telemetry.catalogue.exporter import RELOADED
+from traced_image.telemetry.catalogue.probe_metrics import RELOADED
 
 USER, PASSWORD = "prometheus", "correct horse"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()

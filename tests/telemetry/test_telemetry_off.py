@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 import traced_image
 from traced_image import Telemetry
 from traced_image.errors import InvalidOption
-from traced_image.pipeline.attempts.loop import AttemptLoop
+from traced_image.pipeline.attempts.retry_loop import AttemptLoop
 from traced_image.pipeline.http.send import HTTPSend
 from traced_image.pipeline.http.transport import send_by_session
 from traced_image.pipeline.log import log_failure

@@ -13,7 +13,7 @@ from traced_image import NotFound, RetryPolicy, Server, Telemetry
 from traced_image.lab import faults
 from traced_image.pipeline.api.operation import Operation
 from traced_image.pipeline.attempts.fleet import Fleet
-from traced_image.pipeline.attempts.loop import AttemptLoop
+from traced_image.pipeline.attempts.retry_loop import AttemptLoop
 from traced_image.pipeline.attempts.seams import Call, layered
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..config import RetryPolicy, Server, retry
-from ..config.config import OPTIONS
+from ..config import RetryPolicy, Server, retry_policy
+from ..config.options import OPTIONS
 from .options import json_output, with_choice
 from .output import print_json, print_table
 
@@ -36,7 +36,7 @@ def _list_rows(found: Config) -> Iterator[tuple[str, object, str]]:
         value = getattr(found, name)
         source = found.sources.get(name, "default")
         if isinstance(value, RetryPolicy):
-            for each in retry.OPTIONS:
+            for each in retry_policy.OPTIONS:
                 yield f"retry.{each}", _to_json(getattr(value, each)), source
         elif name == "auth":
             yield name, None if value is None else "(hidden)", source

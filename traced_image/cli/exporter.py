@@ -20,7 +20,7 @@ from ..exporter.probing.reload import Reloader
 from ..exporter.report import check_trace_url
 from ..exporter.web.config_file import WebConfigFile
 from ..exporter.web.server import ExporterServer, listen
-from ..telemetry.catalogue.exporter import RELOADED
+from ..telemetry.catalogue.probe_metrics import RELOADED
 from . import options
 from .exit_status import DONE
 from .options import ListenAddress, read_address, read_duration, set_up_log, verbose, with_choice

@@ -12,7 +12,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ..errors import InvalidAuth
 from ..redact import hide_in_text
-from .config import OPTIONS
+from .options import OPTIONS
 from .sources import EndpointFilter, Found, Source
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from . import config, retry
+from . import options, retry_policy
 from .checks import suggest
 from .sources import Found, Source
 
@@ -26,8 +26,10 @@ def name_variable(item: str) -> str:
     return f"{PREFIX}{item.replace('.', '_').upper()}"
 
 
-_PLAIN = {name_variable(name): name for name, each in config.OPTIONS.items() if each.read}
-_RETRY = {name_variable(f"retry.{name}"): name for name, each in retry.OPTIONS.items() if each.read}
+_PLAIN = {name_variable(name): name for name, each in options.OPTIONS.items() if each.read}
+_RETRY = {
+    name_variable(f"retry.{name}"): name for name, each in retry_policy.OPTIONS.items() if each.read
+}
 VARIABLES = frozenset({*_PLAIN, *_RETRY, CONFIG_FILE})
 """All variables that `from_environ` knows, without `CLOUD`."""
 
@@ -44,18 +46,20 @@ def from_environ(environ: Mapping[str, str]) -> Source:
     """
     _warn_of_unknown(environ)
     found = {
-        name: Found(config.OPTIONS[name].parse_text(environ[variable]), variable)
+        name: Found(options.OPTIONS[name].parse_text(environ[variable]), variable)
         for variable, name in _PLAIN.items()
         if environ.get(variable)
     }
     policy = {
-        name: retry.check_field(name, retry.OPTIONS[name].parse_text(environ[variable]), variable)
+        name: retry_policy.check_field(
+            name, retry_policy.OPTIONS[name].parse_text(environ[variable]), variable
+        )
         for variable, name in _RETRY.items()
         if environ.get(variable)
     }
     if policy:
         source = ", ".join(variable for variable in _RETRY if environ.get(variable))
-        found["retry"] = Found(retry.RetryPolicy(**policy), source)  # type: ignore[arg-type]
+        found["retry"] = Found(retry_policy.RetryPolicy(**policy), source)  # type: ignore[arg-type]
     return Source(found)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keystoneauth1.plugin import BaseAuthPlugin
 
     from .keystone import TokenSource
-    from .retry import RetryPolicy
+    from .retry_policy import RetryPolicy
     from .server import Server
 
 

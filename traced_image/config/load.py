@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption, InvalidServer, MissingExtra
 from .checks import format_value
-from .config import Config, check_names
 from .environment import CLOUD, CONFIG_FILE, from_environ, name_variable
 from .keystone import PluginTokens
+from .options import Config, check_names
 from .sources import EndpointFilter, Found, Source, merge_sources
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _list_files(
 
 def _read_files(files: Sequence[str], source: str) -> Source:
     try:
-        from .oslo import read_files
+        from .nova_conf import read_files
     except ImportError as error:
         raise _build_missing_error("config_file", "oslo", source) from error
     return read_files(files, source)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from rich.console import Console
 
-    from ..pipeline.attempts.cycle import ServerHealth
+    from ..pipeline.attempts.server_cycle import ServerHealth
     from .evidence import FaultPeriod, Finding, SpanLog
     from .scenario import Scenario
 

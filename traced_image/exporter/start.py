@@ -88,7 +88,7 @@ def start(
             the packages of the extra ``exporter`` are not there (`MissingExtra`).
     """
     _check_packages()
-    from ..telemetry.catalogue.exporter import RELOADED
+    from ..telemetry.catalogue.probe_metrics import RELOADED
     from .web.config_file import WebConfigFile
     from .web.server import ExporterServer, listen
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from . import v1, v2
-from .refusal import Refused
-from .wire import JSON, ReceivedRequest, Response, make_json_response
+from .error_responses import Refused
+from .http1 import JSON, ReceivedRequest, Response, make_json_response
 
 if TYPE_CHECKING:
     from collections.abc import Collection

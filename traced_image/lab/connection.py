@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from .access_log import Access
 from .app import REQUEST_ID, App
-from .delivery import Delivery, rewrite
-from .refusal import Refused
-from .wire import NO_BODY, Malformed, ReceivedRequest, Response, read_body, read_head
+from .error_responses import Refused
+from .fault_delivery import Delivery, rewrite
+from .http1 import NO_BODY, Malformed, ReceivedRequest, Response, read_body, read_head
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
     from io import BufferedReader
 
-    from .episode import ActiveFault
+    from .active_fault import ActiveFault
     from .faults import Fault
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from .wire import JSON, ReceivedRequest
+    from .http1 import JSON, ReceivedRequest
 
 _CONNECTION_ONLY = frozenset({"broken_tls", "refuse", "untrusted_tls"})
 _DATA = r"/v2/images/[^/]+/file$|/v1/images/(?!detail$)[^/]+$"

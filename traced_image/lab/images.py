@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .wire import JSON
+    from .http1 import JSON
 
 STORE = "fs"
 

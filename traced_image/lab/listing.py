@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .error_responses import Refused
 from .images import BASE, Image, Images
-from .refusal import Refused
 
 if TYPE_CHECKING:
-    from .wire import JSON
+    from .http1 import JSON
 
 Condition = Callable[[Image], bool]
 MOST = 1000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
-from .refusal import Refused
-from .wire import ReceivedRequest, Response
+from .error_responses import Refused
+from .http1 import ReceivedRequest, Response
 
 if TYPE_CHECKING:
     from .images import Images

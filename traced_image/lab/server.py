@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, final
 
 from ..errors import InvalidArgument
+from .active_fault import ActiveFault
 from .app import App
 from .connection import AcceptedConnection
-from .episode import ActiveFault
 from .images import Images
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .error_responses import Refused
+from .http1 import BYTES, JSON, Headers, ReceivedRequest, Response, make_json_response
 from .listing import MOST, PAGE, Condition, at_least, at_most, equals, select
-from .refusal import Refused
 from .routing import Routes
 from .v2.schemas import check
-from .wire import BYTES, JSON, Headers, ReceivedRequest, Response, make_json_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from ..errors import InvalidArgument
 from ..redact import hide_in_text
 from .api import v1, v2, v2_actions
 from .attempts.fleet import Fleet, share_fleet
-from .attempts.loop import AttemptLoop
+from .attempts.retry_loop import AttemptLoop
 from .attempts.seams import Call, Layers, T, layered
 from .clock import Clock
 from .context import SERVICE
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ..config import Config, Server
     from ..errors import AttemptError
     from .api.operation import Operation, Version
-    from .attempts.cycle import ServerHealth
     from .attempts.seams import Announce, Perform, Send
+    from .attempts.server_cycle import ServerHealth
     from .context import Context
 
 OPERATIONS: Mapping[Version, Mapping[str, Callable[..., Operation[object]]]] = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import InvalidArgument
-from .api import nova_images, v1
+from .api import nova_image_dict, v1
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .api.download import Download
-    from .api.nova_images import ImageDict, ListKeywords
+    from .api.nova_image_dict import ImageDict, ListKeywords
     from .api.upload import Data
     from .client import GlanceClientWrapper
     from .context import Context
@@ -35,19 +35,19 @@ class ImagesV1:
     ) -> ImageDict:
         """Fetch an image's metadata; v1 has no locations."""
         del include_locations
-        return nova_images.from_v1(self._perform(context, v1.get(image_id)))
+        return nova_image_dict.from_v1(self._perform(context, v1.get(image_id)))
 
     def list(self, context: Context | None, params: ListKeywords) -> list[ImageDict]:
         """List images' metadata."""
-        operation = v1.list_(**nova_images.make_query_v1(params))
-        return [nova_images.from_v1(record) for record in self._perform(context, operation)]
+        operation = v1.list_(**nova_image_dict.make_query_v1(params))
+        return [nova_image_dict.from_v1(record) for record in self._perform(context, operation)]
 
     def create(
         self, context: Context | None, image_meta: ImageDict, data: Data | None
     ) -> ImageDict:
         """Create an image, with its data if given."""
-        operation = v1.create(data, **nova_images.to_v1(image_meta))
-        return nova_images.from_v1(self._perform(context, operation))
+        operation = v1.create(data, **nova_image_dict.to_v1(image_meta))
+        return nova_image_dict.from_v1(self._perform(context, operation))
 
     def update(
         self,
@@ -58,11 +58,11 @@ class ImagesV1:
         find_properties: Callable[[], Iterable[str]] | None,
     ) -> ImageDict:
         """Change an image, and its data if given; Glance finds the properties to remove."""
-        fields = nova_images.to_v1(image_meta)
+        fields = nova_image_dict.to_v1(image_meta)
         fields.pop("id", None)
         purge_props = find_properties is not None
         operation = v1.change(image_id, data, fields, purge_props=purge_props)
-        return nova_images.from_v1(self._perform(context, operation))
+        return nova_image_dict.from_v1(self._perform(context, operation))
 
     def delete(self, context: Context | None, image_id: str) -> None:
         """Delete an image."""

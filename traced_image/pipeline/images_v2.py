@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import ImageBadRequest, Invalid, NotFound, NotImplementedByServer
 from ..redact import hide_in_text
-from .api import nova_images, v2, v2_actions
+from .api import nova_image_dict, v2, v2_actions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .api.download import Download
-    from .api.nova_images import ImageDict, ListKeywords
+    from .api.nova_image_dict import ImageDict, ListKeywords
     from .api.records import Record
     from .api.upload import Data
     from .client import GlanceClientWrapper
@@ -42,12 +42,12 @@ class ImagesV2:
     ) -> ImageDict:
         """Fetch an image's metadata."""
         record = self._perform(context, v2.get(image_id))
-        return nova_images.from_v2(record, include_locations=include_locations)
+        return nova_image_dict.from_v2(record, include_locations=include_locations)
 
     def list(self, context: Context | None, params: ListKeywords) -> list[ImageDict]:
         """List images' metadata."""
-        operation = v2.list_(**nova_images.make_query_v2(params))
-        return [nova_images.from_v2(record) for record in self._perform(context, operation)]
+        operation = v2.list_(**nova_image_dict.make_query_v2(params))
+        return [nova_image_dict.from_v2(record) for record in self._perform(context, operation)]
 
     def create(
         self, context: Context | None, image_meta: ImageDict, data: Data | None
@@ -57,7 +57,7 @@ class ImagesV2:
         Raises:
             InvalidArgument: A part of it can't be sent; then nothing was.
         """
-        fields = nova_images.to_v2(image_meta)
+        fields = nova_image_dict.to_v2(image_meta)
         member_id = fields.pop("instance_owner", None)
         if data is None and image_meta.get("size") == 0:
             data = b""
@@ -93,7 +93,7 @@ class ImagesV2:
         Raises:
             InvalidArgument: A part of it can't be sent; then nothing was.
         """
-        fields = nova_images.to_v2(image_meta)
+        fields = nova_image_dict.to_v2(image_meta)
         fields.pop("id", None)
         location = fields.pop("location", None)
         v2.patch(image_id, v2.make_changes(fields, ()))
@@ -125,7 +125,7 @@ class ImagesV2:
         if data is not None:
             self._perform(context, v2.upload(image_id, data))
             record = self._perform(context, v2.get(image_id))
-        return nova_images.from_v2(record)
+        return nova_image_dict.from_v2(record)
 
     def _add_location(self, context: Context | None, image_id: str, url: str) -> None:
         """Add a location by the call made for services, or if Glance is too old, by a patch."""

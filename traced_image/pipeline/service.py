@@ -14,7 +14,7 @@ from ..errors import (
     InvalidArgument,
     Retryable,
 )
-from .api import nova_images
+from .api import nova_image_dict
 from .api.download import Download, Resume, check_destination, save
 from .context import SERVICE
 from .image_errors import (
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ..config import Config, Server
-    from .api.nova_images import ImageDict, ListKeywords
+    from .api.nova_image_dict import ImageDict, ListKeywords
     from .api.upload import Data
-    from .attempts.cycle import ServerHealth
+    from .attempts.server_cycle import ServerHealth
     from .client import GlanceClientWrapper
     from .context import Context
 
@@ -114,7 +114,7 @@ class GlanceImageService:
         # As in nova: an image that the caller may not see looks as if it did not exist, so that
         # nobody learns which ids exist.
         gone = bool(image["deleted"]) and not show_deleted
-        if gone or not nova_images.is_available(SERVICE if context is None else context, image):
+        if gone or not nova_image_dict.is_available(SERVICE if context is None else context, image):
             raise ImageNotFound(f"Image {format_id(image_id)} could not be found.")
         if include_locations:
             image["locations"] = _list_locations(image)
@@ -137,7 +137,7 @@ class GlanceImageService:
         """
         viewer = SERVICE if context is None else context
         images = self._images.list(context, kwargs)
-        return [image for image in images if nova_images.is_available(viewer, image)]
+        return [image for image in images if nova_image_dict.is_available(viewer, image)]
 
     def create(
         self, context: Context | None, image_meta: ImageDict, data: Data | None = None

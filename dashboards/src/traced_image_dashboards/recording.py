@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.catalogue import exporter
+from traced_image.telemetry.catalogue import probe_metrics
 
 from .promql import AT_FAULT, BAD_CALLS, NO_PROBES, SERVER, rate, selector
 
@@ -210,7 +210,7 @@ ACTIVE_ATTEMPTS = Recording(
 )
 PROBES = Recording(
     "job_server:glance_probe_success:min",
-    _all_callers(selector(exporter.SUCCESS), by="min"),
+    _all_callers(selector(probe_metrics.SUCCESS), by="min"),
 )
 
 CALLERS = Recording(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from traced_image.config import Config, RetryPolicy
 from traced_image.config.environment import VARIABLES, name_variable
-from traced_image.config.option import list_options
+from traced_image.config.option_definition import list_options
 
 from .pages import table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.catalogue import exporter
+from traced_image.telemetry.catalogue import probe_metrics
 
 from .pages import table
 
@@ -61,9 +61,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "labels": _labels,
     "log_fields": lambda: _words("field", "what it tells", catalogue.LOG_FIELDS),
     "metrics": lambda: _metrics(catalogue.METRICS),
-    "exporter": lambda: _metrics((*exporter.PROBE_METRICS, exporter.RELOADED)),
-    "phases": lambda: _words("phase", "what its time is", exporter.PHASES),
-    "checks": lambda: _words("check", "what is asked", exporter.CHECKS),
+    "exporter": lambda: _metrics((*probe_metrics.PROBE_METRICS, probe_metrics.RELOADED)),
+    "phases": lambda: _words("phase", "what its time is", probe_metrics.PHASES),
+    "checks": lambda: _words("check", "what is asked", probe_metrics.CHECKS),
     "operations": _operations,
     "outcomes": lambda: _words("outcome", "what it means", catalogue.OUTCOMES),
     "reasons": _reasons,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ...config import Server
     from ...errors import AttemptError
-    from ...telemetry.catalogue.exporter import CanaryCheck, Phase
+    from ...telemetry.catalogue.probe_metrics import CanaryCheck, Phase
     from .result import Canary
     from .timed_requests import ProbeConnection
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from ...telemetry.catalogue.exporter import (
+from ...telemetry.catalogue.probe_metrics import (
     API_VERSION,
     CANARY_BYTES,
     CANARY_DURATION,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ...config import Server
     from ...telemetry.catalogue import Metric
-    from ...telemetry.catalogue.exporter import CanaryCheck, Phase
+    from ...telemetry.catalogue.probe_metrics import CanaryCheck, Phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ...config import Server
-    from ...telemetry.catalogue.exporter import Phase
+    from ...telemetry.catalogue.probe_metrics import Phase
     from .blocking_calls import Address, Resolver
 
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..refusal import Refused
-from ..wire import BYTES, ReceivedRequest, Response
+from ..error_responses import Refused
+from ..http1 import BYTES, ReceivedRequest, Response
 from .requests import find_image
 
 if TYPE_CHECKING:

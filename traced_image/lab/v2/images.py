@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..error_responses import Refused
+from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 from ..images import BASE, STORE, Images
-from ..refusal import Refused
-from ..wire import JSON, ReceivedRequest, Response, make_json_response
 from .imports import METHODS
 from .patch import READ_ONLY, RESERVED, RESERVED_PREFIX, apply, parse, with_tags
 from .requests import find_image, read_json_object

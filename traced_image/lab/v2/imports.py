@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..error_responses import Refused
+from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 from ..images import STORE, Image, Images
-from ..refusal import Refused
-from ..wire import JSON, ReceivedRequest, Response, make_json_response
 from .requests import find_image, read_json_object
 
 METHODS = ("glance-direct", "web-download", "copy-image")

@@ -8,9 +8,9 @@ from operator import eq, ge, gt, le, lt, ne
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from ..error_responses import Refused
+from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 from ..listing import MOST, PAGE, Condition, at_least, at_most, equals, select
-from ..refusal import Refused
-from ..wire import JSON, ReceivedRequest, Response, make_json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

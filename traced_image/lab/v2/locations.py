@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..error_responses import Refused
+from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 from ..images import STORE, Image, Images
-from ..refusal import Refused
-from ..wire import JSON, ReceivedRequest, Response, make_json_response
 from .requests import find_image, read_json_object
 
 if TYPE_CHECKING:

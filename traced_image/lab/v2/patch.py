@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ..error_responses import Refused
 from ..images import BASE, Image
-from ..refusal import Refused
 from . import locations
 from .requests import read_json
 from .schemas import check, check_amounts
@@ -15,7 +15,7 @@ from .schemas import check, check_amounts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..wire import JSON, ReceivedRequest
+    from ..http1 import JSON, ReceivedRequest
 
 READ_ONLY = frozenset(
     {

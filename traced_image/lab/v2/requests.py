@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ..refusal import Refused
+from ..error_responses import Refused
 
 if TYPE_CHECKING:
+    from ..http1 import JSON, ReceivedRequest
     from ..images import Image, Images
-    from ..wire import JSON, ReceivedRequest
 
 
 def find_image(images: Images, image_id: str) -> Image:

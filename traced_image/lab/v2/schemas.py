@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..refusal import Refused
-from ..wire import JSON, ReceivedRequest, Response, make_json_response
+from ..error_responses import Refused
+from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

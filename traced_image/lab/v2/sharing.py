@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..error_responses import Refused
+from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 from ..images import Image, Images, Member
-from ..refusal import Refused
-from ..wire import JSON, ReceivedRequest, Response, make_json_response
 from .requests import read_json
 from .schemas import check
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ... import _forks
-from .cycle import ServerCycle
 from .retry_budget import RetryBudget
+from .server_cycle import ServerCycle
 
 if TYPE_CHECKING:
     import random

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ..api.download import Download
-    from ..api.nova_images import ImageDict, ListKeywords
+    from ..api.nova_image_dict import ImageDict, ListKeywords
     from ..api.upload import Data
     from ..context import Context
     from .ids import ImageIds

@@ -18,7 +18,7 @@ from ...errors import (
 from ...reasons import classify
 from ..api.operation import Reply, Request
 from ..api.upload import SourceError, UploadBody
-from ..attempts.loop import DEADLINE_EXCEEDED
+from ..attempts.retry_loop import DEADLINE_EXCEEDED
 from ..attempts.seams import Answer, Attempt, SendPrepared, T
 from .auth import RequestTokens, find_request_id
 from .connection import READS, Until, make_timeout

@@ -7,27 +7,7 @@ issue 2355 is open). Names without a convention are therefore under ``glance.``.
 
 from __future__ import annotations
 
-from .metrics import (
-    ACTIVE_ATTEMPTS,
-    ATTEMPT_DURATION,
-    BUILD_INFO,
-    CALL_DURATION,
-    CALL_RETRIES,
-    CONNECTION_FAILED,
-    CONSECUTIVE_FAILURES,
-    LABELS,
-    LAST_FAILURE,
-    LAST_SUCCESS,
-    METRICS,
-    RETRIES,
-    RETRY_DELAYS,
-    SERVER_STATE,
-    STREAM_BYTES,
-    STREAM_ERRORS,
-    TELEMETRY_ERRORS,
-    Metric,
-)
-from .words import (
+from .attributes_reasons import (
     ATTEMPT_MAXIMUM,
     ATTEMPT_NUMBER,
     ATTEMPT_SPAN,
@@ -70,6 +50,26 @@ from .words import (
     Outcome,
     StateLabel,
     TelemetryErrorKind,
+)
+from .metrics import (
+    ACTIVE_ATTEMPTS,
+    ATTEMPT_DURATION,
+    BUILD_INFO,
+    CALL_DURATION,
+    CALL_RETRIES,
+    CONNECTION_FAILED,
+    CONSECUTIVE_FAILURES,
+    LABELS,
+    LAST_FAILURE,
+    LAST_SUCCESS,
+    METRICS,
+    RETRIES,
+    RETRY_DELAYS,
+    SERVER_STATE,
+    STREAM_BYTES,
+    STREAM_ERRORS,
+    TELEMETRY_ERRORS,
+    Metric,
 )
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from traced_image.telemetry.catalogue import exporter
+from traced_image.telemetry.catalogue import probe_metrics
 
 from ..promql import selector
 from ..recording import CALLER, PROBES
@@ -11,11 +11,11 @@ from .alert import SERVER, Alert
 _DAYS = 14
 
 _WHY = (
-    f"{{{{ with printf `{exporter.FAILURE.name}{{job=%q, server_address=%q, server_port=%q}}`"
+    f"{{{{ with printf `{probe_metrics.FAILURE.name}{{job=%q, server_address=%q, server_port=%q}}`"
     " $labels.job $labels.server_address $labels.server_port | query }}"
     "{{ . | first | label `error_type` }}{{ else }}unknown{{ end }}"
 )
-_CHECKED = f"avg_over_time({selector(exporter.CANARY_SUCCESS)}[5m])"
+_CHECKED = f"avg_over_time({selector(probe_metrics.CANARY_SUCCESS)}[5m])"
 
 PROBE_ALERTS = (
     Alert(
@@ -39,7 +39,7 @@ PROBE_ALERTS = (
     Alert(
         "GlanceCertificateExpiring",
         "ticket",
-        f"min without ({', '.join(CALLER)}) ({selector(exporter.CERTIFICATE_EXPIRY)}) - time()"
+        f"min without ({', '.join(CALLER)}) ({selector(probe_metrics.CERTIFICATE_EXPIRY)}) - time()"
         f" < {_DAYS} * 86400",
         "15m",
         f"The certificate of Glance server {SERVER} expires soon.",
@@ -50,7 +50,7 @@ PROBE_ALERTS = (
     Alert(
         "GlanceExporterConfigReloadFailed",
         "ticket",
-        f"{selector(exporter.RELOADED)} == 0",
+        f"{selector(probe_metrics.RELOADED)} == 0",
         "10m",
         "The exporter {{ $labels.instance }} can't use its new web configuration.",
         "{{ $labels.job }} at {{ $labels.instance }} goes on with the configuration that was in"

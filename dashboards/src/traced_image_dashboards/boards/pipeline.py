@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.catalogue import exporter
+from traced_image.telemetry.catalogue import probe_metrics
 
 from .. import recording
 from ..promql import selector
@@ -74,7 +74,7 @@ def reloads() -> stat.Panel:
         "No exporter is scraped",
         "GlanceExporterConfigReloadFailed",
     )
-    read = selector(exporter.RELOADED, JOB, INSTANCE)
+    read = selector(probe_metrics.RELOADED, JOB, INSTANCE)
     return number(about, latest(f"count({read}) - sum({read})"), width=8).thresholds(
         levels((1, BAD))
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult
 
-from traced_image.telemetry.catalogue import exporter
+from traced_image.telemetry.catalogue import probe_metrics
 
 from .. import recording
 from ..promql import selector
@@ -89,22 +89,25 @@ def latest_probes() -> table.Panel:
     return table_of(
         about,
         named,
-        Column("Probed", f"1000 * {_each(exporter.TIME)}", "dateTimeFromNow"),
+        Column("Probed", f"1000 * {_each(probe_metrics.TIME)}", "dateTimeFromNow"),
         Column(
-            "Succeeded", _each(exporter.SUCCESS, how="min"), "none", levels((1, GOOD), base=BAD)
+            "Succeeded",
+            _each(probe_metrics.SUCCESS, how="min"),
+            "none",
+            levels((1, GOOD), base=BAD),
         ),
-        Column("Status", _each(exporter.STATUS_CODE), "none"),
-        Column("Healthcheck", _each(exporter.HEALTHCHECK, how="min"), "none"),
+        Column("Status", _each(probe_metrics.STATUS_CODE), "none"),
+        Column("Healthcheck", _each(probe_metrics.HEALTHCHECK, how="min"), "none"),
         # What these tell is in their labels.
-        Column("", _each(exporter.FAILURE, _by("error_type"))),
-        Column("", _each(exporter.API_VERSION, _by("version"))),
+        Column("", _each(probe_metrics.FAILURE, _by("error_type"))),
+        Column("", _each(probe_metrics.API_VERSION, _by("version"))),
         link=("server_address", links.server_of_row()),
     )
 
 
 def phases() -> timeseries.Panel:
     """What a probe's time goes to."""
-    meanings = "; ".join(f"{phase}: {meaning}" for phase, meaning in exporter.PHASES.items())
+    meanings = "; ".join(f"{phase}: {meaning}" for phase, meaning in probe_metrics.PHASES.items())
     about = About(
         "What a probe's time goes to",
         f"The slowest of the chosen servers. {meanings}. A long first_byte is the server or its "
@@ -113,7 +116,7 @@ def phases() -> timeseries.Panel:
         _NONE,
         "GlanceAttemptLatencyHigh",
     )
-    return stacked(lines(about, query(_each(exporter.DURATION, "by (phase)"), "{{phase}}")))
+    return stacked(lines(about, query(_each(probe_metrics.DURATION, "by (phase)"), "{{phase}}")))
 
 
 def certificates() -> timeseries.Panel:
@@ -126,7 +129,7 @@ def certificates() -> timeseries.Panel:
         "No probed server has a certificate",
         "GlanceCertificateExpiring",
     )
-    left = f"({_each(exporter.CERTIFICATE_EXPIRY, how='min')} - time()) / {_DAY}"
+    left = f"({_each(probe_metrics.CERTIFICATE_EXPIRY, how='min')} - time()) / {_DAY}"
     soonest = query(f"bottomk(20, {left})", SERVER_NAME)
     return lines(about, soonest).thresholds(levels((7, ODD), (30, GOOD), base=BAD))
 
@@ -141,7 +144,7 @@ def canaries() -> timeseries.Panel:
         "The exporter has no image to check with: set one to test more than the API",
         "GlanceCanaryFailing",
     )
-    worst = f"bottomk(20, {_each(exporter.CANARY_SUCCESS, _by('check'), how='min')})"
+    worst = f"bottomk(20, {_each(probe_metrics.CANARY_SUCCESS, _by('check'), how='min')})"
     return lines(about, query(worst, f"{{{{check}}}} {SERVER_NAME}")).min(0).max(1)
 
 
@@ -155,5 +158,5 @@ def canary_times() -> timeseries.Panel:
         "The exporter has no image to check with: set one to test more than the API",
         "GlanceCanaryFailing",
     )
-    slowest = top(20, _each(exporter.CANARY_DURATION, _by("check")))
+    slowest = top(20, _each(probe_metrics.CANARY_DURATION, _by("check")))
     return lines(about, query(slowest, f"{{{{check}}}} {SERVER_NAME}"))

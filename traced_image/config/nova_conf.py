@@ -10,7 +10,7 @@ from oslo_config import cfg
 
 from ..errors import InvalidAuth, InvalidOption
 from ..redact import hide_in_text
-from .config import OPTIONS
+from .options import OPTIONS
 from .server import GLANCE_PORT
 from .sources import EndpointFilter, Found, Source
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from ..errors import InvalidAuth, InvalidOption, InvalidRetry, InvalidTimeout, InvalidTLS
 from . import checks, tls
 from .keystone import KeystoneHTTP, TokenSource, make_token_source
-from .option import document_fields, list_options, option
+from .option_definition import document_fields, list_options, option
 from .parse import parse_boolean, parse_optional_number
-from .retry import RetryPolicy
+from .retry_policy import RetryPolicy
 from .server import Server, parse_servers
 
 if TYPE_CHECKING:

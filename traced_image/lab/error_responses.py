@@ -7,7 +7,7 @@ import json
 import re
 from http import HTTPStatus
 
-from .wire import REASONS, Headers, ReceivedRequest, Response
+from .http1 import REASONS, Headers, ReceivedRequest, Response
 
 _EXPLANATIONS = {
     400: "The server could not comply with the request since it is either malformed or otherwise"

@@ -8,11 +8,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from books import Books
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry
+from reconciliation import Books
 
 from traced_image import Config, GlanceClientWrapper, GlanceImageService, RetryPolicy, Telemetry
 from traced_image.pipeline.attempts.fleet import Fleet

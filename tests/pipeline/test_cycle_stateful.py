@@ -8,7 +8,7 @@ from support import InOrder, ManualClock, servers
 
 from traced_image import RetryPolicy
 from traced_image.errors import Reason
-from traced_image.pipeline.attempts.cycle import ServerCycle
+from traced_image.pipeline.attempts.server_cycle import ServerCycle
 
 REASON = Reason("connection_refused")
 CAP = 8.0

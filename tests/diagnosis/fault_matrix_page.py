@@ -2,22 +2,22 @@
 
 After a change to what is seen of a fault, run this file and commit the page:
 
-    python tests/diagnosis/faultpage.py
+    python tests/diagnosis/fault_matrix_page.py
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from faultcells import CELLS, PLACES, prefetch, seen
-from faulttable import ENDINGS, LEAVE, OPERATIONS, TABLE
+from fault_matrix_expected import ENDINGS, LEAVE, OPERATIONS, TABLE
+from fault_matrix_run import CELLS, PLACES, prefetch, seen
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "diagnosis.md"
 
 _TOP = """\
 # What each fault looks like
 
-<!-- Written from a run by `python tests/diagnosis/faultpage.py`; a test compares it. -->
+<!-- Written from a run by `python tests/diagnosis/fault_matrix_page.py`; a test compares it. -->
 
 Three Glance servers are asked in turn, and one of them is faulty. This page shows what the caller
 gets, and what spans, metrics, log and host state show. A run of the tests made the tables. In it

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .faults import Fault
-    from .wire import ReceivedRequest
+    from .http1 import ReceivedRequest
 
 
 class ActiveFault:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .app import REQUEST_ID
-from .refusal import Refused
-from .wire import BYTES
+from .error_responses import Refused
+from .http1 import BYTES
 
 if TYPE_CHECKING:
-    from .episode import ActiveFault
+    from .active_fault import ActiveFault
     from .faults import Fault
-    from .wire import ReceivedRequest, Response
+    from .http1 import ReceivedRequest, Response
 
 WriteBytes = Callable[[bytes], None]
 

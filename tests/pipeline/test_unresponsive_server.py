@@ -9,9 +9,9 @@ from support import LIMIT, InOrder, ManualClock, operation_of, rig, servers, tog
 
 from traced_image import RetryPolicy
 from traced_image.errors import CommunicationError, DeadlineExceeded, Reason
-from traced_image.pipeline.attempts.cycle import ServerCycle
 from traced_image.pipeline.attempts.host_state import SPARE, STUCK_AFTER
 from traced_image.pipeline.attempts.seams import Answer, Call
+from traced_image.pipeline.attempts.server_cycle import ServerCycle
 from traced_image.pipeline.context import SERVICE
 
 THREADS, CALLS = 24, 200

@@ -674,7 +674,7 @@ def interrupted_at(line):
     stopped = []
 
     def trace(frame, event, _arg):
-        ours = frame.f_code.co_filename.endswith("loop.py")
+        ours = frame.f_code.co_filename.endswith("retry_loop.py")
         if not ours or frame.f_code.co_name in ("call", "__call__", "_begin"):
             return None
         if event == "line" and next(left, None) == 0:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from math import ceil
 
-from books import Books, are_complete, unbalanced
-from faulttable import OPERATIONS, TABLE
-from witnesses import DATA, Time, Watched, wait_for
+from fault_matrix_expected import OPERATIONS, TABLE
+from reconciliation import Books, are_complete, unbalanced
+from recorded_service import DATA, Time, Watched, wait_for
 
 from traced_image import TracedImageError, lab
 from traced_image.pipeline.clock import Clock

@@ -8,7 +8,7 @@ from functools import partial
 
 from ..errors import InvalidRetry
 from . import checks
-from .option import document_fields, list_options, option
+from .option_definition import document_fields, list_options, option
 from .parse import parse_boolean, parse_integers, parse_optional_number
 
 _STATUSES = range(400, 600)

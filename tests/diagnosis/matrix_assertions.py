@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from faultcells import PLACES
-from faulttable import ENDINGS
+from fault_matrix_expected import ENDINGS
+from fault_matrix_run import PLACES
 
 if TYPE_CHECKING:
-    from faultcells import Seen
-    from faulttable import Cell
+    from fault_matrix_expected import Cell
+    from fault_matrix_run import Seen
 
 
 def fitting(cell: Cell, found: Seen) -> Cell:
