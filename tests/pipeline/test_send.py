@@ -247,7 +247,7 @@ def test_a_renewal_that_keystone_refuses_leaves_no_socket(tell):
 @pytest.mark.parametrize("token", ["two\r\nX-Injected: yes", "späť", "a b", b"bytes", 1234567890])
 def test_a_service_token_that_no_header_can_carry_is_not_shown(tell, token):
     server, sender = tell(JSON, auth=Tokens(token))
-    with pytest.raises(TokenUnavailable, match="no header can carry") as caught:
+    with pytest.raises(TokenUnavailable, match="a header can't contain") as caught:
         sender(get())
     text = "".join(traceback.format_exception(caught.value))
     assert (str(token) in text, server.requests) == (False, [])
@@ -391,7 +391,7 @@ def test_a_redirect_elsewhere_is_not_followed(tell, location):
         sock.sendall(reply(302, b"", f"Location: {location.format(port=server.port)}"))
 
     server, sender = tell(say, JSON, prefix="/image")
-    with pytest.raises(InvalidEndpoint, match="redirected elsewhere"):
+    with pytest.raises(InvalidEndpoint, match="the redirect can't be followed"):
         sender(get())
     assert len(server.requests) == 1
 
@@ -458,7 +458,7 @@ def test_no_redirect_leads_to_another_server(wire, location):
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_status_that_answers_nothing_is_no_success(tell, status, method):
     _, sender = tell(reply(status, b"{}"))
-    with pytest.raises(ProtocolError, match=f"HTTP {status} answers nothing"):
+    with pytest.raises(ProtocolError, match=f"HTTP {status} is neither a success nor an error"):
         sender(sent(method))
 
 

@@ -279,7 +279,7 @@ def test_data_that_grew_meanwhile_is_not_sent_beyond_its_length(path):
         sent = []
         with pytest.raises(SourceError) as caught:
             sent.extend(body)
-    assert str(caught.value.failure).startswith("data has not the 262144 bytes")
+    assert str(caught.value.failure).startswith("data no longer has the 262144 bytes")
     assert len(b"".join(sent)) <= len(DATA)
 
 

@@ -1,4 +1,4 @@
-"""Images by API v1 as nova's image service asks for them: each is one call."""
+"""The image service's requests by API v1: one call for each method."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class ImagesV1:
-    """Asks for images by API v1; the methods are those of `ImagesV2`.
+    """The image service's methods by API v1; they are those of `ImagesV2`.
 
     Args:
-        client: Makes the calls.
+        client: The client that makes the calls.
     """
 
     has_ranges = False
-    """Whether a part of an image's data can be asked for."""
+    """Whether Glance can return a part of an image's data."""
 
     def __init__(self, client: GlanceClientWrapper) -> None:
         self._perform = client.perform
@@ -57,8 +57,9 @@ class ImagesV1:
         data: Data | None,
         find_properties: Callable[[], Iterable[str]] | None,
     ) -> ImageDict:
-        """Change an image, and its data if given; Glance finds the properties to remove."""
+        """Change an image, and its data if given; Glance removes the other properties itself."""
         fields = nova_image_dict.to_v1(image_meta)
+        # The path names the image already.
         fields.pop("id", None)
         purge_props = find_properties is not None
         operation = v1.change(image_id, data, fields, purge_props=purge_props)
@@ -69,24 +70,24 @@ class ImagesV1:
         self._perform(context, v1.delete(image_id))
 
     def download(self, context: Context | None, image_id: str, offset: int = 0) -> Download | None:
-        """Fetch an image's data, all of it; None if it has none.
+        """Fetch all of an image's data; return None if it has none.
 
         Raises:
-            InvalidArgument: A part of it is there already.
+            InvalidArgument: `offset` is not 0, and API v1 can't return a part of the data.
         """
         if offset:
             raise InvalidArgument(
-                "API v1 can't be asked for the rest of the data: download all of it again"
+                "API v1 can't return a part of the data: download all of it again"
             )
         return self._perform(context, v1.data(image_id))
 
     def import_copy(
         self, context: Context | None, image_id: str, stores: Iterable[str]
     ) -> NoReturn:
-        """Refuse to copy an image to other stores.
+        """Raise an error: API v1 can't copy an image to other stores.
 
         Raises:
-            InvalidArgument: API v1 knows one store.
+            InvalidArgument: Always, because API v1 has a single store and no import.
         """
         del context, image_id, stores
         raise InvalidArgument("API v1 has no import: use API v2")

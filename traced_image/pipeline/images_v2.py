@@ -1,4 +1,4 @@
-"""Images by API v2 as nova's image service asks for them: several calls create or change one."""
+"""The image service's requests by API v2: several calls may create or change one image."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 _METHOD_NOT_ALLOWED = 405
 
 _TO_BE_GIVEN = "new"
-"""Stands for the id of an image that is still to be created."""
+"""A placeholder for the id of an image that does not exist, to check arguments with."""
 
 
 class ImagesV2:
-    """Asks for images by API v2, as nova 34 does.
+    """The image service's methods by API v2, as in nova 34.
 
     Args:
-        client: Makes the calls.
+        client: The client that makes the calls.
     """
 
     has_ranges = True
-    """Whether a part of an image's data can be asked for."""
+    """Whether Glance can return a part of an image's data."""
 
     def __init__(self, client: GlanceClientWrapper) -> None:
         self._perform = client.perform
@@ -55,11 +55,13 @@ class ImagesV2:
         """Create an image's record, then its location, its member and its data.
 
         Raises:
-            InvalidArgument: A part of it can't be sent; then nothing was.
+            InvalidArgument: An argument can't be sent; no request was made.
         """
         fields = nova_image_dict.to_v2(image_meta)
         member_id = fields.pop("instance_owner", None)
         if data is None and image_meta.get("size") == 0:
+            # nova's snapshot of a server that boots from a volume is an image without data, and
+            # Glance activates an image only by an upload.
             data = b""
             _activate_empty(fields)
         location = fields.pop("location", None)
@@ -87,15 +89,16 @@ class ImagesV2:
             image_id: The image's UUID.
             image_meta: The fields to change.
             data: Bytes, a binary file, or an iterable of bytes.
-            find_properties: Names the properties that the image has, so that those that
-                `image_meta` has not are removed; None to keep them.
+            find_properties: Returns the names of the image's properties; those that `image_meta`
+                does not have are removed. None keeps them.
 
         Raises:
-            InvalidArgument: A part of it can't be sent; then nothing was.
+            InvalidArgument: An argument can't be sent; no request was made.
         """
         fields = nova_image_dict.to_v2(image_meta)
         fields.pop("id", None)
         location = fields.pop("location", None)
+        # Only for its checks, before `find_properties` makes a request.
         v2.patch(image_id, v2.make_changes(fields, ()))
         _check_parts(image_id, location, None, data)
         kept = image_meta.get("properties", {})
@@ -111,7 +114,7 @@ class ImagesV2:
         self._perform(context, v2.delete(image_id))
 
     def download(self, context: Context | None, image_id: str, offset: int = 0) -> Download | None:
-        """Fetch an image's data from a byte on; None if it has none."""
+        """Fetch an image's data from byte `offset` on; return None if it has none."""
         return self._perform(context, v2.data(image_id, offset))
 
     def import_copy(self, context: Context | None, image_id: str, stores: Iterable[str]) -> None:
@@ -121,24 +124,26 @@ class ImagesV2:
     def _finish(
         self, context: Context | None, image_id: str, record: Record, data: Data | None
     ) -> ImageDict:
-        """Upload the data if given, and return the image as it is then."""
+        """Upload the data if given, and return the image after that."""
         if data is not None:
             self._perform(context, v2.upload(image_id, data))
+            # Glance answers an upload with 204 and no record; size and checksum are new now.
             record = self._perform(context, v2.get(image_id))
         return nova_image_dict.from_v2(record)
 
     def _add_location(self, context: Context | None, image_id: str, url: str) -> None:
-        """Add a location by the call made for services, or if Glance is too old, by a patch."""
+        """Add a location by the request for services, or by a patch if Glance is too old for it."""
         try:
             self._perform(context, v2_actions.add_image_location(image_id, url))
         except (NotFound, NotImplementedByServer, Invalid) as error:
+            # Before API 2.17 the path exists only for other methods, or not at all.
             if isinstance(error, Invalid) and error.status != _METHOD_NOT_ALLOWED:
                 raise
             self._perform(context, v2_actions.add_location(image_id, url))
 
 
 def _activate_empty(fields: Record) -> None:
-    """Make a record ready to be activated by an upload of nothing, as nova's callers expect."""
+    """Set the formats that an image needs before an upload of 0 bytes activates it, as in nova."""
     fields.setdefault("container_format", "bare")
     disk_format = fields.setdefault("disk_format", "raw")
     if disk_format != "raw":
@@ -149,7 +154,8 @@ def _activate_empty(fields: Record) -> None:
 def _check_parts(
     image_id: str, location: str | None, member_id: str | None, data: Data | None
 ) -> None:
-    """Refuse what a later call could not send, while no earlier one has written anything."""
+    """Check the arguments of later calls before the first call changes anything."""
+    # To build an operation checks its arguments and sends nothing.
     if location:
         v2_actions.add_image_location(image_id, location)
     if member_id:

@@ -1,1 +1,1 @@
-"""What to ask of Glance by its API v1 and v2, and what the answers mean."""
+"""The operations of Glance's API v1 and v2: their requests and the meaning of the replies."""

@@ -1,4 +1,4 @@
-"""Image data on its way from the servers, checked against what its record claims."""
+"""Image data as a stream from the servers, which checks it against the image's record."""
 
 from __future__ import annotations
 
@@ -32,24 +32,25 @@ _PARTIAL = 206
 _LENGTH = re.compile("[0-9]{1,19}")
 
 Resume = Callable[["Server", AttemptError, int], "Download | None"]
-"""Is told who failed, how, and how many bytes are there; asks for the rest, or gives up: None.
+"""A function that fetches the rest of a download, or returns None to give up.
 
-After a `ChecksumMismatch` there is no rest to ask for.
+Its arguments are the server that failed, the error, and how many bytes have arrived. After a
+`ChecksumMismatch` there is no rest to fetch.
 """
 
 
 class Download:
-    """An image's data, to be read once, chunk by chunk.
+    """An image's data, which can be read once, chunk by chunk.
 
-    Where the stream breaks, the rest is asked of another server. Reading raises
-    `CommunicationError` or `ProtocolError` where that does not help, and `ChecksumMismatch` at the
-    end where the data is not what the image's record says.
+    If the stream breaks, another server sends the rest. If no server does, reading raises
+    `CommunicationError` or `ProtocolError`. At the end, reading raises `ChecksumMismatch` if the
+    data does not match the image's record.
 
     Attributes:
-        chunks: What one server sends, checked at its end; telemetry may be put around it.
-        server: The server that it comes from.
-        length: Bytes to come, or None if the server did not say.
-        resume: How to get the rest from another server.
+        chunks: The data from one server, checked at its end; telemetry may wrap it.
+        server: The server that sends the data.
+        length: Bytes to come, or None if the server did not announce them.
+        resume: Fetches the rest from another server; None to give up at the first failure.
     """
 
     def __init__(self, chunks: Chunks, server: Server, length: int | None, digest: Digest) -> None:
@@ -63,10 +64,15 @@ class Download:
 
     @classmethod
     def of(cls, reply: Reply, record: Record, offset: int = 0) -> Download | None:
-        """Take over a streamed reply, from `offset` on; None if the image has no data.
+        """Build a download from a streamed reply; return None if the image has no data.
+
+        Args:
+            reply: The reply to the request for the data.
+            record: The image's record.
+            offset: The first byte that is needed.
 
         Raises:
-            ProtocolError: It is a part of the data that was not asked for.
+            ProtocolError: The reply has a part of the data that was not requested.
         """
         chunks = reply.chunks
         if chunks is None:
@@ -76,13 +82,14 @@ class Download:
         if reply.status == _PARTIAL:
             _check_part(reply, chunks, offset)
         elif offset:
+            # A server may ignore Range and answer 200 with all of the data (RFC 9110, 14.2).
             chunks = _RestChunks(chunks, offset)
             size = None if size is None else max(0, size - offset)
         return cls(chunks, reply.server, size, Digest(record, reply.headers.get("Content-MD5")))
 
     @classmethod
     def at_end(cls, server: Server, record: Record) -> Download:
-        """Data of which nothing is left to come, but which is still to be checked."""
+        """Build a download with no bytes to come, whose data is still to be checked."""
         return cls(_NoChunks(), server, 0, Digest(record, None))
 
     def __iter__(self) -> Iterator[bytes]:
@@ -98,7 +105,7 @@ class Download:
                 break
 
     def _note(self, error: AttemptError) -> None:
-        """Add a failed stream to the history that the error carries."""
+        """Add a failed stream to the history, and put the history into the error."""
         self._history.append(
             FailedAttempt(
                 self.server.url, error.reason, monotonic() - self._since, error.request_id
@@ -107,7 +114,7 @@ class Download:
         error.attempts = tuple(self._history)
 
     def _continue(self, error: AttemptError, done: int) -> None:
-        """Go on with the rest from another server, or raise `error`."""
+        """Continue with the rest from another server, or raise `error`."""
         self._note(error)
         try:
             rest = None if self.resume is None else self.resume(self.server, error, done)
@@ -116,6 +123,7 @@ class Download:
             raise error from failed
         if rest is None:
             raise error
+        # The image may have changed meanwhile: two halves of different data must not be joined.
         if not rest.continues(self):
             rest.close()
             raise error
@@ -125,21 +133,21 @@ class Download:
 
     @property
     def has_checksum(self) -> bool:
-        """Whether the data can be told from other data of the same size."""
+        """Whether the image has a checksum, so that its data differs from other data visibly."""
         return self._digest.has_checksum
 
     def begin(self, file: BinaryIO) -> None:
-        """Take what a file has for the data before that to come; it counts in the check."""
+        """Add a file's content to the check, as the data before the bytes to come."""
         file.seek(0)
         while chunk := file.read(CHUNK):
             self._digest.update(chunk)
 
     def continues(self, other: Download) -> bool:
-        """Take over what `other` has read, if this is the rest of the same data."""
+        """Continue the check of `other`; return False if this is not the rest of its data."""
         return self._digest.continues(other._digest)
 
     def close(self) -> None:
-        """Give up the rest of the data."""
+        """Discard the rest of the data, and release the connection."""
         self.chunks.close()
 
 
@@ -153,7 +161,7 @@ def _check_part(reply: Reply, chunks: Chunks, offset: int) -> None:
 
 
 class _VerifiedChunks:
-    """The chunks of a body, at whose end the data must be what the record says."""
+    """The chunks of a body; at the end, the data must match the image's record."""
 
     def __init__(self, chunks: Chunks, digest: Digest, server: Server) -> None:
         self._chunks = chunks
@@ -175,17 +183,17 @@ class _VerifiedChunks:
 
 
 class _NoChunks:
-    """No chunks."""
+    """An empty body."""
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(())
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 class _RestChunks:
-    """The chunks of a whole body from an offset on, for servers that know no ranges."""
+    """The chunks of a whole body from an offset on, for servers that ignore ``Range``."""
 
     def __init__(self, chunks: Chunks, offset: int) -> None:
         self._chunks = chunks
@@ -203,38 +211,39 @@ class _RestChunks:
 
 
 class Digest:
-    """The best check of data that a record allows, in python-glanceclient's order.
+    """The strongest check of data that a record allows, in python-glanceclient's order.
 
-    Without a checksum, the size that the record claims is all that can be checked.
+    If the record has no checksum, the check compares only the size.
     """
 
     def __init__(self, record: Record, content_md5: str | None) -> None:
         self._hash, self._expected = _make_hash(record, content_md5)
         size = record.get("size")
-        # Glance knows no size of some data that lies elsewhere, and says 0.
+        # For data at an external location, Glance may not know the size and reports 0.
         self._size = size if isinstance(size, int) and size else None
         self._updated = record.get("updated_at")
         self._done = 0
 
     @property
     def has_checksum(self) -> bool:
-        """Whether there is more than a size to check by."""
+        """Whether the check uses a checksum, and not only the size."""
         return self._hash is not None
 
     def update(self, chunk: bytes) -> None:
-        """Take in more data."""
+        """Add more data to the check."""
         self._done += len(chunk)
         if self._hash is not None:
             self._hash.update(chunk)
 
     def matches(self) -> bool:
-        """Whether the data is what the record says, as far as that can be told."""
+        """Return whether the data matches the record, as far as the record allows a check."""
         if self._hash is None:
             return self._size in (None, self._done)
         return self._hash.hexdigest() == self._expected
 
     def continues(self, other: Digest) -> bool:
-        """Go on where `other` is, and return True, if both expect the same data."""
+        """Continue from the state of `other` if both expect the same data; return whether."""
+        # Without a checksum, an equal size and time of change are the best sign of equal data.
         if self._hash is None and other._hash is None:
             same = (self._size, self._updated) == (other._size, other._updated)
         else:
@@ -245,7 +254,10 @@ class Digest:
 
 
 def _make_hash(record: Record, content_md5: str | None) -> tuple[hashlib._Hash | None, str]:
-    """The hash to compute, by the record's multihash, else its checksum, else Content-MD5."""
+    """Return the hash to compute and its expected value in hex digits; None and "" for neither.
+
+    The record's multihash comes first, then its checksum, then ``Content-MD5``.
+    """
     for algorithm, expected in (
         (record.get("os_hash_algo"), record.get("os_hash_value")),
         ("md5", record.get("checksum")),
@@ -254,18 +266,19 @@ def _make_hash(record: Record, content_md5: str | None) -> tuple[hashlib._Hash |
         if isinstance(algorithm, str) and isinstance(expected, str) and expected:
             try:
                 found = hashlib.new(algorithm, usedforsecurity=False)
-            except (TypeError, ValueError):  # the first for a name with a null character
+            except (TypeError, ValueError):  # TypeError for a name with a null character
                 continue
+            # An extendable hash such as SHAKE has no size of its own, and `hexdigest` needs one.
             if found.digest_size:
                 return found, expected
     return None, ""
 
 
 def check_destination(data: object, dst_path: object) -> None:
-    """Refuse what can't be written to, before anything is fetched.
+    """Check that the destination can be written to, before any request.
 
     Raises:
-        InvalidArgument: `data` is no binary file, or `dst_path` no path.
+        InvalidArgument: `data` is not a binary file, or `dst_path` is not a path.
     """
     if data is not None and (not hasattr(data, "write") or isinstance(data, TextIOBase)):
         raise InvalidArgument("data is not a binary file: open one with mode 'wb'")
@@ -274,10 +287,10 @@ def check_destination(data: object, dst_path: object) -> None:
 
 
 def save(download: Download, data: BinaryIO | None, dst_path: str | os.PathLike[str]) -> None:
-    """Write an image's data to `data`, or to a file at `dst_path` that is synced to disk.
+    """Write an image's data to `data`, or to a file at `dst_path` and sync it to disk.
 
-    What is left of a file that could not be completed is emptied, so that nobody takes it for
-    the image.
+    If the download fails, truncate the file at `dst_path`, so that nobody mistakes a part of the
+    data for the image.
     """
     try:
         if data is None:
@@ -291,6 +304,7 @@ def save(download: Download, data: BinaryIO | None, dst_path: str | os.PathLike[
 
 def _save_at(download: Download, path: Path) -> None:
     with path.open("wb") as file:
+        # Devices and pipes such as /dev/stdout can be neither truncated nor synced.
         regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         try:
             for chunk in download:

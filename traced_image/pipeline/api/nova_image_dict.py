@@ -1,10 +1,11 @@
-"""Image records to and from the dict that nova's image service gives and takes.
+"""Translation between image records and the dict of nova's image service.
 
-Mirrors ``_translate_from_glance``, ``_translate_to_glance`` and ``_is_image_available`` of
-``nova/image/glance.py``: for API v2 those of nova 34, for API v1 those of nova 2013.1.
+This module mirrors ``_translate_from_glance``, ``_translate_to_glance`` and
+``_is_image_available`` of ``nova/image/glance.py``: those of nova 34 for API v2, and those of nova
+2013.1 for API v1.
 
-Where the text of a structured property is not JSON, it stays as it is. nova raises ValueError, so
-that one such image fails everybody's list.
+If the text of a structured property is not JSON, it stays text. nova raises ValueError, so that
+one such image makes the list fail for every caller.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ if TYPE_CHECKING:
 
 
 ImageDict = dict[str, Any]
-"""An image as nova knows it: base fields, and custom ones under ``properties``."""
+"""An image in nova's form: base fields, and custom fields under ``properties``."""
 
 
 class ListKeywords(TypedDict, total=False):
-    """What `GlanceImageService.detail` takes beside the context.
+    """The keywords of `GlanceImageService.detail`.
 
     Attributes:
         filters: Fields and properties with the values to match; ``property-NAME``,
-            ``changes-since`` and ``is_public`` are understood as in nova.
+            ``changes-since`` and ``is_public`` mean the same as in nova.
         marker: The id of the image after which to start.
         limit: How many images to return at most; None or 0 for all.
-        page_size: How many to ask for at a time.
+        page_size: How many images to request at a time.
         sort_key: A field to sort by, or several.
         sort_dir: ``asc`` or ``desc``, for all keys or for each.
     """
@@ -54,7 +55,7 @@ _BASE_V2 = frozenset(
     " virtual_size container_format disk_format created_at updated_at tags direct_url min_ram"
     " min_disk self file stores schema locations".split()
 )
-"""Fields that Glance's own schema has; any other is a custom property."""
+"""The fields of Glance's own schema; every other field is a custom property."""
 
 _OMITTED_V2 = frozenset({"self", "schema", "protected", "virtual_size", "file", "tags"})
 _LOCATIONS = frozenset({"direct_url", "locations"})
@@ -68,7 +69,7 @@ _READ_ONLY = frozenset({"status", "updated_at", "created_at", "deleted_at"})
 
 
 def from_v2(record: Record, *, include_locations: bool = False) -> ImageDict:
-    """Make nova's dict of a v2 record that has been checked."""
+    """Build nova's dict from a checked record of API v2."""
     properties: dict[str, Any] = {}
     image: ImageDict = {
         "properties": properties,
@@ -92,14 +93,14 @@ def from_v2(record: Record, *, include_locations: bool = False) -> ImageDict:
 
 
 def from_v1(record: Record) -> ImageDict:
-    """Make nova's dict of a v1 record that has been checked."""
+    """Build nova's dict from a checked record of API v1."""
     image: ImageDict = {name: record.get(name) for name in _FIELDS_V1}
     image["properties"] = dict(record.get("properties", {}))
     return _parse_values(image)
 
 
 def _parse_values(image: ImageDict) -> ImageDict:
-    """Replace the texts of time stamps and of structured properties by their values."""
+    """Replace time stamps and structured properties, which are texts, by their values."""
     for name in _TIMESTAMPS:
         if image.get(name):
             image[name] = parse_time(image[name])
@@ -119,7 +120,7 @@ def _parse_json(text: str) -> object:
 
 
 def to_v1(image_meta: Mapping[str, object]) -> Record:
-    """Make the fields to send by v1 of nova's dict, leaving out what Glance sets itself.
+    """Build the fields to send by API v1 from nova's dict, without those that Glance sets itself.
 
     Raises:
         InvalidMetadata: A field can't be sent.
@@ -152,7 +153,7 @@ def _dump_json(name: str, value: object) -> str:
 
 
 def to_v2(image_meta: Mapping[str, object]) -> Record:
-    """Make the fields to send by v2 of nova's dict, leaving out what Glance sets itself.
+    """Build the fields to send by API v2 from nova's dict, without those that Glance sets itself.
 
     Raises:
         InvalidMetadata: A field can't be sent.
@@ -167,6 +168,7 @@ def to_v2(image_meta: Mapping[str, object]) -> Record:
         elif name not in ("properties", "size", "deleted"):
             record[name] = value
     for name, value in image["properties"].items():
+        # Glance's schema requires a UUID for these two, and old images have the text "None".
         unset = isinstance(value, str) and value.strip().lower() in ("none", "")
         if not (name in ("kernel_id", "ramdisk_id") and unset):
             record[name] = value if value is None else str(value)
@@ -181,10 +183,12 @@ def _to_int(name: str, value: str | float) -> int:
 
 
 def is_available(context: Context, image: ImageDict) -> bool:
-    """Whether the caller may see an image, where Glance runs without authentication.
+    """Return whether the caller may see an image, for a Glance without authentication.
 
-    The first of the properties that is there decides; values are compared as text.
+    The first property that the image has decides: ``owner_id``, ``project_id``, ``user_id``.
+    Values are compared as text.
     """
+    # With a token, Glance itself has checked what the caller may see.
     if getattr(context, "auth_token", None):
         return True
     if image.get("is_public") or getattr(context, "is_admin", False):
@@ -202,19 +206,20 @@ def is_available(context: Context, image: ImageDict) -> bool:
 
 
 def make_query_v1(params: ListKeywords) -> dict[str, Any]:
-    """Make the arguments of a list by v1 of those of `detail`.
+    """Build the arguments of a list by API v1 from those of `detail`.
 
     Raises:
-        InvalidQuery: An argument is unknown, or ``filters`` is no mapping.
+        InvalidQuery: An argument is unknown, or ``filters`` is not a mapping.
     """
+    # "none" makes API v1 return public and private images; its default is public ones only.
     return _make_query(params, lambda filters: {"is_public": "none", **filters})
 
 
 def make_query_v2(params: ListKeywords) -> dict[str, Any]:
-    """Make the arguments of a list by v2 of those of `detail`.
+    """Build the arguments of a list by API v2 from those of `detail`.
 
     Raises:
-        InvalidQuery: An argument is unknown, or ``filters`` is no mapping.
+        InvalidQuery: An argument is unknown, or ``filters`` is not a mapping.
     """
     return _make_query(params, _rename_filters)
 
@@ -238,9 +243,10 @@ def _make_query(
 
 
 def _rename_filters(filters: Mapping[str, object]) -> dict[str, object]:
-    """Filters as API v2 names them; private images are included unless asked otherwise.
+    """Rename filters for API v2; the list includes private images unless a filter excludes them.
 
-    nova strips ``property-`` by ``lstrip``, which eats letters of the name; this does not.
+    nova removes ``property-`` by ``lstrip``, which also removes letters of the name. This removes
+    only the prefix.
     """
     renamed: dict[str, object] = {}
     visibility = {"true": "public", "1": "public", "false": "private", "0": "private"}

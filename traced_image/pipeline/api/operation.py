@@ -1,4 +1,4 @@
-"""What to ask of Glance, and what a reply brings: requests, replies and operations as values."""
+"""Requests, replies and operations as values: what to ask of Glance, and what it answers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request to whichever server the attempt is for.
+    """One HTTP request; the attempt decides which server gets it.
 
     Attributes:
         method: The HTTP method.
-        path: Quoted path and query, from ``/v1`` or ``/v2`` on.
+        path: The quoted path and query, from ``/v1`` or ``/v2`` on.
         headers: Headers beside those that every request has.
-        body: Bytes, or image data that is sent as it is read.
-        stream: Leave the reply's body to ``Reply.chunks``.
+        body: Bytes, or image data that is read while it is sent.
+        stream: Whether ``Reply.chunks`` has the reply's body, unread.
     """
 
     method: Method
@@ -36,11 +36,11 @@ class Request:
 
 
 class Chunks(Protocol):
-    """A reply's body as it arrives; closing it gives the connection back."""
+    """A reply's body, piece by piece as it arrives."""
 
     def __iter__(self) -> Iterator[bytes]: ...
     def close(self) -> None:
-        """Give up what has not been read."""
+        """Discard the rest of the body, and release the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Reply:
 
     Attributes:
         status: The HTTP status code.
-        headers: Header names in any case, with their values.
-        body: The body; empty where `chunks` has it.
+        headers: The headers; the case of a name does not matter.
+        body: The body; empty if `chunks` has it.
         chunks: The body of a streamed reply, if it has one.
         server: The server that sent it.
         request_id: The server's ``X-OpenStack-Request-ID``, if it sent one.
@@ -70,23 +70,23 @@ class Reply:
 
 
 Wire = Callable[[Request], Reply]
-"""Sends a request to the server of one attempt; raises `AttemptError`."""
+"""A function that sends a request to the server of one attempt, and raises `AttemptError`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[T_co]):
-    """One thing to ask of Glance, ready to be asked of any server of the cycle.
+    """One thing to ask of Glance; any server of the cycle can perform it.
 
     Attributes:
-        name: Controller and method as python-glanceclient names them: ``images.get``.
-        method: The HTTP method of its (first) request.
-        path: The path of its (first) request.
-        perform: Makes the requests and reads the replies. It may keep what it has between
-            attempts, as a list keeps the pages that it has read.
-        repeatable: Whether doing it twice does no harm.
-        transfer: Whether its request carries image data, to which no deadline applies.
-        rewind: Makes it ready to be performed again, or returns False where that can't be;
-            None where it always is.
+        name: The controller and method in python-glanceclient, such as ``images.get``.
+        method: The HTTP method of its first request.
+        path: The path of its first request.
+        perform: Sends the requests and reads the replies. It may keep results between attempts,
+            as a list keeps the pages that it has read.
+        repeatable: Whether it is safe to perform the operation twice.
+        transfer: Whether its request has image data, to which no deadline applies.
+        rewind: Prepares the operation for another attempt, or returns False if that is not
+            possible. None if the operation needs no preparation.
     """
 
     name: str
@@ -99,5 +99,5 @@ class Operation(Generic[T_co]):
 
     @property
     def action(self) -> str:
-        """The method's name in the seed's log line: ``get``."""
+        """The method's name in nova's log line, such as ``get``."""
         return self.name.rpartition(".")[2]

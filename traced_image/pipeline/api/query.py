@@ -1,4 +1,4 @@
-"""The query of a list: what may be asked for, checked before it is sent."""
+"""The query of a list: checks of its arguments, and its encoding for a URL."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ Pairs = list[tuple[str, str]]
 
 
 def read_count(value: object, what: str) -> int:
-    """Read a number of images or bytes, of which None means 0.
+    """Return a number of images or bytes; None means 0.
+
+    Args:
+        value: A whole number, or text that contains one.
+        what: The argument's name, for the error.
 
     Raises:
-        InvalidQuery: It is not a whole number of 0 or more.
+        InvalidQuery: The value is not a whole number of 0 or more.
     """
     if value is None:
         return 0
@@ -31,10 +35,14 @@ def read_count(value: object, what: str) -> int:
 
 
 def read_texts(value: object, what: str) -> list[str]:
-    """Read one text or several.
+    """Return a list with one text or with several; None means an empty list.
+
+    Args:
+        value: A text, or a list or tuple of texts.
+        what: The argument's name, for the error.
 
     Raises:
-        InvalidQuery: One is not text, or empty.
+        InvalidQuery: A value is empty or not text.
     """
     values = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
     if not all(isinstance(item, str) and item for item in values):
@@ -43,11 +51,11 @@ def read_texts(value: object, what: str) -> list[str]:
 
 
 def make_filter_pairs(filters: Mapping[str, object]) -> Pairs:
-    """Read filters; one with a list of values stands several times.
+    """Build name and value pairs of filters; a list of values becomes several pairs.
 
     Raises:
-        InvalidQuery: They are no mapping, a name is not text, or a value neither text nor a
-            number.
+        InvalidQuery: The filters are not a mapping, a name is not text, or a value is neither
+            text nor a number.
     """
     if not isinstance(filters, Mapping):
         raise InvalidQuery(f"filters are {type(filters).__name__}: pass a dict")
@@ -66,7 +74,7 @@ def _make_text(value: object, name: str) -> str:
     try:
         if isinstance(value, (str, int, float)):
             return str(value)
-    except ValueError:  # Python writes no number of more than 4300 digits
+    except ValueError:  # Python converts no int of more than 4300 digits
         pass
     raise InvalidQuery(
         f"filter {format_value(name)} is {format_value(value)}: pass text or numbers"
@@ -77,7 +85,7 @@ def encode_query(query: Pairs) -> str:
     """Encode a query for a URL.
 
     Raises:
-        InvalidQuery: A text has no form in UTF-8.
+        InvalidQuery: UTF-8 can't encode a text.
     """
     try:
         return urlencode(query)

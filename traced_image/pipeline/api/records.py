@@ -1,4 +1,4 @@
-"""JSON replies as Python values, refused where they are not what they claim to be."""
+"""Parsers and checks for JSON replies, and encoders for request bodies and paths."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ _IMAGE_TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 def parse_object(reply: Reply) -> Record:
-    """Parse a body that must be a JSON object.
+    """Parse a reply's body as a JSON object.
 
     Raises:
-        ProtocolError: It is not.
+        ProtocolError: The body is not a JSON object.
     """
     try:
         value = json.loads(reply.body)
@@ -63,40 +63,50 @@ def parse_object(reply: Reply) -> Record:
 
 
 def parse_image(reply: Reply, image_id: str | None = None) -> Record:
-    """Parse an image record, that of `image_id` if given.
+    """Parse a reply's body as an image record, and check it.
+
+    Args:
+        reply: The reply.
+        image_id: The id that the record must have; None for any.
 
     Raises:
-        ProtocolError: It is none, or that of another image.
+        ProtocolError: The body is not an image record, or it is the record of another image.
     """
     return check_image(parse_object(reply), reply.origin, image_id)
 
 
 def check_image(record: object, origin: str, image_id: str | None = None) -> Record:
-    """Check an image record's fields, and that it is that of `image_id` if given.
+    """Check the types of an image record's fields, and its id.
+
+    Args:
+        record: The record.
+        origin: ``host:port`` of the server, for the error.
+        image_id: The id that the record must have; None for any.
 
     Raises:
-        ProtocolError: A field has a type that Glance's schema does not allow, or is no time.
+        ProtocolError: A field has a type that Glance's schema does not allow, a time stamp can't
+            be parsed, or the record is that of another image.
     """
     if not isinstance(record, dict) or "id" not in record:
         raise ProtocolError(f"{origin}: the reply is not an image record")
     for name, kinds in _IMAGE_TYPES.items():
-        # By the type itself: to isinstance, true and false are numbers.
+        # Not by isinstance, which accepts True and False as int.
         if name in record and type(record[name]) not in kinds:
             raise ProtocolError(f"{origin}: the image's {name} has a wrong type")
     check_time(record, "created_at", origin)
     check_time(record, "updated_at", origin)
     found = str(record["id"])
-    # Databases that compare without regard to case find an image by its id in capitals, too.
+    # Some databases ignore case when they compare, so Glance finds an id in capitals too.
     if image_id not in (None, found) and str(image_id).lower() != found.lower():
         raise ProtocolError(f"{origin}: the reply is not about the image that was requested")
     return record
 
 
 def check_time(record: Record, name: str, origin: str) -> None:
-    """Check that a field is a time stamp, where it has a value.
+    """Check that a field is a time stamp, if it has a value.
 
     Raises:
-        ProtocolError: It is none.
+        ProtocolError: The value is not a time stamp.
     """
     value = record.get(name)
     if value:
@@ -107,21 +117,21 @@ def check_time(record: Record, name: str, origin: str) -> None:
 
 
 def parse_time(value: object) -> datetime:
-    """Parse a time stamp, which is in UTC unless it says otherwise.
+    """Parse a time stamp in ISO 8601; it is in UTC unless it has a time zone.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is not a time stamp.
     """
-    # Before Python 3.11, fromisoformat does not know Z.
+    # Before Python 3.11, fromisoformat rejects "Z".
     parsed = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
 
 
 def read_items(record: Record, key: str, origin: str) -> list[Record]:
-    """Take the list of objects that a reply's object holds under `key`.
+    """Return the list of objects that a reply's object has under `key`.
 
     Raises:
-        ProtocolError: There is none.
+        ProtocolError: The object has no such list.
     """
     found = record.get(key)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
@@ -132,10 +142,15 @@ def read_items(record: Record, key: str, origin: str) -> list[Record]:
 def encode_json(value: object, what: str) -> bytes:
     """Encode a request's body as JSON.
 
+    Args:
+        value: The body.
+        what: The argument's name, for the error.
+
     Raises:
-        InvalidMetadata: JSON has no form for it.
+        InvalidMetadata: JSON can't express the value.
     """
     try:
+        # NaN is not valid JSON (RFC 8259, 6), although Python writes it by default.
         return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidMetadata(
@@ -147,7 +162,7 @@ def quote_id(image_id: object) -> str:
     """Quote an image id for a path.
 
     Raises:
-        InvalidImageID: It is empty, not text, or a path of its own.
+        InvalidImageID: The id is empty, not text, or ``.`` or ``..``.
     """
     try:
         return quote_segment(image_id, "image id")
@@ -156,11 +171,17 @@ def quote_id(image_id: object) -> str:
 
 
 def quote_segment(text: object, what: str) -> str:
-    """Quote a member, tag or the like as one segment of a path.
+    """Quote a member or tag as one segment of a path.
+
+    Args:
+        text: The text to quote.
+        what: The argument's name, for the error.
 
     Raises:
-        InvalidMetadata: It is empty, not text, or a path of its own.
+        InvalidMetadata: The text is empty, not text, or ``.`` or ``..``.
     """
+    # Quoting keeps dots, and proxies remove the segments "." and ".." (RFC 3986, 5.2.4): the
+    # request would then name another path.
     if isinstance(text, str) and text and text not in (".", ".."):
         try:
             return quote(text, safe="")

@@ -1,4 +1,4 @@
-"""Image data on its way to a server: read in pieces, and rewound where it can be."""
+"""The body of an upload: image data that is read in pieces and rewound for a retry."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Protocol, runtime_checkable
 from ...errors import AttemptError, GlanceConnectionFailed, InvalidArgument, InvalidMetadata
 
 CHUNK = 64 * 1024
-"""Bytes a piece, as python-glanceclient reads and writes them."""
+"""Bytes per piece, as in python-glanceclient."""
 
 
 @runtime_checkable
 class Readable(Protocol):
-    """A binary file, or anything that is read like one."""
+    """A binary file, or any object with the same `read`."""
 
     def read(self, size: int, /) -> bytes:
-        """Read at most `size` bytes; none at the end."""
+        """Read at most `size` bytes; return no bytes at the end."""
 
 
 Data = bytes | bytearray | memoryview | str | Readable | Iterable[bytes]
-"""What may be uploaded. Text is there for nova, which activates an empty image with ``""``."""
+"""The types of data to upload. Text is for nova, which activates an empty image with ``""``."""
 
 
 class SourceError(Exception):
-    """The data to upload could not be read; no server is to blame for that.
+    """The data to upload could not be read; the server did not cause this.
 
-    It is no `OSError`, since urllib3 would take one for the connection's.
+    The class is not an `OSError`, because urllib3 would treat that as a failed connection.
 
     Attributes:
-        failure: What the caller is to get.
+        failure: The exception to raise to the caller.
     """
 
     def __init__(self, failure: Exception) -> None:
@@ -40,13 +40,13 @@ class SourceError(Exception):
 
 
 class UploadBody:
-    """The body of an upload, of which it is known whether it was read.
+    """The body of an upload, which remembers whether any of it was read.
 
     Attributes:
-        length: Bytes to send, or None if that is not known before.
+        length: Bytes to send, or None if the number is not known in advance.
 
     Raises:
-        InvalidMetadata: It is nothing that could be read.
+        InvalidMetadata: The data is of a type that can't be read.
     """
 
     def __init__(self, data: Data) -> None:
@@ -54,6 +54,7 @@ class UploadBody:
         _check(data)
         self._data: bytes | Readable | Iterable[bytes]
         self._data = bytes(data) if isinstance(data, (bytearray, memoryview)) else data
+        # The length is measured before the first request: it becomes Content-Length.
         self._start, self.length = _measure(self._data)
         self._started = False
 
@@ -62,7 +63,8 @@ class UploadBody:
         try:
             yield from self._exactly()
         except (AttemptError, GlanceConnectionFailed) as error:
-            # The source is another download: its server failed, not the one that is written to.
+            # The source is a download. Its server failed, not the server of this upload, so the
+            # attempt loop must not retry the upload.
             failure = InvalidArgument(f"the data to upload could not be read: {error}")
             failure.__cause__ = error
             raise SourceError(failure) from error
@@ -70,7 +72,9 @@ class UploadBody:
             raise SourceError(error) from error
 
     def _exactly(self) -> Iterator[bytes]:
-        """The data, refused where it is not as long as its headers have said."""
+        """Yield the data; raise an error if its length differs from ``Content-Length``."""
+        # More or fewer bytes would desynchronize the connection: the server would read the excess
+        # as the next request (RFC 9112, 6.3), or wait for the bytes that are missing.
         done = 0
         for chunk in self._chunks():
             done += len(chunk)
@@ -79,8 +83,8 @@ class UploadBody:
             yield chunk
         if self.length not in (None, done):
             raise InvalidArgument(
-                f"data has not the {self.length} bytes that it had at first: let nothing write to"
-                " it meanwhile"
+                f"data no longer has the {self.length} bytes that it had at first: let nothing"
+                " write to it during the upload"
             )
 
     def _chunks(self) -> Iterator[bytes]:
@@ -95,7 +99,7 @@ class UploadBody:
                 yield _to_bytes(chunk)
 
     def rewind(self) -> bool:
-        """Make the data ready to be sent from its start; return False where that can't be."""
+        """Prepare the data to be sent from its start; return False if that is not possible."""
         if not self._started:
             return True
         if self._start is not None and hasattr(self._data, "seek"):
@@ -133,10 +137,8 @@ def _to_bytes(chunk: object) -> bytes:
 
 
 def _measure(data: object) -> tuple[int | None, int | None]:
-    """Where a seekable file stands, and the bytes from there to its end; None if unknown.
-
-    Not by its descriptor's size: that of a ``gzip`` file is the compressed one.
-    """
+    """Return a seekable file's position and the bytes from there to its end; None if unknown."""
+    # Not by the size of the file's descriptor: for a ``gzip`` file that is the compressed size.
     if isinstance(data, bytes):
         return None, len(data)
     if not (isinstance(data, Readable) and hasattr(data, "seek") and hasattr(data, "tell")):

@@ -1,8 +1,8 @@
-"""Glance's Images API v1: records in headers, for clouds that have nothing newer.
+"""Glance's Images API v1, with records in headers, for clouds without a newer API.
 
-The header rules are those of python-glanceclient 0.8.0 ``v1/images.py``: ``x-image-meta-NAME`` is
-a field, ``x-image-meta-property-NAME`` a property, names are compared in lower case. The size of
-what is in an image, ``virtual_size``, came to Glance later, in 2014.
+The rules for headers are those of python-glanceclient 0.8.0 ``v1/images.py``. ``x-image-meta-NAME``
+is a field and ``x-image-meta-property-NAME`` is a property; names are compared in lower case.
+``virtual_size``, the size of an image's content, is a later field of Glance, from 2014.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 PAGE_SIZE = 20
-"""Images a page, as python-glanceclient 0.8.0 asks for."""
+"""Images per page, as in python-glanceclient 0.8.0."""
 
 _META = "x-image-meta-"
 _PROPERTY = "x-image-meta-property-"
@@ -37,7 +37,7 @@ _COLLECTION = "/v1/images"
 def read_image_headers(headers: Mapping[str, str]) -> Record:
     """Read an image's record from the headers of a reply.
 
-    A number that is none stays text, as in python-glanceclient.
+    A numeric field with a value that is not a number stays text, as in python-glanceclient.
     """
     properties: dict[str, object] = {}
     image: Record = {"properties": properties}
@@ -52,7 +52,7 @@ def read_image_headers(headers: Mapping[str, str]) -> Record:
 
 
 def _decode(value: str) -> str:
-    """Undo http.client's reading of headers as Latin-1, where they are UTF-8."""
+    """Decode a header as UTF-8, which http.client has decoded as Latin-1."""
     try:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
@@ -71,10 +71,10 @@ def _read_field(name: str, value: str) -> object:
 
 
 def make_image_headers(image_meta: Mapping[str, object]) -> dict[str, str]:
-    """Write an image's record as the headers of a request; a field that is None is left out.
+    """Write an image's record as the headers of a request; omit fields that are None.
 
     Raises:
-        InvalidMetadata: A name or value can't stand in a header.
+        InvalidMetadata: A header can't contain a name or value.
     """
     headers: dict[str, str] = {}
     for name, value in image_meta.items():
@@ -94,6 +94,7 @@ def _make_header(prefix: str, name: object, value: object) -> tuple[str, str]:
         raise InvalidMetadata(
             f"{format_value(name)} can't be a header's name: use letters, digits, - and _"
         )
+    # A line break would end the header and let the value add headers of its own.
     if any(mark in text for mark in "\r\n\0"):
         raise InvalidMetadata(f"{name}'s value has a line break, which API v1 can't carry: use v2")
     try:
@@ -135,7 +136,7 @@ def list_(
 
 
 class _MarkerPages:
-    """The pages of a list that were read, and after which image the next one starts."""
+    """The pages of a list that were read, and the marker of the next page."""
 
     def __init__(self, path: str, marker: str | None, size: int, limit: int | None) -> None:
         self.path = path
@@ -146,7 +147,7 @@ class _MarkerPages:
         self._done = False
 
     def read(self, wire: Wire) -> list[Record]:
-        """Read the pages that are still to be read, on whichever server."""
+        """Read the remaining pages, from any server; a retry continues after the last page."""
         while not self._done:
             after = encode_query([("marker", self._marker)]) if self._marker else ""
             reply = wire(Request("GET", f"{self.path}&{after}".rstrip("&")))
@@ -178,14 +179,14 @@ def update(
     purge_props: bool = False,
     **attributes: object,
 ) -> Operation[Record]:
-    """Change an image's fields and properties; with `purge_props`, drop all other properties."""
+    """Change an image's fields and properties; with `purge_props`, remove other properties."""
     return change(image_id, data, attributes, purge_props=purge_props)
 
 
 def change(
     image_id: str, data: Data | None, attributes: Mapping[str, object], *, purge_props: bool
 ) -> Operation[Record]:
-    """Do as `update` does, where a field may have the name of an argument."""
+    """Change an image as `update` does; a field may have the name of an argument."""
     headers = make_image_headers(attributes)
     headers["x-glance-registry-purge-props"] = str(purge_props).lower()
     return _write("images.update", "PUT", _make_path(image_id), headers, data)
@@ -202,7 +203,7 @@ def delete(image_id: str) -> Operation[None]:
 
 
 def data(image_id: str) -> Operation[Download | None]:
-    """Fetch an image's data, to be checked against the record in the same reply's headers."""
+    """Fetch an image's data; the headers of the same reply have the record to check it with."""
     path = _make_path(image_id)
 
     def perform(wire: Wire) -> Download | None:

@@ -1,8 +1,8 @@
-"""Glance's Images API v2: what to ask of a server, and what its replies mean.
+"""Glance's Images API v2: the operations on images, their requests and replies.
 
-Each function returns an `Operation` that any server of the cycle can carry out. The names are
-those of python-glanceclient's ``v2.images.Controller``; paths and media types are those of the
-Image service API v2 (https://docs.openstack.org/api-ref/image/v2/).
+Each function returns an `Operation` that any server of the cycle can perform. The names are those
+of python-glanceclient's ``v2.images.Controller``. Paths and media types are those of the Image
+service API v2 (https://docs.openstack.org/api-ref/image/v2/).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 PAGE_SIZE = 200
-"""Images a page, as python-glanceclient asks for."""
+"""Images per page, as in python-glanceclient."""
 
 PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
 
@@ -58,10 +58,10 @@ def list_(
     """List image records, page by page.
 
     Args:
-        filters: Fields and the values to match; ``tag`` may have a list of values.
+        filters: Fields with the values to match; ``tag`` may have a list of values.
         marker: The id of the image after which to start.
         limit: How many records to return at most; None or 0 for all.
-        page_size: How many to ask for at a time.
+        page_size: How many records to request at a time.
         sort_key: A field to sort by, or several.
         sort_dir: ``asc`` or ``desc``, for all keys or for each.
     """
@@ -78,7 +78,7 @@ def list_(
 
 
 class _LinkedPages:
-    """The pages of a list that were read, and where the next one is."""
+    """The pages of a list that were read, and the path of the next page."""
 
     def __init__(self, path: str, limit: int | None) -> None:
         self._next: str | None = path
@@ -87,7 +87,7 @@ class _LinkedPages:
         self._seen: set[str] = set()
 
     def read(self, wire: Wire) -> list[Record]:
-        """Read the pages that are still to be read, on whichever server."""
+        """Read the remaining pages, from any server; a retry continues after the last page."""
         while self._next is not None and not self._full():
             reply = wire(Request("GET", self._next))
             self._add(reply, self._next)
@@ -101,6 +101,8 @@ class _LinkedPages:
         found = records.read_items(page, "images", reply.origin)
         images = [records.check_image(record, reply.origin) for record in found]
         following = page.get("next")
+        # The link comes from the server. It must stay within the list, so that the token goes to
+        # no other path, and it must make progress, so that the list ends.
         self._seen.add(path)
         if following is not None and (
             not isinstance(following, str)
@@ -135,7 +137,7 @@ def make_changes(
 ) -> list[dict[str, object]]:
     """Write the JSON patch that sets `attributes` and removes other properties.
 
-    Glance's ``add`` replaces what is there, so the record need not be fetched first.
+    Glance's ``add`` replaces an existing value, so no request for the record is needed.
     """
     changes: list[dict[str, object]] = [
         {"op": "add", "path": f"/{escape_pointer(name)}", "value": value}
@@ -176,11 +178,11 @@ def delete(image_id: str) -> Operation[None]:
 
 
 def data(image_id: str, offset: int = 0) -> Operation[Download | None]:
-    """Fetch an image's data, to be checked against its record; None if it has none.
+    """Fetch an image's data with its record to check it; the result is None without data.
 
     Args:
         image_id: The image.
-        offset: Bytes of it that are there already.
+        offset: Bytes of the data that the caller has already.
     """
     path = f"{_COLLECTION}/{quote_id(image_id)}"
     headers = {"Range": f"bytes={offset}-"} if offset else {}
@@ -190,7 +192,8 @@ def data(image_id: str, offset: int = 0) -> Operation[Download | None]:
         record = records.parse_image(reply, image_id)
         size = record.get("size")
         if offset and isinstance(size, int) and 0 < size <= offset:
-            return Download.at_end(reply.server, record)  # which is no range that Glance could give
+            # Glance answers 416 to a range that begins at the end of the data.
+            return Download.at_end(reply.server, record)
         reply = wire(Request("GET", f"{path}/file", headers, stream=True))
         return Download.of(reply, record, offset)
 
@@ -203,7 +206,7 @@ def upload(image_id: str, image_data: Data, image_size: int | None = None) -> Op
     Args:
         image_id: The image.
         image_data: Bytes, a binary file, or an iterable of bytes.
-        image_size: Bytes that it has, if known, for Glance's quota.
+        image_size: Bytes of the data, if known, for Glance's quota.
     """
     path = f"{_COLLECTION}/{quote_id(image_id)}/file"
     body = UploadBody(image_data)
@@ -223,8 +226,9 @@ def escape_pointer(name: object) -> str:
     """Escape a name for a JSON pointer (RFC 6901).
 
     Raises:
-        InvalidPatch: It is not text, or empty.
+        InvalidPatch: The name is empty or not text.
     """
+    # "~" first: otherwise the "~" of "~1" would be escaped again.
     if not isinstance(name, str) or not name:
         raise InvalidPatch(f"{format_value(name)} is not a property name: pass text")
     return name.replace("~", "~0").replace("/", "~1")
@@ -243,4 +247,4 @@ def _check_change(change: object) -> None:
             f"{format_value(path)} is not a path: write a slash and a name (RFC 6901)"
         )
     if (operation != "remove") != ("value" in change):
-        raise InvalidPatch(f"the change of {format_value(path)} must have a value, a removal none")
+        raise InvalidPatch(f"{format_value(path)}: a change needs a value, and a removal has none")

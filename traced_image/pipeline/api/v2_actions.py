@@ -1,4 +1,4 @@
-"""Glance's Images API v2 beside the image itself: members, tags, locations, actions, imports.
+"""The rest of Glance's Images API v2: members, tags, locations, actions and imports.
 
 The names are those of python-glanceclient's ``v2`` controllers.
 """
@@ -53,7 +53,7 @@ def create_member(image_id: str, member_id: str) -> Operation[Record]:
 
 
 def update_member(image_id: str, member_id: str, member_status: MemberStatus) -> Operation[Record]:
-    """Accept or reject an image that was shared."""
+    """Accept or reject an image that another project shares."""
     if member_status not in ("pending", "accepted", "rejected"):
         raise InvalidMetadata(
             f"{format_value(member_status)} is not a member status: use pending, accepted or"
@@ -85,13 +85,13 @@ def delete_tag(image_id: str, tag_value: str) -> Operation[None]:
 
 
 def deactivate(image_id: str) -> Operation[None]:
-    """Keep an image's data from being downloaded."""
+    """Forbid downloads of an image's data."""
     path = f"{_image_path(image_id)}/actions/deactivate"
     return _make_operation("images.deactivate", "POST", path, _read_nothing)
 
 
 def reactivate(image_id: str) -> Operation[None]:
-    """Let an image's data be downloaded again."""
+    """Allow downloads of an image's data again."""
     path = f"{_image_path(image_id)}/actions/reactivate"
     return _make_operation("images.reactivate", "POST", path, _read_nothing)
 
@@ -126,7 +126,7 @@ def add_image_location(
     location_url: str,
     validation_data: Mapping[str, str] | None = None,
 ) -> Operation[None]:
-    """Add a location by the call made for services (API 2.17)."""
+    """Add a location by the request for services (API 2.17)."""
     body: dict[str, object] = {"url": _check_url(location_url)}
     if validation_data:
         body["validation_data"] = _check_mapping(validation_data, "validation_data")
@@ -137,7 +137,7 @@ def add_image_location(
 def add_location(
     image_id: str, url: str, metadata: Mapping[str, object] | None = None
 ) -> Operation[Record]:
-    """Add a location to an image's record, where Glance shows locations."""
+    """Add a location by a patch of the image's record, if Glance is set to show locations."""
     value = {"url": _check_url(url), "metadata": _check_mapping(metadata or {}, "metadata")}
     patch = v2.patch(image_id, [{"op": "add", "path": "/locations/-", "value": value}])
     return dataclasses.replace(patch, name="images.add_location")
@@ -156,7 +156,8 @@ def delete_locations(image_id: str, url_set: Iterable[str]) -> Operation[Record]
 
 
 def _make_removals(record: Record, wanted: frozenset[str], origin: str) -> list[dict[str, object]]:
-    """Patches that remove locations by their index, the last first."""
+    """Build the changes that remove locations by their index, the last one first."""
+    # The last first, because each removal moves the locations after it.
     locations = cast("list[object]", record.get("locations", []))
     urls = [location.get("url") for location in locations if isinstance(location, dict)]
     if len(urls) < len(locations) or not all(isinstance(url, str) for url in urls):
@@ -168,7 +169,7 @@ def _make_removals(record: Record, wanted: frozenset[str], origin: str) -> list[
 
 
 def _read_texts(values: object, what: str) -> list[str]:
-    """Read one text or several."""
+    """Return a list with one text or with several."""
     one = isinstance(values, str) or not isinstance(values, Iterable)
     found = [values] if one else list(cast("Iterable[object]", values))
     if not all(isinstance(value, str) and value for value in found):
@@ -195,7 +196,7 @@ def _make_operation(
     read: Callable[[Reply], _T],
     body: Mapping[str, object] | None = None,
 ) -> Operation[_T]:
-    """An operation of one request; all but reading may do harm when done twice."""
+    """Build an operation of one request; only GET counts as safe to repeat."""
     content = None if body is None else records.encode_json(body, "the request")
     headers = {} if content is None else _JSON
 
@@ -206,7 +207,7 @@ def _make_operation(
 
 
 def _read_nothing(_reply: Reply) -> None:
-    """Read nothing of a reply that has nothing to say."""
+    """Ignore a reply without a result."""
 
 
 def _image_path(image_id: str) -> str:

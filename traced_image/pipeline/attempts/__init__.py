@@ -1,1 +1,1 @@
-"""The loop of attempts over the cycle of servers, and what is known of each server."""
+"""The loop of attempts over the cycle of servers, and the state of each server."""

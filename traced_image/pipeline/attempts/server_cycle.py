@@ -197,7 +197,8 @@ class ServerCycle:
                 return
             host.last_success = self._clock.time()
             host.answered = self._clock.monotonic()
-            # A success of an earlier epoch is older than the failure that changed the state.
+            # An attempt of an earlier epoch began before the last change of state, so its success
+            # does not end the cool-down.
             if host.consecutive_failures and pick.epoch == host.epoch:
                 host.consecutive_failures = host.cooldowns = 0
                 host.asked_until = 0.0

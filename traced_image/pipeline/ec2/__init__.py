@@ -1,1 +1,1 @@
-"""The image service as nova's EC2 API knew it: images by integers."""
+"""The image service of nova's EC2 API, which names images by integers."""

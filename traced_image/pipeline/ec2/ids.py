@@ -1,4 +1,4 @@
-"""Which integer stands for which image in EC2's API: nova's table ``s3_images`` (extra ``ec2``)."""
+"""The integers that name images in EC2's API, in nova's table ``s3_images`` (extra ``ec2``)."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 
 
 REMEMBERED = 10_000
-"""Mappings kept in memory, in each direction."""
+"""How many mappings stay in memory, for each direction."""
 
 TTL = 7 * 24 * 3600.0
-"""Seconds for which one is kept, as by nova 2013.1's ``memoize``."""
+"""Seconds for which a mapping stays in memory, as in nova 2013.1's ``memoize``."""
 
 _LONGEST_UUID = 36
-_UUID = re.compile(r"[\x21-\x7e]{1,36}")  # API v1 let users choose others than UUIDs
-_HIGHEST_ID = 2**31 - 1
+_UUID = re.compile(r"[\x21-\x7e]{1,36}")  # API v1 accepted ids that are not UUIDs
+_HIGHEST_ID = 2**31 - 1  # of an INTEGER column in MySQL and PostgreSQL
 
 _PACKAGES = {"MySQLdb": "mysqlclient", "mysql": "mysql-connector-python"}
-"""The packages of drivers whose modules have other names."""
+"""The packages of drivers, by module name, if the two differ."""
 
 S3_IMAGES = Table(
     "s3_images",
@@ -54,9 +54,10 @@ S3_IMAGES = Table(
     Column("uuid", String(_LONGEST_UUID), nullable=False, unique=True),
     sqlite_autoincrement=True,
 )
-"""Of nova's columns those that are needed: its own table serves too, if ``uuid`` is unique in it.
+"""The columns of nova's table that this module needs.
 
-What nova has marked as deleted counts: an id never comes to stand for another image.
+nova's own table works too, if ``uuid`` is unique in it. A row that nova has marked as deleted
+still counts: an integer never names another image later.
 """
 
 _K = TypeVar("_K", bound="Hashable")
@@ -64,7 +65,7 @@ _V = TypeVar("_V")
 
 
 class Memo(Generic[_K, _V]):
-    """What was used last, for a time."""
+    """A cache that keeps the most recently used values for a limited time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -72,7 +73,7 @@ class Memo(Generic[_K, _V]):
         self.lock = threading.Lock()
 
     def get(self, key: _K) -> _V | None:
-        """The value kept for a key, or None."""
+        """Return the value for a key, or None."""
         with self.lock:
             expires, value = self._kept.get(key, (0.0, None))
             if value is None:
@@ -84,7 +85,7 @@ class Memo(Generic[_K, _V]):
             return value
 
     def put(self, key: _K, value: _V) -> _V:
-        """Keep a value, and forget the one that was used longest ago if there are too many."""
+        """Store a value and return it; remove the least recently used one if there are too many."""
         with self.lock:
             self._kept[key] = self._clock.monotonic() + TTL, value
             self._kept.move_to_end(key)
@@ -94,14 +95,14 @@ class Memo(Generic[_K, _V]):
 
 
 class ImageIds:
-    """The integers of images, the same for all processes that share the database.
+    """The integers of images, which all processes with the same database share.
 
     Args:
-        database: A URL as SQLAlchemy has it, or an engine.
-        clock: What the time of a mapping in memory is taken by.
+        database: A URL in SQLAlchemy's form, or an engine.
+        clock: The source of time for the mappings in memory.
 
     Raises:
-        InvalidOption: `database` is neither.
+        InvalidOption: `database` is neither a URL nor an engine.
         MissingExtra: Its driver is not installed.
         ImageMapUnavailable: The database can't be used.
     """
@@ -114,12 +115,13 @@ class ImageIds:
             try:
                 self._create_table()
             except DBAPIError:
-                # PostgreSQL lets two processes past IF NOT EXISTS at once, and fails the second.
+                # If two processes run CREATE TABLE IF NOT EXISTS at once, PostgreSQL raises an
+                # error in the second one. The second try finds the table.
                 self._create_table()
         _forks.track(self)
 
     def uuid(self, image_id: int) -> str | None:
-        """The image that an integer stands for, or None.
+        """Return the UUID of the image that an integer names, or None.
 
         Raises:
             ImageMapUnavailable: The database failed.
@@ -134,7 +136,7 @@ class ImageIds:
         return None if found is None else self._uuids.put(image_id, found)
 
     def id(self, uuid: object) -> int:
-        """The integer that stands for an image, a new one where there is none yet.
+        """Return the integer that names an image; assign a new one if the image has none.
 
         Raises:
             InvalidImageID: `uuid` is not 1 to 36 characters of printable ASCII.
@@ -149,24 +151,25 @@ class ImageIds:
             return self._ids.put(uuid, self._select(uuid) or self._insert(uuid))
 
     def close(self) -> None:
-        """Close the connections; another is opened when it is needed."""
+        """Close the connections; a later query opens a new one."""
         self._engine.dispose()
 
     def after_fork(self) -> None:
-        """Leave the parent's connections to the parent."""
+        """Forget the parent's connections in a child, and do not close them."""
+        # To close them would send the database a farewell over the parent's sockets.
         self._engine.dispose(close=False)
         self._uuids.lock = threading.Lock()
         self._ids.lock = threading.Lock()
 
     def _select(self, uuid: str) -> int | None:
-        # The lowest: nova's own table may have a UUID twice.
+        # The lowest, because nova's own table may contain a UUID twice.
         query = select(func.min(S3_IMAGES.c.id)).where(S3_IMAGES.c.uuid == uuid)
         with self._engine.connect() as connection:
             found: int | None = connection.scalar(query)
         return found
 
     def _insert(self, uuid: str) -> int:
-        """Add a row, or find that of whoever added it at the same time."""
+        """Add a row for an image; if another process adds it at the same time, use that row."""
         with suppress(IntegrityError), self._engine.begin() as connection:
             connection.execute(insert(S3_IMAGES).values(uuid=uuid))
         found = self._select(uuid)
@@ -193,7 +196,7 @@ def _catch_failures() -> Iterator[None]:
 
 
 def _make_engine(database: object) -> Engine:
-    """Make an engine of a URL, which no error shows: it may hold a password."""
+    """Build an engine from a URL; no error shows the URL, because it may contain a password."""
     fix = "give an engine of SQLAlchemy, or a URL such as sqlite:///s3_images.sqlite"
     if not isinstance(database, str):
         problem = f"{type(database).__name__} is not a database"
@@ -210,10 +213,10 @@ def _make_engine(database: object) -> Engine:
 
 
 def _is_in_memory(database: str) -> Engine:
-    """Make an engine of an SQLite database that only its one connection has.
+    """Build an engine for an SQLite database in memory, which exists in a single connection.
 
-    Threads take turns at it. With a `StaticPool` they would be in one transaction, and what one
-    of them rolls back when it has read would be what another has just written.
+    Threads take turns with the connection. A `StaticPool` would give it to all threads at once,
+    in one transaction. The rollback after one thread's read would then undo another's write.
     """
     return create_engine(
         database,

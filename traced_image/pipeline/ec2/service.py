@@ -1,4 +1,4 @@
-"""The image service as nova's EC2 API knew it: images by integers, which a database maps."""
+"""The image service of nova's EC2 API: it names images by integers, which a database maps."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 DATABASE = "sqlite:///s3_images.sqlite"
-"""A file in the current folder."""
+"""The default database: a file in the current folder."""
 
 EC2ID = int | str
-"""An integer, or EC2's way to write one: ``ami-``, ``aki-`` or ``ari-`` and hexadecimal digits."""
+"""An integer, or EC2's form of one: ``ami-``, ``aki-`` or ``ari-`` and hexadecimal digits."""
 
 _EC2ID = re.compile(r"(?:ami|aki|ari)-([0-9a-f]+)", re.IGNORECASE)
 _REFERENCES = ("kernel_id", "ramdisk_id")
 
 
 class ImageService(Protocol):
-    """What is asked for images by their UUIDs: a `GlanceImageService`, or the like."""
+    """A service that names images by UUID: `GlanceImageService`, or one with its methods."""
 
     def show(self, context: Context | None, image_id: str) -> ImageDict:
         """Fetch an image's metadata."""
@@ -72,30 +72,31 @@ class ImageService(Protocol):
 
 
 class S3ImageService:
-    """Gives images by the integers of EC2's API, as ``nova.image.s3`` of 2013.1 did.
+    """An image service that names images by EC2's integers, as ``nova.image.s3`` of 2013.1 did.
 
-    The image's own id is translated, and so are ``kernel_id`` and ``ramdisk_id`` among its
-    properties. The caller's dict and the service's are left as they are: the seed copied only
-    their first level, and changed the properties of the one that it was given.
+    The service translates the image's own id, and the properties ``kernel_id`` and
+    ``ramdisk_id``. It changes neither the caller's dict nor that of the inner service. nova 2013.1
+    copied only the first level, and so changed the properties of the dict that it received.
 
-    A method may raise what `service` raises, and `ImageMapUnavailable` where the database
+    A method may raise the errors of the inner service, and `ImageMapUnavailable` if the database
     fails.
 
     Args:
-        service: What is asked for images by UUID; default: `get_default_image_service()`.
-        database: A URL as SQLAlchemy has it, or an engine; processes that share it agree on the
-            integers. Its table ``s3_images`` is created if it is not there. SQLite in memory
-            is for the threads of one process, and for as long as the service is open.
-        clock: What a mapping is kept in memory by, for 7 days.
+        service: The inner service, which names images by UUID; default:
+            `get_default_image_service()`.
+        database: A URL in SQLAlchemy's form, or an engine. Processes with the same database use
+            the same integers. The table ``s3_images`` is created if it does not exist. SQLite in
+            memory works for the threads of one process, until the service is closed.
+        clock: The source of time for the mappings, which stay in memory for 7 days.
 
     Raises:
         MissingExtra: SQLAlchemy or the database's driver is not installed (extra ``ec2``).
-        InvalidOption: `database` is not usable.
-        ConfigError: `service` is left out, and the default one can't be made.
+        InvalidOption: `database` can't be used.
+        ConfigError: `service` is left out, and the default service can't be built.
     """
 
     default: ClassVar[Callable[[], ImageService]]
-    """Makes the service where none is given; handed in, since it is made with telemetry."""
+    """Builds the default service. `_connect` sets it, because the pipeline imports no telemetry."""
 
     def __init__(
         self,
@@ -121,17 +122,17 @@ class S3ImageService:
             image_id: 10, or ``ami-0000000a``.
 
         Returns:
-            The service's dict, with integers for its ids.
+            The inner service's dict, with integers in place of UUIDs.
 
         Raises:
-            InvalidImageID: `image_id` is neither.
-            ImageNotFound: It stands for no image.
+            InvalidImageID: `image_id` is neither an integer nor in EC2's form.
+            ImageNotFound: No image has this integer.
         """
         image = self._service.show(context, self.id_to_glance_id(image_id))
         return self._translate_uuid_to_id(image)
 
     def detail(self, context: Context | None, **kwargs: object) -> list[ImageDict]:
-        """List images' metadata; a ``marker`` is an id as of `show`."""
+        """List images' metadata; a ``marker`` is an id in a form of `show`."""
         arguments: dict[str, Any] = {**kwargs}
         if arguments.get("marker") is not None:
             arguments["marker"] = self.id_to_glance_id(arguments["marker"])
@@ -145,7 +146,8 @@ class S3ImageService:
 
         Args:
             context: On whose behalf; None for the service's own.
-            image_meta: As `show` gives it. nova fetched the data from S3; that is not done here.
+            image_meta: A dict in the form of `show`. nova fetched the data from S3; this method
+                does not.
             data: Bytes, a binary file, or an iterable of bytes.
         """
         image = self._service.create(context, self._translate_id_to_uuid(image_meta), data)
@@ -159,7 +161,7 @@ class S3ImageService:
         data: Data | None = None,
         purge_props: bool = True,
     ) -> ImageDict:
-        """Change an image; `image_meta` is as `show` gives it."""
+        """Change an image; `image_meta` is in the form of `show`."""
         image = self._service.update(
             context,
             self.id_to_glance_id(image_id),
@@ -170,7 +172,7 @@ class S3ImageService:
         return self._translate_uuid_to_id(image)
 
     def delete(self, context: Context | None, image_id: EC2ID) -> bool:
-        """Delete an image; its integer is not given to another."""
+        """Delete an image; no other image gets its integer later."""
         return self._service.delete(context, self.id_to_glance_id(image_id))
 
     def download(
@@ -180,19 +182,19 @@ class S3ImageService:
         data: BinaryIO | None = None,
         dst_path: str | os.PathLike[str] | None = None,
     ) -> Download | None:
-        """Fetch an image's data, as the service does."""
+        """Fetch an image's data, as the inner service does."""
         return self._service.download(context, self.id_to_glance_id(image_id), data, dst_path)
 
     def close(self) -> None:
-        """Close the connections to the database; `service` is left open."""
+        """Close the connections to the database; the inner service stays open."""
         self._ids.close()
 
     def id_to_glance_id(self, image_id: object) -> str:
-        """The UUID of an image.
+        """Return the UUID of an image.
 
         Raises:
             InvalidImageID: `image_id` is neither an integer nor in EC2's form.
-            ImageNotFound: It stands for no image.
+            ImageNotFound: No image has this integer.
         """
         number = _read_number(image_id)
         uuid = self._ids.uuid(number)
@@ -201,7 +203,7 @@ class S3ImageService:
         return uuid
 
     def glance_id_to_id(self, uuid: str | None) -> int | None:
-        """The integer of an image, a new one where it has none; None for None.
+        """Return the integer of an image; assign a new one if it has none. Return None for None.
 
         Raises:
             InvalidImageID: `uuid` is not 1 to 36 characters of printable ASCII.
@@ -237,7 +239,8 @@ def _read_number(image_id: object) -> int:
 
 
 def _translate_ids(image: ImageDict, translate: Callable[[object], object]) -> ImageDict:
-    """Return a copy with other ids; those that are absent or empty stay so."""
+    """Return a copy with translated ids; an absent or empty id stays as it is."""
+    # A deep copy, because the properties are a dict within the dict.
     image = copy.deepcopy(image)
     if "id" in image:
         image["id"] = translate(image["id"])

@@ -1,1 +1,1 @@
-"""The requests of one attempt over HTTP: headers, tokens, redirects, time, connections."""
+"""The HTTP requests of one attempt: headers, tokens, redirects, deadlines and connections."""

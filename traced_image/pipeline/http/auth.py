@@ -1,4 +1,4 @@
-"""Whose token a request carries, and how an expired one is renewed."""
+"""The token of a request: the caller's or the service's, and the renewal of an expired one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _UNSENDABLE = re.compile(r"[^\x21-\x7e]")
 
 
 class RequestTokens:
-    """Tokens for requests: the caller's own, or else the service's by a keystoneauth1 plugin.
+    """The tokens for requests: the caller's own, or else the service's.
 
     Args:
-        config: Its ``auth_strategy`` and ``auth`` are used.
+        config: The configuration; only its ``auth_strategy`` and ``auth`` count here.
     """
 
     def __init__(self, config: Config) -> None:
@@ -27,53 +27,53 @@ class RequestTokens:
         self._plugin = config.auth
 
     def caller_token(self, context: Context) -> str | None:
-        """The token that the caller brought; none under noauth."""
+        """Return the caller's own token, or None if it has none or under noauth."""
         return getattr(context, "auth_token", None) or None if self._keystone else None
 
     def service_token(self) -> str | None:
-        """The service's own token, if it has a plugin.
+        """Return the service's own token, or None if no source of tokens is configured.
 
         Raises:
-            TokenUnavailable: Keystone gave none, or none that a header can carry.
+            TokenUnavailable: Keystone gave no token, or a token that a header can't contain.
         """
         if self._plugin is None:
             return None
         try:
             token = self._plugin.get_token()
-        except Exception as error:
+        except Exception as error:  # a TokenSource may be any object, and raise anything
             raise TokenUnavailable(
                 f"Keystone gave no token ({type(error).__name__}): check auth_url and the"
                 " credentials, and that Keystone answers"
             ) from error
         if token and not _is_sendable(token):
             raise TokenUnavailable(
-                "Keystone gave a token that no header can carry (not shown here): look at what"
-                " auth gives"
+                "Keystone gave a token that a header can't contain (not shown here): check what"
+                " auth returns"
             )
         return token
 
     def renew(self, refused: str) -> str | None:
-        """A new service token after one was refused, or None where it can't be renewed."""
+        """Return a new service token after Glance rejected one, or None if there is no new one."""
         if self._plugin is None:
             return None
         if self.service_token() == refused:
-            # What it says does not count: another thread may have been faster.
+            # Its result is ignored: another thread may have invalidated the same token first.
             self._plugin.invalidate()
         token = self.service_token()
         return None if token == refused else token
 
 
 def find_request_id(context: Context) -> str | None:
-    """The global request id to send, as nova sends ``context.global_id``."""
+    """Return the global request id to send, as nova sends ``context.global_id``."""
     found = getattr(context, "global_id", None) or getattr(context, "request_id", None)
     return found or None
 
 
 def check_context(context: Context) -> None:
-    """Refuse a context that no request could carry, before any is made.
+    """Check that headers can contain a context's token and request id, before any request.
 
     Raises:
-        InvalidContext: Its token or request id has characters that a header can't carry.
+        InvalidContext: The token or request id has characters that a header can't contain.
     """
     for name, value in (
         ("auth_token", getattr(context, "auth_token", None)),
@@ -81,7 +81,7 @@ def check_context(context: Context) -> None:
     ):
         if value and not _is_sendable(value):
             raise InvalidContext(
-                f"context.{name} is not text that a header can carry: pass it as it was given"
+                f"context.{name} is not text that a header can contain: pass it unchanged"
             )
 
 

@@ -1,7 +1,7 @@
-"""Connections that keep a call's deadline and tell how far a request came.
+"""Connections that enforce a call's deadline and report whether a request was sent.
 
-A socket's timeout bounds each wait for bytes, so that a server which sends one byte now and then
-holds a caller for as long as it likes. These connections bound the whole reply.
+A socket's timeout limits each wait for bytes. So a server that sends one byte now and then could
+delay a caller without limit. These connections limit the whole reply.
 """
 
 from __future__ import annotations
@@ -30,24 +30,27 @@ if TYPE_CHECKING:
 
 
 READS = frozenset({"GET", "HEAD"})
-"""Methods of requests that change nothing."""
+"""The methods of requests that change nothing (RFC 9110, 9.2.1: safe methods)."""
 
 IDLE_LIMIT = 1.0
-"""Seconds after which a kept connection is too doubtful for a request that changes something.
+"""Seconds after which an idle connection is too uncertain for a request that changes something.
 
-A server may close an idle connection while a request is on its way to it. Nobody knows then
-whether the request was carried out, so that it could not be sent again.
+A server may close an idle connection while a request is on its way to it. Then nobody knows
+whether the server performed the request, so it is not safe to send it again (RFC 9112, 9.3.1).
 """
 
-_MOMENT = 0.001
+_MOMENT = 0.001  # a timeout of 0 would make the socket non-blocking
 
 
 class StaleConnectionError(ConnectionResetError):
-    """A kept connection was closed before the first byte of a reply came."""
+    """The server closed an idle connection before it sent the first byte of a reply."""
 
 
 class Until(float):
-    """Seconds for one wait, that also know when the last of several waits must end."""
+    """Seconds for one wait, with the moment at which the last of several waits must end.
+
+    It is a float, because urllib3 accepts only numbers as timeouts and passes this object on.
+    """
 
     __slots__ = ("deadline", "each")
     deadline: float
@@ -55,19 +58,19 @@ class Until(float):
 
     @classmethod
     def after(cls, timeout: float, remaining: float) -> Self:
-        """Bound each wait by `timeout` seconds, and all of them by `remaining` seconds."""
+        """Limit each wait to `timeout` seconds, and all of them to `remaining` seconds."""
         until = cls(min(timeout, remaining))
         until.each = timeout
         until.deadline = monotonic() + remaining
         return until
 
     def lift(self) -> None:
-        """Bound each wait only: what follows takes as long as it is."""
+        """Remove the limit for all waits: the image data that follows may take any time."""
         self.deadline = math.inf
 
 
 class _Connecting(Until):
-    """Seconds to connect, that also know the limits of what follows."""
+    """Seconds to connect, with the limits for the request that follows."""
 
     __slots__ = ("then",)
     then: Until
@@ -77,9 +80,9 @@ def make_timeout(connect: float, read: float, remaining: float = math.inf) -> Ti
     """Build the timeouts of one request.
 
     Args:
-        connect: Seconds to connect, TLS included.
-        read: Seconds for each wait after that, to send or to receive.
-        remaining: Seconds for all of it.
+        connect: Seconds to connect, with TLS.
+        read: Seconds for each later wait, to send or to receive.
+        remaining: Seconds for the whole request.
     """
     connect = min(connect, remaining)
     connecting = _Connecting.after(connect, connect)
@@ -88,7 +91,7 @@ def make_timeout(connect: float, read: float, remaining: float = math.inf) -> Ti
 
 
 class _BoundedReader(io.RawIOBase):
-    """Reads from a socket, waiting no longer than until a deadline in all."""
+    """A reader of a socket that stops waiting at a deadline."""
 
     def __init__(self, sock: socket.socket, until: Until) -> None:
         self._socket = sock
@@ -111,7 +114,7 @@ class _BoundedReader(io.RawIOBase):
 
 
 class _BoundedSocket:
-    """Stands for a socket where http.client makes a file of one."""
+    """A replacement for the socket from which http.client makes a file."""
 
     def __init__(self, sock: socket.socket, until: Until) -> None:
         self._socket = sock
@@ -122,32 +125,36 @@ class _BoundedSocket:
 
 
 class _StrictHTTPResponse(HTTPResponse):
-    """A reply that is refused if its headers are none, or a chunk has less than no length."""
+    """A reply that rejects malformed headers and chunks with a negative length."""
 
     def begin(self) -> None:
         super().begin()
+        # http.client parses headers as those of an email: a malformed line ends them, and the
+        # ones after it, such as Content-Length, are lost.
         if self.headers.defects:
             assert_header_parsing(self.headers)
 
     def _safe_read(self, amt: int) -> bytes:
+        # http.client parses a chunk's length by int(), which accepts "-1". A read of -1 bytes
+        # would continue to the end of the connection.
         if amt < 0:
             raise IncompleteRead(b"")
         return super()._safe_read(amt)  # type: ignore[misc, no-any-return]
 
 
 class _DeadlineConnection(HTTPConnection):
-    """What a connection does with and without TLS."""
+    """A connection with the deadline of `make_timeout`, with or without TLS."""
 
     timeout: _Connecting
-    """That of `make_timeout`: to connect, and then `_Connecting.then`."""
+    """The limits from `make_timeout`: first those to connect, then `_Connecting.then`."""
 
     _replied_at: float | None = None
-    """When the last reply came over what is connected now."""
+    """When the last reply began on this connection, in monotonic seconds; None if none did."""
 
     def response_class(  # type: ignore[override]
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
     ) -> HTTPResponse:
-        """Make the reply; http.client calls this for a tunnel's too, while it connects."""
+        """Build the reply; http.client also calls this for a proxy's reply to ``CONNECT``."""
         bounded = _BoundedSocket(sock, self.timeout)
         return _StrictHTTPResponse(bounded, debuglevel, method)  # type: ignore[arg-type]
 
@@ -178,13 +185,14 @@ class _DeadlineConnection(HTTPConnection):
             self.close()
         if self.sock is None:
             self.connect()
-        # Not the time to connect: storage that is busy may keep an upload waiting for longer.
+        # From here on the read timeout counts, not the one to connect: busy storage may make an
+        # upload wait longer.
         self.timeout = self.timeout.then  # type: ignore[assignment]
         super().request(method, url, body, headers, **options)
 
     def _is_doubtful(self) -> bool:
         idle = self._replied_at is not None and monotonic() - self._replied_at > IDLE_LIMIT
-        # To close it would make urllib3 forget the tunnel.
+        # urllib3 forgets the tunnel if the connection is closed here.
         return idle and not self._tunnel_host
 
     def getresponse(self) -> PooledResponse:  # type: ignore[override]
@@ -199,13 +207,14 @@ class _DeadlineConnection(HTTPConnection):
 
 
 class _DeadlineTLSConnection(_DeadlineConnection, HTTPSConnection):
-    """The same over TLS."""
+    """A `_DeadlineConnection` over TLS."""
 
     def send(self, data: bytes) -> None:  # type: ignore[override]
         try:
             super().send(data)
         except ssl.SSLEOFError as error:
-            # As without TLS: the server may have answered before it closed, and urllib3 looks.
+            # The same error as without TLS. After a BrokenPipeError, urllib3 still reads the
+            # answer that the server may have sent before it closed the connection.
             raise BrokenPipeError(errno.EPIPE, "closed by the server") from error
 
 
@@ -217,7 +226,7 @@ class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _DeadlineTLSConnection  # type: ignore[assignment]
 
     def _validate_conn(self, conn: _DeadlineTLSConnection) -> None:  # type: ignore[override]
-        """Connect, without a warning at each request: whoever set `insecure` knows."""
+        """Connect without urllib3's warning at each request: the user has set `insecure`."""
         if conn.is_closed:
             conn.connect()
 

@@ -1,4 +1,4 @@
-"""What a server sent back: a body within its limit, a stream, or the error that it tells of."""
+"""Replies of servers: a body up to a limit, a stream, or the error for a status of 400 or more."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 _REQUEST_ID = "x-openstack-request-id"
 
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-"""What ``requests`` and ``urllib3`` raise of a connection or reply that broke."""
+"""The exceptions of ``requests`` and ``urllib3`` for a connection or reply that broke."""
 
-_ERROR_BODY = 64 * 1024
+_ERROR_BODY = 64 * 1024  # a proxy's error page may be of any size
 _DETAIL = 400
-_LONGEST_WAIT = 1e9
-# No part of it runs on beyond the next "<", so that a hostile page costs no more than its length.
+_LONGEST_WAIT = 1e9  # 31 years; a number of hundreds of digits would become infinity
+# No part of it matches past the next "<", so that its time is proportional to the page's length.
 _MARKUP = re.compile(r"<(title|h1|style)\b[^<]*</\1>|<[^<>]*>", re.IGNORECASE)
 
 
 class BodyChunks:
-    """The body of a reply as it arrives, whose failures are errors of the attempt."""
+    """The body of a reply as it arrives; its failures are raised as `AttemptError`."""
 
     def __init__(self, response: requests.Response, server: str) -> None:
         self._response = response
@@ -49,12 +49,22 @@ class BodyChunks:
             self.close()
 
     def close(self) -> None:
-        """Give the connection back; close it if the body was not read to its end."""
+        """Release the connection; close it if the body was not read to its end."""
         self._response.close()
 
 
 def read_body(response: requests.Response, limit: int, server: str) -> bytes:
-    """Read a body of at most `limit` bytes; raises `ProtocolError` for a longer one."""
+    """Read a body of at most `limit` bytes.
+
+    Args:
+        response: The reply.
+        limit: The most bytes that the body may have.
+        server: ``host:port`` of the server, for the error.
+
+    Raises:
+        ProtocolError: The body is longer.
+    """
+    # An announced length lets urllib3 notice a body that is cut short.
     raw = response.raw
     announced = raw.length_remaining
     if announced is not None and announced <= limit:
@@ -64,14 +74,14 @@ def read_body(response: requests.Response, limit: int, server: str) -> bytes:
     if len(body) > limit:
         response.close()
         raise ProtocolError(
-            f"{server}: the reply is longer than {limit} bytes: raise max_metadata_size if it is"
-            " rightly so"
+            f"{server}: the reply is longer than {limit} bytes: raise max_metadata_size if that is"
+            " correct"
         )
     return bytes(body)
 
 
 def request_id_of(headers: Mapping[str, str], secret: str | None) -> str | None:
-    """The server's id of a request, without what it may repeat of the request's secrets."""
+    """Return the server's id of a request, with the request's secrets hidden if it repeats them."""
     found = headers.get(_REQUEST_ID)
     return None if found is None else hide_in_text(found, secret)
 
@@ -82,7 +92,7 @@ def build_error(
     """Build the error for a reply with a status of 400 or above.
 
     Args:
-        response: The reply, whose body is read here.
+        response: The reply; this reads its body and closes it.
         server: ``host:port`` of the server, for the message.
         now: Seconds since the epoch, for a ``Retry-After`` that is a date.
         secret: The token that was sent, in case the reply repeats it.
@@ -104,7 +114,8 @@ def build_error(
 
 
 def _find_detail(body: str, secret: str | None) -> str:
-    """The text of an error page, as one line without control characters; Glance sends HTML."""
+    """Return the text of an error page, as one line without control characters."""
+    # Glance sends its errors as HTML, with the message between the tags.
     text = _make_line(hide_in_text(html.unescape(_MARKUP.sub(" ", body)), secret))
     return text if len(text) <= _DETAIL else text[:_DETAIL] + "…"
 
@@ -114,14 +125,14 @@ def _make_line(text: str) -> str:
 
 
 def _read_retry_after(value: str | None, now: float) -> float | None:
-    """Seconds to wait, from a number or a date (RFC 9110, 10.2.3); None if it is neither."""
+    """Return the seconds to wait, from a number or a date (RFC 9110, 10.2.3); None for neither."""
     if value is None:
         return None
     if value.isascii() and value.isdigit():
         return min(float(value), _LONGEST_WAIT)
     try:
         date = parsedate_to_datetime(value)
-        # Its older forms have no zone, and mean GMT.
+        # The obsolete forms of a date have no zone and mean GMT (RFC 9110, 5.6.7).
         date = date if date.tzinfo else date.replace(tzinfo=timezone.utc)
         return max(0.0, date.timestamp() - now)
     except (ValueError, OverflowError):

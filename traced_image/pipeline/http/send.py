@@ -1,4 +1,4 @@
-"""The requests of one attempt: its headers and token, its redirects and its time."""
+"""The requests of one attempt: headers, token, redirects and deadline."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _BASE_HEADERS = {"User-Agent": "traced-image", "Accept": "*/*", "Accept-Encoding
 
 
 class HTTPSend:
-    """Tries once, over HTTP: the innermost `WriteBytes`.
+    """A function that makes one attempt over HTTP: the innermost `Send`.
 
     Args:
-        config: What of it bears on connections: TLS, timeouts, sizes, authentication.
-        clock: Where time comes from.
+        config: The configuration; its TLS, timeouts, sizes and authentication count here.
+        clock: The source of time.
         send: Sends a prepared request over a session.
     """
 
@@ -69,13 +69,13 @@ class HTTPSend:
         return Answer(value, wire.status, wire.request_id)
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the idle connections."""
         for transport in self.transports.values():
             transport.close()
 
 
 class _ServerWire:
-    """Sends the requests of one attempt to its server: the `Wire` of its operation."""
+    """A function that sends the requests of one attempt to its server: a `Wire`."""
 
     __slots__ = ("_attempt", "_origin", "_parts", "_transport", "_until", "request_id", "status")
 
@@ -94,13 +94,14 @@ class _ServerWire:
         try:
             return self._reply(request, self._follow(request, token), token)
         except Unauthorized:
+            # Only the service's own token can be renewed: a caller's token belongs to the caller.
             renewed = None if own or token is None else credentials.renew(token)
             if renewed is None or not _rewind(request):
                 raise
         return self._reply(request, self._follow(request, renewed), renewed)
 
     def _follow(self, request: Request, token: str | None) -> requests.Response:
-        """Send a request, and send it again to where its server redirects it."""
+        """Send a request, and follow the redirects of its server."""
         headers = self._headers(request, token)
         path = request.path
         for _ in range(MAX_REDIRECTS + 1):
@@ -128,7 +129,8 @@ class _ServerWire:
         return headers
 
     def _redirected(self, request: Request, path: str, location: str | None) -> str:
-        """The path that a redirect leads to: only for reads, and only on the same server."""
+        """Return the path of a redirect, which must be for a read and on the same server."""
+        # A request for another server would send the token there.
         server = self._attempt.server
         try:
             target = urlsplit(urljoin(server.url + path, location or ""))
@@ -139,7 +141,8 @@ class _ServerWire:
         below = target.path.startswith(f"{server.path}/")
         if request.method not in READS or not location or not same or not below:
             raise InvalidEndpoint(
-                f"{self._origin}: redirected elsewhere: list the server that it leads to instead"
+                f"{self._origin}: the redirect can't be followed: list the server that it leads to"
+                " instead"
             )
         query = f"?{target.query}" if target.query else ""
         return target.path.removeprefix(server.path) + query
@@ -166,12 +169,12 @@ class _ServerWire:
         return timeout
 
     def _left(self) -> float:
-        """Seconds that the call has yet."""
+        """Return the seconds that are left until the call's deadline."""
         deadline = self._attempt.deadline
         return math.inf if deadline is None else deadline - self._parts.clock.monotonic()
 
     def _failure(self, error: Exception) -> AttemptError:
-        """Classify an exception, telling the call's deadline from a server's own slowness."""
+        """Classify an exception; distinguish the call's deadline from a slow server."""
         found = classify(error, self._origin)
         if self._left() <= 0:
             found.reason = DEADLINE_EXCEEDED
@@ -186,9 +189,9 @@ class _ServerWire:
             raise build_error(response, self._origin, now=now, secret=token)
         if status not in _SUCCESSES:
             response.close()
-            raise ProtocolError(f"{self._origin}: HTTP {status} answers nothing that was asked")
+            raise ProtocolError(f"{self._origin}: HTTP {status} is neither a success nor an error")
         if request.stream and status != _NO_CONTENT:
-            # The deadline bounds the reply's headers; nobody knows how long its data takes.
+            # The deadline limits the wait for the reply's headers, not the transfer of its data.
             self._until.lift()
             chunks = BodyChunks(response, self._origin)
             return Reply(status, headers, b"", self._attempt.server, self.request_id, chunks)

@@ -1,4 +1,4 @@
-"""Kept-alive HTTP to each server: one `requests` session a server, made once and used by all."""
+"""HTTP with persistent connections: one `requests` session for each server, for all threads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_transports(config: Config, send: SendPrepared) -> dict[Server, Transpor
     """Build a transport for each server of a configuration.
 
     Raises:
-        ConfigError: What the environment names can't be used.
+        ConfigError: A proxy or CA bundle that the environment names can't be used.
     """
     secure = any(server.scheme == "https" for server in config.servers)
     context = make_tls_context(config) if secure else None
@@ -44,19 +44,20 @@ def make_transports(config: Config, send: SendPrepared) -> dict[Server, Transpor
 def send_by_session(
     session: requests.Session, prepared: requests.PreparedRequest, **options: object
 ) -> requests.Response:
-    """Send by ``requests.Session.send`` as it is now: an application may have instrumented it."""
+    """Send a prepared request by ``requests.Session.send``."""
+    # Looked up at each request: an application may instrument the method after this import.
     return session.send(prepared, **options)  # type: ignore[arg-type]
 
 
 class _Session(requests.Session):
-    """A session that leaves redirects to the caller, whole: `requests` would read their bodies."""
+    """A session that follows no redirect and leaves its body unread, unlike `requests`."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' name
         return None
 
 
 class _Adapter(HTTPAdapter):
-    """An adapter for one server, whose pool and TLS settings are decided once."""
+    """An adapter for one server, with a pool and TLS settings that never change."""
 
     def __init__(
         self, server: Server, size: int, proxy: str | None, context: ssl.SSLContext | None
@@ -73,7 +74,7 @@ class _Adapter(HTTPAdapter):
         return self._pool
 
     def cert_verify(self, *_args: object, **_kwargs: object) -> None:
-        """Leave the pool as it was made."""
+        """Do nothing: the pool has its TLS settings already."""
 
     def close(self) -> None:
         super().close()
@@ -81,11 +82,12 @@ class _Adapter(HTTPAdapter):
 
 
 def make_tls_context(config: Config) -> ssl.SSLContext:
-    """Build the TLS context for all servers of a configuration: it takes tens of milliseconds.
+    """Build the TLS context for all servers of a configuration.
 
     Raises:
-        InvalidTLS: What the configuration or the environment names can't be used.
+        InvalidTLS: A file that the configuration or the environment names can't be used.
     """
+    # Once for all servers, because to load the CA certificates takes tens of milliseconds.
     context = create_urllib3_context()
     if config.insecure:
         context.check_hostname = False
@@ -111,7 +113,7 @@ def _load_authorities(context: ssl.SSLContext, config: Config) -> None:
 
 
 def _find_authorities(config: Config) -> tuple[str, str]:
-    """Where the authorities to trust are, by the configuration, or else as for `requests`."""
+    """Return the path of the CA certificates and its source: as configured, or as `requests`."""
     if config.cafile:
         return config.cafile, config.sources.get("cafile", "argument")
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
@@ -121,10 +123,10 @@ def _find_authorities(config: Config) -> tuple[str, str]:
 
 
 def _find_proxy(server: Server, proxies: Mapping[str, str]) -> str | None:
-    """The proxy for a server, which may carry a password.
+    """Return the URL of the proxy for a server, which may contain a password; None for none.
 
     Raises:
-        InvalidOption: It is no HTTP proxy.
+        InvalidOption: The value is not the URL of an HTTP proxy.
     """
     found = select_proxy(server.url, dict(proxies))
     if not found:
@@ -134,26 +136,26 @@ def _find_proxy(server: Server, proxies: Mapping[str, str]) -> str | None:
         parts = urlsplit(proxy)
         if parts.scheme in ("http", "https") and parts.hostname:
             return proxy
-    except ValueError:  # of which urllib3's LocationParseError is one
+    except ValueError:  # urllib3's LocationParseError is a subclass
         pass
-    problem = f"that for {server.netloc} is no http or https URL (not shown here)"
+    problem = f"the one for {server.netloc} is not an http or https URL (not shown here)"
     fix = "set http_proxy, https_proxy or all_proxy to one, or name the server in no_proxy"
     raise InvalidOption("proxy", problem, source="environment", fix=fix)
 
 
 class Transport:
-    """Sends prepared requests to one server, over connections that it keeps.
+    """A client for one server, which keeps its connections open.
 
-    What the environment says of proxies and CA bundles is read once, here.
+    The constructor reads the environment's proxies once.
 
     Args:
         server: The server.
-        config: Its ``pool_size`` is used.
+        config: The configuration; only its ``pool_size`` counts here.
         send: Sends a prepared request over a session.
-        context: How TLS is spoken with it; None for a server without.
+        context: The TLS context; None for a server without TLS.
 
     Raises:
-        ConfigError: What the environment names can't be used.
+        ConfigError: A proxy that the environment names can't be used.
     """
 
     def __init__(
@@ -188,10 +190,10 @@ class Transport:
         body: object,
         timeout: Callable[[], Timeout],
     ) -> requests.Response:
-        """Send one request; its reply's body is left to be read.
+        """Send one request; return the reply with its body unread.
 
-        A server may close a kept connection while a request is on its way to it. That speaks
-        not against the server, and what only reads is sent again, as in Go's ``net/http``.
+        A server may close an idle connection while a request is on its way to it. The server is
+        not at fault. So this sends a request that only reads again, as Go's ``net/http`` does.
         """
         prepared = requests.PreparedRequest()
         prepared.method = method
@@ -211,17 +213,20 @@ class Transport:
                     allow_redirects=False,
                 )
             except requests.ConnectionError as error:
-                # Each time, one connection fewer is kept; a new one is never stale.
+                # The loop ends: each time the pool has one idle connection fewer, and a new
+                # connection is never stale.
                 stale = any(isinstance(link, StaleConnectionError) for link in unwrap(error))
                 if not stale or method not in READS:
                     raise
 
     def close(self) -> None:
-        """Close the kept connections; to send again, even meanwhile, opens new ones."""
+        """Close the idle connections; a later request opens new ones."""
+        # The new session comes first, because other threads may send at the same time.
         old = self._session
         self._open()
         old.close()
 
     def after_fork(self) -> None:
-        """Leave the parent's connections to the parent."""
+        """Forget the parent's connections in a child, and do not close them."""
+        # Two processes that share a socket would mix their requests.
         self._open()
