@@ -136,7 +136,10 @@ def test_a_command_that_does_not_end_serves_and_ends_on_sigterm(
     ) as program:
         serves = any(re.search(r"http://127\.0\.0\.1:\d+", line) for line in program.stdout)
         program.send_signal(signal.SIGTERM)
-        program.communicate(timeout=LIMIT)
+        try:
+            program.communicate(timeout=LIMIT)
+        finally:
+            program.kill()
 
     assert (True, 0) == (serves, program.returncode)
 

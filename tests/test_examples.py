@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import urllib.error
@@ -36,6 +35,14 @@ def environment(servers):
     return {**os.environ, "TRACED_IMAGE_SERVERS": ",".join(server.url for server in servers)}
 
 
+def end(program):
+    """Wait for a program that was told to end; a test that fails leaves none behind."""
+    try:
+        program.communicate(timeout=LIMIT)
+    finally:
+        program.kill()
+
+
 @contextmanager
 def running(name, servers, *arguments):
     """Run an example that serves; yields the lines of its output, which say where."""
@@ -50,8 +57,9 @@ def running(name, servers, *arguments):
         try:
             yield program.stdout
         finally:
-            program.send_signal(signal.SIGINT)
-            program.communicate(timeout=LIMIT)
+            # Not by SIGINT: wsgiref takes the KeyboardInterrupt within a request for its error.
+            program.terminate()
+            end(program)
 
 
 def find_addresses(lines):
