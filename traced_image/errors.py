@@ -16,7 +16,7 @@
     │   ├── InvalidQuery                    filters, marker, limit, sorting
     │   ├── InvalidMetadata                 image_meta, data, a member, a tag, a location
     │   ├── InvalidPatch
-    │   └── InvalidContext                  a token or request id that no header can carry
+    │   └── InvalidContext                  a token or request id that a header can't contain
     ├── AttemptError                        one attempt on one server failed
     │   ├── CommunicationError [Retryable]
     │   │   └── TLSError
