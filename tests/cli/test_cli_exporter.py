@@ -361,7 +361,7 @@ def test_a_bad_file_leaves_what_was_in_force_and_is_said(exporter, server, tmp_p
         until(lambda: asked.metric(RELOADED) == {(): 1.0}, "it does not recover")
 
     said = exporter("--config", str(path), ask=ask)[0].err
-    assert "traced-image: The configuration stays as it was: config_file (from argument): " in said
+    assert "The configuration was not reloaded; the old one stays: config_file (from" in said
 
 
 def test_a_bad_web_configuration_file_is_told_by_the_same_metric(
@@ -375,7 +375,7 @@ def test_a_bad_web_configuration_file_is_told_by_the_same_metric(
         path.write_text("nonsense: 1\n")
         until(lambda: asked.metric(RELOADED) == {(): 0.0}, "nothing tells of it")
         os.kill(os.getpid(), signal.SIGHUP)
-        until(lambda: "has been loaded again" in caplog.text, "it was not read again")
+        until(lambda: "was reloaded" in caplog.text, "it was not read again")
         return asked.metric(RELOADED)
 
     assert {(): 0.0} == exporter("--web.config.file", str(path), *on(server), ask=ask)[1]
@@ -471,8 +471,8 @@ def test_a_port_in_use_is_one_line(cli, server, on):
         (["--interval", "often"], "Invalid value for '--interval': 'often' is not a duration"),
         (["--timeout", "0s"], "timeout (from argument): 0.0 can't be used"),
         (["--image", ""], "'' is not a valid image id"),
-        (["--trace-url", "jaeger"], "trace_url (from --trace-url): 'jaeger' is no address"),
-        (["--allow-target", "a/b"], "allow (from --allow-target): 'a/b' is no host"),
+        (["--trace-url", "jaeger"], "trace_url (from --trace-url): 'jaeger' is not an http"),
+        (["--allow-target", "a/b"], "allow (from --allow-target): 'a/b' is not a name"),
         (["--web.config.file", "/"], "web configuration (from /): the file can't be read"),
         (["--web.config.file", "/nope"], "web configuration (from /nope): the file can't be read"),
         (["--nope"], "No such option '--nope'"),

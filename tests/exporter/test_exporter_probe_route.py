@@ -142,7 +142,7 @@ def test_a_refused_name_is_not_looked_up():
 
 def test_the_refusal_says_what_to_do(glance):
     answer = answer_to("target=evil.example")
-    assert "evil.example:9292 may not be probed from here: allow it first.\n" == answer.text
+    assert "evil.example:9292 is not an allowed target: allow it first.\n" == answer.text
 
 
 def test_a_refusal_is_plain_text(glance):

@@ -235,5 +235,5 @@ def test_an_address_of_traces_is_taken(url):
     "url", ["", "https://jaeger.example/trace/", "javascript:alert('{trace_id}')", "{trace_id}"]
 )
 def test_what_no_link_can_be_made_of_is_refused(url):
-    with pytest.raises(InvalidOption, match=r"trace_url \(from --trace-url\): .* no address of"):
+    with pytest.raises(InvalidOption, match=r"trace_url \(from --trace-url\): .* is not an http"):
         check_trace_url(url, "--trace-url")

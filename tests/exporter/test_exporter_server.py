@@ -127,8 +127,8 @@ def test_beyond_loopback_without_protection_it_warns_once(serve, write, caplog, 
     handle = serve(web=text if text is None else WebConfigFile(write(text)), host=ROUTABLE)
     ask(handle)
     said = (
-        f"The exporter on {ROUTABLE}:{handle.port} answers everybody who reaches it; a web "
-        "configuration file with TLS or users protects it."
+        f"The exporter on {ROUTABLE}:{handle.port} answers every client that can reach it; "
+        "protect it by a web configuration file with TLS or users."
     )
     assert [("traced_image.exporter.web.server", logging.WARNING, said)] == [
         each for each in caplog.record_tuples if each[1] >= logging.WARNING
@@ -237,7 +237,7 @@ def test_a_start_that_fails_raises_where_it_was_asked_for():
     sock = listen("127.0.0.1", 0)
     server = ExporterServer(hello, sock)
     sock.close()
-    with pytest.raises(ExporterError, match="the exporter can't be served: "):
+    with pytest.raises(ExporterError, match="the exporter can't start: "):
         server.run_in_thread()
 
 

@@ -279,4 +279,4 @@ def test_an_application_to_mount_is_of_the_process_by_default(serve):
 def test_beyond_loopback_without_protection_there_is_a_warning(start, caplog):
     with caplog.at_level(logging.WARNING):
         start(host="0.0.0.0")
-    assert "answers everybody who reaches it" in caplog.text
+    assert "answers every client that can reach it" in caplog.text

@@ -252,52 +252,55 @@ def test_a_client_is_allowed_by_one_of_its_names(certificates, write, certificat
         ("17: {}", "17 (from "),
         ("[]", "web configuration (from "),
         ("basic_auth_users: [alice]", "basic_auth_users (from "),
-        ("tls_server_config: yes", "is no mapping"),
+        ("tls_server_config: yes", "is not a mapping"),
         ("tls_server_config: {certfile: x}", "did you mean cert_file?"),
         ("tls_server_config: {min_version: TLS13}", "tls_server_config.cert_file"),
         ("tls_server_config: {cert_file: cert.pem}", "tls_server_config.key_file"),
         ("tls_server_config: {cert_file: absent.pem}", "absent.pem' can't be read: No such file"),
-        ("tls_server_config: {cert_file: .}", "can't be read: it is no file"),
-        ("tls_server_config: {cert_file: pipe}", "can't be read: it is no file"),
+        ("tls_server_config: {cert_file: .}", "can't be read: it is not a regular file"),
+        ("tls_server_config: {cert_file: pipe}", "can't be read: it is not a regular file"),
         ('tls_server_config: {cert_file: "a\\0b"}', "embedded null "),
         ("tls_server_config: {cert_file: [x]}", "cert_file (from "),
-        ("tls_server_config: {cert: true}", "is no text; put it in quotes"),
-        (TLS + ", cert: x}", "cert_file is there too; leave one out"),
-        ('tls_server_config: {cert: "\\ud800"}', "is no PEM; name a PEM file under cert_file"),
-        (TLS + ", client_ca: é}", "is no PEM; name a PEM file under client_ca_file"),
+        ("tls_server_config: {cert: true}", "is not text; put it in quotes"),
+        (TLS + ", cert: x}", "cert_file is set too; leave one out"),
+        ('tls_server_config: {cert: "\\ud800"}', "is not PEM; name a PEM file under cert_file"),
+        (TLS + ", client_ca: é}", "is not PEM; name a PEM file under client_ca_file"),
         ('tls_server_config: {cert_file: "\\ud800"}', "can't be read: "),
-        (TLS + ", min_version: TLS11}", "TLS11 is not spoken here; set TLS12 or TLS13"),
-        (TLS + ", max_version: TLS10}", "TLS10 is not spoken here; set TLS12 or TLS13"),
+        (TLS + ", min_version: TLS11}", "TLS11 is not supported; set TLS12 or TLS13"),
+        (TLS + ", max_version: TLS10}", "TLS10 is not supported; set TLS12 or TLS13"),
         (TLS + ", min_version: TLSv13}", "did you mean TLS13?"),
-        (TLS + ", min_version: TLS13, max_version: TLS12}", "is above max_version"),
+        (TLS + ", min_version: TLS13, max_version: TLS12}", "is newer than max_version"),
         (TLS + ", client_auth_type: Require}", "'Require' can't be used; "),
         (TLS + ", client_auth_type: 7}", "set one of NoClientCert, "),
         (TLS + ", client_auth_type: RequestClientCert}", "set VerifyClientCertIfGiven and "),
         (TLS + ", client_auth_type: RequireAnyClientCert}", "set RequireAndVerifyClientCert and "),
         (TLS + ", client_auth_type: VerifyClientCertIfGiven}", "client_ca_file (from "),
         (TLS + ", client_ca_file: ca.pem}", "set RequireAndVerifyClientCert"),
-        (TLS + ", client_allowed_sans: [a]}", "clients may come without a certificate"),
-        (TLS + ", client_allowed_sans: []}", "is no list of texts"),
-        (TLS + ", client_allowed_sans: a}", "is no list of texts"),
-        (TLS + ", cipher_suites: [RC4]}", "'RC4' is no suite that can be used"),
+        (TLS + ", client_allowed_sans: [a]}", "clients may connect without a certificate"),
+        (TLS + ", client_allowed_sans: []}", "is not a list of texts"),
+        (TLS + ", client_allowed_sans: a}", "is not a list of texts"),
+        (TLS + ", cipher_suites: [RC4]}", "'RC4' is not a supported suite"),
         (TLS + ", cipher_suites: [TLS_AES_128_GCM_SHA256]}", "has no suite of TLS 1.2"),
-        (TLS + ", curve_preferences: [P256]}", "'P256' is no curve that can be used"),
-        (TLS + ", curve_preferences: [X25519, CurveP256]}", "where Python takes one"),
+        (TLS + ", curve_preferences: [P256]}", "'P256' is not a supported curve"),
+        (TLS + ", curve_preferences: [X25519, CurveP256]}", "but Python's ssl accepts one"),
         (TLS + ", prefer_server_cipher_suites: 1}", "is neither true nor false"),
         ("http_server_config: {http2: maybe}", "is neither true nor false"),
         ("http_server_config: {headers: {X-Powered-By: x}}", "headers.X-Powered-By"),
         ("http_server_config: {headers: {X-Frame-Options: allow}}", "set one of deny, sameorigin"),
-        ('http_server_config: {headers: {X-XSS-Protection: "0\\r\\nA: b"}}', "no header can have"),
-        ("http_server_config: {headers: {Content-Security-Policy: é}}", "no header can have"),
+        (
+            'http_server_config: {headers: {X-XSS-Protection: "0\\r\\nA: b"}}',
+            "not allowed in a header",
+        ),
+        ("http_server_config: {headers: {Content-Security-Policy: é}}", "not allowed in a header"),
         ("rate_limit: {interval: soon}", "'soon' is not a duration; write it like 500ms or 1s"),
         ("rate_limit: {interval: 1s 2s, burst: 1}", "'1s 2s' is not a duration"),
         ("rate_limit: {interval: 1s}", "0 would let no request through"),
-        ("rate_limit: {interval: 1s, burst: many}", "is no whole number"),
+        ("rate_limit: {interval: 1s, burst: many}", "is not a whole number"),
         ("basic_auth_users: {alice: hunter2}", "user 1 (from "),
         ("basic_auth_users: {hunter2: alice}", "has no bcrypt hash for a password"),
         ("basic_auth_users: {alice: 7}", "make one with `htpasswd -nBC 10 USER`"),
         (f"basic_auth_users: {{alice: '{HASH}', 7: '{HASH}'}}", "user 2 (from "),
-        (f"basic_auth_users: {{'': '{HASH}'}}", "has a name that is no text"),
+        (f"basic_auth_users: {{'': '{HASH}'}}", "has a name that is not text"),
         (f"basic_auth_users: {{'a:b': '{HASH}'}}", "without a colon"),
         (f'basic_auth_users: {{"\\ud800": "{HASH}"}}', "or can't be sent"),
         (f"basic_auth_users: {{alice: '{HASH.replace('$04$', '$03$')}'}}", "not one of 4 to 14"),
@@ -359,15 +362,15 @@ def test_no_secret_is_in_what_caused_a_refusal(write, text):
 def test_pem_under_the_key_of_a_file_is_told_its_place(certificates, write):
     text = "tls_server_config: {cert_file: '-----BEGIN CERTIFICATE-----'}"
     assert "cert_file" in refused(write(text))
-    assert "is PEM itself; put it under cert." in refused(write(text))
+    assert "contains PEM instead of a path; put it under cert." in refused(write(text))
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
         ("absent.yml", "No such file or directory"),
-        (".", "it is no file"),
-        ("pipe", "it is no file"),
+        (".", "it is not a regular file"),
+        ("pipe", "it is not a regular file"),
         ("latin.yml", "byte 4 is not UTF-8"),
     ],
 )
@@ -454,7 +457,7 @@ def test_a_file_of_authorities_that_has_none_is_refused(certificates, write):
     certificates.ca.write_text("")
     path = write(f"{TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.pem}}")
     assert (
-        f"tls_server_config.client_ca_file (from {path}): {certificates.ca} has no usable "
+        f"tls_server_config.client_ca_file (from {path}): {certificates.ca} contains no usable "
         "certificate: NO_CERTIFICATE_OR_CRL_FOUND; name a PEM file of CA certificates."
     ) == refused(path)
 
@@ -471,7 +474,7 @@ def test_a_certificate_in_the_file_itself_that_is_none_is_refused(certificates, 
 
 
 def test_suites_that_this_openssl_lacks_are_refused(certificates, write):
-    with pytest.raises(InvalidTLS, match="OpenSSL has none of these suites"):
+    with pytest.raises(InvalidTLS, match="OpenSSL does not support these suites"):
         web_tls.make_context(tls(write(TLS + "}"), ciphers=("RETIRED",)))
 
 
@@ -482,7 +485,7 @@ def test_a_key_that_every_user_may_read_is_warned_of(certificates, write, caplog
     (certificates.folder / "key.pem").chmod(0o644)
     WebConfigFile(write(TLS + "}"))
     key = certificates.folder / "key.pem"
-    assert [f"{key} has a key that every user may read; chmod o-r fixes it."] == caplog.messages
+    assert [f"Every user may read the key in {key}; chmod o-r fixes it."] == caplog.messages
 
 
 def test_a_key_in_the_file_itself_makes_that_the_one_to_keep(certificates, write, caplog):
@@ -490,7 +493,7 @@ def test_a_key_in_the_file_itself_makes_that_the_one_to_keep(certificates, write
     path = write(f"tls_server_config:\n  cert_file: cert.pem\n  key: |\n    {key}")
     path.chmod(0o644)
     WebConfigFile(path)
-    assert [f"{path} has a key that every user may read; chmod o-r fixes it."] == caplog.messages
+    assert [f"Every user may read the key in {path}; chmod o-r fixes it."] == caplog.messages
 
 
 def test_a_file_that_can_not_be_used_is_not_warned_of_again_and_again(certificates, write, caplog):
@@ -606,7 +609,7 @@ def test_a_bad_file_is_warned_of_once(watched, write, caplog):
         watched.later()
     said = (
         f"rate_limit.interval (from {path}): 'soon' is not a duration; write it like 500ms or 1s. "
-        "What was in force before still is."
+        "The old configuration stays in force."
     )
     assert [
         ("traced_image.exporter.web.config_file", logging.WARNING, said)
@@ -643,8 +646,8 @@ def test_a_reload_does_not_let_everybody_in(watched, write, caplog, text):
     path = write(text)
     assert ["alice"] == watched.users
     said = (
-        f"basic_auth_users (from {path}): protects no more; put it back, or start the exporter "
-        "anew without it. What was in force before still is."
+        f"basic_auth_users (from {path}): is a protection that a reload can't remove; "
+        "put it back, or restart the exporter without it. The old configuration stays in force."
     )
     assert [said] == caplog.messages
 

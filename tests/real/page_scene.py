@@ -81,7 +81,7 @@ class Told:
 
 
 def scene() -> Told:
-    """A healthy server, one that fails, one that cools down and one that is well again."""
+    """A healthy server, one that fails, one that cools down and one that is healthy again."""
     told = Told()
     for minutes in reversed(range(60)):
         with told.ago(minutes):

@@ -204,7 +204,7 @@ def test_all_are_well_when_none_fails(page):
     told = Told()
     told.attempts(HEALTHY, 3)
     told.attempts(RECOVERED, 3)
-    assert "All servers are well" == page(told).text("#words")
+    assert "All servers are healthy" == page(told).text("#words")
 
 
 def test_a_server_that_is_well_again_is_named_with_its_reason(page):
@@ -214,7 +214,7 @@ def test_a_server_that_is_well_again_is_named_with_its_reason(page):
     until = clock(told.began - 30 * 60)
     told.attempts(RECOVERED, 3)
     told.attempts(HEALTHY, 3)
-    line = f"glance-4.example:443 is well again: 503 until {until}"
+    line = f"glance-4.example:443 is healthy again: 503 until {until}"
     assert [line] == page(told).texts("#more li")
 
 
@@ -223,7 +223,7 @@ def test_refused_requests_are_held_against_no_server(page):
     told.attempts(HEALTHY, 3, "404")
     told.attempts(RECOVERED, 3)
     shown = page(told)
-    assert ("All servers are well", []) == (shown.text("#words"), shown.texts("#more li"))
+    assert ("All servers are healthy", []) == (shown.text("#words"), shown.texts("#more li"))
 
 
 def test_the_title_is_the_verdict(page):
@@ -276,7 +276,7 @@ def test_effective_success_stands_beside_actual_success(page):
     assert [
         "Calls that succeeded\n100 %\neffective: 14 of 14",
         "Attempts that succeeded\n57.1 %\nactual: 8 of 14",
-        "Calls that retries saved\n6\ntheir callers saw no failure",
+        "Calls that retries saved\n6\nthe callers saw no failure",
         "Calls that failed\n0",
     ] == [tile.strip() for tile in tiles]
 
@@ -290,7 +290,7 @@ def test_what_is_not_all_is_not_rounded_to_all(page):
 
 def test_calls_that_failed_are_counted_by_outcome(page):
     tile = page(scene()).texts("#tiles > div")[3]
-    assert "1\n1 exhausted, 2 refused, which is no failure" in tile
+    assert "1\n1 exhausted, 2 refused, which is not a failure" in tile
 
 
 def test_a_server_has_its_counts_its_latencies_and_its_times(page):
@@ -349,7 +349,7 @@ def test_the_reasons_stand_with_their_counts_and_meanings_the_most_frequent_firs
     assert [
         f"connection_refused\n5 {TIMES}\nnothing listens on the server's port",
         f"503\n2 {TIMES}\nHTTP status 503",
-        f"404\n1 {TIMES}\nHTTP status 404: an answer, no fault of the server",
+        f"404\n1 {TIMES}\nHTTP status 404: the server refused the request, which is not a failure",
     ] == shown.texts(".reasons li")
 
 
@@ -429,7 +429,7 @@ def test_the_page_shows_what_happens_without_being_asked(page):
     shown = page(told)
     told.attempts(FAILING)
     told.state(FAILING)
-    shown.shows("All servers are well", "#words")
+    shown.shows("All servers are healthy", "#words")
 
 
 def test_a_server_that_is_new_appears(page):
@@ -581,7 +581,7 @@ def test_the_banner_goes_when_the_exporter_answers_again(browser, left_alone):
 def test_an_exporter_whose_data_is_old_is_stale(page):
     told = failing()
     told.now = time.time() - 20
-    words = f"Stale since {clock(told.now, '%H:%M:%S')}: the exporter has nothing newer"
+    words = f"Stale since {clock(told.now, '%H:%M:%S')}: the exporter has no newer data"
     assert words == page(told).text("[role=alert]")
 
 
@@ -595,9 +595,9 @@ def test_data_of_a_few_seconds_ago_is_not_stale(page):
     ("answer", "words"),
     [
         ((503, "{}"), "the exporter answered 503"),
-        ((200, "<html>"), "the exporter answered what this page can't read"),
-        ((200, "null"), "the exporter answered what this page can't read"),
-        ((200, '{"servers": [{}]}'), "the exporter answered what this page can't read"),
+        ((200, "<html>"), "the exporter's answer is not a report"),
+        ((200, "null"), "the exporter's answer is not a report"),
+        ((200, '{"servers": [{}]}'), "the exporter's answer is not a report"),
     ],
     ids=["error", "no JSON", "nothing", "other JSON"],
 )
@@ -623,7 +623,7 @@ def test_a_page_that_never_had_an_answer_says_so(browser):
     with served(interrupted) as handle:
         browser.open(handle.url)
         browser.shows("No data: the exporter answered 401", "[role=alert]")
-        assert "Nothing is known" == browser.text("#words")
+        assert "No data from the exporter" == browser.text("#words")
 
 
 # --- nothing yet --------------------------------------------------------------------------------
@@ -633,7 +633,7 @@ def test_an_exporter_without_servers_explains_itself(page):
     shown = page(Told())
     assert ["No server is known yet", True] == [
         shown.text("#words"),
-        "Servers appear here when a service in this process is connected" in shown.text("#nothing"),
+        "A server appears here when a service of this process uses it" in shown.text("#nothing"),
     ]
 
 
@@ -645,7 +645,7 @@ def test_servers_that_nobody_has_asked_are_not_called_well(page):
 
 def test_where_no_call_failed_there_is_no_table(page):
     shown = page(failing())
-    assert ("", "None that is known.") == (shown.text("#table"), shown.text("#no-calls"))
+    assert ("", "No failed call is known.") == (shown.text("#table"), shown.text("#no-calls"))
 
 
 # --- other people's strings ---------------------------------------------------------------------
@@ -764,7 +764,7 @@ def test_each_stop_is_reached_once_and_a_strip_is_one(page):
         "filter",
         *(f"The last 60 minutes of {name}" for name in strips),
         *reversed(TRACES),
-        "The same as JSON",
+        "This report as JSON",
     ] == stops
 
 

@@ -1,4 +1,4 @@
-"""Metrics, the servers as JSON and a page to look at, served over HTTP (extra ``exporter``)."""
+"""An HTTP server of the metrics, the report as JSON, and a page that shows it (``exporter``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the exporter answers: metrics, the servers as JSON, the page, and whether it is well."""
+"""The exporter's ASGI application: metrics, the report as JSON, the page, and health checks."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 
 def make_metrics_app(registry: CollectorRegistry) -> ASGIApp:
-    """An ASGI application that answers with the metrics of a registry, uncompressed.
+    """Build an ASGI application that answers with a registry's metrics, uncompressed.
 
-    What prometheus_client can't read of a request's headers does not count: it would raise.
+    It drops an ``Accept`` header that prometheus_client can't parse, because prometheus_client
+    raises then.
     """
     inner = make_asgi_app(registry, disable_compression=True)
 
@@ -50,7 +51,7 @@ def _list_readable(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[byt
 def _can_be_read(accept: bytes) -> bool:
     try:
         choose_encoder(accept.decode())
-    except Exception:  # noqa: BLE001 whatever it is, the client wrote it
+    except Exception:  # noqa: BLE001 any error comes from the client's header
         return False
     return True
 
@@ -63,7 +64,8 @@ def _read_page() -> str:
 
 
 def _build_policy(page: str) -> str:
-    """A Content-Security-Policy that lets the page run what it came with, and nothing else."""
+    """Build a Content-Security-Policy that allows only the page's own inline script and style."""
+    # By their hashes, so that a script that somebody injects does not run (CSP Level 3).
     allowed: dict[str, list[str]] = {"script": [], "style": []}
     for kind, text in _INLINE.findall(page):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
@@ -83,14 +85,14 @@ def make_app(
     ready: Callable[[], bool] = lambda: True,
     routes: Iterable[Route] = (),
 ) -> ASGIApp:
-    """An ASGI application to serve or to mount.
+    """Build the exporter's ASGI application, to serve or to mount.
 
     Args:
-        registry: Whose metrics ``/metrics`` shows.
-        journal: What ``/servers`` and the page show.
-        trace_url: Where a trace is shown, with ``{trace_id}`` in it.
-        ready: What ``/readyz`` asks.
-        routes: More of them.
+        registry: The registry whose metrics ``/metrics`` shows.
+        journal: The last hour, for ``/servers`` and the page.
+        trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
+        ready: Says whether ``/readyz`` answers 200; otherwise it answers 503.
+        routes: Further routes.
     """
     page = _read_page()
 
@@ -117,16 +119,18 @@ def make_app(
             Route("/metrics", _MetricsEndpoint(registry), methods=["GET", "HEAD"]),
             *routes,
         ],
-        # prometheus_client's own compression takes as long as half of the scrape.
+        # Level 1, because prometheus_client's own compression (level 9) takes half of the time of
+        # a scrape.
         middleware=[Middleware(GZipMiddleware, compresslevel=1)],
     )
     return _catch_errors(inner, _build_policy(page))
 
 
 class _MetricsEndpoint:
-    """The metrics of a registry.
+    """The endpoint ``/metrics``.
 
-    A class, for Starlette would take a function for one that is given a request.
+    It is a class because Starlette calls a function with a request, but an object as an ASGI
+    application.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -137,7 +141,7 @@ class _MetricsEndpoint:
 
 
 def _catch_errors(inner: ASGIApp, policy: str) -> ASGIApp:
-    """Add to each response what keeps a browser from being talked into anything."""
+    """Add the security headers to each response, including errors."""
     added = [
         (b"content-security-policy", policy.encode()),
         (b"x-content-type-options", b"nosniff"),

@@ -1,7 +1,7 @@
-"""What happened in the last hour, by server and minute, as the page and ``/servers`` show it.
+"""The journal: what happened in the last hour, by server and minute, for the report.
 
-It is one more place where metrics are kept: it is attached to those of a registry when an exporter
-is made for it, and costs nothing before.
+It is one more backend of the metrics. An exporter attaches it to its registry's metrics; before
+that, it costs nothing.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 MINUTES = 60
-"""How far back it goes."""
+"""How many minutes the journal keeps."""
 
 LATEST = 50
-"""Failing calls that are kept."""
+"""How many failed calls the journal keeps."""
 
 _BOUNDS = catalogue.ATTEMPT_DURATION.buckets
 
 ServerKey = tuple[str, str]
-"""A server's address and port, as the metrics have them."""
+"""A server's address and port, as in the labels of the metrics."""
 
 _T = TypeVar("_T")
 
@@ -44,9 +44,9 @@ class Cell:
 
     Attributes:
         minute: Minutes since the epoch.
-        succeeded: Attempts that succeeded.
-        failed: Attempts that failed or were refused, by reason.
-        seconds: Attempts that succeeded, by the histogram bucket of their duration.
+        succeeded: How many attempts succeeded.
+        failed: How many attempts failed or were refused, by reason.
+        seconds: How many attempts succeeded, by the histogram bucket of their duration.
     """
 
     minute: int
@@ -60,12 +60,12 @@ class FailedCall:
     """A call that failed.
 
     Attributes:
-        when: When it ended, in seconds since the epoch.
-        operation: What was asked for.
+        when: The time at which the call ended, in seconds since the epoch.
+        operation: What the call asked of Glance.
         outcome: ``exhausted`` or ``non_retryable``.
-        reason: Why it failed.
-        seconds: How long it took.
-        trace_id: Its trace in hex digits, if it was sampled.
+        reason: Why the call failed.
+        seconds: How long the call took.
+        trace_id: The id of its trace in hex digits; None if it was not sampled.
     """
 
     when: float
@@ -83,10 +83,10 @@ class Account:
     Attributes:
         state: ``healthy``, ``cooling`` or ``trial``.
         consecutive_failures: Failed attempts since the last one that succeeded.
-        last_success: When an attempt last succeeded, in seconds since the epoch; 0 for never.
-        last_failure: When an attempt last failed, in seconds since the epoch; 0 for never.
-        last_error: Why it failed; empty for never.
-        cells: The minutes in which there were attempts, by `Cell.minute`.
+        last_success: Time of the last success, in seconds since the epoch; 0 for never.
+        last_failure: Time of the last failure, in seconds since the epoch; 0 for never.
+        last_error: The reason of the last failure; empty if no attempt has failed.
+        cells: The minutes with at least one attempt, by `Cell.minute`.
     """
 
     state: str = "healthy"
@@ -99,14 +99,14 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """What a journal has, as it is now.
+    """A copy of the journal's last hour.
 
     Attributes:
-        now: Seconds since the epoch.
+        now: The time of the copy, in seconds since the epoch.
         servers: What is known of each server.
-        outcomes: Calls by how they ended.
-        refused: How many of them were refused, such as by 404.
-        latest: The latest calls that failed, oldest first.
+        outcomes: The number of calls, by outcome.
+        refused: How many of these calls a server refused, such as by 404.
+        latest: The latest failed calls, oldest first.
     """
 
     now: float
@@ -119,11 +119,11 @@ class Hour:
 class Journal:
     """Keeps the last hour; a `Backend` of the metrics.
 
-    Each record takes a lock for some microseconds. A clock that is put back or forward moves what
-    is told from then on, and nothing else.
+    Each update holds a lock for some microseconds. If the system clock is changed, only later
+    updates get other times.
 
     Args:
-        clock: Seconds since the epoch.
+        clock: Returns the time, in seconds since the epoch.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -135,11 +135,11 @@ class Journal:
         _forks.track(self)
 
     def after_fork(self) -> None:
-        """Start anew in a child, where nobody holds the lock."""
+        """Replace the lock in a forked child, because no thread there can release the old one."""
         self._lock = threading.Lock()
 
     def bind(self, metric: Metric, labels: Labels) -> Update | None:
-        """What takes note of one series; None for one that the page does not show."""
+        """Return what records one series; None for a series that the page does not show."""
         if metric is catalogue.CALL_DURATION:
             return partial(self._call, labels)
         if metric is catalogue.ATTEMPT_DURATION:
@@ -155,12 +155,12 @@ class Journal:
         return partial(self._set, (address, port), field_name)
 
     def forget(self, address: str, port: str) -> None:
-        """Show nothing of a server any more."""
+        """Remove a server from the report."""
         with self._lock:
             self._accounts.pop((address, port), None)
 
     def hour(self) -> Hour:
-        """What happened until now; a copy, which does not change."""
+        """Return a copy of the last hour, which does not change."""
         now = self.clock()
         minutes = range(int(now // MINUTE) - MINUTES + 1, int(now // MINUTE) + 1)
         with self._lock:
@@ -178,7 +178,7 @@ class Journal:
         return Hour(now, servers, outcomes, refused, latest)
 
     def _copy(self, account: Account, minutes: range) -> Account:
-        # Of one server at a time, so that a service's calls don't wait for a copy of all.
+        # One server at a time, so that a service's calls never wait until all servers are copied.
         with self._lock:
             cells = {
                 minute: replace(cell, failed=Counter(cell.failed), seconds=Counter(cell.seconds))
@@ -213,10 +213,12 @@ class Journal:
             else:
                 cell.succeeded += 1
                 cell.seconds[bisect_left(_BOUNDS, seconds)] += 1
+            # A refusal, such as 404, says nothing about the server's health.
             if reason and reason not in catalogue.REFUSALS:
                 account.last_error = reason
 
     def _state(self, place: ServerKey, state: str, value: float, _: Exemplar | None) -> None:
+        # The metric has one series for each state; only the current one has the value 1.
         if value:
             with self._lock:
                 self._account(place).state = state
@@ -233,7 +235,8 @@ class Journal:
 
 
 def _make_room(minutes: dict[int, _T], minute: int) -> None:
-    """Drop what is an hour or more away from a minute, which has just begun."""
+    """Drop the minutes that are an hour or more away from `minute`, which has just begun."""
+    # Minutes in the future exist if the system clock was set back.
     for each in [each for each in minutes if abs(each - minute) >= MINUTES]:
         del minutes[each]
 

@@ -1,4 +1,4 @@
-"""The last hour as JSON: what ``/servers`` gives, and the page shows."""
+"""The report: the last hour as JSON, which ``/servers`` returns and the page shows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WEB = re.compile(r"https?://[^\s/]")
 
 
 class Minute(TypedDict):
-    """One minute of a server; ``reason`` is the one most attempts failed for, refusals aside."""
+    """One minute of a server; ``reason`` is the most frequent reason of its failures, or None."""
 
     start: float
     attempts: int
@@ -34,11 +34,11 @@ class Minute(TypedDict):
 
 
 class ServerReport(TypedDict):
-    """One server. Times are seconds since the epoch, latencies seconds; None is for unknown.
+    """One server. Times are seconds since the epoch, latencies are seconds; None means unknown.
 
-    Why attempts failed is told by words of the catalogue's closed set, which have no secrets. An
-    attempt that was refused, as what is not there is by 404, is among the reasons and did not fail:
-    the server is well.
+    The reasons of failures come from the catalogue's closed set, so that they contain no secret.
+    A refused attempt, such as one that got a 404, counts among the reasons but is not a failure,
+    because a healthy server answers so.
     """
 
     address: str
@@ -57,7 +57,7 @@ class ServerReport(TypedDict):
 
 
 class CallReport(TypedDict):
-    """A call that failed."""
+    """A failed call; ``when`` is in seconds since the epoch, ``seconds`` is its duration."""
 
     when: float
     operation: str
@@ -70,9 +70,10 @@ class CallReport(TypedDict):
 class Report(TypedDict):
     """The last hour.
 
-    ``effective_success`` is the share of calls that did not fail, ``actual_success`` that of
-    attempts; where they differ, retries hide failures. Both are None without any. The calls of
-    ``refused``, such as by 404, are among the outcomes, too, and did not fail.
+    ``effective_success`` is the share of calls that did not fail, from 0 to 1. ``actual_success``
+    is the share of attempts that did not fail. If they differ, retries hide failures. Each is None
+    if there was no call or attempt. ``refused`` counts the calls that a server refused, such as by
+    404. They are also among the outcomes, and are not failures.
     """
 
     generated: float
@@ -88,11 +89,15 @@ class Report(TypedDict):
 
 
 def check_trace_url(trace_url: str | None, source: str = "argument") -> None:
-    """Refuse an address of traces that the page could make no link of.
+    """Check that the page can build a link to a trace from a URL.
+
+    Args:
+        trace_url: The URL; None for no links.
+        source: Where the URL was configured, for the message.
 
     Raises:
-        InvalidOption: It is no web address, does not say where the trace's id goes, or has a
-            secret, which everybody would see who looks at the page.
+        InvalidOption: The text is not an http(s) URL, or has no ``{trace_id}``, or contains a
+            secret, which every reader of the page would see.
     """
     if trace_url is None:
         return
@@ -100,18 +105,18 @@ def check_trace_url(trace_url: str | None, source: str = "argument") -> None:
     if hide_in_url(trace_url) != trace_url:
         problem = "it has a password or another secret in it (not shown here)"
     elif not (_WEB.match(trace_url) and "{trace_id}" in trace_url):
-        problem = f"{format_value(trace_url)} is no address of traces"
+        problem = f"{format_value(trace_url)} is not an http(s) URL with {{trace_id}}"
     else:
         return
     raise InvalidOption("trace_url", problem, source=source, fix=fix)
 
 
 def make_report(hour: Hour, trace_url: str | None = None) -> Report:
-    """Tell of an hour.
+    """Build the report of the last hour.
 
     Args:
-        hour: What a journal has.
-        trace_url: Where a trace is shown, with ``{trace_id}`` in it.
+        hour: The journal's copy.
+        trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
     """
     servers = [
         _make_server(hour, place, account) for place, account in sorted(hour.servers.items())
@@ -151,6 +156,7 @@ def _make_server(hour: Hour, place: ServerKey, account: Account) -> ServerReport
         last_error=account.last_error or None,
         attempts=succeeded + reasons.total(),
         failed=failed,
+        # Sorted by count: readers of the JSON see the most frequent reason first.
         reasons=dict(reasons.most_common()),
         p50=find_quantile(seconds, 0.5),
         p95=find_quantile(seconds, 0.95),
@@ -178,7 +184,7 @@ def _make_minute(minute: int, cell: Cell | None) -> Minute:
 
 
 def _count_failures(reasons: Counter[str]) -> Counter[str]:
-    """Those that speak against the server."""
+    """Return the reasons that are failures of the server, without refusals."""
     return Counter({each: reasons[each] for each in reasons if each not in catalogue.REFUSALS})
 
 
@@ -194,11 +200,14 @@ def _make_call(call: FailedCall) -> CallReport:
 
 
 def find_quantile(buckets: Mapping[int, int], share: float) -> float | None:
-    """A quantile in seconds, by Prometheus's ``histogram_quantile``: linear within a bucket.
+    """Return a quantile in seconds; None without any count.
+
+    It mirrors Prometheus's ``histogram_quantile``: linear within a bucket, and for the bucket
+    without an upper bound the highest bound.
 
     Args:
-        buckets: Counts by the number of the bucket.
-        share: 0 to 1.
+        buckets: Counts by the index of the bucket.
+        share: The quantile, from 0 to 1.
     """
     numbers = sorted(number for number, count in buckets.items() if count)
     sums = list(accumulate(buckets[number] for number in numbers))

@@ -1,4 +1,4 @@
-"""The exporter in a service: one call, or an application to mount in one that is there."""
+"""Starts the exporter in a service: in a thread, or as an ASGI application to mount."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 
 class _PerRegistry:
-    """What was made for each registry: however often an exporter is started, there is one of each.
+    """The journal and the gauges of each registry.
 
-    Else each start would have all that is counted be counted once more.
+    There is one of each, even if a program starts several exporters. A second journal would record
+    every call twice, and a registry refuses a second gauge of the same name.
     """
 
     def __init__(self) -> None:
@@ -54,7 +55,7 @@ class _PerRegistry:
             return gauges[metric.name]
 
     def after_fork(self) -> None:
-        """Start anew in a child, where nobody holds the lock."""
+        """Replace the lock in a forked child, because no thread there can release the old one."""
         self._lock = threading.Lock()
 
 
@@ -69,23 +70,23 @@ def start(
     web_config: str | os.PathLike[str] | None = None,
     trace_url: str | None = None,
 ) -> ExporterHandle:
-    """Serve this process's metrics, and what happened in the last hour, until it is stopped.
+    """Serve this process's metrics and the report of the last hour, until it is stopped.
 
-    The last hour begins with the first start. Calls count that are counted in the registry, by
-    whatever service of this process.
+    The journal records from the first start on. It records the calls of all services of this
+    process that count in the registry.
 
     Args:
         registry: The registry that services count in; None for prometheus_client's default.
-        host: The address to listen on; beyond loopback only with `web_config`'s protection.
-        port: The port to listen on; 0 for any.
-        web_config: A web configuration file, as Prometheus's exporter-toolkit has it. It is read
-            again when it has changed.
-        trace_url: Where a trace is shown, with ``{trace_id}`` in it.
+        host: The address to listen on. Use one beyond loopback only with `web_config`.
+        port: The port to listen on; 0 for any free port.
+        web_config: A web configuration file in the format of Prometheus's exporter-toolkit. The
+            exporter reads it again after a change.
+        trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
 
     Raises:
-        ExporterError: The address can't be listened on.
+        ExporterError: The exporter can't listen on the address.
         ConfigError: The web configuration file or `trace_url` can't be used (`InvalidOption`), or
-            the packages of the extra ``exporter`` are not there (`MissingExtra`).
+            the packages of the extra ``exporter`` are not installed (`MissingExtra`).
     """
     _check_packages()
     from ..telemetry.catalogue.probe_metrics import RELOADED
@@ -101,17 +102,17 @@ def start(
 
 
 def asgi_app(*, registry: CollectorRegistry | None = None, trace_url: str | None = None) -> ASGIApp:
-    """The same as an ASGI application, for a service to mount in its own.
+    """Build the exporter's ASGI application, for a service to mount in its own.
 
-    It answers everybody: whoever mounts it decides who may reach it.
+    It answers every client. The service that mounts it must restrict the access.
 
     Args:
         registry: The registry that services count in; None for prometheus_client's default.
-        trace_url: Where a trace is shown, with ``{trace_id}`` in it.
+        trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
 
     Raises:
         ConfigError: `trace_url` can't be used (`InvalidOption`), or the packages of the extra
-            ``exporter`` are not there (`MissingExtra`).
+            ``exporter`` are not installed (`MissingExtra`).
     """
     _check_packages()
     from .app import make_app
@@ -134,5 +135,5 @@ def _check_packages() -> None:
 
 
 def make_setter(gauge: Gauge) -> Update:
-    """Sets a gauge that has no labels."""
+    """Return what sets a gauge without labels."""
     return lambda value, _exemplar: gauge.set(value)

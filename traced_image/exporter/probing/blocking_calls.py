@@ -1,4 +1,4 @@
-"""Calls that block, each in a thread of its own, so that one that hangs holds up no other."""
+"""Runs blocking calls, each in its own thread, so that a call that hangs delays no other."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from ipaddress import ip_address
 from typing import NamedTuple, TypeVar, cast
 
 MOST_THREADS = 256
-"""Calls under way at a time; a further one waits."""
+"""How many calls run at the same time; further calls wait."""
 
 T = TypeVar("T")
 
 
 class BlockingCalls:
-    """Runs calls that block, one at a time for each key: whoever asks meanwhile waits for that.
+    """Runs blocking calls in threads, at most one call per key at the same time.
 
-    A call that never returns keeps its thread and its key to itself. The threads are daemons, for
-    the process must be able to end all the same; it would wait for those of a
+    A second caller with the same key waits for the call under way and gets its result. A call that
+    never returns occupies its thread and its key for ever. The threads are daemon threads, because
+    the process must still be able to end: at exit, Python waits for the threads of a
     `concurrent.futures` pool.
 
     Args:
-        most: Calls under way at a time.
+        most: How many calls run at the same time.
     """
 
     def __init__(self, most: int = MOST_THREADS) -> None:
@@ -33,9 +34,9 @@ class BlockingCalls:
         self._under_way: dict[Hashable, asyncio.Task[object]] = {}
 
     async def call(self, key: Hashable, function: Callable[[], T]) -> T:
-        """Call `function`, or wait for the call of this key that is under way.
+        """Call `function`, or wait for this key's call under way; return its result.
 
-        To be cancelled ends the waiting alone.
+        A cancellation ends the waiting, but not the call.
         """
         task = self._under_way.get(key)
         if task is None:
@@ -47,7 +48,9 @@ class BlockingCalls:
     def _ended(self, key: Hashable, task: asyncio.Task[object]) -> None:
         del self._under_way[key]
         if not task.cancelled():
-            task.exception()  # whoever waited for it may have gone
+            # If all waiters were cancelled, nobody else reads the exception, and asyncio would log
+            # "Task exception was never retrieved".
+            task.exception()
 
     async def _run(self, function: Callable[[], object]) -> object:
         async with self._free:
@@ -63,9 +66,9 @@ class BlockingCalls:
 def _work(function: Callable[[], object], outcome: asyncio.Future[object]) -> None:
     try:
         tell = partial(outcome.set_result, function())
-    except Exception as error:  # noqa: BLE001 it is raised where the outcome is awaited
+    except Exception as error:  # noqa: BLE001 the waiter gets the error
         tell = partial(outcome.set_exception, error)
-    # Nobody waits any more where the loop was closed while this hung.
+    # RuntimeError: the loop was closed meanwhile, so that nobody waits for the outcome.
     with suppress(RuntimeError):
         outcome.get_loop().call_soon_threadsafe(_set_unless_done, outcome, tell)
 
@@ -76,11 +79,11 @@ def _set_unless_done(outcome: asyncio.Future[object], tell: Callable[[], None]) 
 
 
 class Address(NamedTuple):
-    """Where to connect to.
+    """A socket address to connect to.
 
     Attributes:
         family: ``AF_INET`` or ``AF_INET6``.
-        sockaddr: What a socket of that family connects to.
+        sockaddr: The address in the form of that family, for ``socket.connect``.
     """
 
     family: int
@@ -92,11 +95,11 @@ AddressLookup = Callable[..., "list[tuple[int, int, int, str, tuple[str, int]]]"
 
 
 class Resolver:
-    """Finds servers' addresses, by threads that hold up nobody else.
+    """Finds the addresses of servers, in threads, because ``getaddrinfo`` blocks.
 
     Args:
-        background: Where lookups are made.
-        lookup: Looks a name up.
+        background: Runs the lookups.
+        lookup: Looks up a name.
     """
 
     def __init__(
@@ -108,10 +111,10 @@ class Resolver:
         self._lookup = lookup
 
     async def __call__(self, host: str, port: int) -> tuple[Address, ...]:
-        """The addresses of a host, best first; an address is its own.
+        """Return the addresses of a server, best first; an IP address needs no lookup.
 
         Raises:
-            socket.gaierror: There is none.
+            socket.gaierror: The name has no address.
         """
         with suppress(ValueError):
             return (_parse_literal(host, port),)
@@ -125,10 +128,10 @@ class Resolver:
 
 
 def _parse_literal(host: str, port: int) -> Address:
-    """The address that a host is written as.
+    """Return the address of a server that is written as an IP address.
 
     Raises:
-        ValueError: It is a name.
+        ValueError: It is written as a name.
     """
     if ip_address(host).version == 4:  # noqa: PLR2004 IPv4
         return Address(socket.AF_INET, (host, port))

@@ -1,7 +1,7 @@
-"""Probes of servers, one at a time: how long each phase takes, and whether a Glance answers.
+"""A probe of one server: how long each phase takes, and whether a Glance answers.
 
-The pipeline has no part in it: there are no retries, no proxies and no kept connections, so that
-a probe tells of its server and of nothing else.
+A probe does not use the pipeline. It makes no retries and uses no proxy and no connection of an
+earlier probe, so that its result depends on the server alone.
 """
 
 from __future__ import annotations
@@ -39,36 +39,36 @@ __all__ = ["Canary", "Probe", "ProbeResult"]
 LOG = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
-"""Seconds for a whole probe, unless said otherwise."""
+"""The default timeout of a whole probe, in seconds."""
 
 TOKEN_TIMEOUT = 5.0
-"""Seconds that a probe waits for Keystone before it does without its image."""
+"""Seconds that a probe waits for Keystone's token before it skips the canary."""
 
 
 class Probe:
-    """Probes servers by one configuration.
+    """Probes servers with the settings of one configuration.
 
-    It asks for the root, which names the versions of the API, for ``/healthcheck``, which decides
-    nothing (an operator takes a server out of a load balancer by it, and others may use it all
-    the same), and for an image where one is given.
+    It requests the root, which lists the versions of the API, then ``/healthcheck``, then the
+    canary if there is one. ``/healthcheck`` does not decide whether the probe succeeds: operators
+    disable it to drain a server from a load balancer, and other clients may still use the server.
 
     Args:
-        config: How servers are reached; its own are not the only ones that can be probed.
-        image: The id of the image to ask for; None for none.
-        timeout: Seconds for a whole probe.
-        background: Where calls that block are made.
-        lookup: Looks names up; None for the system's resolver.
-        clock: Seconds since the epoch.
+        config: Timeouts, TLS and credentials. Servers outside of it can be probed too.
+        image: The id of the canary; None for no canary.
+        timeout: The timeout of a whole probe, in seconds.
+        background: Runs blocking calls.
+        lookup: Looks up names; None for the system's resolver.
+        clock: Returns the time, in seconds since the epoch.
 
     Attributes:
-        config: As given.
-        timeout: As given.
-        clock: As given.
-        reach: How servers are reached.
+        config: The configuration.
+        timeout: The timeout of a whole probe, in seconds.
+        clock: Returns the time, in seconds since the epoch.
+        reach: How the probe connects to servers.
 
     Raises:
-        ConfigError: What is configured can't be used.
-        InvalidImageID: The id is none.
+        ConfigError: A value of the configuration can't be used.
+        InvalidImageID: The canary's id is not an image id.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Probe:
             unchecked=lambda: self._unchecked,
         )
         if any(server.scheme == "https" for server in config.servers):
-            _ = self._tls  # to fail now, if it does
+            _ = self._tls  # so that a bad certificate file fails here, and not in each probe
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -115,9 +115,11 @@ class Probe:
         return context
 
     async def canary(self) -> Canary | None:
-        """What to ask the configured servers for, beside the root.
+        """Return the canary for the configured servers, with a token.
 
-        None without an image, and while Keystone gives no token, for which no server is to blame.
+        Returns:
+            None if no image is configured, or if Keystone gives no token. A missing token is no
+            failure of a Glance server, so that the probe then skips the canary.
         """
         if self._image is None:
             return None
@@ -137,7 +139,7 @@ class Probe:
             LOG.warning("Servers are probed without the image for now: %s", why)
 
     async def renew(self, canary: Canary) -> Canary | None:
-        """The same with another token, or None where there is no other."""
+        """Return the canary with a new token; None if there is no other token."""
         if canary.token is None:
             return None
         with suppress(TokenUnavailable):
@@ -155,8 +157,8 @@ class Probe:
 
         Args:
             server: The server.
-            canary: What to ask for beside the root. Its token is shown to the server.
-            within: Seconds for all of it, if fewer than usual.
+            canary: The image to request in addition to the root. The server sees its token.
+            within: The timeout in seconds, if it is shorter than the probe's own.
         """
         seconds = self.timeout if within is None else min(within, self.timeout)
         visit = ProbeRun(self, server, perf_counter() + seconds)
@@ -171,7 +173,7 @@ def _check_image(config: Config, image: str) -> None:
     if config.auth_strategy == "keystone" and config.auth is None:
         raise InvalidAuth(
             "auth",
-            "there is none to ask for an image with",
+            "is missing, but a probe with an image needs a token",
             source=config.sources.get("auth_strategy", "argument"),
             fix="give auth or a cloud, or probe without an image",
         )

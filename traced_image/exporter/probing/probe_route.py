@@ -1,4 +1,4 @@
-"""``/probe?target=``: a probe of one server when it is asked for, in blackbox_exporter's way."""
+"""The route ``/probe?target=``: probes one server on request, like blackbox_exporter."""
 
 from __future__ import annotations
 
@@ -28,26 +28,30 @@ if TYPE_CHECKING:
 
 
 MOST_PROBES = 20
-"""Probes under way at a time that were asked for; further ones are refused."""
+"""How many requests of ``/probe`` run at the same time; the route refuses further ones."""
 
 SPARE = 0.5
-"""Seconds that a probe ends before Prometheus, or the exporter itself, would give up on it."""
+"""Seconds between a probe's timeout and the timeout of Prometheus or of the exporter's server.
+
+Without them the scraper would give up before it gets the result of a probe that timed out.
+"""
 
 LONGEST = LIMITS.answer_seconds - SPARE
-"""Seconds that a probe may take which was asked for."""
+"""The longest timeout of a probe on request, in seconds."""
 
 _SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """The targets that may be asked for, beside the configured servers.
+    """The targets that ``/probe`` accepts in addition to the configured servers.
 
     Attributes:
-        hosts: Names, at whatever port.
-        places: Hosts with a port.
-        networks: Networks in which a target may be if it is written as an address. A name is not
-            looked up to see where it leads: whoever owns it could change that at any moment.
+        hosts: Names and addresses, with any port.
+        places: Names and addresses, with one port.
+        networks: Networks that may contain a target written as an IP address. A target written
+            as a name never matches a network, because the name's owner can change its address
+            between the check and the connection (DNS rebinding).
     """
 
     hosts: frozenset[str] = frozenset()
@@ -56,10 +60,10 @@ class Allowed:
 
     @classmethod
     def parse(cls, members: Iterable[str], source: str = "argument") -> Allowed:
-        """Read a list of ``host``, ``host:port``, addresses, and networks as ``10.0.0.0/24``.
+        """Parse a list of names, ``name:port``, addresses, and networks like ``10.0.0.0/24``.
 
         Raises:
-            InvalidOption: A member is none of these.
+            InvalidOption: A member has none of these forms.
         """
         hosts, places, networks = set(), set(), []
         for member in members:
@@ -74,7 +78,7 @@ class Allowed:
         return cls(frozenset(hosts), frozenset(places), tuple(networks))
 
     def allows(self, server: Server) -> bool:
-        """Whether a target may be asked for."""
+        """Return whether a target may be probed."""
         if server.host in self.hosts or (server.host, server.port) in self.places:
             return True
         try:
@@ -91,7 +95,7 @@ def _format_place(member: str, source: str) -> tuple[str, int | None]:
     except InvalidServer:
         plain = False
     if not plain:
-        problem = f"{format_value(member)} is no host, host:port or network"
+        problem = f"{format_value(member)} is not a name, name:port or network"
         fix = "write glance-1, glance-1:9292 or 10.0.0.0/24"
         raise InvalidOption("allow", problem, source=source, fix=fix)
     has_port = ":" in member.rpartition("]")[2]
@@ -101,27 +105,26 @@ def _format_place(member: str, source: str) -> tuple[str, int | None]:
 def make_probe_route(
     probe: Callable[[], Probe], allowed: Allowed | None = None, *, most: int = MOST_PROBES
 ) -> Route:
-    """The route ``/probe`` of the exporter's application.
+    """Build the route ``/probe`` of the exporter's application.
 
-    It answers with the metrics of one probe, in a registry of its own. Anybody who can reach the
-    exporter can have it connect to what is allowed here, so that this is the configured servers
-    unless more is allowed, and redirects are never followed. A target's name is looked up once.
-    An image is asked for, and a token shown, only where the target is a configured server,
-    scheme and path included.
+    It answers with the metrics of one probe, in their own registry. Any client of the exporter can
+    make it connect to the allowed targets. By default these are the configured servers only, and
+    a probe never follows redirects. It looks up a target's name once. It requests the canary, and
+    sends a token, only if the target is a configured server with the same scheme and path.
 
     Args:
-        probe: How servers are probed now.
-        allowed: What else may be probed.
-        most: Probes under way at a time.
+        probe: Returns the probe with the current configuration.
+        allowed: Further targets that may be probed.
+        most: How many probes run at the same time.
     """
     return Route("/probe", _ProbeEndpoint(probe, allowed or Allowed(), most), methods=["GET"])
 
 
 class _RefusedError(Exception):
-    """A request is refused.
+    """The route refuses a request.
 
     Attributes:
-        response: What is answered.
+        response: The reply to send.
     """
 
     def __init__(self, status: int, text: str) -> None:
@@ -172,14 +175,12 @@ class _ProbeEndpoint:
             raise _RefusedError(400, str(error)) from error
         places = {(each.host, each.port) for each in probe.config.servers}
         if (server.host, server.port) not in places and not self._allowed.allows(server):
-            raise _RefusedError(
-                403, f"{server.netloc} may not be probed from here: allow it first."
-            )
+            raise _RefusedError(403, f"{server.netloc} is not an allowed target: allow it first.")
         return server
 
 
 def _read_seconds(request: Request) -> float:
-    """How long a probe may take for Prometheus to see its end; it sends a number of seconds."""
+    """Return a probe's timeout in seconds, below the scrape timeout that Prometheus sends."""
     try:
         seconds = float(request.headers[_SCRAPE_TIMEOUT])
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""One probe under way: what is asked of a server, and what its answers mean."""
+"""One probe under way: its requests to a server, and what the replies mean."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _AnsweredRequest(Generic[T]):
-    """One request of a probe: its answer and what that means, or what it met."""
+    """One request of a probe: the reply and the value read from it, or the failure."""
 
     answer: TimedReply | None
     value: T | None
@@ -57,30 +57,30 @@ class _AnsweredRequest(Generic[T]):
 
     @property
     def reason(self) -> str:
-        """Why it failed; empty if it did not."""
+        """The reason of the failure; empty for success."""
         return "" if self.failure is None else find_reason(self.failure)
 
 
 class ProbeSettings(Protocol):
-    """What a visit needs of whoever makes it: a `Probe`."""
+    """The settings of a `Probe` that one run needs."""
 
     reach: ProbeConnection
     clock: Callable[[], float]
 
     async def renew(self, canary: Canary) -> Canary | None:
-        """The same with another token, or None where there is no other."""
+        """Return the canary with a new token; None if there is no other token."""
 
 
 class ProbeRun:
-    """One probe under way.
+    """One probe of one server under way.
 
     Args:
-        probe: Whose settings count.
+        probe: The settings.
         server: The server.
-        until: When it must be over, by `perf_counter`.
+        until: The time at which the probe must end, by `perf_counter`.
 
     Attributes:
-        line: The way to the server.
+        line: The connection to the server.
     """
 
     def __init__(self, probe: ProbeSettings, server: Server, until: float) -> None:
@@ -90,7 +90,12 @@ class ProbeRun:
         self.line = TimedConnection(server, probe.reach)
 
     async def result(self, canary: Canary | None) -> ProbeResult:
-        """Ask for everything, and tell what was found."""
+        """Make all requests of the probe and return its result.
+
+        Args:
+            canary: The image to request; None for no canary.
+        """
+        # Healthcheck if the server replied at all, the canary only if the root is a Glance's.
         root = await self._tried("/", self._versions)
         healthcheck: bool | None = None
         canaries: list[_AnsweredRequest[int | None]] = []
@@ -128,7 +133,15 @@ class ProbeRun:
         share: float = 1.0,
         part: bool = False,
     ) -> _AnsweredRequest[T]:
-        """Ask for a path, and read the answer, which raises an `AttemptError` for a bad one."""
+        """Request a path and read the reply.
+
+        Args:
+            path: The path after the server's URL.
+            read: Reads the reply's value; raises an `AttemptError` for a bad reply.
+            headers: Further headers.
+            share: The share of the time left that the request may take.
+            part: Whether the first bytes of the body are enough.
+        """
         watch = Stopwatch()
         answer, value, failure = None, None, None
         try:
@@ -138,14 +151,15 @@ class ProbeRun:
             token = (headers or {}).get(_TOKEN)
             answer = replace(found, request_id=request_id_of(found.headers, token))
             value = read(answer)
-        except Exception as error:  # noqa: BLE001 a probe tells of whatever it meets
+        except Exception as error:  # noqa: BLE001 every failure is a result of the probe
             watch.stop()
             failure = classify_in_phase(error, watch.phase, self._server)
             await fetch_certificate(self.line, error, self._left())
         return _AnsweredRequest(answer, value, failure, watch.phases)
 
     async def _healthcheck(self) -> bool | None:
-        # Half of the time that is left, for it decides nothing.
+        # At most half of the time left: /healthcheck does not decide the result, but the canary,
+        # which comes next, does.
         tried = await self._tried("/healthcheck", lambda answer: answer.status, share=0.5)
         if tried.value == _HEALTHY:
             return True
@@ -156,7 +170,7 @@ class ProbeRun:
         read = partial(self._record, canary.image)
         show = await self._tried(path, read, _make_headers(canary))
         if isinstance(show.failure, Unauthorized):
-            # A token that has been revoked is not the server's fault.
+            # The token may have been revoked, which is no failure of the server: try a new one.
             with anyio.move_on_after(self._left()):
                 renewed = await self._probe.renew(canary)
                 if renewed is not None:
@@ -168,7 +182,8 @@ class ProbeRun:
         return [show, await self._tried(f"{path}/file", self._data, wanted, part=True)]
 
     def _versions(self, answer: TimedReply) -> tuple[str | None, tuple[str, ...]]:
-        """The current version in a versions document, and all that it has."""
+        """Return the current version in a versions document, and all its versions."""
+        # Glance answers 300 Multiple Choices here (glance/api/versions.py).
         self._expect(answer, 200, 300)
         document = _parse_json(answer)
         listed = document.get("versions") if isinstance(document, dict) else None
@@ -178,7 +193,9 @@ class ProbeRun:
             if isinstance(each, dict) and _VERSION.fullmatch(str(each.get("id")))
         ]
         if not known:
-            raise ProtocolError(f"{self._server.netloc}: its root names no version of the API")
+            raise ProtocolError(
+                f"{self._server.netloc}: its root lists no version of the Image API"
+            )
         current = next((each["id"] for each in known if each.get("status") == "CURRENT"), None)
         return current, tuple(each["id"] for each in known[:_MOST_VERSIONS])
 
@@ -188,11 +205,12 @@ class ProbeRun:
         return None
 
     def _data(self, answer: TimedReply) -> int | None:
+        # 204: an image without data. 200: a server that ignores the Range header (RFC 9110, 14.2).
         self._expect(answer, 200, 204, 206)
         return len(answer.body)
 
     def _expect(self, answer: TimedReply, *statuses: int) -> None:
-        """Refuse any other status."""
+        """Raise the error of any other status."""
         status, origin = answer.status, self._server.netloc
         if status >= 400:  # noqa: PLR2004 the first that is an error
             raise status_error(
@@ -203,10 +221,10 @@ class ProbeRun:
             )
         if status in _REDIRECTS:
             raise InvalidEndpoint(
-                f"{origin}: redirected elsewhere: list the server that it leads to instead"
+                f"{origin}: the server redirects: list the redirect's target instead"
             )
         if status not in statuses:
-            raise ProtocolError(f"{origin}: HTTP {status} answers nothing that was asked")
+            raise ProtocolError(f"{origin}: HTTP {status} is not a valid answer to this request")
 
 
 def _make_headers(canary: Canary) -> dict[str, str]:
@@ -236,7 +254,7 @@ def _find_request_id(failure: AttemptError | None, root: TimedReply | None) -> s
 
 
 def _find_expiry(certificate: bytes | None) -> float | None:
-    """When a certificate expires, in seconds since the epoch, if it can be read."""
+    """Return when a certificate expires, in seconds since the epoch; None if it is unreadable."""
     if certificate is None:
         return None
     from cryptography import x509

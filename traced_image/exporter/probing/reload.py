@@ -1,4 +1,4 @@
-"""The servers' configuration, loaded again when it is asked for or when a file has changed."""
+"""Reloads the servers' configuration on request, or after one of its files has changed."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ LOG = logging.getLogger(__name__)
 LOG.addFilter(hide_in_record)
 
 LOOK_SECONDS = 1.0
-"""How often the files are looked at."""
+"""How often the files are checked, in seconds."""
 
 _Traits = dict[str, tuple[int, ...] | None]
-"""What changes with each file; None for one that is not there."""
+"""Device, inode, size and time of each file; None for a missing file."""
 
 
 class Reloader:
-    """Loads a configuration again, and keeps the one in force when the new one is bad.
+    """Reloads a configuration, and keeps the current one if the new one is bad.
 
-    Files are looked at, rather than watched: that sees whatever an editor, a configuration
-    management or a Kubernetes mount does to them. A file that has just changed may not be whole
-    yet, so that it is read when it has stayed the same from one look to the next.
+    It polls the files instead of watching them (inotify). Polling also sees the atomic renames of
+    editors and configuration management, and the symbolic links of Kubernetes mounts. A file that
+    has just changed may be incomplete. It is read when two checks in a row see the same state.
 
     Args:
-        load: Makes the configuration of its sources; called in a thread.
-        replace: Puts it in force; called in the event loop.
-        config: What is in force now; its certificates and keys are watched, too.
+        load: Builds the configuration from its sources; runs in a thread.
+        replace: Puts a configuration in force; runs in the event loop.
+        config: The current configuration, whose certificates and keys are checked too.
         record: Sets the gauge ``traced_image_exporter_config_last_reload_successful``.
-        look_seconds: How often the files are looked at.
+        look_seconds: How often the files are checked, in seconds.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Reloader:
         record(1.0, None)
 
     def ask(self) -> None:
-        """Have `watch` reload at once; for the handler of a signal, in the event loop."""
+        """Make `watch` reload now; a signal handler may call this in the event loop."""
         self._asked = True
         self._wake.set()
 
     async def watch(self, paths: Iterable[str | os.PathLike[str]] = ()) -> None:
-        """Reload whenever it is asked for or a file has changed, until cancelled.
+        """Reload on each request and after each change of a file, until cancelled.
 
         Args:
             paths: The configuration's files.
@@ -83,12 +83,14 @@ class Reloader:
             if self._asked or now == before != loaded:
                 self._asked = False
                 await self.reload()
-                # What is written while it is read counts as a change.
+                # A file's state from before the reload counts as loaded. A write during the reload
+                # is therefore a change, and causes another reload.
                 loaded = now = {path: now.get(path, new) for path, new in self._look().items()}
             before = now
 
     async def _pause(self) -> None:
-        # No timeout that cancels: before Python 3.11, that may swallow another's cancelling.
+        # Not a timeout that works by cancelling this task: before Python 3.11, such a timeout may
+        # swallow a cancellation from outside.
         timer = asyncio.get_running_loop().call_later(self._look_seconds, self._wake.set)
         try:
             await self._wake.wait()
@@ -102,16 +104,17 @@ class Reloader:
         return {path: _read_traits(path) for path in (*self._paths, *named)}
 
     async def reload(self) -> bool:
-        """Reload now; return whether the new configuration is in force."""
+        """Reload now, and return whether the new configuration is in force."""
         try:
             config = await self._background.call("load", self._load)
             self._replace(config)
         except ConfigError as error:
-            LOG.warning("The configuration stays as it was: %s", error)
+            LOG.warning("The configuration was not reloaded; the old one stays: %s", error)
         except Exception:
-            LOG.exception("The configuration stays as it was")
+            # A defect must not end the watch: the exporter would never reload again.
+            LOG.exception("The configuration was not reloaded; the old one stays")
         else:
-            LOG.info("The configuration has been loaded again: %d servers", len(config.servers))
+            LOG.info("The configuration was reloaded: %d servers", len(config.servers))
             self._config = config
             self._record(1.0, None)
             return True

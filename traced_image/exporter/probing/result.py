@@ -1,4 +1,4 @@
-"""What a probe finds, and the metrics of each server's latest result."""
+"""The result of a probe, and the metrics of each server's latest result."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """An image to ask a server for.
+    """The image that a probe requests.
 
     Attributes:
-        image: Its id.
-        token: What to ask with; None where the servers want none.
+        image: The image's id.
+        token: The ``X-Auth-Token``; None if the servers need no token.
     """
 
     image: str
@@ -46,13 +46,13 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class CanaryResult:
-    """How one of the checks with an image went.
+    """The result of one check with the canary.
 
     Attributes:
-        check: Which one.
-        seconds: How long it took.
+        check: Which check.
+        seconds: How long the check took.
         reason: Why it failed; empty if it succeeded.
-        size: Bytes of image data that came, where that is what was asked for.
+        size: Bytes of image data received; None for a check that downloads nothing.
     """
 
     check: CanaryCheck
@@ -63,21 +63,21 @@ class CanaryResult:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a probe found.
+    """The result of a probe.
 
     Attributes:
         server: The server.
-        when: When it ended, in seconds since the epoch.
-        phases: Seconds of each phase, as far as it came, of asking for the server's root.
-        reason: Why it failed, from the catalogue's closed set; empty if it succeeded.
-        error: The same in a sentence.
-        status: The HTTP status of the root, if it answered.
-        request_id: The server's ``X-OpenStack-Request-ID`` of what failed, or of the root.
-        certificate_expiry: When its certificate expires, in seconds since the epoch.
-        version: The version of the Image API that it has as the current one.
-        versions: All that it has.
-        healthcheck: Whether ``/healthcheck`` is well; None if it has none.
-        canary: The checks with an image, as far as they came.
+        when: The time at which the probe ended, in seconds since the epoch.
+        phases: Seconds of each phase of the request for the server's root, until it failed.
+        reason: Why the probe failed, from the catalogue's closed set; empty if it succeeded.
+        error: The failure as a sentence; empty if the probe succeeded.
+        status: The HTTP status of the root; None if the server did not answer.
+        request_id: The ``X-OpenStack-Request-ID`` of the reply that failed, or of the root.
+        certificate_expiry: When the server's certificate expires, in seconds since the epoch.
+        version: The version of the Image API that the server names as CURRENT.
+        versions: All versions that the server lists.
+        healthcheck: Whether ``/healthcheck`` answered 200; None if the server has none.
+        canary: The results of the checks that the probe made with the canary.
     """
 
     server: Server
@@ -95,16 +95,16 @@ class ProbeResult:
 
     @property
     def seconds(self) -> float:
-        """How long asking for the root took: the sum of its phases."""
+        """How long the request for the root took, in seconds: the sum of its phases."""
         return sum(self.phases.values())
 
 
 _Sample = tuple[tuple[str, ...], float]
-"""The values of the labels beside the server's, and the metric's."""
+"""The values of the labels after the server's, and the value of the metric."""
 
 
 def _make_family(value: float | None, *labels: str) -> tuple[_Sample, ...]:
-    """A sample, or none where there is no value."""
+    """Return one sample, or no sample if there is no value."""
     return () if value is None else ((labels, float(value)),)
 
 
@@ -126,34 +126,36 @@ _SAMPLES: dict[Metric, Callable[[ProbeResult], Iterable[_Sample]]] = {
 
 
 class ProbeResults(Collector):
-    """The latest result of each server, shown as metrics whenever these are scraped.
+    """The latest result of each server; each scrape collects their metrics.
 
-    What a probe did not find has no series, so that none is older than its server's latest probe.
-    Servers that differ in their scheme or path alone share one place, as in the calls' metrics.
+    A value that the latest probe did not find has no series, so that no series is older than the
+    server's latest probe. Servers with the same address and port share their series, even if their
+    scheme or path differs, as in the metrics of calls.
     """
 
     def __init__(self) -> None:
         self._latest: dict[tuple[str, str], ProbeResult] = {}
 
     def put(self, result: ProbeResult) -> None:
-        """Show this result of its server from now on."""
+        """Replace the result of this result's server."""
         self._latest[_list_labels(result.server)] = result
 
     def get(self, server: Server) -> ProbeResult | None:
-        """The latest result at a server's address and port."""
+        """Return the latest result for a server's address and port; None if there is none."""
         return self._latest.get(_list_labels(server))
 
     def forget(self, server: Server) -> None:
-        """Show nothing of a server any more."""
+        """Remove a server's result and its series."""
         self._latest.pop(_list_labels(server), None)
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """The metrics without their series, for a registry to know their names."""
+        """Yield the metrics without series; a registry checks their names before it collects."""
         for metric in PROBE_METRICS:
             yield GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The metrics."""
+        """Yield the metrics with their series."""
+        # A copy, because a scrape in another thread iterates while probes put their results.
         latest = list(self._latest.items())
         for metric, family in zip(PROBE_METRICS, self.describe(), strict=True):
             for place, result in latest:

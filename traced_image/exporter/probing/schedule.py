@@ -1,4 +1,4 @@
-"""Probes all servers of a configuration again and again, each on a schedule of its own."""
+"""Probes all servers of a configuration periodically, each on its own schedule."""
 
 from __future__ import annotations
 
@@ -33,13 +33,16 @@ LOG = logging.getLogger(__name__)
 LOG.addFilter(hide_in_record)
 
 OPERATION = "probe"
-"""What a probe is as a call."""
+"""The operation of the call that records a probe."""
 
 INTERVAL = 15.0
-"""Seconds between two probes of a server, unless said otherwise."""
+"""The default interval between two probes of a server, in seconds."""
 
 JITTER = 0.1
-"""The share of the interval by which two probes may be nearer or farther."""
+"""The share of the interval by which the time between two probes varies, in both directions.
+
+Without jitter, probes of several exporters could stay in step and reach a server together.
+"""
 
 
 class _RootRequest(NamedTuple):
@@ -52,42 +55,42 @@ _ROOT = _RootRequest("GET", "/")
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where a schedule's time and chance come from.
+    """The clock and the random source of a schedule.
 
     Attributes:
-        monotonic: Seconds that never go back.
+        monotonic: Returns seconds that never go back.
         sleep: Waits for a number of seconds.
-        rng: Spreads the probes.
+        rng: Spreads the probes over time.
     """
 
     monotonic: Callable[[], float] = monotonic
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
-    rng: random.Random = random.Random()  # noqa: RUF009 one for all will do
+    rng: random.Random = random.Random()  # noqa: RUF009 all schedules may share one
 
 
 class ProbeSchedule:
-    """Probes the servers of a configuration; it lives in one event loop.
+    """Probes the servers of a configuration; all its methods run in one event loop.
 
-    Each server has a task of its own, so that one that is slow, or hangs, delays no other.
+    Each server has its own task, so that a server that is slow or hangs delays no other.
 
     Args:
-        config: Whose servers are probed, and how.
-        recorder: Is told of each probe as of a call with one attempt.
-        results: Has the latest result of each server.
-        image: The id of an image to probe with.
+        config: The servers to probe, and the settings for it.
+        recorder: Records each probe as a call with one attempt.
+        results: Keeps the latest result of each server.
+        image: The id of the canary; None for no canary.
         interval: Seconds between two probes of a server.
-        timeout: Seconds for a probe; the interval, if that is shorter.
-        timing: Where time and chance come from.
-        lookup: Looks names up; None for the system's resolver.
-        gone: Called with each server that is probed no more, after its last probe.
+        timeout: The timeout of a probe, in seconds; at most the interval.
+        timing: The clock and the random source.
+        lookup: Looks up names; None for the system's resolver.
+        gone: Called with each server that is no longer probed, after its last probe.
 
     Attributes:
-        probe: How servers are probed now.
-        results: As given.
+        probe: The probe with the current configuration.
+        results: The latest result of each server.
 
     Raises:
-        ConfigError: What is configured can't be used.
-        InvalidImageID: The id is none.
+        ConfigError: A value of the configuration can't be used.
+        InvalidImageID: The canary's id is not an image id.
     """
 
     def __init__(
@@ -130,7 +133,7 @@ class ProbeSchedule:
 
     @property
     def ready(self) -> bool:
-        """Whether each server has been probed."""
+        """Whether each server has been probed at least once."""
         return all(self.results.get(server) is not None for server in self.probe.config.servers)
 
     async def __aenter__(self) -> Self:
@@ -138,7 +141,7 @@ class ProbeSchedule:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End all probes, those under way too."""
+        """End all tasks, including probes under way."""
         tasks = set(self._tasks)
         for each in self._rounds.values():
             each.leaving = True
@@ -148,13 +151,13 @@ class ProbeSchedule:
             await asyncio.wait(tasks)
 
     def replace(self, config: Config) -> None:
-        """Go by another configuration from now on; to be called in the event loop.
+        """Use another configuration from now on; call this in the event loop.
 
-        The servers that it shares with the one before keep their schedules and what is known of
-        them. A probe under way ends as it began.
+        Servers in both configurations keep their schedules and states. A probe under way ends with
+        the settings that it started with.
 
         Raises:
-            ConfigError: It can't be used; the one before stays in force.
+            ConfigError: The new configuration can't be used; the old one stays in force.
         """
         self.probe = self._probe_by(config)
         places = {(server.host, server.port) for server in config.servers}
@@ -165,7 +168,8 @@ class ProbeSchedule:
         self._begin(server for server in config.servers if server not in self._rounds)
 
     def _begin(self, servers: Iterable[Server]) -> None:
-        """Begin to probe servers, the first probes spread over the interval."""
+        """Start to probe servers; the first probes are spread over one interval."""
+        # All at once they would delay each other, and their durations would show the exporter.
         new = tuple(servers)
         self.recorder.metrics.known(new)
         for number, server in enumerate(new):
@@ -176,7 +180,7 @@ class ProbeSchedule:
             each.task.add_done_callback(each.note_end)
 
     def note_end(self, server: Server, task: asyncio.Task[None]) -> None:
-        """Take note of a server's task that has ended."""
+        """Forget the task of a server after its end."""
         self._tasks.discard(task)
         places = {(each.host, each.port) for each in self._rounds}
         if (server.host, server.port) not in places:
@@ -184,11 +188,11 @@ class ProbeSchedule:
 
 
 class _ServerSchedule:
-    """One server's probes.
+    """The periodic probes of one server.
 
     Attributes:
-        leaving: Whether there are to be no more of them.
-        task: What makes them.
+        leaving: Whether no further probe starts.
+        task: The task that makes the probes.
     """
 
     task: asyncio.Task[None]
@@ -202,17 +206,18 @@ class _ServerSchedule:
         prober.recorder.metrics.host(self._host)
 
     def leave(self) -> None:
-        """Make no more probes; one that is under way comes to its end."""
+        """Start no further probe; a probe under way still ends."""
+        # Only the pause is cancelled: a cancelled probe would count as a failure of the server.
         self.leaving = True
         if self._pausing:
             self.task.cancel()
 
     def note_end(self, task: asyncio.Task[None]) -> None:
-        """Have the prober take note of the task's end."""
+        """Report the end of the task to the prober."""
         self._prober.note_end(self._server, task)
 
     async def run(self, delay: float) -> None:
-        """Probe after `delay` seconds, and then again and again."""
+        """Probe after `delay` seconds, and then once in each interval."""
         timing, interval = self._prober.timing, self._prober.interval
         await self._pause(delay)
         while not self.leaving:
@@ -220,8 +225,8 @@ class _ServerSchedule:
             try:
                 await self._probe()
             except Exception:
-                # Whatever it is, a server that nobody looks at any more would be worse.
-                LOG.exception("A probe of %s came to nothing", self._server.netloc)
+                # A defect must not end the task: the server would never be probed again.
+                LOG.exception("A probe of %s failed with an unexpected error", self._server.netloc)
             await self._pause(due - timing.monotonic())
 
     async def _pause(self, seconds: float) -> None:
@@ -231,7 +236,7 @@ class _ServerSchedule:
             self._pausing = False
 
     async def _probe(self) -> None:
-        """Probe once, and tell of it as of a call with one attempt."""
+        """Probe once, and record the probe as a call with one attempt."""
         prober = self._prober
         probe = prober.probe
         canary = await probe.canary()
@@ -245,11 +250,12 @@ class _ServerSchedule:
             raise
         attempt.end(result.reason, result.status or 0, result.request_id)
         call.end("exhausted" if result.reason else None, result.reason, result.error)
+        # A server that left the configuration meanwhile must not get its series back.
         if not self.leaving:
             self._tell(result)
 
     def _tell(self, result: ProbeResult) -> None:
-        """Show the result, and the server's state after it."""
+        """Publish the result, and the server's state after it."""
         host = self._host
         was = host.state
         if result.reason:
@@ -266,7 +272,7 @@ class _ServerSchedule:
 
 
 def _log_change(result: ProbeResult) -> None:
-    """Write of a server that began to fail, or is well again."""
+    """Log that a server's probes begin to fail, or succeed again."""
     fields = {
         "operation": OPERATION,
         "server_address": result.server.host,

@@ -1,4 +1,4 @@
-"""Requests to one server whose every phase is timed: DNS, connect, TLS, first byte, body."""
+"""HTTP requests to one server, with the time of each phase: DNS, connect, TLS, first byte, body."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 MOST_BYTES = 2**20
-"""Bytes of a reply that are read at most."""
+"""How many bytes of a reply's body are read at most (1 MiB)."""
 
 _MOST_HEADERS = 64 * 1024
 _CHUNK = 64 * 1024
@@ -35,14 +35,14 @@ _BASE_HEADERS = {"User-Agent": "traced-image", "Accept": "*/*", "Accept-Encoding
 
 
 class Stopwatch:
-    """Seconds by phase; each phase begins where the one before it ends.
+    """Measures the seconds of each phase; a phase begins when the previous one ends.
 
     Args:
-        clock: Seconds that never go back.
+        clock: Returns seconds that never go back.
 
     Attributes:
         phase: The phase under way.
-        phases: Seconds of those that are over.
+        phases: The seconds of each phase that has ended.
     """
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
@@ -53,13 +53,13 @@ class Stopwatch:
         self.phases: dict[Phase, float] = {}
 
     def enter(self, phase: Phase) -> None:
-        """End the phase under way, if it is another, and begin this one."""
+        """Begin a phase and end the one under way; do nothing if it is already under way."""
         if phase != self.phase:
             self._end()
             self.phase = phase
 
     def stop(self) -> None:
-        """End the last phase."""
+        """End the last phase; only the first call counts."""
         if not self._stopped:
             self._stopped = True
             self._end()
@@ -72,13 +72,13 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True)
 class ProbeConnection:
-    """How servers are reached.
+    """How a probe connects to servers.
 
     Attributes:
-        resolve: Finds their addresses.
-        connect_timeout: Seconds for DNS, connect and TLS.
-        tls: Makes what TLS is spoken by; called for servers with TLS only.
-        unchecked: The same, for looking at a certificate that was refused.
+        resolve: Finds the addresses of a server.
+        connect_timeout: Seconds for DNS, connect and TLS together.
+        tls: Returns the TLS context; called for servers with TLS only.
+        unchecked: Returns a TLS context that accepts any certificate, to read a rejected one.
     """
 
     resolve: Resolver
@@ -89,13 +89,13 @@ class ProbeConnection:
 
 @dataclass(frozen=True, slots=True)
 class TimedReply:
-    """What a server answered.
+    """A server's reply.
 
     Attributes:
         status: The HTTP status.
-        headers: Its headers, with names in lower case.
-        body: Its body, up to what was asked for.
-        request_id: The server's id of the request.
+        headers: The headers, with names in lower case.
+        body: The body, at most `MOST_BYTES`.
+        request_id: The server's ``X-OpenStack-Request-ID``; None for none.
     """
 
     status: int
@@ -105,13 +105,13 @@ class TimedReply:
 
 
 class TimedConnection:
-    """Requests to one server, over a connection that is kept for as long as the server does.
+    """A connection to one server, which is reused as long as the server keeps it open.
 
-    Its addresses are looked up once: whichever was checked is the one that is connected to.
+    The server's name is looked up once, so that a reconnect goes to the same addresses.
 
     Args:
         server: The server.
-        reach: How it is reached.
+        reach: How to connect.
 
     Attributes:
         certificate: The server's certificate, in DER form, as soon as TLS is set up.
@@ -135,47 +135,49 @@ class TimedConnection:
         *,
         part: bool = False,
     ) -> TimedReply:
-        """Ask for a path.
+        """Send a GET request, and return the reply.
 
         Args:
-            path: What follows the server's URL.
-            watch: Is told of the phases.
-            headers: Headers beside those that every request has.
-            part: Whether no more than `MOST_BYTES` of the body are wanted; a longer one is an
-                error otherwise.
+            path: The path after the server's URL.
+            watch: Measures the phases.
+            headers: Headers in addition to those of every request.
+            part: Whether to stop after `MOST_BYTES` of the body; without it a longer body is an
+                error.
 
         Raises:
-            OSError: The connection could not be made, or broke.
-            ProtocolError: The reply is no HTTP, or too long.
+            OSError: The connection could not be opened, or broke.
+            ProtocolError: The reply is not HTTP, or is too long.
         """
         request = self._request(path, headers or {})
         if self._writer is not None:
             try:
                 return await self._exchange(request, watch, part=part)
             except ConnectionError:
-                # It may have been closed for being idle, before the request came.
+                # The server may have closed the idle connection before the request arrived. If no
+                # byte of a reply came, one new connection is worth a try.
                 if self._heard:
                     raise
         await self._open(watch)
         return await self._exchange(request, watch, part=part)
 
     def close(self) -> None:
-        """Close the connection, if there is one, at once."""
+        """Close the connection immediately, if it is open."""
         if self._writer is not None:
             self._writer.transport.abort()
             self._writer = None
 
     async def look_at_certificate(self) -> None:
-        """Have the certificate of a server that was refused for it.
+        """Read the certificate of a server whose certificate was rejected.
 
         Raises:
-            OSError: It is not to be had.
+            OSError: The server does not send a certificate.
         """
         await self._open(Stopwatch(), self._reach.unchecked())
         self.close()
 
     def _request(self, path: str, headers: Mapping[str, str]) -> h11.Request:
         server = self._server
+        # Like http.client, the Host header omits the scheme's default port.
         default = server.port == _DEFAULT_PORTS[server.scheme]
         host = server.netloc.rpartition(":")[0] if default else server.netloc
         fields = {"Host": host, **_BASE_HEADERS, **headers}
@@ -203,7 +205,11 @@ class TimedConnection:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEADERS)
 
     async def _connected(self) -> socket.socket:
-        """Connect to the first address that takes it; the first one's failure tells the most."""
+        """Connect to the first address that accepts; raise the first failure if none does.
+
+        Each address gets an equal share of the time left, so that a silent one leaves time for the
+        others.
+        """
         until = perf_counter() + self._reach.connect_timeout
         failure: OSError | None = None
         for left in range(len(self._addresses), 0, -1):
@@ -212,14 +218,16 @@ class TimedConnection:
                     return await _connect(self._addresses[-left])
             except OSError as error:
                 failure = failure or error
-        raise failure or socket.gaierror(socket.EAI_NONAME, "it has no address")
+        raise failure or socket.gaierror(socket.EAI_NONAME, "the name has no address")
 
     async def _secure(self, sock: socket.socket, tls: ssl.SSLContext) -> None:
         self._reader, self._writer = await asyncio.open_connection(
             sock=sock,
             ssl=tls,
+            # RFC 6066, section 3: the name in SNI has no trailing dot.
             server_hostname=self._server.host.rstrip("."),
-            # Never met: the time to connect ends before, and tells what it is.
+            # Twice the connect timeout, so that the connect timeout always ends first: it reports
+            # the phase that timed out, and asyncio's own timeout does not.
             ssl_handshake_timeout=2 * self._reach.connect_timeout,
         )
         found = self._writer.get_extra_info("ssl_object")
@@ -246,6 +254,7 @@ class TimedConnection:
         watch.enter("first_byte")
         self._heard = False
         self._send(request, h11.EndOfMessage())
+        # An informational reply (1xx) is another event, which this loop skips.
         status, headers, body = 0, {}, bytearray()
         event = await self._event(watch)
         while not isinstance(event, h11.EndOfMessage):
@@ -258,8 +267,11 @@ class TimedConnection:
                     self._check_whole(part=part)
                     return TimedReply(status, headers, bytes(body[:MOST_BYTES]))
             event = await self._event(watch)
+        # h11 keeps bytes after the reply as the start of a next reply, which nobody requested.
         if self._http.trailing_data[0]:
-            raise ProtocolError(f"{self._server.netloc}: the reply is longer than it says")
+            raise ProtocolError(
+                f"{self._server.netloc}: the reply is longer than its Content-Length"
+            )
         return TimedReply(status, headers, bytes(body))
 
     def _check_whole(self, *, part: bool) -> None:
@@ -297,7 +309,7 @@ async def _connect(address: Address) -> socket.socket:
 
 
 _TOO_LATE: dict[Phase, tuple[type[AttemptError], str, str]] = {
-    "dns": (InvalidEndpoint, "dns_error", "its name was not resolved in time"),
+    "dns": (InvalidEndpoint, "dns_error", "the name was not resolved in time"),
     "connect": (CommunicationError, "connect_timeout", "no connection in time"),
     "tls": (CommunicationError, "connect_timeout", "TLS was not set up in time"),
     "first_byte": (CommunicationError, "read_timeout", "no answer in time"),
@@ -306,7 +318,7 @@ _TOO_LATE: dict[Phase, tuple[type[AttemptError], str, str]] = {
 
 
 def classify_in_phase(error: Exception, phase: Phase, server: Server) -> AttemptError:
-    """Which error an exception of a phase is."""
+    """Return the `AttemptError` for an exception that ended a phase."""
     if isinstance(error, AttemptError):
         return error
     if isinstance(error, TimeoutError):
@@ -316,7 +328,15 @@ def classify_in_phase(error: Exception, phase: Phase, server: Server) -> Attempt
 
 
 async def fetch_certificate(line: TimedConnection, error: Exception, seconds: float) -> None:
-    """Have a line look at the certificate that it was refused for, if that is what happened."""
+    """Read a server's certificate if `error` says that it was rejected; else do nothing.
+
+    The metrics then show when the rejected certificate expires, which is often the cause.
+
+    Args:
+        line: The connection, which keeps the certificate.
+        error: What ended the request.
+        seconds: The time left, in seconds.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         with suppress(OSError), anyio.move_on_after(seconds):
             await line.look_at_certificate()

@@ -1,4 +1,4 @@
-"""Who is answered over HTTP: basic authentication, a bound on requests, and headers for all."""
+"""Access to the exporter: basic authentication, a rate limit, and headers for all replies."""
 
 from __future__ import annotations
 
@@ -24,27 +24,28 @@ if TYPE_CHECKING:
 
 
 REMEMBERED = 100
-"""Right passwords that are remembered, and as many wrong ones."""
+"""How many right passwords are cached, and how many wrong ones."""
 
 MOST_WAITING = 20
-"""Requests that wait for their passwords to be checked; further ones are sent away."""
+"""How many requests wait for a password check; further requests get a 503."""
 
 _LONGEST_PASSWORD = 72
-"""Bytes; bcrypt takes no notice of those after."""
+"""Bytes of a password that bcrypt uses; it ignores the rest, and bcrypt 5 raises an error."""
 
 UserPassword = tuple[bytes, bytes]
 """A user's name and password."""
 
 
 class Passwords:
-    """Tells right passwords from wrong ones; what was told once is told at once from then on.
+    """Checks passwords, and caches the results.
 
-    To check one takes as long for a user who is unknown as for one who is known, is done outside
-    of the event loop, and one at a time. Wrong guesses never push right passwords out of memory,
-    so that users who were here before wait for nobody.
+    A check takes as long for an unknown user as for a known one, so that its duration does not
+    show which names exist. Checks run outside the event loop, one at a time, because bcrypt takes
+    much CPU time. Right and wrong passwords have separate caches: wrong guesses never evict right
+    passwords, so that users who logged in before never wait.
 
     Args:
-        check: Whether a password has a hash, which takes its time.
+        check: Returns whether a password matches a hash; slow by design.
     """
 
     def __init__(self, check: Callable[[bytes, bytes], bool] = bcrypt.checkpw) -> None:
@@ -57,11 +58,14 @@ class Passwords:
         self._waiting = 0
 
     async def right(self, users: Mapping[str, bytes], credentials: UserPassword) -> bool | None:
-        """Whether there is such a user, with such a password; None if too many wait to know.
+        """Return whether a user exists and the password is right.
 
         Args:
-            users: The hashes of all users' passwords; one at least.
-            credentials: What is claimed.
+            users: The bcrypt hash of each user's password; at least one.
+            credentials: The user's name and password from the request.
+
+        Returns:
+            None if too many requests already wait for a check.
         """
         name, password = credentials
         known, hashed = self._hash_of(users, name)
@@ -73,7 +77,8 @@ class Passwords:
         self._waiting += 1
         try:
             async with self._one_at_a_time:
-                told = self._remembered(digest)  # as of what was told while it waited
+                # Another request with the same password may have been checked meanwhile.
+                told = self._remembered(digest)
                 if told is None:
                     told = await self._is_same(password, hashed) and known
                     self._remember(digest, told)
@@ -87,19 +92,25 @@ class Passwords:
         return await loop.run_in_executor(None, self._check, shortened, hashed)
 
     def _hash_of(self, users: Mapping[str, bytes], name: bytes) -> tuple[bool, bytes]:
-        """The hash to check against: for an unknown user, always the same one of another."""
+        """Return whether the user is known, and the hash to check against.
+
+        An unknown user gets the hash of another user, always the same one. Its cost is therefore
+        that of a real hash, and a repeated guess takes the same time.
+        """
         ordered = sorted(users.items())
         place = int.from_bytes(self._digest(name)[:8], "big") % len(ordered)
         known, hashed = False, ordered[place][1]
         for each, theirs in ordered:
+            # No early exit, and a comparison in constant time: neither shows which names exist.
             if hmac.compare_digest(each.encode(), name):
                 known, hashed = True, theirs
         return known, hashed
 
     def _digest(self, *parts: bytes) -> bytes:
-        """A digest that nobody outside of this process can foresee."""
+        """Return a digest with a random key, so that the cache holds no password."""
         made = hashlib.blake2b(key=self._key)
         for part in parts:
+            # With its length, so that different parts never give the same bytes.
             made.update(b"%d:%b" % (len(part), part))
         return made.digest()
 
@@ -118,7 +129,11 @@ class Passwords:
 
 
 def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> UserPassword | None:
-    """The user and password of a request's first ``Authorization``, if it is a basic one."""
+    """Return the user and password of a request's first ``Authorization`` header.
+
+    Returns:
+        None if there is no such header, or if it is not Basic authentication (RFC 7617).
+    """
     value = next((value for name, value in headers if name == b"authorization"), b"")
     scheme, _, encoded = value.partition(b" ")
     if scheme.lower() != b"basic":
@@ -131,10 +146,10 @@ def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> UserPassword | N
 
 
 class RateLimiter:
-    """Lets so many requests through.
+    """A token bucket that limits the rate of requests.
 
     Args:
-        clock: Tells the time, in seconds.
+        clock: Returns seconds that never go back.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -144,7 +159,11 @@ class RateLimiter:
         self._filled = 0.0
 
     def take(self, rate: Rate | None) -> bool:
-        """Whether one more may pass, at a rate; None for any."""
+        """Take one token; return whether the request may pass.
+
+        Args:
+            rate: The limit; None for no limit. A changed limit starts with a full bucket.
+        """
         now = self._clock()
         if rate != self._rate:
             self._rate = rate
@@ -165,10 +184,11 @@ _UNAUTHORIZED = {"WWW-Authenticate": 'Basic realm="traced-image", charset="UTF-8
 
 
 def guard(inner: ASGIApp, file: WebConfigFile) -> ASGIApp:
-    """Answer only what the web configuration file allows, with its headers."""
+    """Wrap an application in the rate limit, users and headers of a web configuration file."""
     passwords, bucket = Passwords(), RateLimiter()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        # The rate limit comes first: it also protects the password check.
         config = file.now().config
         answer = inner
         if not bucket.take(config.rate):
@@ -183,7 +203,7 @@ def guard(inner: ASGIApp, file: WebConfigFile) -> ASGIApp:
 async def _send_refusal(
     passwords: Passwords, users: Mapping[str, bytes], scope: Scope
 ) -> PlainTextResponse | None:
-    """What is answered in place of the application; None for one of the users."""
+    """Return the reply that refuses a request; None if the request comes from a user."""
     credentials = read_credentials(scope["headers"])
     right = credentials is not None and await passwords.right(users, credentials)
     if right is None:
@@ -194,7 +214,7 @@ async def _send_refusal(
 
 
 def _add_headers(send: Send, added: Sequence[tuple[bytes, bytes]]) -> Send:
-    """Send on, with these headers in place of those of the same names."""
+    """Return a `send` that adds headers, and replaces headers of the same names."""
     names = {name for name, _ in added}
 
     async def sent(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""A client's connection to the exporter, which can't hold the exporter: all is bounded."""
+"""A client's connection to the exporter, with limits so that no client can block the exporter."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """How much a client may take.
+    """The limits of time and size for clients.
 
     Attributes:
-        connections: Connections at a time; for a further one, the one that does least is closed.
-        handshake_seconds: Seconds for TLS to begin.
-        request_seconds: Seconds for a request to come.
-        answer_seconds: Seconds for an answer to be made, and as many for it to be taken.
-        idle_seconds: Seconds for the next request to begin.
+        connections: Open connections; a further one closes the one that has waited longest.
+        handshake_seconds: Seconds until the TLS handshake ends.
+        request_seconds: Seconds until a whole request has arrived.
+        answer_seconds: Seconds to build an answer, and again to send it.
+        idle_seconds: Seconds until the next request begins on an open connection.
         line_bytes: Bytes of a request's target.
         header_bytes: Bytes of a request's line and headers.
-        body_bytes: Bytes of a request's body, which nobody reads.
-        stop_seconds: Seconds for answers to be finished once the exporter stops.
+        body_bytes: Bytes of a request's body, which the exporter discards.
+        stop_seconds: Seconds to finish answers when the exporter stops.
     """
 
     connections: int = 100
@@ -51,26 +51,29 @@ class ClientLimits:
 LIMITS = ClientLimits()
 
 _FAREWELL_SECONDS = 1.0
-"""How long TLS waits for a client to say farewell, too."""
+"""Seconds that a closed TLS connection waits for the client's close_notify (RFC 8446, 6.1)."""
 
 
 class ConnectionState(Enum):
-    """What a connection does, or rather what it waits for."""
+    """What a connection waits for."""
 
     HANDSHAKE = auto()
-    """TLS to begin."""
+    """The end of the TLS handshake."""
     REQUEST = auto()
-    """A request to come."""
+    """The rest of a request."""
     ANSWER = auto()
-    """An answer to be made."""
+    """The exporter, which builds an answer."""
     TAKING = auto()
-    """An answer to be taken."""
+    """The client, which reads an answer."""
     IDLE = auto()
-    """Another request to begin."""
+    """The next request."""
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether it tells more than that a client is wrong, or is let go as the exporter stops."""
+    """Return whether a log record reports a defect of the exporter.
+
+    uvicorn's other records report bad clients, or connections that end when the exporter stops.
+    """
     error = record.exc_info[1] if record.exc_info else None
     return record.levelno >= logging.ERROR and not isinstance(error, asyncio.CancelledError)
 
@@ -81,13 +84,13 @@ LOG.addFilter(hide_in_record)
 
 
 class ClientConnection(H11Protocol):
-    """One client's connection.
+    """One client's connection, on top of uvicorn's protocol.
 
     Args:
-        others: All connections that are there.
-        limits: How much it may take.
-        web: Says whether there is TLS.
-        given: What uvicorn gives to each connection.
+        others: All open connections, in the order in which they came.
+        limits: The limits of time and size.
+        web: The web configuration file, which may set up TLS; None for plain HTTP.
+        given: uvicorn's arguments for each connection.
     """
 
     def __init__(
@@ -113,10 +116,10 @@ class ClientConnection(H11Protocol):
         self._watched: tuple[ConnectionState, object] | None = None
         self._since = 0.0
 
-    # --- it begins and ends ----------------------------------------------------------------
+    # --- start and end ---------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Make room for it; begin with TLS if there is any."""
+        """Close another connection if there are too many; start TLS if it is set up."""
         self.raw = transport
         if len(self._others) >= self._limits.connections:
             min(self._others, key=ClientConnection._rank).abort()
@@ -130,6 +133,8 @@ class ClientConnection(H11Protocol):
             self._handshake = self.loop.create_task(self._begin_tls(self._in_force.context))
 
     async def _begin_tls(self, context: ssl.SSLContext) -> None:
+        # start_tls runs here, and not in the listening socket, because a reload of the web
+        # configuration may change the certificate at any time.
         if self.raw.is_closing():
             return
         seconds = self._limits.handshake_seconds
@@ -137,13 +142,13 @@ class ClientConnection(H11Protocol):
             transport = await self.loop.start_tls(
                 self.raw, self, context, server_side=True, ssl_handshake_timeout=seconds
             )
-        except OSError:  # TLS's errors are among them
+        except OSError:  # ssl.SSLError is a subclass
             self._forget()
         else:
             self._ready(transport)
 
     def _ready(self, transport: asyncio.Transport | None) -> None:
-        if transport is None:  # it ended in the middle of the handshake
+        if transport is None:  # the client closed the connection during the handshake
             self._forget()
             return
         tls = self._in_force.config.tls if self._in_force else None
@@ -160,19 +165,20 @@ class ClientConnection(H11Protocol):
             self._watch()
 
     def _rank(self) -> tuple[bool, float]:
-        """What decides who makes room for a new one: who waits for the longest time.
+        """Return the sort key that chooses the connection to close: the one that waits longest.
 
-        But not who waits for the exporter, as long as others wait for themselves.
+        A connection that waits for the exporter's answer comes last, because its client is not
+        idle.
         """
         return self.doing is ConnectionState.ANSWER, self._since
 
     def abort(self) -> None:
-        """End it, whatever it does."""
+        """Close the connection immediately, in any state."""
         self._forget()
         self.raw.abort()
 
     def shutdown(self) -> None:
-        """End it once its answer has been made, or at once."""
+        """Close the connection after the answer under way, or now if there is none."""
         if not self._begun:
             self.abort()
         elif self._answering:
@@ -181,22 +187,23 @@ class ClientConnection(H11Protocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Clean up after the end of the connection."""
         self._forget()
         if self._begun:
             super().connection_lost(exc)
             if exc is not None:
-                self.transport.close()  # which uvicorn does without an error alone
+                self.transport.close()  # uvicorn closes it only if there is no error
 
     def _forget(self) -> None:
         self._others.pop(self, None)
         self._unset_timer()
 
-    # --- it talks --------------------------------------------------------------------------
+    # --- data ------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sends."""
-        if not self._begun:  # TLS may hand over a request before it says that it is ready
+        """Handle the client's data; close the connection if a body is too long."""
+        # asyncio may deliver the first request before `start_tls` returns.
+        if not self._begun:
             self._early += data
             return
         super().data_received(data)
@@ -206,7 +213,7 @@ class ClientConnection(H11Protocol):
         self._watch()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, unless another answer is under way."""
+        """Answer 400 to data that is not HTTP; close if another answer is under way."""
         if self._answering:
             self.cycle.disconnected = True
             self.abort()
@@ -217,14 +224,14 @@ class ClientConnection(H11Protocol):
             self.abort()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, unless other rules hold for new connections by now."""
+        """Wait for the next request; close if the web configuration has changed."""
         super().on_response_complete()
-        self._unset_keepalive_if_required()  # ours counts
+        self._unset_keepalive_if_required()  # `idle_seconds` replaces uvicorn's timeout
         if self._web is not None and self._web.in_force is not self._in_force:
             self.shutdown()
         self._watch()
 
-    # --- it may take so long ---------------------------------------------------------------
+    # --- timeouts --------------------------------------------------------------------------
 
     @property
     def _answering(self) -> bool:
@@ -233,7 +240,7 @@ class ClientConnection(H11Protocol):
 
     @property
     def doing(self) -> ConnectionState:
-        """What it does."""
+        """What the connection waits for now."""
         if not self._begun:
             return ConnectionState.HANDSHAKE
         if self._answering:
@@ -247,7 +254,7 @@ class ClientConnection(H11Protocol):
         return ConnectionState.TAKING if waiting else ConnectionState.IDLE
 
     def _watch(self) -> None:
-        """Give it the time that there is for what it does now, if that is something new."""
+        """Start the timer of the current state, if the state or the request has changed."""
         if self not in self._others:
             return
         doing = self.doing
@@ -274,7 +281,7 @@ class ClientConnection(H11Protocol):
             self._watched == (ConnectionState.TAKING, self.cycle)
             and self.doing is ConnectionState.IDLE
         ):
-            self._watch()  # nobody told that all was taken
+            self._watch()  # no event reports that the client has read the whole answer
         elif self.doing is ConnectionState.IDLE:
             self.transport.close()
             self._timer = self.loop.call_later(_FAREWELL_SECONDS, self.abort)

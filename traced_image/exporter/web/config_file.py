@@ -1,4 +1,4 @@
-"""The web configuration file of Prometheus's exporter-toolkit: what it says, kept current."""
+"""The web configuration file of Prometheus's exporter-toolkit, reloaded after each change."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
-"""How often the files are looked at, at most."""
+"""The shortest time between two checks of the files, in seconds."""
 
 MOST_COST = 14
-"""bcrypt's: at 14, to check one password takes a second or more."""
+"""The highest accepted cost of a bcrypt hash: at 14, one check takes a second or more."""
 
 _BCRYPT = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 
@@ -40,16 +40,16 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-Frame-Options": ("deny", "sameorigin"),
     "X-XSS-Protection": (),
 }
-"""The headers that can be set, and the values that they can have if not any."""
+"""The headers that the file can set, and their possible values; empty for any value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many requests are answered.
+    """A limit on the rate of requests.
 
     Attributes:
-        interval: Seconds between two, in the long run.
-        burst: How many may come at once.
+        interval: Seconds between two requests, on average.
+        burst: How many requests may come at the same time.
     """
 
     interval: float
@@ -58,13 +58,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """What the file says.
+    """The settings in a web configuration file.
 
     Attributes:
-        tls: The server's TLS, if it has any.
-        headers: What is added to each answer, by names in lower case.
-        users: The users that are let in, and the hashes of their passwords; empty for everybody.
-        rate: A bound on requests, if there is one.
+        tls: The server's TLS; None for plain HTTP.
+        headers: The headers added to each reply, with names in lower case.
+        users: The bcrypt hash of each user's password; empty if no user is needed.
+        rate: The limit on the rate of requests; None for no limit.
     """
 
     tls: tls.ServerTLS | None = None
@@ -74,15 +74,17 @@ class WebConfig:
 
 
 def read_config(path: Path) -> WebConfig:
-    """Read a file.
+    """Read a web configuration file.
 
     Raises:
-        ConfigError: It can't be read, or a value can't be used. The message has no secret.
+        ConfigError: The file can't be read, or a value can't be used. The message contains no
+            secret.
     """
     keys = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
     top = Section(load_section(path), "", path, keys)
     http = top.section("http_server_config", ("http2", "headers"))
-    # HTTP/2 is for the client to choose among what it is offered, which here is HTTP/1.1 alone.
+    # The key is checked but has no effect: the server offers HTTP/1.1 only, and TLS's ALPN lets a
+    # client choose HTTP/2 only if a server offers it.
     http.flag("http2", default=True)
     return WebConfig(
         tls=tls.read_tls(top.section("tls_server_config", tls.KEYS)),
@@ -100,17 +102,19 @@ def _read_headers(section: Section) -> Iterable[tuple[bytes, bytes]]:
         if values:
             section.choice(name, values)
         if not (value.isascii() and value.isprintable()):
-            raise section.refused(name, "has characters that no header can have", "leave them out")
+            raise section.refused(
+                name, "has characters that are not allowed in a header", "leave them out"
+            )
         yield name.lower().encode(), value.encode()
 
 
 def _read_users(section: Section) -> Iterable[tuple[str, bytes]]:
-    # Messages count the users: a name may be a password that was put in the wrong place.
+    # Messages number the users: a name may be a password that was written in the wrong place.
     for number, (name, hashed) in enumerate(section, 1):
         which = f"user {number}"
         if not isinstance(name, str) or not name or ":" in name or not name.isprintable():
             fix = "write it in quotes, and without a colon"
-            raise section.refused(which, "has a name that is no text or can't be sent", fix)
+            raise section.refused(which, "has a name that is not text or can't be sent", fix)
         found = _BCRYPT.fullmatch(hashed) if isinstance(hashed, str) else None
         fix = "make one with `htpasswd -nBC 10 USER`"
         if found is None:
@@ -133,7 +137,7 @@ def _read_rate(section: Section) -> Rate | None:
 
 
 def _read_seconds(section: Section, key: str) -> float:
-    """A duration in Go's notation, which has 0 without a unit."""
+    """Return a duration in seconds, from Go's notation, where 0 needs no unit."""
     text = section.text(key) or "0"
     if text == "0":
         return 0.0
@@ -148,11 +152,11 @@ def _read_seconds(section: Section, key: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class CurrentConfig:
-    """What was read last and could be used; another object after each reload.
+    """The last configuration that could be used; each reload makes a new object.
 
     Attributes:
-        config: What the file said.
-        context: The server's side of TLS, if it has any.
+        config: The settings in the file.
+        context: The server's TLS context; None for plain HTTP.
     """
 
     config: WebConfig
@@ -160,22 +164,22 @@ class CurrentConfig:
 
 
 class WebConfigFile:
-    """A web configuration file, read again when it or a file that it names has changed.
+    """A web configuration file, which is reloaded after it or a file that it names has changed.
 
-    A file that can't be used, and one that would take away what protects the exporter now, leave
-    in force what was: half a file is there while it is being written. To take protection away
-    needs a new start.
+    The old configuration stays in force if the new one can't be used, or if it would remove a
+    protection, such as TLS or users. A file that is half written could do either. To remove a
+    protection, restart the exporter.
 
     Args:
         path: The file.
         record: Sets the gauge `RELOADED`.
-        clock: Tells the time, in seconds.
+        clock: Returns seconds that never go back.
 
     Attributes:
-        in_force: What is in force since it was last looked at.
+        in_force: The configuration in force since the last check.
 
     Raises:
-        ConfigError: It can't be read, or a value can't be used.
+        ConfigError: The file can't be read, or a value can't be used.
     """
 
     in_force: CurrentConfig
@@ -197,11 +201,12 @@ class WebConfigFile:
         self._enforce(self._read())
 
     def now(self) -> CurrentConfig:
-        """What is in force, after a look at the files if the last one is some time ago."""
+        """Return the configuration in force; check the files if the last check is old enough."""
         now = self._clock()
         if now - self._checked >= CHECK_SECONDS:
             self._checked = now
-            # What is wrong may be fixed in a file that has not been looked at.
+            # After a problem, reload even without a change: the fix may be in a file that is not
+            # among the checked ones, because the bad configuration was not read completely.
             if self._problem is not None or self._look() != self._seen:
                 self._reload()
         return self.in_force
@@ -210,7 +215,8 @@ class WebConfigFile:
         return tuple(map(_read_trait, (str(self._path), *self._files)))
 
     def _read(self) -> CurrentConfig:
-        # Each file is looked at before it is read: what is written meanwhile is seen next time.
+        # Each file's state is taken before the file is read, so that the next check sees a write
+        # during the reading.
         self._seen = self._look()
         config = read_config(self._path)
         self._files = config.tls.files if config.tls else ()
@@ -225,7 +231,7 @@ class WebConfigFile:
             self._failed(str(error))
         else:
             self._enforce(read_now)
-            LOG.info("%s has been read again.", self._path)
+            LOG.info("%s was reloaded.", self._path)
 
     def _enforce(self, new: CurrentConfig) -> None:
         self.in_force, self._problem = new, None
@@ -236,33 +242,34 @@ class WebConfigFile:
     def _failed(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
-            LOG.warning("%s What was in force before still is.", problem)
+            LOG.warning("%s The old configuration stays in force.", problem)
             self._record(0.0, None)
 
     def _keep_protection(self, new: WebConfig) -> None:
         for key in _list_protection(self.in_force.config):
             if key not in _list_protection(new):
-                fix = "put it back, or start the exporter anew without it"
-                raise InvalidOption(key, "protects no more", source=str(self._path), fix=fix)
+                fix = "put it back, or restart the exporter without it"
+                problem = "is a protection that a reload can't remove"
+                raise InvalidOption(key, problem, source=str(self._path), fix=fix)
 
 
 def _make_absolute(path: str | os.PathLike[str]) -> Path:
-    """The path wherever the process goes to later."""
+    """Return the absolute path, which stays valid if the process changes its directory."""
     return Path(path).absolute()
 
 
 def _read_trait(path: str) -> tuple[int, ...] | None:
-    """What changes with a file; None if there is none."""
+    """Return the size and times of a file, which change with it; None for a missing file."""
     try:
         found = Path(path).stat()
     except (OSError, ValueError):
         return None
-    # The last is another even where a file was replaced by one of the same size and date.
+    # The ctime differs even if the new file has the same size and mtime (`cp -p`, `touch -d`).
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _list_protection(config: WebConfig) -> tuple[str, ...]:
-    """The keys that keep anybody out, or from listening."""
+    """Return the keys of the settings that restrict or encrypt the access."""
     tls = config.tls
     return tuple(
         key

@@ -1,4 +1,4 @@
-"""The web configuration file as YAML: sections of known keys, whose values are of known types."""
+"""Reads the web configuration file as YAML: sections with known keys and types of values."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 MOST_BYTES = 128 * 1024
-"""A larger file is not read: parsing it would keep the exporter's clients waiting."""
+"""The size of the largest file that is read, because parsing blocks the event loop."""
 
 
 class _TwiceError(yaml.YAMLError):  # type: ignore[misc]
-    """A key is there twice, so that one of the two would silently not count."""
+    """A mapping has a key twice; YAML parsers silently ignore one of the two values."""
 
     def __init__(self, mark: object) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class _TwiceError(yaml.YAMLError):  # type: ignore[misc]
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """What ``safe_load`` takes, but for keys that are there twice."""
+    """The loader of ``yaml.safe_load``, which also rejects duplicate keys."""
 
     def construct_mapping(self, node: Any, **how: bool) -> dict[object, object]:  # noqa: ANN401
         seen = set()
@@ -45,13 +45,13 @@ def load_section(path: Path) -> object:
     """Read a file as YAML.
 
     Raises:
-        InvalidOption: It can't be read or is not YAML. The message shows nothing of what is in
-            the file, which may be a secret.
+        InvalidOption: The file can't be read or is not YAML. The message shows nothing of the
+            file's content, which may be a secret.
     """
     text = _read_text(path)
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except Exception as error:  # noqa: BLE001 PyYAML lets many out for a scalar of a wrong form
+    except Exception as error:  # noqa: BLE001 PyYAML raises ValueError and others too
         problem = "has a key twice" if isinstance(error, _TwiceError) else "is not YAML"
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
@@ -59,21 +59,21 @@ def load_section(path: Path) -> object:
             "web configuration",
             f"the file {problem}{place}",
             source=str(path),
-            fix="fix what is written there",
+            fix="correct the file there",
         ) from None
 
 
 def _read_text(path: Path) -> str:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a FIFO would wait for a writer
-            reason = "it is no file"
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would block
+            reason = "it is not a regular file"
         elif len(data := path.read_bytes()) > MOST_BYTES:
             reason = f"it has more than {MOST_BYTES} bytes"
         else:
             return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         reason = f"byte {error.start + 1} is not UTF-8"
-    except (OSError, ValueError) as error:  # a path with a null character is a ValueError
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = getattr(error, "strerror", None) or str(error)
     raise InvalidOption(
         "web configuration",
@@ -87,13 +87,13 @@ class Section:
     """One mapping of the file.
 
     Args:
-        value: What the file has there; None for nothing.
-        name: Its key; empty for the file's top.
+        value: The mapping; None for an empty one.
+        name: The mapping's key; empty for the top level.
         path: The file.
-        keys: The keys that it may have; None for any.
+        keys: The keys that the mapping may have; None for any.
 
     Raises:
-        InvalidOption: It is no mapping, or has a key that is unknown.
+        InvalidOption: `value` is not a mapping, or has an unknown key.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Section:
         if value is None:
             value = {}
         if not isinstance(value, dict):
-            raise self.refused("", "is no mapping", "write it as `key: value`, one a line")
+            raise self.refused("", "is not a mapping", "write it as `key: value`, one per line")
         self._values: dict[object, object] = value
         for key in value:
             if keys is not None and key not in keys:
@@ -124,34 +124,34 @@ class Section:
     def _unknown(self, key: str, keys: Collection[str]) -> InvalidOption:
         fix = suggest(key, keys, f"use one of {', '.join(sorted(keys))}")
         shortened = format_value(key).strip("'")
-        return self.refused(shortened, "there is no such key", fix)
+        return self.refused(shortened, "is an unknown key", fix)
 
     def section(self, key: str, keys: Collection[str] | None = None) -> Section:
-        """A section of this one."""
+        """Return the section under a key; an empty one if the key is missing."""
         name = ".".join(filter(None, (self._name, key)))
         return Section(self._values.get(key), name, self.path, keys)
 
     def text(self, key: str) -> str | None:
-        """A value that is text; None for none, or an empty one."""
+        """Return a text; None if it is missing or empty."""
         value = self._values.get(key)
         if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)  # as YAML has it for a text without quotes
+            value = str(value)  # YAML reads digits without quotes as a number
         if value is None or isinstance(value, str):
             return value or None
-        raise self.refused(key, "is no text", "put it in quotes")
+        raise self.refused(key, "is not text", "put it in quotes")
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A value that is a list of texts; empty for none."""
+        """Return a list of texts; empty if it is missing."""
         value = self._values.get(key)
         if value is None:
             return ()
         if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
             return tuple(value)
-        fix = "write it as `- text`, one a line, or leave it out"
-        raise self.refused(key, "is no list of texts", fix)
+        fix = "write it as `- text`, one per line, or leave it out"
+        raise self.refused(key, "is not a list of texts", fix)
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """A value that is true or false."""
+        """Return a boolean; `default` if it is missing."""
         value = self._values.get(key)
         if value is None:
             return default
@@ -160,16 +160,16 @@ class Section:
         raise self.refused(key, "is neither true nor false", "set true or false")
 
     def number(self, key: str) -> int:
-        """A value that is a whole number; 0 for none."""
+        """Return a whole number; 0 if it is missing."""
         value = self._values.get(key)
         if value is None:
             return 0
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-        raise self.refused(key, "is no whole number", "set a whole number")
+        raise self.refused(key, "is not a whole number", "set a whole number")
 
     def choice(self, key: str, choices: Collection[str], default: str = "") -> str:
-        """A value that is one of `choices`."""
+        """Return a text that is one of `choices`; `default` if it is missing."""
         value = self.text(key) or default
         if value in choices:
             return value
@@ -177,20 +177,25 @@ class Section:
         raise self.refused(key, f"{format_value(value)} can't be used", fix)
 
     def file(self, key: str) -> str | None:
-        """The path of a file, taken from where the configuration file is; None for none.
+        """Return the path of a file, relative to the configuration file's directory.
+
+        Returns:
+            None if the key is missing or empty.
 
         Raises:
-            InvalidOption: There is no file that can be read.
+            InvalidOption: The file does not exist or can't be read.
         """
         value = self.text(key)
         if value is None:
             return None
         if "-----BEGIN" in value:
-            raise self.refused(key, "is PEM itself", f"put it under {key.removesuffix('_file')}")
+            raise self.refused(
+                key, "contains PEM instead of a path", f"put it under {key.removesuffix('_file')}"
+            )
         path = self.path.parent / value
         try:
             if not stat.S_ISREG(path.stat().st_mode):
-                reason = "it is no file"
+                reason = "it is not a regular file"
             else:
                 path.open("rb").close()
                 return str(path)

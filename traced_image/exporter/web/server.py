@@ -1,4 +1,4 @@
-"""The exporter's HTTP server: in a thread of a service, or for a program of its own."""
+"""The exporter's HTTP server: in a thread of a service, or as a program."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _MOST_PORT = 65535
 _POLL_SECONDS = 0.02
 
 _BACKLOG = 1024
-"""Clients that may come at once; the system has a further one wait for a second."""
+"""The length of the accept queue; Linux drops a further SYN, and the client retries after 1 s."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Listen on an address; what comes from then on waits to be served.
+    """Listen on an address; clients can connect from now on, and wait until they are served.
 
     Raises:
-        ExporterError: The address can't be used.
+        ExporterError: The exporter can't listen on the address.
     """
     place = f"{host}:{port}"
     if not 0 <= port <= _MOST_PORT:
@@ -51,10 +51,11 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         sock = socket.socket(family, kind, protocol)
+        # Without it, a restart fails while old connections are in TIME_WAIT.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
         sock.listen(_BACKLOG)
-    except (OSError, ValueError) as error:  # a name that is none is a ValueError
+    except (OSError, ValueError) as error:  # ValueError: an invalid name
         if sock is not None:
             sock.close()
         reason = getattr(error, "strerror", None) or type(error).__name__
@@ -65,7 +66,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _limit_requests(inner: ASGIApp, limits: ClientLimits) -> ASGIApp:
-    """Answer nothing but GET and HEAD, and nothing that is too long."""
+    """Wrap an application so that it gets only GET and HEAD requests of limited length."""
 
     def answer(scope: Scope) -> ASGIApp:
         if scope["method"] not in ("GET", "HEAD"):
@@ -88,17 +89,17 @@ def _limit_requests(inner: ASGIApp, limits: ClientLimits) -> ASGIApp:
 class ExporterServer(uvicorn.Server):
     """A server of one application on one socket.
 
-    After a fork it serves in the parent alone; the child lets go of the sockets.
+    After a fork only the parent serves; the child closes its copies of the sockets.
 
     Args:
         app: An ASGI application.
-        sock: What `listen` returned; it is closed in the end.
-        web: TLS, users, headers; None for none of these.
-        limits: How much a client may take.
+        sock: The socket that `listen` returned; the server closes it at its end.
+        web: The web configuration file; None for no TLS, users or headers.
+        limits: The limits of time and size for clients.
 
     Attributes:
-        host: Where it listens.
-        port: Where it listens.
+        host: The address that it listens on.
+        port: The port that it listens on.
     """
 
     def __init__(
@@ -122,8 +123,8 @@ class ExporterServer(uvicorn.Server):
                 http=cast("type[asyncio.Protocol]", connection),
                 h11_max_incomplete_event_size=limits.header_bytes,
                 backlog=limits.connections,
-                # All else is switched off. Some of it would change the whole process: its
-                # environment is read, and the access log of other servers may be closed.
+                # uvicorn's other features are off. Some of them change the whole process: uvicorn
+                # reads environment variables, and may switch off other servers' access logs.
                 access_log=True,
                 interface="asgi3",
                 lifespan="off",
@@ -144,21 +145,21 @@ class ExporterServer(uvicorn.Server):
             return
         if not ipaddress.ip_address(self.host.partition("%")[0]).is_loopback:
             LOG.warning(
-                "The exporter on %s:%s answers everybody who reaches it; a web configuration file "
-                "with TLS or users protects it.",
+                "The exporter on %s:%s answers every client that can reach it; protect it by a web "
+                "configuration file with TLS or users.",
                 self.host,
                 self.port,
             )
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until `should_exit` is set, or in the main thread until SIGINT or SIGTERM."""
+        """Serve until `should_exit` is set; in the main thread also until SIGINT or SIGTERM."""
         super().run(sockets or [self.sock])
 
     def run_in_thread(self) -> ExporterHandle:
-        """Serve in a thread, from now until the handle is stopped.
+        """Serve in a thread until the handle's `stop`; return when the server is up.
 
         Raises:
-            ExporterError: It could not begin.
+            ExporterError: The server could not start.
         """
         thread = threading.Thread(target=self._run, name="traced-image-exporter", daemon=True)
         try:
@@ -166,9 +167,7 @@ class ExporterServer(uvicorn.Server):
             self._up.result()
         except Exception as error:
             self.sock.close()
-            raise ExporterError(
-                f"the exporter can't be served: {hide_in_text(str(error))}"
-            ) from error
+            raise ExporterError(f"the exporter can't start: {hide_in_text(str(error))}") from error
         return ExporterHandle(self, thread)
 
     def _run(self) -> None:
@@ -182,15 +181,17 @@ class ExporterServer(uvicorn.Server):
             self.sock.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin, and say so."""
+        """Start to serve, and report it to `run_in_thread`."""
         await super().startup(sockets)
-        self.sock.listen(_BACKLOG)  # uvicorn's is how many are accepted in one turn of the loop
+        # asyncio uses `backlog` also as the number of clients to accept in one turn of the loop.
+        # uvicorn therefore gets a small one, and the socket its own.
+        self.sock.listen(_BACKLOG)
         self._up.set_result(None)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let answers be finished that are under way, for a little while; then end all.
+        """Wait a moment for answers under way, then close all connections.
 
-        What then still makes an answer is cancelled with the loop.
+        A task that still builds an answer is cancelled with the event loop.
         """
         for server in self.servers:
             server.close()
@@ -198,7 +199,7 @@ class ExporterServer(uvicorn.Server):
             connection.shutdown()
         loop = asyncio.get_running_loop()
         end = loop.time() + self._limits.stop_seconds
-        while self._connections and loop.time() < end:  # noqa: ASYNC110 no event says it all
+        while self._connections and loop.time() < end:  # noqa: ASYNC110 no event reports that all have ended
             await asyncio.sleep(_POLL_SECONDS)
         for connection in list(self._connections):
             connection.abort()
@@ -206,12 +207,16 @@ class ExporterServer(uvicorn.Server):
             sock.close()
 
     def after_fork(self) -> None:
-        """Let go of all sockets in a child: else whoever is at the other end waits for it too."""
+        """Close all sockets in a forked child.
+
+        While the child holds them, a close in the parent does not end the connection for the peer.
+        """
         there = [self.sock, *(each.raw.get_extra_info("socket") for each in self._connections)]
         with open(os.devnull, "rb") as nothing:  # noqa: PTH123
             for number in (sock.fileno() for sock in there):
                 if number >= 0:
-                    # In its place is nothing, since objects of the parent close that number yet.
+                    # The number is reused for /dev/null, and not closed: the parent's objects still
+                    # exist in the child, and would later close whatever file has that number.
                     os.dup2(nothing.fileno(), number, inheritable=False)
         self._connections.clear()
 
@@ -220,12 +225,12 @@ class ExporterServer(uvicorn.Server):
 class ExporterHandle:
     """An exporter that runs in a thread of this process.
 
-    In the child of a fork there is no such thread: `stop` returns at once there, and stops
-    nothing in the parent.
+    A forked child has no such thread. There, `stop` returns immediately and does not affect the
+    parent.
 
     Attributes:
-        host: Where it listens.
-        port: Where it listens; the one that was found where 0 was asked for.
+        host: The address that it listens on.
+        port: The port that it listens on; if 0 was given, the free port that it got.
     """
 
     def __init__(self, server: ExporterServer, thread: threading.Thread) -> None:
@@ -235,7 +240,7 @@ class ExporterHandle:
 
     @property
     def url(self) -> str:
-        """The page's address; on this machine, if it listens on all."""
+        """The page's URL; with a loopback address if the exporter listens on all addresses."""
         web = self._server.web
         scheme = "http" if web is None or web.in_force.context is None else "https"
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
@@ -243,11 +248,12 @@ class ExporterHandle:
         return f"{scheme}://{host}:{self.port}/"
 
     def stop(self) -> None:
-        """Finish what is being answered, for a moment, and stop; to stop twice does no harm.
+        """Finish the answers under way, for a moment, and stop; a second call does nothing.
 
-        It returns within a second, but waits for the check of a password that is under way.
+        It returns within a second, unless a password check is under way: it waits for that.
         """
         self._server.should_exit = True
+        # A thread can't join itself; it may be the exporter's own if a route calls this.
         if threading.current_thread() is not self._thread:
             self._thread.join()
 

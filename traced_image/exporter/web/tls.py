@@ -1,4 +1,4 @@
-"""TLS of the exporter's server: what the web configuration file says, in Python's terms."""
+"""The exporter's TLS: translates the web configuration file's settings into an SSLContext."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ _UNVERIFIED = {
     "RequireAnyClientCert": "RequireAndVerifyClientCert",
     "RequireClientCert": "RequireAndVerifyClientCert",
 }
-"""What asks for a certificate that nobody verifies, and what to set in its place."""
+"""Go's modes that request a certificate but do not verify it, and the modes to use instead."""
 
 _TLS13 = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-"""Always on where TLS 1.3 is, as in Go."""
+"""The suites of TLS 1.3, which are always on if TLS 1.3 is, as in Go."""
 
 _SUITES = {
     f"TLS_ECDHE_{auth}_WITH_{go}": f"ECDHE-{auth}-{openssl}"
@@ -60,7 +60,7 @@ _SUITES = {
         ("AES_256_CBC_SHA", "AES256-SHA"),
     )
 }
-"""Go's names of the suites of TLS 1.2 that it deems secure, and OpenSSL's."""
+"""The suites of TLS 1.2 that Go considers secure: Go's names and OpenSSL's."""
 
 _CURVES = {
     "CurveP256": "prime256v1",
@@ -74,23 +74,26 @@ _SAN_KINDS = ("DNS", "IP Address", "email", "URI")
 
 @dataclass(frozen=True, slots=True)
 class ServerTLS:
-    """What the file says of TLS; of `cert` and `cert_file` it has one, as of the other pairs.
+    """The TLS settings in the file.
+
+    One of `cert` and `cert_file` is set, and one of `key` and `key_file`; at most one of
+    `client_ca` and `client_ca_file`.
 
     Attributes:
-        cert: The certificate and those that vouch for it.
-        key: Its key.
-        client_ca: The certificates of those that vouch for clients.
-        cert_file: A file with `cert`.
-        key_file: A file with `key`.
-        client_ca_file: A file with `client_ca`.
-        clients: Whether clients must show a certificate.
-        allowed_sans: The names of which a client's certificate has to have one.
-        minimum: The oldest version that is spoken.
-        maximum: The newest.
-        ciphers: Suites of TLS 1.2, by OpenSSL's names; empty for OpenSSL's own.
-        servers_order: Whether the suites' order is the server's, not the client's.
-        curve: The only curve, by OpenSSL's name; None for OpenSSL's own.
-        source: The file that says so.
+        cert: The certificate chain, as PEM.
+        key: The private key, as PEM.
+        client_ca: The CA certificates for client certificates, as PEM.
+        cert_file: The path of a file with `cert`.
+        key_file: The path of a file with `key`.
+        client_ca_file: The path of a file with `client_ca`.
+        clients: Whether clients must send a certificate.
+        allowed_sans: A client's certificate must have one of these names; None for any name.
+        minimum: The oldest accepted TLS version.
+        maximum: The newest accepted TLS version.
+        ciphers: The suites of TLS 1.2, by OpenSSL's names; empty for OpenSSL's default.
+        servers_order: Whether the server's order of suites wins over the client's.
+        curve: The only curve, by OpenSSL's name; None for OpenSSL's default.
+        source: The path of the web configuration file.
     """
 
     cert: str | None
@@ -109,26 +112,29 @@ class ServerTLS:
     source: str
 
     def warn_of_readers(self) -> None:
-        """Log it if every user of the machine may read the key."""
+        """Log a warning if every user of the machine may read the key."""
         path = Path(self.key_file or self.source)
         with suppress(OSError):
             if path.stat().st_mode & stat.S_IROTH:
-                LOG.warning("%s has a key that every user may read; chmod o-r fixes it.", path)
+                LOG.warning("Every user may read the key in %s; chmod o-r fixes it.", path)
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that it is read from."""
+        """The paths of the files with certificates and the key."""
         return tuple(filter(None, (self.cert_file, self.key_file, self.client_ca_file)))
 
     def allows(self, certificate: Mapping[str, object] | None) -> bool:
-        """Whether a client with this certificate, which was verified, is one of the allowed."""
+        """Return whether a client's verified certificate has one of the allowed names."""
         return self.allowed_sans is None or not self.allowed_sans.isdisjoint(
             _list_sans(certificate)
         )
 
 
 def read_tls(section: Section) -> ServerTLS | None:
-    """Read ``tls_server_config``; None if it is empty.
+    """Read ``tls_server_config``.
+
+    Returns:
+        None if the section is missing or empty.
 
     Raises:
         InvalidOption: A value can't be used.
@@ -140,7 +146,7 @@ def read_tls(section: Section) -> ServerTLS | None:
         for key, default in (("min_version", "TLS12"), ("max_version", "TLS13"))
     )
     if minimum > maximum:
-        raise section.refused("min_version", "is above max_version", "exchange the two")
+        raise section.refused("min_version", "is newer than max_version", "exchange the two")
     cert, cert_file = _read_choice(section, "cert")
     key, key_file = _read_choice(section, "key")
     client_ca, client_ca_file = _read_choice(section, "client_ca", needed=False)
@@ -166,19 +172,19 @@ def read_tls(section: Section) -> ServerTLS | None:
 def _read_version(section: Section, key: str, default: str) -> ssl.TLSVersion:
     name = section.choice(key, (*_VERSIONS, *_OLD_VERSIONS), default)
     if name in _OLD_VERSIONS:
-        raise section.refused(key, f"{name} is not spoken here", "set TLS12 or TLS13")
+        raise section.refused(key, f"{name} is not supported", "set TLS12 or TLS13")
     return _VERSIONS[name]
 
 
 def _read_choice(
     section: Section, key: str, *, needed: bool = True
 ) -> tuple[str | None, str | None]:
-    """What there is of some PEM: itself, or a file."""
+    """Return a PEM text or the path of its file, whichever is set."""
     inline, file = section.text(key), section.file(f"{key}_file")
     if inline is not None and file is not None:
-        raise section.refused(key, f"{key}_file is there too", "leave one out")
+        raise section.refused(key, f"{key}_file is set too", "leave one out")
     if inline is not None and not inline.isascii():
-        raise section.refused(key, "is no PEM", f"name a PEM file under {key}_file")
+        raise section.refused(key, "is not PEM", f"name a PEM file under {key}_file")
     if needed and inline is None and file is None:
         raise section.refused(f"{key}_file", "is missing", "name a PEM file")
     return inline, file
@@ -188,15 +194,15 @@ def _read_clients(section: Section, *, authorities: bool) -> ssl.VerifyMode:
     key = "client_auth_type"
     name = section.choice(key, (*_CLIENTS, *_UNVERIFIED), "NoClientCert")
     if name in _UNVERIFIED:
-        problem = f"{name} would take a certificate that nobody verifies, which Python can't"
+        problem = f"{name} accepts unverified certificates, which Python's ssl can't do"
         raise section.refused(key, problem, f"set {_UNVERIFIED[name]} and client_ca_file")
     clients = _CLIENTS[name]
     if authorities and clients is ssl.CERT_NONE:
-        problem = "client_ca_file is set, but no client is asked for a certificate"
+        problem = "client_ca_file is set, but the server requests no client certificate"
         raise section.refused(key, problem, "set RequireAndVerifyClientCert")
     if not authorities and clients is not ssl.CERT_NONE:
         fix = "name a PEM file of CA certificates"
-        raise section.refused("client_ca_file", f"is missing, for {key} is {name}", fix)
+        raise section.refused("client_ca_file", f"is missing, but {key} is {name}", fix)
     return clients
 
 
@@ -205,7 +211,7 @@ def _read_allowed_sans(section: Section, clients: ssl.VerifyMode) -> frozenset[s
     allowed = section.texts(key)
     if allowed and clients is not ssl.CERT_REQUIRED:
         fix = "set client_auth_type: RequireAndVerifyClientCert"
-        raise section.refused(key, "is set, but clients may come without a certificate", fix)
+        raise section.refused(key, "is set, but clients may connect without a certificate", fix)
     return frozenset(map(_normalize_san, allowed)) if allowed else None
 
 
@@ -215,7 +221,8 @@ def _read_ciphers(section: Section, minimum: ssl.TLSVersion) -> tuple[str, ...]:
     for name in names:
         if name not in _SUITES and name not in _TLS13:
             fix = f"use some of {', '.join(sorted(_SUITES))}"
-            raise section.refused(key, f"{format_value(name)} is no suite that can be used", fix)
+            raise section.refused(key, f"{format_value(name)} is not a supported suite", fix)
+    # `SSLContext.set_ciphers` does not change TLS 1.3, so that its names have no effect here.
     ciphers = tuple(_SUITES[name] for name in names if name in _SUITES)
     if names and not ciphers and minimum < ssl.TLSVersion.TLSv1_3:
         fix = "add one, or set min_version: TLS13"
@@ -229,15 +236,15 @@ def _read_curve(section: Section) -> str | None:
     for name in names:
         if name not in _CURVES:
             fix = f"use one of {', '.join(_CURVES)}"
-            raise section.refused(key, f"{format_value(name)} is no curve that can be used", fix)
+            raise section.refused(key, f"{format_value(name)} is not a supported curve", fix)
     if len(names) > 1:
         fix = "leave one, or leave the key out"
-        raise section.refused(key, "has several curves, where Python takes one", fix)
+        raise section.refused(key, "has several curves, but Python's ssl accepts one", fix)
     return _CURVES[names[0]] if names else None
 
 
 def _normalize_san(name: str) -> str:
-    """A name as others compare to it: an IP address in its shortest form."""
+    """Return a name in the form for comparisons: an IP address in its shortest form."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
@@ -253,7 +260,7 @@ def _list_sans(certificate: Mapping[str, object] | None) -> set[str]:
 
 
 def make_context(tls: ServerTLS) -> ssl.SSLContext:
-    """Build the server's side of TLS, with what is in the files now.
+    """Build the server's TLS context from the current content of the files.
 
     Raises:
         InvalidTLS: A certificate, a key or a curve can't be used.
@@ -261,7 +268,8 @@ def make_context(tls: ServerTLS) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version, made.maximum_version = tls.minimum, tls.maximum
     made.set_alpn_protocols(["http/1.1"])
-    # Each connection shows its certificate anew: none goes on with what was verified long ago.
+    # No session resumption: each connection must verify the client's certificate again, because a
+    # reload may have removed its CA.
     made.options |= ssl.OP_NO_TICKET
     made.num_tickets = 0
     _choose_ciphers(made, tls)
@@ -269,7 +277,7 @@ def make_context(tls: ServerTLS) -> ssl.SSLContext:
     if tls.clients is not ssl.CERT_NONE:
         _load_authorities(made, tls)
         made.verify_mode = tls.clients
-        # As in Go, what is in the file is trusted, be it a root or not.
+        # As in Go, every certificate in the file is trusted, even an intermediate one.
         made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return made
 
@@ -283,7 +291,7 @@ def _choose_ciphers(made: ssl.SSLContext, tls: ServerTLS) -> None:
         if tls.curve is not None:
             made.set_ecdh_curve(tls.curve)
     except (OSError, ValueError):
-        problem = "this Python's OpenSSL has none of these suites, or not this curve"
+        problem = "this Python's OpenSSL does not support these suites or this curve"
         item = "tls_server_config.cipher_suites, curve_preferences"
         fix = "leave them out"
         raise InvalidTLS(item, problem, source=tls.source, fix=fix) from None
@@ -307,9 +315,9 @@ def _load_pair(made: ssl.SSLContext, tls: ServerTLS) -> None:
 
 
 def _write_file(stack: ExitStack, text: str | None) -> str:
-    """A path under which OpenSSL, which reads keys from files alone, finds a text in memory."""
+    """Return the path of an in-memory file with a text, because OpenSSL reads keys from files."""
     if sys.platform != "linux":  # pragma: no cover
-        raise OSError(0, "on this system a certificate and its key have to be in files")
+        raise OSError(0, "on this system a certificate and its key must be in files")
     number = os.memfd_create("traced-image")
     stack.callback(os.close, number)
     os.write(number, (text or "").encode())
@@ -324,7 +332,7 @@ def _load_authorities(made: ssl.SSLContext, tls: ServerTLS) -> None:
         suffix, name = ("", "it") if tls.client_ca_file is None else ("_file", tls.client_ca_file)
         raise InvalidTLS(
             f"tls_server_config.client_ca{suffix}",
-            f"{name} has no usable certificate: {reason}",
+            f"{name} contains no usable certificate: {reason}",
             source=tls.source,
             fix="name a PEM file of CA certificates",
         ) from None
