@@ -65,14 +65,14 @@ def test_a_narrowed_fault_meets_its_requests_only(method, target, met):
 
 
 @pytest.mark.parametrize("fault", CONNECTION_ONLY, ids=names)
-def test_what_strikes_before_a_request_can_not_be_narrowed(fault):
+def test_what_affects_connections_can_not_be_narrowed(fault):
     with pytest.raises(InvalidArgument, match="don't narrow it"):
         fault.only(method="GET")
 
 
 @pytest.mark.parametrize("fault", CONNECTION_ONLY, ids=names)
-def test_what_strikes_before_a_request_can_not_come_after_its_effect(fault):
-    with pytest.raises(InvalidArgument, match="before there is a request"):
+def test_what_affects_connections_can_not_come_after_its_effect(fault):
+    with pytest.raises(InvalidArgument, match="no request is carried out"):
         fault.after_effect()
 
 

@@ -1,4 +1,4 @@
-"""An embedded Glance, v1 and v2, whose faults can be scripted: for tests and demonstrations.
+"""The lab: an embedded Glance, v1 and v2, with scripted faults, for tests and demonstrations.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The access log: what a server was asked, as exact as a test needs it."""
+"""The access log of a lab server: one entry per request, with the fields that tests need."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ class Access:
     """One request whose request line and headers arrived.
 
     Attributes:
-        time: When it was answered, or given up, in seconds since the epoch.
+        time: When the request was answered or dropped, in seconds since the epoch.
         method: The HTTP method.
         path: The path with the query, as sent.
-        status: The status that was answered; None if none was.
-        request_id: The ``X-OpenStack-Request-ID`` that was answered, if one was.
-        global_request_id: The one that came with the request.
-        traceparent: The W3C trace context that came with the request.
-        token_present: Whether there was an ``X-Auth-Token``; which one is not kept.
-        body_bytes: The bytes of the request's body that arrived.
-        fault: The name of the fault that the request met.
+        status: The HTTP status of the reply; None for no reply.
+        request_id: The reply's ``X-OpenStack-Request-ID``; None for none.
+        global_request_id: The request's ``X-OpenStack-Request-ID``; None for none.
+        traceparent: The request's W3C trace context; None for none.
+        token_present: Whether the request has an ``X-Auth-Token``; its value is not kept.
+        body_bytes: How many bytes of the request's body arrived.
+        fault: The name of the fault that affected the request; None for none.
     """
 
     time: float

@@ -1,4 +1,4 @@
-"""One fault's time on a server: which requests it still meets, and what waits for its end."""
+"""A server's fault while it is active: which requests it affects, and what waits for its end."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class ActiveFault:
-    """From ``break_with()`` to the next one, or to ``heal()``.
+    """A server's fault, from ``break_with()`` to the next ``break_with()`` or ``heal()``.
 
     Args:
-        fault: What the server has; None if it is well.
+        fault: The server's fault; None if the server is healthy.
     """
 
     def __init__(self, fault: Fault | None) -> None:
@@ -27,14 +27,14 @@ class ActiveFault:
         self._held: set[Callable[[], None]] = set()
 
     def on_connection(self) -> Fault | None:
-        """The fault for a connection that was just accepted."""
+        """Return the fault for a connection that was just accepted; None for none."""
         fault = self.fault
         if fault is None or not fault.meets_connections:
             return None
         return fault if self._count(fault) is not None else None
 
     def on_request(self, request: ReceivedRequest) -> Fault | None:
-        """The fault for a request whose headers were just read."""
+        """Return the fault for a request, when its headers have been read; None for none."""
         fault = self.fault
         if fault is None or fault.meets_connections or not fault.meets(request):
             return None
@@ -47,7 +47,7 @@ class ActiveFault:
         return step if step is not None and step.meets(request) else None
 
     def _count(self, fault: Fault) -> int | None:
-        """How many the fault had met before this one; None if that was the limit."""
+        """Count one request; return how many came before it, or None if the limit was reached."""
         with self._lock:
             if fault.limit is not None and self._met >= fault.limit:
                 return None
@@ -55,11 +55,11 @@ class ActiveFault:
             return self._met - 1
 
     def wait(self, seconds: float) -> bool:
-        """Wait, but not beyond the end; return whether that has come."""
+        """Wait until the fault ends, at most `seconds`; return whether the fault has ended."""
         return self._over.wait(seconds)
 
     def hold(self, wake: Callable[[], None]) -> bool:
-        """Have `wake` called at the end; False if that has come already."""
+        """Call `wake` when the fault ends; return False, and do nothing, if it has ended."""
         with self._lock:
             if not self._over.is_set():
                 self._held.add(wake)
@@ -67,14 +67,15 @@ class ActiveFault:
             return False
 
     def release(self, wake: Callable[[], None]) -> None:
-        """Take back what `hold` was given."""
+        """Cancel a call of `hold`."""
         with self._lock:
             self._held.discard(wake)
 
     def end(self) -> None:
-        """Wake everything that waits."""
+        """End the fault, and wake everything that waits for its end."""
         with self._lock:
             self._over.set()
             held = tuple(self._held)
+        # Outside the lock, because a woken thread calls `release`, which takes it.
         for wake in held:
             wake()

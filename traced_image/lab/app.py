@@ -1,4 +1,4 @@
-"""What a server answers when it is well: versions, health, authentication, v1 and v2."""
+"""The replies of a lab server without a fault: versions, health, authentication, v1 and v2."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ if TYPE_CHECKING:
 
 REQUEST_ID = "X-Openstack-Request-Id"
 
+# In the order in which Glance 33 lists them (glance/api/versions.py).
 _MINORS = (15, 13, 12, 11, 10, 9, 8, 17, 7, 6, 5, 4, 3, 2, 1, 0)
 _CURRENT = 17
-# Glance 33 no longer has v1; here it stands in the list as Newton, its last home, had it.
+# Glance 33 no longer has v1. The list shows it as in Newton, the last release with v1.
 _V1 = frozenset({"v1", "v1.0", "v1.1"})
 _V2 = frozenset({"v2", *(f"v2.{minor}" for minor in _MINORS)})
 
 
 @dataclass(frozen=True)
 class App:
-    """A Glance without a network.
+    """A Glance without a network: it turns requests into replies.
 
     Attributes:
-        images: What it serves.
-        tokens: The tokens that it accepts; None for Glance's noauth.
-        scheme: Of its address, for the links that it gives.
-        prefix: The path in front of the versions, empty or from a slash on.
+        images: The images that it serves.
+        tokens: The accepted tokens; None for no authentication (Glance's ``noauth``).
+        scheme: ``http`` or ``https``, for the links in its replies.
+        prefix: The path before the version; empty, or it starts with a slash.
     """
 
     images: Images
@@ -43,7 +44,7 @@ class App:
     prefix: str = ""
 
     def answer(self, request: ReceivedRequest) -> Response:
-        """Answer a request."""
+        """Return the reply to a request; an error is a reply too."""
         try:
             return self._route(request)
         except Refused as refused:
@@ -70,13 +71,16 @@ class App:
             return refused.response(request)
         if response.status != HTTPStatus.CREATED:
             return response
-        # WebOb makes a Location absolute when it sends it.
+        # Like WebOb, which makes a Location absolute when it sends it.
         origin = self._origin(request)
         headers = ((n, f"{origin}{v}" if n == "Location" else v) for n, v in response.headers)
         return replace(response, headers=tuple(headers))
 
     def add_request_id(self, request: ReceivedRequest, response: Response) -> Response:
-        """The answer with a request id: as in Glance, keystone's users may choose it."""
+        """Add a request id to a reply.
+
+        As in Glance, a request with a token may choose the id; the id always starts with ``req-``.
+        """
         chosen = request.headers.get("x-openstack-request-id")
         if self.tokens is None or not chosen:
             chosen = f"req-{uuid.uuid4()}"

@@ -1,4 +1,4 @@
-"""One accepted connection and its thread, from the TLS handshake to the close."""
+"""An accepted connection and its thread, from the TLS handshake to the close."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from .faults import Fault
 
 
+# struct linger {on, 0 seconds}: close() then discards unsent data and sends RST (socket(7)).
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class LabParts(Protocol):
-    """What a conversation needs of the server."""
+    """The parts of the server that a conversation needs."""
 
     app: App
     episode: ActiveFault
@@ -39,27 +40,28 @@ class LabParts(Protocol):
 
 
 def reset_on_close(sock: socket.socket) -> None:
-    """Have the socket's close send RST instead of FIN."""
+    """Make the socket's close send RST instead of FIN."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 def hang_up(sock: socket.socket) -> None:
-    """Close the socket, so that the client sees it even while a forked child has it too."""
+    """Close the socket so that the client sees it, even if a forked child also holds the socket."""
     with sock, contextlib.suppress(OSError):
         linger = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET_ON_CLOSE))
+        # A shutdown would send FIN before the RST.
         if linger != _RESET_ON_CLOSE:
-            # Not SSLSocket's own shutdown: it takes the TLS object from under the reader.
+            # Not SSLSocket.shutdown: it sets the TLS object to None while another thread reads.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """What is said on one connection.
+    """The requests and replies on one connection.
 
     Attributes:
-        sock: The connection, past its TLS handshake.
+        sock: The connection, after its TLS handshake.
         desk: The server.
-        abort: Ends the connection from another thread.
+        abort: Ends the connection; safe in any thread.
     """
 
     sock: socket.socket
@@ -67,17 +69,17 @@ class Conversation:
     abort: Callable[[], None]
 
     def run(self) -> None:
-        """Answer requests until one side closes.
+        """Answer requests until the client or the server closes the connection.
 
         Raises:
-            OSError: If the connection breaks.
+            OSError: The connection breaks.
         """
         with self.sock.makefile("rb") as stream:
             while self._exchange(stream):
                 pass
 
     def _exchange(self, stream: BufferedReader) -> bool:
-        """Answer one request; return whether another may follow."""
+        """Answer one request; return whether another one may follow."""
         try:
             request = read_head(stream)
         except Malformed:
@@ -87,6 +89,7 @@ class Conversation:
             return False
         episode = self.desk.episode
         fault = episode.on_request(request)
+        # Before the body is read: a client that is still sending must see the reset too.
         if fault is not None and fault.name == "reset" and not fault.carried_out:
             self._record(request, None, fault)
             reset_on_close(self.sock)
@@ -97,7 +100,12 @@ class Conversation:
     def _with_body(
         self, stream: BufferedReader, request: ReceivedRequest, fault: Fault | None
     ) -> ReceivedRequest | None:
-        """The request with its body; None if that did not come, which ends the conversation."""
+        """Read the body, and return the request with it.
+
+        Returns:
+            None if the body is malformed or did not arrive completely; the conversation ends then.
+        """
+        # RFC 9110, 10.1.1: the client waits for this reply before it sends the body.
         if request.headers.get("expect", "").lower() == "100-continue":
             self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
@@ -174,20 +182,20 @@ _NOT_TLS = b"This is not TLS.\r\n"
 
 
 class ConnectionOwner(LabParts, Protocol):
-    """What a connection needs of the server that accepted it."""
+    """The parts of the accepting server that a connection needs."""
 
     def context(self, fault: Fault | None) -> ssl.SSLContext | None:
-        """The TLS to speak, if any."""
+        """Return the TLS context; None for plain HTTP."""
 
     def forget(self, connection: AcceptedConnection) -> None:
-        """The connection is closed, and its thread about to end."""
+        """Forget a connection that is closed; its thread is about to end."""
 
 
 class AcceptedConnection:
-    """A connection and its thread.
+    """An accepted connection and its thread.
 
     Args:
-        sock: The accepted socket, which is closed at the end.
+        sock: The accepted socket; the connection closes it at its end.
         owner: The server that accepted it.
         name: The thread's name.
     """
@@ -199,14 +207,14 @@ class AcceptedConnection:
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def abort(self) -> None:
-        """End the connection, from any thread."""
+        """End the connection; safe in any thread."""
         with self._lock, contextlib.suppress(OSError):
-            # Not SSLSocket's own shutdown: it takes the TLS object from under the reader.
+            # Not SSLSocket.shutdown: it sets the TLS object to None while another thread reads.
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def _run(self) -> None:
         try:
-            # The client has gone, or the server was stopped: there is nobody to tell.
+            # The client closed the connection, or the server was stopped: no reply is possible.
             with contextlib.suppress(OSError):
                 self._serve()
         finally:
@@ -227,8 +235,10 @@ class AcceptedConnection:
 
     def _secured(self, context: ssl.SSLContext) -> ssl.SSLSocket:
         with self._lock:
-            # Wrapping takes the descriptor over, so that an abort must come before or after.
+            # Wrapping moves the file descriptor to a new object. The lock keeps `abort` from using
+            # the old object meanwhile.
             sock = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
             self._sock = sock
+        # Outside the lock, so that `abort` can end a handshake that hangs.
         sock.do_handshake()
         return sock

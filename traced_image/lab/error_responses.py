@@ -1,4 +1,4 @@
-"""Errors as Glance answers them: WebOb's bodies, in the form that the client accepts."""
+"""Glance's error replies: WebOb's bodies, as HTML, JSON or text, by the client's Accept header."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _PAGE = (
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the lab
-    """An answer with an error status, raised where it is found.
+    """An error reply, raised by the code that finds the error.
 
     Args:
         status: The HTTP status.
-        explanation: What went wrong; without it, what WebOb says of such a status.
-        detail: What WebOb puts below the explanation.
-        headers: More headers for the answer.
+        explanation: What went wrong; None for WebOb's standard text of the status.
+        detail: The text that WebOb puts below the explanation.
+        headers: Further headers of the reply.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the 
         self.headers = headers
 
     def response(self, request: ReceivedRequest) -> Response:
-        """The answer, as HTML, JSON or text."""
+        """Build the reply as HTML, JSON or text, by the request's Accept header."""
         title = REASONS.get(self.status, "Unknown")
         line = f"{self.status} {title}"
         accept = request.headers.get("accept", "")
@@ -72,7 +72,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the 
         return Response(self.status, body.encode(), kind, self.headers)
 
     def _text(self, request: ReceivedRequest, explanation: str, detail: str) -> str:
-        """WebOb's templates, three of which ignore the explanation."""
+        """Fill in WebOb's template of the status; three of the templates ignore the explanation."""
         if self.status == HTTPStatus.METHOD_NOT_ALLOWED:
             problem = f"The method {request.method} is not allowed for this resource. <br /><br />"
             return f"{problem}\n{detail}"

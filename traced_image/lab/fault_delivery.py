@@ -1,4 +1,4 @@
-"""How an answer goes onto the wire, and what each fault does to it."""
+"""Sends replies, and changes them by the server's fault."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 WriteBytes = Callable[[bytes], None]
 
 _GARBAGE = b"\x00\xff\xfe this line is no header \x01\x02\r\n"
+# Smaller bodies go in one write with the headers, which saves a packet; larger ones are not copied.
 _JOINED = 1 << 16
 
 
 def rewrite(fault: Fault, request: ReceivedRequest, response: Response) -> Response | None:
-    """What is answered instead under a fault; None if nothing is."""
+    """Return the reply that a fault puts in place of `response`; None for no reply."""
     if fault.name in ("never_answer", "lost_reply", "reset"):
         return None
     change = _REWRITES.get(fault.name)
@@ -40,7 +41,7 @@ def _redirect(_: Fault, request: ReceivedRequest, response: Response) -> Respons
 
 
 def _instead(response: Response, refused: Refused, request: ReceivedRequest) -> Response:
-    """An error's answer that has the request id of the answer in whose place it goes."""
+    """Return an error's reply with the request id of the reply that it replaces."""
     ids = [header for header in response.headers if header[0] == REQUEST_ID]
     return refused.response(request).with_headers(*ids)
 
@@ -73,14 +74,14 @@ _REWRITES: Mapping[str, Callable[[Fault, ReceivedRequest, Response], Response]] 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One answer on its way.
+    """One reply being sent.
 
     Attributes:
-        response: The answer.
-        body: Its body, empty where the method is HEAD.
-        keep_alive: Whether the client wants the connection kept.
+        response: The reply.
+        body: The bytes to send as its body; empty for HEAD.
+        keep_alive: Whether the client wants to keep the connection.
         send: Writes bytes to the connection.
-        episode: Ends the waiting of what is slow.
+        episode: The current fault; its end also ends the waits of a slow reply.
     """
 
     response: Response
@@ -90,7 +91,7 @@ class Delivery:
     episode: ActiveFault
 
     def deliver(self, fault: Fault | None) -> bool:
-        """Send the answer; return whether the connection stays open."""
+        """Send the reply; return whether the connection stays open."""
         if fault is not None and fault.name in _MANNERS:
             return _MANNERS[fault.name](self, fault)
         head = self.response.head(close=not self.keep_alive)
@@ -102,7 +103,7 @@ class Delivery:
         return self.keep_alive
 
     def slowly(self, data: bytes, interval: float) -> None:
-        """Send byte by byte; once the fault is over, the rest at once."""
+        """Send one byte every `interval` seconds; after the fault's end, send the rest at once."""
         for index in range(len(data)):
             self.send(data[index : index + 1])
             if self.episode.wait(interval):
@@ -132,6 +133,7 @@ def _wrong_length(delivery: Delivery, fault: Fault) -> bool:
     length = max(0, len(delivery.body) + fault.by)
     head = delivery.response.head(length=length, close=not delivery.keep_alive)
     delivery.send(head + delivery.body)
+    # If more bytes are promised than sent, only a close ends the client's wait for the rest.
     return delivery.keep_alive and fault.by < 0
 
 

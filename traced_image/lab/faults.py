@@ -1,4 +1,4 @@
-"""The faults that a lab server can be told to have, as frozen values."""
+"""The faults of lab servers, as frozen values, and the functions that make them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ _DATA = r"/v2/images/[^/]+/file$|/v1/images/(?!detail$)[^/]+$"
 
 @dataclass(frozen=True)
 class Fault:
-    """One way in which a server fails, made by this module's functions.
+    """One way in which a server fails; this module's functions make them.
 
     Attributes:
-        name: Its kind, for tables and the access log.
-        interval: Seconds between two bytes, where the fault is slowness.
-        code: The status that is answered, where the fault is a status.
-        retry_after: The ``Retry-After`` sent with it.
-        value: The JSON that is answered, where that is of a wrong type.
+        name: The kind of the fault, for tables and the access log.
+        interval: Seconds between two bytes, if the fault is slowness.
+        code: The HTTP status of the reply, if the fault is a status.
+        retry_after: The value of ``Retry-After``: seconds, or an HTTP date; None for none.
+        value: The JSON of the reply, if the fault is a wrong type.
         by: The error in ``Content-Length``, in bytes.
-        sequence: One fault per request, over and over; None is a healthy answer.
-        carried_out: Whether the request takes effect all the same.
-        method: Only requests with this method are met by it.
-        path: Only requests whose path this regular expression is found in.
-        limit: After so many requests (or connections) the server is healthy again.
+        sequence: One fault per request, repeated for ever; None is a healthy reply.
+        carried_out: Whether the server still carries out the request.
+        method: The fault affects requests with this method only; None for all methods.
+        path: The fault affects requests only if this regular expression is found in their path;
+            None for all paths.
+        limit: The server is healthy again after so many requests (or connections); None for never.
     """
 
     name: str
@@ -47,157 +48,166 @@ class Fault:
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether it meets some requests only, so that a request must be read first."""
+        """Whether the fault affects some requests only, so that the server must read them first."""
         return self.method is not None or self.path is not None
 
     @property
     def meets_connections(self) -> bool:
-        """Whether it strikes when a connection is accepted, before any request."""
+        """Whether the fault affects connections, before any request is read."""
         return self.name in _CONNECTION_ONLY or (
             self.name == "reset" and not self.is_narrowed and not self.carried_out
         )
 
     def meets(self, request: ReceivedRequest) -> bool:
-        """Whether this request is one of those that it was narrowed to."""
+        """Return whether the fault affects this request."""
         return (self.method is None or self.method == request.method) and (
             self.path is None or re.search(self.path, request.path) is not None
         )
 
     def only(self, *, method: str | None = None, path: str | None = None) -> Fault:
-        """The same fault for some requests only.
+        """Return the same fault, for some requests only.
 
         Args:
             method: An HTTP method.
             path: A regular expression, searched for in the path without its query.
 
         Raises:
-            InvalidArgument: If the fault strikes before a request is read.
+            InvalidArgument: The fault affects connections, before a request is read.
         """
         if self.name in _CONNECTION_ONLY:
-            raise InvalidArgument(f"{self.name} strikes before a request is read; don't narrow it.")
+            raise InvalidArgument(f"{self.name} affects connections; don't narrow it to requests.")
         method = self.method if method is None else method.upper()
         return replace(self, method=method, path=self.path if path is None else path)
 
     def times(self, count: int) -> Fault:
-        """The same fault for the next `count` requests (or connections) that it meets.
+        """Return the same fault, for the next `count` requests (or connections) that it affects.
 
         Raises:
-            InvalidArgument: If `count` is not positive, or if the fault is `refuse`: a
-                connection that is refused is seen by nobody who could count it.
+            InvalidArgument: `count` is not positive, or the fault is `refuse`: the kernel refuses
+                those connections, so that the server can't count them.
         """
         if count < 1:
             raise InvalidArgument(f"times({count}) of {self.name}: give a number from 1.")
         if self.name == "refuse":
-            raise InvalidArgument("Nobody can count refused connections; use heal() instead.")
+            raise InvalidArgument("A server can't count refused connections; use heal() instead.")
         return replace(self, limit=count)
 
     def after_effect(self) -> Fault:
-        """The same fault, but the request is carried out first: the ambiguous kind.
+        """Return the same fault, but the server carries out the request before it fails.
+
+        This failure is ambiguous: the client can't know whether the request took effect.
 
         Raises:
-            InvalidArgument: If the fault strikes before a request is read.
+            InvalidArgument: The fault affects connections, before a request is read.
         """
         if self.name in _CONNECTION_ONLY:
-            raise InvalidArgument(f"{self.name} strikes before there is a request to carry out.")
+            raise InvalidArgument(f"{self.name} affects connections: no request is carried out.")
         return replace(self, carried_out=True)
 
 
 def refuse() -> Fault:
-    """Connections are refused, and open ones are closed; the port stays the server's."""
+    """Refuse connections and close the open ones; the server keeps its port."""
     return Fault("refuse")
 
 
 def reset() -> Fault:
-    """Connections are accepted and reset; narrowed, each request that it meets is."""
+    """Accept connections and reset them; with `Fault.only`, reset after each such request."""
     return Fault("reset", carried_out=False)
 
 
 def never_answer() -> Fault:
-    """Requests are read and not answered; when the server is healed, the connection closes."""
+    """Read requests and never answer them; the connection closes when the server is healed."""
     return Fault("never_answer", carried_out=False)
 
 
 def lost_reply() -> Fault:
-    """Requests are carried out, and the connection is closed without an answer."""
+    """Carry out requests, and close the connection without a reply."""
     return Fault("lost_reply")
 
 
 def slow_headers(interval: float) -> Fault:
-    """The status line and headers come one byte every `interval` seconds."""
+    """Send the status line and headers slowly, one byte every `interval` seconds."""
     return Fault("slow_headers", interval=interval)
 
 
 def slow_body(interval: float) -> Fault:
-    """The body comes one byte every `interval` seconds."""
+    """Send the body slowly, one byte every `interval` seconds."""
     return Fault("slow_body", interval=interval)
 
 
 def cut_body() -> Fault:
-    """The connection is closed after half of the body."""
+    """Close the connection after half of the body."""
     return Fault("cut_body")
 
 
 def wrong_length(by: int = 1) -> Fault:
-    """``Content-Length`` is wrong by `by` bytes.
+    """Send a ``Content-Length`` that is wrong by `by` bytes.
 
     Args:
-        by: Above 0, the body ends early and the connection closes; below 0, bytes are left
-            over, and the connection stays open.
+        by: Above 0, the body ends early and the connection closes. Below 0, the body has more
+            bytes than announced, and the connection stays open.
     """
     return Fault("wrong_length", by=by)
 
 
 def garbage_headers() -> Fault:
-    """A line that is no header stands before the headers, then the connection closes."""
+    """Send a line that is not a header before the headers; then close the connection."""
     return Fault("garbage_headers")
 
 
 def not_json() -> Fault:
-    """200 with text that claims to be JSON."""
+    """Answer 200 with text that is not JSON, and the content type of JSON."""
     return Fault("not_json")
 
 
 def wrong_type(value: JSON = 42) -> Fault:
-    """200 with `value`, JSON that is not of the shape that the request asks for."""
+    """Answer 200 with JSON of another shape than the request asks for.
+
+    Args:
+        value: The JSON to send.
+    """
     return Fault("wrong_type", value=value)
 
 
 def status(code: int, retry_after: int | str | None = None) -> Fault:
-    """An error, or any status.
+    """Answer with an error, or with any other status.
 
     Args:
         code: The HTTP status.
-        retry_after: Seconds, or an HTTP date, sent as ``Retry-After``.
+        retry_after: The value of ``Retry-After``: seconds, or an HTTP date; None for none.
     """
     return Fault("status", code=code, retry_after=retry_after, carried_out=False)
 
 
 def redirect_loop() -> Fault:
-    """302 to the request's own address."""
+    """Answer 302 with the request's own path as the Location."""
     return Fault("redirect_loop", carried_out=False)
 
 
 def corrupt_data() -> Fault:
-    """Image data is sent with one bit wrong, so that it does not have its checksum."""
+    """Send image data with one wrong bit, so that it does not match its checksum."""
     return Fault("corrupt_data", method="GET", path=_DATA)
 
 
 def untrusted_tls() -> Fault:
-    """The certificate is from a CA that no client knows."""
+    """Send a certificate from a CA that no client trusts."""
     return Fault("untrusted_tls")
 
 
 def broken_tls() -> Fault:
-    """What is said on the TLS port is not TLS."""
+    """Send plain text, and not TLS, on the TLS port."""
     return Fault("broken_tls")
 
 
 def flapping(*sequence: Fault | None) -> Fault:
-    """One fault per request, over and over; None is a healthy answer.
+    """Apply one fault per request, and repeat the sequence for ever.
+
+    Args:
+        *sequence: The faults; None is a healthy reply.
 
     Raises:
-        InvalidArgument: If there is none, or one of them strikes before a request is read,
-            has a limit of its own, or flaps itself.
+        InvalidArgument: The sequence is empty, or one of its faults affects connections, has its
+            own limit, or is itself `flapping`.
     """
     for fault in filter(None, sequence):
         if fault.name in _CONNECTION_ONLY or fault.limit or fault.sequence:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as a server sees it: requests read from a connection, answers turned into bytes."""
+"""HTTP/1.1 on the server's side: reads requests from a connection, and writes replies as bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REQUEST_LINE = re.compile(r"(\S+) (\S+) HTTP/1\.([01])\r?\n")
 _LINE_LIMIT = 65536
 _HEADER_LIMIT = 200
 _PIECE = 1 << 18
-# WebOb's names for two that http.HTTPStatus has named differently over time.
+# WebOb's reason phrases: those of http.HTTPStatus for these two differ between Python versions.
 REASONS: Mapping[int, str] = {
     **{status.value: status.phrase for status in http.HTTPStatus},
     413: "Request Entity Too Large",
@@ -34,19 +34,19 @@ REASONS: Mapping[int, str] = {
 
 
 class Malformed(Exception):  # noqa: N818 - it never leaves the connection that read it
-    """What arrived is not an HTTP/1 request."""
+    """The bytes that arrived are not an HTTP/1 request."""
 
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """A request.
+    """A request that arrived.
 
     Attributes:
-        method: As sent.
+        method: The HTTP method, as sent.
         target: The path with the query, as sent.
-        headers: By lower-case name; repeated ones are joined with a comma.
-        body: The whole body, unchunked.
-        keep_alive: Whether the client wants the connection kept.
+        headers: The headers by lower-case name; repeated headers are joined with a comma.
+        body: The whole body, without chunked encoding.
+        keep_alive: Whether the client wants to keep the connection.
     """
 
     method: str
@@ -57,18 +57,18 @@ class ReceivedRequest:
 
     @cached_property
     def path(self) -> str:
-        """The path without the query, still quoted."""
+        """The path without the query, still percent-encoded."""
         return self.target.partition("?")[0]
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:
-        """The query's names and values, in order."""
+        """The names and values in the query, in order."""
         return parse_qsl(self.target.partition("?")[2], keep_blank_values=True)
 
 
 @dataclass(frozen=True)
 class Response:
-    """An answer; ``Content-Length`` and ``Date`` are added when it is sent."""
+    """A reply; `head` adds ``Content-Length``, ``Date`` and ``Connection`` when it is sent."""
 
     status: int
     body: bytes = b""
@@ -76,19 +76,19 @@ class Response:
     headers: Headers = ()
 
     def with_headers(self, *headers: tuple[str, str]) -> Response:
-        """The same answer with more headers."""
+        """Return the same reply with further headers."""
         return replace(self, headers=(*self.headers, *headers))
 
     def header(self, name: str) -> str | None:
-        """The value of one header, if it is set."""
+        """Return the value of a header; None if it is not set."""
         return next((value for key, value in self.headers if key == name), None)
 
     def head(self, *, length: int | None = None, close: bool = False) -> bytes:
-        """The status line and headers.
+        """Return the status line and headers as bytes.
 
         Args:
-            length: What ``Content-Length`` says where it is not the body's length.
-            close: Whether the connection ends after this answer.
+            length: The value of ``Content-Length``; None for the body's length.
+            close: Whether the connection closes after this reply.
         """
         lines = [f"HTTP/1.1 {self.status} {REASONS.get(self.status, 'Unknown')}"]
         if self.content_type:
@@ -101,23 +101,27 @@ class Response:
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
+# The date changes once a second, and a server sends thousands of replies in one.
 @lru_cache(maxsize=1)
 def _format_date(second: int) -> str:
     return formatdate(second, usegmt=True)
 
 
 def make_json_response(status: int, value: JSON, *headers: tuple[str, str]) -> Response:
-    """An answer with a JSON body, written as oslo's jsonutils does."""
+    """Build a reply with a JSON body, in the format of oslo.serialization's jsonutils."""
     body = json.dumps(value, ensure_ascii=False).encode()
     return Response(status, body, "application/json", headers)
 
 
 def read_head(stream: BufferedReader) -> ReceivedRequest | None:
-    """Read a request line and headers; None if the client has closed instead.
+    """Read a request line and headers.
+
+    Returns:
+        None if the client has closed the connection.
 
     Raises:
-        Malformed: If that is not what arrived.
-        OSError: If the connection breaks.
+        Malformed: The bytes are not a request line and headers.
+        OSError: The connection breaks.
     """
     line = stream.readline(_LINE_LIMIT)
     if not line:
@@ -127,6 +131,7 @@ def read_head(stream: BufferedReader) -> ReceivedRequest | None:
         raise Malformed(line[:80])
     method, target, minor = match.groups()
     headers = _read_headers(stream)
+    # RFC 9112, 9.3: HTTP/1.1 keeps the connection by default, HTTP/1.0 only on request.
     connection = headers.get("connection", "").lower()
     keep_alive = connection == "keep-alive" if minor == "0" else connection != "close"
     return ReceivedRequest(method, target, headers, keep_alive=keep_alive)
@@ -147,10 +152,13 @@ def _read_headers(stream: BufferedReader) -> dict[str, str]:
 
 
 def read_body(stream: BufferedReader, headers: Mapping[str, str]) -> tuple[bytes, bool]:
-    """Read a request's body: what arrived of it, and whether that is all of it.
+    """Read a request's body.
+
+    Returns:
+        The bytes that arrived, and whether they are the whole body.
 
     Raises:
-        Malformed: If its length or a chunk's length is not a number.
+        Malformed: The length of the body or of a chunk is not a number.
     """
     body = bytearray()
     if headers.get("transfer-encoding", "").lower().endswith("chunked"):
@@ -177,7 +185,10 @@ def _read_chunks(stream: BufferedReader, body: bytearray) -> bool:
 
 
 def _read_exactly(stream: BufferedReader, size: int, into: bytearray) -> bool:
-    """Append `size` bytes; what arrives before a break is kept, since the log counts it."""
+    """Append `size` bytes; return whether all arrived.
+
+    Bytes before a break stay in `into`, because the access log counts them.
+    """
     while size:
         try:
             piece = stream.read1(min(size, _PIECE))

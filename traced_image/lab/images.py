@@ -1,4 +1,4 @@
-"""The images of a lab: one store that any number of servers share."""
+"""The images of a lab: one store, which any number of servers can share."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ BASE: Mapping[str, JSON] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Member:
-    """A project that an image is shared with."""
+    """A project that an image is shared with; times as in `Images.timestamp`."""
 
     status: str
     created_at: str
@@ -56,17 +56,17 @@ class Member:
 
 @dataclass(frozen=True)
 class Image:
-    """One state of an image.
+    """An image in one state; a change makes a new object.
 
     Attributes:
         base: Glance's own attributes, by their v2 names.
-        properties: Everybody else's.
-        serial: Its place in the order of creation.
-        tags: Its tags, sorted.
-        members: By project id.
-        locations: As in v2, with ``url`` and ``metadata``.
-        data: What a download gets.
-        staged: What was staged for an import.
+        properties: All other attributes.
+        serial: The image's place in the order of creation.
+        tags: The tags, sorted.
+        members: The members, by project id.
+        locations: The locations as in v2, with ``url`` and ``metadata``.
+        data: The bytes of a download; None for no data.
+        staged: The bytes staged for an import; None for none.
     """
 
     base: Mapping[str, JSON]
@@ -89,11 +89,11 @@ class Image:
         return str(self.base["status"])
 
     def with_base(self, **changes: JSON) -> Image:
-        """The image with other base attributes."""
+        """Return the image with changed base attributes."""
         return replace(self, base={**self.base, **changes})
 
     def with_data(self, data: bytes) -> Image:
-        """The image as it is once its data is stored."""
+        """Return the image in the state after its data has been stored: active, with digests."""
         location: dict[str, JSON] = {
             "url": f"memory://{STORE}/{self.id}",
             "metadata": {"store": STORE},
@@ -105,7 +105,7 @@ class Image:
         return replace(stored, data=data, staged=None, locations=(location,))
 
     def view(self, *, show_locations: bool = False) -> dict[str, JSON]:
-        """The image as v2 shows it, keys in Glance's order."""
+        """Return the image as v2 shows it, with the keys in Glance's order."""
         view: dict[str, JSON] = {
             key: "" if value is None else value for key, value in self.properties.items()
         }
@@ -123,12 +123,12 @@ class Image:
 
     @cached_property
     def json(self) -> bytes:
-        """The view as JSON; most of what a server is asked for."""
+        """The view as JSON, cached because most requests ask for it."""
         return json.dumps(self.view(), ensure_ascii=False).encode()
 
 
 def make_digests(data: bytes) -> dict[str, JSON]:
-    """The base attributes that follow from an image's data."""
+    """Return the base attributes that depend on an image's data: size and checksums."""
     return {
         "size": len(data),
         "checksum": hashlib.md5(data, usedforsecurity=False).hexdigest(),
@@ -141,8 +141,8 @@ class Images:
     """Images in memory, for one server or for several that share a backend.
 
     Args:
-        show_locations: As Glance's ``show_multiple_locations`` and ``show_image_direct_url``.
-        now: The clock, in seconds since the epoch.
+        show_locations: Sets Glance's ``show_multiple_locations`` and ``show_image_direct_url``.
+        now: Returns the time, in seconds since the epoch.
     """
 
     def __init__(
@@ -165,16 +165,16 @@ class Images:
         locations: Iterable[Mapping[str, JSON]] = (),
         **properties: JSON,
     ) -> str:
-        """Put an image into the store, past all of Glance's checks.
+        """Add an image to the store, without Glance's checks.
 
         Args:
-            name: Its name.
-            data: Its data; with it the image is active, without it queued.
+            name: The image's name.
+            data: The image's data. An image with data is active, one without is queued.
             visibility: ``public``, ``private``, ``shared`` or ``community``.
-            tags: Its tags.
-            locations: Its locations, with ``url`` and ``metadata``, where its data is not here.
-            **properties: Other base attributes by their v2 names, which win over what follows
-                from the data, and any other property.
+            tags: The image's tags.
+            locations: Locations with ``url`` and ``metadata``, if the data is stored elsewhere.
+            **properties: Base attributes by their v2 names, which override those computed from the
+                data; any other name becomes a property.
 
         Returns:
             The image's id.
@@ -189,42 +189,42 @@ class Images:
         return image.id
 
     def new(self, base: Mapping[str, JSON], properties: Mapping[str, JSON]) -> Image:
-        """Make an image with a new id and place, without storing it."""
+        """Build an image with a new id and serial, without storing it."""
         now = self.timestamp()
         times: dict[str, JSON] = {"created_at": now, "updated_at": now}
         attributes = {**BASE, "id": str(uuid.uuid4()), **times, **base}
         return Image(attributes, dict(properties), next(self._serials))
 
     def put(self, image: Image) -> None:
-        """Store an image, or its new state."""
+        """Store a new image, or the new state of an image."""
         with self.lock:
             self._used.add(image.id)
             self._images[image.id] = image
 
     def save(self, image: Image) -> Image:
-        """Store an image's new state as an update of now."""
+        """Store an image's new state with the current time as ``updated_at``; return it."""
         image = image.with_base(updated_at=self.timestamp())
         self.put(image)
         return image
 
     def remove(self, image_id: str) -> None:
-        """Forget an image; its id stays used, as in Glance."""
+        """Remove an image; its id can't be used again, as in Glance."""
         with self.lock:
             del self._images[image_id]
 
     def get(self, image_id: str) -> Image | None:
-        """One image, if it is there."""
+        """Return the image of an id; None if there is none."""
         return self._images.get(image_id)
 
     def is_used(self, image_id: str) -> bool:
-        """Whether there is or was an image of this id."""
+        """Return whether an image of this id exists or existed."""
         return image_id in self._used
 
     def all(self) -> list[Image]:
-        """All images, newest first."""
+        """Return all images, newest first."""
         with self.lock:
             return sorted(self._images.values(), key=lambda image: -image.serial)
 
     def timestamp(self) -> str:
-        """The time as Glance writes it, in whole seconds."""
+        """Return the current time in Glance's format: ISO 8601, UTC, whole seconds."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now()))

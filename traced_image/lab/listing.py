@@ -1,4 +1,4 @@
-"""Choosing, ordering and paging images, for v1 and v2."""
+"""Filters, sorts and pages lists of images, for v1 and v2."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .http1 import JSON
 
 Condition = Callable[[Image], bool]
+# Glance's defaults of `api_limit_max` and `limit_param_default`.
 MOST = 1000
 PAGE = 25
 
@@ -25,19 +26,20 @@ def select(
     marker: str | None,
     limit: int,
 ) -> list[Image]:
-    """One page of images.
+    """Return one page of images.
 
     Args:
         images: The store.
-        conditions: All of which an image has to meet.
-        order: Attributes and ``asc`` or ``desc``, the most important first.
-        marker: The id of the image before the page.
-        limit: The most images to give.
+        conditions: Conditions that an image must all meet.
+        order: Pairs of an attribute and ``asc`` or ``desc``, the most important first.
+        marker: The id of the last image of the previous page; None for the first page.
+        limit: The largest number of images to return.
 
     Raises:
-        Refused: 400, if the marker is no image or the order names no attribute.
+        Refused: 400, if the marker is not the id of an image, or a sort key is not an attribute.
     """
     ordered = images.all()
+    # Python's sort is stable: the least important key comes first.
     for name, direction in reversed(order):
         if name not in BASE:
             raise Refused(400, f"Invalid sort key: {name}.")
@@ -53,7 +55,8 @@ def select(
 
 
 def _make_rank(name: str, image: Image) -> tuple[int, int, str]:
-    """A value as something that can be compared, nulls lowest as in SQLite."""
+    """Return a sort key for an attribute's value; null is the lowest, as in SQLite."""
+    # Several images may have the same second as created_at, but never the same serial.
     if name == "created_at":
         return 1, image.serial, ""
     value = image.base[name]
@@ -63,17 +66,17 @@ def _make_rank(name: str, image: Image) -> tuple[int, int, str]:
 
 
 def at_least(name: str, bound: str) -> Condition:
-    """A number is not below a bound.
+    """Build the condition that a number is not below a bound.
 
     Raises:
-        Refused: 400, if the bound is not a number; 500, as Glance has it, if the name is none.
+        Refused: 400, if the bound is not a number; 500, as in Glance, if the attribute is unknown.
     """
     least = _bound(name, bound)
     return lambda image: _number(image.base[name]) >= least
 
 
 def at_most(name: str, bound: str) -> Condition:
-    """A number is not above a bound.
+    """Build the condition that a number is not above a bound.
 
     Raises:
         Refused: As for `at_least`.
@@ -83,7 +86,7 @@ def at_most(name: str, bound: str) -> Condition:
 
 
 def equals(name: str, text: str) -> Condition:
-    """An attribute or property is what a query says."""
+    """Build the condition that an attribute or property has the value of a query."""
 
     def condition(image: Image) -> bool:
         value = image.base[name] if name in image.base else image.properties.get(name)

@@ -1,4 +1,4 @@
-"""Which handler answers a request, by its path and method."""
+"""Finds the handler of a request by its path and method."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _ANY = "*"
 
 
 class Routes:
-    """A table of paths.
+    """A table of handlers by path and method.
 
     Args:
-        table: Handlers by path and method; ``*`` stands for one segment.
-        bodyless: Handlers of requests that may have no body.
+        table: The handlers; ``*`` in a path stands for one segment.
+        bodyless: The handlers of requests that must not have a body.
     """
 
     def __init__(
@@ -35,15 +35,15 @@ class Routes:
     def answer(
         self, images: Images, request: ReceivedRequest, segments: tuple[str, ...]
     ) -> Response:
-        """Answer a request.
+        """Return the reply of the handler that matches a request.
 
         Args:
             images: The store.
             request: The request.
-            segments: Its path's segments after the version.
+            segments: The segments of its path after the version.
 
         Raises:
-            Refused: For an error's answer.
+            Refused: No handler matches, or the handler refuses the request.
         """
         for pattern, handlers in self._patterns:
             names = _match(pattern, segments)
@@ -61,7 +61,7 @@ class Routes:
 
 
 def _match(pattern: tuple[str, ...], segments: tuple[str, ...]) -> list[str] | None:
-    """The segments that stand for ``*``; None if the path is another."""
+    """Return the segments in the places of ``*``; None if the path does not match."""
     if len(pattern) != len(segments):
         return None
     names = []

@@ -1,4 +1,4 @@
-"""A Glance server on loopback that can be told to fail."""
+"""A Glance server on loopback, with faults that a test can switch on and off."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BACKLOG = 256
 
 
 class Listener:
-    """A port of this process.
+    """A TCP port of this process, which can refuse and accept connections in turn.
 
     Args:
         host: The address, IPv4 or IPv6.
@@ -41,8 +41,8 @@ class Listener:
         self._host = host
         self._on_accept = on_accept
         self._name = name
-        # Bound and never listening: while nothing listens beside it, the kernel refuses
-        # connections, and nobody else is given the port.
+        # This socket is bound but never listens. Without a listening socket the kernel refuses
+        # connections, and it gives the port to no other process.
         self._holder = self._bound(0)
         self.port = int(self._holder.getsockname()[1])
         self._thread: threading.Thread | None = None
@@ -60,7 +60,7 @@ class Listener:
         return sock
 
     def open(self) -> None:
-        """Accept connections; when this returns, a connect succeeds."""
+        """Start to accept connections; a connect succeeds after this returns."""
         if self._thread is not None:
             return
         door = self._bound(self.port)
@@ -78,10 +78,10 @@ class Listener:
             selector.register(door, selectors.EVENT_READ)
             selector.register(wakened, selectors.EVENT_READ)
             while all(key.fileobj is door for key, _ in selector.select()):
-                # The client may have gone between the two calls.
+                # The client may have closed the connection between `select` and `accept`.
                 with contextlib.suppress(OSError):
                     self._on_accept(self._accepted(door))
-            # A forked child has the socket too, and with it the port would go on listening.
+            # If a forked child holds the socket too, a close alone would leave it listening.
             with contextlib.suppress(OSError):
                 door.shutdown(socket.SHUT_RDWR)
 
@@ -92,17 +92,17 @@ class Listener:
         return sock
 
     def close(self) -> None:
-        """Refuse connections; when this returns, a connect fails."""
+        """Start to refuse connections; a connect fails after this returns."""
         if self._thread is None or self._waker is None:
             return
-        # A byte, since a close would not be seen while a forked child has the socket too.
+        # A byte wakes the thread. A close would not, if a forked child holds the socket too.
         with self._waker as waker:
             waker.sendall(b"!")
         self._thread.join()
         self._thread = None
 
     def release(self) -> None:
-        """Close, and give the port back."""
+        """Refuse connections, and release the port."""
         self.close()
         self._holder.close()
 
@@ -112,23 +112,23 @@ _MOST_CONNECTIONS = 256
 
 @final
 class GlanceServer:
-    """A Glance (v1 and v2) in this process, in threads of its own.
+    """A Glance server (API v1 and v2) in this process, in its own threads.
 
     Args:
-        images: What it serves; without it, an empty store of its own.
-        tokens: The ``X-Auth-Token`` values that it accepts, read at each request, so that a
-            test can let one expire; None for Glance's noauth.
-        tls: To speak HTTPS.
+        images: The images that it serves; None for a new, empty store.
+        tokens: The accepted ``X-Auth-Token`` values. The server reads them at each request, so
+            that a test can let a token expire. None for no authentication (``noauth``).
+        tls: The certificates for HTTPS; None for plain HTTP.
         host: A loopback address, IPv4 or IPv6.
-        name: For its threads.
-        prefix: A path in front of the versions, as ``/image``.
+        name: The name of its threads.
+        prefix: The path before the version, such as ``/image``.
 
     Attributes:
-        images: As given.
-        host: As given.
-        name: As given.
-        app: What answers; for this package.
-        episode: The fault of the moment; for this package.
+        images: The images that it serves.
+        host: The address that it listens on.
+        name: The name of its threads.
+        app: Builds the replies; for this package.
+        episode: The current fault; for this package.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class GlanceServer:
         self.stop()
 
     def start(self) -> None:
-        """Take a free port and serve; a server that runs already just goes on."""
+        """Take a free port and serve; do nothing if the server runs already."""
         with self._turning:
             if self._listener is None:
                 self._listener = Listener(self.host, self._accept, f"{self.name}-accept")
@@ -175,7 +175,7 @@ class GlanceServer:
                 self._apply(self.episode)
 
     def stop(self) -> None:
-        """Close everything and wait for its threads; stopping twice does no harm."""
+        """Close all connections and wait for the threads; a second call does nothing."""
         with self._turning:
             if self._listener is not None:
                 self._listener.release()
@@ -185,10 +185,10 @@ class GlanceServer:
 
     @property
     def port(self) -> int:
-        """The port.
+        """The port that the server listens on.
 
         Raises:
-            RuntimeError: If the server is not running.
+            RuntimeError: The server is not running.
         """
         if self._listener is None:
             raise RuntimeError(f"Server {self.name} is not running and has no port; start() it.")
@@ -196,22 +196,28 @@ class GlanceServer:
 
     @property
     def url(self) -> str:
-        """The address without a version, as ``http://127.0.0.1:40123``; no slash at the end."""
+        """The URL without a version, such as ``http://127.0.0.1:40123``; it has no final slash."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.app.scheme}://{host}:{self.port}{self.app.prefix}"
 
     def break_with(self, fault: Fault) -> None:
-        """Fail from now on, on new connections and on kept-alive ones.
+        """Fail from now on, on new and on open connections.
+
+        Args:
+            fault: The fault; it replaces the current one.
 
         Raises:
-            InvalidArgument: If the fault is one of TLS, and the server speaks none.
+            InvalidArgument: The fault concerns TLS, and the server has no TLS.
         """
         if self._tls is None and fault.name in ("broken_tls", "untrusted_tls"):
             raise InvalidArgument(f"{fault.name} needs a server with tls=TLS.trusted().")
         self._turn(ActiveFault(fault))
 
     def heal(self) -> None:
-        """Be well from now on: what was held is closed, what was slow is finished at once."""
+        """Answer normally from now on.
+
+        Connections that the fault held open are closed. Slow replies are completed immediately.
+        """
         self._turn(ActiveFault(None))
 
     def _turn(self, episode: ActiveFault) -> None:
@@ -231,28 +237,28 @@ class GlanceServer:
 
     @property
     def access_log(self) -> tuple[Access, ...]:
-        """The requests so far, in the order in which they were answered."""
+        """The requests so far, in the order of their replies."""
         with self._counting:
             return tuple(self._log)
 
     def clear_log(self) -> None:
-        """Forget the requests so far."""
+        """Empty the access log."""
         with self._counting:
             self._log.clear()
 
     @property
     def connections(self) -> int:
-        """How many TCP connections were accepted so far."""
+        """How many TCP connections the server has accepted so far."""
         with self._counting:
             return self._accepted
 
     def record(self, access: Access) -> None:
-        """Log a request; for this package."""
+        """Add a request to the access log; for this package."""
         with self._counting:
             self._log.append(access)
 
     def context(self, fault: Fault | None) -> ssl.SSLContext | None:
-        """The TLS to speak, if any; for this package."""
+        """Return the TLS context; None for plain HTTP; for this package."""
         if self._tls is None:
             return None
         return self._tls.unknown if fault is not None else self._tls.known
@@ -270,7 +276,8 @@ class GlanceServer:
                 return
             connection = AcceptedConnection(sock, self, f"{self.name}-{self._accepted}")
             self._open.add(connection)
-            # Under the lock, so that whoever finds it among the open ones can join it.
+            # Started under the lock, because `stop` joins the threads of all open connections, and
+            # a thread can be joined only after its start.
             connection.thread.start()
 
     def _close_connections(self) -> None:
@@ -290,13 +297,15 @@ def cluster(
     tokens: Collection[str] | None = None,
     tls: TLS | None = None,
 ) -> Iterator[tuple[GlanceServer, ...]]:
-    """Start several servers over one store, and stop them at the end.
+    """Start several servers that share one store, and stop them at the end.
+
+    The servers are named ``glance-1``, ``glance-2`` and so on.
 
     Args:
-        count: How many.
-        images: The store; without it, an empty one.
-        tokens: As for each server.
-        tls: As for each server.
+        count: How many servers.
+        images: The store; None for a new, empty one.
+        tokens: The accepted tokens, as in `GlanceServer`.
+        tls: The certificates, as in `GlanceServer`.
     """
     images = Images() if images is None else images
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Certificates for a server's TLS, made on the spot by trustme."""
+"""Certificates for a lab server's TLS, made by trustme when they are needed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class TLS:
-    """A server's TLS.
+    """The certificates and TLS contexts of a server.
 
     Attributes:
-        cafile: The CA's certificate, for clients; removed with this object.
-        known: The server's side, with a certificate from that CA.
-        unknown: The same with a certificate from a CA that no client has.
+        cafile: The path of the CA's certificate, for clients; removed with this object.
+        known: The server's context, with a certificate from that CA.
+        unknown: A context with a certificate from another CA, which no client trusts.
     """
 
     def __init__(self) -> None:
@@ -42,10 +42,10 @@ class TLS:
 
     @classmethod
     def trusted(cls) -> TLS:
-        """TLS that a client trusts which has `cafile`.
+        """Build TLS that a client trusts if it uses `cafile`.
 
         Raises:
-            MissingExtra: If the extra ``lab`` is not installed.
+            MissingExtra: The extra ``lab`` is not installed.
         """
         return cls()
 

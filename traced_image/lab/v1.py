@@ -1,4 +1,4 @@
-"""Glance's API v1 as Grizzly had it, where an image's attributes are headers."""
+"""Glance's API v1 as in Grizzly, which sends an image's attributes as headers."""
 
 from __future__ import annotations
 
@@ -122,7 +122,13 @@ def _update(images: Images, request: ReceivedRequest, image_id: str) -> Response
 
 
 def _with_content(image: Image, request: ReceivedRequest) -> Image:
-    """The image with the request's body as its data, or active elsewhere if it says where."""
+    """Return the image with the request's body as its data.
+
+    Without a body, a location header makes the image active, with empty data.
+
+    Raises:
+        Refused: 400, if the content type or the checksum is wrong.
+    """
     location = request.headers.get(f"{_META}location")
     if not request.body:
         return image if location is None else image.with_data(b"")
@@ -163,7 +169,7 @@ def _split_attributes(image: Image) -> dict[str, JSON]:
 
 
 def _make_headers(image: Image) -> Headers:
-    """The attributes as Grizzly's ``image_meta_to_http_headers`` writes them: without nulls."""
+    """Return the attributes as headers, without nulls: Grizzly's ``image_meta_to_http_headers``."""
     attributes = _split_attributes(image)
     properties = {name.lower(): value for name, value in image.properties.items()}
     del attributes["properties"]
@@ -174,6 +180,7 @@ def _make_headers(image: Image) -> Headers:
 
 
 def _join_lines(text: str) -> str:
+    # A line break would end the header (RFC 9112, section 5).
     return " ".join(text.splitlines())
 
 
@@ -188,7 +195,7 @@ def _make_reply(status: int, image: Image) -> Response:
 
 
 def _read_attributes(request: ReceivedRequest) -> tuple[dict[str, JSON], dict[str, JSON]]:
-    """The base attributes and the properties in a request's headers; an empty one is a null."""
+    """Return the base attributes and the properties in a request's headers; empty means null."""
     texts: dict[str, str | None] = {}
     properties: dict[str, JSON] = {}
     for name, raw in request.headers.items():

@@ -1,4 +1,4 @@
-"""Glance's API v2 on a store in memory: statuses, bodies and words are Glance 33's."""
+"""Glance's API v2 on a store in memory, with the statuses, bodies and texts of Glance 33."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/v2/images/{id}/file`` and ``/stage``: an image's bytes, in and out."""
+"""``/v2/images/{id}/file`` and ``/stage``: upload and download an image's data."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _require_formats(image: Image) -> None:
 
 
 def download(images: Images, request: ReceivedRequest, image_id: str) -> Response:
-    """``GET /v2/images/{id}/file``, whole or a range."""
+    """``GET /v2/images/{id}/file``, the whole data or a range."""
     image = find_image(images, image_id)
     if image.status == "deactivated":
         problem = "The requested image has been deactivated. Image data download is forbidden."
@@ -90,5 +90,5 @@ def _part(response: Response, wanted: str) -> Response:
 
 
 def _suffix(size: int, length: int) -> int:
-    """Where the last `length` bytes start; Glance takes none, or too many, for all."""
+    """Return where the last `length` bytes start; like Glance, 0 or too many means all bytes."""
     return size - length if 0 < length < size else 0

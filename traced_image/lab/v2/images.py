@@ -12,7 +12,7 @@ from .schemas import check, check_amounts
 
 _LONGEST = 255
 _FORBIDDEN = ("direct_url", "self", "file", "schema", "stores")
-# Glance 33 takes these two for properties, which its own attributes then hide.
+# Glance 33 treats these two as properties on creation; its own attributes then hide them.
 _SETTABLE = tuple(name for name in BASE if name not in ("os_hash_algo", "os_hash_value"))
 
 

@@ -1,4 +1,4 @@
-"""``/v2/images/{id}/import`` and ``/v2/info``: the other ways in, done at once."""
+"""``/v2/images/{id}/import`` and ``/v2/info``: imports, which the lab completes immediately."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def info_stores(_: Images, __: ReceivedRequest) -> Response:
 def start(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``POST /v2/images/{id}/import``.
 
-    Where Glance would fetch a URI (``web-download``), the URI itself becomes the data.
+    For ``web-download``, Glance fetches a URI; here the URI's own text becomes the data.
     """
     body = read_json_object(request)
     method = _method(body)

@@ -1,4 +1,4 @@
-"""``GET /v2/images``: filters, sorting and paging."""
+"""``GET /v2/images``: its filters, sorting and paging."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _check(query: Mapping[str, str]) -> None:
 
 
 def _read_order(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The sorting asked for, in the old notation or the new one, completed as Glance does."""
+    """Return the requested sort keys, from the old or the new notation, completed as in Glance."""
     parameters = {name: value for name, value in query if name == "sort"}
     keys = [value.strip() for name, value in query if name == "sort_key"]
     directions = [value.strip() for name, value in query if name == "sort_dir"]
@@ -175,7 +175,12 @@ def _make_comparison(name: str, text: str) -> Condition:
 
 
 def _read_time(text: str) -> str:
-    """An ISO 8601 time in the notation of the store."""
+    """Return an ISO 8601 time in the store's format: UTC, whole seconds.
+
+    Raises:
+        ValueError: The text is not an ISO 8601 time.
+    """
+    # Before Python 3.11, `fromisoformat` does not accept Z.
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     offset = moment.utcoffset()
     moment = moment.replace(tzinfo=None)

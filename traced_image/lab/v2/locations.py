@@ -1,4 +1,4 @@
-"""Locations: changed by JSON patch, or by the calls that replaced that in API 2.17."""
+"""Locations: changes by JSON patch, and the calls that replace it since API 2.17."""
 
 from __future__ import annotations
 
@@ -17,10 +17,18 @@ Location = dict[str, JSON]
 
 
 def change(image: Image, op: str, path: Sequence[str], value: JSON, *, show: bool) -> Image:
-    """One JSON patch operation on an image's locations.
+    """Apply one JSON patch operation to an image's locations.
+
+    Args:
+        image: The image.
+        op: ``add``, ``remove`` or ``replace``.
+        path: The steps of the JSON pointer. For ``add`` and ``remove`` the second step is a
+            position, or ``-`` for the end.
+        value: The location, or the list of locations.
+        show: Whether locations are visible (``show_multiple_locations``).
 
     Raises:
-        Refused: 400, 403 or 409, as Glance 33's ``ImagesController`` does.
+        Refused: 400, 403 or 409, as in Glance 33's ``ImagesController``.
     """
     if op == "replace" and not value:
         raise Refused(403, detail="Cannot set locations to empty list.")
@@ -83,7 +91,10 @@ def show(images: Images, _: ReceivedRequest, image_id: str) -> Response:
 
 
 def add(images: Images, request: ReceivedRequest, image_id: str) -> Response:
-    """``POST /v2/images/{id}/locations``: the import that Glance runs behind it is done at once."""
+    """``POST /v2/images/{id}/locations``.
+
+    Glance imports the location in the background; the lab does it immediately.
+    """
     body = read_json_object(request)
     url = body.get("url")
     if not isinstance(url, str):

@@ -1,4 +1,4 @@
-"""JSON patch as Glance's v2 takes it: pointers of one or two steps, three operations."""
+"""JSON patch as Glance's v2 accepts it: three operations, and pointers of one or two steps."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ _DEPTHS = {("locations", "add"): 2, ("locations", "remove"): 2}
 
 @dataclass(frozen=True)
 class Change:
-    """One operation, checked.
+    """One checked operation.
 
     Attributes:
         op: ``add``, ``remove`` or ``replace``.
-        path: The pointer's steps.
-        value: What to add or put in place.
-        is_old: Whether it came in the notation of v2.0, whose ``add`` replaces nothing.
+        path: The steps of the JSON pointer.
+        value: The new value; None for ``remove``.
+        is_old: Whether the operation has the notation of v2.0, where ``add`` never replaces.
     """
 
     op: str
@@ -63,10 +63,10 @@ class Change:
 
 
 def parse(request: ReceivedRequest) -> list[Change]:
-    """Read a PATCH request's body.
+    """Read the operations in a PATCH request's body.
 
     Raises:
-        Refused: 400, 403 or 415, as Glance 33's ``RequestDeserializer.update`` does.
+        Refused: 400, 403 or 415, as in Glance 33's ``RequestDeserializer.update``.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip()
     if content_type not in _TYPES:
@@ -127,6 +127,7 @@ def _steps(pointer: str) -> tuple[str, ...]:
     if problem is not None:
         raise Refused(400, f"Pointer `{pointer}` {problem}")
     parts = pointer.lstrip("/").split("/")
+    # In this order, so that ~01 becomes ~1 and not a slash (RFC 6901, section 4).
     return tuple(part.replace("~1", "/").replace("~0", "~").strip() for part in parts)
 
 
@@ -141,10 +142,10 @@ def _check(change: Change) -> None:
 
 
 def apply(image: Image, change: Change, *, show_locations: bool) -> Image:
-    """The image with one change made.
+    """Return the image after one change.
 
     Raises:
-        Refused: 400, 403 or 409, as Glance 33's ``ImagesController.update`` does.
+        Refused: 400, 403 or 409, as in Glance 33's ``ImagesController.update``.
     """
     root = change.path[0]
     if root == "locations":
@@ -160,7 +161,7 @@ def apply(image: Image, change: Change, *, show_locations: bool) -> Image:
 
 
 def with_tags(image: Image, tags: JSON) -> Image:
-    """The image with the tags of a checked body."""
+    """Return the image with the tags of a checked body."""
     names = tags if isinstance(tags, list) else []
     return replace(image, tags=tuple(sorted({str(name) for name in names})))
 

@@ -1,4 +1,4 @@
-"""What a v2 request is about, and the JSON that it carries."""
+"""Reads v2 requests: the image that a request names, and its JSON body."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def find_image(images: Images, image_id: str) -> Image:
-    """An image.
+    """Return the image of an id.
 
     Raises:
-        Refused: 404, if it is not there.
+        Refused: 404, if there is no such image.
     """
     image = images.get(image_id)
     if image is None:
@@ -25,10 +25,10 @@ def find_image(images: Images, image_id: str) -> Image:
 
 
 def read_json(request: ReceivedRequest) -> list[JSON] | dict[str, JSON]:
-    """A request's JSON object or array.
+    """Return the JSON object or array in a request's body.
 
     Raises:
-        Refused: 400, if it has none.
+        Refused: 400, if the body is missing or is something else.
     """
     if not request.body:
         raise Refused(400, "Body expected in request.")
@@ -42,10 +42,10 @@ def read_json(request: ReceivedRequest) -> list[JSON] | dict[str, JSON]:
 
 
 def read_json_object(request: ReceivedRequest) -> dict[str, JSON]:
-    """A request's JSON object.
+    """Return the JSON object in a request's body.
 
     Raises:
-        Refused: 400, if it has none.
+        Refused: 400, if the body is missing or is something else.
     """
     value = read_json(request)
     if not isinstance(value, dict):

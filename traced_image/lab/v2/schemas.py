@@ -1,4 +1,4 @@
-"""The v2 schemas that Glance 33 serves, and a check of values against them."""
+"""The v2 schemas that Glance 33 serves, and the check of values against them."""
 
 from __future__ import annotations
 
@@ -182,10 +182,10 @@ def show(_: Images, __: ReceivedRequest, name: str) -> Response:
 
 
 def check(values: Mapping[str, JSON]) -> None:
-    """Check an image's attributes and properties, all or some, against the image's schema.
+    """Check some or all of an image's attributes and properties against the image's schema.
 
     Raises:
-        Refused: 400, with jsonschema's words.
+        Refused: 400, with the text of the jsonschema library, which Glance uses.
     """
     for name, value in values.items():
         problem = _find_problem(value, IMAGE.get(name, {"type": "string"}))
@@ -194,10 +194,10 @@ def check(values: Mapping[str, JSON]) -> None:
 
 
 def check_amounts(values: Mapping[str, JSON]) -> None:
-    """Check what an image needs to boot, which the schema leaves open.
+    """Check ``min_disk`` and ``min_ram``, for which the schema has no bounds.
 
     Raises:
-        Refused: 400, if an amount is negative.
+        Refused: 400, if a value is negative.
     """
     for name in ("min_disk", "min_ram"):
         value = values.get(name)
@@ -207,7 +207,10 @@ def check_amounts(values: Mapping[str, JSON]) -> None:
 
 
 def _find_problem(value: JSON, rules: Mapping[str, JSON]) -> str | None:
-    """What is wrong with a value: the part of JSON Schema that the image's schema uses."""
+    """Return what is wrong with a value; None if it matches the rules.
+
+    It covers the part of JSON Schema that the image's schema uses.
+    """
     kinds = rules["type"] if isinstance(rules["type"], list) else [rules["type"]]
     if _name_type(value) not in kinds:
         return f"{value!r} is not of type {', '.join(repr(kind) for kind in kinds)}"
@@ -249,5 +252,6 @@ def _find_text_problem(value: str, rules: Mapping[str, JSON]) -> str | None:
 def _name_type(value: JSON) -> str:
     if value is None:
         return "null"
+    # By the exact type, because in Python a bool is an int.
     names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
     return names.get(type(value), "object")

@@ -1,4 +1,4 @@
-"""``/v2/images/{id}/members`` and ``/tags``: who sees an image, and how it is marked."""
+"""``/v2/images/{id}/members`` and ``/tags``: the projects that see an image, and its tags."""
 
 from __future__ import annotations
 
