@@ -197,7 +197,7 @@ def test_everything_is_asked_of_the_chosen_data_source(name):
 @every_board
 def test_servers_that_leave_and_rejoin_and_new_versions_are_marked(name):
     marks = [each["name"] for each in BOARDS[name]["annotations"]["list"]]
-    assert marks == ["Server left", "Server rejoined", "New version"]
+    assert marks == ["Server cooling", "Server healthy", "New version"]
 
 
 UNTOLD = {catalogue.LAST_FAILURE.name, probe_metrics.CANARY_BYTES.name}

@@ -192,9 +192,9 @@ def whether_any_call_gave_up(seen, found):
     assert others["A"].value == 0
 
 
-@answers("overview", "Servers out", job=CALLING)
+@answers("overview", "Servers not healthy", job=CALLING)
 def how_many_servers_are_out(seen, found):
-    assert seen.before("overview", "Servers out", job=CALLING)["A"].value == 0
+    assert seen.before("overview", "Servers not healthy", job=CALLING)["A"].value == 0
     assert found["A"].value == 1
 
 
@@ -273,11 +273,11 @@ def which_server_is_retried_after(seen, found):
 # --- Servers -----------------------------------------------------------------------------------
 
 
-@answers("servers", "Servers in use and out", job=CALLING)
+@answers("servers", "Servers by host state", job=CALLING)
 def which_server_is_out(seen, found):
     shares = found["A"].by("server_port")
     assert shares == {**dict.fromkeys(shares, 0), seen.port("bad"): 1}
-    before = seen.before("servers", "Servers in use and out", job=CALLING)["A"]
+    before = seen.before("servers", "Servers by host state", job=CALLING)["A"]
     assert set(before.by("server_port").values()) == {0}
 
 
@@ -365,7 +365,7 @@ def what_the_latest_probe_found(seen, found):
     assert seen.port("good") in found["F"].by("server_port")
 
 
-@answers("servers", "What a probe's time goes to")
+@answers("servers", "Duration of a probe's phases")
 def what_a_probes_time_goes_to(seen, found):
     assert found["A"].by("phase").keys() == {"dns", "connect", "tls", "first_byte", "body"}
 
@@ -596,7 +596,7 @@ def test_a_panel_has_the_traces_that_its_dots_lead_to(seen, board, title):
 def test_a_server_that_is_down_is_marked_as_left(seen):
     moments = range(int(seen.well), int(seen.broken))
     marked = [
-        marks(seen.prometheus, "servers", "Server left", at, "2s").by("job", "server_port")
+        marks(seen.prometheus, "servers", "Server cooling", at, "2s").by("job", "server_port")
         for at in moments
     ]
     assert {(job, seen.port("bad")) for job in CALLING} == {
@@ -606,7 +606,7 @@ def test_a_server_that_is_down_is_marked_as_left(seen):
 
 def test_a_server_that_is_used_again_is_marked_as_rejoined(seen):
     marked = [
-        marks(seen.prometheus, "servers", "Server rejoined", seen.healed + second, "3s")
+        marks(seen.prometheus, "servers", "Server healthy", seen.healed + second, "3s")
         for second in (-3, -2, -1, 0)
     ]
     assert seen.port("bad") in {

@@ -211,13 +211,13 @@ def which_queue_fills(found):
     assert (fullest["instance"], fullest["exporter"]) == (STUCK, "otlp_http/traces")
 
 
-@answers("Lost for want of a place in a queue")
+@answers("Lost because a queue is full")
 def what_finds_no_place(found):
     lost = found["A"].by("instance", "exporter")
     assert {key for key, rate in lost.items() if rate} == {(STUCK, "otlp_http/traces")}
 
 
-@answers("Not taken by the backend")
+@answers("Rejected by the backend")
 def what_the_backend_does_not_take(found):
     assert found["B"].by("instance", "exporter")[STUCK, "otlp_http/metrics"] > 0
 
@@ -242,7 +242,7 @@ def why_it_is_kept(found):
     assert found["A"].by("policy")["error"] > 0
 
 
-@answers("Traces dropped before they were decided on")
+@answers("Traces dropped before a decision")
 def what_is_dropped_too_early(found):
     assert {key for key, rate in found["A"].by("instance").items() if rate} == {STUCK}
 

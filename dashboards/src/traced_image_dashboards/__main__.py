@@ -1,4 +1,4 @@
-"""``python -m traced_image_dashboards``: write all that lies in ``dashboards/`` anew."""
+"""``python -m traced_image_dashboards``: write the generated files of ``dashboards/`` again."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ def main(folder: Path, page: str = RUNBOOKS) -> None:
     """Write the rules and the dashboards.
 
     Args:
-        folder: What is ``dashboards`` in the repository.
-        page: Where the runbooks are.
+        folder: The folder to write to; in the repository, ``dashboards``.
+        page: The address of the runbooks.
     """
-    from . import boards  # needs Grafana's SDK, which rules don't
+    from . import boards  # needs Grafana's SDK, which the rules do not need
 
     rules.write(folder / "rules", page)
     boards.write(folder, page)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Do what a command line says."""
+    """Run the generator with the arguments of a command line; None for `sys.argv`."""
     parser = argparse.ArgumentParser(prog="traced_image_dashboards", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=_HOME, help="default: %(default)s")
-    parser.add_argument("--runbooks", default=RUNBOOKS, help="where alerts send their reader")
+    parser.add_argument(
+        "--runbooks", default=RUNBOOKS, help="the page that alerts link to; default: %(default)s"
+    )
     given = parser.parse_args(arguments)
     main(given.folder, given.runbooks)
 

@@ -1,4 +1,4 @@
-"""The metrics by which OpenTelemetry's collector tells of itself: no catalogue of ours has them."""
+"""The names of the metrics that OpenTelemetry's collector reports about itself."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ REFUSED = "otelcol_receiver_refused"
 
 
 def rates(counter: str, window: str = "5m") -> str:
-    """How fast a counter grows for each signal, told by the label ``signal``.
+    """Build the query of a counter's growth per second, with the signal in the label ``signal``.
 
-    The collector's own page has its names without ``_total``, what it sends by OTLP with it.
+    Both spellings of a name are in it: the collector's own Prometheus page has names without
+    ``_total``, and what it sends by OTLP has names with it.
     """
     terms = (
         f'label_replace(rate({counter}_{signal}{suffix}[{window}]), "signal", "{signal}", "", "")'

@@ -1,4 +1,4 @@
-"""Where an alert or a panel sends its reader."""
+"""The addresses that alerts and panels link to."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ RUNBOOKS = "https://github.com/traced-image/traced-image/blob/main/dashboards/ru
 
 
 def runbook(alert: str, page: str = RUNBOOKS) -> str:
-    """The address of an alert's section in the page of runbooks."""
+    """Return the address of an alert's section in the page of runbooks."""
     return f"{page}#{alert.lower()}"

@@ -1,7 +1,7 @@
-"""The recording rules: what dashboards and alerts read instead of every caller's own series.
+"""The recording rules: dashboards and alerts read them instead of each caller's own series.
 
-Levels: ``instance`` is one process that calls Glance, ``job`` all of a kind, ``server`` one Glance
-server. What has the level ``job_server`` is how all callers of a job see one server.
+Levels: ``instance`` is one process that calls Glance, ``job`` all processes of a kind, ``server``
+one Glance server. The level ``job_server`` is how all callers of a job see one server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Recording:
 
     Attributes:
         record: The name of the series that it makes, ``level:metric:operations``.
-        expr: What they are, in PromQL.
+        expr: Its expression in PromQL.
     """
 
     record: str
@@ -28,13 +28,13 @@ class Recording:
 
 
 INTERVAL = 30
-"""Seconds between two evaluations; what counts events over long windows counts on it."""
+"""Seconds between two evaluations; alerts that count events in long windows multiply by it."""
 
 SLOW = 5.0
-"""Seconds from which an attempt that transfers no image data is slow; a boundary of its buckets."""
+"""An attempt without image data is slow from so many seconds on; it is a bucket's boundary."""
 
 CALLER = ("instance", "node", "pod")
-"""The labels by which two callers of a job differ; Kubernetes has more than one."""
+"""The labels in which two callers of a job differ; Kubernetes adds `node` and `pod`."""
 
 
 def _sum(expr: str, *without: str) -> str:
@@ -46,10 +46,10 @@ def _all_callers(expr: str, *without: str, by: str = "sum") -> str:
 
 
 OBJECTIVE = "glance:objective:ratio"
-"""The share of calls that must not fail; the one number to configure."""
+"""The series with the share of calls that must not fail; the one number to configure."""
 
 WINDOWS = ("30m", "1h", "2h", "6h", "1d", "3d")
-"""What error ratios are told over, beside 5 minutes; an alert on a budget compares two of them."""
+"""The windows of error ratios, beside 5 minutes; an alert on a budget compares two of them."""
 
 # --- calls -------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ CALLS_BY_INSTANCE = Recording(
 BAD_CALLS_BY_INSTANCE = Recording(
     "instance:glance_client_bad_calls:rate5m",
     " or ".join(
-        # A job whose calls never failed has no series of failures, and yet a rate of them.
+        # A job without failed calls has no series of failures; its rate is 0 all the same.
         [
             _sum(
                 " or ".join(rate(*_EACH_CALL, bad, suffix="_count") for bad in BAD_CALLS),
@@ -89,11 +89,11 @@ CALL_BUCKETS = Recording(
 
 
 def error_ratio(window: str) -> Recording:
-    """The share of a job's calls that failed, over any of `WINDOWS` or 5 minutes."""
+    """Build the rule of the share of failed calls of a job, over one of `WINDOWS` or 5 minutes."""
     if window == "5m":
         expr = f"{ALL_BAD_CALLS.record} / ({ALL_CALLS.record} > 0)"
     else:
-        # Of averages of both, not an average of ratios: quiet minutes weigh little.
+        # A ratio of averages, not an average of ratios: a minute with few calls must weigh little.
         bad, every = (
             f"avg_over_time({each.record}[{window}])" for each in (ALL_BAD_CALLS, ALL_CALLS)
         )
@@ -128,9 +128,10 @@ SERVER_ERRORS = Recording(
     "job_server:glance_client_attempt_errors:ratio_rate5m",
     f"{FAILED_ATTEMPTS.record} / ({ATTEMPTS.record} > 0)",
 )
-PEER_ERRORS = Recording(  # those of the job's other servers together; none where there is one
+PEER_ERRORS = Recording(  # the job's other servers together; no series if there is only one
     "job_server:glance_client_peer_attempt_errors:ratio_rate5m",
-    # Both differences are below zero: only the left side may have many servers.
+    # PromQL allows many servers on the left side only, so that both differences are negative; the
+    # quotient is positive again.
     " / ".join(
         f"({each} - ignoring ({SERVER}) group_left () sum without ({SERVER}) ({each}))"
         for each in (FAILED_ATTEMPTS.record, ATTEMPTS.record)
@@ -146,7 +147,7 @@ ATTEMPT_BUCKETS = Recording(
 )
 _SHORT = (
     catalogue.ATTEMPT_DURATION,
-    # Image data takes as long as it takes, and failures have alerts of their own.
+    # The time of image data depends on its size, and failures have alerts of their own.
     'operation!~"images.data|images.upload"',
     'error_type=""',
 )
@@ -158,7 +159,7 @@ SLOW_ATTEMPTS = Recording(
     "job_server:glance_client_slow_attempts:rate5m",
     f"{SHORT_ATTEMPTS.record} - "
     + _all_callers(
-        # OTLP and the text format do not agree on how to write a number.
+        # A bound is "5" in OTLP and "5.0" in the text format.
         rate(*_SHORT, f'le=~"{SLOW:g}|{SLOW:.1f}"', suffix="_bucket"),
         *("operation", "error_type", "le"),
     ),
@@ -182,7 +183,7 @@ STREAM_BYTES = Recording(  # has the label direction
 
 # --- the telemetry itself ----------------------------------------------------------------------
 
-TELEMETRY_ERRORS = Recording(  # has the label kind; of what fails alone, which is next to nothing
+TELEMETRY_ERRORS = Recording(  # has the label kind; only series that grow: almost always none
     "instance:traced_image_telemetry_errors:rate5m", f"{rate(catalogue.TELEMETRY_ERRORS)} > 0"
 )
 
@@ -255,4 +256,4 @@ GROUPS: dict[str, tuple[Recording, ...]] = {
         CALLERS,
     ),
 }
-"""All of them but the objective, in the order in which they are evaluated."""
+"""All recordings except the objective, in the order in which Prometheus evaluates them."""

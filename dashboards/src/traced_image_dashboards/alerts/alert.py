@@ -1,4 +1,4 @@
-"""What an alert is, and the words in which alerts name servers and reasons."""
+"""The form of an alert, and the templates that name servers and reasons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Severity = Literal["page", "ticket"]
-"""``page``: callers fail, and somebody has to look now; ``ticket``: within a working day."""
+"""``page``: calls fail, and an operator must act now; ``ticket``: within a working day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class Alert:
 
     Attributes:
         name: Its name; the page of runbooks has a section of the same name.
-        severity: Who is told, and when.
-        expr: What must not be, in PromQL.
-        wait: For how long it must be so.
+        severity: Its urgency.
+        expr: Its condition in PromQL.
+        wait: How long the condition must hold.
         summary: One line, a template of Prometheus.
-        description: What is known, and what to think of it, a template too.
+        description: The facts and what they mean, a template too.
         labels: Labels beside the severity.
     """
 
@@ -38,7 +38,7 @@ class Alert:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def rule(self, page: str) -> dict[str, object]:
-        """It as a rule file has it; `page` is where the runbooks are."""
+        """Return the alert in the form of a rule file; `page` is the address of the runbooks."""
         return {
             "alert": self.name,
             "expr": self.expr,
@@ -53,23 +53,23 @@ class Alert:
 
 
 def at_least(count: int, rate: str) -> str:
-    """That a rate over 5 minutes stands for so many events.
+    """Build the condition that a rate over 5 minutes stands for at least so many events.
 
-    Prometheus extrapolates, so that two of them may look like 2.5.
+    The limit is half an event lower, because Prometheus extrapolates: 2 events may look like 2.5.
     """
     return f"{rate} * 300 > {count - 0.5:g}"
 
 
 def at_least_within(window: str, count: int, rate: str) -> str:
-    """That there were so many events in a longer window, by their recorded rate.
+    """Build the condition of at least so many events in a longer window, by their recorded rate.
 
-    An average of the window would take its first minutes, after a deployment, for all of it.
+    It is a sum. An average would take the first minutes after a deployment for the whole window.
     """
     return f"sum_over_time({rate}[{window}]) * {INTERVAL} > {count - 0.5:g}"
 
 
 SERVER = "{{ $labels.server_address }}:{{ $labels.server_port }}"
-"""The server of an alert that has one."""
+"""The template of the server of an alert, if the alert has one."""
 
 _OF_SERVER = (
     "job=%q, server_address=%q, server_port=%q}> 0` "
@@ -80,16 +80,17 @@ REASON = (
     f"{{{{ with printf `topk(1, {FAILURES.record}{{{_OF_SERVER.replace('> 0', ' > 0)')}"
     " | query }}{{ . | first | label `error_type` }}{{ else }}unknown{{ end }}"
 )
-"""The commonest reason for which attempts on an alert's server fail right now."""
+"""The template of the most frequent reason of failed attempts on an alert's server now."""
 
 
 def listed(series: str) -> str:
-    """The servers of an alert's job that have such series now, with their reasons.
+    """Build the template that lists the servers of an alert's job in some series, with reasons.
 
     Args:
         series: A recording of the level ``job_server`` with the label ``error_type``.
     """
-    # sortByLabel leaves equals in any order, so that there must be none.
+    # sortByLabel leaves equal labels in any order. So one label has all that is shown, and no two
+    # are equal.
     server = f'label_join({series}{{job=%q}} > 0, "at", ":", "server_address", "server_port")'
     return (
         f'{{{{ range $i, $each := printf `label_join({server}, "what", " ", "at", "error_type")`'
@@ -99,4 +100,4 @@ def listed(series: str) -> str:
 
 
 BLAMED = listed(FAILURES.record)
-"""The servers on which attempts of an alert's job fail right now, with their reasons."""
+"""The template of the servers that fail attempts of an alert's job now, with the reasons."""

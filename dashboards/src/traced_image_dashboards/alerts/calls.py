@@ -1,4 +1,4 @@
-"""Alerts on what callers get: calls that fail, and retries that hide that they would."""
+"""Alerts on what callers get: failed calls, and retries that hide failures."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from .alert import BLAMED, Alert, Severity, at_least, at_least_within, listed
 _SERVERS = "server_address, server_port"
 _BUDGET = f"(1 - scalar({OBJECTIVE}))"
 _LEAST_BAD = 5
-"""Bad calls in an alert's long window below which nobody is told, whatever their share."""
+"""The least number of bad calls in an alert's long window, whatever their share."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Burn:
-    """A speed at which a month's budget goes, and the windows over which it is told.
+    """A speed at which calls use up a month's error budget, and the two windows that measure it.
 
-    Both must show it: the long one that it matters, the short one that it goes on.
+    Both windows must show it: the long one that it matters, the short one that it goes on. The
+    method is that of Google's SRE Workbook, chapter "Alerting on SLOs".
     """
 
     factor: float
@@ -51,8 +52,8 @@ class _Burn:
             f" in the last {self.short}.",
             f"Over {self.long}, and still over {self.short}, {{{{ $labels.job }}}} lost calls at"
             f" more than {self.factor:g} times the rate that its objective allows;"
-            f" so a month's budget is gone in {self.gone}."
-            f" Servers that attempts fail on now: {BLAMED}.",
+            f" so a month's budget is used up in {self.gone}."
+            f" Servers that fail attempts now: {BLAMED}.",
             {"long_window": self.long},
         )
 
@@ -86,8 +87,8 @@ CALL_ALERTS = (
         f"{_RETRIED} / ({ALL_CALLS.record} > 0) > 0.2\nand\n{at_least(5, _RETRIED)}",
         "10m",
         "{{ $labels.job }} retries {{ $value | humanizePercentage }} of its calls to Glance.",
-        "A process may retry a fifth of its calls and ten a second more, then calls fail with"
-        f" budget_exhausted. {{{{ $labels.job }}}} retries after: {listed(RETRIES.record)}.",
+        "A process may retry a fifth of its calls and ten more a second; beyond that, calls fail"
+        f" with budget_exhausted. {{{{ $labels.job }}}} retries after: {listed(RETRIES.record)}.",
     ),
     Alert(
         "GlanceRetriesMaskingFailures",
@@ -97,7 +98,7 @@ CALL_ALERTS = (
         "15m",
         "Retries hide from {{ $labels.job }} that attempts on Glance fail.",
         "The share of failures among the attempts is {{ $value | humanizePercentage }} higher than"
-        " among the calls: one more server down, and callers notice. Attempts of"
+        " among the calls. If one more server fails, calls will fail too. Attempts of"
         f" {{{{ $labels.job }}}} fail on: {BLAMED}.",
     ),
 )

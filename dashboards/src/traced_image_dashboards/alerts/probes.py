@@ -1,4 +1,4 @@
-"""Alerts on what the exporter finds, and on the exporter itself."""
+"""Alerts on the results of the exporter's probes, and on the exporter itself."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ PROBE_ALERTS = (
         "15m",
         f"The certificate of Glance server {SERVER} expires soon.",
         f"The certificate that {SERVER} shows to {{{{ $labels.job }}}} expires in"
-        " {{ $value | humanizeDuration }}; with a minus sign, it has. Then every attempt on the"
-        " server ends in tls_error.",
+        " {{ $value | humanizeDuration }}; with a minus sign, it has expired. Then every attempt on"
+        " the server fails with tls_error.",
     ),
     Alert(
         "GlanceExporterConfigReloadFailed",
@@ -53,7 +53,7 @@ PROBE_ALERTS = (
         f"{selector(probe_metrics.RELOADED)} == 0",
         "10m",
         "The exporter {{ $labels.instance }} can't use its new web configuration.",
-        "{{ $labels.job }} at {{ $labels.instance }} goes on with the configuration that was in"
-        " force before; a restart would end it. Its log says what is wrong with the file.",
+        "{{ $labels.job }} at {{ $labels.instance }} still uses the configuration from before; it"
+        " would not start again with the new one. Its log says what is wrong with the file.",
     ),
 )

@@ -19,7 +19,7 @@ from ..recording import (
 from .alert import BLAMED, REASON, SERVER, Alert, at_least, at_least_within
 
 _NOT_PROBED = f"unless\n{PROBES.record}"
-"""Jobs that probe have an alert of their own."""
+"""A clause that leaves out servers with probes, which have an alert of their own."""
 
 _ALL = f"sum without ({SERVER_LABELS}) ({FAILED_ATTEMPTS.record})"
 _STALE = 15 * 60
@@ -42,22 +42,23 @@ SERVER_ALERTS = (
         f"Glance server {SERVER} fails {{{{ $labels.job }}}}.",
         f"{{{{ $value | humanizePercentage }}}} of the attempts of {{{{ $labels.job }}}} on"
         f" {SERVER} failed in the last 5 minutes, mostly with {REASON}. Calls go on as long as"
-        " another server answers, but for what is not retried, such as 500.",
+        " another server answers, except after errors that are not retried, such as 500.",
     ),
     Alert(
         "GlanceServerNoSuccess",
         "ticket",
         f"time() - {LAST_SUCCESS.record} > {_STALE}\nand\n(\n"
         f"    {at_least_within('15m', 3, FAILED_ATTEMPTS.record)}\n"
-        # One that hangs fails nobody who has no timeout; an upload takes as long as it takes.
+        # Without a timeout, an attempt on a server that hangs never fails. So attempts under way
+        # count too, except uploads, which may take this long.
         f"  or\n    min_over_time({ACTIVE_ATTEMPTS.record}[10m]) > 0\n"
         f'  unless ignoring (direction)\n    {STREAM_BYTES.record}{{direction="upload"}} > 0\n)'
         f"\n{_NOT_PROBED}",
         "5m",
         f"Glance server {SERVER} has answered nothing to {{{{ $labels.job }}}} for 15 minutes.",
         f"Attempts of {{{{ $labels.job }}}} on {SERVER} go on, and none has succeeded for"
-        f" {{{{ $value | humanizeDuration }}}} (decades: never). Reason: {REASON}; where that"
-        " is unknown, it hangs and its callers have no timeout.",
+        f" {{{{ $value | humanizeDuration }}}} (decades mean never). Reason: {REASON}; if it"
+        " is unknown, the server hangs and its callers have no timeout.",
     ),
     Alert(
         "GlanceServerOutlier",
@@ -68,7 +69,7 @@ SERVER_ALERTS = (
         "15m",
         f"Glance server {SERVER} fails {{{{ $labels.job }}}} more than its peers do.",
         f"{{{{ $value | humanizePercentage }}}} of the attempts of {{{{ $labels.job }}}} on"
-        f" {SERVER} fail, mostly with {REASON}: over three times as many as on the other servers.",
+        f" {SERVER} fail, mostly with {REASON}: over three times the share of the other servers.",
     ),
     Alert(
         "GlanceAttemptLatencyHigh",
@@ -78,16 +79,16 @@ SERVER_ALERTS = (
         "15m",
         f"Glance server {SERVER} is slow for {{{{ $labels.job }}}}.",
         f"{{{{ $value | humanizePercentage }}}} of the attempts of {{{{ $labels.job }}}} that"
-        f" succeeded on {SERVER} took over {SLOW:g} s, transfers of image data aside.",
+        f" succeeded on {SERVER} took over {SLOW:g} s; transfers of image data do not count.",
     ),
     Alert(
         "GlanceStreamErrors",
         "ticket",
         f"{STREAM_ERRORS.record} > 0",
         "15m",
-        f"Image data from Glance server {SERVER} breaks off, or is wrong.",
+        f"Transfers of image data with Glance server {SERVER} break off, or the data is wrong.",
         f"For 15 minutes, transfers between {{{{ $labels.job }}}} and {SERVER} have broken off or"
-        " brought wrong data in each 5 minutes. Downloads go on from another server where one has"
+        " brought wrong data in each 5 minutes. Downloads continue from another server if one has"
         " the same data.",
     ),
 )

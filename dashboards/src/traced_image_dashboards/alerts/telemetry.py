@@ -1,4 +1,4 @@
-"""Alerts on the telemetry itself: what is not seen can't be alerted on."""
+"""Alerts on the telemetry itself: without it, no other alert can fire."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ TELEMETRY_ALERTS = (
         "GlanceTelemetryAbsent",
         "ticket",
         f"count without ({_CALLER}) (up == 0) / count without ({_CALLER}) (up) > 0.1\n"
-        # By what it told before it is known to be ours, after a long week-end, too.
+        # Series of the last 7 days show that a job calls Glance: longer than a long weekend.
         f"and last_over_time({CALLERS.record}[7d])\n"
         f"or\nlast_over_time({CALLERS.record}[6h]) unless {CALLERS.record} unless"
         f" count without ({_CALLER}) (up == 0)\n"
         f"or\nabsent({CALLERS.record})",
         "15m",
         f"No telemetry of Glance's callers comes from {_JOB}.",
-        f"More than a tenth of the targets of {_JOB} are down, or none of them tells of calls to"
-        " Glance any more. The other alerts are blind to these callers.",
+        f"More than a tenth of the targets of {_JOB} are down, or none of them reports calls to"
+        " Glance any more. The other alerts do not see these callers.",
     ),
     Alert(
         "GlanceObjectiveMissing",
@@ -40,7 +40,7 @@ TELEMETRY_ALERTS = (
         f"absent({OBJECTIVE}) or {OBJECTIVE} < 0.95 or {OBJECTIVE} >= 1 or count({OBJECTIVE}) > 1",
         "15m",
         "The objective for calls to Glance is missing, or can't be used.",
-        f"{OBJECTIVE} has to be one number from 0.95 to below 1, recorded by"
+        f"{OBJECTIVE} must be one number from 0.95 to below 1, recorded by"
         " dashboards/rules/objective.yaml; without it, GlanceClientErrorBudgetBurn never fires.",
     ),
     Alert(
@@ -49,9 +49,9 @@ TELEMETRY_ALERTS = (
         f"sum without ({_CALLER}) (increase({selector(catalogue.TELEMETRY_ERRORS)}[15m])) > 4.5",
         "15m",
         "The telemetry of {{ $labels.job }} fails: {{ $labels.kind }}.",
-        "{{ $value | humanize }} failures in 15 minutes of what observes the calls of"
-        " {{ $labels.job }}, none of which changed a call's result. The first of its kind is in the"
-        " log of each process.",
+        "{{ $value | humanize }} failures in 15 minutes in the code that observes the calls of"
+        " {{ $labels.job }}. They changed no call's result. The log of each process has the first"
+        " failure of each kind.",
     ),
     Alert(
         "GlanceCardinalityOverflow",
@@ -59,9 +59,9 @@ TELEMETRY_ALERTS = (
         'count by (job) ({otel_metric_overflow="true", __name__=~"glance_client_.+"})\n'
         f'or\nsum by (job) ({ATTEMPTS.record}{{server_address="{OTHER}"}}) > 0',
         "15m",
-        "{{ $labels.job }} has more servers or series than its telemetry tells apart.",
-        "What is beyond the limit is counted together, as the server _OTHER or under the attribute"
-        " otel.metric.overflow, so that alerts on single servers do not see it.",
+        "{{ $labels.job }} has more servers or series than its telemetry keeps apart.",
+        "All beyond the limit is counted together, as the server _OTHER or under the attribute"
+        " otel.metric.overflow. Alerts on single servers do not see it.",
     ),
     Alert(
         "GlanceCollectorQueueFilling",
@@ -69,8 +69,8 @@ TELEMETRY_ALERTS = (
         f"{collector.QUEUE_SIZE} / ({collector.QUEUE_CAPACITY} > 0) > 0.8",
         "10m",
         "The queue of {{ $labels.exporter }} in otelcol {{ $labels.instance }} is nearly full.",
-        "{{ $value | humanizePercentage }} of it is taken: what {{ $labels.exporter }} sends to"
-        " does not keep up, or is down. When it is full, telemetry is lost or refused.",
+        "{{ $value | humanizePercentage }} of it is used: the backend of {{ $labels.exporter }} is"
+        " too slow, or down. When the queue is full, telemetry is lost or refused.",
     ),
     Alert(
         "GlanceCollectorEnqueueFailed",
@@ -86,9 +86,9 @@ TELEMETRY_ALERTS = (
         "ticket",
         _collector(collector.SEND_FAILED),
         "5m",
-        f"{_LOST}: the backend does not take them.",
-        "{{ $value | humanize }} {{ $labels.signal }} a second are given up by {{ $labels.job }} at"
-        " {{ $labels.instance }}, since the backend answers that it will never take them.",
+        f"{_LOST}: the backend rejects them.",
+        "{{ $labels.job }} at {{ $labels.instance }} drops {{ $value | humanize }}"
+        " {{ $labels.signal }} a second, because the backend rejects them for good.",
     ),
     Alert(
         "GlanceCollectorRefusing",
@@ -96,8 +96,8 @@ TELEMETRY_ALERTS = (
         _collector(collector.REFUSED),
         "10m",
         "otelcol {{ $labels.instance }} refuses {{ $labels.signal }}.",
-        "{{ $value | humanize }} {{ $labels.signal }} a second are refused by {{ $labels.job }} at"
-        " {{ $labels.instance }}: its memory limit is reached, or a pipeline behind it is stuck."
-        " Senders that do not send again lose them.",
+        "{{ $labels.job }} at {{ $labels.instance }} refuses {{ $value | humanize }}"
+        " {{ $labels.signal }} a second: it is at its memory limit, or a pipeline behind it is"
+        " stuck. Senders that do not send again lose them.",
     ),
 )

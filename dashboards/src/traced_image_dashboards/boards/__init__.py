@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 with warnings.catch_warnings():
-    # It wants version 2 of dashboards, which Grafana before 12 does not read.
+    # The SDK asks for version 2 of the dashboard format, which Grafana before 12 does not read.
     warnings.simplefilter("ignore", DeprecationWarning)
     from grafana_foundation_sdk.builders import dashboard as _dashboard  # noqa: F401
     from grafana_foundation_sdk.builders import heatmap as _heatmap  # noqa: F401
@@ -28,10 +28,10 @@ FILES: dict[str, Board] = {
 
 
 def write(folder: Path, runbooks: str = RUNBOOKS) -> None:
-    """Write the dashboards and what their linter is to leave alone.
+    """Write the dashboards, and the list of exceptions for their linter.
 
     Args:
-        folder: Where to.
+        folder: The folder to write to.
         runbooks: The address of the page that panels link to.
     """
     for name, board in FILES.items():

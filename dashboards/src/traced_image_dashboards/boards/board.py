@@ -1,4 +1,4 @@
-"""A dashboard from its parts."""
+"""The builder of a dashboard from its parts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Board:
     """A dashboard.
 
     Attributes:
-        uid: What links to it name; never to be changed.
+        uid: Its id in links; it must never change.
         title: Its title.
         about: Its description.
-        variables: What is chosen at its top, beside the data source.
-        parts: Its rows and panels, in their order.
+        variables: The variables at its top, beside the data source.
+        parts: Its rows and panels in order.
     """
 
     uid: str
@@ -37,7 +37,7 @@ class Board:
     parts: tuple[Builder[Any], ...]
 
     def built(self, runbooks: str) -> model.Dashboard:
-        """The dashboard.
+        """Build the dashboard in Grafana's model.
 
         Args:
             runbooks: The address of the page that panels link to.
@@ -66,17 +66,17 @@ class Board:
         return _numbered(whole.build())
 
     def titles(self) -> tuple[str, ...]:
-        """The titles of its panels."""
+        """Return the titles of its panels."""
         panels = [part.build() for part in self.parts if not isinstance(part, Row)]
         return tuple(panel.title for panel in panels)
 
     def text(self, runbooks: str) -> str:
-        """The file that Grafana reads."""
+        """Return the text of the file that Grafana reads."""
         return json.dumps(self.built(runbooks), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
 
 
 def _numbered(built: model.Dashboard) -> model.Dashboard:
-    """Panels have numbers, so that a link to one stays the same when Grafana loads it again."""
+    """Number the panels, so that a link to one stays valid when Grafana loads the file again."""
     for number, panel in enumerate(built.panels or (), start=1):
         panel.id_val = number
     return built

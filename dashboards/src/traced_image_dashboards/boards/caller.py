@@ -1,4 +1,4 @@
-"""One caller: what a single process sees. Its own series are read, which are too many of all."""
+"""One caller: what a single process sees, read from its own series instead of recorded ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NO_CALLS = "This process made no call"
 
 
 def parts() -> tuple[Builder[Any], ...]:
-    """The row of one caller and its panels."""
+    """Build the row of one caller and its panels."""
     return (
         *(row("One process: $caller"), its_servers(), its_outcomes(), its_times()),
         *(its_failures(), its_retries(), its_waits()),
@@ -46,13 +46,14 @@ def _rate(metric: Metric, *matchers: str, suffix: str = "") -> str:
 
 
 def its_servers() -> statetimeline.Panel:
-    """What it thinks of each server."""
+    """Build the panel of its host states."""
     meanings = "; ".join(f"{state}: {meaning}" for state, meaning in catalogue.STATES.items())
     about = About(
         "Its servers",
-        f"{meanings}. If only this process has left a server, look at the way between them.",
+        f"{meanings}. If a server is cooling for this process alone, check the network between "
+        "the two.",
         "short",
-        "This process has not told of any server",
+        "This process has reported no server",
         "GlanceServerFailing",
     )
     trial, cooling = (
@@ -71,11 +72,11 @@ def its_servers() -> statetimeline.Panel:
 
 
 def its_outcomes() -> timeseries.Panel:
-    """How its calls end."""
+    """Build the panel of its calls' outcomes."""
     about = About(
         "Its calls",
-        "By operation and outcome. An operation that alone fails is refused or broken on the "
-        "servers; all of them: the process can't reach any.",
+        "By operation and outcome. If one operation fails, the servers refuse it or it is broken "
+        "there. If all fail, the process can't reach any server.",
         "reqps",
         _NO_CALLS,
         "GlanceClientErrorBudgetBurn",
@@ -86,10 +87,10 @@ def its_outcomes() -> timeseries.Panel:
 
 
 def its_times() -> timeseries.Panel:
-    """How long its calls take."""
+    """Build the panel of its calls' durations."""
     about = About(
         "How long its calls take, 95th percentile",
-        "By operation. A dot is a call with a trace: follow it.",
+        "By operation. A dot is a call with a trace: open it.",
         "s",
         _NO_CALLS,
         "GlanceAttemptLatencyHigh",
@@ -100,11 +101,11 @@ def its_times() -> timeseries.Panel:
 
 
 def its_failures() -> timeseries.Panel:
-    """What its attempts fail of."""
+    """Build the panel of its failed attempts."""
     about = About(
         "Its failed attempts",
-        "By server and reason, refusals such as 404 among them: those are for its own "
-        "developers. A dot is a failed attempt's trace.",
+        "By server and reason, with refusals such as 404, which are for its own developers. A dot "
+        "is a failed attempt's trace.",
         "reqps",
         "No attempt of this process failed",
         "GlanceServerFailing",
@@ -120,10 +121,10 @@ def its_failures() -> timeseries.Panel:
 
 
 def its_retries() -> timeseries.Panel:
-    """How often it retries a call."""
+    """Build the panel of its retries."""
     about = About(
         "Retries of its calls that had any",
-        "The mean. Above 1, more than one server fails for it: two of three, say.",
+        "The mean. Above 1, more than one server fails for it, such as two of three.",
         "short",
         "No call of this process was retried",
         "GlanceRetryRateHigh",
@@ -135,11 +136,11 @@ def its_retries() -> timeseries.Panel:
 
 
 def its_waits() -> timeseries.Panel:
-    """What retries cost it."""
+    """Build the panel of the time that it waits for retries."""
     about = About(
         "What its calls wait between attempts",
-        "Seconds of waiting for each second: 1 is one thread that does nothing else. If it is "
-        "much, lower backoff_base, or fix the server.",
+        "Seconds of waiting in each second: 1 is one thread that only waits. If it is high, lower "
+        "backoff_base, or fix the server.",
         "short",
         "No call of this process was retried",
         "GlanceRetryRateHigh",

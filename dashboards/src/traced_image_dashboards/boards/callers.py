@@ -1,4 +1,4 @@
-"""Callers: is it one job or one process that suffers, and what does a single one see?"""
+"""Callers: does one job or one process fail, and what does a single process see?"""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _NO_CALLS = "None of these processes called in the last 5 minutes"
 
 
 def board() -> Board:
-    """The dashboard of the callers."""
+    """Build the dashboard of the callers."""
     return Board(
         uid=links.CALLERS,
         title="Glance clients / Callers",
         about=(
-            "Which job or process suffers. The lower half is of one process: choose it as Caller."
+            "Which job or process fails. The lower half shows one process: choose it as Caller."
         ),
         variables=(variables.job(), variables.instance(), variables.caller()),
         parts=(
@@ -54,10 +54,10 @@ _ATTEMPTS = total(of(recording.ATTEMPTS_PER_CALL, INSTANCE), BY_CALLER)
 
 
 def processes() -> stat.Panel:
-    """How many there are."""
+    """Build the panel of the number of processes."""
     about = About(
         "Processes",
-        "By job, the ten with the most. Fewer than run: some are not scraped, see Pipeline.",
+        "By job, the ten with the most. If more are running, some are not scraped: see Pipeline.",
         "short",
         "No process with traced_image is scraped",
         "GlanceTelemetryAbsent",
@@ -66,11 +66,11 @@ def processes() -> stat.Panel:
 
 
 def versions() -> stat.Panel:
-    """What they run."""
+    """Build the panel of their versions."""
     about = About(
         "Versions",
-        "Processes by their version of traced_image. Two while an upgrade is under way; an old one "
-        "that stays is a process that nobody restarted.",
+        "Processes by their version of traced_image. There are two during an upgrade. If an old "
+        "one stays, restart its processes.",
         "short",
         "No process with traced_image is scraped",
         "GlanceTelemetryAbsent",
@@ -80,11 +80,11 @@ def versions() -> stat.Panel:
 
 
 def calls_by_job() -> timeseries.Panel:
-    """Who calls."""
+    """Build the panel of calls by job."""
     about = About(
         "Calls by job",
-        "The 20 jobs that call most. A job that falls to nothing while the others go on has a "
-        "trouble of its own.",
+        "The 20 jobs that call most. If one falls to 0 and the others do not, the cause is in this "
+        "job.",
         "reqps",
         _NO_CALLS,
         "GlanceTelemetryAbsent",
@@ -93,11 +93,11 @@ def calls_by_job() -> timeseries.Panel:
 
 
 def failures_by_job() -> timeseries.Panel:
-    """Whose calls fail."""
+    """Build the panel of failed calls by job."""
     about = About(
         "Failed calls by job",
         "The share of each job's calls that failed, the 20 worst. If one job fails and the "
-        "others do not, look at its configuration: its servers, its credentials, its network.",
+        "others do not, check its configuration: its servers, its credentials, its network.",
         "percentunit",
         _NO_CALLS,
         "GlanceClientErrorBudgetBurn",
@@ -109,7 +109,7 @@ def failures_by_job() -> timeseries.Panel:
 
 
 def busiest() -> timeseries.Panel:
-    """Which processes call most."""
+    """Build the panel of the processes that call most."""
     about = About(
         "Calls, the busiest processes",
         "The 20 that call most. One far above the others may be in a loop.",
@@ -122,11 +122,11 @@ def busiest() -> timeseries.Panel:
 
 
 def failing() -> timeseries.Panel:
-    """Which processes' calls fail."""
+    """Build the panel of the processes whose calls fail."""
     about = About(
         "Failed calls, the worst processes",
-        "The share of a process's calls that failed, the 20 worst. A few processes of many: "
-        "look at their hosts. All of them: look at the servers.",
+        "The share of a process's calls that failed, the 20 worst. If a few of many fail, check "
+        "the machines that they run on. If all fail, check the servers.",
         "percentunit",
         _NO_CALLS,
         "GlanceClientErrorBudgetBurn",
@@ -136,11 +136,11 @@ def failing() -> timeseries.Panel:
 
 
 def attempts() -> timeseries.Panel:
-    """Which processes retry most."""
+    """Build the panel of the processes that retry most."""
     about = About(
         "Attempts per call, by process",
-        "1 is none retried; the 20 highest. A process that alone retries can't reach a server that "
-        "the others reach. One that only probes has no calls and is not here.",
+        "1 means no retry; the 20 highest. If one process alone retries, it can't reach a server "
+        "that the others reach. Exporters that only probe have no calls and are not here.",
         "short",
         _NO_CALLS,
         "GlanceRetryRateHigh",
@@ -150,7 +150,7 @@ def attempts() -> timeseries.Panel:
 
 
 def worst() -> table.Panel:
-    """Which processes to look at."""
+    """Build the table of the processes to look at."""
     about = About(
         "Processes whose calls fail most",
         "The 50 worst now. Follow a process's link to see what it sees.",
@@ -170,12 +170,12 @@ def worst() -> table.Panel:
 
 
 def who_sees_what() -> table.Panel:
-    """Who can't reach which server."""
+    """Build the table of processes and the servers that fail for them."""
     about = About(
         "Which process sees which server fail",
-        "The 50 pairs with the greatest share of failed attempts. One server with many "
-        "processes: the server. One process with many servers: the process or its network. One "
-        "pair: the way between.",
+        "The 50 pairs with the greatest share of failed attempts. One server with many processes: "
+        "check the server. One process with many servers: check the process and its network. One "
+        "pair: check the network between them.",
         "short",
         _NO_CALLS,
         "GlanceServerFailing",

@@ -1,4 +1,4 @@
-"""Calls: how they end, how long they take, and what retries cost and hide."""
+"""Calls: their outcomes and durations, and what retries cost and hide."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NO_CALLS = "No calls in the last 5 minutes"
 
 
 def parts() -> tuple[Builder[Any], ...]:
-    """The rows of calls and retries, and their panels."""
+    """Build the rows of calls and retries, and their panels."""
     return (
         *(row("Calls"), successes(), outcomes(), durations(), gave_up()),
         *(row("Retries"), reasons(), retries_per_call(), amplification(), hidden()),
@@ -49,12 +49,12 @@ def parts() -> tuple[Builder[Any], ...]:
 
 
 def successes() -> timeseries.Panel:
-    """What callers get, and what servers give."""
+    """Build the panel of the success of calls and of attempts."""
     about = About(
         "Success of calls, and of attempts",
-        "Between the two lines is what retries hide. Where attempts fall and calls do not, a "
-        "server fails and nobody has noticed: find it before a second one does. Below the "
-        "objective, callers notice.",
+        "Retries hide what is between the two lines. If attempts fall and calls do not, a server "
+        "fails and retries hide it: find it before a second one fails. Below the objective, too "
+        "many calls fail.",
         "percentunit",
         NO_CALLS,
         "GlanceRetriesMaskingFailures",
@@ -68,12 +68,12 @@ def successes() -> timeseries.Panel:
 
 
 def outcomes() -> timeseries.Panel:
-    """How calls end."""
+    """Build the panel of the outcomes of calls."""
     words = "; ".join(f"{word}: {meaning}" for word, meaning in catalogue.OUTCOMES.items())
     about = About(
         "Calls by outcome",
-        f"{words}. Calls that succeed after a retry are slower than they need be: see why they are "
-        "retried.",
+        f"{words}. Calls that succeed after a retry are slower than necessary: see the reasons of "
+        "retries.",
         "reqps",
         NO_CALLS,
         "GlanceRetryRateHigh",
@@ -83,10 +83,10 @@ def outcomes() -> timeseries.Panel:
 
 
 def durations() -> timeseries.Panel:
-    """How long calls take."""
+    """Build the panel of the durations of calls."""
     about = About(
         "How long calls take",
-        "With all their attempts and waits. A dot is a call with a trace: follow it to see which "
+        "With all their attempts and waits. A dot is a call with a trace: open it to see which "
         "attempt took the time. If only p99 is high, a few calls wait for a server that does not "
         "answer: compare the servers' durations.",
         "s",
@@ -103,11 +103,11 @@ def durations() -> timeseries.Panel:
 
 
 def gave_up() -> timeseries.Panel:
-    """Why calls gave up."""
+    """Build the panel of the calls that gave up."""
     about = About(
         "Calls that gave up, by the last reason",
-        "GlanceConnectionFailed by the reason and the server of the last attempt, the ten most. A "
-        "dot is such a call's trace.",
+        "GlanceConnectionFailed by the reason and the server of the last attempt, the ten most "
+        "frequent. A dot is such a call's trace.",
         "reqps",
         "No call gave up",
         "GlanceConnectionFailed",
@@ -125,12 +125,12 @@ def gave_up() -> timeseries.Panel:
 
 
 def reasons() -> timeseries.Panel:
-    """Why calls are retried."""
+    """Build the panel of the reasons of retries."""
     about = About(
         "Why calls are retried",
-        "Retries each second by what the attempt before failed of. connection_refused: the "
+        "Retries each second by the reason of the failed attempt before. connection_refused: the "
         "server is down; read_timeout: it hangs; 503: it is overloaded or in maintenance. "
-        "docs/reference/diagnosis.md has all of them.",
+        "docs/reference/diagnosis.md lists all reasons.",
         "reqps",
         "No call was retried",
         "GlanceRetryRateHigh",
@@ -140,10 +140,10 @@ def reasons() -> timeseries.Panel:
 
 
 def retries_per_call() -> timeseries.Panel:
-    """How often calls are retried."""
+    """Build the panel of retries for each call."""
     about = About(
         "Retries per call",
-        "Above 0.2 each fifth call meets a server that fails. Take out or fix that server.",
+        "Above 0.2, one of five calls meets a server that fails. Remove or fix that server.",
         "short",
         "No call was retried",
         "GlanceRetryRateHigh",
@@ -153,11 +153,11 @@ def retries_per_call() -> timeseries.Panel:
 
 
 def amplification() -> timeseries.Panel:
-    """How much more is asked of servers than callers want."""
+    """Build the panel of the load that retries add."""
     about = About(
         "Attempts per call",
-        "How much retries add to the servers' load; 1 is none. If it rises while servers are slow, "
-        "retries make it worse: lower num_retries or budget_share.",
+        "How much load retries add to the servers; 1 means none. If it rises while servers are "
+        "slow, retries make them slower: lower num_retries or budget_share.",
         "short",
         NO_CALLS,
         "GlanceRetryRateHigh",
@@ -167,11 +167,11 @@ def amplification() -> timeseries.Panel:
 
 
 def hidden() -> timeseries.Panel:
-    """Where the failures are that retries hide."""
+    """Build the panel of the servers whose failures retries hide."""
     about = About(
         "Servers that calls were retried after",
-        "Retries each second by the server that failed before, the ten most. Follow a line to its "
-        "server.",
+        "Retries each second by the server that failed before, the ten most frequent. Follow a "
+        "line to its server.",
         "reqps",
         "No call was retried",
         "GlanceRetriesMaskingFailures",

@@ -1,4 +1,4 @@
-"""The collectors between callers and what keeps their traces: what is queued, refused, sampled."""
+"""The collectors between callers and the trace backend: queues, refusals and sampling."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EXPORTER = "{{instance}} {{exporter}}"
 
 
 def parts() -> tuple[Builder[Any], ...]:
-    """The row of the collectors and its panels."""
+    """Build the row of the collectors and its panels."""
     return (
         *(row("Collectors"), queues(), not_queued(), not_sent(), refused(), passed()),
         *(sampled(), by_policy(), too_early(), memory()),
@@ -34,7 +34,7 @@ def parts() -> tuple[Builder[Any], ...]:
 
 
 def _named(name: str) -> str:
-    # The collector's own page has names without the type and the unit, what it sends has both.
+    # The collector's own Prometheus page has names without unit and type; what it sends has both.
     return f'{{__name__=~"{name}(_bytes)?(_total)?", {JOB}, {INSTANCE}}}'
 
 
@@ -43,7 +43,7 @@ def _rate(name: str) -> str:
 
 
 def _signals(counter: str, by: str, legend: str) -> list[prometheus.Dataquery]:
-    """The growth of a counter that there is for each signal."""
+    """Build a query for each signal of a counter's growth."""
     return [
         query(top(20, f"sum {by} ({_rate(f'{counter}_{signal}')})"), f"{signal} {legend}")
         for signal in collector.SIGNALS
@@ -51,11 +51,11 @@ def _signals(counter: str, by: str, legend: str) -> list[prometheus.Dataquery]:
 
 
 def queues() -> timeseries.Panel:
-    """How full the queues are."""
+    """Build the panel of the queues."""
     about = About(
         "How full the sending queues are",
-        "The 20 fullest. One that fills: what it sends to is down or slow. At 1, telemetry is "
-        "refused or lost.",
+        "The 20 fullest. If one fills, its backend is down or slow. At 1, telemetry is refused or "
+        "lost.",
         "percentunit",
         _NONE,
         "GlanceCollectorQueueFilling",
@@ -69,11 +69,11 @@ def queues() -> timeseries.Panel:
 
 
 def not_queued() -> timeseries.Panel:
-    """What found no place."""
+    """Build the panel of what a full queue lost."""
     about = About(
-        "Lost for want of a place in a queue",
-        "Spans, metric points and log records each second. Mend what the exporter sends to, or "
-        "give the queue more room.",
+        "Lost because a queue is full",
+        "Spans, metric points and log records each second. Fix the backend that the exporter sends "
+        "to, or enlarge the queue.",
         "ops",
         _NONE,
         "GlanceCollectorEnqueueFailed",
@@ -82,11 +82,11 @@ def not_queued() -> timeseries.Panel:
 
 
 def not_sent() -> timeseries.Panel:
-    """What could not be sent."""
+    """Build the panel of what the backend rejected."""
     about = About(
-        "Not taken by the backend",
-        "Each second, what was given up because the backend answered that it will never take "
-        "it. The collector's log has the answer.",
+        "Rejected by the backend",
+        "Each second, what the collector dropped because the backend rejected it for good. The "
+        "collector's log has the backend's answer.",
         "ops",
         _NONE,
         "GlanceCollectorSendFailed",
@@ -95,11 +95,11 @@ def not_sent() -> timeseries.Panel:
 
 
 def refused() -> timeseries.Panel:
-    """What was not let in."""
+    """Build the panel of what collectors refused."""
     about = About(
         "Refused by collectors",
-        "Each second, what senders are told to send again later: the memory limit is reached, or "
-        "a queue behind is full. Look at these, and add collectors if neither has a cause.",
+        "Each second, what senders must send again later, because the memory limit is reached or a "
+        "queue is full. Check both; if neither has a cause of its own, add collectors.",
         "ops",
         _NONE,
         "GlanceCollectorRefusing",
@@ -109,11 +109,11 @@ def refused() -> timeseries.Panel:
 
 
 def passed() -> timeseries.Panel:
-    """What comes and goes."""
+    """Build the panel of spans received and sent."""
     about = About(
         "Spans received and sent",
-        "By receiver and exporter. Sent is less than received by what is not sampled. If "
-        "nothing comes, see where callers send to (OTEL_EXPORTER_OTLP_ENDPOINT).",
+        "By receiver and exporter. The difference is what is not sampled. If no spans arrive, "
+        "check where callers send them (OTEL_EXPORTER_OTLP_ENDPOINT).",
         "ops",
         _NONE,
         "GlanceCollectorSendFailed",
@@ -124,10 +124,10 @@ def passed() -> timeseries.Panel:
 
 
 def sampled() -> timeseries.Panel:
-    """What is kept."""
+    """Build the panel of the traces that are kept."""
     about = About(
         "Traces sampled",
-        "Traces each second that were kept (true) and not (false). Many kept are many with an "
+        "Traces each second that were kept (true) and not (false). If many are kept, many have an "
         "error, a retry or a slow call.",
         "ops",
         "No collector that samples is scraped",
@@ -138,11 +138,11 @@ def sampled() -> timeseries.Panel:
 
 
 def by_policy() -> timeseries.Panel:
-    """Why it is kept."""
+    """Build the panel of the policies that keep traces."""
     about = About(
         "Traces kept by each policy",
-        "Why they are kept; one trace may be kept by several. If the errors' policy never keeps "
-        "one while attempts fail, callers' traces do not come through.",
+        "Why traces are kept; several policies may keep one. If attempts fail and the errors' "
+        "policy keeps none, the callers' traces do not arrive.",
         "ops",
         "No collector that samples is scraped",
         "GlanceCollectorRefusing",
@@ -152,9 +152,9 @@ def by_policy() -> timeseries.Panel:
 
 
 def too_early() -> timeseries.Panel:
-    """What was dropped before it was decided on."""
+    """Build the panel of traces dropped before a decision."""
     about = About(
-        "Traces dropped before they were decided on",
+        "Traces dropped before a decision",
         "Each second; anything above 0 loses traces that should be kept. Raise num_traces "
         "(COLLECTOR_MAX_TRACES), or add gateways.",
         "ops",
@@ -166,10 +166,10 @@ def too_early() -> timeseries.Panel:
 
 
 def memory() -> timeseries.Panel:
-    """What they need."""
+    """Build the panel of the collectors' memory."""
     about = About(
         "Memory of collectors",
-        "The 20 that use the most. At the limit of memory_limiter they refuse what comes.",
+        "The 20 that use the most. At the limit of memory_limiter they refuse new telemetry.",
         "bytes",
         _NONE,
         "GlanceCollectorRefusing",

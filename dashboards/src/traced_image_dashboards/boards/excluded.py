@@ -1,4 +1,4 @@
-"""What dashboard-linter is told to leave alone, and why: the file ``.lint``."""
+"""The exceptions for dashboard-linter, with their reasons: the file ``.lint``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ITSELF: tuple[str, ...] = ()
 
 @dataclass(frozen=True, slots=True)
 class _Excluded:
-    """A rule that is broken on purpose.
+    """A rule that some dashboards break on purpose.
 
     Attributes:
         rule: Its name.
-        reason: Why.
-        where: The dashboards' uids, each with the titles of its panels that break the rule.
+        reason: Why they break it.
+        where: The uids of these dashboards, each with the titles of the panels that break it.
     """
 
     rule: str
@@ -34,13 +34,13 @@ class _Excluded:
 _EXCLUDED = (
     _Excluded(
         "template-instance-rule",
-        "These dashboards read what is recorded of a whole job; single processes are in Callers.",
+        "These dashboards read recordings of whole jobs; Callers shows single processes.",
         {links.OVERVIEW: _ITSELF, links.SERVERS: _ITSELF},
     ),
     _Excluded(
         "target-instance-rule",
-        "What is recorded of a whole job has no instance, and costs the same for 1,000 processes; "
-        "the lower half of Callers reads one process, which is chosen as caller.",
+        "Recordings of a whole job have no instance, and cost the same for 1,000 processes; the "
+        "lower half of Callers reads one process, chosen as caller.",
         {
             links.OVERVIEW: _EVERY_PANEL,
             links.SERVERS: _EVERY_PANEL,
@@ -53,13 +53,13 @@ _EXCLUDED = (
     ),
     _Excluded(
         "template-job-rule",
-        "Panels of what Prometheus itself tells of its targets: All has to be the jobs that are"
-        " ours, and no other target of the same Prometheus.",
+        "Panels of what Prometheus reports about its targets: All must be the jobs of callers and"
+        " collectors, and no other target of the same Prometheus.",
         {links.PIPELINE: _ITSELF},
     ),
     _Excluded(
         "target-job-rule",
-        "The objective is one number for all jobs; an alert may be of a job that has no telemetry.",
+        "The objective is one number for all jobs; an alert may name a job without telemetry.",
         {
             links.OVERVIEW: (
                 "Error budget left",
@@ -70,7 +70,7 @@ _EXCLUDED = (
     ),
     _Excluded(
         "target-counter-agg-rule",
-        "These queries find exemplars, which counters have as they are, and no samples.",
+        "These queries find the exemplars of counters, and no samples.",
         {
             links.OVERVIEW: (
                 "Calls that gave up, by the last reason",
@@ -82,7 +82,7 @@ _EXCLUDED = (
 
 
 def text(boards: Iterable[Board]) -> str:
-    """The file."""
+    """Return the text of the file."""
     known = {board.uid: board for board in boards}
     lines = [
         "# Written by the generator: dashboards/src/traced_image_dashboards/boards/excluded.py"

@@ -1,4 +1,4 @@
-"""Where one gets to from a panel: other dashboards, and the runbook."""
+"""The links of panels: to other dashboards, and to the runbook."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEPT = "${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
 
 
 def all_boards() -> DashboardLink:
-    """The other dashboards, at the top of each, with what was chosen."""
+    """Build the links to the other dashboards, which keep the variables and the time range."""
     return (
         DashboardLink("Glance")
         .type(DashboardLinkType.DASHBOARDS)
@@ -29,7 +29,7 @@ def all_boards() -> DashboardLink:
 
 
 def runbook(section: str) -> DashboardLink:
-    """The section of the runbook that says what to do about what a panel shows."""
+    """Build the link to the section of the runbook that a panel belongs to."""
     return (
         DashboardLink("Runbook")
         .type(DashboardLinkType.LINK)
@@ -39,12 +39,12 @@ def runbook(section: str) -> DashboardLink:
 
 
 def server_of_row() -> DashboardLink:
-    """From a table's row to its server."""
+    """Build the link from a table's row to its server."""
     return _to_server("${__data.fields.server_address}", "${__data.fields.server_port}")
 
 
 def server_of_series() -> DashboardLink:
-    """From a line to its server."""
+    """Build the link from a line to its server."""
     return _to_server("${__field.labels.server_address}", "${__field.labels.server_port}")
 
 
@@ -54,12 +54,12 @@ def _to_server(address: str, port: str) -> DashboardLink:
 
 
 def caller_of_row() -> DashboardLink:
-    """From a table's row to its caller."""
+    """Build the link from a table's row to its caller."""
     return _to_caller("${__data.fields.instance}")
 
 
 def caller_of_series() -> DashboardLink:
-    """From a line to its caller."""
+    """Build the link from a line to its caller."""
     return _to_caller("${__field.labels.instance}")
 
 

@@ -1,4 +1,4 @@
-"""Load: how attempts and image data are shared among servers, and how long they take."""
+"""Load: how attempts and image data spread over servers, and how long they take."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NO_SERVERS = "No server is known: is a caller scraped, and are the recording rul
 
 
 def parts() -> tuple[Builder[Any], ...]:
-    """The rows of load, time and image data, and their panels."""
+    """Build the rows of load, time and image data, and their panels."""
     return (
         *(row("Load and time"), picks(), times(), time_spread(), under_way()),
         *(row("Image data"), broken_streams(), streamed()),
@@ -55,12 +55,12 @@ def parts() -> tuple[Builder[Any], ...]:
 
 
 def picks() -> timeseries.Panel:
-    """How the load is shared."""
+    """Build the panel of each server's share of attempts."""
     about = About(
         "Share of attempts",
-        "Of all attempts, those on each server; the 20 busiest. Equal shares are meant. One that "
-        "is left gets a trial now and then; one that gets more than the others is listed twice in "
-        "api_servers, or the others are out.",
+        "Of all attempts, the share on each server; the 20 busiest. The shares should be equal. A "
+        "server that is cooling gets only a trial now and then. One that gets more than the others "
+        "is twice in api_servers, or the others are cooling.",
         "percentunit",
         NO_ATTEMPTS,
         "GlanceServerFailing",
@@ -71,11 +71,11 @@ def picks() -> timeseries.Panel:
 
 
 def times() -> timeseries.Panel:
-    """Who is slow."""
+    """Build the panel of slow servers."""
     about = About(
         "How long attempts take, 95th percentile",
-        "By server, the 20 slowest. One line above the others is a server with a slow disk, "
-        "store or network; all of them rising is load or the database. A dot is an attempt's "
+        "By server, the 20 slowest. One line above the others: its server has a slow disk, store "
+        "or network. All lines rise: the cause is load or the database. A dot is an attempt's "
         "trace.",
         "s",
         NO_ATTEMPTS,
@@ -91,7 +91,7 @@ def times() -> timeseries.Panel:
 
 
 def time_spread() -> heatmap.Panel:
-    """How attempts' times spread."""
+    """Build the heatmap of attempts' durations."""
     about = About(
         "How attempts' times spread",
         "Attempts on the chosen servers by how long they took. Two bands are two kinds of calls or "
@@ -104,11 +104,11 @@ def time_spread() -> heatmap.Panel:
 
 
 def under_way() -> timeseries.Panel:
-    """Who is kept waiting."""
+    """Build the panel of attempts under way."""
     about = About(
         "Attempts under way",
-        "By server, the 20 with the most. A line that rises and does not fall is a server that "
-        "takes requests and answers none: restart it.",
+        "By server, the 20 with the most. If a line rises and does not fall, its server accepts "
+        "requests and answers none: restart it.",
         "short",
         NO_SERVERS,
         "GlanceAttemptLatencyHigh",
@@ -121,12 +121,12 @@ def under_way() -> timeseries.Panel:
 
 
 def broken_streams() -> timeseries.Panel:
-    """Whose data breaks off."""
+    """Build the panel of broken transfers."""
     about = About(
         "Image data that broke off",
         "Downloads and uploads each second that ended early or brought other data than the image's "
-        "record says, by server; the 20 with the most. The rest of a download is asked of another "
-        "server that has the same data: look for a proxy's timeout or a failing store.",
+        "record says, by server; the 20 with the most. A download continues from another server "
+        "that has the same data. Check for a proxy's timeout or a failing store.",
         "ops",
         "No image data broke off",
         "GlanceStreamErrors",
@@ -136,13 +136,13 @@ def broken_streams() -> timeseries.Panel:
 
 
 def streamed() -> timeseries.Panel:
-    """How much data passes."""
+    """Build the panel of transferred bytes."""
     about = About(
         "Image data",
-        "Bytes each second from and to the chosen servers. If it stands still while attempts "
-        "are under way, the store is what is slow.",
+        "Bytes each second from and to the chosen servers. If it is 0 while attempts are under "
+        "way, the image store is slow.",
         "Bps",
-        "No image data passed yet",
+        "No image data so far",
         "GlanceStreamErrors",
     )
     by_direction = total(of(recording.STREAM_BYTES, SERVERS), "by (direction)")

@@ -1,4 +1,4 @@
-"""What is marked in every panel: servers that leave and rejoin, and new versions."""
+"""Annotations of each panel: servers that cool down or recover, and new versions."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from .queries import JOB, NOT_HEALTHY, SERVER_NAME, of, share, total
 from .variables import DATASOURCE
 
 _STEP = "60s"
-"""A mark's precision, and how far back is looked for the state before."""
+"""A mark's precision, and the time back to the state before."""
 
 _MANY = 0.1
-"""The share of callers from which a server counts as left: one of few, not one of a thousand."""
+"""The share of callers above which a server is marked: one of few, not one of a thousand."""
 
 _BY_JOB = f"by (job, {SERVER})"
 
 
 def servers_left() -> AnnotationQuery:
-    """Servers that their callers have just stopped to use."""
-    return _mark("Server left", f"{_out()} unless {_out_before()}", BAD, SERVER_NAME)
+    """Build the mark of servers that have just become cooling for their callers."""
+    return _mark("Server cooling", f"{_out()} unless {_out_before()}", BAD, SERVER_NAME)
 
 
 def servers_rejoined() -> AnnotationQuery:
-    """Servers that are used again."""
-    return _mark("Server rejoined", f"{_share()} <= {_MANY} and {_out_before()}", GOOD, SERVER_NAME)
+    """Build the mark of servers that are healthy again."""
+    return _mark("Server healthy", f"{_share()} <= {_MANY} and {_out_before()}", GOOD, SERVER_NAME)
 
 
 def new_versions() -> AnnotationQuery:
-    """Versions of traced_image that some process has just begun to run."""
-    # Where nothing was scraped before, nothing is new.
+    """Build the mark of versions of traced_image that a process has just begun to run."""
+    # Without a scrape before, each version would look new.
     now, before = (
         f"count by (version) ({catalogue.BUILD_INFO.name}{{{JOB}}}{ago})"
         for ago in ("", " offset 5m")

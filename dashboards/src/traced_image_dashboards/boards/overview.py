@@ -1,4 +1,4 @@
-"""Overview: is it well, and if not, which server is it?"""
+"""Overview: do calls succeed, and if not, which server fails?"""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def board() -> Board:
-    """The dashboard to begin with."""
+    """Build the dashboard to begin with."""
     return Board(
         uid=links.OVERVIEW,
         title="Glance clients / Overview",
         about="Whether calls to Glance succeed, what retries hide, and which servers fail.",
         variables=(variables.job(),),
         parts=(
-            *(row("Is it well?"), budget(), success(), rate(), given_up(), servers_out()),
+            *(row("Do calls succeed?"), budget(), success(), rate(), given_up(), servers_out()),
             *(callers(), alerts(), worst_servers()),
             *calls.parts(),
         ),
@@ -43,12 +43,13 @@ def board() -> Board:
 
 
 def budget() -> stat.Panel:
-    """How much of what may fail has not failed."""
+    """Build the panel of the error budget that is left."""
     about = About(
         "Error budget left",
-        "Of the calls that the objective lets fail in 3 days, the share that has not failed "
-        "yet, for the ten jobs with the least. Below 0 the objective is missed: find the server "
-        "that fails in the table, and take it out of api_servers if it can't be fixed soon.",
+        "The objective allows some calls to fail in 3 days. This is the share of them that has not "
+        "failed so far, for the ten jobs with the least. Below 0, the objective is missed: find "
+        "the server that fails in the table, and remove it from api_servers if you can't fix it "
+        "soon.",
         "percentunit",
         "No calls in the last 3 days",
         "GlanceClientErrorBudgetBurn",
@@ -60,11 +61,11 @@ def budget() -> stat.Panel:
 
 
 def success() -> stat.Panel:
-    """How many calls succeed."""
+    """Build the panel of the share of calls that succeed."""
     about = About(
         "Calls that succeed",
-        "What callers got, retries included, in the last 5 minutes; what a caller asked in vain (a "
-        "4xx) is not a failure. Below the objective, see which servers fail, and why.",
+        "The share that succeeded in the last 5 minutes, retries included. A refusal (4xx) is not "
+        "a failure. If it is below the objective, see which servers fail, and why.",
         "percentunit",
         NO_CALLS,
         "GlanceClientErrorBudgetBurn",
@@ -74,11 +75,11 @@ def success() -> stat.Panel:
 
 
 def rate() -> stat.Panel:
-    """How many calls there are."""
+    """Build the panel of the number of calls."""
     about = About(
         "Calls",
-        "Calls to Glance each second, probes left out. If it fell to nothing, look whether "
-        "callers are up, in Pipeline, before you trust what else is here.",
+        "Calls to Glance each second, without probes. If it fell to 0, check in Pipeline whether "
+        "callers are up, before you trust the other panels.",
         "reqps",
         NO_CALLS,
         "GlanceTelemetryAbsent",
@@ -87,11 +88,11 @@ def rate() -> stat.Panel:
 
 
 def given_up() -> stat.Panel:
-    """How many calls gave up."""
+    """Build the panel of the calls that gave up."""
     about = About(
         "Calls that gave up",
-        "GlanceConnectionFailed each second: calls for which no server answered, though they were "
-        "tried one after another. Anything above 0 is a caller that got nothing.",
+        "GlanceConnectionFailed each second: calls that tried one server after another, and each "
+        "failed. Above 0, callers get errors.",
         "reqps",
         "No caller is scraped",
         "GlanceConnectionFailed",
@@ -101,11 +102,11 @@ def given_up() -> stat.Panel:
 
 
 def servers_out() -> stat.Panel:
-    """How many servers are out."""
+    """Build the panel of the number of servers that are not healthy."""
     about = About(
-        "Servers out",
-        "Servers that at least half of their callers have left because they failed. Follow the "
-        "link of the table below to see one.",
+        "Servers not healthy",
+        "Servers that are cooling or on trial for at least half of their callers, because they "
+        "failed. The links of the table below show each server.",
         "short",
         "No server is known: is a caller scraped?",
         "GlanceServerFailing",
@@ -116,7 +117,7 @@ def servers_out() -> stat.Panel:
 
 
 def callers() -> stat.Panel:
-    """How many processes tell."""
+    """Build the panel of the number of callers."""
     about = About(
         "Callers",
         "Processes with traced_image that are scraped. If some are missing, see Pipeline.",
@@ -128,16 +129,16 @@ def callers() -> stat.Panel:
 
 
 def alerts() -> table.Panel:
-    """What fires."""
+    """Build the table of the alerts that fire."""
     about = About(
         "Alerts that fire",
-        "Alerts of the rules beside these dashboards; each has a runbook. Begin with those of "
-        "severity page.",
+        "Alerts of the rules that belong to these dashboards; each has a runbook. Begin with those "
+        "of severity page.",
         "short",
         "No alert fires",
         "GlanceClientErrorBudgetBurn",
     )
-    # The alert for telemetry that is absent is of no job that there is.
+    # GlanceTelemetryAbsent may fire for a job that has no series, or with no job at all.
     found = 'ALERTS{alertname=~"Glance.+", alertstate="firing", job=~"$job|"}'
     firing = f"max by (alertname, severity, job, {SERVER}) ({found})"
     labels = {
@@ -151,11 +152,11 @@ def alerts() -> table.Panel:
 
 
 def worst_servers() -> table.Panel:
-    """Which servers fail."""
+    """Build the table of the servers that fail most."""
     about = About(
         "Servers that fail most",
-        "The ten servers with the greatest share of failed attempts in the last 5 minutes. Follow "
-        "a server's link to see since when and why.",
+        "The ten servers with the greatest share of failed attempts in the last 5 minutes. A "
+        "server's link shows since when it fails, and why.",
         "short",
         "No attempts in the last 5 minutes",
         "GlanceServerFailing",

@@ -53,13 +53,13 @@ _Panel = TypeVar(
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What every panel tells of itself.
+    """The texts of a panel.
 
     Attributes:
         title: What it shows.
-        does: What to do about it; the description.
+        does: The description: what the values mean, and what to do.
         unit: The unit of its values, as Grafana names it.
-        empty: What it says where there is nothing to show.
+        empty: The text if there is nothing to show.
         runbook: The section of the runbook that belongs to it.
     """
 
@@ -71,36 +71,36 @@ class About:
 
 
 def query(expr: str, legend: str = "", *, exemplars: bool = False) -> prometheus.Dataquery:
-    """A query over the time that is shown."""
+    """Build a query over the time range that is shown."""
     asked = prometheus.Dataquery().expr(expr).range().datasource(DATASOURCE)
     return asked.legend_format(legend or "__auto").exemplar(exemplar=exemplars)
 
 
 def latest(expr: str, legend: str = "") -> prometheus.Dataquery:
-    """A query for the last moment that is shown."""
+    """Build a query for the end of the time range that is shown."""
     asked = prometheus.Dataquery().expr(expr).instant().datasource(DATASOURCE)
     return asked.legend_format(legend or "__auto")
 
 
 def column(expr: str) -> prometheus.Dataquery:
-    """A query for one column of a table."""
+    """Build a query for one column of a table."""
     return latest(expr).format(PromQueryFormat.TABLE)
 
 
 def row(title: str) -> Row:
-    """What parts a dashboard."""
+    """Build a row, the heading of the panels below it."""
     return Row(title)
 
 
 def levels(*steps: tuple[float, str], base: str = GOOD) -> ThresholdsConfig:
-    """The colours of values: the first for all that is below the first step."""
+    """Build the colours of values; `base` is the colour below the first step."""
     first = model.Threshold(None, base)
     above = [model.Threshold(value, colour) for value, colour in steps]
     return ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps([first, *above])
 
 
 def number(about: About, *queries: prometheus.Dataquery, width: int = 4) -> stat.Panel:
-    """One number, or one for each of few."""
+    """Build a panel of one number, or of a few."""
     return (
         dressed(stat.Panel(), about, queries)
         .height(5)
@@ -112,7 +112,7 @@ def number(about: About, *queries: prometheus.Dataquery, width: int = 4) -> stat
 
 
 def lines(about: About, *queries: prometheus.Dataquery, width: int = 12) -> timeseries.Panel:
-    """Values over time."""
+    """Build a panel of values over time."""
     legend = (
         common.VizLegendOptions()
         .display_mode(LegendDisplayMode.TABLE)
@@ -133,12 +133,12 @@ def lines(about: About, *queries: prometheus.Dataquery, width: int = 12) -> time
 
 
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
-    """Lines that add up to a whole."""
+    """Stack the lines of a panel, which add up to a whole."""
     return panel.fill_opacity(60).stacking(common.StackingConfig().mode(StackingMode.NORMAL))
 
 
 def states(about: About, *queries: prometheus.Dataquery) -> statetimeline.Panel:
-    """A row for each of several things, coloured by the state that it is in."""
+    """Build a timeline of states, with a row for each series."""
     return (
         dressed(statetimeline.Panel(), about, queries)
         .height(9)
@@ -151,21 +151,21 @@ def states(about: About, *queries: prometheus.Dataquery) -> statetimeline.Panel:
 
 
 def history(about: About, *queries: prometheus.Dataquery) -> statushistory.Panel:
-    """A row for each of several things, coloured by a value."""
+    """Build a history of values as colours, with a row for each series."""
     return (
         dressed(statushistory.Panel(), about, queries)
         .height(9)
         .span(24)
         .show_value(VisibilityMode.NEVER)
         .row_height(0.8)
-        # It draws no more points than it has room for.
+        # The panel shows nothing if it has more points than its width has room for.
         .max_data_points(60)
         .per_page(20)
     )
 
 
 def spread(about: About, *queries: prometheus.Dataquery) -> heatmap.Panel:
-    """How many of something took how long, over time."""
+    """Build a heatmap of durations over time."""
     colours = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges")
     axis = heatmap.YAxisConfig().unit(about.unit)
     shown = [one.format(PromQueryFormat.HEATMAP).legend_format("{{le}}") for one in queries]
@@ -185,7 +185,7 @@ def spread(about: About, *queries: prometheus.Dataquery) -> heatmap.Panel:
 
 
 def dressed(panel: _Panel, about: About, queries: Sequence[prometheus.Dataquery]) -> _Panel:
-    """A panel with what every panel has."""
+    """Add to a panel what each panel has: queries, texts, data source, and link to the runbook."""
     for letter, asked in zip("ABCDEFGHIJ", queries, strict=False):
         panel = panel.with_target(asked.ref_id(letter))
     return (

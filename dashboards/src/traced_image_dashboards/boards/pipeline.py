@@ -1,4 +1,4 @@
-"""Pipeline: whether what the other dashboards show can be trusted."""
+"""Pipeline: whether the other dashboards can be trusted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTHING = "Nothing of these jobs is scraped: see Prometheus's page of targets"
 
 
 def board() -> Board:
-    """The dashboard of the telemetry itself."""
+    """Build the dashboard of the telemetry itself."""
     return Board(
         uid=links.PIPELINE,
         title="Glance clients / Pipeline",
@@ -51,10 +51,10 @@ def _up(matchers: str = "") -> str:
 
 
 def down() -> stat.Panel:
-    """How many can't be scraped."""
+    """Build the panel of processes that can't be scraped."""
     about = About(
         "Processes that can't be scraped",
-        "What they do is on no dashboard. Are they running, and does Prometheus reach their port?",
+        "No dashboard shows their calls. Are they running, and does Prometheus reach their port?",
         "short",
         _NOTHING,
         "GlanceTelemetryAbsent",
@@ -65,11 +65,11 @@ def down() -> stat.Panel:
 
 
 def reloads() -> stat.Panel:
-    """Whether the exporter could read its web configuration."""
+    """Build the panel of failed reloads of the exporter's web configuration."""
     about = About(
         "Exporters with an unusable web configuration",
-        "Their web configuration file could not be used when it was last read, and what they "
-        "had before is in force. Their log says what is wrong with it.",
+        "The last reload of their web configuration file failed; the configuration from before is "
+        "still in force. Their log says what is wrong with the file.",
         "short",
         "No exporter is scraped",
         "GlanceExporterConfigReloadFailed",
@@ -81,11 +81,11 @@ def reloads() -> stat.Panel:
 
 
 def errors_now() -> stat.Panel:
-    """How many processes' telemetry fails."""
+    """Build the panel of processes whose telemetry fails."""
     about = About(
         "Processes whose telemetry fails",
-        "Within the last 15 minutes something that observes calls failed; calls are not harmed. "
-        "The panel below says what.",
+        "In the last 15 minutes, code that observes calls failed; the calls themselves did not. "
+        "The panel below says what failed.",
         "short",
         "No process with traced_image is scraped",
         "GlanceTelemetryErrors",
@@ -99,11 +99,11 @@ def errors_now() -> stat.Panel:
 
 
 def unscraped() -> timeseries.Panel:
-    """Whose processes can't be scraped."""
+    """Build the panel of each job's share of processes that can't be scraped."""
     about = About(
         "Share of each job that can't be scraped",
-        "The 20 worst jobs. A whole job at once: its port, its network policy or Prometheus's "
-        "configuration. A few processes: their hosts.",
+        "The 20 worst jobs. If a whole job fails at once, check its port, its network policy and "
+        "Prometheus's configuration. If a few processes fail, check the machines that they run on.",
         "percentunit",
         _NOTHING,
         "GlanceTelemetryAbsent",
@@ -113,11 +113,11 @@ def unscraped() -> timeseries.Panel:
 
 
 def series() -> timeseries.Panel:
-    """How many series a process has."""
+    """Build the panel of the number of series of a process."""
     about = About(
         "Series of a process",
-        "The 20 processes with the most. docs/reference/telemetry.md tells how many there may be; "
-        "if it is too many, set detail to leave out a label.",
+        "The 20 processes with the most. docs/reference/telemetry.md says how many to expect; if "
+        "there are too many, set detail to leave out a label.",
         "short",
         _NOTHING,
         "GlanceCardinalityOverflow",
@@ -127,7 +127,7 @@ def series() -> timeseries.Panel:
 
 
 def scrape_time() -> timeseries.Panel:
-    """How long a scrape takes."""
+    """Build the panel of the duration of scrapes."""
     about = About(
         "How long a scrape takes",
         "The 20 slowest processes. Near the scrape timeout, samples are about to be lost: "
@@ -141,13 +141,13 @@ def scrape_time() -> timeseries.Panel:
 
 
 def errors() -> timeseries.Panel:
-    """What fails in the telemetry."""
+    """Build the panel of failures of the telemetry."""
     meanings = "; ".join(
         f"{kind}: {meaning}" for kind, meaning in catalogue.TELEMETRY_ERROR_KINDS.items()
     )
     about = About(
         "Failures of the telemetry itself",
-        f"By kind. {meanings}. The first of each kind is in the process's log.",
+        f"By kind. {meanings}. The process's log has the first failure of each kind.",
         "ops",
         "Nothing of the telemetry has failed",
         "GlanceTelemetryErrors",

@@ -1,4 +1,4 @@
-"""What the exporter's probes say of each server, with nobody else's traffic."""
+"""The results of the exporter's probes of each server, apart from the callers' own calls."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from traced_image.telemetry.catalogue.metrics import Metric
 
-_NONE = "No exporter probes these servers: docs/how-to/deploy.md tells how to run one"
+_NONE = "No exporter probes these servers: docs/how-to/deploy.md says how to run one"
 _DAY = 24 * 60 * 60
 
 
 def parts() -> tuple[Builder[Any], ...]:
-    """The row of the probes and its panels."""
+    """Build the row of the probes and its panels."""
     return (
         *(row("Probes"), results(), latest_probes(), phases(), certificates()),
         *(canaries(), canary_times()),
@@ -34,17 +34,17 @@ def parts() -> tuple[Builder[Any], ...]:
 
 
 def results() -> statetimeline.Panel:
-    """Whether probes succeed."""
+    """Build the panel of the results of probes."""
     about = About(
         "Probes",
-        "Red: a probe of the server failed. If probes fail and callers' attempts do not, the "
-        "exporter has another way to the server than callers have; if it is the other way "
-        "round, callers are at fault. At most 50 servers, the failing ones first.",
+        "Red: a probe of the server failed. If probes fail and callers' attempts do not, check the "
+        "network between the exporter and the server. If attempts fail and probes do not, check "
+        "the callers. At most 50 servers, the failing ones first.",
         "short",
         _NONE,
         "GlanceProbeFailing",
     )
-    # The least of all are the failing ones.
+    # A failed probe is 0, and bottomk takes the least values first.
     worst = f"bottomk(50, min {BY_SERVER} ({of(recording.PROBES, SERVERS)}))"
     return (
         states(about, query(worst, SERVER_NAME))
@@ -69,13 +69,12 @@ def _by(*labels: str) -> str:
 
 
 def latest_probes() -> table.Panel:
-    """What the last probe of each server found."""
+    """Build the table of the latest probe of each server."""
     about = About(
         "Latest probes",
-        "A reason is there if the probe failed. Status is what the server's root answers: 300 "
-        "is Glance, anything else a proxy or another service. Healthcheck 0: the server says "
-        "itself that it is not well, as it does when an operator disables it. A probe long ago: "
-        "the exporter hangs.",
+        "Reason: why the probe failed. Status: the answer to GET /; 300 is Glance, anything else "
+        "is a proxy or another service. Healthcheck 0: the server's own health check fails, as it "
+        "does when an operator disables the server. If the probe was long ago, the exporter hangs.",
         "short",
         _NONE,
         "GlanceProbeFailing",
@@ -98,7 +97,7 @@ def latest_probes() -> table.Panel:
         ),
         Column("Status", _each(probe_metrics.STATUS_CODE), "none"),
         Column("Healthcheck", _each(probe_metrics.HEALTHCHECK, how="min"), "none"),
-        # What these tell is in their labels.
+        # The values of these two are in their labels.
         Column("", _each(probe_metrics.FAILURE, _by("error_type"))),
         Column("", _each(probe_metrics.API_VERSION, _by("version"))),
         link=("server_address", links.server_of_row()),
@@ -106,10 +105,10 @@ def latest_probes() -> table.Panel:
 
 
 def phases() -> timeseries.Panel:
-    """What a probe's time goes to."""
+    """Build the panel of the phases of probes."""
     meanings = "; ".join(f"{phase}: {meaning}" for phase, meaning in probe_metrics.PHASES.items())
     about = About(
-        "What a probe's time goes to",
+        "Duration of a probe's phases",
         f"The slowest of the chosen servers. {meanings}. A long first_byte is the server or its "
         "database; a long connect is the network.",
         "s",
@@ -120,7 +119,7 @@ def phases() -> timeseries.Panel:
 
 
 def certificates() -> timeseries.Panel:
-    """When certificates expire."""
+    """Build the panel of the expiry of certificates."""
     about = About(
         "Days until a certificate expires",
         "The 20 servers with the fewest. Renew one before it reaches 0: callers then fail with "
@@ -135,11 +134,11 @@ def certificates() -> timeseries.Panel:
 
 
 def canaries() -> timeseries.Panel:
-    """Whether an image can be had."""
+    """Build the panel of the checks with an image."""
     about = About(
         "Checks with an image",
-        "1: the image's record (show) or its first megabyte (download) came. If only download "
-        "fails, the server is well and its image store is not. The 20 worst.",
+        "1: the server sent the image's record (show) or its first megabyte (download). If only "
+        "download fails, the server answers and its image store fails. The 20 worst.",
         "short",
         "The exporter has no image to check with: set one to test more than the API",
         "GlanceCanaryFailing",
@@ -149,11 +148,11 @@ def canaries() -> timeseries.Panel:
 
 
 def canary_times() -> timeseries.Panel:
-    """How fast an image can be had."""
+    """Build the panel of the durations of checks with an image."""
     about = About(
         "How long checks with an image take",
-        "The 20 slowest. A slow show is the database, a slow download the image store or the "
-        "network.",
+        "The 20 slowest. If show is slow, check the database; if download is slow, check the image "
+        "store and the network.",
         "s",
         "The exporter has no image to check with: set one to test more than the API",
         "GlanceCanaryFailing",

@@ -1,4 +1,4 @@
-"""PromQL as Grafana has it: the variables' matchers, and what several panels ask."""
+"""PromQL for Grafana: matchers with its variables, and queries of several panels."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ NOT_HEALTHY = 'state!="healthy"'
 
 
 def of(recorded: Recording, *matchers: str) -> str:
-    """The recorded series of the chosen jobs."""
+    """Select the recorded series of the chosen jobs."""
     return f"{recorded.record}{{{', '.join((JOB, *matchers))}}}"
 
 
 def total(expr: str, by: str = "") -> str:
-    """A sum, of all or by some labels."""
+    """Build a sum, of all series or by some labels."""
     return f"sum {by} ({expr})" if by else f"sum({expr})"
 
 
 def top(most: int, expr: str) -> str:
-    """The greatest of many, so that a panel shows 200 servers or 1,000 callers as well as one."""
+    """Select the greatest, so that a panel stays readable with 200 servers or 1,000 callers."""
     return f"topk({most}, {expr})"
 
 
 def some(expr: str) -> str:
-    """What is not nothing: counters are there before they count, and would fill a legend with 0."""
+    """Leave out zeros: counters exist before they count, and would fill a legend with 0."""
     return f"{expr} > 0"
 
 
 def share(part: str, whole: str) -> str:
-    """A ratio; nothing where there was nothing to divide by, so that the panel says so."""
+    """Build a ratio; without a value if the whole is 0, so that the panel shows its empty text."""
     return f"{part} / ({whole} > 0)"
 
 
 def quantile(which: float, buckets: str, by: str = "le") -> str:
-    """A quantile of a histogram's buckets."""
+    """Build a quantile of a histogram's buckets."""
     return f"histogram_quantile({which}, sum by ({by}) ({buckets}))"
 
 
 def shown_exemplars(selector: str) -> str:
-    """A query that finds exemplars and no samples.
+    """Build a query that finds exemplars and no samples.
 
-    Recorded series have no exemplars, and the callers' own are too many to be read for a panel of
-    all of them. Prometheus looks for exemplars by the selector alone; samples are looked for at a
-    time when there were none, which costs nothing.
+    Recorded series have no exemplars, and the callers' own series are too many to read for a panel
+    of all callers. Prometheus finds exemplars by the selector alone. It looks for samples 40 years
+    ago, when there were none, which costs nothing.
     """
     return f"{selector} offset 40y"
 
@@ -72,7 +72,7 @@ SUCCESS_OF_CALLS = f"1 - {share(total(of(recording.ALL_BAD_CALLS)), CALLS)}"
 
 
 def _callers_own(recorded: Recording) -> str:
-    # A job that only probes has attempts, and no calls that they could be compared with.
+    # A job that only probes has attempts, and no calls to compare them with.
     return total(f"{of(recorded)} and on (job) {of(recording.ALL_CALLS)}")
 
 
@@ -84,17 +84,17 @@ OBJECTIVE = f"scalar({recording.OBJECTIVE})"
 
 
 def by_server(recorded: Recording, *matchers: str) -> str:
-    """The sum of a recorded series over the chosen jobs, for each server."""
+    """Build the sum of a recorded series over the chosen jobs, for each server."""
     return total(of(recorded, *matchers), BY_SERVER)
 
 
 def share_out(*matchers: str) -> str:
-    """Of those that call a server, the share that has left it."""
+    """Build the share of a server's callers for which it is not healthy."""
     left = by_server(recording.STATES, *matchers, NOT_HEALTHY)
     return share(left, by_server(recording.STATES, *matchers))
 
 
 def error_ratio(*matchers: str) -> str:
-    """Of the attempts on a server, the share that failed."""
+    """Build the share of failed attempts among the attempts on a server."""
     failed = by_server(recording.FAILED_ATTEMPTS, *matchers)
     return share(failed, by_server(recording.ATTEMPTS, *matchers))

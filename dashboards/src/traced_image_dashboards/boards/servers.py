@@ -1,4 +1,4 @@
-"""Servers: which one fails, since when and why; and what the exporter's probes say of it."""
+"""Servers: which one fails, since when and why, and what the exporter's probes report."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ if TYPE_CHECKING:
 
 
 def board() -> Board:
-    """The dashboard of the servers."""
+    """Build the dashboard of the servers."""
     return Board(
         uid=links.SERVERS,
         title="Glance clients / Servers",
         about=(
             "Each Glance server as its callers and the exporter's probes see it. A server is an "
-            "address and a port; choose both where several share an address."
+            "address and a port; choose both if several share an address."
         ),
         variables=(variables.job(), variables.server(), variables.port()),
         parts=(
@@ -79,12 +79,13 @@ def board() -> Board:
 
 
 def state() -> statetimeline.Panel:
-    """Who is out, and since when."""
+    """Build the timeline of the servers' host states."""
     about = About(
-        "Servers in use and out",
-        "Green: every caller uses the server. Orange: some have left it, because it failed for "
-        "them. Red: all have. Orange that stays means that only some can't reach it: compare "
-        "callers. At most 50 servers are shown, those that most callers have left.",
+        "Servers by host state",
+        "Green: the server is healthy for all callers. Orange: it is cooling or on trial for some, "
+        "because it failed for them. Red: for all of them. If orange stays, only some callers "
+        "can't reach it: compare callers. At most 50 servers, those that are healthy for the "
+        "fewest first.",
         "percentunit",
         NO_SERVERS,
         "GlanceServerFailing",
@@ -92,9 +93,9 @@ def state() -> statetimeline.Panel:
     shares = query(top(50, share_out(SERVERS)), SERVER_NAME)
     colours = levels((0.000001, ODD), (1, BAD))
     words = [
-        _range(0, 0, "in use", GOOD),
-        _range(0.000001, 0.999999, "left by some callers", ODD),
-        _range(1, 1, "left by all callers", BAD),
+        _range(0, 0, "healthy for all callers", GOOD),
+        _range(0.000001, 0.999999, "healthy for some callers", ODD),
+        _range(1, 1, "healthy for no caller", BAD),
     ]
     return (
         states(about, shares)
@@ -110,11 +111,11 @@ def _range(least: float, most: float, text: str, colour: str) -> RangeMap:
 
 
 def all_servers() -> table.Panel:
-    """Everything about each."""
+    """Build the table of all servers."""
     about = About(
         "All servers",
         "The last 5 minutes of each server. One that fails while its peers do not is broken; if "
-        "all fail alike, look at what they have in common: the network, Keystone, the image store. "
+        "all fail alike, check what they have in common: the network, Keystone, the image store. "
         "Choose one by its link.",
         "short",
         NO_SERVERS,
@@ -130,8 +131,10 @@ def all_servers() -> table.Panel:
         {"server_address": "Server", "server_port": "Port"},
         Column("Attempts/s", attempts, "reqps"),
         Column("Failed", error_ratio(SERVERS), "percentunit", levels((0.01, ODD), (0.5, BAD))),
-        Column("Callers out", share_out(SERVERS), "percentunit", levels((0.000001, ODD), (1, BAD))),
-        # Grafana counts milliseconds.
+        Column(
+            "Not healthy for", share_out(SERVERS), "percentunit", levels((0.000001, ODD), (1, BAD))
+        ),
+        # Grafana's dateTimeFromNow takes milliseconds.
         Column("Last success", f"1000 * ({last})", "dateTimeFromNow"),
         Column("Failures in a row", in_row, "short", levels((1, ODD), (5, BAD))),
         Column("p95", slowest, "s"),
@@ -143,11 +146,11 @@ def all_servers() -> table.Panel:
 
 
 def failures() -> statushistory.Panel:
-    """Which server failed when."""
+    """Build the history of failed attempts by server."""
     about = About(
         "Failed attempts by server",
         "The share of attempts that failed, over time; refusals such as 404 are not failures. The "
-        "50 worst at each moment. Several rows that turn red together have a cause in common.",
+        "50 worst at each moment. If several rows turn red together, they have a common cause.",
         "percentunit",
         NO_ATTEMPTS,
         "GlanceServerFailing",
@@ -161,12 +164,12 @@ def failures() -> statushistory.Panel:
 
 
 def reasons() -> timeseries.Panel:
-    """What attempts fail of."""
+    """Build the panel of the reasons of failed attempts."""
     about = About(
         "Failed attempts by reason",
-        "connection_refused: nothing listens; connect_timeout and network_unreachable: the way "
-        "to it; read_timeout: it hangs; 5xx: it says itself that it fails. "
-        "docs/reference/diagnosis.md tells what to look at for each. A dot is a failed "
+        "connection_refused: no process listens; connect_timeout and network_unreachable: the "
+        "network fails; read_timeout: the server hangs; 5xx: the server reports a failure of its "
+        "own. docs/reference/diagnosis.md says what to check for each. A dot is a failed "
         "attempt's trace.",
         "reqps",
         "No attempt on these servers failed",
@@ -184,11 +187,11 @@ def reasons() -> timeseries.Panel:
 
 
 def in_a_row() -> timeseries.Panel:
-    """Who has not succeeded for long."""
+    """Build the panel of failures in a row."""
     about = About(
         "Failures in a row",
-        "The most that any caller had from a server since one succeeded; the 20 highest. A line "
-        "that only rises is a server that is dead for at least one caller.",
+        "The most failed attempts of any caller on a server since the last success; the 20 "
+        "highest. If a line only rises, at least one caller can't reach its server.",
         "short",
         NO_SERVERS,
         "GlanceServerNoSuccess",

@@ -1,4 +1,4 @@
-"""Tables: queries of one moment, joined by the labels that they have in common."""
+"""Tables: queries of one moment, joined by their common labels."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: Its heading; none for a query of which only the labels are shown.
-        expr: What is in it.
+        name: Its heading; empty for a query that only adds labels.
+        expr: The query of its values.
         unit: The unit of its values.
         levels: The colours of its values, if any.
     """
@@ -46,14 +46,14 @@ def table_of(
     link: tuple[str, DashboardLink] | None = None,
     width: int = 24,
 ) -> table.Panel:
-    """A table.
+    """Build a table.
 
     Args:
-        about: What it tells of itself.
-        labels: The labels by which its queries are joined, and their headings.
-        columns: The others; rows are sorted by the second of them, the greatest first.
-        link: Where one gets to, and from which label.
-        width: Of 24.
+        about: Its texts.
+        labels: The labels that join its queries, and their headings.
+        columns: The other columns; the second of them sorts the rows, the greatest first.
+        link: The label that has a link, and the link.
+        width: Its width; 24 is a whole row.
     """
     panel = dressed(table.Panel(), about, [column(each.expr) for each in columns])
     panel = panel.height(9).span(width).cell_height(TableCellHeight.SM)
@@ -69,7 +69,7 @@ def table_of(
 
 def _joined(labels: Mapping[str, str], columns: Sequence[Column]) -> list[DataTransformerConfig]:
     letters = "ABCDEFGHIJ"[: len(columns)]
-    # One query's value is called so, several have their letters.
+    # Grafana names the value of a single query "Value"; of several, each has its letter.
     values = [f"Value #{letter}" for letter in letters] if len(columns) > 1 else ["Value"]
     names = {value: each.name for value, each in zip(values, columns, strict=True) if each.name}
     order = {name: index for index, name in enumerate([*labels, *names])}
@@ -84,7 +84,7 @@ def _joined(labels: Mapping[str, str], columns: Sequence[Column]) -> list[DataTr
 def _label(
     label: str, heading: str, link: tuple[str, DashboardLink] | None
 ) -> list[DynamicConfigValue]:
-    # The field's name stays as it is, since links name it.
+    # The field keeps its name, because links use it.
     named = [DynamicConfigValue("displayName", heading)]
     if link and link[0] == label:
         named.append(DynamicConfigValue("links", [link[1].build()]))

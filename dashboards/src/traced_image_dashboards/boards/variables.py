@@ -1,4 +1,4 @@
-"""What is chosen at the top of a dashboard."""
+"""The variables at the top of a dashboard."""
 
 from __future__ import annotations
 
@@ -27,51 +27,51 @@ _COLLECTOR = "otelcol_process_uptime.*"
 
 
 def datasource() -> DatasourceVariable:
-    """The Prometheus that has the recording rules."""
+    """Build the variable of the Prometheus with the recording rules."""
     return DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
 def job() -> QueryVariable:
-    """Which kinds of callers; the exporter that probes is one of them."""
+    """Build the variable of the callers' jobs; an exporter that probes is a caller, too."""
     return _several("job", "Job", f"label_values({recording.CALLERS.record}, job)")
 
 
 def job_of_pipeline() -> QueryVariable:
-    """Callers, and collectors beside; All is each of these, not whatever else is scraped."""
+    """Build the variable of the jobs of callers and collectors; All leaves out other targets."""
     names = f'{{__name__=~"{catalogue.BUILD_INFO.name}|{_COLLECTOR}"}}'
     return _chosen("job", "Job", f"label_values({names}, job)")
 
 
 def instance() -> QueryVariable:
-    """Which processes of a job."""
+    """Build the variable of the processes of a job."""
     found = selector(catalogue.BUILD_INFO, JOB)
     return _several("instance", "Instance", f"label_values({found}, instance)")
 
 
 def instance_of_pipeline() -> QueryVariable:
-    """Which processes, collectors among them."""
+    """Build the variable of the processes, with those of collectors."""
     return _several("instance", "Instance", f"label_values(up{{{JOB}}}, instance)")
 
 
 def caller() -> QueryVariable:
-    """One process, of which more is shown than could be of all."""
+    """Build the variable of the one process that the lower half of Callers shows."""
     found = selector(catalogue.BUILD_INFO, JOB)
     return _query("caller", "Caller", f"label_values({found}, instance)")
 
 
 def server() -> QueryVariable:
-    """The servers' addresses; with `port` they name servers, since several may share an address."""
+    """Build the variable of the servers' addresses; several servers may share one, see `port`."""
     return _several("server", "Server", f"label_values({of(recording.STATES)}, server_address)")
 
 
 def port() -> QueryVariable:
-    """The ports of the chosen servers."""
+    """Build the variable of the ports of the chosen servers."""
     found = of(recording.STATES, 'server_address=~"$server"')
     return _several("port", "Port", f"label_values({found}, server_port)")
 
 
 def runbooks(page: str) -> TextBoxVariable:
-    """Where the links to the runbook lead; nothing that a reader has to see."""
+    """Build the hidden variable with the address of the runbooks, for the panels' links."""
     here = VariableOption(text=page, value=page, selected=True)
     return (
         TextBoxVariable("runbooks")
