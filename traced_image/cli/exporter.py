@@ -89,7 +89,7 @@ class _ExporterOptions:
 @click.option(
     "--allow-target",
     multiple=True,
-    metavar="HOST",
+    metavar="TARGET",
     help="One more target that /probe?target= accepts: a name, address, name:port or network; "
     "repeatable.",
 )

@@ -1,0 +1,84 @@
+"""The words of the project: what docstrings, messages and help texts must not say."""
+
+import ast
+from pathlib import Path
+
+import click
+import pytest
+from test_language import find_banned
+
+from traced_image.cli.commands import COMMANDS, traced_image
+
+ROOT = Path(__file__).parent.parent
+
+NOT_CLEAN = tuple(
+    f"traced_image/{name}"
+    for name in (
+        *("config/", "pipeline/", "telemetry/", "exporter/", "lab/"),
+        *("__init__.py", "_connect.py", "_forks.py", "errors.py", "reasons.py", "redact.py"),
+    )
+)
+"""Folders and files that are not in plain English so far; remove each when it is."""
+
+FILES = {
+    path.relative_to(ROOT).as_posix(): path
+    for pattern in ("traced_image/**/*.py", "traced_image/**/*.html", "dashboards/src/**/*.py")
+    for path in sorted(ROOT.glob(pattern))
+}
+CLEAN = {name: path for name, path in FILES.items() if not name.startswith(NOT_CLEAN)}
+
+
+def texts(source):
+    """Each docstring and string constant of a module, with the line that it begins in."""
+    whole = ast.parse(source)
+    parts = {each for node in ast.walk(whole) for each in getattr(node, "values", ())}
+    for node in ast.walk(whole):
+        if isinstance(node, ast.JoinedStr):
+            # Words on both sides of a value are not one phrase.
+            words = (getattr(each, "value", "") for each in node.values)
+            yield node.lineno, "".join(each if isinstance(each, str) else "…" for each in words)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in parts:
+            yield node.lineno, node.value
+
+
+def find_in_module(source):
+    return sorted(
+        (start + line - 1, word, instead)
+        for start, text in texts(source)
+        if " " in text.strip()  # one word is a name, such as of a keyword or a label
+        for line, word, instead in find_banned(text)
+    )
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_a_file_has_no_banned_word(name):
+    text = CLEAN[name].read_text("utf-8")
+
+    assert [] == (find_in_module(text) if name.endswith(".py") else find_banned(text))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_commands_help_has_no_banned_word(name):
+    context = click.Context(traced_image)
+    command = traced_image.get_command(context, name)
+
+    assert [] == find_banned(command.get_help(click.Context(command, info_name=name)))
+
+
+@pytest.mark.parametrize("name", NOT_CLEAN)
+def test_what_is_not_clean_is_there(name):
+    assert any(file.startswith(name) for file in FILES)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ('"""Two servers\n\nare well."""', [(3, "are well")]),
+        ('x = f"{a} is well, {b}"', [(1, "is well")]),
+        ('x = f"is{a}well"', []),
+        ('x = kwargs["host"]', []),
+        ("# whoever\nwhoever = 1", []),
+    ],
+)
+def test_the_search_reads_docstrings_and_strings(source, words):
+    assert words == [(line, word) for line, word, _ in find_in_module(source)]
