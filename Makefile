@@ -1,14 +1,14 @@
-# Each target sets up what it needs: nothing but python3 with venv, pip and make has to be there.
-# What is installed is what the files in requirements/ name, with its hashes; `make lock` renews them.
+# Each target installs what it needs; only make and python3 with venv and pip must be there.
+# It installs the versions and hashes of the files in requirements/, which `make lock` renews.
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-# How many processes the tests share; more help only where there are more processors.
+# The number of test processes; more than the number of processors does not help.
 WORKERS ?= 2
 # The lowest Python that pyproject.toml allows, for test-oldest.
 OLDEST ?= python3.10
-# Every supported Python of the machine beside the first, for test-pythons and test-all.
+# All other supported Pythons of this machine, for test-pythons and test-all.
 PYTHONS ?= $(filter-out python$(firstword $(call facts,$(PYTHON))),$(FOUND))
 
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ FOUND = $(foreach v,3.10 3.11 3.12 3.13 3.14,$(if $(shell python$(v) -c 'print(1
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps
 MAKEFLAGS += --no-print-directory
 
-# What users rely on, in at most a minute: it holds on the oldest and the newest of what is allowed.
+# Tests of what users rely on, in at most a minute; they pass on the oldest and newest versions.
 CONTRACT = tests/test_public.py tests/test_errors.py tests/config tests/lab \
   $(patsubst %,tests/pipeline/test_%.py,retry_loop client connect dependencies download ec2 \
     service service_v1 transport upload v2 send) \
@@ -47,12 +47,12 @@ test-newest:
 	@$(call require,$(PYTHON),PYTHON)$(MAKE) VENV=.venv-newest LOCK=newest test-contract
 
 test-pythons:
-	@$(call require,$(PYTHON),PYTHON)$(if $(PYTHONS),$(MAKE) $(PYTHONS:%=test-on-%),echo "No other Python was found.")
+	@$(call require,$(PYTHON),PYTHON)$(if $(PYTHONS),$(MAKE) $(PYTHONS:%=test-on-%),echo "Found no other Python.")
 
 test-on-%:
 	@$(MAKE) PYTHON=$* VENV=.venv-$* test-contract
 
-# Everything, one after the other, since much of it measures time.
+# All tests, one target after the other, because many of them measure time.
 test-all:
 	@$(call require,$(PYTHON),PYTHON)$(MAKE) test ARGS='-m ""'
 	@$(MAKE) -j1 test-pythons SUITE='-m ""'
@@ -88,14 +88,14 @@ clean:
 
 # --- environments -------------------------------------------------------------------------------
 
-# The version of a Python and whether it has venv, such as "3.11 venv"; nothing where it does not run.
+# The version of a Python and whether it has venv, such as "3.11 venv"; empty if it does not run.
 facts = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2]); import ensurepip, venv; print("venv")' 2>/dev/null)
 TOO_OLD = 2.% $(addprefix 3.,0 1 2 3 4 5 6 7 8 9)
 # $(call require,python3,PYTHON) ends make, in one line and before there is any file, if a Python can't be used.
 require = $(call judge,$(1),$(2),$(call facts,$(1)))
 judge = $(if $(3),,$(call refuse,$(1),$(2),does not run))$(if $(filter $(TOO_OLD),$(3)),$(call \
   refuse,$(1),$(2),is Python $(firstword $(3))))$(if $(filter venv,$(3)),,$(call \
-  refuse,$(1),$(2),has no venv (Debian has it in python3-venv)))
+  refuse,$(1),$(2),has no venv (on Debian, install python3-venv)))
 refuse = $(error $(1) $(3); traced-image needs Python 3.10 or newer, with venv; fix: make \
   $(strip $(2)=$(or $(lastword $(FOUND)),python3.11) $(MAKECMDGOALS)))
 
@@ -103,16 +103,16 @@ $(VENV)/bin/python:
 	@$(call require,$(PYTHON),PYTHON)echo "Making $(VENV) with $(PYTHON) …" >&2
 	@$(PYTHON) -m venv $(VENV)
 
-# Where there is what the tests need, there is what the demonstration needs.
+# The packages of the tests include those of the demonstration, so each target marks both.
 $(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/bin/python
-	@echo "Installing traced-image$(if $(filter-out demo,$*), and what its tests need) …" >&2
+	@echo "Installing traced-image$(if $(filter-out demo,$*), and the packages of its tests) …" >&2
 	@$(INSTALL) --require-hashes -r $<
 	@$(INSTALL) --no-build-isolation -e .
 	@touch $@ $(VENV)/.demo
 
-# Nothing is locked here: what is newest today is installed, each time.
+# This target uses no lock: it installs the newest versions each time.
 $(VENV)/.newest: $(VENV)/bin/python FORCE
-	@echo "Installing traced-image and the newest of what its tests need …" >&2
+	@echo "Installing traced-image and the newest packages of its tests …" >&2
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev]'
 
 $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python
@@ -122,8 +122,8 @@ $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python
 
 # --- locks --------------------------------------------------------------------------------------
 
-# Of each package the newest version that has wheels: what is built from source brings a build backend
-# that no lock knows. The hashes are those of every platform.
+# The newest version of each package that has wheels: a source distribution would need a build
+# backend that no lock pins. The hashes cover all platforms.
 COMPILE = .venv-lock/bin/uv pip compile --quiet --no-config --system-certs --upgrade --universal \
   --python-version 3.10 --generate-hashes --only-binary :all: --custom-compile-command 'make lock'
 PROJECT = $(COMPILE) pyproject.toml --group build

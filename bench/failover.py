@@ -1,4 +1,4 @@
-"""What one refusing server of three costs, beside three that are well and beside nova's way.
+"""What one refusing server of three costs, beside three healthy ones and beside nova's way.
 
 ``python bench/failover.py [--seconds 150]``
 """
@@ -111,7 +111,7 @@ def main() -> None:
     watch = watched()
     with nginx(bodies, 3) as urls, refusing() as dead:
         broken = [*urls[:2], dead]
-        well = Client("three well", urls, image_id, watch)
+        well = Client("three healthy", urls, image_id, watch)
         one_dead = Client("one of three refuses", broken, image_id, watch)
         nova = Client(
             "the same, RetryPolicy.nova_2013()",

@@ -119,7 +119,7 @@ def test_a_python_without_venv_is_told_in_one_line(clone):
     clone.add("python3", 'sys.modules["ensurepip"] = None')
 
     assert said(clone.make("demo")) == (
-        "python3 has no venv (Debian has it in python3-venv); traced-image needs Python 3.10 or"
+        "python3 has no venv (on Debian, install python3-venv); traced-image needs Python 3.10 or"
         " newer, with venv; fix: make PYTHON=python3.11 demo"
     )
 
