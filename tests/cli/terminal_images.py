@@ -41,7 +41,7 @@ def picture(name, *arguments, having=""):
 
 
 def main():
-    """Make them all, of three servers one of which is dead."""
+    """Make all pictures, with three servers; one of them refuses connections."""
     images = lab.Images()
     images.add(name="ubuntu-24.04", data=b"\0" * 4096)
     with lab.cluster(3, images=images) as servers:

@@ -83,7 +83,7 @@ def port():
 def exporter(cli, port):
     """Run the exporter, ask it by a function, and end it; return the result and what was found.
 
-    It runs in the main thread, as signals need it; whoever asks is in another.
+    It runs in the main thread, because signals need it; the asking code is in another.
     """
 
     def run(*arguments, ask, end=signal.SIGTERM):
@@ -301,7 +301,7 @@ def nova(path, *servers, more=""):
 
 
 def test_sighup_has_all_that_is_configured_read_again(exporter, three, monkeypatch):
-    """The environment, too, of which no change of a file would tell."""
+    """The environment, too, whose change no watched file shows."""
     monkeypatch.setenv("TRACED_IMAGE_SERVERS", ",".join(server.url for server in three[:2]))
 
     def ask(asked):

@@ -42,7 +42,7 @@ every_board = pytest.mark.parametrize("name", BOARDS)
 
 
 def those_that_are_not(right):
-    """The names of panels of which something is not as it has to be."""
+    """Return the names of the panels that fail a check."""
     return [name for name, panel in PANELS.items() if not right(panel)]
 
 
