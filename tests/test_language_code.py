@@ -11,21 +11,19 @@ from traced_image.cli.commands import COMMANDS, traced_image
 
 ROOT = Path(__file__).parent.parent
 
-NOT_CLEAN = tuple(
-    f"traced_image/{name}"
-    for name in (
-        *("config/", "pipeline/", "telemetry/", "exporter/", "lab/"),
-        *("__init__.py", "_connect.py", "_forks.py", "errors.py", "reasons.py", "redact.py"),
-    )
-)
-"""Folders and files that are not in plain English so far; remove each when it is."""
-
 FILES = {
     path.relative_to(ROOT).as_posix(): path
     for pattern in ("traced_image/**/*.py", "traced_image/**/*.html", "dashboards/src/**/*.py")
     for path in sorted(ROOT.glob(pattern))
 }
-CLEAN = {name: path for name, path in FILES.items() if not name.startswith(NOT_CLEAN)}
+
+
+HOST = {
+    "traced_image/config/server.py": "a part of an address, beside the port",
+    "traced_image/errors.py": "nova's words, for which operators search logs",
+    "traced_image/pipeline/log.py": "nova's words, for which operators search logs",
+}
+"""Files that say ``host``, and what it is there."""
 
 
 def texts(source):
@@ -50,11 +48,12 @@ def find_in_module(source):
     )
 
 
-@pytest.mark.parametrize("name", CLEAN)
+@pytest.mark.parametrize("name", FILES)
 def test_a_file_has_no_banned_word(name):
-    text = CLEAN[name].read_text("utf-8")
+    text = FILES[name].read_text("utf-8")
+    found = find_in_module(text) if name.endswith(".py") else find_banned(text)
 
-    assert [] == (find_in_module(text) if name.endswith(".py") else find_banned(text))
+    assert [] == [each for each in found if not (name in HOST and each[1] == "host")]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -63,11 +62,6 @@ def test_a_commands_help_has_no_banned_word(name):
     command = traced_image.get_command(context, name)
 
     assert [] == find_banned(command.get_help(click.Context(command, info_name=name)))
-
-
-@pytest.mark.parametrize("name", NOT_CLEAN)
-def test_what_is_not_clean_is_there(name):
-    assert any(file.startswith(name) for file in FILES)
 
 
 @pytest.mark.parametrize(
