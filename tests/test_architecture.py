@@ -55,7 +55,7 @@ def test_a_circle_is_found():
         check_circles(
             {
                 "config.retry_policy": "def load():\n    from . import server",
-                "config.server": "if TYPE_CHECKING:\n    from .retry import RetryPolicy",
+                "config.server": "if TYPE_CHECKING:\n    from .retry_policy import RetryPolicy",
             }
         )
 
@@ -116,7 +116,7 @@ def test_an_import_of_a_room_that_must_not_be_known_is_found(module, source, imp
     ("module", "source", "imported"),
     [
         ("pipeline.client", "from .. import errors\nimport requests", {"errors"}),
-        ("pipeline.http.send", "from ..attempts import cycle", {"pipeline.attempts.server_cycle"}),
+        ("pipeline.http.send", "from ..attempts import fleet", {"pipeline.attempts.fleet"}),
         ("telemetry.spans", "from ..errors import Reason", {"errors"}),
         ("telemetry.layers", "from ..pipeline.clock import Clock", {"pipeline.clock"}),
         ("instrumentation.nova", "from ..telemetry import recorder", {"telemetry.recorder"}),
