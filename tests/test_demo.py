@@ -636,6 +636,7 @@ def test_what_pip_is_told_already_counts():
     assert "/kept" == _left({"REQUESTS_CA_BUNDLE": "/ca.pem", "PIP_CERT": "/kept"})["PIP_CERT"]
 
 
+@pytest.mark.slow  # pytest runs within pytest
 def test_a_test_passes_in_any_environment():
     test = f"{__file__}::{test_on_servers_of_ones_own_the_calls_reach_them.__name__}"
 

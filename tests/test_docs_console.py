@@ -21,6 +21,7 @@ LIMIT = 60.0
 NOT_RUN = {
     r"make ": "it makes an environment; tests/test_makefile.py and .ci/run have the targets",
     r"pip (install|wheel) ": "it needs the network; tests/test_wheel.py builds and installs",
+    r"python -m traced_image\.demo": "it takes 40 s; it is `make demo`, which .ci/run runs",
     r"sudo ": "it needs root and systemd; tests/real/test_real_deployment.py has the unit",
     r"cd deploy/exporter$": "what follows needs root",
     r"curl http://127.0.0.1:9293/readyz": "it asks the system's exporter",

@@ -101,6 +101,7 @@ def test_a_service_shows_an_image_and_the_servers(name, glances, image_id):
     )
 
 
+@pytest.mark.slow  # each starts a program, as the test above does
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_names_the_server_that_failed(name, glances, image_id):
     glances[0].break_with(lab.faults.refuse())

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+# Each test runs make; `make check` runs them.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 MAKE = shutil.which("make")
 OLD = "sys.version_info = (3, 9, 18)"

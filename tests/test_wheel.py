@@ -11,6 +11,9 @@ import pytest
 
 import traced_image
 
+# pip builds and installs a wheel; `make check` runs these.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 
