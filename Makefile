@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-# The number of test processes. Tests wait for half of their time, so that four keep two processors busy.
-WORKERS ?= 4
+# The number of test processes. Tests wait for half of their time, so that three keep two processors busy.
+WORKERS ?= 3
 # The lowest Python that pyproject.toml allows, for test-oldest.
 OLDEST ?= python3.10
 # All other supported Pythons of this machine, for test-pythons and test-all.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -21,6 +22,13 @@ from traced_image_docs.architecture import (
 )
 
 SOURCES = {name: path.read_text("utf-8") for name, path in MODULES.items()}
+
+
+@functools.cache
+def parse(source: str) -> ast.Module:
+    """A module's tree, parsed once for all tests."""
+    return ast.parse(source)
+
 
 OPTIONAL = (
     "click",
@@ -146,7 +154,7 @@ def docstrings(tree: ast.AST) -> dict[ast.AST, int]:
 def describes(source: str) -> bool:
     """Whether a module's first line is a whole sentence of its docstring."""
     first = source.partition("\n")[0]
-    docstring = ast.get_docstring(ast.parse(source)) or ""
+    docstring = ast.get_docstring(parse(source)) or ""
     return first.strip('"') == docstring.partition("\n")[0] and len(first.split()) > 2
 
 
@@ -156,7 +164,7 @@ def test_a_modules_first_line_says_what_it_holds():
 
 def test_modules_are_short_beside_their_docstrings():
     lines = {
-        name: len(source.splitlines()) - sum(docstrings(ast.parse(source)).values())
+        name: len(source.splitlines()) - sum(docstrings(parse(source)).values())
         for name, source in SOURCES.items()
     }
     assert {} == {name: count for name, count in lines.items() if count > MOST_LINES}
@@ -165,7 +173,7 @@ def test_modules_are_short_beside_their_docstrings():
 def test_functions_are_short_beside_their_docstrings():
     sizes = {}
     for name, source in SOURCES.items():
-        tree = ast.parse(source)
+        tree = parse(source)
         documented = docstrings(tree)
         sizes |= {
             f"{name}.{node.name}": node.end_lineno - node.lineno + 1 - documented.get(node, 0)
@@ -178,10 +186,10 @@ def test_functions_are_short_beside_their_docstrings():
 def test_no_name_of_a_class_or_type_stands_for_two():
     places = {}
     for name, source in SOURCES.items():
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parse(source)):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name.lstrip("_"), []).append(name)
-        for node in ast.parse(source).body:
+        for node in parse(source).body:
             # A type alias, such as Layer = Callable[[F], F].
             target = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
             if re.match("[A-Z][a-z]", target):

@@ -75,6 +75,7 @@ def test_the_unit_runs_the_program_that_is_installed():
     assert Path(command).name in scripts
 
 
+@pytest.mark.slow  # each starts a program; the image's and the pod's arguments are tested below
 @pytest.mark.parametrize("variables", environment(), ids=lambda each: each["ARGS"])
 def test_the_unit_gives_arguments_that_the_program_takes(variables):
     _program, name, *arguments = setting("ExecStart").split()

@@ -284,8 +284,9 @@ WHICH = """
     ("arguments", "lines"),
     [
         (["before"], ["True True", "True"]),
-        (["before", "registry"], ["True True", "False"]),
-        (["before", "meter_provider"], ["False False", "True"]),
+        # Each starts a program.
+        pytest.param(["before", "registry"], ["True True", "False"], marks=pytest.mark.slow),
+        pytest.param(["before", "meter_provider"], ["False False", "True"], marks=pytest.mark.slow),
         (["before", "meter_provider", "registry"], ["False False", "False"]),
         (["never"], ["False False", "True"]),
     ],

@@ -12,7 +12,8 @@ from traced_image import lab
 from traced_image.lab import faults
 from traced_image.telemetry import catalogue
 
-PROTOCOLS = ("grpc", "http/protobuf")
+# Each starts programs and waits for what they export.
+PROTOCOLS = ("grpc", pytest.param("http/protobuf", marks=pytest.mark.slow))
 KINDS = {"counter": "sum", "updown": "sum", "gauge": "gauge", "histogram": "histogram"}
 SETTINGS = {
     "OTEL_SERVICE_NAME": "nova-compute",

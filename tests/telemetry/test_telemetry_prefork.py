@@ -78,7 +78,11 @@ class Load:
             time.sleep(0.01)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["after-the-fork", "before-the-fork"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(False, marks=pytest.mark.slow), True],
+    ids=["after-the-fork", "before-the-fork"],
+)
 def prefork(request, tmp_path_factory):
     """What was counted, answered and logged when workers had died under load, and when all had.
 

@@ -34,7 +34,14 @@ def test_a_request_has_the_stable_conventions_attributes(service, servers, image
     } == dict(trace.one("GET").attributes)
 
 
-@pytest.mark.parametrize("choice", ["", "http", "http/dup", "database"])
+# Each starts a program.
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("http", "http/dup", "database")),
+    ],
+)
 def test_the_conventions_are_the_stable_ones_whatever_the_process_has(run_python, choice):
     names = run_python(
         """
