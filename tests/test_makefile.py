@@ -154,12 +154,12 @@ def test_everything_is_on_every_python_with_the_oldest_versions_and_the_real_par
     printed = clone.make("-n", "test-all").stdout
 
     assert [
-        (".venv", '-n 2 --cov --cov-report=term-missing -m ""'),
-        (".venv-python3.12", '-q -n 2 -m ""'),
-        (".venv-oldest", "-q -n 2 tests/test_public.py"),
+        (".venv", '-n 3 --cov --cov-report=term-missing -m ""'),
+        (".venv-python3.12", '-q -n 3 -m ""'),
+        (".venv-oldest", "-q -n 3 tests/test_public.py"),
         (".venv", "tests/real -o addopts"),
     ] == re.findall(
-        r"^(\.venv\S*)/bin/python -m pytest (.*-m \"\"|-q -n \d \S+|tests/real -o addopts)",
+        r"^(\.venv\S*)/bin/python -m pytest (.*-m \"\"|-q -n 3 \S+|tests/real -o addopts)",
         printed,
         re.MULTILINE,
     )
