@@ -46,7 +46,7 @@ Note = Callable[[Exception], None]
 
 
 class HostView(Protocol):
-    """The state of one server, as in the pipeline's `HostView`.
+    """The state of one server, as in the pipeline's `HostState`.
 
     Times are seconds since the epoch; None for never.
     """
