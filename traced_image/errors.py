@@ -6,7 +6,7 @@
     ├── ConfigError (ValueError)            a configured value: item, source, fix
     │   ├── InvalidServer                   a member of the server list, or the list
     │   ├── InvalidRetry                    num_retries or a field of RetryPolicy
-    │   ├── InvalidTimeout                  connect_timeout, read_timeout, deadline
+    │   ├── InvalidTimeout                  a timeout or the deadline
     │   ├── InvalidTLS                      insecure, cafile, certfile, keyfile
     │   ├── InvalidAuth                     auth_strategy, auth, a cloud, the catalogue
     │   ├── InvalidOption                   any other field, an unknown one, a file
@@ -47,6 +47,7 @@
     │   ├── RetryBudgetExhausted            the process has retried enough for now
     │   └── UnsafeToRepeat                  a second attempt could do harm
     │       └── UploadNotRewindable         the data was read and can't be read again
+    ├── ServiceClosed                       a call on a service after its `close`
     ├── TokenUnavailable                    Keystone gave no token for the service itself
     ├── ImageUnacceptable                   an image without data
     ├── ImageMapUnavailable                 the database that maps EC2's integers
@@ -402,6 +403,10 @@ class UnsafeToRepeat(GlanceConnectionFailed):
 
 class UploadNotRewindable(UnsafeToRepeat):
     """The upload's data was already read and can't be rewound, so no retry can send it."""
+
+
+class ServiceClosed(TracedImageError):
+    """The service was closed before the call; nothing was sent."""
 
 
 class TokenUnavailable(TracedImageError):

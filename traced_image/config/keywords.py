@@ -28,6 +28,9 @@ class ConfigKeywords(TypedDict, total=False):
     retry: RetryPolicy
     connect_timeout: float
     read_timeout: float
+    request_timeout: float | None
+    upload_timeout: float
+    trial_timeout: float
     deadline: float | None
     insecure: bool
     cafile: str | None
@@ -38,6 +41,7 @@ class ConfigKeywords(TypedDict, total=False):
     api_version: Literal[1, 2]
     pool_size: int
     max_metadata_size: int
+    max_list_size: int
     region_name: str | None
     sources: Mapping[str, str]
 

@@ -99,11 +99,32 @@ class Config:
     )
     read_timeout: float = option(
         60.0,
-        doc="Seconds to wait for the next bytes of a reply.",
+        doc="Seconds to wait for the next bytes of a reply, such as the first byte of a download.",
         check=_seconds,
         read=float,
         nova="[glance] timeout",
         cinder="[DEFAULT] glance_request_timeout",
+    )
+    request_timeout: float | None = option(
+        None,
+        doc="Seconds for one request and its whole reply, with the time to connect, if neither has"
+        " image data. None for 30, or for `read_timeout` if that is set to more.",
+        check=checks.allow_none(_seconds),
+        read=parse_optional_number,
+    )
+    upload_timeout: float = option(
+        600.0,
+        doc="Seconds to wait for the answer to an upload after its last byte; 600 as in"
+        " python-glanceclient.",
+        check=_seconds,
+        read=float,
+    )
+    trial_timeout: float = option(
+        1.0,
+        doc="Seconds for a request that tests a server after its cool-down, if another server is"
+        " healthy.",
+        check=_seconds,
+        read=float,
     )
     deadline: float | None = option(
         120.0,
@@ -181,6 +202,12 @@ class Config:
     max_metadata_size: int = option(
         16 * 2**20,
         doc="The most bytes that a reply without image data may have.",
+        check=_size,
+        read=int,
+    )
+    max_list_size: int = option(
+        256 * 2**20,
+        doc="The most bytes that the replies of one list may have together.",
         check=_size,
         read=int,
     )

@@ -53,6 +53,7 @@ class Attempt(Generic[T_co]):
         maximum: The most attempts that the call may make.
         trial: Whether the server is on trial after a cool-down.
         deadline: When the call must end, in monotonic seconds; None for no limit.
+        timeout: Seconds that each of its requests may take; None for those of the configuration.
     """
 
     call: Call[T_co]
@@ -61,6 +62,7 @@ class Attempt(Generic[T_co]):
     maximum: int
     trial: bool = False
     deadline: float | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,7 @@ REASONS: dict[str, str] = {
     "connect_timeout": "no connection in time",
     "network_unreachable": "no route to the server",
     "tls_error": "the TLS handshake failed, or TLS broke later",
+    "proxy_error": "the proxy in front of the server refused or could not connect",
     "read_timeout": "no reply in time",
     "connection_reset": "the connection closed before the reply was complete",
     "protocol_error": "the reply is not valid, or not what its headers say",
