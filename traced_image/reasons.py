@@ -29,8 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-class HandshakeError(urllib3.exceptions.SSLError):
-    """The TLS handshake failed, so no request was sent."""
+class NotConnectedError(OSError):
+    """No connection was opened, so no request was sent."""
+
+
+class ProxyRefusedError(NotConnectedError):
+    """The proxy in front of a server could not be reached, or opened no tunnel to the server."""
+
+
+class MalformedReplyError(Exception):
+    """A reply is not valid HTTP/1.1, or ends too early; its text says how, as "it …"."""
 
 
 # After these no byte of a request was sent, so even an operation that changes something is safe
@@ -39,8 +47,10 @@ _NOT_CONNECTED = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
     urllib3.exceptions.LocationValueError,
-    HandshakeError,
+    NotConnectedError,
 )
+
+_PROXY = (urllib3.exceptions.ProxyError, ProxyRefusedError)
 
 OTHER = Reason("_OTHER")
 """The reason for a failure that no other reason of the closed set describes.
@@ -81,9 +91,10 @@ _RULES = (
         "connection_reset",
         "connection closed by the server",
     ),
-    _Rule((HandshakeError, ssl.SSLError), TLSError, "tls_error", "TLS failed"),
+    _Rule((ssl.SSLError,), TLSError, "tls_error", "TLS failed"),
     _Rule(
         (
+            MalformedReplyError,
             http.client.HTTPException,
             urllib3.exceptions.HeaderParsingError,
             urllib3.exceptions.InvalidHeader,
@@ -175,14 +186,16 @@ def classify(error: Exception, server: str) -> AttemptError:
     links = tuple(unwrap(error))
     reached = _has_reached(links)
     kind, reason, words = _find_rule(links, reached=reached)
-    if any(isinstance(link, urllib3.exceptions.ProxyError) for link in links):
-        words = f"through its proxy: {words}"
     return kind(f"{server}: {words}", reason=Reason(reason), reached=reached)
 
 
 def _find_rule(
     links: tuple[BaseException, ...], *, reached: bool
 ) -> tuple[type[AttemptError], str, str]:
+    proxy = next((link for link in links if isinstance(link, _PROXY)), None)
+    if proxy is not None:
+        detail = f": {proxy}" if isinstance(proxy, ProxyRefusedError) else ""
+        return CommunicationError, "proxy_error", f"its proxy failed{detail}"
     # Before the rules: a timeout and an unreachable network may be wrapped in any other type.
     if any(isinstance(link, TimeoutError) for link in links):
         if reached:
@@ -197,6 +210,9 @@ def _find_rule(
 
 
 def _find_detail(links: tuple[BaseException, ...]) -> str:
-    """Return why a certificate was rejected, which no other text of the error says."""
+    """Return what is wrong with a reply, or why a certificate was rejected."""
+    for link in links:
+        if isinstance(link, MalformedReplyError):
+            return f": {link}"
     refusals = (link for link in links if isinstance(link, ssl.SSLCertVerificationError))
     return next((f": {refusal.verify_message}" for refusal in refusals), "")

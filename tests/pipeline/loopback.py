@@ -19,7 +19,7 @@ from traced_image.pipeline.attempts.seams import Attempt, Call
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE
 from traced_image.pipeline.http.send import HTTPSend
-from traced_image.pipeline.http.transport import send_by_session
+from traced_image.pipeline.http.transport import send_prepared
 
 IMAGE_ID = "8f3c1a52-0000-4000-8000-000000000001"
 
@@ -189,7 +189,7 @@ class Opened:
 
     things: list = field(default_factory=list)
 
-    def sender(self, *servers, clock=None, send=send_by_session, **fields):
+    def sender(self, *servers, clock=None, send=send_prepared, **fields):
         config = Config(servers=[_url(server) for server in servers], num_retries=9, **fields)
         http = HTTPSend(config, clock or Clock(), send)
         self.things.append(http)

@@ -36,7 +36,7 @@ CUT = CommunicationError("glance-1:9292: connection closed")
 
 def download_of(*pieces, record=None, status=200, offset=0, chunks=None, **headers):
     chunks = chunks or Pieces(*pieces)
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    headers = {name.lower().replace("_", "-"): value for name, value in headers.items()}
     reply = answer(status=status, headers=headers, chunks=chunks)
     return Download.of(reply, record or {}, offset)
 

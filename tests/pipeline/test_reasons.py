@@ -164,7 +164,7 @@ def test_a_proxy_that_fails_is_told_from_the_server(opened, tls, monkeypatch, fr
     sender = opened.sender(f"{scheme}://127.0.0.1:9292", cafile=tls.cafile)
     with pytest.raises(CommunicationError) as caught:
         sender(get())
-    expected = ("127.0.0.1:9292: through its proxy: connection refused", "connection_refused")
+    expected = ("127.0.0.1:9292: its proxy failed: no connection to it", "proxy_error")
     assert expected == (str(caught.value), caught.value.reason)
 
 
@@ -257,7 +257,8 @@ def test_a_tls_error_in_mid_reply(talking, tls):
         HELLO + b"no header\r\nContent-Length: 2\r\n\r\n{}",
         HELLO + b"\x00\xff: x\r\n\x01\r\n\r\n{}",
         HELLO + b"X: " + b"x" * 70_000 + b"\r\n\r\n",
-        HELLO + b"X: x\r\n" * 200 + b"\r\n",
+        HELLO + b"X: x\r\n" * 20_000 + b"\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n{}",
         HELLO + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
         HELLO + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n{}\r\n",
         HELLO + b"Transfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n",

@@ -29,7 +29,7 @@ from traced_image.pipeline.attempts.seams import Attempt, Call
 from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE
 from traced_image.pipeline.http.send import HTTPSend, _ServerWire
-from traced_image.pipeline.http.transport import send_by_session
+from traced_image.pipeline.http.transport import send_prepared
 
 JSON = reply(200, b"{}")
 TOKEN = "gAAAAABtoken-1"
@@ -422,7 +422,7 @@ def test_a_redirect_s_body_is_not_read(tell):
 
 
 def wire_to(url):
-    http = HTTPSend(Config(servers=[url]), Clock(), send_by_session)
+    http = HTTPSend(Config(servers=[url]), Clock(), send_prepared)
     attempt = Attempt(Call(v2.get("x"), SERVICE), http.config.servers[0], 1, 1)
     return _ServerWire(http, attempt)
 
@@ -443,7 +443,7 @@ WIRES = [
 def test_no_redirect_leads_to_another_server(wire, location):
     server = wire._attempt.server
     try:
-        path = wire._redirected(Request("GET", "/v2/images/x"), "/v2/images/x", location)
+        path = wire._redirected(Request("GET", "/v2/images/x"), "/v2/images/x", 302, location)
     except InvalidEndpoint:
         return
     target = urlsplit(server.url + path)
@@ -454,7 +454,7 @@ def test_no_redirect_leads_to_another_server(wire, location):
 # --- what a reply may be -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [101, 199, 300, 304, 305, 306, 399])
+@pytest.mark.parametrize("status", [300, 304, 305, 306, 399])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_status_that_answers_nothing_is_no_success(tell, status, method):
     _, sender = tell(reply(status, b"{}"))

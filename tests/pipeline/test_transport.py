@@ -6,13 +6,12 @@ import ssl
 import time
 
 import pytest
-import requests
 import trustme
 from loopback import Loopback, closing, conversation, get, read_request, reply, sent
 from support import in_child
 
 from traced_image import lab
-from traced_image.errors import CommunicationError, Invalid, InvalidOption, InvalidTLS, TLSError
+from traced_image.errors import CommunicationError, InvalidOption, InvalidTLS, TLSError
 from traced_image.pipeline.api import v2
 from traced_image.pipeline.http import connection
 
@@ -195,7 +194,8 @@ def test_a_tunnel_is_kept(tls, opened, environment, monkeypatch):
         sender = opened.sender("https://127.0.0.1:9292", cafile=tls.cafile)
         for method in ("GET", "DELETE", "GET"):
             sender(sent(method))
-    assert (len(proxy.asked), len(proxy.requests)) == (1, 3)
+    # A kept connection is too uncertain for the DELETE.
+    assert (2, 3) == (len(proxy.asked), len(proxy.requests))
 
 
 def test_a_tunnel_is_made_anew_after_the_deadline_of_the_call_that_made_it(
@@ -226,7 +226,7 @@ def test_a_proxy_that_refuses_connections_was_not_reached(opened, environment):
         sender = opened.sender("http://glance.example")
     with pytest.raises(CommunicationError) as caught:
         sender(get())
-    assert (caught.value.reason, caught.value.reached) == ("connection_refused", False)
+    assert (caught.value.reason, caught.value.reached) == ("proxy_error", False)
 
 
 def test_a_proxy_that_refuses_a_tunnel_was_not_passed(tls, opened, environment):
@@ -235,7 +235,7 @@ def test_a_proxy_that_refuses_a_tunnel_was_not_passed(tls, opened, environment):
         sender = opened.sender("https://127.0.0.1:9292", cafile=tls.cafile)
         with pytest.raises(CommunicationError) as caught:
             sender(get())
-    assert (caught.value.reason, caught.value.reached) == ("_OTHER", False)
+    assert (caught.value.reason, caught.value.reached) == ("proxy_error", False)
 
 
 def test_a_tunnel_that_is_not_made_in_time(tls, opened, environment):
@@ -244,14 +244,17 @@ def test_a_tunnel_that_is_not_made_in_time(tls, opened, environment):
         sender = opened.sender("https://127.0.0.1:9292", cafile=tls.cafile, connect_timeout=0.2)
         with pytest.raises(CommunicationError) as caught:
             sender(get())
-    assert (caught.value.reason, caught.value.reached) == ("connect_timeout", False)
+    assert (caught.value.reason, caught.value.reached) == ("proxy_error", False)
 
 
-def test_a_proxy_s_own_status_is_a_status(opened, environment):
+def test_a_proxy_that_wants_credentials_is_not_the_server(opened, environment):
     with Loopback(conversation(reply(407))) as proxy:
         environment.setenv("http_proxy", proxy.url)
-        with pytest.raises(Invalid, match="HTTP 407"):
+        with pytest.raises(
+            CommunicationError, match="its proxy failed: it answered HTTP 407"
+        ) as got:
             opened.sender("http://glance.example")(get())
+    assert ("proxy_error", False) == (got.value.reason, got.value.reached)
 
 
 def test_a_server_may_be_spared_the_proxy(server, image_id, opened, environment):
@@ -294,21 +297,6 @@ def test_a_netrc_is_not_read(opened, environment, tmp_path):
     with Loopback(conversation(JSON)) as server:
         opened.sender(server)(get())
     assert b"authorization" not in server.requests[0].lower()
-
-
-def test_an_application_that_instruments_requests_later_sees_ours(
-    server, image_id, opened, monkeypatch
-):
-    sender, seen = opened.sender(server), []
-    original = requests.Session.send
-
-    def instrumented(session, prepared, **options):
-        seen.append(prepared.url)
-        return original(session, prepared, **options)
-
-    monkeypatch.setattr(requests.Session, "send", instrumented)
-    sender(v2.get(image_id))
-    assert seen == [f"{server.url}/v2/images/{image_id}"]
 
 
 def test_after_close_a_server_is_not_accused(server, image_id, opened):

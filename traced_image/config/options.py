@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ..errors import ConfigError
     from .keywords import ConfigKeywords
 
+READ_TIMEOUT = 60.0
+"""The default of ``read_timeout``, in seconds."""
+
 logger = logging.getLogger("traced_image.config")
 
 _T = TypeVar("_T")
@@ -98,7 +101,7 @@ class Config:
         5.0, doc="Seconds to connect to a server, with TLS.", check=_seconds, read=float
     )
     read_timeout: float = option(
-        60.0,
+        READ_TIMEOUT,
         doc="Seconds to wait for the next bytes of a reply, such as the first byte of a download.",
         check=_seconds,
         read=float,

@@ -18,7 +18,7 @@ from .clock import Clock
 from .context import SERVICE
 from .http import auth
 from .http.send import HTTPSend
-from .http.transport import send_by_session
+from .http.transport import send_prepared
 from .log import log_failure, log_stream_failure
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class GlanceClientWrapper:
         clock = clock or Clock()
         self.config = config
         self._fleet = fleet or share_fleet(config)
-        self._http = HTTPSend(config, clock, layered(send_by_session, layers.wire))
+        self._http = HTTPSend(config, clock, layered(send_prepared, layers.wire))
         send: Send = self._http
         tell: Announce = log_failure
         perform: Perform = AttemptLoop(

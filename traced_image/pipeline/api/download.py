@@ -77,7 +77,7 @@ class Download:
         chunks = reply.chunks
         if chunks is None:
             return None
-        length = reply.headers.get("Content-Length", "")
+        length = reply.headers.get("content-length", "")
         size = int(length) if _LENGTH.fullmatch(length) else None
         if reply.status == _PARTIAL:
             _check_part(reply, chunks, offset)
@@ -85,7 +85,7 @@ class Download:
             # A server may ignore Range and answer 200 with all of the data (RFC 9110, 14.2).
             chunks = _RestChunks(chunks, offset)
             size = None if size is None else max(0, size - offset)
-        return cls(chunks, reply.server, size, Digest(record, reply.headers.get("Content-MD5")))
+        return cls(chunks, reply.server, size, Digest(record, reply.headers.get("content-md5")))
 
     @classmethod
     def at_end(cls, server: Server, record: Record) -> Download:
@@ -152,7 +152,7 @@ class Download:
 
 
 def _check_part(reply: Reply, chunks: Chunks, offset: int) -> None:
-    claimed = reply.headers.get("Content-Range", "")
+    claimed = reply.headers.get("content-range", "")
     if not offset or not claimed.startswith(f"bytes {offset}-"):
         chunks.close()
         raise ProtocolError(

@@ -49,7 +49,7 @@ class Reply:
 
     Attributes:
         status: The HTTP status code.
-        headers: The headers; the case of a name does not matter.
+        headers: The headers by their names in lower case.
         body: The body; empty if `chunks` has it.
         chunks: The body of a streamed reply, if it has one.
         server: The server that sent it.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from ..api.operation import Operation, T_co
 
 if TYPE_CHECKING:
-    import requests
+    from requests import PreparedRequest
 
     from ...config import Server
     from ...errors import AttemptError, GlanceConnectionFailed
@@ -117,8 +117,41 @@ class Perform(Protocol):
 Announce = Callable[[Failure], None]
 """A function that reports a failed attempt or a call that gave up; failure layers wrap it."""
 
-SendPrepared = Callable[..., "requests.Response"]
-"""``requests.Session.send`` with its session, prepared request and options; wire layers wrap it."""
+
+class UnreadReply(Protocol):
+    """A reply whose body is unread.
+
+    Attributes:
+        status: The HTTP status.
+        version: The version of HTTP, such as ``1.1``.
+    """
+
+    status: int
+    version: str
+
+
+U = TypeVar("U", bound=UnreadReply)
+U_co = TypeVar("U_co", bound=UnreadReply, covariant=True)
+
+
+class Exchange(Protocol[U_co]):
+    """One request and its reply on one connection.
+
+    Attributes:
+        peer: The address and port of the connection's other end; None before there is one.
+    """
+
+    peer: tuple[str, int] | None
+
+    def send(self, prepared: PreparedRequest, /) -> U_co:
+        """Send a request; return the reply with its body unread."""
+
+
+class SendPrepared(Protocol):
+    """A function that sends a prepared request over an exchange; wire layers wrap it."""
+
+    def __call__(self, exchange: Exchange[U], prepared: PreparedRequest, /) -> U:
+        """Send the request once."""
 
 
 Watch = Callable[["HostState"], None]

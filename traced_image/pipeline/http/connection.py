@@ -1,36 +1,20 @@
-"""Connections that enforce a call's deadline and report whether a request was sent.
-
-A socket's timeout limits each wait for bytes. So a server that sends one byte now and then could
-delay a caller without limit. These connections limit the whole reply.
-"""
+"""One open connection: sends and receives within limits, and knows whether it can be used again."""
 
 from __future__ import annotations
 
 import errno
-import io
-import math
+import os
+import select
 import ssl
-from http.client import HTTPResponse, IncompleteRead
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NewConnectionError
-from urllib3.util.response import assert_header_parsing
-
-from ...reasons import HandshakeError
-
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
-    from typing_extensions import Buffer, Self
-    from urllib3 import HTTPResponse as PooledResponse
+    from .time_limits import TimeLimits
 
-
-READS = frozenset({"GET", "HEAD"})
-"""The methods of requests that change nothing (RFC 9110, 9.2.1: safe methods)."""
 
 IDLE_LIMIT = 1.0
 """Seconds after which an idle connection is too uncertain for a request that changes something.
@@ -39,197 +23,167 @@ A server may close an idle connection while a request is on its way to it. Then 
 whether the server performed the request, so it is not safe to send it again (RFC 9112, 9.3.1).
 """
 
-_MOMENT = 0.001  # a timeout of 0 would make the socket non-blocking
+HEAD_SIZE = 16 * 1024
+"""Bytes to receive at once where a reply may be small: the head of most replies, and its body."""
 
 
 class StaleConnectionError(ConnectionResetError):
     """The server closed an idle connection before it sent the first byte of a reply."""
 
 
-class Until(float):
-    """Seconds for one wait, with the moment at which the last of several waits must end.
-
-    It is a float, because urllib3 accepts only numbers as timeouts and passes this object on.
-    """
-
-    __slots__ = ("deadline", "each")
-    deadline: float
-    each: float
-
-    @classmethod
-    def after(cls, timeout: float, remaining: float) -> Self:
-        """Limit each wait to `timeout` seconds, and all of them to `remaining` seconds."""
-        until = cls(min(timeout, remaining))
-        until.each = timeout
-        until.deadline = monotonic() + remaining
-        return until
-
-    def lift(self) -> None:
-        """Remove the limit for all waits: the image data that follows may take any time."""
-        self.deadline = math.inf
-
-
-class _Connecting(Until):
-    """Seconds to connect, with the limits for the request that follows."""
-
-    __slots__ = ("then",)
-    then: Until
-
-
-def make_timeout(connect: float, read: float, remaining: float = math.inf) -> Timeout:
-    """Build the timeouts of one request.
+class Connection:
+    """One open connection to a server, or to its proxy.
 
     Args:
-        connect: Seconds to connect, with TLS.
-        read: Seconds for each later wait, to send or to receive.
-        remaining: Seconds for the whole request.
+        sock: The socket, after the TLS handshake if there is one.
+        peer: The address and port that it is connected to.
+        reusable: Whether it can serve another request after the first one.
+
+    Attributes:
+        peer: The address and port of the other end.
+        buffer: Bytes that were received and not used yet.
+        ended: Whether `has_received` found that the server has closed.
+        used: Whether a reply was received completely before.
     """
-    connect = min(connect, remaining)
-    connecting = _Connecting.after(connect, connect)
-    connecting.then = Until.after(read, remaining)
-    return Timeout(connect=connecting, read=connecting.then)
 
+    __slots__ = ("_idle_since", "_poll", "_reusable", "_sock", "buffer", "ended", "peer", "used")
 
-class _BoundedReader(io.RawIOBase):
-    """A reader of a socket that stops waiting at a deadline."""
-
-    def __init__(self, sock: socket.socket, until: Until) -> None:
-        self._socket = sock
-        self._raw = sock.makefile("rb", buffering=0)
-        self._until = until
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer) -> int | None:
-        left = self._until.deadline - monotonic()
-        if left <= 0:
-            raise TimeoutError("the deadline passed while reading")
-        self._socket.settimeout(min(left, self._until.each))
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _BoundedSocket:
-    """A replacement for the socket from which http.client makes a file."""
-
-    def __init__(self, sock: socket.socket, until: Until) -> None:
-        self._socket = sock
-        self._until = until
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_BoundedReader(self._socket, self._until))
-
-
-class _StrictHTTPResponse(HTTPResponse):
-    """A reply that rejects malformed headers and chunks with a negative length."""
-
-    def begin(self) -> None:
-        super().begin()
-        # http.client parses headers as those of an email: a malformed line ends them, and the
-        # ones after it, such as Content-Length, are lost.
-        if self.headers.defects:
-            assert_header_parsing(self.headers)
-
-    def _safe_read(self, amt: int) -> bytes:
-        # http.client parses a chunk's length by int(), which accepts "-1". A read of -1 bytes
-        # would continue to the end of the connection.
-        if amt < 0:
-            raise IncompleteRead(b"")
-        return super()._safe_read(amt)  # type: ignore[misc, no-any-return]
-
-
-class _DeadlineConnection(HTTPConnection):
-    """A connection with the deadline of `make_timeout`, with or without TLS."""
-
-    timeout: _Connecting
-    """The limits from `make_timeout`: first those to connect, then `_Connecting.then`."""
-
-    _replied_at: float | None = None
-    """When the last reply began on this connection, in monotonic seconds; None if none did."""
-
-    def response_class(  # type: ignore[override]
-        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
-    ) -> HTTPResponse:
-        """Build the reply; http.client also calls this for a proxy's reply to ``CONNECT``."""
-        bounded = _BoundedSocket(sock, self.timeout)
-        return _StrictHTTPResponse(bounded, debuglevel, method)  # type: ignore[arg-type]
-
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        left = self.timeout.deadline - monotonic()
-        sock.settimeout(max(left, _MOMENT))
-        return sock
-
-    def connect(self) -> None:
-        self._replied_at = None
-        try:
-            super().connect()
-        except ssl.SSLError as error:
-            raise HandshakeError(error) from error
-        except OSError as error:
-            raise NewConnectionError(self, str(error)) from error
-
-    def request(  # type: ignore[override]
+    def __init__(
         self,
-        method: str,
-        url: str,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        **options: bool,
+        sock: socket.socket,
+        peer: tuple[str, int],
+        *,
+        reusable: bool = True,
     ) -> None:
-        if method not in READS and self._is_doubtful():
-            self.close()
-        if self.sock is None:
-            self.connect()
-        # From here on the read timeout counts, not the one to connect: busy storage may make an
-        # upload wait longer.
-        self.timeout = self.timeout.then  # type: ignore[assignment]
-        super().request(method, url, body, headers, **options)
+        self._sock = sock
+        self._reusable = reusable
+        self._poll = make_poll(sock)
+        self._idle_since = 0.0
+        self.peer = peer
+        self.buffer = b""
+        self.ended = False
+        self.used = False
 
-    def _is_doubtful(self) -> bool:
-        idle = self._replied_at is not None and monotonic() - self._replied_at > IDLE_LIMIT
-        # urllib3 forgets the tunnel if the connection is closed here.
-        return idle and not self._tunnel_host
+    def receive(self, size: int, limits: TimeLimits) -> bytes:
+        """Return at most `size` bytes as soon as there are any; return none at the end.
 
-    def getresponse(self) -> PooledResponse:  # type: ignore[override]
+        Raises:
+            OSError: The connection broke, or no byte came in time.
+        """
+        if self.buffer:
+            data, self.buffer = self.buffer[:size], self.buffer[size:]
+            return data
+        self._sock.settimeout(limits.left())
+        return self._sock.recv(size)
+
+    def fill(self, size: int, limits: TimeLimits) -> bool:
+        """Add what the server sends next to `buffer`; return False at the end.
+
+        Raises:
+            OSError: The connection broke, or no byte came in time.
+        """
+        self._sock.settimeout(limits.left())
+        data = self._sock.recv(size)
+        self.buffer += data
+        return bool(data)
+
+    def send(self, data: bytes, limits: TimeLimits) -> None:
+        """Send all of `data`.
+
+        Raises:
+            OSError: The connection broke, or the server did not read in time.
+        """
+        self._sock.settimeout(limits.left())
         try:
-            reply = super().getresponse()
-        except ConnectionResetError as error:
-            if self._replied_at is None:
-                raise
-            raise StaleConnectionError(*error.args) from error
-        self._replied_at = monotonic()
-        return reply
-
-
-class _DeadlineTLSConnection(_DeadlineConnection, HTTPSConnection):
-    """A `_DeadlineConnection` over TLS."""
-
-    def send(self, data: bytes) -> None:  # type: ignore[override]
-        try:
-            super().send(data)
+            self._sock.sendall(data)
         except ssl.SSLEOFError as error:
-            # The same error as without TLS. After a BrokenPipeError, urllib3 still reads the
-            # answer that the server may have sent before it closed the connection.
             raise BrokenPipeError(errno.EPIPE, "closed by the server") from error
 
+    def send_part(self, data: memoryview, limits: TimeLimits) -> int:
+        """Send a part of `data`, or wait until the server reads or sends something.
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _DeadlineConnection  # type: ignore[assignment]
+        Returns:
+            The number of bytes sent; 0 if the server has sent something.
+
+        Raises:
+            OSError: The connection broke, or the server neither read nor sent in time.
+        """
+        self._sock.settimeout(0)
+        try:
+            return self._sock.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            if not self._poll(limits.left(), writing=True):
+                raise TimeoutError("the server stopped reading") from None
+            return 0
+        except ssl.SSLEOFError as error:
+            raise BrokenPipeError(errno.EPIPE, "closed by the server") from error
+
+    def has_received(self) -> bool:
+        """Return whether the server has sent something or closed; put it into `buffer`.
+
+        This does not wait.
+        """
+        if not self._poll(0.0):
+            return False
+        self._sock.settimeout(0)
+        try:
+            data = self._sock.recv(HEAD_SIZE)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False  # a record of TLS itself, such as a session ticket
+        self.buffer += data
+        self.ended = not data
+        return True
+
+    def is_usable(self, *, writing: bool) -> bool:
+        """Return whether the connection can serve a request.
+
+        Args:
+            writing: Whether the request changes something, so that it needs a connection of which
+                the server surely is not tired.
+        """
+        # Any byte that is here before the request was sent belongs to no reply.
+        return not (
+            (writing and monotonic() - self._idle_since > IDLE_LIMIT)
+            or self._poll(0.0)
+            or self._has_decrypted()
+        )
+
+    def _has_decrypted(self) -> bool:
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+
+    def finish(self) -> bool:
+        """End a reply; return whether the connection may serve another request."""
+        self.used = True
+        self._idle_since = monotonic()
+        return self._reusable and not self.buffer and not self._has_decrypted()
+
+    def close(self) -> None:
+        """Close the connection; a second call does nothing."""
+        self._sock.close()
+
+    def abandon(self) -> None:
+        """Close the socket in the child of a fork, and send nothing: it belongs to the parent."""
+        os.close(self._sock.detach())
 
 
-class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _DeadlineTLSConnection  # type: ignore[assignment]
+def make_poll(sock: socket.socket) -> Callable[..., bool]:
+    """Return a function that waits until a socket is readable, and if asked, or writable.
 
-    def _validate_conn(self, conn: _DeadlineTLSConnection) -> None:  # type: ignore[override]
-        """Connect without urllib3's warning at each request: the user has set `insecure`."""
-        if conn.is_closed:
-            conn.connect()
+    The function takes the seconds to wait, and `writing`; it returns whether the socket is ready.
+    """
+    # eventlet removes poll() from the module and replaces select().
+    if not hasattr(select, "poll"):
 
+        def ask(seconds: float, *, writing: bool = False) -> bool:
+            writers = [sock] if writing else []
+            return any(select.select([sock], writers, [], seconds))
 
-POOLS = {"http": _Pool, "https": _TLSPool}
-"""The pool class by scheme, as urllib3's ``PoolManager.pool_classes_by_scheme``."""
+        return ask
+    reads, writes = select.poll(), select.poll()
+    reads.register(sock, select.POLLIN)
+    writes.register(sock, select.POLLIN | select.POLLOUT)
+
+    def ready(seconds: float, *, writing: bool = False) -> bool:
+        return bool((writes if writing else reads).poll(seconds * 1000))
+
+    return ready

@@ -9,24 +9,26 @@ from email.utils import parsedate_to_datetime
 from http.client import responses
 from typing import TYPE_CHECKING
 
-import requests
-import urllib3.exceptions
-
 from ...errors import HTTPStatusError, ProtocolError, status_error
-from ...reasons import classify
+from ...reasons import MalformedReplyError, classify
 from ...redact import hide_in_text
-from ..api.upload import CHUNK
+from .body import PIECE, OversizedReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from .body import Body
+    from .exchange import HTTPReply
+
 
 _REQUEST_ID = "x-openstack-request-id"
 
-BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-"""The exceptions of ``requests`` and ``urllib3`` for a connection or reply that broke."""
+BROKEN = (OSError, MalformedReplyError)
+"""The exceptions for a connection or reply that broke."""
 
-_ERROR_BODY = 64 * 1024  # a proxy's error page may be of any size
+# A proxy's error page may be of any size, and take any time. The status has decided already.
+_ERROR_BODY = 64 * 1024
+_ERROR_SECONDS = 1.0
 _DETAIL = 400
 _LONGEST_WAIT = 1e9  # 31 years; a number of hundreds of digits would become infinity
 # No part of it matches past the next "<", so that its time is proportional to the page's length.
@@ -36,24 +38,22 @@ _MARKUP = re.compile(r"<(title|h1|style)\b[^<]*</\1>|<[^<>]*>", re.IGNORECASE)
 class BodyChunks:
     """The body of a reply as it arrives; its failures are raised as `AttemptError`."""
 
-    def __init__(self, response: requests.Response, server: str) -> None:
-        self._response = response
+    def __init__(self, body: Body, server: str) -> None:
+        self._body = body
         self._server = server
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from self._response.raw.stream(CHUNK, decode_content=False)
+            yield from self._body.iterate(PIECE)
         except BROKEN as error:
             raise classify(error, self._server) from error
-        finally:
-            self.close()
 
     def close(self) -> None:
         """Release the connection; close it if the body was not read to its end."""
-        self._response.close()
+        self._body.close()
 
 
-def read_body(response: requests.Response, limit: int, server: str) -> bytes:
+def read_body(response: HTTPReply, limit: int, server: str) -> bytes:
     """Read a body of at most `limit` bytes.
 
     Args:
@@ -62,22 +62,33 @@ def read_body(response: requests.Response, limit: int, server: str) -> bytes:
         server: ``host:port`` of the server, for the error.
 
     Raises:
-        ProtocolError: The body is longer.
+        ProtocolError: The body is longer, or compressed, which nobody asked for.
+        OSError: The connection broke, or the time has passed.
+        MalformedReplyError: The body is cut short or malformed.
     """
-    # An announced length lets urllib3 notice a body that is cut short.
-    raw = response.raw
-    announced = raw.length_remaining
-    if announced is not None and announced <= limit:
-        body = raw.read(decode_content=False)
-    else:
-        body = raw.read(limit + 1, decode_content=False)
-    if len(body) > limit:
-        response.close()
+    check_coding(response, server)
+    try:
+        return response.body.read(limit)
+    except OversizedReplyError as error:
         raise ProtocolError(
             f"{server}: the reply is longer than {limit} bytes: raise max_metadata_size if that is"
             " correct"
+        ) from error
+
+
+def check_coding(response: HTTPReply, server: str) -> None:
+    """Check that a body is not compressed: the request accepts ``identity`` only.
+
+    Raises:
+        ProtocolError: The body is compressed.
+    """
+    coding = response.headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
+        response.body.close()
+        raise ProtocolError(
+            f"{server}: the reply is compressed although the request does not accept that: check"
+            " the proxy before it"
         )
-    return bytes(body)
 
 
 def request_id_of(headers: Mapping[str, str], secret: str | None) -> str | None:
@@ -87,7 +98,7 @@ def request_id_of(headers: Mapping[str, str], secret: str | None) -> str | None:
 
 
 def build_error(
-    response: requests.Response, server: str, *, now: float, secret: str | None
+    response: HTTPReply, server: str, *, now: float, secret: str | None
 ) -> HTTPStatusError:
     """Build the error for a reply with a status of 400 or above.
 
@@ -97,18 +108,14 @@ def build_error(
         now: Seconds since the epoch, for a ``Retry-After`` that is a date.
         secret: The token that was sent, in case the reply repeats it.
     """
-    try:
-        body = response.raw.read(_ERROR_BODY, decode_content=False)
-    except BROKEN:
-        body = b""
-    response.close()
+    status = response.status
+    body = response.body.read_part(_ERROR_BODY, _ERROR_SECONDS)
     detail = _find_detail(body.decode("utf-8", "replace"), secret)
-    status = response.status_code
     phrase = responses.get(status, "")
     return status_error(
         status,
         f"{server}: HTTP {status} {phrase}{': ' + detail if detail else ''}",
-        retry_after=_read_retry_after(response.headers.get("Retry-After"), now),
+        retry_after=_read_retry_after(response.headers.get("retry-after"), now),
         request_id=request_id_of(response.headers, secret),
     )
 

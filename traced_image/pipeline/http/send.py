@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
-from urllib.parse import urljoin, urlsplit
+from time import monotonic
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
 
+from ...config.options import READ_TIMEOUT
 from ...errors import (
     AttemptError,
     CommunicationError,
@@ -15,32 +17,51 @@ from ...errors import (
     Reason,
     Unauthorized,
 )
-from ...reasons import classify
+from ...reasons import ProxyRefusedError, classify
 from ..api.operation import Reply, Request
 from ..api.upload import SourceError, UploadBody
 from ..attempts.retry_loop import DEADLINE_EXCEEDED
 from ..attempts.seams import Answer, Attempt, SendPrepared, T
 from .auth import RequestTokens, find_request_id
-from .connection import READS, Until, make_timeout
-from .reply import BROKEN, BodyChunks, build_error, read_body, request_id_of
+from .exchange import READS
+from .reply import BROKEN, BodyChunks, build_error, check_coding, read_body, request_id_of
+from .time_limits import TimeLimits
 from .transport import make_transports
 
 if TYPE_CHECKING:
-    import requests
-    from urllib3 import Timeout
-
     from ...config import Config
     from ..clock import Clock
+    from .exchange import HTTPReply
 
 
 MAX_REDIRECTS = 5
 """Redirects that one request may follow; Glance itself sends none."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SEE_OTHER = 303
+_MULTIPLE_CHOICES = 300
+_REQUEST_TIMEOUT = 408
+_NOT_CARRIED_OUT = frozenset({421, 425})
 _NO_CONTENT = 204
+_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
+_PROXY_REFUSES = 407  # Proxy Authentication Required
+_QUOTED = "%!$&'()*+,/:;=?@[]~"  # the characters that a path and a query may have as they are
 _SUCCESSES = range(200, 300)
 _SCHEME_PORTS = {"http": 80, "https": 443}
 _BASE_HEADERS = {"User-Agent": "traced-image", "Accept": "*/*", "Accept-Encoding": "identity"}
+
+
+REQUEST_TIMEOUT = 30.0
+"""Seconds for one request without image data, and its reply, if the configuration sets none."""
+
+
+def find_request_timeout(config: Config) -> float:
+    """Return the seconds for one request: as set, or 30, or a longer ``read_timeout`` if set."""
+    if config.request_timeout is not None:
+        return config.request_timeout
+    if config.read_timeout == READ_TIMEOUT:
+        return REQUEST_TIMEOUT
+    return max(REQUEST_TIMEOUT, config.read_timeout)
 
 
 class HTTPSend:
@@ -57,6 +78,7 @@ class HTTPSend:
         self.clock = clock
         self.credentials = RequestTokens(config)
         self.transports = make_transports(config, send)
+        self.request_timeout = find_request_timeout(config)
 
     def __call__(self, attempt: Attempt[T], /) -> Answer[T]:
         """Perform the attempt's operation on its server."""
@@ -77,7 +99,7 @@ class HTTPSend:
 class _ServerWire:
     """A function that sends the requests of one attempt to its server: a `Wire`."""
 
-    __slots__ = ("_attempt", "_origin", "_parts", "_transport", "_until", "request_id", "status")
+    __slots__ = ("_attempt", "_origin", "_parts", "_transport", "request_id", "status")
 
     def __init__(self, parts: HTTPSend, attempt: Attempt[object]) -> None:
         self._parts = parts
@@ -100,16 +122,17 @@ class _ServerWire:
                 raise
         return self._reply(request, self._follow(request, renewed), renewed)
 
-    def _follow(self, request: Request, token: str | None) -> requests.Response:
+    def _follow(self, request: Request, token: str | None) -> HTTPReply:
         """Send a request, and follow the redirects of its server."""
         headers = self._headers(request, token)
         path = request.path
         for _ in range(MAX_REDIRECTS + 1):
             response = self._exchange(request, path, headers)
-            if response.status_code not in _REDIRECTS:
+            if response.status not in _REDIRECTS:
                 return response
-            response.close()
-            path = self._redirected(request, path, response.headers.get("Location"))
+            response.body.close()
+            location = response.headers.get("location")
+            path = self._redirected(request, path, response.status, location)
         raise ProtocolError(
             f"{self._origin}: more than {MAX_REDIRECTS} redirects: check the proxy before it",
             reason=Reason("too_many_redirects"),
@@ -126,9 +149,13 @@ class _ServerWire:
         length = None if body is None else len(body) if isinstance(body, bytes) else body.length
         if length is not None:
             headers["Content-Length"] = str(length)
+        elif body is not None:
+            headers["Transfer-Encoding"] = "chunked"
+        elif request.method in _WITH_BODY:
+            headers["Content-Length"] = "0"
         return headers
 
-    def _redirected(self, request: Request, path: str, location: str | None) -> str:
+    def _redirected(self, request: Request, path: str, status: int, location: str | None) -> str:
         """Return the path of a redirect, which must be for a read and on the same server."""
         # A request for another server would send the token there.
         server = self._attempt.server
@@ -142,31 +169,55 @@ class _ServerWire:
         if request.method not in READS or not location or not same or not below:
             raise InvalidEndpoint(
                 f"{self._origin}: the redirect can't be followed: list the server that it leads to"
-                " instead"
+                " instead",
+                # 303 alone says that the server has carried out the request (RFC 9110, 15.4.4).
+                reached=status == _SEE_OTHER or request.method in READS,
             )
         query = f"?{target.query}" if target.query else ""
-        return target.path.removeprefix(server.path) + query
+        return quote(target.path.removeprefix(server.path) + query, safe=_QUOTED)
 
-    def _exchange(self, request: Request, path: str, headers: dict[str, str]) -> requests.Response:
+    def _exchange(self, request: Request, path: str, headers: dict[str, str]) -> HTTPReply:
+        limits = self._limits(request)
         try:
-            return self._transport.send(request.method, path, headers, request.body, self._timeout)
+            response = self._transport.send(request.method, path, headers, request.body, limits)
         except SourceError as error:
             failure = error.failure
         except BROKEN as error:
             raise self._failure(error) from error
+        else:
+            self._check(response)
+            return response
         raise failure
 
-    def _timeout(self) -> Timeout:
-        config, left = self._parts.config, self._left()
+    def _check(self, response: HTTPReply) -> None:
+        """Check that a reply is the server's, and that it came after the whole request."""
+        status = response.status
+        if status == _PROXY_REFUSES and self._transport.has_proxy:
+            response.body.close()
+            raise classify(ProxyRefusedError(f"it answered HTTP {status}"), self._origin)
+        if response.cut and status < Invalid.status:
+            response.body.close()
+            raise ProtocolError(
+                f"{self._origin}: HTTP {status} came before all of the data was sent: check the"
+                " server, and a proxy before it"
+            )
+
+    def _limits(self, request: Request) -> TimeLimits:
+        """Return the limits in time of one request."""
+        config, left, trial = self._parts.config, self._left(), self._attempt.timeout
         if left <= 0:
             raise CommunicationError(
                 f"{self._origin}: the call's deadline passed",
                 reason=DEADLINE_EXCEEDED,
                 reached=False,
             )
-        timeout = make_timeout(config.connect_timeout, config.read_timeout, left)
-        self._until = cast("Until", timeout.read_timeout)
-        return timeout
+        limits = TimeLimits(config.connect_timeout, config.read_timeout)
+        if isinstance(request.body, UploadBody):
+            limits.answer = config.upload_timeout
+        else:
+            left = min(left, self._parts.request_timeout)
+        limits.until = monotonic() + (left if trial is None else min(left, trial))
+        return limits
 
     def _left(self) -> float:
         """Return the seconds that are left until the call's deadline."""
@@ -180,26 +231,41 @@ class _ServerWire:
             found.reason = DEADLINE_EXCEEDED
         return found
 
-    def _reply(self, request: Request, response: requests.Response, token: str | None) -> Reply:
-        status = self.status = response.status_code
-        headers = response.raw.headers
+    def _reply(self, request: Request, response: HTTPReply, token: str | None) -> Reply:
+        status = self.status = response.status
+        headers = response.headers
         self.request_id = request_id_of(headers, token)
         if status >= Invalid.status:
             now = self._parts.clock.time()
-            raise build_error(response, self._origin, now=now, secret=token)
+            error = build_error(response, self._origin, now=now, secret=token)
+            error.reached = _is_carried_out(status, cut=response.cut)
+            raise error
         if status not in _SUCCESSES:
-            response.close()
-            raise ProtocolError(f"{self._origin}: HTTP {status} is neither a success nor an error")
+            response.body.close()
+            raise ProtocolError(
+                f"{self._origin}: HTTP {status} is neither a success nor an error",
+                reached=status != _MULTIPLE_CHOICES,
+            )
         if request.stream and status != _NO_CONTENT:
-            # The deadline limits the wait for the reply's headers, not the transfer of its data.
-            self._until.lift()
-            chunks = BodyChunks(response, self._origin)
+            check_coding(response, self._origin)
+            # The limits are those of the wait for the reply's head, not of the data's transfer.
+            response.body.limits.lift()
+            chunks = BodyChunks(response.body, self._origin)
             return Reply(status, headers, b"", self._attempt.server, self.request_id, chunks)
         try:
             body = read_body(response, self._parts.config.max_metadata_size, self._origin)
         except BROKEN as error:
             raise self._failure(error) from error
         return Reply(status, headers, body, self._attempt.server, self.request_id)
+
+
+def _is_carried_out(status: int, *, cut: bool) -> bool:
+    """Return whether a server may have carried out a request that it answered with an error.
+
+    421 and 425 say that it did not (RFC 9110, 15.5.20; RFC 8470, 5.2). 408 says that the request
+    did not come completely, which only a client that has not sent it all can trust.
+    """
+    return status not in _NOT_CARRIED_OUT and not (status == _REQUEST_TIMEOUT and cut)
 
 
 def _rewind(request: Request) -> bool:

@@ -1,30 +1,28 @@
-"""HTTP with persistent connections: one `requests` session for each server, for all threads."""
+"""The open connections to each server, for all threads."""
 
 from __future__ import annotations
 
 import os
 import ssl
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
-from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
+from requests.adapters import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util.ssl_ import create_urllib3_context
 
 from ... import _forks
-from ...errors import InvalidOption, InvalidTLS
-from ...reasons import unwrap
-from .connection import POOLS, READS, StaleConnectionError
+from ...errors import InvalidTLS
+from .connect import Route, find_proxy
+from .connection import StaleConnectionError
+from .exchange import READS, HTTPExchange, HTTPReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from urllib3 import HTTPConnectionPool, Timeout
-
     from ...config import Config, Server
-    from ..attempts.seams import SendPrepared
+    from ..attempts.seams import Exchange, SendPrepared, U
+    from .connection import Connection
+    from .time_limits import TimeLimits
 
 
 def make_transports(config: Config, send: SendPrepared) -> dict[Server, Transport]:
@@ -33,52 +31,14 @@ def make_transports(config: Config, send: SendPrepared) -> dict[Server, Transpor
     Raises:
         ConfigError: A proxy or CA bundle that the environment names can't be used.
     """
-    secure = any(server.scheme == "https" for server in config.servers)
-    context = make_tls_context(config) if secure else None
+    routes = [Route(server, None, find_proxy(server)) for server in config.servers]
+    context: ssl.SSLContext | None = None
+    if any(each.server.scheme == "https" or (each.proxy and each.proxy.secure) for each in routes):
+        context = make_tls_context(config)
     return {
-        server: Transport(server, config, send, context if server.scheme == "https" else None)
-        for server in config.servers
+        each.server: Transport(Route(each.server, context, each.proxy), config.pool_size, send)
+        for each in routes
     }
-
-
-def send_by_session(
-    session: requests.Session, prepared: requests.PreparedRequest, **options: object
-) -> requests.Response:
-    """Send a prepared request by ``requests.Session.send``."""
-    # Looked up at each request: an application may instrument the method after this import.
-    return session.send(prepared, **options)  # type: ignore[arg-type]
-
-
-class _Session(requests.Session):
-    """A session that follows no redirect and leaves its body unread, unlike `requests`."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' name
-        return None
-
-
-class _Adapter(HTTPAdapter):
-    """An adapter for one server, with a pool and TLS settings that never change."""
-
-    def __init__(
-        self, server: Server, size: int, proxy: str | None, context: ssl.SSLContext | None
-    ) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=size)
-        manager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
-        manager.pool_classes_by_scheme = POOLS
-        options = {} if context is None else {"ssl_context": context}
-        self._pool: HTTPConnectionPool = manager.connection_from_url(server.url, options)
-
-    def get_connection_with_tls_context(
-        self, *_args: object, **_kwargs: object
-    ) -> HTTPConnectionPool:
-        return self._pool
-
-    def cert_verify(self, *_args: object, **_kwargs: object) -> None:
-        """Do nothing: the pool has its TLS settings already."""
-
-    def close(self) -> None:
-        super().close()
-        self._pool.close()
 
 
 def make_tls_context(config: Config) -> ssl.SSLContext:
@@ -89,10 +49,13 @@ def make_tls_context(config: Config) -> ssl.SSLContext:
     """
     # Once for all servers, because to load the CA certificates takes tens of milliseconds.
     context = create_urllib3_context()
+    context.set_alpn_protocols(["http/1.1"])
     if config.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     else:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.check_hostname = True
         _load_authorities(context, config)
     if config.certfile:
         context.load_cert_chain(config.certfile, config.keyfile)
@@ -122,65 +85,38 @@ def _find_authorities(config: Config) -> tuple[str, str]:
     return DEFAULT_CA_BUNDLE_PATH, "requests"
 
 
-def _find_proxy(server: Server, proxies: Mapping[str, str]) -> str | None:
-    """Return the URL of the proxy for a server, which may contain a password; None for none.
-
-    Raises:
-        InvalidOption: The value is not the URL of an HTTP proxy.
-    """
-    found = select_proxy(server.url, dict(proxies))
-    if not found:
-        return None
-    try:
-        proxy = str(prepend_scheme_if_needed(found, "http"))  # type: ignore[no-untyped-call]
-        parts = urlsplit(proxy)
-        if parts.scheme in ("http", "https") and parts.hostname:
-            return proxy
-    except ValueError:  # urllib3's LocationParseError is a subclass
-        pass
-    problem = f"the one for {server.netloc} is not an http or https URL (not shown here)"
-    fix = "set http_proxy, https_proxy or all_proxy to one, or name the server in no_proxy"
-    raise InvalidOption("proxy", problem, source="environment", fix=fix)
+def send_prepared(exchange: Exchange[U], prepared: requests.PreparedRequest, /) -> U:
+    """Send a prepared request over an exchange."""
+    return exchange.send(prepared)
 
 
 class Transport:
-    """A client for one server, which keeps its connections open.
-
-    The constructor reads the environment's proxies once.
+    """The connections to one server.
 
     Args:
-        server: The server.
-        config: The configuration; only its ``pool_size`` counts here.
-        send: Sends a prepared request over a session.
-        context: The TLS context; None for a server without TLS.
+        route: The way to the server.
+        pool_size: How many idle connections are kept.
+        send: Sends a prepared request over an exchange.
 
-    Raises:
-        ConfigError: A proxy that the environment names can't be used.
+    Attributes:
+        has_proxy: Whether a proxy is in front of the server.
     """
 
-    def __init__(
-        self,
-        server: Server,
-        config: Config,
-        send: SendPrepared,
-        context: ssl.SSLContext | None,
-    ) -> None:
-        self.server = server
-        self._pool_size = config.pool_size
+    def __init__(self, route: Route, pool_size: int, send: SendPrepared) -> None:
+        self._route = route
+        self._pool_size = pool_size
         self._send = send
-        self._proxies: Mapping[str, str] = get_environ_proxies(server.url)
-        self._proxy = _find_proxy(server, self._proxies)
-        self._context = context
-        self._open()
+        # The newest first: the others then become idle for long, and are closed at their next use.
+        self._idle: deque[Connection] = deque()
+        self._closed = False
+        self.has_proxy = route.proxy is not None
+        server, proxy = route.server, route.proxy
+        self._origin, self._head = f"{server.scheme}://{server.netloc}", _write_host(server)
+        if proxy is not None and server.scheme == "http":
+            # A proxy that does not open a tunnel needs the whole URL (RFC 9112, 3.2.2).
+            self._origin = ""
+            self._head += "".join(f"\r\n{name}: {text}" for name, text in proxy.headers.items())
         _forks.track(self)
-
-    def _open(self) -> None:
-        adapter = _Adapter(self.server, self._pool_size, self._proxy, self._context)
-        session = _Session()
-        session.trust_env = False
-        session.adapters.clear()
-        session.mount(f"{self.server.scheme}://", adapter)
-        self._session = session
 
     def send(
         self,
@@ -188,8 +124,8 @@ class Transport:
         path: str,
         headers: dict[str, str],
         body: object,
-        timeout: Callable[[], Timeout],
-    ) -> requests.Response:
+        limits: TimeLimits,
+    ) -> HTTPReply:
         """Send one request; return the reply with its body unread.
 
         A server may close an idle connection while a request is on its way to it. The server is
@@ -197,36 +133,52 @@ class Transport:
         """
         prepared = requests.PreparedRequest()
         prepared.method = method
-        prepared.url = self.server.url + path
+        prepared.url = self._route.server.url + path
         prepared.headers = headers  # type: ignore[assignment]
         prepared.body = body  # type: ignore[assignment]
         while True:
+            exchange = HTTPExchange(self._take, self._give_back, limits, self._origin, self._head)
             try:
-                return self._send(
-                    self._session,
-                    prepared,
-                    stream=True,
-                    timeout=timeout(),
-                    verify=True,
-                    cert=None,
-                    proxies=self._proxies,
-                    allow_redirects=False,
-                )
-            except requests.ConnectionError as error:
-                # The loop ends: each time the pool has one idle connection fewer, and a new
+                return self._send(exchange, prepared)
+            except StaleConnectionError:
+                # The loop ends: each time there is one idle connection fewer, and a new
                 # connection is never stale.
-                stale = any(isinstance(link, StaleConnectionError) for link in unwrap(error))
-                if not stale or method not in READS:
+                if method not in READS:
                     raise
 
+    def _take(self, writing: bool, limits: TimeLimits) -> Connection:  # noqa: FBT001 a `Connect`
+        """Return an idle connection that can be used, or a new one."""
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            if connection.is_usable(writing=writing):
+                return connection
+            connection.close()
+        return self._route.open(limits)
+
+    def _give_back(self, connection: Connection) -> None:
+        if self._closed or len(self._idle) >= self._pool_size:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
     def close(self) -> None:
-        """Close the idle connections; a later request opens new ones."""
-        # The new session comes first, because other threads may send at the same time.
-        old = self._session
-        self._open()
-        old.close()
+        """Close the idle connections, and the others as soon as their replies are complete."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
 
     def after_fork(self) -> None:
         """Forget the parent's connections in a child, and do not close them."""
         # Two processes that share a socket would mix their requests.
-        self._open()
+        idle, self._idle = self._idle, deque()
+        for connection in idle:
+            connection.abandon()
+
+
+def _write_host(server: Server) -> str:
+    """Write the Host header, which omits the scheme's default port (RFC 9110, 7.2)."""
+    default = server.port == (443 if server.scheme == "https" else 80)
+    return f"Host: {server.netloc.rpartition(':')[0] if default else server.netloc}"
