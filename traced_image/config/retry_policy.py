@@ -58,8 +58,9 @@ class RetryPolicy:
         read=parse_optional_number,
     )
     statuses: frozenset[int] = option(
-        frozenset({429, 502, 503, 504}),
-        doc="HTTP statuses to retry. nova retries only 503.",
+        frozenset({408, 421, 425, 429, 502, 503, 504}),
+        doc="HTTP statuses to retry: those by which a server, or a proxy in front of it, says that"
+        " another try may succeed. nova retries only 503.",
         check=_check_statuses,
         read=parse_integers,
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 DEADLINE_EXCEEDED = Reason("deadline_exceeded")
+PROXY_ERROR = Reason("proxy_error")
 BUDGET_EXHAUSTED = Reason("budget_exhausted")
 
 _REASONS: dict[type[GlanceConnectionFailed], Reason] = {
@@ -179,14 +180,17 @@ class AttemptLoop:
         self._wait_for_next(failure, progress, now)
 
     def _give_back(self, pick: Pick, error: AttemptError, duration: float) -> bool:
-        """Record the outcome of a failed attempt; return whether its server is responsible."""
+        """Record the outcome of a failed attempt; return whether to report the attempt."""
         status = error.status if isinstance(error, errors.HTTPStatusError) else None
         if error.reason == DEADLINE_EXCEEDED and duration < (self._deadline or 0.0) / 2:
             # Earlier attempts and waits used most of the call's time, so this server had too
             # little of it.
             self._cycle.release(pick)
             return False
-        if is_retryable(error, self._policy):
+        if error.reason == PROXY_ERROR:
+            # It says nothing about the server. An operator must see it all the same.
+            self._cycle.release(pick)
+        elif is_retryable(error, self._policy):
             self._cycle.record_failure(pick, error.reason, retry_after=self._retry_after(error))
         elif status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
             # A 4xx is the caller's error; the server did its work.

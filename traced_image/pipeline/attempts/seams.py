@@ -89,8 +89,8 @@ class Failure:
         error: The attempt's error.
         delay: Seconds until the next attempt; None if no attempt follows.
         given_up: The error that ends the call, if the call gives up.
-        blamed: Whether the server is responsible. It is not if the call's own deadline left the
-            attempt too little time.
+        blamed: Whether to report the attempt. If not, the call's own deadline left it too little
+            time, or a server refused the request as all servers would.
     """
 
     attempt: Attempt[object]
