@@ -81,7 +81,7 @@ dashboards: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -r bench/requirements.txt
-	$(BIN)/python bench/show.py $(ARGS)
+	$(BIN)/python bench/compare.py $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from processes import Driver
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -57,24 +59,28 @@ def small_environment() -> None:
         del os.environ[name]
 
 
-def interleaved(variants: Mapping[str, Show], rounds: int) -> dict[str, list[float]]:
-    """The duration of each call in seconds, by variant; each round has an order of its own."""
+def interleaved(variants: Mapping[str, Show | Driver], rounds: int) -> dict[str, list[float]]:
+    """The duration of each call in seconds, by variant; each round has an order of its own.
+
+    A variant is a function of this process, or a process that waits while others have their turn.
+    """
     for variant in variants.values():
-        for _ in range(WARM_UP):
-            variant()
+        _timed(variant, WARM_UP)
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     order = list(variants)
     for _ in range(rounds):
         random.shuffle(order)
         for name in order:
-            seconds[name] += _timed(variants[name])
+            seconds[name] += _timed(variants[name], CALLS)
     return seconds
 
 
-def _timed(variant: Show) -> list[float]:
+def _timed(variant: Show | Driver, calls: int) -> list[float]:
+    if isinstance(variant, Driver):
+        return variant.run(calls)
     clock = time.perf_counter
     seconds = []
-    for _ in range(CALLS):
+    for _ in range(calls):
         started = clock()
         variant()
         seconds.append(clock() - started)
@@ -109,8 +115,7 @@ def _timing(name: str, taken: Sequence[float], bare: Sequence[float]) -> Timing:
 def conditions(nginx: str) -> dict[str, str]:
     """What the results depend on."""
     packages = (
-        "requests urllib3 opentelemetry-sdk opentelemetry-instrumentation-requests"
-        " prometheus-client python-glanceclient"
+        "requests urllib3 opentelemetry-sdk prometheus-client python-glanceclient openstacksdk"
     ).split()
     return {
         "Date": time.strftime("%Y-%m-%d", time.gmtime()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -24,6 +25,14 @@ START_LIMIT = 10.0
 IMAGE_PATH = "/v2/images/"
 SCHEMA_PATH = "/v2/schemas/image"
 
+_VERSIONS_PATH = "/versions"
+_VERSIONS = {
+    "versions": [
+        {"id": "v2.15", "status": "CURRENT", "links": [{"rel": "self", "href": "/v2/"}]},
+    ]
+}
+"""What openstacksdk asks for once, before its first call."""
+
 # The headers of a reply are those of a Glance: nginx's own of a file are left out.
 _CONFIG = """
 daemon off;
@@ -35,6 +44,7 @@ http {{
   access_log off;
   keepalive_requests 1000000000;
   keepalive_timeout 1h;
+  sendfile on;
   open_file_cache max=16;
   default_type application/json;
   etag off;
@@ -46,7 +56,12 @@ http {{
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
-  server {{ {listen} root {folder}/root; }}
+  server {{
+    {listen}
+    root {folder}/root;
+    location = / {{ try_files /versions =404; }}
+    location ~ ^(/.*)/file$ {{ default_type application/octet-stream; try_files $1.data =404; }}
+  }}
 }}
 """
 
@@ -93,8 +108,16 @@ def _nginx() -> str:
 
 
 @contextmanager
-def nginx(bodies: Mapping[str, bytes], count: int = 1) -> Iterator[list[str]]:
+def nginx(
+    bodies: Mapping[str, bytes], count: int = 1, sizes: Mapping[str, int] | None = None
+) -> Iterator[list[str]]:
     """Serve bodies by their paths, on as many ports; the server and this process part the cores.
+
+    Args:
+        bodies: What to serve, by its path.
+        count: How many ports to serve it on.
+        sizes: How many zeros each image's data has, by the path of its record; it is at `/file`
+            below that, and its file is sparse.
 
     Yields:
         The servers' URLs, without a slash at the end.
@@ -107,7 +130,8 @@ def nginx(bodies: Mapping[str, bytes], count: int = 1) -> Iterator[list[str]]:
     ports = _free_ports(count)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        _write(folder, bodies, ports)
+        versions = json.dumps(_VERSIONS).encode()
+        _write(folder, {_VERSIONS_PATH: versions, **bodies}, sizes or {}, ports)
         os.sched_setaffinity(0, cores[-1:])  # which a child inherits
         process = subprocess.Popen(
             [command, "-p", name, "-c", f"{name}/nginx.conf"], stderr=(folder / "log").open("wb")
@@ -122,12 +146,18 @@ def nginx(bodies: Mapping[str, bytes], count: int = 1) -> Iterator[list[str]]:
             os.sched_setaffinity(0, cores)
 
 
-def _write(folder: Path, bodies: Mapping[str, bytes], ports: list[int]) -> None:
+def _write(
+    folder: Path, bodies: Mapping[str, bytes], sizes: Mapping[str, int], ports: list[int]
+) -> None:
     folder.chmod(0o755)  # nginx's worker is another user where this one is root
+    root = folder / "root"
     for path, body in bodies.items():
-        file = folder / "root" / path.lstrip("/")
+        file = root / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(body)
+    for path, size in sizes.items():
+        with (root / f"{path.lstrip('/')}.data").open("wb") as data:
+            data.truncate(size)
     listen = " ".join(f"listen 127.0.0.1:{port};" for port in ports)
     (folder / "nginx.conf").write_text(_CONFIG.format(folder=folder, listen=listen))
 

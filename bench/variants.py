@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import glanceclient
@@ -19,6 +19,11 @@ from serving import IMAGE_PATH
 import traced_image
 from traced_image import Telemetry
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from traced_image.config.keywords import ConfigKeywords
+
 Show = Callable[[], object]
 """Fetches the image's record once."""
 
@@ -27,6 +32,8 @@ Observed = Literal["off", "calls", "wire"]
 
 BARE = "requests.Session().get(url).json()"
 """The variant that all others are compared with."""
+
+POOL = "urllib3.PoolManager, json.loads"
 
 SHOWS: dict[Observed, str] = {
     "off": "show, telemetry off",
@@ -43,16 +50,18 @@ class NoExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-def service(urls: Sequence[str], observed: Observed) -> traced_image.GlanceImageService:
+def service(
+    urls: Sequence[str], observed: Observed, **fields: Unpack[ConfigKeywords]
+) -> traced_image.GlanceImageService:
     """A service on its own, with a batch processor and a registry of its own where observed."""
     if observed == "off":
-        return traced_image.connect(servers=urls, telemetry=False)
+        return traced_image.connect(servers=urls, telemetry=False, **fields)
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(NoExporter()))
     telemetry = Telemetry(
         tracer_provider=provider, registry=CollectorRegistry(), wire_spans=observed == "wire"
     )
-    return traced_image.connect(servers=urls, telemetry=telemetry)
+    return traced_image.connect(servers=urls, telemetry=telemetry, **fields)
 
 
 def show(url: str, image_id: str, observed: Observed) -> Show:
@@ -69,7 +78,7 @@ def variants(url: str, image_id: str) -> dict[str, Show]:
     client = glanceclient.Client("2", endpoint=url)
     return {
         "raw socket, kept alive, json.loads": _raw(target),
-        "urllib3.PoolManager, json.loads": lambda: json.loads(pool.request("GET", target).data),
+        POOL: lambda: json.loads(pool.request("GET", target).data),
         "requests, prepared request": _prepared(target),
         **{name: show(url, image_id, observed) for observed, name in SHOWS.items()},
         BARE: lambda: session.get(target).json(),

@@ -1,0 +1,84 @@
+"""All figures that have a target, in one run, as Markdown: ``make bench``.
+
+``python bench/compare.py [--only show] [--scale 0.2] [--save]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+import download
+import failover
+import show
+import threads
+from rounds import conditions, small_environment
+from serving import nginx_version
+from targets import BEFORE, PYTHON, save, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from targets import Figure, Report
+
+ROUNDS = {"show": 120, "threads": 10, "download": 5}
+SECONDS = 50.0
+MEBIBYTES = 1024
+
+
+def _show(scale: float) -> Report:
+    rounds = _scaled(ROUNDS["show"], scale)
+    return show.report(show.measured(rounds), rounds)
+
+
+def _threads(scale: float) -> Report:
+    return threads.report(threads.measured(_scaled(ROUNDS["threads"], scale), 1.0))
+
+
+def _download(scale: float) -> Report:
+    taken = download.measured(_scaled(ROUNDS["download"], scale), MEBIBYTES)
+    return download.report(taken, MEBIBYTES)
+
+
+def _failover(scale: float) -> Report:
+    return failover.report(failover.measured(SECONDS * scale), SECONDS * scale)
+
+
+# The last one may leave threads with calls that never end.
+PARTS: dict[str, Callable[[float], Report]] = {
+    "show": _show,
+    "threads": _threads,
+    "download": _download,
+    "failover": _failover,
+}
+
+
+def _scaled(rounds: int, scale: float) -> int:
+    return max(2, round(rounds * scale))
+
+
+def main() -> None:
+    """Run all or some parts, and print their tables and the table of targets."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS))
+    parser.add_argument("--scale", type=float, default=1.0, help="of the duration of all parts")
+    parser.add_argument("--save", action="store_true", help=f"keep the figures in {BEFORE.name}")
+    options = parser.parse_args()
+    small_environment()
+    told = conditions(nginx_version())
+    figures: list[Figure] = []
+    for name, part in PARTS.items():
+        if name in options.only:
+            print(f"{name} …", file=sys.stderr)
+            report = part(options.scale)
+            print(report, flush=True)
+            figures += report.figures
+    print(f"Python {PYTHON}, all figures that have a target:\n\n{summary(figures)}\n")
+    print(", ".join(f"{name} {value}" for name, value in told.items()))
+    if options.save:
+        save(figures)
+
+
+if __name__ == "__main__":
+    main()
