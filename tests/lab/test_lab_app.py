@@ -163,6 +163,7 @@ def test_the_package_offers_what_a_test_needs():
         "GlanceServer",
         "Image",
         "Images",
+        "Proxy",
         "cluster",
         "faults",
     } == set(lab.__all__)

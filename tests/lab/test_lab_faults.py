@@ -6,7 +6,15 @@ from traced_image.errors import InvalidArgument
 from traced_image.lab import faults
 from traced_image.lab.http1 import ReceivedRequest
 
-CONNECTION_ONLY = [faults.refuse(), faults.untrusted_tls(), faults.broken_tls()]
+CONNECTION_ONLY = [
+    faults.refuse(),
+    faults.untrusted_tls(),
+    faults.broken_tls(),
+    faults.plain_http(),
+    faults.silent_tls(),
+    faults.demand_certificate(),
+    faults.never_read(),
+]
 EVERY = [
     *CONNECTION_ONLY,
     faults.reset(),
@@ -23,6 +31,22 @@ EVERY = [
     faults.redirect_loop(),
     faults.corrupt_data(),
     faults.flapping(None),
+    faults.bad_chunk(),
+    faults.chunked(),
+    faults.early_answer(413),
+    faults.endless_body(),
+    faults.endless_headers(),
+    faults.endless_pages(),
+    faults.extra_reply(),
+    faults.framing(),
+    faults.huge_json(),
+    faults.interim_replies(),
+    faults.many_headers(),
+    faults.new_cookies(),
+    faults.raw_reply(b""),
+    faults.redirect(301, "/"),
+    faults.slow_error(),
+    faults.unexpected_body(),
 ]
 
 
@@ -74,6 +98,21 @@ def test_what_affects_connections_can_not_be_narrowed(fault):
 def test_what_affects_connections_can_not_come_after_its_effect(fault):
     with pytest.raises(InvalidArgument, match="no request is carried out"):
         fault.after_effect()
+
+
+def test_an_early_answer_can_not_come_after_its_effect():
+    with pytest.raises(InvalidArgument, match="reads no body"):
+        faults.early_answer(503).after_effect()
+
+
+def test_every_function_that_makes_a_fault_is_tried_here():
+    made = {name for name in faults.__all__ if name != "Fault"}
+    assert made == {fault.name for fault in EVERY}
+
+
+def test_chunks_without_bytes_are_refused():
+    with pytest.raises(InvalidArgument, match="give a size from 1"):
+        faults.chunked(0)
 
 
 def test_after_effect_carries_the_request_out():

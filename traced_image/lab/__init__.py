@@ -13,9 +13,20 @@ from __future__ import annotations
 
 from . import faults
 from .access_log import Access
-from .faults import Fault
+from .fault import Fault
 from .images import Image, Images
+from .proxy import Proxy
 from .server import GlanceServer, cluster
 from .tls import TLS
 
-__all__ = ["TLS", "Access", "Fault", "GlanceServer", "Image", "Images", "cluster", "faults"]
+__all__ = [
+    "TLS",
+    "Access",
+    "Fault",
+    "GlanceServer",
+    "Image",
+    "Images",
+    "Proxy",
+    "cluster",
+    "faults",
+]

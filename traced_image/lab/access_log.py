@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .fault import Fault
+    from .http1 import ReceivedRequest, Response
+
+REQUEST_ID = "X-Openstack-Request-Id"
 
 
 @dataclass(frozen=True)
@@ -32,3 +40,28 @@ class Access:
     token_present: bool
     body_bytes: int
     fault: str | None
+
+
+def make_access(
+    request: ReceivedRequest, answer: Response | None, fault: Fault | None = None
+) -> Access:
+    """Build the entry of a request.
+
+    Args:
+        request: The request, with as much of its body as arrived.
+        answer: The reply; None for no reply. Its status is 0 if the reply's bytes have none.
+        fault: The fault that affected the request; None for none.
+    """
+    headers = request.headers
+    return Access(
+        time=time.time(),
+        method=request.method,
+        path=request.target,
+        status=(answer.status or None) if answer is not None else None,
+        request_id=None if answer is None else answer.header(REQUEST_ID),
+        global_request_id=headers.get("x-openstack-request-id"),
+        traceparent=headers.get("traceparent"),
+        token_present="x-auth-token" in headers,
+        body_bytes=len(request.body),
+        fault=None if fault is None else fault.name,
+    )

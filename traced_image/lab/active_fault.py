@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .faults import Fault
+    from .fault import Fault
     from .http1 import ReceivedRequest
 
 
@@ -56,7 +57,7 @@ class ActiveFault:
 
     def wait(self, seconds: float) -> bool:
         """Wait until the fault ends, at most `seconds`; return whether the fault has ended."""
-        return self._over.wait(seconds)
+        return self._over.wait(None if seconds == math.inf else seconds)
 
     def hold(self, wake: Callable[[], None]) -> bool:
         """Call `wake` when the fault ends; return False, and do nothing, if it has ended."""

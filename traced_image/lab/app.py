@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from . import v1, v2
+from .access_log import REQUEST_ID
 from .error_responses import Refused
 from .http1 import JSON, ReceivedRequest, Response, make_json_response
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from .images import Images
-
-REQUEST_ID = "X-Openstack-Request-Id"
 
 # In the order in which Glance 33 lists them (glance/api/versions.py).
 _MINORS = (15, 13, 12, 11, 10, 9, 8, 17, 7, 6, 5, 4, 3, 2, 1, 0)

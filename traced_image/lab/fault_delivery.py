@@ -1,20 +1,19 @@
-"""Sends replies, and changes them by the server's fault."""
+"""Sends replies, slowly or wrongly if the server's fault says so."""
 
 from __future__ import annotations
 
-import json
+import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .app import REQUEST_ID
-from .error_responses import Refused
-from .http1 import BYTES
+from .access_log import REQUEST_ID
+from .http1 import make_json_response
 
 if TYPE_CHECKING:
     from .active_fault import ActiveFault
-    from .faults import Fault
-    from .http1 import ReceivedRequest, Response
+    from .fault import Fault
+    from .http1 import Response
 
 WriteBytes = Callable[[bytes], None]
 
@@ -23,69 +22,20 @@ _GARBAGE = b"\x00\xff\xfe this line is no header \x01\x02\r\n"
 _JOINED = 1 << 16
 
 
-def rewrite(fault: Fault, request: ReceivedRequest, response: Response) -> Response | None:
-    """Return the reply that a fault puts in place of `response`; None for no reply."""
-    if fault.name in ("never_answer", "lost_reply", "reset"):
-        return None
-    change = _REWRITES.get(fault.name)
-    return response if change is None else change(fault, request, response)
-
-
-def _status(fault: Fault, request: ReceivedRequest, response: Response) -> Response:
-    after = () if fault.retry_after is None else (("Retry-After", str(fault.retry_after)),)
-    return _instead(response, Refused(fault.code, headers=after), request)
-
-
-def _redirect(_: Fault, request: ReceivedRequest, response: Response) -> Response:
-    return _instead(response, Refused(302, headers=(("Location", request.target),)), request)
-
-
-def _instead(response: Response, refused: Refused, request: ReceivedRequest) -> Response:
-    """Return an error's reply with the request id of the reply that it replaces."""
-    ids = [header for header in response.headers if header[0] == REQUEST_ID]
-    return refused.response(request).with_headers(*ids)
-
-
-def _not_json(_: Fault, __: ReceivedRequest, response: Response) -> Response:
-    body = b"This text says that it is JSON.\n"
-    return replace(response, status=200, body=body, content_type="application/json")
-
-
-def _wrong_type(fault: Fault, _: ReceivedRequest, response: Response) -> Response:
-    body = json.dumps(fault.value).encode()
-    return replace(response, status=200, body=body, content_type="application/json")
-
-
-def _corrupt(_: Fault, __: ReceivedRequest, response: Response) -> Response:
-    body = response.body
-    if response.content_type != BYTES or not body:
-        return response
-    return replace(response, body=bytes([body[0] ^ 1]) + body[1:])
-
-
-_REWRITES: Mapping[str, Callable[[Fault, ReceivedRequest, Response], Response]] = {
-    "corrupt_data": _corrupt,
-    "not_json": _not_json,
-    "redirect_loop": _redirect,
-    "status": _status,
-    "wrong_type": _wrong_type,
-}
-
-
 @dataclass(frozen=True)
 class Delivery:
     """One reply being sent.
 
     Attributes:
         response: The reply.
-        body: The bytes to send as its body; empty for HEAD.
+        has_body: Whether the reply has a body; not for HEAD, 204 and 304.
         keep_alive: Whether the client wants to keep the connection.
         send: Writes bytes to the connection.
         episode: The current fault; its end also ends the waits of a slow reply.
     """
 
     response: Response
-    body: bytes
+    has_body: bool
     keep_alive: bool
     send: WriteBytes
     episode: ActiveFault
@@ -94,13 +44,30 @@ class Delivery:
         """Send the reply; return whether the connection stays open."""
         if fault is not None and fault.name in _MANNERS:
             return _MANNERS[fault.name](self, fault)
-        head = self.response.head(close=not self.keep_alive)
+        head = self.head
         if len(self.body) < _JOINED:
             self.send(head + self.body)
         else:
             self.send(head)
             self.send(self.body)
         return self.keep_alive
+
+    @property
+    def body(self) -> bytes:
+        """The bytes to send as the reply's body."""
+        return self.response.body if self.has_body else b""
+
+    @property
+    def head(self) -> bytes:
+        """The status line and headers, as they are sent if nothing is wrong."""
+        return self.response.head(close=not self.keep_alive)
+
+    def split_head(self) -> tuple[bytes, bytes]:
+        """Return the status line, and the headers with their end but without the body's length."""
+        line, _, rest = self.head.partition(b"\r\n")
+        fields = rest.split(b"\r\n")
+        kept = [each for each in fields if not each.startswith(b"Content-Length:")]
+        return line + b"\r\n", b"\r\n".join(kept)
 
     def slowly(self, data: bytes, interval: float) -> None:
         """Send one byte every `interval` seconds; after the fault's end, send the rest at once."""
@@ -112,20 +79,20 @@ class Delivery:
 
 
 def _slow_headers(delivery: Delivery, fault: Fault) -> bool:
-    delivery.slowly(delivery.response.head(close=not delivery.keep_alive), fault.interval)
+    delivery.slowly(delivery.head, fault.interval)
     delivery.send(delivery.body)
     return delivery.keep_alive
 
 
 def _slow_body(delivery: Delivery, fault: Fault) -> bool:
-    delivery.send(delivery.response.head(close=not delivery.keep_alive))
+    delivery.send(delivery.head)
     delivery.slowly(delivery.body, fault.interval)
     return delivery.keep_alive
 
 
 def _cut_body(delivery: Delivery, _: Fault) -> bool:
     body = delivery.body
-    delivery.send(delivery.response.head(close=not delivery.keep_alive) + body[: len(body) // 2])
+    delivery.send(delivery.head + body[: len(body) // 2])
     return False
 
 
@@ -143,10 +110,95 @@ def _garbage_headers(delivery: Delivery, _: Fault) -> bool:
     return False
 
 
+def _slow_error(delivery: Delivery, fault: Fault) -> bool:
+    delivery.send(delivery.head)
+    if fault.then == "keep":
+        delivery.slowly(delivery.body, fault.interval)
+    return delivery.keep_alive
+
+
+def _raw(delivery: Delivery, fault: Fault) -> bool:
+    """Send the fault's bytes in place of the reply, and then its endless bytes."""
+    delivery.send(fault.data)
+    while fault.endless:
+        delivery.send(fault.endless)
+        if delivery.episode.wait(fault.interval):
+            return False
+    return fault.then == "keep" and delivery.keep_alive
+
+
+def _extra_reply(delivery: Delivery, fault: Fault) -> bool:
+    first = delivery.head
+    missing = (fault.count or 0) - len(first) - len(delivery.body) - len(b"X-Fill: \r\n")
+    if missing > 0:
+        line, end, rest = first.partition(b"\r\n")
+        first = line + end + b"X-Fill: %s\r\n" % (b"x" * missing) + rest
+    other: dict[str, str] = {"id": str(uuid.uuid4()), "name": "extra", "status": "queued"}
+    second = make_json_response(200, {**other}, (REQUEST_ID, f"req-{uuid.uuid4()}"))
+    delivery.send(first + delivery.body + second.head() + second.body)
+    return delivery.keep_alive
+
+
+def _interim_replies(delivery: Delivery, fault: Fault) -> bool:
+    sent = 0
+    while fault.count is None or sent < fault.count:
+        delivery.send(fault.data)
+        sent += 1
+        # A flood is no flood any more if its fault has ended.
+        if delivery.episode.wait(fault.interval) and fault.count is None:
+            break
+    delivery.send(delivery.head + delivery.body)
+    return delivery.keep_alive
+
+
+def _framing(delivery: Delivery, fault: Fault) -> bool:
+    length = str(len(delivery.response.body))
+    lines = [each.replace("{length}", length).encode("latin-1") for each in fault.headers]
+    first, rest = delivery.split_head()
+    delivery.send(b"".join([first, *(each + b"\r\n" for each in lines), rest, delivery.body]))
+    return fault.then == "keep" and delivery.keep_alive
+
+
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+def _chunked(delivery: Delivery, fault: Fault) -> bool:
+    size, body = fault.count or 1, delivery.body
+    first, rest = delivery.split_head()
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    chunks = [b"%x%s\r\n%s\r\n" % (len(each), fault.data, each) for each in pieces]
+    trailers = b"".join(each.encode("latin-1") + b"\r\n" for each in fault.headers)
+    ending = b"0\r\n%s\r\n" % trailers if delivery.has_body else b""
+    delivery.send(b"".join([first, _CHUNKED, rest, *chunks, ending]))
+    return delivery.keep_alive
+
+
+def _bad_chunk(delivery: Delivery, fault: Fault) -> bool:
+    body = delivery.body
+    if not delivery.has_body:
+        delivery.send(delivery.head)
+        return delivery.keep_alive
+    size = fault.headers[0].encode("latin-1") if fault.headers else b"%x" % len(body)
+    first, rest = delivery.split_head()
+    delivery.send(b"".join([first, _CHUNKED, rest, size, b"\r\n", body, fault.data]))
+    delivery.send(b"0\r\n\r\n")
+    return delivery.keep_alive
+
+
 _MANNERS: Mapping[str, Callable[[Delivery, Fault], bool]] = {
+    "bad_chunk": _bad_chunk,
+    "chunked": _chunked,
     "cut_body": _cut_body,
+    "endless_body": _raw,
+    "endless_headers": _raw,
+    "extra_reply": _extra_reply,
+    "framing": _framing,
     "garbage_headers": _garbage_headers,
+    "interim_replies": _interim_replies,
+    "raw_reply": _raw,
     "slow_body": _slow_body,
+    "slow_error": _slow_error,
     "slow_headers": _slow_headers,
+    "unexpected_body": _raw,
     "wrong_length": _wrong_length,
 }

@@ -14,6 +14,8 @@ from ..errors import MissingExtra
 if TYPE_CHECKING:
     import trustme
 
+    from .fault import Fault
+
 
 class TLS:
     """The certificates and TLS contexts of a server.
@@ -22,6 +24,8 @@ class TLS:
         cafile: The path of the CA's certificate, for clients; removed with this object.
         known: The server's context, with a certificate from that CA.
         unknown: A context with a certificate from another CA, which no client trusts.
+        certfile: The path of a client's certificate and key from that CA.
+        unknown_certfile: The path of a client's certificate and key from another CA.
     """
 
     def __init__(self) -> None:
@@ -36,9 +40,11 @@ class TLS:
         directory = tempfile.mkdtemp(prefix="traced-image-lab-")
         weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
         self.cafile = str(Path(directory, "ca.pem"))
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(self.cafile)
-        self.known, self.unknown = _context(authority), _context(trustme.CA())
+        self._authority, other = trustme.CA(), trustme.CA()
+        self._authority.cert_pem.write_to_path(self.cafile)
+        self.known, self.unknown = _make_context(self._authority), _make_context(other)
+        self.certfile = _write_client(self._authority, Path(directory, "client.pem"))
+        self.unknown_certfile = _write_client(other, Path(directory, "unknown-client.pem"))
 
     @classmethod
     def trusted(cls) -> TLS:
@@ -49,8 +55,29 @@ class TLS:
         """
         return cls()
 
+    def choose(self, fault: Fault | None) -> ssl.SSLContext:
+        """Return the context for a connection; for this package."""
+        if fault is not None and fault.name == "untrusted_tls":
+            return self.unknown
+        if fault is not None and fault.name == "demand_certificate":
+            return self._demanding(tls_1_2=fault.tls_1_2)
+        return self.known
 
-def _context(authority: trustme.CA) -> ssl.SSLContext:
+    def _demanding(self, *, tls_1_2: bool) -> ssl.SSLContext:
+        context = _make_context(self._authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cafile=self.cafile)
+        if tls_1_2:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+
+def _make_context(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "::1", "localhost").configure_cert(context)
     return context
+
+
+def _write_client(authority: trustme.CA, path: Path) -> str:
+    authority.issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(path)
+    return str(path)

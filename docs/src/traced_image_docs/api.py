@@ -44,10 +44,12 @@ INTERNAL = {
     "Download": {"of", "at_end", "begin", "continues"},
     "Fault": {"is_narrowed", "meets", "meets_connections"},
     "GlanceClientWrapper": {"accuse"},
-    "GlanceServer": {"record", "context", "forget"},
+    "GlanceServer": {"record", "context", "converse", "forget"},
     "Image": {"with_base", "with_data", "view", "json"},
     "Images": {"new", "put", "save", "is_used", "timestamp"},
+    "Proxy": {"record", "context", "converse", "forget"},
     "S3ImageService": {"default"},
+    "TLS": {"choose"},
 }
 """Methods that only this package calls. The page names them, and says no more of them."""
 

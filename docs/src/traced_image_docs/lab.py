@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 LAB: Mapping[str, Any] = {
     name: getattr(lab, name)
-    for name in ("cluster", "GlanceServer", "Images", "Image", "Access", "Fault", "TLS")
+    for name in ("cluster", "GlanceServer", "Images", "Image", "Access", "Fault", "TLS", "Proxy")
 }
+
+NONE = "none: the call succeeds"
 
 REASONS: Mapping[str, str] = {
     "refuse": "connection_refused",
     "reset": "connection_reset",
+    "never_read": "read_timeout",
+    "early_answer": "the status, such as 413",
     "never_answer": "read_timeout",
     "lost_reply": "connection_reset",
     "slow_headers": "read_timeout",
@@ -37,6 +41,24 @@ REASONS: Mapping[str, str] = {
     "corrupt_data": "checksum_mismatch",
     "untrusted_tls": "tls_error",
     "broken_tls": "tls_error",
+    "plain_http": "tls_error",
+    "silent_tls": "connect_timeout",
+    "demand_certificate": "tls_error",
+    "raw_reply": "protocol_error, if the bytes are no HTTP reply",
+    "extra_reply": NONE,
+    "interim_replies": NONE,
+    "slow_error": "the status, such as 503",
+    "redirect": "too_many_redirects, if they lead nowhere else",
+    "framing": "protocol_error, if the lines are wrong",
+    "chunked": NONE,
+    "bad_chunk": "protocol_error",
+    "unexpected_body": "protocol_error",
+    "endless_headers": "protocol_error",
+    "endless_body": "protocol_error",
+    "many_headers": "protocol_error",
+    "new_cookies": NONE,
+    "huge_json": "protocol_error",
+    "endless_pages": "protocol_error",
     "flapping": "that of each fault in turn",
 }
 """The reason that a client sees of each fault. The tests hold them against what one does see."""
@@ -47,8 +69,7 @@ def list_faults() -> dict[str, Callable[..., lab.Fault]]:
     return {
         name: function
         for name, function in vars(faults).items()
-        if inspect.isfunction(function) and not name.startswith("_")
-        if function.__module__ == faults.__name__
+        if inspect.isfunction(function) and name in faults.__all__
     }
 
 

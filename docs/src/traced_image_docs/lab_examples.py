@@ -76,5 +76,18 @@ with lab.GlanceServer(images, tls=tls) as server:
     ) as service:
         assert len(service.detail(None)) == 1
 """,
+    "Proxy": """
+import os
+
+with lab.Proxy() as proxy, lab.GlanceServer(images, tls=tls) as server:
+    os.environ["https_proxy"] = proxy.url
+    with traced_image.connect(
+        servers=[server.url], cafile=str(tls.cafile), telemetry=False
+    ) as service:
+        assert len(service.detail(None)) == 1
+    del os.environ["https_proxy"]
+    assert proxy.access_log[0].method == "CONNECT"
+    proxy.break_with(lab.faults.status(407))
+""",
 }
 """Each example by the name of what it shows. It may use names that one before it has bound."""

@@ -1,0 +1,59 @@
+"""How a lab server ends connections: with FIN, with RST, one side only, or never."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import BufferedReader
+
+    from .active_fault import ActiveFault
+
+# struct linger {on, 0 seconds}: close() then discards unsent data and sends RST (socket(7)).
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Make the socket's close send RST instead of FIN."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+
+def hang_up(sock: socket.socket) -> None:
+    """Close the socket so that the client sees it, even if a forked child also holds the socket."""
+    with sock, contextlib.suppress(OSError):
+        linger = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET_ON_CLOSE))
+        # A shutdown would send FIN before the RST.
+        if linger != _RESET_ON_CLOSE:
+            # Not SSLSocket.shutdown: it sets the TLS object to None while another thread reads.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def close_own_side(sock: socket.socket) -> None:
+    """Send FIN; the client can still send."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_WR)
+
+
+def stop_reading(sock: socket.socket) -> None:
+    """Make the kernel hold as little as it can of what the client sends from now on."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+
+
+def discard_input(stream: BufferedReader, episode: ActiveFault, abort: Callable[[], None]) -> None:
+    """Read and discard until the client closes the connection or the fault ends.
+
+    Args:
+        stream: The connection.
+        episode: The current fault.
+        abort: Ends the connection; called at the fault's end.
+    """
+    if episode.hold(abort):
+        try:
+            while stream.read1():
+                pass
+        finally:
+            episode.release(abort)
