@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from .active_fault import ActiveFault
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _MOST_CONNECTIONS = 256
 
 
-class LoopbackServer:
+class LoopbackServer(ABC):
     """A server on loopback, in this process and in its own threads.
 
     Args:
@@ -51,9 +52,9 @@ class LoopbackServer:
         """Return the TLS context; None for plain HTTP; for this package."""
         return None
 
+    @abstractmethod
     def converse(self, sock: socket.socket, abort: Callable[[], None]) -> None:
         """Serve a connection after its TLS handshake; for this package."""
-        raise NotImplementedError
 
     def _authority(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

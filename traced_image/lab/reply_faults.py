@@ -177,6 +177,6 @@ def endless_pages(size: int = 0) -> Fault:
     """Answer with a page of new images that is always followed by another page.
 
     Args:
-        size: The bytes of each page, which a property of an image fills up.
+        size: The bytes of each page, which a field without a meaning fills up.
     """
     return Fault("endless_pages", count=size, carried_out=False)

@@ -84,16 +84,14 @@ def _huge_json(fault: Fault, _: ReceivedRequest, response: Response) -> Response
 
 def _endless_pages(fault: Fault, request: ReceivedRequest, response: Response) -> Response:
     query = dict(request.query)
-    images: list[JSON] = [
-        {"id": str(uuid.uuid4()), "name": "endless", "status": "queued", "tags": []}
-        for _ in range(int(query.get("limit", _PAGE)))
-    ]
-    last = images[-1]
-    if isinstance(last, dict):
-        last["filler"] = "x" * (fault.count or 0)
-        query["marker"] = str(last["id"])
-    following = f"{request.path}?{urlencode(query)}"
-    page = make_json_response(200, {"images": images, "next": following})
+    ids = [str(uuid.uuid4()) for _ in range(int(query.get("limit", _PAGE)))]
+    query["marker"] = ids[-1]
+    body: dict[str, JSON] = {
+        "images": [{"id": each, "name": "endless", "status": "queued", "tags": []} for each in ids],
+        "next": f"{request.path}?{urlencode(query)}",
+        "filler": "x" * (fault.count or 0),
+    }
+    page = make_json_response(200, body)
     return page.with_headers(*response.headers)
 
 

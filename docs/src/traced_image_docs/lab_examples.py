@@ -87,7 +87,23 @@ with lab.Proxy() as proxy, lab.GlanceServer(images, tls=tls) as server:
         assert len(service.detail(None)) == 1
     del os.environ["https_proxy"]
     assert proxy.access_log[0].method == "CONNECT"
-    proxy.break_with(lab.faults.status(407))
+""",
+    "Proxy.start": """
+proxy = lab.Proxy()
+proxy.start()
+""",
+    "Proxy.break_with": """
+proxy.break_with(lab.faults.status(407).only(method="CONNECT"))
+""",
+    "Proxy.heal": """
+proxy.heal()
+""",
+    "Proxy.clear_log": """
+proxy.clear_log()
+assert proxy.access_log == ()
+""",
+    "Proxy.stop": """
+proxy.stop()
 """,
 }
 """Each example by the name of what it shows. It may use names that one before it has bound."""
