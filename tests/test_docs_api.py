@@ -107,6 +107,7 @@ def test_every_fault_has_a_reason():
 
 
 ASKED = {
+    "delay": faults.delay(5.0),
     "slow_headers": faults.slow_headers(5.0),
     "slow_body": faults.slow_body(5.0),
     "status": faults.status(503),

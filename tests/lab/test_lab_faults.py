@@ -33,6 +33,7 @@ EVERY = [
     faults.flapping(None),
     faults.bad_chunk(),
     faults.chunked(),
+    faults.delay(1),
     faults.early_answer(413),
     faults.endless_body(),
     faults.endless_headers(),

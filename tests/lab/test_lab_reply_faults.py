@@ -193,6 +193,20 @@ def test_a_slow_errors_page_can_drip(server, dial):
     assert read_until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 500")
 
 
+def test_a_late_reply_is_the_real_one(server, dial, image_id):
+    server.break_with(faults.delay(0.01))
+    assert body_of(ask(dial(server), get_data(image_id))) == b"0123456789"
+
+
+def test_a_late_reply_comes_at_the_end_of_the_fault_at_the_latest(server, dial):
+    server.break_with(faults.delay(60))
+    sock = dial(server)
+    sock.sendall(GET)
+    wait_for(lambda: server.access_log)
+    server.heal()
+    assert b"/v2/schemas/images" in read_until(sock, b'images"}')
+
+
 def wait_for(condition):
     for _ in range(int(LIMIT * 1000)):
         if condition():

@@ -110,6 +110,11 @@ def _garbage_headers(delivery: Delivery, _: Fault) -> bool:
     return False
 
 
+def _delay(delivery: Delivery, fault: Fault) -> bool:
+    delivery.episode.wait(fault.interval)
+    return delivery.deliver(None)
+
+
 def _slow_error(delivery: Delivery, fault: Fault) -> bool:
     delivery.send(delivery.head)
     if fault.then == "keep":
@@ -189,6 +194,7 @@ _MANNERS: Mapping[str, Callable[[Delivery, Fault], bool]] = {
     "bad_chunk": _bad_chunk,
     "chunked": _chunked,
     "cut_body": _cut_body,
+    "delay": _delay,
     "endless_body": _raw,
     "endless_headers": _raw,
     "extra_reply": _extra_reply,

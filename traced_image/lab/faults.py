@@ -20,6 +20,7 @@ from .fault import CONNECTION_ONLY, Fault
 from .reply_faults import (
     bad_chunk,
     chunked,
+    delay,
     endless_body,
     endless_headers,
     endless_pages,
@@ -45,6 +46,7 @@ __all__ = [
     "chunked",
     "corrupt_data",
     "cut_body",
+    "delay",
     "demand_certificate",
     "early_answer",
     "endless_body",

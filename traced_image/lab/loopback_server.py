@@ -119,6 +119,7 @@ class LoopbackServer(ABC):
         """
         self._turn(ActiveFault(None))
 
+    @abstractmethod
     def _check_fault(self, fault: Fault) -> None:
         """Raise InvalidArgument if the server can't have this fault."""
 

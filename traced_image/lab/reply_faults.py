@@ -48,6 +48,15 @@ def interim_replies(code: int = 103, count: int | None = 1, interval: float = 0.
     return Fault("interim_replies", code=code, data=data, count=count, interval=interval)
 
 
+def delay(seconds: float) -> Fault:
+    """Answer as a healthy server does, but late.
+
+    Args:
+        seconds: How late, from the last byte of the request.
+    """
+    return Fault("delay", interval=seconds)
+
+
 def slow_error(code: int = 503, interval: float | None = None) -> Fault:
     """Answer with an error at once, and send the page that belongs to it slowly or never.
 

@@ -50,6 +50,7 @@ REASONS: Mapping[str, str] = {
     "slow_error": "the status, such as 503",
     "redirect": "too_many_redirects, if they lead nowhere else",
     "framing": "protocol_error, if the lines are wrong",
+    "delay": "read_timeout, if it is too late",
     "chunked": NONE,
     "bad_chunk": "protocol_error",
     "unexpected_body": "protocol_error",
