@@ -3,7 +3,6 @@
 ==============================================  ==================================================
 object                                          what it does in the child of a fork
 ==============================================  ==================================================
-``config.keystone.PluginTokens``                opens its own session; the fork waits for its lock
 ``pipeline.attempts.server_cycle.ServerCycle``  forgets attempts under way, shuffles its servers
 ``pipeline.attempts.fleet._Registry``           gets a new lock
 ``pipeline.attempts.retry_budget.RetryBudget``  counts calls and retries from 0

@@ -7,6 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from hostile_keystone import HostileKeystone
 
 PASSWORD = "s3cret"
 
@@ -105,3 +106,17 @@ def credentials(keystone):
         "project_name": "service",
         "project_domain_id": "default",
     }
+
+
+@pytest.fixture
+def hostile():
+    """Start a Keystone that treats its clients badly."""
+    running = []
+
+    def start(talk, tls=None):
+        running.append(HostileKeystone(talk, tls))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.close()

@@ -1,14 +1,19 @@
 """Whose token a request carries, how one is renewed, and what no header can carry."""
 
+import math
+import socket
+import time
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from keystoneauth1.identity import v3
 from keystoneauth1.plugin import BaseAuthPlugin
+from loopback import get
 
 from traced_image import Config, RequestContext
-from traced_image.errors import InvalidContext, TokenUnavailable
+from traced_image.errors import CommunicationError, InvalidContext, TokenUnavailable
 from traced_image.pipeline.context import SERVICE
 from traced_image.pipeline.http.auth import RequestTokens, check_context, find_request_id
 
@@ -47,34 +52,34 @@ def test_a_caller_without_a_token_has_none():
 
 
 def test_the_service_has_a_token_by_its_plugin():
-    assert credentials("service").service_token() == "service"
+    assert credentials("service").service_token(math.inf) == "service"
 
 
 def test_without_a_plugin_the_service_has_no_token():
-    assert credentials(auth_strategy="keystone").service_token() is None
+    assert credentials(auth_strategy="keystone").service_token(math.inf) is None
 
 
 def test_without_a_plugin_nothing_is_renewed():
-    assert credentials(auth_strategy="keystone").renew("old") is None
+    assert credentials(auth_strategy="keystone").renew("old", math.inf) is None
 
 
 def test_a_refused_token_is_renewed():
-    assert credentials("old", "new").renew("old") == "new"
+    assert credentials("old", "new").renew("old", math.inf) == "new"
 
 
 def test_a_token_that_another_thread_has_renewed_is_not_renewed_again():
     found = credentials("new", "newer")
-    assert (found.renew("old"), found.service_token()) == ("new", "new")
+    assert (found.renew("old", math.inf), found.service_token(math.inf)) == ("new", "new")
 
 
 def test_a_token_that_another_thread_renews_meanwhile_is_renewed():
     """That thread has invalidated it, so that there is nothing left to invalidate."""
-    assert credentials("old", "new", says=False).renew("old") == "new"
+    assert credentials("old", "new", says=False).renew("old", math.inf) == "new"
 
 
 @pytest.mark.parametrize("says", [True, False])
 def test_a_token_that_stays_the_same_is_not_renewed(says):
-    assert credentials("old", says=says).renew("old") is None
+    assert credentials("old", says=says).renew("old", math.inf) is None
 
 
 def test_a_plugin_of_keystoneauth_is_renewed():
@@ -88,12 +93,59 @@ def test_a_plugin_of_keystoneauth_is_renewed():
             return tokens.pop(0) == "old"
 
     found = RequestTokens(Config(servers="glance-1", auth=Plugin()))
-    assert (found.service_token(), found.renew("old")) == ("old", "new")
+    assert (found.service_token(math.inf), found.renew("old", math.inf)) == ("old", "new")
 
 
 def test_a_service_token_must_be_one_that_a_header_can_carry():
     with pytest.raises(TokenUnavailable):
-        credentials("new\nline").service_token()
+        credentials("new\nline").service_token(math.inf)
+
+
+@pytest.mark.parametrize("method", ["get_token", "invalidate"])
+def test_whatever_a_source_of_tokens_raises_says_what_to_check(method):
+    class Broken(Tokens):
+        pass
+
+    def fail(_self):
+        raise OSError("no route")
+
+    setattr(Broken, method, fail)
+    found = RequestTokens(Config(servers="glance-1", auth=Broken("old")))
+    with pytest.raises(TokenUnavailable, match=r"\(OSError\): check auth_url"):
+        found.renew("old", math.inf)
+
+
+@pytest.fixture
+def silent():
+    """A Keystone that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v3"
+        yield v3.Password(url, "password", username="nova")
+
+
+@pytest.mark.parametrize("work", [RequestTokens.service_token, lambda t, s: t.renew("old", s)])
+def test_a_keystone_that_never_answers_is_left_in_time(silent, work):
+    tokens = RequestTokens(Config(servers="glance-1", auth=silent, read_timeout=1))
+    with pytest.raises(TokenUnavailable, match=r"^Keystone gave no token in time: "):
+        work(tokens, 0.1)
+
+
+def test_a_call_leaves_a_keystone_that_never_answers_at_its_deadline(silent, opened):
+    sender = opened.sender("http://127.0.0.1:1", auth=silent, read_timeout=1)
+    with pytest.raises(TokenUnavailable, match=r"^Keystone gave no token in time: "):
+        sender(get(), deadline=0.1)
+
+
+def test_what_a_callers_own_source_of_tokens_takes_counts_as_part_of_the_call(opened):
+    class Slow(Tokens):
+        def get_token(self):
+            time.sleep(0.05)
+            return "late"
+
+    sender = opened.sender("http://127.0.0.1:1", auth=Slow("late"))
+    with pytest.raises(CommunicationError) as caught:
+        sender(get(), deadline=0.04)
+    assert ("deadline_exceeded", False) == (caught.value.reason, caught.value.reached)
 
 
 @pytest.mark.parametrize(

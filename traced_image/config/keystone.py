@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
-from .. import _forks
-from ..errors import InvalidAuth
+from ..errors import InvalidAuth, TokenUnavailable
 from ..redact import hide_in_text
+from .keystone_turn import Turn
 
 if TYPE_CHECKING:
-    import threading
+    from collections.abc import Callable
 
     from keystoneauth1.plugin import BaseAuthPlugin
+    from keystoneauth1.session import Session
 
+    from .keystone_session import KeystoneSession
     from .sources import EndpointFilter
+
+T = TypeVar("T")
 
 
 @runtime_checkable
 class TokenSource(Protocol):
     """A source of the service's own token, which any thread may call.
 
-    keystoneauth1's ``Session`` and ``Adapter`` are such sources.
+    keystoneauth1's ``Session`` and ``Adapter`` are such sources. A call can't limit how long such
+    an object takes. What it takes counts as part of the call: a deadline that passes meanwhile
+    ends the call as soon as the object returns.
     """
 
     def get_token(self) -> str | None:
@@ -40,7 +48,8 @@ class KeystoneHTTP:
     Attributes:
         verify: Whether to check Keystone's certificate, or the path of a CA file.
         cert: The path of the client's certificate, and of its key if that is in another file.
-        timeout: Seconds for Keystone to answer; None for no limit.
+        timeout: Seconds for all that Keystone answers for one token or one catalogue; None for no
+            limit.
     """
 
     verify: bool | str = True
@@ -52,8 +61,10 @@ class PluginTokens:
     """A token source that uses a keystoneauth1 plugin.
 
     One thread at a time uses a plugin, because keystoneauth1's `invalidate` may remove a token
-    while another thread is in `get_token`. A fork waits until no thread uses the plugin, because
-    nobody in the child would release the plugin's own lock. The child opens its own connections.
+    while another thread is in `get_token`. Only what needs Keystone runs in a thread of its own:
+    a caller whose deadline passes leaves it, and a later caller gets its token. A fork waits
+    until no thread uses the plugin, because nobody in the child would release the plugin's own
+    lock.
 
     Args:
         plugin: The plugin, which authenticates to Keystone.
@@ -63,43 +74,42 @@ class PluginTokens:
     def __init__(self, plugin: BaseAuthPlugin, http: KeystoneHTTP) -> None:
         self.plugin = plugin
         self._http = http
-        # One lock for a plugin, not for this object: two configurations may share a plugin.
-        self._lock = _locks.setdefault(plugin, _forks.make_lock())
-        self._connect()
-        _forks.track(self)
+        # One use at a time of a plugin, not of this object: two configurations may share a plugin.
+        self._turn = _turns.setdefault(plugin, Turn())
 
-    def after_fork(self) -> None:
-        """Open a session of the child's own."""
-        self._connect()
-
-    def _connect(self) -> None:
-        from keystoneauth1.session import Session
-
-        http = self._http
-        self._session = Session(verify=http.verify, cert=http.cert, timeout=http.timeout)
-
-    def get_token(self) -> str | None:
+    def get_token(self, left: float = math.inf) -> str | None:
         """Return a valid token; fetch one if there is none or if it expires within two minutes.
 
+        Args:
+            left: The seconds that the caller can wait.
+
         Raises:
+            TokenUnavailable: Keystone gave no token in time, or redirects.
             keystoneauth1.exceptions.ClientException: Keystone gave no token.
         """
-        with self._lock:
-            return self.plugin.get_token(self._session)
+        return self._use(self.plugin.get_token, left)
 
-    def invalidate(self) -> bool:
-        """Forget the token; return whether there was one."""
-        with self._lock:
-            return self.plugin.invalidate()
+    def invalidate(self, left: float = math.inf) -> bool:
+        """Forget the token; return whether there was one.
+
+        Args:
+            left: The seconds that the caller can wait for another thread that uses the plugin.
+
+        Raises:
+            TokenUnavailable: Another thread still waits for Keystone.
+        """
+        return self._use(lambda _session: self.plugin.invalidate(), left)
 
     def endpoint(self, lookup: EndpointFilter, region: str | None) -> str | None:
         """Return the image service's URL in the catalogue, or None if the catalogue has none.
 
         Raises:
+            TokenUnavailable: Keystone gave no answer in time, or redirects.
             keystoneauth1.exceptions.ClientException: Keystone gave no catalogue.
         """
-        with self._lock:
-            return self._session.get_endpoint(
+
+        def find(session: Session) -> str | None:
+            return session.get_endpoint(
                 self.plugin,
                 service_type="image",
                 service_name=lookup.service_name,
@@ -107,8 +117,19 @@ class PluginTokens:
                 region_name=region,
             )
 
+        return self._use(find, math.inf)
 
-_locks: weakref.WeakKeyDictionary[BaseAuthPlugin, threading.Lock] = weakref.WeakKeyDictionary()
+    def _use(self, use: Callable[[Session], T], left: float) -> T:
+        return self._turn.take(use, partial(_open_session, self._http), self._http.timeout, left)
+
+
+def _open_session(http: KeystoneHTTP) -> KeystoneSession:
+    from .keystone_session import KeystoneSession
+
+    return KeystoneSession(verify=http.verify, cert=http.cert, timeout=http.timeout)
+
+
+_turns: weakref.WeakKeyDictionary[BaseAuthPlugin, Turn] = weakref.WeakKeyDictionary()
 
 
 def make_token_source(auth: object, http: KeystoneHTTP) -> TokenSource | None:
@@ -150,7 +171,7 @@ def find_image_endpoint(
         endpoint = tokens.endpoint(lookup, region)
     except EndpointNotFound:
         endpoint = None
-    except ClientException as error:
+    except (ClientException, TokenUnavailable) as error:
         problem = f"Keystone gave no catalogue: {hide_in_text(str(error))}".rstrip(".")
         raise InvalidAuth("auth", problem, source=source, fix=fix) from error
     if endpoint is None:

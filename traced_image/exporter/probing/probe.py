@@ -125,7 +125,9 @@ class Probe:
             return None
         try:
             with anyio.fail_after(TOKEN_TIMEOUT):
-                token = await self._background.call("token", self._credentials.service_token)
+                token = await self._background.call(
+                    "token", partial(self._credentials.service_token, TOKEN_TIMEOUT)
+                )
         except (TokenUnavailable, TimeoutError) as error:
             self._miss_token(error)
             return None
@@ -144,7 +146,8 @@ class Probe:
             return None
         with suppress(TokenUnavailable):
             token = await self._background.call(
-                ("renewed", canary.token), partial(self._credentials.renew, canary.token)
+                ("renewed", canary.token),
+                partial(self._credentials.renew, canary.token, TOKEN_TIMEOUT),
             )
             if token is not None:
                 return Canary(canary.image, token)

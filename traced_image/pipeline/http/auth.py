@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from ...config.keystone import PluginTokens
 from ...errors import InvalidContext, TokenUnavailable
 
 if TYPE_CHECKING:
-    from ...config import Config
-    from ..context import Context
+    from collections.abc import Iterator
 
+    from ...config import Config, TokenSource
+    from ..context import Context
 
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]")
 
@@ -30,21 +34,22 @@ class RequestTokens:
         """Return the caller's own token, or None if it has none or under noauth."""
         return getattr(context, "auth_token", None) or None if self._keystone else None
 
-    def service_token(self) -> str | None:
+    def service_token(self, left: float) -> str | None:
         """Return the service's own token, or None if no source of tokens is configured.
 
+        Args:
+            left: Seconds until the call's deadline; ``math.inf`` for none. They limit a
+                keystoneauth1 plugin. Any other source takes as long as it takes.
+
         Raises:
-            TokenUnavailable: Keystone gave no token, or a token that a header can't contain.
+            TokenUnavailable: Keystone gave no token in time, or a token that a header can't
+                contain.
         """
-        if self._plugin is None:
+        plugin = self._plugin
+        if plugin is None:
             return None
-        try:
-            token = self._plugin.get_token()
-        except Exception as error:  # a TokenSource may be any object, and raise anything
-            raise TokenUnavailable(
-                f"Keystone gave no token ({type(error).__name__}): check auth_url and the"
-                " credentials, and that Keystone answers"
-            ) from error
+        with _translated():
+            token = plugin.get_token(*_limit(plugin, left))
         if token and not _is_sendable(token):
             raise TokenUnavailable(
                 "Keystone gave a token that a header can't contain (not shown here): check what"
@@ -52,15 +57,42 @@ class RequestTokens:
             )
         return token
 
-    def renew(self, refused: str) -> str | None:
-        """Return a new service token after Glance rejected one, or None if there is no new one."""
-        if self._plugin is None:
-            return None
-        if self.service_token() == refused:
+    def renew(self, refused: str, left: float) -> str | None:
+        """Return a new service token after Glance rejected one, or None if there is no new one.
+
+        Args:
+            refused: The token that Glance rejected.
+            left: Seconds until the call's deadline, as in `service_token`.
+
+        Raises:
+            TokenUnavailable: As in `service_token`.
+        """
+        until = monotonic() + left
+        plugin = self._plugin
+        if self.service_token(left) == refused and plugin is not None:
             # Its result is ignored: another thread may have invalidated the same token first.
-            self._plugin.invalidate()
-        token = self.service_token()
+            with _translated():
+                plugin.invalidate(*_limit(plugin, until - monotonic()))
+        token = self.service_token(until - monotonic())
         return None if token == refused else token
+
+
+def _limit(plugin: TokenSource, left: float) -> tuple[float, ...]:
+    """Return the arguments that limit a source of tokens; a caller's own object takes none."""
+    return (left,) if isinstance(plugin, PluginTokens) else ()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except TokenUnavailable:
+        raise
+    except Exception as error:  # a TokenSource may be any object, and raise anything
+        raise TokenUnavailable(
+            f"Keystone gave no token ({type(error).__name__}): check auth_url and the"
+            " credentials, and that Keystone answers"
+        ) from error
 
 
 def find_request_id(context: Context) -> str | None:

@@ -112,12 +112,12 @@ class _ServerWire:
     def __call__(self, request: Request) -> Reply:
         credentials = self._parts.credentials
         own = credentials.caller_token(self._attempt.call.context)
-        token = own or credentials.service_token()
+        token = own or credentials.service_token(self._left())
         try:
             return self._reply(request, self._follow(request, token), token)
         except Unauthorized:
             # Only the service's own token can be renewed: a caller's token belongs to the caller.
-            renewed = None if own or token is None else credentials.renew(token)
+            renewed = None if own or token is None else credentials.renew(token, self._left())
             if renewed is None or not _rewind(request):
                 raise
         return self._reply(request, self._follow(request, renewed), renewed)
