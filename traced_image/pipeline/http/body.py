@@ -165,11 +165,6 @@ class Body:
         else:
             connection.close()
 
-    def __del__(self) -> None:
-        # A reply that nobody reads, such as a download that is dropped, must not keep its
-        # connection open.
-        self.close()
-
     def close(self) -> None:
         """Close the connection if the body was not read to its end."""
         connection, self._connection = self._connection, None

@@ -161,6 +161,11 @@ class Connection:
         """Close the connection; a second call does nothing."""
         self._sock.close()
 
+    def __del__(self) -> None:
+        # Nobody closes a service that is made for one operation, as nova makes one, nor a download
+        # that nobody reads.
+        self._sock.close()
+
     def abandon(self) -> None:
         """Close the socket in the child of a fork, and send nothing: it belongs to the parent."""
         os.close(self._sock.detach())

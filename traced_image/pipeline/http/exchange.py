@@ -145,13 +145,16 @@ class HTTPExchange:
     def _is_answered(self, connection: Connection) -> bool:
         """Return whether the head of a final reply is in the connection's buffer, or its end."""
         while (end := connection.buffer.find(_END)) >= 0:
-            if parse_head(connection.buffer[: end + 2]).status >= _FINAL:
+            status = parse_head(connection.buffer[: end + 2]).status
+            if status >= _FINAL:
                 return True
-            self._count_interim()
+            self._count_interim(status)
             connection.buffer = connection.buffer[end + len(_END) :]
         return connection.ended or len(connection.buffer) > LARGEST_HEAD
 
-    def _count_interim(self) -> None:
+    def _count_interim(self, status: int) -> None:
+        if status == _SWITCHING_PROTOCOLS:
+            raise MalformedReplyError("it switches to a protocol that nobody asked for")
         self._interim += 1
         if self._interim > MOST_INTERIM:
             raise MalformedReplyError("it has too many interim replies")
@@ -189,9 +192,7 @@ class HTTPExchange:
                 data = data[end + len(_END) :]
                 if head.status >= _FINAL:
                     return head, data
-                if head.status == _SWITCHING_PROTOCOLS:
-                    raise MalformedReplyError("it switches to a protocol that nobody asked for")
-                self._count_interim()
+                self._count_interim(head.status)
             elif len(data) >= LARGEST_HEAD:
                 raise MalformedReplyError("its head is too long")
             else:
