@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ...reasons import MalformedReplyError
@@ -27,6 +28,12 @@ PIECE = 256 * 1024
 
 class OversizedReplyError(MalformedReplyError):
     """A body is longer than the reader allows."""
+
+
+def _check_size(left: float) -> None:
+    """Check how many more bytes a body may have."""
+    if left < 0:
+        raise OversizedReplyError("it is longer than allowed")
 
 
 class Body:
@@ -72,17 +79,7 @@ class Body:
             body, connection.buffer = connection.buffer[:length], connection.buffer[length:]
             self._finish()
             return body
-        return b"".join(self._read_pieces(most))
-
-    def _read_pieces(self, most: int) -> Iterator[bytes]:
-        left = most - max(self.length, 0)
-        for piece in self.iterate(PIECE):
-            if self.length < 0:
-                left -= len(piece)
-            if left < 0:
-                self.close()
-                raise OversizedReplyError(f"it is longer than {most} bytes")
-            yield piece
+        return b"".join(self.iterate(PIECE, most))
 
     def read_part(self, most: int, seconds: float) -> bytes:
         """Read at most `most` bytes in at most so many seconds, and close the connection.
@@ -102,10 +99,15 @@ class Body:
         self.close()
         return b"".join(found)
 
-    def iterate(self, size: int) -> Iterator[bytes]:
+    def iterate(self, size: int, most: float = math.inf) -> Iterator[bytes]:
         """Yield the body in pieces of at most `size` bytes, as they come.
 
+        Args:
+            size: The most bytes of a piece.
+            most: The most bytes of the body.
+
         Raises:
+            OversizedReplyError: The body has more than `most` bytes.
             MalformedReplyError: The body is cut short, or its chunks are malformed.
             OSError: The connection broke, or the time has passed.
         """
@@ -114,11 +116,14 @@ class Body:
             return
         try:
             if self.length == CHUNKED:
-                yield from self._iterate_chunks(connection, size)
+                yield from self._iterate_chunks(connection, size, most)
             elif self.length == UNTIL_CLOSE:
                 while piece := connection.receive(size, self.limits):
+                    most -= len(piece)
+                    _check_size(most)
                     yield piece
             else:
+                _check_size(most - self.length)
                 yield from self._iterate_exactly(connection, self.length, size)
             self._finish()
         finally:
@@ -132,8 +137,10 @@ class Body:
             left -= len(piece)
             yield piece
 
-    def _iterate_chunks(self, connection: Connection, size: int) -> Iterator[bytes]:
+    def _iterate_chunks(self, connection: Connection, size: int, most: float) -> Iterator[bytes]:
         while length := parse_chunk_size(self._read_line(connection)):
+            most -= length
+            _check_size(most)
             yield from self._iterate_exactly(connection, length, size)
             if self._read_line(connection):
                 raise MalformedReplyError("a chunk does not end where it said")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 from dataclasses import dataclass
 from time import monotonic
@@ -17,13 +16,13 @@ from ...errors import InvalidOption
 from ...reasons import MalformedReplyError, NotConnectedError, ProxyRefusedError
 from .connection import HEAD_SIZE, Connection
 from .reply_parser import LARGEST_HEAD, parse_head
-from .time_limits import TimeLimits
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
     from ...config import Server
+    from .time_limits import TimeLimits
 
 
 _PORTS = {"http": 80, "https": 443}
@@ -198,26 +197,26 @@ def _open_tunnel(sock: socket.socket, server: Server, proxy: Proxy, until: float
     """Ask a proxy for a tunnel to a server, by ``CONNECT`` (RFC 9110, 9.3.6)."""
     lines = [f"CONNECT {server.netloc} HTTP/1.1", f"Host: {server.netloc}"]
     lines += [f"{name}: {value}" for name, value in proxy.headers.items()]
-    limits = TimeLimits(math.inf, math.inf, until)
     try:
-        tunnel = Connection(sock, ("", 0))
-        tunnel.send("\r\n".join([*lines, "", ""]).encode("latin-1"), limits)
-        status = _read_status(tunnel, limits)
+        sock.settimeout(_left(until))
+        sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        status = _read_status(sock, until)
     except (OSError, MalformedReplyError) as error:
         raise ProxyRefusedError("it did not answer CONNECT") from error
     if status not in _CONNECTED:
         raise ProxyRefusedError(f"it answered CONNECT with HTTP {status}")
 
 
-def _read_status(tunnel: Connection, limits: TimeLimits) -> int:
+def _read_status(sock: socket.socket, until: float) -> int:
     data = b""
     while b"\r\n\r\n" not in data:
-        # One byte more would belong to the server.
-        piece = tunnel.receive(HEAD_SIZE, limits)
+        sock.settimeout(_left(until))
+        piece = sock.recv(HEAD_SIZE)
         data += piece
         if not piece or len(data) > LARGEST_HEAD:
             raise MalformedReplyError("its answer is cut short or too long")
     head, _, rest = data.partition(b"\r\n\r\n")
     if rest:
+        # A server with TLS says nothing before its client does.
         raise MalformedReplyError("it sent bytes after its answer")
     return parse_head(head + b"\r\n").status

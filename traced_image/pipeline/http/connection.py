@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import ssl
+import weakref
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,10 @@ class Connection:
         used: Whether a reply was received completely before.
     """
 
-    __slots__ = ("_idle_since", "_poll", "_reusable", "_sock", "buffer", "ended", "peer", "used")
+    __slots__ = (
+        *("__weakref__", "_idle_since", "_poll", "_reusable", "_sock"),
+        *("buffer", "ended", "peer", "used"),
+    )
 
     def __init__(
         self,
@@ -63,6 +67,9 @@ class Connection:
         self.buffer = b""
         self.ended = False
         self.used = False
+        # Nobody closes a service that is made for one operation, as nova makes one, nor a download
+        # that nobody reads.
+        weakref.finalize(self, sock.close).atexit = False
 
     def receive(self, size: int, limits: TimeLimits) -> bytes:
         """Return at most `size` bytes as soon as there are any; return none at the end.
@@ -159,11 +166,6 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
-        self._sock.close()
-
-    def __del__(self) -> None:
-        # Nobody closes a service that is made for one operation, as nova makes one, nor a download
-        # that nobody reads.
         self._sock.close()
 
     def abandon(self) -> None:
