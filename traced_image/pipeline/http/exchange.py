@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -169,7 +170,8 @@ class HTTPExchange:
         self._limits.shorten(ANSWER_AFTER_CLOSE)
         try:
             return self._receive(connection, method, whole=False)
-        except StaleConnectionError:
+        except (StaleConnectionError, ssl.SSLError):
+            # TLS says why: with TLS 1.3 a server refuses the client's certificate here.
             raise
         except (OSError, MalformedReplyError):
             raise error from None
