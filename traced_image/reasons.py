@@ -58,6 +58,46 @@ OTHER = Reason("_OTHER")
 OpenTelemetry's conventions for ``error.type`` use the same word.
 """
 
+_NO_TLS = "the server does not speak TLS on this port (plain http?)"
+_WANTS_CERTIFICATE = "the server wants a client certificate: set certfile and keyfile"
+_REJECTS_CERTIFICATE = (
+    "the server rejects the client certificate: check certfile, and the CA that the server trusts"
+)
+
+# By ssl's `reason`, without the version that OpenSSL writes before ALERT.
+_TLS_HINTS = {
+    **dict.fromkeys(
+        (
+            "WRONG_VERSION_NUMBER",
+            "HTTP_REQUEST",
+            "UNKNOWN_PROTOCOL",
+            "RECORD_LAYER_FAILURE",
+            "PACKET_LENGTH_TOO_LONG",
+        ),
+        _NO_TLS,
+    ),
+    "CERTIFICATE_REQUIRED": _WANTS_CERTIFICATE,
+    "HANDSHAKE_FAILURE": (
+        "the server accepts none of this client's ciphers, or wants a client certificate"
+    ),
+    **dict.fromkeys(
+        (
+            "ACCESS_DENIED",
+            "BAD_CERTIFICATE",
+            "CERTIFICATE_EXPIRED",
+            "CERTIFICATE_REVOKED",
+            "CERTIFICATE_UNKNOWN",
+            "UNKNOWN_CA",
+            "UNSUPPORTED_CERTIFICATE",
+        ),
+        _REJECTS_CERTIFICATE,
+    ),
+}
+
+# With these alerts the server refuses the handshake. Under TLS 1.3 the client's side of it is
+# over by then: the alert comes instead of a reply, and the server has not read the request.
+_REFUSING_ALERTS = frozenset(name for name, hint in _TLS_HINTS.items() if hint is not _NO_TLS)
+
 _STATUSES = range(400, 600)
 
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
@@ -170,7 +210,27 @@ def find_status(error: BaseException) -> int:
 
 
 def _has_reached(links: Iterable[BaseException]) -> bool:
-    return not any(isinstance(link, _NOT_CONNECTED) for link in links)
+    return not any(
+        isinstance(link, _NOT_CONNECTED) or _find_alert(link) in _REFUSING_ALERTS for link in links
+    )
+
+
+def _find_tls_reason(link: BaseException) -> str:
+    """Return ssl's own reason, such as ``WRONG_VERSION_NUMBER``; empty for none.
+
+    Some versions of Python have it in lower case with spaces.
+    """
+    reason = getattr(link, "reason", None) if isinstance(link, ssl.SSLError) else None
+    return str(reason or "").upper().replace(" ", "_")
+
+
+def _find_alert(link: BaseException) -> str:
+    """Return the name of the alert that the server sent; empty for none.
+
+    OpenSSL writes a version before it, which differs by release: ``TLSV13_ALERT_…``,
+    ``SSLV3_ALERT_…``, ``SSL/TLS_ALERT_…``.
+    """
+    return _find_tls_reason(link).partition("ALERT_")[2]
 
 
 def classify(error: Exception, server: str) -> AttemptError:
@@ -205,14 +265,20 @@ def _find_rule(
         return CommunicationError, "network_unreachable", "network unreachable"
     for rule in _RULES:
         if any(isinstance(link, rule.kinds) for link in links):
-            return rule.error, rule.reason, f"{rule.words}{_find_detail(links)}"
+            detail = _find_detail(links) if rule.error is TLSError else ""
+            return rule.error, rule.reason, f"{rule.words}{detail}"
     return CommunicationError, OTHER, f"{type(links[0]).__name__} (see its cause)"
 
 
 def _find_detail(links: tuple[BaseException, ...]) -> str:
-    """Return what is wrong with a reply, or why a certificate was rejected."""
+    """Return what is wrong with a reply; or ssl's own reason, and what it usually means."""
     for link in links:
         if isinstance(link, MalformedReplyError):
             return f": {link}"
-    refusals = (link for link in links if isinstance(link, ssl.SSLCertVerificationError))
-    return next((f": {refusal.verify_message}" for refusal in refusals), "")
+        if isinstance(link, ssl.SSLCertVerificationError):
+            return f": {link.verify_message}"
+        if reason := _find_tls_reason(link):
+            words = reason.lower().replace("_", " ")
+            hint = _TLS_HINTS.get(_find_alert(link) or reason)
+            return f": {words}: {hint}" if hint else f": {words}"
+    return ""

@@ -64,7 +64,7 @@ class Broken(bytes):
 
 
 @asynccontextmanager
-async def saying(*conversations, host="127.0.0.1", port=0):
+async def saying(*conversations, host="127.0.0.1", port=0, tls=None):
     """Serve connections, the n-th by the n-th list of replies, each to one request.
 
     None for a reply closes the connection. What was asked is noted, by connection.
@@ -89,7 +89,7 @@ async def saying(*conversations, host="127.0.0.1", port=0):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.close()
 
-    server = await asyncio.start_server(talk, host, port)
+    server = await asyncio.start_server(talk, host, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1], asked
     finally:

@@ -16,6 +16,7 @@ import h11
 
 from ...errors import AttemptError, CommunicationError, InvalidEndpoint, ProtocolError, Reason
 from ...reasons import classify
+from .reply_head import check_head, check_start, has_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ MOST_BYTES = 2**20
 """How many bytes of a reply's body are read at most (1 MiB)."""
 
 _MOST_HEADERS = 64 * 1024
+_MOST_INTERIM = 16
 _CHUNK = 64 * 1024
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _BASE_HEADERS = {"User-Agent": "traced-image", "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -149,7 +151,7 @@ class TimedConnection:
             ProtocolError: The reply is not HTTP, or is too long.
         """
         request = self._request(path, headers or {})
-        if self._writer is not None:
+        if self._writer is not None and await self._is_clean():
             try:
                 return await self._exchange(request, watch, part=part)
             except ConnectionError:
@@ -159,6 +161,17 @@ class TimedConnection:
                     raise
         await self._open(watch)
         return await self._exchange(request, watch, part=part)
+
+    async def _is_clean(self) -> bool:
+        """Return whether nothing has come over the idle connection, not even its end."""
+        reader = cast("asyncio.StreamReader", self._reader)
+        await asyncio.sleep(0)  # the loop reads what has arrived
+        with suppress(OSError):
+            with anyio.move_on_after(0):
+                await reader.read(1)
+                return False
+            return True
+        return False
 
     def close(self) -> None:
         """Close the connection immediately, if it is open."""
@@ -210,14 +223,20 @@ class TimedConnection:
         Each address gets an equal share of the time left, so that a silent one leaves time for the
         others.
         """
-        until = perf_counter() + self._reach.connect_timeout
         failure: OSError | None = None
         for left in range(len(self._addresses), 0, -1):
+            address = self._addresses[-left]
+            # What the name's lookup took, and what the whole probe may take, count as well.
+            seconds = anyio.current_effective_deadline() - anyio.current_time()
             try:
-                with anyio.fail_after((until - perf_counter()) / left):
-                    return await _connect(self._addresses[-left])
+                with anyio.fail_after(seconds / left):
+                    sock = await _connect(address)
             except OSError as error:
                 failure = failure or error
+            else:
+                # A further connection begins with the address that accepts.
+                self._addresses = sorted(self._addresses, key=lambda each: each != address)
+                return sock
         raise failure or socket.gaierror(socket.EAI_NONAME, "the name has no address")
 
     async def _secure(self, sock: socket.socket, tls: ssl.SSLContext) -> None:
@@ -236,7 +255,8 @@ class TimedConnection:
     async def _exchange(self, request: h11.Request, watch: Stopwatch, *, part: bool) -> TimedReply:
         try:
             answer = await self._answer(request, watch, part=part)
-        except h11.RemoteProtocolError as error:
+        # h11 0.14 leaves a length of thousands of digits to int().
+        except (h11.RemoteProtocolError, ValueError) as error:
             self.close()
             raise ProtocolError(
                 f"{self._server.netloc}: the reply is cut short or is not HTTP"
@@ -254,25 +274,35 @@ class TimedConnection:
         watch.enter("first_byte")
         self._heard = False
         self._send(request, h11.EndOfMessage())
-        # An informational reply (1xx) is another event, which this loop skips.
-        status, headers, body = 0, {}, bytearray()
-        event = await self._event(watch)
-        while not isinstance(event, h11.EndOfMessage):
-            if isinstance(event, h11.Response):
-                status = event.status_code
-                headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
-            elif isinstance(event, h11.Data):
-                body += event.data
-                if len(body) > MOST_BYTES:
-                    self._check_whole(part=part)
-                    return TimedReply(status, headers, bytes(body[:MOST_BYTES]))
-            event = await self._event(watch)
+        head = await self._head(watch, part=part)
+        status, body = head.status_code, bytearray()
+        headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
+        while isinstance(event := await self._event(watch, None), h11.Data):
+            body += event.data
+            if len(body) > MOST_BYTES:
+                self._check_whole(part=part)
+                return TimedReply(status, headers, bytes(body[:MOST_BYTES]))
         # h11 keeps bytes after the reply as the start of a next reply, which nobody requested.
         if self._http.trailing_data[0]:
-            raise ProtocolError(
-                f"{self._server.netloc}: the reply is longer than its Content-Length"
-            )
+            if has_body(status):
+                raise ProtocolError(
+                    f"{self._server.netloc}: the reply is longer than its Content-Length"
+                )
+            self.close()
         return TimedReply(status, headers, bytes(body))
+
+    async def _head(self, watch: Stopwatch, *, part: bool) -> h11.Response:
+        """Return the head of the final reply, after the interim ones (1xx)."""
+        for _ in range(_MOST_INTERIM + 1):
+            raw = bytearray(self._http.trailing_data[0])
+            event = await self._event(watch, raw)
+            if isinstance(event, h11.Response):
+                del raw[len(raw) - len(self._http.trailing_data[0]) :]
+                check_head(raw, event, self._server.netloc, None if part else MOST_BYTES)
+                return event
+        raise ProtocolError(
+            f"{self._server.netloc}: more than {_MOST_INTERIM} interim replies before the reply"
+        )
 
     def _check_whole(self, *, part: bool) -> None:
         if not part:
@@ -284,7 +314,8 @@ class TimedConnection:
         writer = cast("asyncio.StreamWriter", self._writer)
         writer.write(b"".join(filter(None, map(self._http.send, events))))
 
-    async def _event(self, watch: Stopwatch) -> object:
+    async def _event(self, watch: Stopwatch, head: bytearray | None) -> object:
+        """Return the next event; add what was read for it to a head, if it is one."""
         reader = cast("asyncio.StreamReader", self._reader)
         while (event := self._http.next_event()) is h11.NEED_DATA:
             data = await reader.read(_CHUNK)
@@ -293,6 +324,9 @@ class TimedConnection:
                     raise ConnectionResetError(errno.ECONNRESET, "closed without an answer")
                 self._heard = True
                 watch.enter("body")
+            if head is not None:
+                head += data
+                check_start(head, self._server.netloc)
             self._http.receive_data(data)
         return event
 
