@@ -39,8 +39,8 @@ class ForkAware(Protocol):
 
 # Weak, so that being tracked keeps no object alive.
 _aware: weakref.WeakSet[ForkAware] = weakref.WeakSet()
-_locks: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
-_held: list[threading.Lock] = []
+_locks: weakref.WeakSet[threading.Lock | threading.RLock] = weakref.WeakSet()
+_held: list[threading.Lock | threading.RLock] = []
 
 
 def track(thing: ForkAware) -> None:
@@ -54,6 +54,16 @@ def make_lock() -> threading.Lock:
     The lock guards an object that the child can't replace, such as another library's.
     """
     lock = threading.Lock()
+    _locks.add(lock)
+    return lock
+
+
+def make_rlock() -> threading.RLock:
+    """Build a reentrant lock that each fork waits for, so that it is free in the child.
+
+    What it guards is complete in the child: no thread was about to change it.
+    """
+    lock = threading.RLock()
     _locks.add(lock)
     return lock
 

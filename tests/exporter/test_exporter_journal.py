@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from opentelemetry.trace import SpanContext
 from serving import LIMIT, until
 
 from traced_image.exporter.journal import LATEST, MINUTE, MINUTES, Cell, FailedCall, Journal
@@ -16,7 +17,8 @@ PLACE = "10.0.0.1", "9292"
 OTHER = "10.0.0.2", "9292"
 NOON = 1_800_000_000.0
 MINUTE_OF_NOON = int(NOON // MINUTE)
-EXEMPLAR = {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7"}
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+EXEMPLAR = SpanContext(int(TRACE_ID, 16), 0x00F067AA0BA902B7, is_remote=False)
 
 
 class Told:
@@ -143,7 +145,7 @@ def test_calls_that_were_refused_are_counted_beside(told):
 
 def test_a_call_that_failed_is_kept_with_its_trace(told):
     told.call(exemplar=EXEMPLAR)
-    expected = FailedCall(NOON, "images.list", "exhausted", "503", 2.5, EXEMPLAR["trace_id"])
+    expected = FailedCall(NOON, "images.list", "exhausted", "503", 2.5, TRACE_ID)
     assert (expected,) == told.journal.hour().latest
 
 

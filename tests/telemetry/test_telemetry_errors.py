@@ -12,10 +12,16 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import INVALID_SPAN, get_current_span
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter
 
 from traced_image import GlanceConnectionFailed, ImageNotFound, RetryPolicy, Telemetry
 from traced_image.lab import faults
+from traced_image.telemetry.collector import (
+    CounterSeries,
+    GaugeSeries,
+    HistogramSeries,
+    UpDownSeries,
+)
 
 ERRORS = "traced_image_telemetry_errors_total"
 ATTEMPTS = "glance_client_attempt_duration_seconds_count"
@@ -255,11 +261,11 @@ BROKEN = {
     "meter": lambda: {"meter_provider": BrokenMeters()},
 }
 REPLACED = {
-    "histogram": [(Histogram, "observe")],
-    "gauge": [(Gauge, "inc"), (Gauge, "set")],
-    "counter": [(Counter, "inc")],
+    "histogram": [(HistogramSeries, "update")],
+    "gauge": [(UpDownSeries, "update"), (GaugeSeries, "update")],
+    "counter": [(CounterSeries, "update")],
 }
-"""What of prometheus_client is made to raise."""
+"""Which updates of the collector raise."""
 
 PARTS = {
     "sampler": {"spans", "wire"},
@@ -379,7 +385,7 @@ def test_a_count_of_failures_that_fails_is_not_counted_in_its_turn(
 ):
     """That of the retry fails, and then that of this failure."""
     failed = []
-    monkeypatch.setattr(Counter, "inc", lambda *_: raising(failed.append(1)))
+    monkeypatch.setattr(CounterSeries, "update", lambda *_: raising(failed.append(1)))
     servers[0].break_with(faults.status(503))
     shown = service(retry=NO_MEMORY)
     failed.clear()
@@ -406,7 +412,7 @@ def test_whatever_else_raises_prometheus_counts_every_attempt(
 def test_what_prometheus_can_t_count_is_counted_by_opentelemetry(
     service, image_id, registry, monkeypatch
 ):
-    monkeypatch.setattr(Histogram, "observe", raising)
+    monkeypatch.setattr(HistogramSeries, "update", raising)
     reader = InMemoryMetricReader()
     provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
     telemetry = Telemetry(registry=registry, meter_provider=provider)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from ..config import Config
     from ..exporter.probing.result import ProbeResult
-    from ..telemetry.backends import Update
+    from ..telemetry.updates import Update
     from .options import Choice
 
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .. import _forks
 from ..telemetry import catalogue
+from ..telemetry.updates import format_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..telemetry.backends import Exemplar, Labels, Update
     from ..telemetry.catalogue import Metric
+    from ..telemetry.updates import Exemplar, Labels, Update
 
 MINUTE = 60.0
 MINUTES = 60
@@ -191,7 +192,7 @@ class Journal:
         operation, outcome, reason = labels
         now = self.clock()
         minute = int(now // MINUTE)
-        trace_id = None if exemplar is None else exemplar["trace_id"]
+        trace_id = None if exemplar is None else format_trace_id(exemplar.trace_id)
         with self._lock:
             if minute not in self._outcomes:
                 _make_room(self._outcomes, minute)

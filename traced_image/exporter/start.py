@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from ..telemetry.backends import Update
     from ..telemetry.catalogue import Metric
+    from ..telemetry.updates import Update
     from .web.server import ExporterHandle
 
 

@@ -2,78 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+import time
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, values
+from prometheus_client.registry import Collector
 
 from . import catalogue
+from .collector import Common, Family
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from opentelemetry.metrics import Meter, MeterProvider
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import Metric as Samples
 
     from .catalogue import Metric
-
-Exemplar = dict[str, str]
-"""``trace_id`` and ``span_id`` in hex digits."""
-
-Update = Callable[[float, Exemplar | None], object]
-"""Adds to a counter, sets a gauge, or observes a value of a histogram."""
-
-Labels = tuple[str, ...]
-"""The values of a metric's labels, in the metric's order; an empty value means no label."""
-
-
-class Backend(Protocol):
-    """A place that keeps the catalogue's metrics."""
-
-    def bind(self, metric: Metric, labels: Labels) -> Update | None:
-        """Return what updates one series; None if this backend does not keep the series.
-
-        An update by 0 creates the series.
-        """
-
-    def forget(self, address: str, port: str) -> None:
-        """Drop all series of a server, if the backend can."""
+    from .updates import Labels, Update
 
 
 class PrometheusBackend:
     """The catalogue's metrics in a registry of prometheus_client.
 
     Args:
-        registry: The registry that gets the metrics, once for the registry's life.
+        registry: The registry that gets the metrics, all or none, once for the registry's life.
+        clock: Returns the time, in seconds since the epoch.
 
     Raises:
         ValueError: The registry already has a metric of one of these names.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._metrics = {metric.name: _register(metric, registry) for metric in catalogue.METRICS}
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.time) -> None:
+        self._families: dict[str, Family | SharedFamily]
+        # prometheus_client keeps a value in another class if other processes read it as well.
+        if values.ValueClass is values.MutexValue:
+            common = Common(clock)
+            self._families = {each.name: Family(each, common) for each in catalogue.METRICS}
+        else:
+            self._families = {each.name: SharedFamily(each) for each in catalogue.METRICS}
+        _register(list(self._families.values()), registry)
 
     def bind(self, metric: Metric, labels: Labels) -> Update:
         """Return what updates one series, which exists from now on, at zero."""
-        child = self._metrics[metric.name].labels(*labels)
-        if isinstance(child, Histogram):
-            return child.observe
-        if isinstance(child, Counter):
-            return child.inc
-        return _drop_exemplar(child.inc if metric.kind == "updown" else child.set)
+        return self._families[metric.name].bind(labels)
 
     def forget(self, address: str, port: str) -> None:
         """Drop all series of a server; prometheus_client's multiprocess mode can't do that."""
         for metric in catalogue.METRICS:
             if "server_address" in metric.labels:
-                labels = {"server_address": address, "server_port": port}
-                self._metrics[metric.name].remove_by_labels(labels)
+                self._families[metric.name].forget(address, port)
 
 
-def _register(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+def _register(collectors: Sequence[Collector], registry: CollectorRegistry) -> None:
+    """Register all collectors, or none if the registry refuses one."""
+    done: list[Collector] = []
+    try:
+        for collector in collectors:
+            registry.register(collector)
+            done.append(collector)
+    except Exception:
+        for collector in done:
+            registry.unregister(collector)
+        raise
+
+
+class SharedFamily(Collector):
+    """A metric that several processes share: an object of prometheus_client's multiprocess mode.
+
+    Args:
+        metric: The metric, from the catalogue.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._own = _make_own(metric)
+
+    def bind(self, labels: Labels) -> Update:
+        """Return what updates a series; this mode drops exemplars."""
+        child = self._own.labels(*labels)
+        if isinstance(child, Histogram):
+            return _drop_exemplar(child.observe)
+        if isinstance(child, Counter) or self._metric.kind == "updown":
+            return _drop_exemplar(child.inc)
+        return _drop_exemplar(child.set)
+
+    def forget(self, address: str, port: str) -> None:
+        """Ask prometheus_client to drop the series of a server, which it refuses by a warning."""
+        self._own.remove_by_labels({"server_address": address, "server_port": port})
+
+    def describe(self) -> Iterable[Samples]:
+        """Return the metric without samples."""
+        return self._own.describe()
+
+    def collect(self) -> Iterable[Samples]:
+        """Return the metric with this process's samples."""
+        return self._own.collect()
+
+
+def _make_own(metric: Metric) -> Counter | Gauge | Histogram:
     name, text, labels = metric.name, metric.help, metric.labels
     if metric.kind == "counter":
-        return Counter(name, text, labels, registry=registry)
+        return Counter(name, text, labels, registry=None)
     if metric.kind == "histogram":
-        return Histogram(name, text, labels, registry=registry, buckets=metric.buckets)
-    return Gauge(name, text, labels, registry=registry, multiprocess_mode=metric.merge)
+        return Histogram(name, text, labels, registry=None, buckets=metric.buckets)
+    return Gauge(name, text, labels, registry=None, multiprocess_mode=metric.merge)
 
 
 def _drop_exemplar(change: Callable[[float], None]) -> Update:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..config import Server
-    from .backends import Backend, Exemplar, Labels, Update
     from .catalogue import Direction, Metric, Outcome, StateLabel, TelemetryErrorKind
     from .options import Detail
+    from .updates import Backend, Exemplar, Labels, Update
 
 LOG = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ class HostView(Protocol):
     last_failure: float | None
 
 
-class _Series(dict["Labels", "Update"]):
-    """A metric's series by their labels.
+class _Updates(dict["Labels", "Update"]):
+    """The updates of a metric's series, by their labels.
 
     A look-up creates the series, so that labels must come from closed sets. A look-up here costs
     a quarter of prometheus_client's ``labels``.
@@ -153,10 +153,10 @@ class Metrics:
         self._backends = tuple(backends)
         self.errors = TelemetryErrors(self._count_error)
         note = partial(self.errors.note, "metrics")
-        self._series = {metric: _Series(metric, backends, note) for metric in catalogue.METRICS}
+        self._series = {metric: _Updates(metric, backends, note) for metric in catalogue.METRICS}
         # Not `note`: a failure to count a failure would count itself, without end.
         errors = catalogue.TELEMETRY_ERRORS
-        self._series[errors] = _Series(errors, backends, _ignore)
+        self._series[errors] = _Updates(errors, backends, _ignore)
         self._calls = self._series[catalogue.CALL_DURATION]
         self._attempts = self._series[catalogue.ATTEMPT_DURATION]
         self._active = self._series[catalogue.ACTIVE_ATTEMPTS]

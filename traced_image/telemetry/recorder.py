@@ -16,14 +16,15 @@ from ..config import Server
 from ..errors import AttemptError, GlanceConnectionFailed, InvalidServer, TracedImageError
 from ..reasons import find_reason, find_status
 from .catalogue import KNOWN_REASONS, OTHER
+from .updates import format_span_id, format_trace_id
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .backends import Exemplar
     from .catalogue import Direction, Outcome
     from .metrics import Metrics
     from .spans import Active, HTTPRequest, Spans
+    from .updates import Exemplar
 
 
 MOST_ENDPOINTS = 1024
@@ -38,8 +39,8 @@ def set_trace_ids(error: AttemptError, active: Active | None) -> None:
     """Store the ids of a span in an error, in hex digits, for log lines to show them."""
     context = None if active is None else active.span.get_span_context()
     if context is not None and context.is_valid:
-        error.trace_id = format(context.trace_id, "032x")
-        error.span_id = format(context.span_id, "016x")
+        error.trace_id = format_trace_id(context.trace_id)
+        error.span_id = format_span_id(context.span_id)
 
 
 class Recorder:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..config import Server
-    from .backends import Backend
     from .options import Detail, Telemetry
+    from .updates import Backend
 
 
 LOG = logging.getLogger(__name__)

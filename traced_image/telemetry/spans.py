@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from ..config import Server
-    from .backends import Exemplar
     from .catalogue import Outcome
+    from .updates import Exemplar
 
 ERROR = Status(StatusCode.ERROR)
 
@@ -56,14 +56,9 @@ class Active(NamedTuple):
     token: Token[Context] | None
 
     def exemplar(self) -> Exemplar | None:
-        """Return the span's ids for a metric's exemplar; None if the span is not sampled."""
+        """Return the span's context for a metric's exemplar; None if the span is not sampled."""
         context = self.span.get_span_context()
-        if not context.trace_flags.sampled:
-            return None
-        return {
-            "trace_id": format(context.trace_id, "032x"),
-            "span_id": format(context.span_id, "016x"),
-        }
+        return context if context.trace_flags.sampled else None
 
 
 class Spans:

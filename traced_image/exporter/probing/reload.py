@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ...config import Config
-    from ...telemetry.backends import Update
+    from ...telemetry.updates import Update
 
 
 LOG = logging.getLogger(__name__)

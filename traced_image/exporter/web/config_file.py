@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Mapping
 
-    from ...telemetry.backends import Update
+    from ...telemetry.updates import Update
 
 
 LOG = logging.getLogger(__name__)
