@@ -263,8 +263,8 @@ class Metrics:
             seconds: How long it took.
             exemplar: Its trace, if it was sampled.
         """
-        labels = self._operation(operation), outcome, self._reasons.get(reason, OTHER)
-        self._calls[labels](seconds, exemplar)
+        operation = self._operations.get(operation, self._other_operation)
+        self._calls[operation, outcome, self._reasons.get(reason, OTHER)](seconds, exemplar)
 
     def call_retries(self, operation: str, retries: int, exemplar: Exemplar | None) -> None:
         """Count the retries of a call that had at least one."""
@@ -292,8 +292,10 @@ class Metrics:
             seconds: How long it took.
             exemplar: Its trace, if it was sampled.
         """
-        labels = self._labels(operation, server, reason)
-        self._active[labels[1:3]](-1, None)
+        place = self._servers.get(None if server is None else server.netloc, _OTHER_SERVER)
+        operation = self._operations.get(operation, self._other_operation)
+        labels = operation, *place, self._reasons.get(reason, OTHER)
+        self._active[place](-1, None)
         self._attempts[labels](seconds, exemplar)
 
     def retry(
@@ -329,8 +331,10 @@ class Metrics:
 
     def host(self, host: HostView) -> None:
         """Show a server's current state; as a `Watch` of the pipeline, this raises nothing."""
-        with self._guard:
+        try:  # unlike a guard, it costs nothing if nothing is raised
             self._host(host)
+        except Exception as error:  # noqa: BLE001 telemetry never fails a call
+            self.errors.note("metrics", error)
 
     def _host(self, host: HostView) -> None:
         labels = self._server(host.server)

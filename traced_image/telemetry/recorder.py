@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,9 @@ class Recorder:
         self.metrics = metrics
         self.guard_spans = metrics.errors.guard("spans")
         self.guard_metrics = metrics.errors.guard("metrics")
+        # For what each call does: a `try` costs nothing if nothing is raised, a guard does.
+        self.note_spans = partial(metrics.errors.note, "spans")
+        self.note_metrics = partial(metrics.errors.note, "metrics")
 
     def call(
         self,
@@ -155,8 +158,10 @@ class CallRecord:
         self.span: Active | None = None
         self._token = CURRENT.set(self)
         self._started = perf_counter()
-        with recorder.guard_spans:
+        try:
             self.span = recorder.spans.start_call(operation)
+        except Exception as error:  # noqa: BLE001 telemetry never fails a call
+            recorder.note_spans(error)
 
     def __enter__(self) -> Self:
         return self
@@ -198,10 +203,12 @@ class CallRecord:
         self.servers.append(server)
         number = number or len(self.servers)
         record = AttemptRecord(self, server)
-        with self.recorder.guard_spans:
+        try:
             record.span = self.recorder.spans.start_attempt(
                 self.operation, server, number, maximum, trial=trial, request=request
             )
+        except Exception as error:  # noqa: BLE001 telemetry never fails a call
+            self.recorder.note_spans(error)
         return record
 
     def retry(self, reason: str, delay: float) -> None:
@@ -247,12 +254,17 @@ class CallRecord:
         if outcome is None:
             outcome = "success_first_try" if len(self.servers) <= 1 else "success_after_retry"
         recorder, span = self.recorder, self.span
-        with recorder.guard_metrics:
+        try:
             self._count(outcome, reason, seconds)
-        if span is not None:
-            told = "" if cancelled else reason
-            with recorder.guard_spans:
-                recorder.spans.end_call(span, outcome, told, message, self.servers, self.delay)
+        except Exception as error:  # noqa: BLE001 telemetry never fails a call
+            recorder.note_metrics(error)
+        if span is None:
+            return
+        told = "" if cancelled else reason
+        try:
+            recorder.spans.end_call(span, outcome, told, message, self.servers, self.delay)
+        except Exception as error:  # noqa: BLE001 telemetry never fails a call
+            recorder.note_spans(error)
 
     def _count(self, outcome: Outcome, reason: str, seconds: float) -> None:
         metrics, exemplar = self.recorder.metrics, _find_exemplar(self.span)
@@ -297,8 +309,10 @@ class AttemptRecord:
         self.request_id: str | None = None
         self.span: Active | None = None
         self._started = perf_counter()
-        with call.recorder.guard_metrics:
+        try:
             call.recorder.metrics.attempt_started(server)
+        except Exception as error:  # noqa: BLE001 telemetry never fails a call
+            call.recorder.note_metrics(error)
 
     def __enter__(self) -> Self:
         return self
@@ -338,14 +352,18 @@ class AttemptRecord:
         self._ended = True
         call, span, reason = self._call, self.span, _check_reason(reason)
         recorder = call.recorder
-        with recorder.guard_metrics:
+        try:
             recorder.metrics.attempt_ended(
                 call.operation, self._server, reason, seconds, _find_exemplar(span)
             )
-        if span is not None:
-            told = "" if cancelled else reason
-            with recorder.guard_spans:
-                recorder.spans.end_attempt(span, told, status, request_id)
+        except Exception as error:  # noqa: BLE001 telemetry never fails a call
+            recorder.note_metrics(error)
+        if span is None:
+            return
+        try:
+            recorder.spans.end_attempt(span, "" if cancelled else reason, status, request_id)
+        except Exception as error:  # noqa: BLE001 telemetry never fails a call
+            recorder.note_spans(error)
 
 
 class StreamRecord:
