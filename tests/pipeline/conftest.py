@@ -1,6 +1,9 @@
 """Images, certificates, and what a test opens and has to close."""
 
+import contextlib
+
 import pytest
+from exchange import connect
 from loopback import Opened
 
 from traced_image import lab
@@ -39,3 +42,18 @@ def opened():
     things = Opened()
     yield things
     things.close()
+
+
+@pytest.fixture(params=["http", "https"])
+def secrecy(request, tls):
+    """The certificates of the servers of a test, which runs once with them and once without."""
+    return tls if request.param == "https" else None
+
+
+@pytest.fixture
+def open_service(secrecy):
+    """Connect to servers, without telemetry and without waits between two attempts."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *servers, **fields: stack.enter_context(
+            connect(*servers, tls=secrecy, **fields)
+        )
