@@ -40,8 +40,7 @@ class Operation:
         judge: Judges its result.
         version: The version of the API that the service must have; None for any.
         calls: Calls with a deadline of their own.
-        uploads: Calls that send image data, which have no deadline.
-        streams: Bodies of image data that are read.
+        has_data: Whether image data is sent or received, which has no deadline.
         unsafe: Whether it may end in `UnsafeToRepeat`.
         own: Errors that only this operation and those like it may raise.
     """
@@ -51,8 +50,7 @@ class Operation:
     judge: Judge
     version: int | None = None
     calls: int = 1
-    uploads: int = 0
-    streams: int = 0
+    has_data: bool = False
     unsafe: bool = False
     own: tuple[type[Exception], ...] = ()
 
@@ -124,9 +122,9 @@ _ABOUT = (
 _TARGET = is_image("target", "image")
 _STORED = both(is_new, is_stored)
 _UPDATED = both(is_image("queued", "renamed"), is_stored)
-_UPLOAD = {"uploads": 1, "own": (errors.UploadNotRewindable,)}
-_STREAM = {"streams": 1, "own": (errors.ChecksumMismatch,)}
-_DOWNLOAD = {"streams": 1, "own": (errors.ChecksumMismatch, errors.ImageUnacceptable)}
+_UPLOAD = {"has_data": True, "own": (errors.UploadNotRewindable,)}
+_STREAM = {"has_data": True, "own": (errors.ChecksumMismatch,)}
+_DOWNLOAD = {"has_data": True, "own": (errors.ChecksumMismatch, errors.ImageUnacceptable)}
 
 
 def _new(run: Run) -> dict[str, Any]:
@@ -218,9 +216,7 @@ _V2 = (
     _unsafe("patch", _call(2, "patch", "target", [_CHANGE]), _TARGET),
     _unsafe("delete", _call(2, "delete", "target")),
     *[_safe("data", lambda r: _join(r.call(2, "data", r.scene.target)), is_data, **_STREAM)] * 2,
-    _unsafe(
-        "upload", lambda r: r.call(2, "upload", r.scene.queued, r.scene.data), calls=0, **_UPLOAD
-    ),
+    _unsafe("upload", lambda r: r.call(2, "upload", r.scene.queued, r.scene.data), **_UPLOAD),
     _unsafe("deactivate", _call(2, "deactivate", "target")),
     _unsafe("reactivate", _call(2, "reactivate", "target")),
     _unsafe("image_import", _call(2, "image_import", "queued", "web-download", uri=_URL)),

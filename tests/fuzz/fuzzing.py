@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import threading
 import time
@@ -17,11 +18,14 @@ from replying_server import TOKEN, ReplyingServer, Scene, Stage, make_marker
 
 from traced_image import GlanceImageService, RequestContext, RetryPolicy, connect, errors
 
-CLIENTS = 12
+CLIENTS = 16
 """Threads that perform operations; most of them wait."""
 
 TIMES = {"connect_timeout": 0.4, "read_timeout": 0.4, "request_timeout": 0.5, "upload_timeout": 0.5,
          "trial_timeout": 0.3, "deadline": 1.0}  # fmt: skip
+
+REQUEST = 2.0
+"""Seconds that one request may take at most: to connect, to be answered, to read an error's body."""
 
 MARGIN = 3.0
 """Seconds that an operation may take beyond its limits, for a machine with much else to do."""
@@ -161,7 +165,7 @@ class Fuzzer:
         problem, trace = self._try(run, operation, observed=name == "observed")
         took = time.monotonic() - started
         del self._stage.scenes[scene.marker]
-        longest = _limit(operation, run.service.config.num_retries + 1)
+        longest = _limit(operation, scene)
         if took > longest:
             problem = f"{took:.1f} s, more than {longest:.1f} s; {problem or 'right otherwise'}"
         if problem is not None:
@@ -194,12 +198,11 @@ def _fits(operation: Operation, service: GlanceImageService) -> bool:
     return operation.version in (None, service.config.api_version)
 
 
-def _limit(operation: Operation, attempts: int) -> float:
-    """Seconds that an operation may take."""
-    upload = attempts * (TIMES["connect_timeout"] + TIMES["read_timeout"] + TIMES["upload_timeout"])
-    stream = attempts * (TIMES["deadline"] + 1.0)
-    calls = operation.calls * TIMES["deadline"]
-    return calls + operation.uploads * upload + operation.streams * stream + MARGIN
+def _limit(operation: Operation, scene: Scene) -> float:
+    """Seconds that an operation may take: by its deadlines, and by the requests that it has made."""
+    requests = len(scene.sent) + scene.healthy
+    calls = math.inf if operation.has_data else operation.calls * TIMES["deadline"]
+    return min(calls, requests * REQUEST) + MARGIN
 
 
 def _judge_error(operation: Operation, run: Run, error: Exception) -> str | None:

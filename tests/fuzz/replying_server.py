@@ -20,7 +20,7 @@ from traced_image.lab.connection import reset_on_close
 from traced_image.lab.http1 import BYTES, Malformed, ReceivedRequest, read_body, read_head
 from traced_image.lab.images import Member
 
-LONGEST = 6.0
+LONGEST = 9.0
 """Seconds for which a server hangs or drips at most, if the client stays."""
 
 FLOOD = 24 * 2**20
