@@ -299,6 +299,12 @@ def test_an_update_may_bring_data(server, images, opened):
     assert images.get(image_id).data == b"data"
 
 
+def test_an_update_that_is_answered_with_another_image_is_refused():
+    wire = Recorder(answer(b'{"image": {"id": "y"}}'))
+    with pytest.raises(ProtocolError, match="not about the image that was requested"):
+        v1.update("x", min_ram=5).perform(wire)
+
+
 def test_a_field_may_have_the_name_of_an_argument():
     operation = v1.update("x", data="d", image_id="i")
     wire = Recorder(answer(b'{"image": {"id": "x"}}'))

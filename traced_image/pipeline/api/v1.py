@@ -189,7 +189,7 @@ def change(
     """Change an image as `update` does; a field may have the name of an argument."""
     headers = make_image_headers(attributes)
     headers["x-glance-registry-purge-props"] = str(purge_props).lower()
-    return _write("images.update", "PUT", _make_path(image_id), headers, data)
+    return _write("images.update", "PUT", _make_path(image_id), headers, data, image_id)
 
 
 def delete(image_id: str) -> Operation[None]:
@@ -214,7 +214,12 @@ def data(image_id: str) -> Operation[Download | None]:
 
 
 def _write(
-    name: str, method: Method, path: str, headers: dict[str, str], data: Data | None
+    name: str,
+    method: Method,
+    path: str,
+    headers: dict[str, str],
+    data: Data | None,
+    image_id: str | None = None,
 ) -> Operation[Record]:
     body = None if data is None else UploadBody(data)
     if body is not None:
@@ -222,7 +227,7 @@ def _write(
 
     def perform(wire: Wire) -> Record:
         reply = wire(Request(method, path, headers, body))
-        return _check_record(records.parse_object(reply).get("image"), reply.origin)
+        return _check_record(records.parse_object(reply).get("image"), reply.origin, image_id)
 
     return Operation(
         name,
