@@ -9,6 +9,7 @@ from collections import Counter
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanKind
 from prometheus_client import CollectorRegistry
+from replying_server import find_others
 
 from traced_image import Telemetry
 
@@ -39,7 +40,7 @@ class Counted(SpanProcessor):
         try:
             yield
         finally:
-            self._local.marker = None
+            self._local.marker = ""
 
     def on_end(self, span):
         """Count a span; its reply must be of its own operation."""
@@ -47,11 +48,10 @@ class Counted(SpanProcessor):
         if kind not in ("attempt", "stream"):
             kind = "wire" if span.kind is SpanKind.CLIENT else "call"
         told = str(span.attributes.get("glance.request_id", ""))
-        marker = getattr(self._local, "marker", None)
+        marker = getattr(self._local, "marker", "")
         with self._lock:
             self._spans[kind] += 1
-            if told.startswith("req-op") and marker and marker not in told:
-                self._others.append((span.name, told, marker))
+            self._others += [(span.name, other, marker) for other in find_others(told, marker)]
 
     def _sum(self, name, **labels):
         return sum(

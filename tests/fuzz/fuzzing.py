@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 import threading
 import time
 import traceback
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from fuzz_judges import Run
 from fuzz_operations import OPERATIONS, Operation
 from fuzz_telemetry import Counted
-from replying_server import TOKEN, ReplyingServer, Scene, Stage, make_marker
+from replying_server import TOKEN, ReplyingServer, Scene, Stage, find_others
 
 from traced_image import GlanceImageService, RequestContext, RetryPolicy, connect, errors
 
@@ -25,12 +24,11 @@ TIMES = {"connect_timeout": 0.4, "read_timeout": 0.4, "request_timeout": 0.5, "u
          "trial_timeout": 0.3, "deadline": 1.0}  # fmt: skip
 
 REQUEST = 2.0
-"""Seconds that one request may take at most: to connect, to be answered, to read an error's body."""
+"""Seconds of one request at most: to connect, to be answered, to read an error's body."""
 
 MARGIN = 3.0
 """Seconds that an operation may take beyond its limits, for a machine with much else to do."""
 
-_MARKER = re.compile(r"op(\d{6})x[0-9a-f]{8}")
 _SPECIAL = (
     errors.ImageDeleteConflict, errors.ImageImportImpossible, errors.ImageBadRequest,
     errors.ImageNotFound, errors.ImageNotAuthorized, errors.ImageQuotaExceeded,
@@ -180,7 +178,7 @@ class Fuzzer:
                 value = operation.do(run)
         except Exception as error:  # noqa: BLE001 - what comes out is the question
             self._count(type(error).__name__)
-            return _judge_error(operation, run, error), traceback.format_exc(limit=-6)
+            return judge_error(operation, run, error), traceback.format_exc(limit=-6)
         self._count(None)
         if not run.scene.succeeds:
             return f"a result that no server has sent: {value!r:.300}", ""
@@ -199,13 +197,13 @@ def _fits(operation: Operation, service: GlanceImageService) -> bool:
 
 
 def _limit(operation: Operation, scene: Scene) -> float:
-    """Seconds that an operation may take: by its deadlines, and by the requests that it has made."""
+    """Seconds that an operation may take, by its deadlines and its requests."""
     requests = len(scene.sent) + scene.healthy
     calls = math.inf if operation.has_data else operation.calls * TIMES["deadline"]
     return min(calls, requests * REQUEST) + MARGIN
 
 
-def _judge_error(operation: Operation, run: Run, error: Exception) -> str | None:
+def judge_error(operation: Operation, run: Run, error: Exception) -> str | None:
     """Return why an operation must not end with an error; None if it may."""
     kinds = errors.AttemptError, errors.GlanceConnectionFailed
     if isinstance(error, operation.own):
@@ -221,8 +219,5 @@ def _judge_error(operation: Operation, run: Run, error: Exception) -> str | None
 
 def _find_others(scene: Scene, text: str) -> str | None:
     """Return which other operation's reply a text is from; None for none."""
-    for found in _MARKER.finditer(text):
-        # What a flipped byte makes of a marker is none.
-        if found[0] == make_marker(int(found[1])) != scene.marker:
-            return f"left over from {found[0]}: {text:.500}"
-    return None
+    others = find_others(text, scene.marker)
+    return f"left over from {others[0]}: {text:.500}" if others else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import socket
 import threading
 import time
@@ -26,12 +27,21 @@ LONGEST = 9.0
 FLOOD = 24 * 2**20
 """Bytes of a flood at most."""
 
+_NUMBER = re.compile(r"op([0-9]{6})x")
+
 TOKEN = "token-of-the-fuzzer"
 
 
 def make_marker(number: int) -> str:
     """A text that names an operation, and that no change of a byte turns into another's."""
     return f"op{number:06d}x{zlib.crc32(b'%d' % number):08x}"
+
+
+def find_others(text: str, marker: str) -> list[str]:
+    """The markers of other operations within a text."""
+    found = (make_marker(int(number)) for number in _NUMBER.findall(text))
+    # What a flipped byte makes of a marker is none.
+    return [other for other in found if other != marker and other in text]
 
 
 @dataclass
@@ -275,13 +285,17 @@ def _deliver(sock, plan, rng):
     data = plan.wire()
     ends = time.monotonic() + LONGEST
     cuts = sorted(rng.randrange(len(data) + 1) for _ in range(plan.pieces - 1))
-    if plan.drips:
+    drips = plan.drips and not plan.after
+    if plan.after:
+        # What comes later than the client takes its connection again, no client can tell.
+        cuts = []
+    elif drips:
         # Image data may come as slowly as it likes, so that a whole drip would take too long.
         cuts = list(range(1, min(len(data), 20 if plan.is_data else len(data))))
     for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
         sock.sendall(data[start:end])
         if end < len(data):
-            time.sleep(0.03 if plan.drips else rng.choice((0, 0, 0.002)))
+            time.sleep(0.03 if drips else rng.choice((0, 0, 0.002)))
         if time.monotonic() > ends:
             return False
     if plan.flood:
