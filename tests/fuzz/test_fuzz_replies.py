@@ -9,7 +9,7 @@ pytestmark = pytest.mark.parametrize(
 
 
 def test_an_operation_ends_in_time_with_its_own_result_or_a_documented_error(fuzzed):
-    assert [] == fuzzed.report.wrong, fuzzed.report
+    assert [] == fuzzed.report.wrong, str(fuzzed.report)
 
 
 def test_memory_is_bounded(fuzzed):
