@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loopback import Loopback, Recorder, answer, conversation, reply
+from loopback import Loopback, Pieces, Recorder, answer, conversation, reply
 
 from traced_image import lab
 from traced_image.errors import (
@@ -364,6 +364,14 @@ def test_a_record_without_data_needs_no_rewinding():
 
 def test_data_comes_with_its_record(server, image_id, opened):
     assert b"".join(opened.sender(server).value(v1.data(image_id))) == b"0123456789"
+
+
+def test_data_of_another_image_is_refused():
+    data = Pieces(b"x")
+    wire = Recorder(answer(headers={"x-image-meta-id": "y"}, chunks=data))
+    with pytest.raises(ProtocolError, match="not about the image that was requested"):
+        v1.data("x").perform(wire)
+    assert 1 == data.closed
 
 
 def test_an_image_without_data_has_none(server, images, opened):

@@ -208,7 +208,16 @@ def data(image_id: str) -> Operation[Download | None]:
 
     def perform(wire: Wire) -> Download | None:
         reply = wire(Request("GET", path, stream=True))
-        return Download.of(reply, read_image_headers(reply.headers))
+        record = read_image_headers(reply.headers)
+        download = Download.of(reply, record)
+        found = str(record.get("id", image_id))
+        # A redirect may lead to another image, whose data fits the checksum in the same headers.
+        if download is not None and found.lower() != image_id.lower():
+            download.close()
+            raise ProtocolError(
+                f"{reply.origin}: the reply is not about the image that was requested"
+            )
+        return download
 
     return Operation("images.data", "GET", path, perform)
 
