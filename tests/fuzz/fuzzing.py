@@ -178,7 +178,8 @@ class Fuzzer:
                 value = operation.do(run)
         except Exception as error:  # noqa: BLE001 - what comes out is the question
             self._count(type(error).__name__)
-            return judge_error(operation, run, error), traceback.format_exc(limit=-6)
+            problem = judge_error(operation, run, error) or _judge_failure(operation, run, error)
+            return problem, traceback.format_exc(limit=-6)
         self._count(None)
         if not run.scene.succeeds:
             return f"a result that no server has sent: {value!r:.300}", ""
@@ -215,6 +216,17 @@ def judge_error(operation: Operation, run: Run, error: Exception) -> str | None:
     texts = [str(error), str(getattr(error, "request_id", ""))]
     texts += [str(attempt.request_id) for attempt in getattr(error, "attempts", ())]
     return _find_others(run.scene, " ".join(texts))
+
+
+def _judge_failure(operation: Operation, run: Run, error: Exception) -> str | None:
+    """Return why an operation must not have failed at all; None if it may."""
+    # What is left over from another operation's reply may break a connection in the very moment
+    # in which it is used again. Then another attempt follows, but not one that could do harm.
+    retries = not operation.unsafe and run.service.config.retry.protocol_errors
+    late = getattr(error, "reason", "") in ("connect_timeout", "read_timeout", "deadline_exceeded")
+    if retries and not late and not run.scene.sent:
+        return f"{type(error).__name__} although each reply was correct: {error!s:.300}"
+    return None
 
 
 def _find_others(scene: Scene, text: str) -> str | None:

@@ -12,7 +12,7 @@ def change_json(plan, rng, sources):
     plan.content = True
     try:
         value = json.loads(plan.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         plan.body = sources.record
     else:
         plan.body = rng.choice(_JSON_CHANGES)(value, plan.body, rng, sources)

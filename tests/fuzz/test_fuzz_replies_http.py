@@ -23,4 +23,4 @@ def test_memory_is_bounded(fuzzed):
 
 
 def test_no_thread_and_no_connection_is_left(fuzzed):
-    assert fuzzed.left == {}
+    assert {} == fuzzed.left
