@@ -144,6 +144,21 @@ def test_a_bad_id_is_refused_before_any_request(build):
         build("")
 
 
+@pytest.mark.parametrize(
+    ("operation", "body"),
+    [
+        (v2_actions.list_members("x"), b'{"members": [{"image_id": "x"}, {"image_id": "y"}]}'),
+        (v2_actions.get_member("x", "p"), b'{"image_id": "y"}'),
+        (v2_actions.create_member("x", "p"), b'{"image_id": "y"}'),
+        (v2_actions.update_member("x", "p", "pending"), b'{"image_id": "y"}'),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_membership_of_another_image_is_refused(operation, body):
+    with pytest.raises(ProtocolError, match="not about the image that was requested"):
+        operation.perform(Recorder(answer(body)))
+
+
 @pytest.mark.parametrize("body", [b"{}", b'{"members": [5]}', b"[]"])
 def test_what_are_no_members_is_refused(body):
     with pytest.raises(ProtocolError):

@@ -32,24 +32,24 @@ def list_members(image_id: str) -> Operation[list[Record]]:
     """List the projects that an image is shared with."""
 
     def read(reply: Reply) -> list[Record]:
-        return records.read_items(records.parse_object(reply), "members", reply.origin)
+        found = records.read_items(records.parse_object(reply), "members", reply.origin)
+        return [_check_member(member, reply.origin, image_id) for member in found]
 
     return _make_operation("image_members.list", "GET", f"{_image_path(image_id)}/members", read)
 
 
 def get_member(image_id: str, member_id: str) -> Operation[Record]:
     """Fetch one membership."""
-    return _make_operation(
-        "image_members.get", "GET", _member_path(image_id, member_id), records.parse_object
-    )
+    path, read = _member_path(image_id, member_id), _make_member_reader(image_id)
+    return _make_operation("image_members.get", "GET", path, read)
 
 
 def create_member(image_id: str, member_id: str) -> Operation[Record]:
     """Share an image with a project."""
-    path = f"{_image_path(image_id)}/members"
+    path, read = f"{_image_path(image_id)}/members", _make_member_reader(image_id)
     body = {"member": member_id}
     quote_segment(member_id, "member")
-    return _make_operation("image_members.create", "POST", path, records.parse_object, body)
+    return _make_operation("image_members.create", "POST", path, read, body)
 
 
 def update_member(image_id: str, member_id: str, member_status: MemberStatus) -> Operation[Record]:
@@ -60,7 +60,8 @@ def update_member(image_id: str, member_id: str, member_status: MemberStatus) ->
             " rejected"
         )
     path, body = _member_path(image_id, member_id), {"status": member_status}
-    return _make_operation("image_members.update", "PUT", path, records.parse_object, body)
+    read = _make_member_reader(image_id)
+    return _make_operation("image_members.update", "PUT", path, read, body)
 
 
 def delete_member(image_id: str, member_id: str) -> Operation[None]:
@@ -204,6 +205,19 @@ def _make_operation(
         return read(wire(Request(method, path, headers, content)))
 
     return Operation(name, method, path, perform, repeatable=method == "GET")
+
+
+def _make_member_reader(image_id: str) -> Callable[[Reply], Record]:
+    """Return a function that reads one membership of an image."""
+    return lambda reply: _check_member(records.parse_object(reply), reply.origin, image_id)
+
+
+def _check_member(member: Record, origin: str, image_id: str) -> Record:
+    """Return a membership if it is one of the image, as far as it says."""
+    # Some databases ignore case when they compare, so Glance finds an id in capitals too.
+    if str(member.get("image_id", image_id)).lower() != image_id.lower():
+        raise ProtocolError(f"{origin}: the reply is not about the image that was requested")
+    return member
 
 
 def _read_nothing(_reply: Reply) -> None:
