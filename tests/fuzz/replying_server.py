@@ -84,9 +84,11 @@ class Scene:
         self.queued = self._add("queued", **formats)
         self.decoy = self._add("decoy", data=b"decoy " * 50, **formats)
         self.target = self._add("image", data=self.data, tags=["t"], **formats)
+        self.other_shared = self._add("other", visibility="shared", **formats)
         member = Member("pending", self.images.timestamp(), self.images.timestamp())
-        shared = self.images.get(self.shared)
-        self.images.put(replace(shared, members={"m1": member}))
+        for image_id in (self.shared, self.other_shared):
+            image = self.images.get(image_id)
+            self.images.put(replace(image, members={"m1": member}))
         # As one that another cloud's store holds, so that it can be copied to this one's.
         self.images.put(replace(self.images.get(self.decoy), locations=()))
 
@@ -234,8 +236,8 @@ class ReplyingServer:
 
     def _sources(self, request, scene):
         method = "GET" if request.method == "GET" else "HEAD"
-        target = request.target
-        for known in (scene.target, scene.shared, scene.queued):
+        target = request.target.replace(scene.shared, scene.other_shared)
+        for known in (scene.target, scene.queued):
             target = target.replace(known, scene.decoy)
         asked = ReceivedRequest(method, target, request.headers)
         other = self._plan(asked, scene, 900)
