@@ -366,10 +366,18 @@ def test_data_comes_with_its_record(server, image_id, opened):
     assert b"".join(opened.sender(server).value(v1.data(image_id))) == b"0123456789"
 
 
-def test_data_of_another_image_is_refused():
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ({"x-image-meta-id": "y"}, "not about the image that was requested"),
+        ({"content-type": "text/html"}, "not an image record"),
+    ],
+    ids=["another image", "a page"],
+)
+def test_what_is_not_the_data_of_the_image_is_refused(headers, problem):
     data = Pieces(b"x")
-    wire = Recorder(answer(headers={"x-image-meta-id": "y"}, chunks=data))
-    with pytest.raises(ProtocolError, match="not about the image that was requested"):
+    wire = Recorder(answer(headers=headers, chunks=data))
+    with pytest.raises(ProtocolError, match=problem):
         v1.data("x").perform(wire)
     assert 1 == data.closed
 

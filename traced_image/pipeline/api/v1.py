@@ -210,13 +210,13 @@ def data(image_id: str) -> Operation[Download | None]:
         reply = wire(Request("GET", path, stream=True))
         record = read_image_headers(reply.headers)
         download = Download.of(reply, record)
-        found = str(record.get("id", image_id))
-        # A redirect may lead to another image, whose data fits the checksum in the same headers.
-        if download is not None and found.lower() != image_id.lower():
-            download.close()
-            raise ProtocolError(
-                f"{reply.origin}: the reply is not about the image that was requested"
-            )
+        if download is not None:
+            try:
+                # A redirect may lead to another image, or to a page that is none.
+                _check_record(record, reply.origin, image_id)
+            except ProtocolError:
+                download.close()
+                raise
         return download
 
     return Operation("images.data", "GET", path, perform)
