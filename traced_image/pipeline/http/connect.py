@@ -216,7 +216,8 @@ def _read_status(sock: socket.socket, until: float) -> int:
         if not piece or len(data) > LARGEST_HEAD:
             raise MalformedReplyError("its answer is cut short or too long")
     head, _, rest = data.partition(b"\r\n\r\n")
-    if rest:
+    status = parse_head(head + b"\r\n").status
+    if rest and status in _CONNECTED:
         # A server with TLS says nothing before its client does.
         raise MalformedReplyError("it sent bytes after its answer")
-    return parse_head(head + b"\r\n").status
+    return status

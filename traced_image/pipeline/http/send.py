@@ -212,10 +212,13 @@ class _ServerWire:
                 reached=False,
             )
         limits = TimeLimits(config.connect_timeout, config.read_timeout)
+        longest = self._parts.request_timeout
         if isinstance(request.body, UploadBody):
             limits.answer = config.upload_timeout
+        elif request.stream:
+            left = min(left, max(longest, config.read_timeout))
         else:
-            left = min(left, self._parts.request_timeout)
+            left = min(left, longest)
         limits.until = monotonic() + (left if trial is None else min(left, trial))
         return limits
 
