@@ -31,8 +31,6 @@ Function = tuple[str, int, str]
 LIBRARIES = (
     ("traced_image/pipeline", "traced_image/pipeline"),
     ("traced_image/telemetry", "traced_image/telemetry"),
-    ("opentelemetry/instrumentation", "opentelemetry instrumentation"),
-    ("opentelemetry/util", "opentelemetry instrumentation"),
     ("opentelemetry", "opentelemetry"),
     ("prometheus_client", "prometheus_client"),
     ("/requests/", "requests"),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 
 if TYPE_CHECKING:
     import logging
@@ -63,18 +63,17 @@ class Books:
 
     def __post_init__(self) -> None:
         self.by_id = {span.context.span_id: span for span in self.spans}
-        ours = self._of("traced_image")
+        ours = [s for s in self.spans if s.instrumentation_scope.name == "traced_image"]
         self.attempts = [span for span in ours if span.name.endswith(" attempt")]
         self.streams = [span for span in ours if span.name.endswith(" stream")]
-        below = {span.context.span_id for span in (*self.attempts, *self.streams)}
-        self.calls = [span for span in ours if span.context.span_id not in below]
         attempts = {span.context.span_id for span in self.attempts}
-        # Those of others that the application makes are no business of ours.
-        wires = self._of("opentelemetry.instrumentation.requests")
-        self.wires = [span for span in wires if _parent(span) in attempts]
-
-    def _of(self, scope: str) -> list[ReadableSpan]:
-        return [span for span in self.spans if span.instrumentation_scope.name == scope]
+        self.wires = [
+            span
+            for span in ours
+            if span.kind is SpanKind.CLIENT and span.context.span_id not in attempts
+        ]
+        below = {s.context.span_id for s in (*self.attempts, *self.streams, *self.wires)}
+        self.calls = [span for span in ours if span.context.span_id not in below]
 
     @cached_property
     def _samples(self) -> dict[str, list]:

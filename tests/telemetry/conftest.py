@@ -8,7 +8,6 @@ import sys
 import textwrap
 
 import pytest
-from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from prometheus_client import CollectorRegistry
 from watching import Counts, InOrder, Time, Trace
 
@@ -74,18 +73,6 @@ def service(servers, trace, registry, time):
     yield build
     for one in made:
         one.close()
-
-
-@pytest.fixture
-def application():
-    """What an application sees that instruments ``requests`` itself."""
-    trace = Trace()
-    instrumentor = RequestsInstrumentor()
-    trace.instrument = lambda: instrumentor.instrument(tracer_provider=trace.provider)
-    trace.uninstrument = instrumentor.uninstrument
-    yield trace
-    if instrumentor.is_instrumented_by_opentelemetry:
-        instrumentor.uninstrument()
 
 
 @pytest.fixture

@@ -41,14 +41,13 @@ def test_by_default_it_is_on(run_python):
     assert ["None", "opentelemetry prometheus_client"] == run_python(program)
 
 
-def test_without_wire_spans_it_imports_no_instrumentation_of_requests(run_python):
+def test_by_default_it_imports_no_instrumentation_of_requests(run_python):
     program = """
         import sys
 
         import traced_image
 
-        telemetry = traced_image.Telemetry(wire_spans=False)
-        traced_image.connect(servers=["glance"], telemetry=telemetry)
+        traced_image.connect(servers=["glance"])
         print("opentelemetry.instrumentation.requests" in sys.modules)
     """
     assert ["False"] == run_python(program)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import AttemptError
@@ -11,8 +10,8 @@ from ..pipeline.attempts.seams import Layers, T
 from . import options
 from .options import Telemetry
 from .recorder import CURRENT, set_trace_ids
-from .requests_spans import make_quiet_layer, make_wire_layer
 from .shared_metrics import make_recorder, share_metrics
+from .wire_spans import make_quiet_layer, make_wire_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -146,25 +145,20 @@ def make_layers(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> 
     telemetry = Telemetry() if telemetry is None else telemetry
     options.check_type("telemetry", telemetry, fits=isinstance(telemetry, Telemetry))
     metrics = share_metrics(telemetry)
-    wire = _make_wire_layer(telemetry, metrics.errors)
-    # Without wire spans the attempt's span must be the CLIENT span, so that there is always one.
-    telemetry = replace(telemetry, wire_spans=wire is not None)
     observer = Observer(make_recorder(telemetry, servers))
     return Layers(
         call=(observer.call_layer,),
         attempt=(observer.attempt_layer,),
         failure=(observer.failure_layer,),
-        wire=(wire or make_quiet_layer(metrics.errors),),
+        wire=(_make_wire_layer(telemetry, metrics.errors),),
         hosts=(metrics.host,),
     )
 
 
-def _make_wire_layer(telemetry: Telemetry, errors: TelemetryErrors) -> Layer[SendPrepared] | None:
-    """Build the layer of wire spans; None if they are off or the instrumentation has changed."""
-    if not telemetry.wire_spans:
-        return None
-    try:
-        return make_wire_layer(telemetry.tracer_provider, errors)
-    except Exception as error:  # noqa: BLE001 the instrumentation's private parts may change
-        errors.note("wire", error)
-        return None
+def _make_wire_layer(telemetry: Telemetry, errors: TelemetryErrors) -> Layer[SendPrepared]:
+    # Where `meter_provider` is False, the metrics of this package go elsewhere. A metric of the
+    # application does not, and so its durations still go to the global provider.
+    meter_provider = telemetry.meter_provider or None
+    if telemetry.wire_spans:
+        return make_wire_layer(telemetry.tracer_provider, meter_provider, errors)
+    return make_quiet_layer(meter_provider, errors)

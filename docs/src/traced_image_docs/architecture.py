@@ -28,7 +28,7 @@ LAYERS = (
     ("pipeline.ec2",),
     ("telemetry.catalogue",),
     ("telemetry",),
-    ("telemetry.requests_spans", "telemetry.layers"),
+    ("telemetry.wire_spans", "telemetry.layers"),
     ("instrumentation",),
     ("__init__", "_connect"),
     ("lab",),
@@ -46,7 +46,7 @@ LAYERS = (
 STRANGERS = {
     "telemetry.catalogue": ("pipeline",),
     "telemetry": ("pipeline",),
-    "instrumentation": ("pipeline", "telemetry.layers", "telemetry.requests_spans"),
+    "instrumentation": ("pipeline", "telemetry.layers", "telemetry.wire_spans"),
     "diagnosis": ("pipeline", "exporter.probing"),
     "lab": (
         "config",

@@ -56,6 +56,10 @@ HTTP_REQUEST_METHOD = "http.request.method"
 HTTP_RESPONSE_STATUS_CODE = "http.response.status_code"
 HTTP_RESEND_COUNT = "http.request.resend_count"
 URL_FULL = "url.full"
+NETWORK_PEER_ADDRESS = "network.peer.address"
+NETWORK_PEER_PORT = "network.peer.port"
+NETWORK_PROTOCOL_VERSION = "network.protocol.version"
+USER_AGENT_ORIGINAL = "user_agent.original"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,10 @@ ATTRIBUTES = (
     Attribute(URL_FULL, "string", ("wire", "attempt?"), "without secrets"),
     Attribute(HTTP_RESPONSE_STATUS_CODE, "int", ("wire", "attempt?"), "as in the conventions"),
     Attribute(HTTP_RESEND_COUNT, "int", ("wire", "attempt?"), "how often it was sent before"),
+    Attribute(NETWORK_PEER_ADDRESS, "string", ("wire",), "the address that was connected to"),
+    Attribute(NETWORK_PEER_PORT, "int", ("wire",), "the port that was connected to"),
+    Attribute(NETWORK_PROTOCOL_VERSION, "string", ("wire",), "the reply's version of HTTP"),
+    Attribute(USER_AGENT_ORIGINAL, "string", ("wire",), "the `User-Agent` that was sent"),
 )
 
 # --- outcomes and reasons ----------------------------------------------------------------------
@@ -153,7 +161,7 @@ TELEMETRY_ERROR_KINDS: dict[TelemetryErrorKind, str] = {
     "spans": "a span processor, sampler or exporter",
     "metrics": "a registry or a meter",
     "logs": "a logging handler",
-    "wire": "the instrumentation of requests, or a hook",
+    "wire": "the span of an HTTP request, or the headers that name it to the server",
 }
 """The parts of telemetry that may fail."""
 

@@ -18,14 +18,16 @@ LABELS = {
 }
 """The labels, with their attributes in OpenTelemetry's metrics."""
 
-_SECONDS = (
-    *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
-    *(30.0, 60.0, 120.0, 300.0, 600.0),
-)
+HTTP_REQUEST_DURATION = "http.client.request.duration"
+"""The semantic conventions' metric of HTTP requests, for an application that records it."""
+
+HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""The bucket bounds of `HTTP_REQUEST_DURATION` in the semantic conventions, in seconds."""
+
+_SECONDS = (*HTTP_BUCKETS, 30.0, 60.0, 120.0, 300.0, 600.0)
 """The bucket bounds of all durations, in seconds.
 
-Up to 10 s they are those of ``http.client.request.duration`` in the semantic conventions. The rest
-reach 600 s, python-glanceclient's default timeout.
+The largest is 600 s, python-glanceclient's default timeout.
 """
 
 _SERVER = ("server_address", "server_port")

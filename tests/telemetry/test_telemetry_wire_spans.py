@@ -1,7 +1,6 @@
-"""The spans of requests: one each, ours alone, by the stable conventions, or none at all."""
+"""The spans of requests in the pipeline: one each, by the stable conventions, or none at all."""
 
 import pytest
-import requests
 from opentelemetry.trace import SpanKind, StatusCode
 
 from traced_image import GlanceConnectionFailed
@@ -26,55 +25,14 @@ def test_a_request_has_the_stable_conventions_attributes(service, servers, image
     assert {
         "http.request.method": "GET",
         "http.response.status_code": 200,
+        "network.peer.address": "127.0.0.1",
+        "network.peer.port": servers[0].port,
         "network.protocol.version": "1.1",
         "server.address": "127.0.0.1",
         "server.port": servers[0].port,
         "url.full": f"{servers[0].url}/v2/images/{image_id}",
         "user_agent.original": "traced-image",
     } == dict(trace.one("GET").attributes)
-
-
-# Each starts a program.
-@pytest.mark.parametrize(
-    "choice",
-    [
-        "",
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ("http", "http/dup", "database")),
-    ],
-)
-def test_the_conventions_are_the_stable_ones_whatever_the_process_has(run_python, choice):
-    names = run_python(
-        """
-        from opentelemetry.instrumentation.requests import RequestsInstrumentor
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-        import traced_image
-        from traced_image import lab
-
-        RequestsInstrumentor().instrument()
-        exporter, provider = InMemorySpanExporter(), TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
-        telemetry = traced_image.Telemetry(tracer_provider=provider)
-        images = lab.Images()
-        with lab.GlanceServer(images) as server:
-            service = traced_image.connect(servers=[server.url], telemetry=telemetry)
-            service.show(None, images.add())
-            service.close()
-        print(*sorted(exporter.get_finished_spans()[0].attributes), sep="\\n")
-        """,
-        OTEL_SEMCONV_STABILITY_OPT_IN=choice,
-    )
-    assert [
-        "http.request.method",
-        "http.response.status_code",
-        "network.protocol.version",
-        "server.address",
-        "server.port",
-        "url.full",
-        "user_agent.original",
-    ] == names
 
 
 def test_a_request_that_failed_is_an_error(service, servers, image_id, trace):
@@ -131,64 +89,6 @@ class Interrupted:
 def test_the_server_is_told_the_requests_span(service, servers, image_id, trace):
     service().show(None, image_id)
     assert sent_by(trace.one("GET")) == servers[0].access_log[0].traceparent
-
-
-# --- beside an application's own instrumentation -----------------------------------------------
-
-
-def test_a_request_has_one_span_if_requests_was_instrumented_before(
-    service, image_id, trace, application
-):
-    application.instrument()
-    service().show(None, image_id)
-    assert (1, 0) == (len(clients(trace)), len(application.spans))
-
-
-def test_a_request_has_one_span_if_requests_was_instrumented_after(
-    service, image_id, trace, application
-):
-    shown = service()
-    application.instrument()
-    shown.show(None, image_id)
-    assert (1, 0) == (len(clients(trace)), len(application.spans))
-
-
-def test_a_request_keeps_its_span_if_requests_is_no_longer_instrumented(
-    service, image_id, trace, application
-):
-    application.instrument()
-    shown = service()
-    application.uninstrument()
-    shown.show(None, image_id)
-    assert 1 == len(clients(trace))
-
-
-def test_requests_can_be_instrumented_after_a_service_was_made(
-    service, servers, image_id, trace, application
-):
-    service().show(None, image_id)
-    application.instrument()
-    requests.get(f"{servers[0].url}/healthcheck", timeout=10)
-    assert ["GET"] == [span.name for span in application.spans]
-
-
-def test_others_requests_have_no_span_of_ours(service, servers, image_id, trace):
-    service().show(None, image_id)
-    before = len(trace.spans)
-    requests.get(f"{servers[0].url}/healthcheck", timeout=10)
-    assert before == len(trace.spans)
-
-
-def test_others_requests_tell_the_server_no_span_of_ours(service, servers, image_id):
-    service().show(None, image_id)
-    requests.get(f"{servers[0].url}/healthcheck", timeout=10)
-    assert None is servers[0].access_log[-1].traceparent
-
-
-def test_urls_that_the_process_excludes_have_no_span(service, image_id, trace, monkeypatch):
-    monkeypatch.setenv("OTEL_PYTHON_REQUESTS_EXCLUDED_URLS", "/v2/images/")
-    service().show(None, image_id)
-    assert [("glance.images.get", [(ATTEMPT, [])])] == trace.tree()
 
 
 def test_headers_that_the_process_captures_are_not_captured_here(
@@ -329,14 +229,6 @@ def test_without_wire_spans_the_server_is_told_the_attempts_span(service, server
     service(wire_spans=False).show(None, image_id)
     told = [server.access_log[0].traceparent for server in servers[:2]]
     assert [sent_by(span) for span in trace.named(ATTEMPT)] == told
-
-
-def test_without_wire_spans_an_applications_instrumentation_makes_none(
-    service, image_id, trace, application
-):
-    application.instrument()
-    service(wire_spans=False).show(None, image_id)
-    assert (1, 0) == (len(clients(trace)), len(application.spans))
 
 
 # --- what a URL may tell -----------------------------------------------------------------------
