@@ -1,6 +1,6 @@
 """All figures that have a target, in one run, as Markdown: ``make bench``.
 
-``python bench/compare.py [--only show] [--scale 0.2] [--save]``
+``python bench/compare.py [--only show] [--scale 0.2] [--save] [--write]``
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import download
 import failover
 import show
 import threads
+from processes import nova_python
 from rounds import conditions, small_environment
 from serving import nginx_version
-from targets import BEFORE, PYTHON, save, summary
+from targets import BEFORE, MAIN, PYTHON, save, summary, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,20 +65,28 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS))
     parser.add_argument("--scale", type=float, default=1.0, help="of the duration of all parts")
     parser.add_argument("--save", action="store_true", help=f"keep the figures in {BEFORE.name}")
+    parser.add_argument("--write", action="store_true", help="put the tables into README.md")
     options = parser.parse_args()
+    if "show" in options.only:
+        nova_python()
     small_environment()
     told = conditions(nginx_version())
+    texts: list[str] = []
     figures: list[Figure] = []
     for name, part in PARTS.items():
         if name in options.only:
             print(f"{name} …", file=sys.stderr)
             report = part(options.scale)
+            texts.append(str(report))
             print(report, flush=True)
             figures += report.figures
-    print(f"Python {PYTHON}, all figures that have a target:\n\n{summary(figures)}\n")
-    print(", ".join(f"{name} {value}" for name, value in told.items()))
+    said = ", ".join(f"{name} {value}" for name, value in told.items())
+    table = f"All figures that have a target, on Python {PYTHON}:\n\n{summary(figures)}\n"
+    print(f"{table}\n{said}")
     if options.save:
         save(figures)
+    if options.write:
+        write("\n".join([*(texts if PYTHON == MAIN else []), table, f"{said}."]))
 
 
 if __name__ == "__main__":

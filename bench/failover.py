@@ -255,7 +255,7 @@ def report(clusters: Sequence[Cluster], seconds: float) -> Report:
 
 def _figures(cluster: Cluster, healthy: Cluster) -> list[Figure]:
     above = max(cluster.percentile(each) - healthy.percentile(each) for each in (50, 99))
-    slowest = max(cluster.trials, default=0.0)
+    slowest = max(cluster.trials, default=math.inf)
     return [
         Figure(f"{cluster.name}: p50 and p99 above the healthy", above, MOST_ABOVE, "ms"),
         Figure(f"{cluster.name}: slowest call with a trial", slowest, TRIAL_TIMEOUT + LATE, "s"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -77,10 +78,12 @@ def broken(fault: str) -> Iterator[str]:
         yield driver.process.stdout.readline().strip()  # type: ignore[union-attr]
 
 
+@functools.cache
 def nova_python() -> list[str] | None:
     """The command of a Python that has nova 34; None, with a word about it, if there is none.
 
-    The tests with real servers install it once, in an environment of its own that they keep.
+    The tests with real servers install it once, in an environment of its own that they keep. To
+    install it, pip may need variables that `small_environment` removes: call this before.
     """
     sys.path.insert(0, str(HERE.parent / "tests/real"))
     from parts import cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,13 @@ if TYPE_CHECKING:
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 
+MAIN = "3.11"
+"""The version of Python whose tables the README has in full; of others it has the targets."""
+
 ALLOWED = 1.05 if sys.version_info >= (3, 12) else 1.0
-"""The targets' ratios are those of Python 3.11; on later ones 5 % more may be taken."""
+"""The targets' ratios are those of Python 3.11; on later versions they may be 5 % beyond."""
+
+README = Path(__file__).with_name("README.md")
 
 BEFORE = Path(__file__).with_name("before.json")
 """The figures of an earlier commit, by the version of Python: what `before` shows."""
@@ -83,14 +89,14 @@ def at_least(name: str, found: float, limit: float, unit: str) -> Figure:
 
 
 def summary(figures: Sequence[Figure]) -> str:
-    """The figures beside those from before, as Markdown."""
+    """The figures beside those from before, as Markdown; ``none`` is for what did not happen."""
     before = _saved().get(PYTHON, {})
-    head = ["| Figure | unit | before | now | target | |", "|---|---|--:|--:|--:|---|"]
-    return "\n".join([*head, *(_row(figure, before.get(figure.name)) for figure in figures)])
+    head = ["| Figure | unit | before | after | target | |", "|---|---|--:|--:|--:|---|"]
+    return "\n".join([*head, *(_row(figure, before) for figure in figures)])
 
 
-def _row(figure: Figure, before: float | None) -> str:
-    was = "" if before is None else _number(before)
+def _row(figure: Figure, before: dict[str, float | None]) -> str:
+    was = _number(before[figure.name]) if figure.name in before else ""
     target, _, verdict = figure.target.rpartition(" ")
     found = _number(figure.found)
     return f"| {figure.name} | {figure.unit} | {was} | {found} | {target} | {verdict} |"
@@ -99,16 +105,35 @@ def _row(figure: Figure, before: float | None) -> str:
 def save(figures: Sequence[Figure]) -> None:
     """Keep the figures as those from before, for this version of Python; others stay."""
     kept = _saved()
-    kept.setdefault(PYTHON, {}).update({each.name: round(each.found, 3) for each in figures})
+    found = {each.name: round(each.found, 3) for each in figures if math.isfinite(each.found)}
+    names = [each.name for each in figures]
+    kept[PYTHON] = {**kept.get(PYTHON, {}), **dict.fromkeys(names), **found}
     BEFORE.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
 
 
-def _saved() -> dict[str, dict[str, float]]:
+def write(text: str) -> None:
+    """Put a run into the README, between the two comments for this version of Python.
+
+    Raises:
+        SystemExit: The README has no such comments.
+    """
+    begin, end = f"<!-- make bench, Python {PYTHON} -->", f"<!-- end of Python {PYTHON} -->"
+    page = README.read_text("utf-8")
+    if begin not in page or end not in page:
+        raise SystemExit(f"{README} needs the lines {begin} and {end}")
+    head, _, rest = page.partition(begin)
+    tail = rest.partition(end)[2]
+    README.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}", "utf-8")
+
+
+def _saved() -> dict[str, dict[str, float | None]]:
     if not BEFORE.exists():
         return {}
-    found: dict[str, dict[str, float]] = json.loads(BEFORE.read_text("utf-8"))
+    found: dict[str, dict[str, float | None]] = json.loads(BEFORE.read_text("utf-8"))
     return found
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "none"
     return f"{value:.2f}".removesuffix(".00")
