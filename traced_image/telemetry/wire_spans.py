@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from requests import PreparedRequest
 
-    from ..pipeline.attempts.seams import Exchange, Layer, Response, SendPrepared
+    from ..pipeline.attempts.seams import Exchange, Layer, SendPrepared, U, UnreadReply
     from .http_attributes import Attributes
     from .telemetry_errors import Guard, TelemetryErrors
 
@@ -99,7 +99,7 @@ class _WireLayer:
     def layer(self, send: SendPrepared) -> SendPrepared:
         """Wrap a function that sends requests."""
 
-        def sent(exchange: Exchange, prepared: PreparedRequest) -> Response:
+        def sent(exchange: Exchange[U], prepared: PreparedRequest, /) -> U:
             current = get_current()
             if self._tracer is not None and self._is_off(prepared, current):
                 return send(exchange, prepared)
@@ -179,7 +179,9 @@ class _SentRequest:
 
     __slots__ = ("context", "exchange", "method", "peer", "prepared", "span", "started", "url")
 
-    def __init__(self, exchange: Exchange, prepared: PreparedRequest, context: Context) -> None:
+    def __init__(
+        self, exchange: Exchange[UnreadReply], prepared: PreparedRequest, context: Context
+    ) -> None:
         self.exchange = exchange
         self.prepared = prepared
         self.method = str(prepared.method)
@@ -240,7 +242,7 @@ def _count_resends(method: str | None, url: str) -> int:
 def _count_uploads(send: SendPrepared, guard: Guard) -> SendPrepared:
     """Count the bytes of uploads; a failure after part of the data is an error of the stream."""
 
-    def sent(exchange: Exchange, prepared: PreparedRequest) -> Response:
+    def sent(exchange: Exchange[U], prepared: PreparedRequest, /) -> U:
         body: object = prepared.body
         if not isinstance(body, UploadBody):
             return send(exchange, prepared)
