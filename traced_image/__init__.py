@@ -42,6 +42,7 @@ from .errors import (
     TokenUnavailable,
     TracedImageError,
     UnsafeToRepeat,
+    UploadIncomplete,
 )
 from .pipeline.api.download import Download
 from .pipeline.attempts.server_cycle import ServerHealth
@@ -83,6 +84,7 @@ __all__ = [
     "TokenUnavailable",
     "TracedImageError",
     "UnsafeToRepeat",
+    "UploadIncomplete",
     "connect",
     "errors",
     "get_default_image_service",

@@ -50,6 +50,7 @@
     ├── ServiceClosed                       a call on a service after its `close`
     ├── TokenUnavailable                    Keystone gave no token for the service itself
     ├── ImageUnacceptable                   an image without data
+    │   └── UploadIncomplete                an upload that Glance confirmed and did not store
     ├── ImageMapUnavailable                 the database that maps EC2's integers
     └── ExporterError                       the exporter can't listen, or its files can't be used
 
@@ -90,9 +91,12 @@ class TracedImageError(Exception):
 
     Attributes:
         attempts: The failed attempts that led to the error, first to last.
+        image_id: The image that Glance has now, although its creation failed or its upload was
+            not stored; None if there is none, or if nobody knows.
     """
 
     attempts: tuple[FailedAttempt, ...] = ()
+    image_id: str | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
@@ -415,6 +419,31 @@ class TokenUnavailable(TracedImageError):
 
 class ImageUnacceptable(TracedImageError):
     """The image has no data, or its data can't be used."""
+
+
+class UploadIncomplete(ImageUnacceptable):
+    """Glance answered an upload with success, but its record says that it lacks the data.
+
+    Attributes:
+        status: The image's status, as Glance has it after the upload.
+        size: Bytes of the image's data, as Glance has it after the upload; None if it has none.
+        sent: Bytes that were sent.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        image_id: str | None = None,
+        status: str | None = None,
+        size: int | None = None,
+        sent: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.image_id = image_id
+        self.status = status
+        self.size = size
+        self.sent = sent
 
 
 class ImageMapUnavailable(TracedImageError):

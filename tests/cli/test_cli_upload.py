@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from terminals import LIMIT, PROGRAM, plain
 
-from traced_image import connect, lab
+from traced_image import UploadIncomplete, connect, lab
 from traced_image.cli import download_upload
 from traced_image.cli.exit_status import EndedError
 from traced_image.cli.signals import Terminated
@@ -153,6 +153,23 @@ def test_an_image_that_can_not_be_deleted_again_is_named(cli, server, on, images
     result = cli("upload", file, *on(server))
     said = f"; the image {only(images).id} still exists, without its data"
     assert (1, True) == (result.status, result.line.endswith(said))
+
+
+def test_an_upload_that_glance_did_not_store_is_a_failure():
+    class Losing:
+        def create(self, _context, _fields):
+            return {"id": "1"}
+
+        def update(self, *_data, **_how):
+            raise UploadIncomplete("Image 1 is unacceptable")
+
+        def delete(self, _context, _id):
+            pass
+
+    with pytest.raises(EndedError) as ended:
+        download_upload._upload(Losing(), {}, None)
+    said = "Image 1 is unacceptable; the image 1 was deleted"
+    assert (1, said) == (ended.value.status, ended.value.message)
 
 
 def test_a_defect_is_not_hidden_by_an_image_that_is_left(images, server, on):

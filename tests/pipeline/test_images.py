@@ -22,6 +22,7 @@ from traced_image.errors import (
     status_error,
 )
 from traced_image.pipeline.api.operation import Reply
+from traced_image.pipeline.api.upload import UploadBody
 from traced_image.pipeline.images_v1 import ImagesV1
 from traced_image.pipeline.images_v2 import ImagesV2
 
@@ -36,6 +37,7 @@ class Client:
         self.performed = []
         self.requests = []
         self._failures = failures
+        self._size = 0
 
     def perform(self, context, operation):
         self.performed.append((context, operation.name))
@@ -45,9 +47,12 @@ class Client:
 
     def _send(self, request):
         self.requests.append(request)
-        record = {"id": "it", "name": request.method}
+        if isinstance(request.body, UploadBody):
+            self._size = sum(len(chunk) for chunk in request.body)
+        record = {"id": "it", "name": request.method, "status": "active", "size": self._size}
         body = json.dumps({"image": record} if "/v1/" in request.path else record)
-        return Reply(200, {}, body.encode(), Server.parse("glance"))
+        status = 204 if request.path.endswith("/file") else 200
+        return Reply(status, {}, body.encode(), Server.parse("glance"))
 
 
 def refusal(status):

@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from ..errors import TracedImageError
+from ..errors import TracedImageError, UploadIncomplete
 from .exit_status import build_end_error
 from .options import json_output, trace_output, verbose, with_choice
 from .output import format_cell, open_messages, print_json
@@ -257,7 +257,9 @@ def _upload(
         # A second interruption must not hide that the image still exists.
         with suppress(TracedImageError, KeyboardInterrupt, Terminated):
             run_interruptibly(lambda: service.delete(None, image_id))
-            kept = ""
+            # The message of this error says to delete the image.
+            done = f"; the image {image_id} was deleted"
+            kept = done if isinstance(error, UploadIncomplete) else ""
         if kept and isinstance(error, (TracedImageError, OSError, KeyboardInterrupt, Terminated)):
             raise build_end_error(error, kept) from error
         raise

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import InvalidArgument
 from .api import nova_image_dict, v1
+from .api.upload import UploadBody
+from .image_errors import check_stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .api.download import Download
     from .api.nova_image_dict import ImageDict, ListKeywords
+    from .api.operation import Operation
+    from .api.records import Record
     from .api.upload import Data
     from .client import GlanceClientWrapper
     from .context import Context
@@ -45,9 +49,14 @@ class ImagesV1:
     def create(
         self, context: Context | None, image_meta: ImageDict, data: Data | None
     ) -> ImageDict:
-        """Create an image, with its data if given."""
-        operation = v1.create(data, **nova_image_dict.to_v1(image_meta))
-        return nova_image_dict.from_v1(self._perform(context, operation))
+        """Create an image, with its data if given.
+
+        Raises:
+            UploadIncomplete: Glance does not have all of the data.
+        """
+        fields = nova_image_dict.to_v1(image_meta)
+        body = None if data is None else UploadBody.of(data)
+        return self._write(context, v1.create(body, **fields), body)
 
     def update(
         self,
@@ -57,13 +66,27 @@ class ImagesV1:
         data: Data | None,
         find_properties: Callable[[], Iterable[str]] | None,
     ) -> ImageDict:
-        """Change an image, and its data if given; Glance removes the other properties itself."""
+        """Change an image, and its data if given; Glance removes the other properties itself.
+
+        Raises:
+            UploadIncomplete: Glance does not have all of the data.
+        """
         fields = nova_image_dict.to_v1(image_meta)
         # The path names the image already.
         fields.pop("id", None)
         purge_props = find_properties is not None
-        operation = v1.change(image_id, data, fields, purge_props=purge_props)
-        return nova_image_dict.from_v1(self._perform(context, operation))
+        body = None if data is None else UploadBody.of(data)
+        operation = v1.change(image_id, body, fields, purge_props=purge_props)
+        return self._write(context, operation, body)
+
+    def _write(
+        self, context: Context | None, operation: Operation[Record], body: UploadBody | None
+    ) -> ImageDict:
+        record = self._perform(context, operation)
+        # Without data, a status of queued is right, or of saving if Glance copies from a location.
+        if body is not None:
+            check_stored(record, body)
+        return nova_image_dict.from_v1(record)
 
     def delete(self, context: Context | None, image_id: str) -> None:
         """Delete an image."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from ..errors import ImageBadRequest, Invalid, NotFound, NotImplementedByServer
 from ..redact import hide_in_text
 from .api import nova_image_dict, v2, v2_actions
+from .api.upload import UploadBody
+from .image_errors import check_stored, is_stored, name_created_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,6 +58,7 @@ class ImagesV2:
 
         Raises:
             InvalidArgument: An argument can't be sent; no request was made.
+            UploadIncomplete: Glance does not have all of the data.
         """
         fields = nova_image_dict.to_v2(image_meta)
         member_id = fields.pop("instance_owner", None)
@@ -65,14 +68,16 @@ class ImagesV2:
             data = b""
             _activate_empty(fields)
         location = fields.pop("location", None)
-        _check_parts(_TO_BE_GIVEN, location, member_id, data)
+        body = None if data is None else UploadBody.of(data)
+        _check_parts(_TO_BE_GIVEN, location, member_id)
         record = self._perform(context, v2.create(**fields))
         image_id = record["id"]
-        if location:
-            self._add_location(context, image_id, location)
-        if member_id:
-            self._perform(context, v2_actions.create_member(image_id, member_id))
-        return self._finish(context, image_id, record, data)
+        with name_created_image(image_id):
+            if location:
+                self._add_location(context, image_id, location)
+            if member_id:
+                self._perform(context, v2_actions.create_member(image_id, member_id))
+            return self._finish(context, image_id, record, body)
 
     def update(
         self,
@@ -94,20 +99,22 @@ class ImagesV2:
 
         Raises:
             InvalidArgument: An argument can't be sent; no request was made.
+            UploadIncomplete: Glance does not have all of the data.
         """
         fields = nova_image_dict.to_v2(image_meta)
         fields.pop("id", None)
         location = fields.pop("location", None)
         # Only for its checks, before `find_properties` makes a request.
         v2.patch(image_id, v2.make_changes(fields, ()))
-        _check_parts(image_id, location, None, data)
+        body = None if data is None else UploadBody.of(data)
+        _check_parts(image_id, location, None)
         kept = image_meta.get("properties", {})
         found = () if find_properties is None else find_properties()
         changes = v2.make_changes(fields, [name for name in found if name not in kept])
         record = self._perform(context, v2.patch(image_id, changes))
         if location:
             self._add_location(context, image_id, location)
-        return self._finish(context, image_id, record, data)
+        return self._finish(context, image_id, record, body)
 
     def delete(self, context: Context | None, image_id: str) -> None:
         """Delete an image."""
@@ -122,13 +129,18 @@ class ImagesV2:
         self._perform(context, v2_actions.image_import(image_id, "copy-image", stores=stores))
 
     def _finish(
-        self, context: Context | None, image_id: str, record: Record, data: Data | None
+        self, context: Context | None, image_id: str, record: Record, body: UploadBody | None
     ) -> ImageDict:
         """Upload the data if given, and return the image after that."""
-        if data is not None:
-            self._perform(context, v2.upload(image_id, data))
+        if body is not None:
+            self._perform(context, v2.upload(image_id, body))
             # Glance answers an upload with 204 and no record; size and checksum are new now.
             record = self._perform(context, v2.get(image_id))
+            if not is_stored(record, body):
+                # The databases of a cluster may lag behind each other: the next server of the
+                # cycle answers the second request.
+                record = self._perform(context, v2.get(image_id))
+                check_stored(record, body)
         return nova_image_dict.from_v2(record)
 
     def _add_location(self, context: Context | None, image_id: str, url: str) -> None:
@@ -151,14 +163,10 @@ def _activate_empty(fields: Record) -> None:
         raise ImageBadRequest(f"Unable to force activate with disk_format={shown}: use raw")
 
 
-def _check_parts(
-    image_id: str, location: str | None, member_id: str | None, data: Data | None
-) -> None:
+def _check_parts(image_id: str, location: str | None, member_id: str | None) -> None:
     """Check the arguments of later calls before the first call changes anything."""
     # To build an operation checks its arguments and sends nothing.
     if location:
         v2_actions.add_image_location(image_id, location)
     if member_id:
         v2_actions.create_member(image_id, member_id)
-    if data is not None:
-        v2.upload(image_id, data)

@@ -157,8 +157,12 @@ class GlanceImageService:
 
         Raises:
             UnsafeToRepeat: No answer came, and Glance may have created the image.
+            UploadIncomplete: Glance confirmed the upload, but does not have all of `data`.
             InvalidMetadata: `image_meta` or `data` can't be sent. The image record exists
                 already only if the problem appears while `data` is read.
+
+        If a later request than the first one fails, the error's ``image_id`` and its message name
+        the image that Glance has now.
         """
         return self._images.create(context, image_meta, data)
 
@@ -185,6 +189,7 @@ class GlanceImageService:
         Raises:
             ImageNotFound: The image does not exist, or this caller may not see it.
             UnsafeToRepeat: No answer came, and Glance may have changed the image.
+            UploadIncomplete: Glance confirmed the upload, but does not have all of `data`.
         """
         find = partial(self._find_properties, context, image_id) if purge_props else None
         try:

@@ -44,6 +44,7 @@ class UploadBody:
 
     Attributes:
         length: Bytes to send, or None if the number is not known in advance.
+        sent: Bytes that were handed out since the last rewind.
 
     Raises:
         InvalidMetadata: The data is of a type that can't be read.
@@ -56,7 +57,23 @@ class UploadBody:
         self._data = bytes(data) if isinstance(data, (bytearray, memoryview)) else data
         # The length is measured before the first request: it becomes Content-Length.
         self._start, self.length = _measure(self._data)
+        self.sent = 0
         self._started = False
+        self._ended = False
+
+    @classmethod
+    def of(cls, data: Data | UploadBody) -> UploadBody:
+        """Return the body for `data`, which may be one already.
+
+        Raises:
+            InvalidMetadata: The data is of a type that can't be read.
+        """
+        return data if isinstance(data, UploadBody) else cls(data)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the data was handed out."""
+        return self._ended or self.sent == self.length
 
     def __iter__(self) -> Iterator[bytes]:
         self._started = True
@@ -75,17 +92,18 @@ class UploadBody:
         """Yield the data; raise an error if its length differs from ``Content-Length``."""
         # More or fewer bytes would desynchronize the connection: the server would read the excess
         # as the next request (RFC 9112, 6.3), or wait for the bytes that are missing.
-        done = 0
+        self.sent = 0
         for chunk in self._chunks():
-            done += len(chunk)
-            if self.length is not None and done > self.length:
+            self.sent += len(chunk)
+            if self.length is not None and self.sent > self.length:
                 break
             yield chunk
-        if self.length not in (None, done):
+        if self.length not in (None, self.sent):
             raise InvalidArgument(
                 f"data no longer has the {self.length} bytes that it had at first: let nothing"
                 " write to it during the upload"
             )
+        self._ended = True
 
     def _chunks(self) -> Iterator[bytes]:
         if isinstance(self._data, bytes):
@@ -109,7 +127,8 @@ class UploadBody:
                 return False
         elif not isinstance(self._data, (bytes, list, tuple)):
             return False
-        self._started = False
+        self._started = self._ended = False
+        self.sent = 0
         return True
 
 

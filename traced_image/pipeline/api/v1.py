@@ -166,14 +166,14 @@ class _MarkerPages:
         return marker
 
 
-def create(data: Data | None = None, /, **attributes: object) -> Operation[Record]:
+def create(data: Data | UploadBody | None = None, /, **attributes: object) -> Operation[Record]:
     """Create an image, with its data if given."""
     return _write("images.create", "POST", _COLLECTION, make_image_headers(attributes), data)
 
 
 def update(
     image_id: str,
-    data: Data | None = None,
+    data: Data | UploadBody | None = None,
     /,
     *,
     purge_props: bool = False,
@@ -184,7 +184,11 @@ def update(
 
 
 def change(
-    image_id: str, data: Data | None, attributes: Mapping[str, object], *, purge_props: bool
+    image_id: str,
+    data: Data | UploadBody | None,
+    attributes: Mapping[str, object],
+    *,
+    purge_props: bool,
 ) -> Operation[Record]:
     """Change an image as `update` does; a field may have the name of an argument."""
     headers = make_image_headers(attributes)
@@ -227,10 +231,10 @@ def _write(
     method: Method,
     path: str,
     headers: dict[str, str],
-    data: Data | None,
+    data: Data | UploadBody | None,
     image_id: str | None = None,
 ) -> Operation[Record]:
-    body = None if data is None else UploadBody(data)
+    body = None if data is None else UploadBody.of(data)
     if body is not None:
         headers["Content-Type"] = "application/octet-stream"
 

@@ -29,6 +29,7 @@ PAGE_SIZE = 200
 
 PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
 
+_NO_CONTENT = 204
 _POINTER = re.compile(r"(/([^/~]|~[01])+)+")
 _COLLECTION = "/v2/images"
 _JSON = {"Content-Type": "application/json"}
@@ -200,8 +201,12 @@ def data(image_id: str, offset: int = 0) -> Operation[Download | None]:
     return Operation("images.data", "GET", path, perform)
 
 
-def upload(image_id: str, image_data: Data, image_size: int | None = None) -> Operation[None]:
+def upload(
+    image_id: str, image_data: Data | UploadBody, image_size: int | None = None
+) -> Operation[None]:
     """Store an image's data.
+
+    Only Glance's own answer, 204, counts as success.
 
     Args:
         image_id: The image.
@@ -209,13 +214,18 @@ def upload(image_id: str, image_data: Data, image_size: int | None = None) -> Op
         image_size: Bytes of the data, if known, for Glance's quota.
     """
     path = f"{_COLLECTION}/{quote_id(image_id)}/file"
-    body = UploadBody(image_data)
+    body = UploadBody.of(image_data)
     headers = dict(_BINARY)
     if image_size is not None:
         headers["x-openstack-image-size"] = str(read_count(image_size, "image_size"))
 
     def perform(wire: Wire) -> None:
-        wire(Request("PUT", path, headers, body))
+        reply = wire(Request("PUT", path, headers, body))
+        if reply.status != _NO_CONTENT:
+            raise ProtocolError(
+                f"{reply.origin}: HTTP {reply.status} does not confirm the upload, because Glance"
+                f" answers {_NO_CONTENT}: check the proxy before it"
+            )
 
     return Operation(
         "images.upload", "PUT", path, perform, repeatable=False, transfer=True, rewind=body.rewind
