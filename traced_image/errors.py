@@ -48,6 +48,7 @@
     │   └── UnsafeToRepeat                  a second attempt could do harm
     │       └── UploadNotRewindable         the data was read and can't be read again
     ├── ServiceClosed                       a call on a service after its `close`
+    ├── ListTooLarge                        a list of more bytes than `max_list_size`
     ├── TokenUnavailable                    Keystone gave no token for the service itself
     ├── ImageUnacceptable                   an image without data
     │   └── UploadIncomplete                an upload that Glance confirmed and did not store
@@ -411,6 +412,10 @@ class UploadNotRewindable(UnsafeToRepeat):
 
 class ServiceClosed(TracedImageError):
     """The service was closed before the call; nothing was sent."""
+
+
+class ListTooLarge(TracedImageError):
+    """The replies of one list have more bytes than ``max_list_size``. No server caused this."""
 
 
 class TokenUnavailable(TracedImageError):

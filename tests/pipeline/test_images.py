@@ -7,7 +7,7 @@ import json
 import pytest
 
 from traced_image import RetryPolicy, lab
-from traced_image.config import Server
+from traced_image.config import Config, Server
 from traced_image.errors import (
     Conflict,
     Forbidden,
@@ -36,6 +36,7 @@ class Client:
     def __init__(self, **failures):
         self.performed = []
         self.requests = []
+        self.config = Config(servers=["glance"])
         self._failures = failures
         self._size = 0
 

@@ -142,9 +142,12 @@ class GlanceClientWrapper:
 
         Raises:
             InvalidArgument: The method or an argument can't be used; nothing was sent.
+            ListTooLarge: The replies of a list have more bytes than ``max_list_size``.
             AttemptError: A server rejected the request, and another server would do the same.
             GlanceConnectionFailed: No server answered.
         """
+        if method == "list":
+            kwargs.setdefault("max_size", self.config.max_list_size)
         return self.perform(context, build_operation(version, method, args, kwargs))
 
     def perform(self, context: Context | None, operation: Operation[T]) -> T:

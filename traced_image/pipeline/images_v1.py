@@ -33,6 +33,7 @@ class ImagesV1:
 
     def __init__(self, client: GlanceClientWrapper) -> None:
         self._perform = client.perform
+        self._max_list_size = client.config.max_list_size
 
     def get(
         self, context: Context | None, image_id: str, *, include_locations: bool = False
@@ -43,7 +44,8 @@ class ImagesV1:
 
     def list(self, context: Context | None, params: ListKeywords) -> list[ImageDict]:
         """List images' metadata."""
-        operation = v1.list_(**nova_image_dict.make_query_v1(params))
+        query = nova_image_dict.make_query_v1(params)
+        operation = v1.list_(**query, max_size=self._max_list_size)
         return [nova_image_dict.from_v1(record) for record in self._perform(context, operation)]
 
     def create(

@@ -38,6 +38,7 @@ class ImagesV2:
 
     def __init__(self, client: GlanceClientWrapper) -> None:
         self._perform = client.perform
+        self._max_list_size = client.config.max_list_size
 
     def get(
         self, context: Context | None, image_id: str, *, include_locations: bool = False
@@ -48,7 +49,8 @@ class ImagesV2:
 
     def list(self, context: Context | None, params: ListKeywords) -> list[ImageDict]:
         """List images' metadata."""
-        operation = v2.list_(**nova_image_dict.make_query_v2(params))
+        query = nova_image_dict.make_query_v2(params)
+        operation = v2.list_(**query, max_size=self._max_list_size)
         return [nova_image_dict.from_v2(record) for record in self._perform(context, operation)]
 
     def create(

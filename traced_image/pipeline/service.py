@@ -134,6 +134,8 @@ class GlanceImageService:
 
         Raises:
             InvalidQuery: An argument is unknown or can't be used.
+            ListTooLarge: The replies have more bytes than ``max_list_size``: ask for a part of the
+                list by ``limit``, and for the next part by ``marker``.
         """
         viewer = SERVICE if context is None else context
         images = self._images.list(context, kwargs)

@@ -87,6 +87,8 @@ class Operation(Generic[T_co]):
         transfer: Whether its request has image data, to which no deadline applies.
         rewind: Prepares the operation for another attempt, or returns False if that is not
             possible. None if the operation needs no preparation.
+        check: Called after the attempt that succeeded; it raises an error that fails the call, and
+            that no server is responsible for. None if there is nothing to check.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Operation(Generic[T_co]):
     repeatable: bool = True
     transfer: bool = False
     rewind: Callable[[], bool] | None = None
+    check: Callable[[], None] | None = None
 
     @property
     def action(self) -> str:

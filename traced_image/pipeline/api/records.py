@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 """A JSON object as Glance sends it."""
 
+MOST_CONTAINERS = 10_000
+"""Lists and objects that any reply may have, however short it is."""
+
+CONTAINER_SIZE = 32
+"""Bytes of a reply beyond which it may have one more list or object.
+
+A record of Glance has some 600 bytes or more for each of its objects. ``{},`` has 3 bytes and
+takes 72 bytes of memory, so that a reply of 16 MiB would take 400 MiB.
+"""
+
+_NO_MARKS = bytes(set(range(256)) - set(b'"[{'))
 _TEXT = (str,)
 _OPTIONAL_TEXT = (str, type(None))
 _OPTIONAL_NUMBER = (int, type(None))
@@ -51,8 +62,9 @@ def parse_object(reply: Reply) -> Record:
     """Parse a reply's body as a JSON object.
 
     Raises:
-        ProtocolError: The body is not a JSON object.
+        ProtocolError: The body is not a JSON object, or it has too many lists and objects.
     """
+    _check_memory(reply)
     try:
         value = json.loads(reply.body)
     except (ValueError, RecursionError) as error:
@@ -60,6 +72,28 @@ def parse_object(reply: Reply) -> Record:
     if not isinstance(value, dict):
         raise ProtocolError(f"{reply.origin}: the reply is JSON but not an object")
     return value
+
+
+def _check_memory(reply: Reply) -> None:
+    """Check before a reply is parsed that it will not take many times its size in memory."""
+    body = reply.body
+    most = MOST_CONTAINERS + len(body) // CONTAINER_SIZE
+    # The first count is quick and includes the texts. A property may have any text, and one image
+    # with many braces must not break everybody's list, so only the second count decides.
+    if body.count(b"{") + body.count(b"[") > most and _count_containers(body) > most:
+        raise ProtocolError(
+            f"{reply.origin}: the reply is not JSON of image records: it has more than {most} lists"
+            f" and objects in {len(body)} bytes"
+        )
+
+
+def _count_containers(body: bytes) -> int:
+    """Count the lists and objects of a JSON text, without those in its strings."""
+    # No regular expression, which takes quadratic time for a string that does not end. A bracket
+    # is in a string if an odd number of quotes is before it, so pairs of quotes may go.
+    plain = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    marks = plain.translate(None, _NO_MARKS).replace(b'""', b"")
+    return sum(map(len, marks.split(b'"')[::2]))
 
 
 def parse_image(reply: Reply, image_id: str | None = None) -> Record:

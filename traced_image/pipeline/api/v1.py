@@ -14,6 +14,7 @@ from ...config.checks import format_value
 from ...errors import InvalidMetadata, ProtocolError
 from . import records
 from .download import Download
+from .list_size import ListSize
 from .operation import Operation, Request, Wire
 from .query import encode_query, make_filter_pairs, read_count, read_texts
 from .records import Record, quote_id
@@ -123,6 +124,7 @@ def list_(
     page_size: int | None = None,
     sort_key: str | None = None,
     sort_dir: str | None = None,
+    max_size: int | None = None,
 ) -> Operation[list[Record]]:
     """List image records, page by page; the parameters are those of `v2.list_`."""
     limit = read_count(limit, "limit") or None
@@ -131,18 +133,23 @@ def list_(
     query = [("limit", str(size)), *make_filter_pairs(filters or {})]
     for name, value in (("sort_key", sort_key), ("sort_dir", sort_dir)):
         query += [(name, text) for text in read_texts(value, name)]
-    listing = _MarkerPages(f"{_COLLECTION}/detail?{encode_query(query)}", marker, size, limit)
-    return Operation("images.list", "GET", listing.path, listing.read)
+    room = ListSize(max_size)
+    path = f"{_COLLECTION}/detail?{encode_query(query)}"
+    listing = _MarkerPages(path, marker, size, limit, room)
+    return Operation("images.list", "GET", path, listing.read, check=room.check)
 
 
 class _MarkerPages:
     """The pages of a list that were read, and the marker of the next page."""
 
-    def __init__(self, path: str, marker: str | None, size: int, limit: int | None) -> None:
-        self.path = path
+    def __init__(
+        self, path: str, marker: str | None, size: int, limit: int | None, room: ListSize
+    ) -> None:
+        self._path = path
         self._marker = marker
         self._size = size
         self._limit = limit
+        self._room = room
         self._images: list[Record] = []
         self._done = False
 
@@ -150,7 +157,9 @@ class _MarkerPages:
         """Read the remaining pages, from any server; a retry continues after the last page."""
         while not self._done:
             after = encode_query([("marker", self._marker)]) if self._marker else ""
-            reply = wire(Request("GET", f"{self.path}&{after}".rstrip("&")))
+            reply = wire(Request("GET", f"{self._path}&{after}".rstrip("&")))
+            if not self._room.add(reply):
+                break
             found = records.read_items(records.parse_object(reply), "images", reply.origin)
             page = [_check_record(image, reply.origin) for image in found]
             self._images += page

@@ -15,6 +15,7 @@ from ...config.checks import format_value
 from ...errors import InvalidPatch, ProtocolError
 from . import records
 from .download import Download
+from .list_size import ListSize
 from .operation import Operation, Reply, Request, Wire
 from .query import encode_query, make_filter_pairs, read_count, read_texts
 from .records import Record, quote_id
@@ -55,6 +56,7 @@ def list_(
     page_size: int | None = None,
     sort_key: str | Sequence[str] | None = None,
     sort_dir: str | Sequence[str] | None = None,
+    max_size: int | None = None,
 ) -> Operation[list[Record]]:
     """List image records, page by page.
 
@@ -65,6 +67,7 @@ def list_(
         page_size: How many records to request at a time.
         sort_key: A field to sort by, or several.
         sort_dir: ``asc`` or ``desc``, for all keys or for each.
+        max_size: The most bytes that all replies may have together; None for no limit.
     """
     limit = read_count(limit, "limit") or None
     size = read_count(page_size, "page_size") or PAGE_SIZE
@@ -75,15 +78,19 @@ def list_(
     if marker is not None:
         query += [("marker", value) for value in read_texts(marker, "marker")]
     path = f"{_COLLECTION}?{encode_query(query)}"
-    return Operation("images.list", "GET", path, _LinkedPages(path, limit).read)
+    room = ListSize(max_size)
+    return Operation(
+        "images.list", "GET", path, _LinkedPages(path, limit, room).read, check=room.check
+    )
 
 
 class _LinkedPages:
     """The pages of a list that were read, and the path of the next page."""
 
-    def __init__(self, path: str, limit: int | None) -> None:
+    def __init__(self, path: str, limit: int | None, room: ListSize) -> None:
         self._next: str | None = path
         self._limit = limit
+        self._room = room
         self._images: list[Record] = []
         self._seen: set[str] = set()
 
@@ -91,6 +98,8 @@ class _LinkedPages:
         """Read the remaining pages, from any server; a retry continues after the last page."""
         while self._next is not None and not self._full():
             reply = wire(Request("GET", self._next))
+            if not self._room.add(reply):
+                break
             self._add(reply, self._next)
         return self._images[: self._limit]
 

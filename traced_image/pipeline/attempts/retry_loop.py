@@ -140,6 +140,8 @@ class AttemptLoop:
                     self._after(attempt, error, progress)
                 else:
                     self._cycle.record_success(progress.pick)
+                    if call.operation.check is not None:
+                        call.operation.check()
                     return answer.value
         except BaseException as error:
             # A pick ends only once. So this affects only paths that did not end it before, such
