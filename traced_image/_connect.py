@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Literal
 
+from . import _forks
 from .config import Config, load_config
 from .pipeline.attempts.seams import Layers
 from .pipeline.client import GlanceClientWrapper
@@ -54,21 +56,40 @@ def connect(
     return GlanceImageService(GlanceClientWrapper(config, layers))
 
 
-_default: dict[Literal["service"], GlanceImageService] = {}
+class _Default:
+    """The process's one service, until it is closed."""
+
+    def __init__(self) -> None:
+        self._service: GlanceImageService | None = None
+        self._lock = threading.RLock()
+        _forks.track(self)
+
+    def get(self) -> GlanceImageService:
+        with self._lock:
+            if self._service is None or self._service.closed:
+                self._service = connect()
+            return self._service
+
+    def clear(self) -> None:
+        self._service = None
+
+    def after_fork(self) -> None:
+        """Replace the lock in a child: a thread of the parent may hold the old one."""
+        self._lock = threading.RLock()
+
+
+_default = _Default()
 
 
 def get_default_image_service() -> GlanceImageService:
     """Return the process's one service, as the environment or a configuration file describes it.
 
+    If that service was closed, this builds a new one.
+
     Raises:
         ConfigError: They describe no service, or a service that can't be used.
     """
-    service = _default.get("service")
-    if service is None:
-        # Threads that call this at the same time may each build a service, and all get the
-        # first. A lock could stay locked for ever in the child of a fork.
-        service = _default.setdefault("service", connect())
-    return service
+    return _default.get()
 
 
 # The pipeline imports no telemetry, so it can't import this module: the default is set from here.

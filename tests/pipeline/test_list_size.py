@@ -135,7 +135,7 @@ def test_what_an_operation_checks_comes_after_the_attempt():
 @pytest.mark.parametrize("piece", [b"{},", b"[],", b'{"a":{}},'])
 def test_a_reply_of_far_too_many_objects_is_not_parsed(piece):
     body = b'{"images":[' + piece * 50_000 + b"{}]}"
-    with pytest.raises(ProtocolError, match="has more than .* lists and objects"):
+    with pytest.raises(ProtocolError, match="lists and objects in"):
         parse_object(answer(body))
 
 
@@ -179,7 +179,7 @@ def test_containers_are_counted_as_they_are_parsed(value):
 def test_a_string_that_does_not_end_takes_no_longer():
     """A regular expression would look for its end from each of its quotes."""
     body = b'{"images":["' + b'\\"{[[' * 200_000
-    with pytest.raises(ProtocolError, match="not JSON$"):
+    with pytest.raises(ProtocolError, match=r"not JSON$"):
         parse_object(answer(body))
 
 

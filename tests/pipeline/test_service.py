@@ -517,18 +517,6 @@ def test_the_servers_are_told(opened, three):
     assert [server.url for server in three] == [health.server.url for health in service.servers()]
 
 
-def test_a_service_goes_on_after_it_was_closed(service, image_id):
-    service.close()
-    assert image_id == service.show(None, image_id)["id"]
-
-
-def test_a_closed_service_keeps_no_connection(service, server, image_id):
-    service.show(None, image_id)
-    service.close()
-    service.show(None, image_id)
-    assert 2 == server.connections
-
-
 @pytest.mark.parametrize("status", [200, 204])
 def test_a_record_that_is_empty_is_no_record(opened, status):
     with Loopback(conversation(closing(reply(status)))) as server:

@@ -339,10 +339,3 @@ def test_a_child_of_a_fork_has_tls_connections_of_its_own(secure, tls, image_id,
     assert in_child(lambda: sender(v2.get(image_id)).status) == 200
     sender(v2.get(image_id))
     assert secure.connections == 2
-
-
-def test_closing_while_calls_run_breaks_none_of_those_to_come(opened, server, image_id):
-    service = opened.service(server, num_retries=0)
-    service.show(None, image_id)
-    service.close()
-    assert service.show(None, image_id)["id"] == image_id

@@ -221,16 +221,6 @@ def test_services_that_nobody_has_any_more_are_forgotten(servers, image_id):
     remaining.close()
 
 
-def test_a_service_that_is_used_after_it_was_closed_shows_its_servers_again(
-    sharing, servers, image_id, registry, counts
-):
-    service = sharing(registry)
-    service.close()
-    servers[0].break_with(faults.refuse())
-    service.show(None, image_id)
-    assert by_api(service) == by_gauges(counts)
-
-
 def test_a_service_that_is_closed_twice_leaves_others_of_its_registry_alone(
     sharing, servers, image_id, registry, counts
 ):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import weakref
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..config.checks import format_value
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, ServiceClosed
 from ..redact import hide_in_text
 from .api import v1, v2, v2_actions
 from .attempts.fleet import Fleet, share_fleet
@@ -22,14 +23,14 @@ from .http.transport import send_prepared
 from .log import log_failure, log_stream_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from typing_extensions import Self
 
     from ..config import Config, Server
     from ..errors import AttemptError
     from .api.operation import Operation, Version
-    from .attempts.seams import Announce, Perform, Send
+    from .attempts.seams import Announce, Perform, Send, Watch
     from .attempts.server_cycle import ServerHealth
     from .context import Context
 
@@ -67,6 +68,22 @@ OPERATIONS: Mapping[Version, Mapping[str, Callable[..., Operation[object]]]] = {
     },
 }
 """The methods that `GlanceClientWrapper.call` accepts, by API version and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenClient:
+    """A client as it was when a method of the service began; `close` does not end its calls.
+
+    Attributes:
+        config: The configuration of the client.
+    """
+
+    config: Config
+    _perform: Perform
+
+    def perform(self, context: Context | None, operation: Operation[T]) -> T:
+        """Perform an operation, as `GlanceClientWrapper.perform` does."""
+        return _perform(self._perform, context, operation)
 
 
 class GlanceClientWrapper:
@@ -107,10 +124,9 @@ class GlanceClientWrapper:
             clock=clock,
             rng=rng or random.SystemRandom(),
         )
-        self._layered = layered(perform, layers.call)
-        self._watches = layers.hosts
+        self._perform: Perform = layered(perform, layers.call)
         self._watching: list[Callable[[], object]] = []
-        self._open()
+        self._watch(layers.hosts)
 
     def __enter__(self) -> Self:
         return self
@@ -142,6 +158,7 @@ class GlanceClientWrapper:
 
         Raises:
             InvalidArgument: The method or an argument can't be used; nothing was sent.
+            ServiceClosed: The client was closed before the call; nothing was sent.
             ListTooLarge: The replies of a list have more bytes than ``max_list_size``.
             AttemptError: A server rejected the request, and another server would do the same.
             GlanceConnectionFailed: No server answered.
@@ -162,12 +179,27 @@ class GlanceClientWrapper:
 
         Raises:
             InvalidContext: The context can't be used; nothing was sent.
+            ServiceClosed: The client was closed before the call; nothing was sent.
             AttemptError: A server rejected the request, and another server would do the same.
             GlanceConnectionFailed: No server answered.
         """
-        context = SERVICE if context is None else context
-        auth.check_context(context)
-        return self._perform(Call(operation, context))
+        return _perform(self._perform, context, operation)
+
+    def begin(self) -> OpenClient:
+        """Return a client for the calls of one method, which finish even if `close` is called.
+
+        Raises:
+            ServiceClosed: The client was closed before.
+        """
+        perform = self._perform
+        if perform is _refuse:
+            raise _build_closed_error()
+        return OpenClient(self.config, perform)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._perform is _refuse
 
     def servers(self) -> tuple[ServerHealth, ...]:
         """Return the health of each server, in the order of the cycle."""
@@ -180,28 +212,44 @@ class GlanceClientWrapper:
             log_stream_failure(server, error, retrying=retrying)
         self._fleet.cycle.accuse(server, error.reason)
 
-    def _open(self) -> None:
+    def _watch(self, watches: Iterable[Watch]) -> None:
         """Register the watches with the cycle, until `close` or the end of this object."""
         cycle = self._fleet.cycle
         # The cycle outlives this object, so a finalizer removes the watches of a client that
         # nobody closed. nova makes one for each operation and closes none.
-        for watch in self._watches:
+        for watch in watches:
             cycle.watch(watch)
             self._watching.append(weakref.finalize(self, cycle.unwatch, watch))
-        self._perform: Perform = self._layered
-
-    def _reopen(self, call: Call[T], /) -> T:
-        """Register the watches again, then make a call after `close`."""
-        self._open()
-        return self._perform(call)
 
     def close(self) -> None:
-        """Close the idle connections and remove the watches; a later call opens both again."""
+        """Refuse new calls, close the idle connections and remove the watches.
+
+        Calls under way go on, with their retries, and so do open downloads; this waits for none.
+        A second call does nothing.
+        """
         # `close` swaps the function, so that a call on an open client pays for no check.
-        self._perform = self._reopen
+        self._perform = _refuse
         while self._watching:
             self._watching.pop()()
         self._http.close()
+
+
+def _perform(perform: Perform, context: Context | None, operation: Operation[T]) -> T:
+    context = SERVICE if context is None else context
+    auth.check_context(context)
+    return perform(Call(operation, context))
+
+
+def _refuse(_call: Call[T], /) -> T:
+    """Refuse a call, in the place of a closed client's function."""
+    raise _build_closed_error()
+
+
+def _build_closed_error() -> ServiceClosed:
+    return ServiceClosed(
+        "the service was closed before this call, and nothing was sent: build another one by"
+        " connect(), or close it after its last call"
+    )
 
 
 def build_operation(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .api.operation import Operation
     from .api.records import Record
     from .api.upload import Data
-    from .client import GlanceClientWrapper
+    from .client import GlanceClientWrapper, OpenClient
     from .context import Context
 
 
@@ -31,7 +31,7 @@ class ImagesV1:
     has_ranges = False
     """Whether Glance can return a part of an image's data."""
 
-    def __init__(self, client: GlanceClientWrapper) -> None:
+    def __init__(self, client: GlanceClientWrapper | OpenClient) -> None:
         self._perform = client.perform
         self._max_list_size = client.config.max_list_size
 

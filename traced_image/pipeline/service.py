@@ -44,7 +44,8 @@ class GlanceImageService:
 
     Every method may raise what the pipeline below it raises: `GlanceConnectionFailed` if no
     server answered, `AttemptError` if a server rejected the request, `InvalidArgument` before
-    anything is sent, and `TokenUnavailable` if Keystone gave no token.
+    anything is sent, `TokenUnavailable` if Keystone gave no token, and `ServiceClosed` after
+    `close`.
 
     Args:
         client: Makes the calls.
@@ -54,6 +55,10 @@ class GlanceImageService:
         self._client = client
         self._images_v2 = ImagesV2(client)
         self._images = ImagesV1(client) if client.config.api_version == 1 else self._images_v2
+
+    def _begin(self) -> ImagesV1 | ImagesV2:
+        """Return what the calls of one method are made by: `close` does not end it in between."""
+        return type(self._images)(self._client.begin())
 
     @property
     def config(self) -> Config:
@@ -166,7 +171,7 @@ class GlanceImageService:
         If a later request than the first one fails, the error's ``image_id`` and its message name
         the image that Glance has now.
         """
-        return self._images.create(context, image_meta, data)
+        return self._begin().create(context, image_meta, data)
 
     def update(
         self,
@@ -193,14 +198,18 @@ class GlanceImageService:
             UnsafeToRepeat: No answer came, and Glance may have changed the image.
             UploadIncomplete: Glance confirmed the upload, but does not have all of `data`.
         """
-        find = partial(self._find_properties, context, image_id) if purge_props else None
+        images = self._begin()
+        find = partial(self._find_properties, images, context, image_id) if purge_props else None
         try:
-            return self._images.update(context, image_id, image_meta, data, find)
+            return images.update(context, image_id, image_meta, data, find)
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
 
-    def _find_properties(self, context: Context | None, image_id: str) -> Iterable[str]:
-        properties: dict[str, Any] = self.show(context, image_id)["properties"]
+    def _find_properties(
+        self, images: ImagesV1 | ImagesV2, context: Context | None, image_id: str
+    ) -> Iterable[str]:
+        image = self._show(images, context, image_id, include_locations=False, show_deleted=True)
+        properties: dict[str, Any] = image["properties"]
         return properties
 
     def delete(self, context: Context | None, image_id: str) -> bool:
@@ -332,8 +341,18 @@ class GlanceImageService:
         return self._client.servers()
 
     def close(self) -> None:
-        """Close the idle connections; a later call opens new ones."""
+        """Refuse new calls, which raise `ServiceClosed` from now on, and close idle connections.
+
+        This waits for nobody. Methods under way finish, with all their requests and retries. A
+        download that is open goes on to its end; if its stream breaks, no other server is asked
+        for the rest. A second call does nothing.
+        """
         self._client.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._client.closed
 
     def _resume(self, context: Context | None, image_id: str, there: int) -> Resume:
         """Return a function that fetches the rest of a download after its stream broke.

@@ -120,7 +120,12 @@ except traced_image.AttemptError as error:
 print([(health.server.url, health.state) for health in service.servers()])
 """,
     "GlanceImageService.close": """
-service.close()
+other = traced_image.connect(config=service.config, telemetry=False)
+other.close()
+try:
+    other.show(None, image["id"])
+except traced_image.ServiceClosed as error:
+    print(error)
 """,
     "Download": """
 download = service.download(None, image["id"])
@@ -148,6 +153,11 @@ from traced_image.pipeline.api import v2
 
 record = client.perform(None, v2.get(image["id"]))
 assert record["name"] == image["name"]
+""",
+    "GlanceClientWrapper.begin": """
+method = client.begin()
+record = method.perform(None, v2.get(image["id"]))
+assert method.perform(None, v2.get(image["id"])) == record
 """,
     "GlanceClientWrapper.servers": """
 assert len(client.servers()) == 2
