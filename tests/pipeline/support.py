@@ -125,6 +125,7 @@ def rig(
     time=None,
     rng=None,
     announce=log_failure,
+    trial_timeout=1.0,
 ):
     """Build an attempt loop on a fleet of its own, whose servers come in order."""
     time = time or ManualClock()
@@ -143,6 +144,7 @@ def rig(
         num_retries=num_retries,
         policy=policy,
         deadline=deadline,
+        trial_timeout=trial_timeout,
         clock=clock,
         rng=rng or random.Random(1),
     )

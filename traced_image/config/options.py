@@ -125,7 +125,7 @@ class Config:
     trial_timeout: float = option(
         1.0,
         doc="Seconds for a request that tests a server after its cool-down, if another server is"
-        " healthy.",
+        " healthy and can be tried next. It is twice the time of a quick answer if that is longer.",
         check=_seconds,
         read=float,
     )

@@ -121,6 +121,7 @@ class GlanceClientWrapper:
             num_retries=config.num_retries,
             policy=config.retry,
             deadline=config.deadline,
+            trial_timeout=config.trial_timeout,
             clock=clock,
             rng=rng or random.SystemRandom(),
         )

@@ -21,6 +21,10 @@ SPARE = 2
 """Attempts that may be under way on a server even if no attempt is on the other servers."""
 
 
+_DRIFT = 1.25
+"""How much an answer that is slower than usual changes what is usual, at most."""
+
+
 @dataclass(slots=True, eq=False)
 class HostState:
     """One server's mutable state; the cycle's lock guards it.
@@ -39,6 +43,7 @@ class HostState:
         last_failure: When an attempt last failed, in seconds since the epoch.
         last_reason: The reason of its last failure.
         answered: When an attempt last succeeded, in monotonic seconds.
+        usual: Seconds that its quick answers take, about; 0 if it has not answered yet.
         active: The picks whose attempts are under way, the oldest first. A dict keeps that order
             and removes any pick in constant time.
     """
@@ -54,6 +59,7 @@ class HostState:
     last_failure: float | None = None
     last_reason: Reason | None = None
     answered: float = 0.0
+    usual: float = 0.0
     active: dict[Pick, None] = field(default_factory=dict)
 
     def enter(self, state: State, ready_at: float) -> None:
@@ -82,6 +88,12 @@ class HostState:
         oldest = next((pick.since for pick in self.active if not pick.transfer), now)
         return now - max(oldest, self.answered) > STUCK_AFTER
 
+    def note_duration(self, seconds: float) -> None:
+        """Record how long a successful attempt took."""
+        # A quicker answer counts at once, and slower ones only slowly: a large list or a wait in
+        # between says little about how long the server needs.
+        self.usual = min(seconds, self.usual * _DRIFT) if self.usual else seconds
+
     def blame(self, reason: Reason, when: float) -> None:
         """Record a failed attempt."""
         self.consecutive_failures += 1
@@ -100,6 +112,9 @@ class Pick:
         wait: Seconds left of the wait that the server asked for (``Retry-After``).
         since: When the pick was made, in monotonic seconds.
         transfer: Whether the attempt sends image data, for which no time limit applies.
+        spare: Whether another server is healthy, so that a trial may be given up early.
+        usual: Seconds that a quick answer takes of this server, or of the quickest healthy one if
+            that is longer; 0 if unknown.
     """
 
     server: Server
@@ -110,3 +125,5 @@ class Pick:
     epoch: int = field(repr=False)
     since: float = field(default=0.0, repr=False)
     transfer: bool = field(default=False, repr=False)
+    spare: bool = field(default=False, repr=False)
+    usual: float = field(default=0.0, repr=False)

@@ -43,14 +43,25 @@ class RetryBudget:
         with self._lock:
             self._calls[self._slot()] += 1
 
+    def has_room(self) -> bool:
+        """Return whether the budget allows a retry now; do not count one."""
+        if self._share is None:
+            return True
+        with self._lock:
+            self._slot()
+            return self._allows()
+
+    def _allows(self) -> bool:
+        allowed = (self._share or 0.0) * sum(self._calls) + self._floor * WINDOW
+        return sum(self._retries) + 1 <= allowed
+
     def retry(self) -> bool:
         """Count a retry and return True if the budget allows it; otherwise return False."""
         if self._share is None:
             return True
         with self._lock:
             slot = self._slot()
-            allowed = self._share * sum(self._calls) + self._floor * WINDOW
-            if sum(self._retries) + 1 > allowed:
+            if not self._allows():
                 return False
             self._retries[slot] += 1
             return True

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import random
 
     from ...config import RetryPolicy, Server
+    from ..api.operation import Operation
     from ..clock import Clock
     from .fleet import Fleet
     from .host_state import Pick
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 DEADLINE_EXCEEDED = Reason("deadline_exceeded")
 PROXY_ERROR = Reason("proxy_error")
 BUDGET_EXHAUSTED = Reason("budget_exhausted")
+
+_TIMEOUTS = frozenset({Reason("connect_timeout"), Reason("read_timeout")})
+_PATIENCE = 2
+"""How many times as long as a quick answer a trial may take, even if that is more than its time."""
 
 _REASONS: dict[type[GlanceConnectionFailed], Reason] = {
     errors.DeadlineExceeded: DEADLINE_EXCEEDED,
@@ -69,6 +74,13 @@ def is_retryable(error: AttemptError, policy: RetryPolicy) -> bool:
     return isinstance(error, errors.Retryable)
 
 
+def _is_cut_short(attempt: Attempt[object], error: AttemptError, duration: float) -> bool:
+    """Return whether a trial failed only because its own time was short."""
+    # A timeout that comes earlier is that of the configuration, and says that the server fails.
+    limit = attempt.timeout
+    return limit is not None and duration >= limit and error.reason in _TIMEOUTS
+
+
 @dataclass(slots=True)
 class _Progress:
     """The state of a call between its attempts."""
@@ -91,6 +103,8 @@ class AttemptLoop:
         num_retries: Attempts after the first one.
         policy: The rules for retries and waits.
         deadline: Seconds that a call may take in all; None for no limit.
+        trial_timeout: Seconds for each request of a trial, if another server is healthy and may
+            be tried next; None for no other limit than that of any request.
         clock: The source of time.
         rng: The source of the jitter.
     """
@@ -106,6 +120,7 @@ class AttemptLoop:
         deadline: float | None,
         clock: Clock,
         rng: random.Random,
+        trial_timeout: float | None = None,
     ) -> None:
         self._send = send
         self._announce = announce
@@ -114,6 +129,7 @@ class AttemptLoop:
         self._maximum = 1 + num_retries
         self._policy = policy
         self._deadline = deadline
+        self._trial_timeout = trial_timeout
         self._clock = clock
         self._rng = rng
 
@@ -162,7 +178,24 @@ class AttemptLoop:
 
     def _attempt(self, call: Call[T], progress: _Progress) -> Attempt[T]:
         pick, number = progress.pick, progress.number
-        return Attempt(call, pick.server, number, self._maximum, pick.trial, progress.deadline)
+        timeout = self._limit(call.operation, progress) if pick.trial else None
+        return Attempt(
+            call, pick.server, number, self._maximum, pick.trial, progress.deadline, timeout
+        )
+
+    def _limit(self, operation: Operation[object], progress: _Progress) -> float | None:
+        """Return the seconds for each request of a trial, or None if it is not to be cut short.
+
+        It is not if no other attempt could follow: the call would fail, and all servers may be
+        slow. So an operation that is not safe to repeat has the full time too.
+        """
+        may_follow = progress.number < self._maximum and self._budget.has_room()
+        repeatable = operation.repeatable or self._policy.repeat_unsafe
+        if self._trial_timeout is None or operation.transfer or not (may_follow and repeatable):
+            return None
+        if not progress.pick.spare:
+            return None
+        return max(self._trial_timeout, _PATIENCE * progress.pick.usual)
 
     def _after(self, attempt: Attempt[object], error: AttemptError, progress: _Progress) -> None:
         """Record a failed attempt; return when the next one may start, or raise an error."""
@@ -171,7 +204,8 @@ class AttemptLoop:
         duration = now - progress.started
         progress.history.append(FailedAttempt(server.url, error.reason, duration, error.request_id))
         progress.tried.append(server)
-        failure = Failure(attempt, error, blamed=self._give_back(progress.pick, error, duration))
+        blamed = self._give_back(progress.pick, attempt, error, duration)
+        failure = Failure(attempt, error, blamed=blamed)
         if not is_retryable(error, self._policy):
             if failure.blamed:
                 self._tell(failure)
@@ -181,7 +215,9 @@ class AttemptLoop:
             self._give_up(failure, refusal)
         self._wait_for_next(failure, progress, now)
 
-    def _give_back(self, pick: Pick, error: AttemptError, duration: float) -> bool:
+    def _give_back(
+        self, pick: Pick, attempt: Attempt[object], error: AttemptError, duration: float
+    ) -> bool:
         """Record the outcome of a failed attempt; return whether to report the attempt."""
         status = error.status if isinstance(error, errors.HTTPStatusError) else None
         if error.reason == DEADLINE_EXCEEDED and duration < (self._deadline or 0.0) / 2:
@@ -193,7 +229,12 @@ class AttemptLoop:
             # It says nothing about the server. An operator must see it all the same.
             self._cycle.release(pick)
         elif is_retryable(error, self._policy):
-            self._cycle.record_failure(pick, error.reason, retry_after=self._retry_after(error))
+            self._cycle.record_failure(
+                pick,
+                error.reason,
+                retry_after=self._retry_after(error),
+                cut_short=_is_cut_short(attempt, error, duration),
+            )
         elif status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
             # A 4xx is the caller's error; the server did its work.
             self._cycle.record_success(pick)

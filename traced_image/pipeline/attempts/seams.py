@@ -53,7 +53,8 @@ class Attempt(Generic[T_co]):
         maximum: The most attempts that the call may make.
         trial: Whether the server is on trial after a cool-down.
         deadline: When the call must end, in monotonic seconds; None for no limit.
-        timeout: Seconds that each of its requests may take; None for those of the configuration.
+        timeout: Seconds that each of its requests may take, if those of the configuration are not
+            fewer; None for those of the configuration alone.
     """
 
     call: Call[T_co]

@@ -4,6 +4,14 @@ The order is that of nova's ``get_api_servers``: a shuffled list, then round rob
 memory of failures; this module adds it. A server that failed cools down while the other servers
 come first. After the cool-down, one attempt is the server's trial. If the trial succeeds, the
 server is healthy again; if it fails, the server cools down for twice as long.
+
+While another server is healthy, a trial has little time (``trial_timeout``), because its caller
+would get an answer elsewhere. If only that time ran out, nobody knows whether the server is broken
+or slow. So it cools down again for no longer than before, and its trials do not become rarer. A
+server that is slow but well comes back: a trial has at least twice the time of quick answers,
+those of the server itself before it failed, or those of the quickest healthy server. And it has
+the full time if no other server is healthy. A trial that is overdue has no more time than others:
+a caller that comes every other minute would wait the full time for a server that hangs.
 """
 
 from __future__ import annotations
@@ -11,7 +19,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -164,8 +172,20 @@ class ServerCycle:
                 self._show(host)
             wait = max(0.0, host.asked_until - now)
             pick = Pick(host.server, healthy, trial, wait, host, host.epoch, now, transfer)
+            if trial:
+                pick = self._with_spare(pick)
             host.active[pick] = None
             return pick
+
+    def _with_spare(self, pick: Pick) -> Pick:
+        """Add to a trial whether another server is healthy, and how long quick answers take."""
+        others = [
+            host
+            for host in self._hosts
+            if host.state == "healthy" and not host.is_stuck(pick.since)
+        ]
+        quickest = min((host.usual for host in others if host.usual), default=0.0)
+        return replace(pick, spare=bool(others), usual=max(pick.host.usual, quickest))
 
     def _is_skipped(self, host: HostState, now: float) -> bool:
         # Without cool-downs the cycle is nova's plain round robin, which skips no server.
@@ -197,6 +217,8 @@ class ServerCycle:
                 return
             host.last_success = self._clock.time()
             host.answered = self._clock.monotonic()
+            if not pick.transfer:
+                host.note_duration(host.answered - pick.since)
             # An attempt of an earlier epoch began before the last change of state, so its success
             # does not end the cool-down.
             if host.consecutive_failures and pick.epoch == host.epoch:
@@ -208,7 +230,13 @@ class ServerCycle:
             self._show(host)
 
     def record_failure(
-        self, pick: Pick, reason: Reason, *, cool: bool = True, retry_after: float = 0.0
+        self,
+        pick: Pick,
+        reason: Reason,
+        *,
+        cool: bool = True,
+        retry_after: float = 0.0,
+        cut_short: bool = False,
     ) -> None:
         """Record that an attempt failed, and end its pick.
 
@@ -217,6 +245,8 @@ class ServerCycle:
             reason: Why the attempt failed.
             cool: Whether the server cools down, because other calls would fail on it too.
             retry_after: Seconds that the server asked clients to wait.
+            cut_short: Whether only the time of the trial ran out, so that the next cool-down is
+                as long as the last one.
         """
         host = pick.host
         with self._lock:
@@ -230,7 +260,7 @@ class ServerCycle:
             if self._base and (cool or pick.trial) and pick.epoch == host.epoch:
                 # An attempt on a cooling server, made because no better one was left, does not
                 # lengthen the cool-down.
-                host.cooldowns += pick.healthy or pick.trial
+                host.cooldowns += (pick.healthy or pick.trial) and not cut_short
                 self._cool(host, now)
             elif host.state == "cooling":
                 host.ready_at = max(host.ready_at, host.asked_until)
