@@ -10,6 +10,7 @@ from traced_image.pipeline.http.reply_parser import (
     UNTIL_CLOSE,
     Head,
     check_trailers,
+    check_unfinished,
     find_length,
     parse_chunk_size,
     parse_head,
@@ -71,6 +72,22 @@ def test_a_head_is_parsed(data, head):
 def test_what_is_no_head_is_rejected(data):
     with pytest.raises(MalformedReplyError):
         parse_head(data)
+
+
+def test_two_places_to_go_to_are_rejected():
+    with pytest.raises(MalformedReplyError, match="it has two location headers"):
+        parse_head(OK + b"Location: /a\r\nlocation: /b\r\n")
+
+
+@pytest.mark.parametrize("data", [b"", b"H", OK, OK[:-1], OK + b"X: y\r\nZ"])
+def test_a_head_may_come_in_parts(data):
+    check_unfinished(data)
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK\n", b"a\rb", b"a\r\r\n", b"\n\r", b"a\0"])
+def test_a_head_with_other_line_ends_is_rejected_before_its_end(data):
+    with pytest.raises(MalformedReplyError, match="do not end in CR LF"):
+        check_unfinished(data)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from .reply_parser import (
     LARGEST_HEAD,
     UNTIL_CLOSE,
     check_trailers,
+    check_unfinished,
     parse_chunk_size,
 )
 
@@ -154,6 +155,7 @@ class Body:
     def _read_line(self, connection: Connection) -> bytes:
         """Return the next line, without its end."""
         while (end := connection.buffer.find(b"\r\n")) < 0:
+            check_unfinished(connection.buffer)
             if len(connection.buffer) > LARGEST_HEAD:
                 raise MalformedReplyError("a line between its chunks is too long")
             if not connection.fill(HEAD_SIZE, self.limits):

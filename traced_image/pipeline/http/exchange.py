@@ -14,6 +14,7 @@ from .reply_parser import (
     LARGEST_HEAD,
     UNTIL_CLOSE,
     Head,
+    check_unfinished,
     find_length,
     parse_head,
     stays_open,
@@ -198,6 +199,7 @@ class HTTPExchange:
             elif len(data) >= LARGEST_HEAD:
                 raise MalformedReplyError("its head is too long")
             else:
+                check_unfinished(data)
                 piece = connection.receive(HEAD_SIZE, self._limits)
                 if not piece:
                     raise MalformedReplyError("it is cut short")

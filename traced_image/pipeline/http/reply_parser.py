@@ -28,6 +28,9 @@ _FOLD = re.compile(r"\r\n[ \t]+")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(rf"([0-9A-Fa-f]{{1,15}})[ \t]*(?:;{_TEXT})?".encode("latin-1"))
 _NO_BODY = frozenset({204, 304})
+_BARE_END = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\0")
+_SINGLE = frozenset({"location"})
+"""Headers that a comma can't join, because a comma may be a part of their value."""
 
 
 class Head(NamedTuple):
@@ -62,9 +65,23 @@ def parse_head(data: bytes) -> Head:
     for line in fields.split("\r\n"):
         name, _, value = line.partition(":")
         name, value = name.lower(), value.strip(" \t")
+        if name in headers and name in _SINGLE:
+            raise MalformedReplyError(f"it has two {name} headers")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     del headers[""]  # from the end of the last line
     return Head(int(status), f"1.{minor}", headers)
+
+
+def check_unfinished(data: bytes) -> None:
+    """Check the beginning of a head, or of a line, whose end has not come yet.
+
+    A reply with other line ends than CR LF never ends. It must not keep the caller waiting.
+
+    Raises:
+        MalformedReplyError: The bytes have another line end, or a null character.
+    """
+    if _BARE_END.search(data):
+        raise MalformedReplyError("its lines do not end in CR LF")
 
 
 def find_length(method: str, head: Head) -> int:
