@@ -17,7 +17,7 @@ from exchange import (
 )
 
 import traced_image
-from traced_image import lab
+from traced_image import errors, lab
 from traced_image.lab import faults
 
 
@@ -164,9 +164,7 @@ def test_a_change_that_is_answered_by_a_204_without_an_end_is_told_soon(
     server.break_with(faults.unexpected_body(204))
     with within(1), pytest.raises(traced_image.TracedImageError) as caught:
         WRITES[operation](service, image_id)
-    assert isinstance(
-        caught.value, (traced_image.ProtocolError, traced_image.GlanceConnectionFailed)
-    )
+    assert isinstance(caught.value, (errors.ProtocolError, traced_image.GlanceConnectionFailed))
 
 
 # --- A10: lengths and chunks -------------------------------------------------------------------

@@ -60,7 +60,9 @@ def test_no_read_fails_with_one_of_three_servers_slow(
     with within(2 * SOON):
         values = [READS[operation](service, image_id) for _ in range(6)]
     accused = reasons_of(service, three[0])
-    assert (values, accused in {"read_timeout", "protocol_error"}) == (
+    # API v1 shows an image by HEAD, whose reply has no body that could drip.
+    harmless = (version, operation, fault.name) == (1, "show", "slow_body")
+    assert (values, harmless or accused in {"read_timeout", "protocol_error"}) == (
         [EXPECTED[operation]] * 6,
         True,
     )
