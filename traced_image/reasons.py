@@ -265,7 +265,7 @@ def _find_rule(
         return CommunicationError, "network_unreachable", "network unreachable"
     for rule in _RULES:
         if any(isinstance(link, rule.kinds) for link in links):
-            detail = _find_detail(links) if rule.error is TLSError else ""
+            detail = _find_detail(links) if rule.error in (ProtocolError, TLSError) else ""
             return rule.error, rule.reason, f"{rule.words}{detail}"
     return CommunicationError, OTHER, f"{type(links[0]).__name__} (see its cause)"
 
