@@ -230,7 +230,7 @@ NOT_READ = "of the answer to an upload, only the status is read"
 DATA = r"/file$"
 AGES = 60.0
 """Seconds between two bytes that no time-out waits for."""
-SOON = {"read_timeout": 1.0}
+SOON = {"read_timeout": 1.0, "upload_timeout": 1.0}
 LEAVE = 7
 """Seconds that a server asks to be left alone."""
 
@@ -295,7 +295,7 @@ TABLE: Mapping[str, Row] = {
             "upload": unsafe("read_timeout", upload=1),
             "create": late("UnsafeToRepeat"),
         },
-        patience={"read_timeout": 2.0, "deadline": 1.0},
+        patience={"read_timeout": 2.0, "upload_timeout": 2.0, "deadline": 1.0},
         real_time=True,
     ),
     "slow_headers": Row(
