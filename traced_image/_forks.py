@@ -10,6 +10,7 @@ object                                          what it does in the child of a f
 ``pipeline.ec2.ids.ImageIds``                   opens its own connections to the database
 ``telemetry.metrics.Metrics``                   sets all gauges of servers again
 ``telemetry.shared_metrics._Destinations``      gets a new lock
+``_connect._Default``                           gets a new lock
 ``exporter.journal.Journal``                    gets a new lock
 ``exporter.start._PerRegistry``                 gets a new lock
 ``exporter.web.server.ExporterServer``          closes its copies of the sockets

@@ -25,7 +25,11 @@ from traced_image.lab import faults
 BIG = b"x" * (24 << 20)
 """More than the buffers of two sockets hold, so that a client has to wait for the reader."""
 
-FAILED = (traced_image.AttemptError, traced_image.GlanceConnectionFailed)
+FAILED = (
+    traced_image.AttemptError,
+    traced_image.GlanceConnectionFailed,
+    traced_image.UploadIncomplete,
+)
 PUT = {"method": "PUT", "path": r"/file$"}
 
 VERSIONS = pytest.mark.parametrize("version", [1, 2], ids=["v1", "v2"])
