@@ -57,3 +57,19 @@ def open_service(secrecy):
         yield lambda *servers, **fields: stack.enter_context(
             connect(*servers, tls=secrecy, **fields)
         )
+
+
+def pytest_collection_modifyitems(items):
+    """Leave most combinations of hostile servers to the run of all tests.
+
+    The quick run has each value of each parameter once: each operation, each fault, http and TLS.
+    """
+    seen = set()
+    for item in items:
+        if not item.path.name.startswith("test_exchange_") or not hasattr(item, "callspec"):
+            continue
+        place = item.path.name, item.originalname
+        values = {(*place, *pair) for pair in enumerate(item.callspec.id.split("-"))}
+        if values <= seen:
+            item.add_marker(pytest.mark.slow)
+        seen |= values

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from loopback import Loopback, closing, conversation, get, read_request, reply
+from loopback import Loopback, conversation, get, read_request, reply
 from support import LIMIT
 
 from traced_image.errors import CommunicationError, InvalidEndpoint, TLSError
@@ -173,7 +173,10 @@ def test_https_goes_through_a_tunnel_of_a_proxy_with_tls(opened, environment, tl
 
 
 def test_a_proxy_without_tls_where_tls_is_expected_has_failed(opened, environment, tls):
-    with Loopback(conversation(closing(b"HTTP/1.1 400 Bad Request\r\n\r\n"))) as proxy:
+    def talk(_proxy, sock, _number):
+        sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with Loopback(talk) as proxy:
         environment.setenv("https_proxy", proxy.url.replace("http:", "https:"))
         with pytest.raises(CommunicationError, match="TLS with it failed") as caught:
             opened.sender("https://127.0.0.1:9292", cafile=tls.cafile)(get())
