@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .time_limits import TimeLimits
 
 
-PIECE = 256 * 1024
+PIECE = 128 * 1024
 """The most bytes to receive at once of a body that is long."""
 
 
