@@ -168,6 +168,7 @@ class HTTPExchange:
 
         A server that refuses an upload early says why, and may close without reading the rest.
         """
+        until = self._limits.until
         self._limits.shorten(ANSWER_AFTER_CLOSE)
         try:
             return self._receive(connection, method, whole=False)
@@ -176,6 +177,9 @@ class HTTPExchange:
             raise
         except (OSError, MalformedReplyError):
             raise error from None
+        finally:
+            # The request may be sent again, on another connection.
+            self._limits.until = until
 
     def _receive(self, connection: Connection, method: str, *, whole: bool) -> HTTPReply:
         head, data = self._receive_head(connection)
