@@ -19,10 +19,28 @@ FAILING = "10.0.0.2", "9292"
 COOLING = "fd00::3", "9292"
 RECOVERED = "glance-4.example", "443"
 
+
 TRACE_URL = "https://traces.example/trace/{trace_id}?from=page"
 TRACES = "4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"
 
 GET, LIST = "images.get", "images.list"
+
+
+class TraceId(str):
+    """The id of a trace as the page shows it, also if it is none."""
+
+    __slots__ = ()
+
+    def __format__(self, _spec):
+        return str(self)
+
+
+@dataclass(frozen=True)
+class SpanOf:
+    """The ids of a span in a trace."""
+
+    trace_id: TraceId
+    span_id: int = 0
 
 
 class Told:
@@ -68,7 +86,7 @@ class Told:
     def calls(self, outcome, times=1, reason="", trace_id=None, operation=GET, seconds=0.1) -> None:
         """Tell of calls that ended."""
         record = self.journal.bind(catalogue.CALL_DURATION, (operation, outcome, reason))
-        exemplar = None if trace_id is None else {"trace_id": trace_id, "span_id": "0" * 16}
+        exemplar = None if trace_id is None else SpanOf(TraceId(trace_id))
         for _ in range(times):
             record(seconds, exemplar)
 
