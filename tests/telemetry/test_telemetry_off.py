@@ -10,7 +10,7 @@ from traced_image import Telemetry
 from traced_image.errors import InvalidOption
 from traced_image.pipeline.attempts.retry_loop import AttemptLoop
 from traced_image.pipeline.http.send import HTTPSend
-from traced_image.pipeline.http.transport import send_by_session
+from traced_image.pipeline.http.transport import send_prepared
 from traced_image.pipeline.log import log_failure
 from traced_image.telemetry.layers import make_layers
 
@@ -73,8 +73,8 @@ def test_switched_off_failures_are_only_announced(bare):
     assert log_failure is bare._perform._announce
 
 
-def test_switched_off_requests_go_straight_to_their_session(bare):
-    assert {send_by_session} == {transport._send for transport in bare._http.transports.values()}
+def test_switched_off_requests_go_straight_to_their_exchange(bare):
+    assert {send_prepared} == {transport._send for transport in bare._http.transports.values()}
 
 
 def test_the_processs_own_are_the_default(run_python):
