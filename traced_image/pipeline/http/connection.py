@@ -68,8 +68,8 @@ class Connection:
         self.ended = False
         self.used = False
         # Nobody closes a service that is made for one operation, as nova makes one, nor a download
-        # that nobody reads.
-        weakref.finalize(self, sock.close).atexit = False
+        # that nobody reads. At the end of the process, Python would warn of an open socket.
+        weakref.finalize(self, sock.close)
 
     def receive(self, size: int, limits: TimeLimits) -> bytes:
         """Return at most `size` bytes as soon as there are any; return none at the end.
