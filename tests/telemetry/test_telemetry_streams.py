@@ -115,9 +115,11 @@ def closed_at_once(download):
 
 
 def left(download):
+    size = 0
     for chunk in download:
+        size = len(chunk)
         break
-    return len(chunk)
+    return size
 
 
 def dropped(download):

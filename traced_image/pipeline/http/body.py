@@ -19,7 +19,7 @@ from .reply_parser import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .connection import Connection
+    from .connection import OpenConnection
     from .time_limits import TimeLimits
 
 
@@ -41,7 +41,7 @@ class Body:
     """The body of one reply, which can be read once.
 
     Args:
-        connection: The connection, of which the body is the next part.
+        connection: The connection; the body comes next on it.
         length: The bytes of the body, or `CHUNKED` or `UNTIL_CLOSE`.
         limits: The limits in time.
         release: Takes the connection back if it may serve another request after the body; None if
@@ -56,12 +56,12 @@ class Body:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: OpenConnection,
         length: int,
         limits: TimeLimits,
-        release: Callable[[Connection], None] | None,
+        release: Callable[[OpenConnection], None] | None,
     ) -> None:
-        self._connection: Connection | None = connection
+        self._connection: OpenConnection | None = connection
         self._release = release
         self.length = length
         self.limits = limits
@@ -130,7 +130,7 @@ class Body:
         finally:
             self.close()
 
-    def _iterate_exactly(self, connection: Connection, left: int, size: int) -> Iterator[bytes]:
+    def _iterate_exactly(self, connection: OpenConnection, left: int, size: int) -> Iterator[bytes]:
         while left:
             piece = connection.receive(min(size, left), self.limits)
             if not piece:
@@ -138,7 +138,9 @@ class Body:
             left -= len(piece)
             yield piece
 
-    def _iterate_chunks(self, connection: Connection, size: int, most: float) -> Iterator[bytes]:
+    def _iterate_chunks(
+        self, connection: OpenConnection, size: int, most: float
+    ) -> Iterator[bytes]:
         while length := parse_chunk_size(self._read_line(connection)):
             most -= length
             _check_size(most)
@@ -152,7 +154,7 @@ class Body:
                 raise MalformedReplyError("its trailers are too long")
         check_trailers(trailers)
 
-    def _read_line(self, connection: Connection) -> bytes:
+    def _read_line(self, connection: OpenConnection) -> bytes:
         """Return the next line, without its end."""
         while (end := connection.buffer.find(b"\r\n")) < 0:
             check_unfinished(connection.buffer)

@@ -14,7 +14,7 @@ from urllib3.util.ssltransport import SSLTransport
 
 from ...errors import InvalidOption
 from ...reasons import MalformedReplyError, NotConnectedError, ProxyRefusedError
-from .connection import HEAD_SIZE, Connection
+from .connection import HEAD_SIZE, OpenConnection
 from .reply_parser import LARGEST_HEAD, parse_head
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _CONNECTED = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
+class ProxyAddress:
     """The proxy in front of a server.
 
     Attributes:
@@ -46,7 +46,7 @@ class Proxy:
     headers: Mapping[str, str]
 
 
-def find_proxy(server: Server) -> Proxy | None:
+def find_proxy(server: Server) -> ProxyAddress | None:
     """Find the proxy that the environment names for a server; return None for none.
 
     Raises:
@@ -60,7 +60,7 @@ def find_proxy(server: Server) -> Proxy | None:
         parts = urlsplit(text)
         if parts.scheme in _PORTS and parts.hostname:
             port = parts.port or _PORTS[parts.scheme]
-            return Proxy(parts.hostname, port, parts.scheme == "https", _make_headers(parts))
+            return ProxyAddress(parts.hostname, port, parts.scheme == "https", _make_headers(parts))
     except ValueError:  # urllib3's LocationParseError is a subclass
         pass
     problem = f"the one for {server.netloc} is not an http or https URL (not shown here)"
@@ -87,9 +87,9 @@ class Route:
 
     server: Server
     context: ssl.SSLContext | None
-    proxy: Proxy | None
+    proxy: ProxyAddress | None
 
-    def open(self, limits: TimeLimits) -> Connection:
+    def open(self, limits: TimeLimits) -> OpenConnection:
         """Open a connection.
 
         Raises:
@@ -116,7 +116,7 @@ class Route:
             sock.close()
             raise
 
-    def _reach_proxy(self, proxy: Proxy, until: float) -> socket.socket:
+    def _reach_proxy(self, proxy: ProxyAddress, until: float) -> socket.socket:
         try:
             sock = _connect(proxy.host, proxy.port, until)
         except (OSError, UnicodeError) as error:
@@ -129,22 +129,22 @@ class Route:
             sock.close()
             raise ProxyRefusedError("TLS with it failed") from error
 
-    def _secure(self, sock: socket.socket, peer: tuple[str, int], until: float) -> Connection:
+    def _secure(self, sock: socket.socket, peer: tuple[str, int], until: float) -> OpenConnection:
         """Set up the tunnel and TLS, if the server needs them."""
         server, proxy = self.server, self.proxy
         if server.scheme != "https":
-            return Connection(sock, peer)
+            return OpenConnection(sock, peer)
         if proxy is None:
-            return Connection(self._wrap(sock, server.host, until), peer)
+            return OpenConnection(self._wrap(sock, server.host, until), peer)
         _open_tunnel(sock, server, proxy, until)
         if not proxy.secure:
-            return Connection(self._wrap(sock, server.host, until), peer)
+            return OpenConnection(self._wrap(sock, server.host, until), peer)
         assert self.context is not None  # noqa: S101 the server has TLS
         sock.settimeout(_left(until))
         # It has all methods of a socket that a connection uses.
         inner = cast("socket.socket", SSLTransport(sock, self.context, _strip(server.host)))
         # TLS within TLS does not show whether decrypted bytes are left over.
-        return Connection(inner, peer, reusable=False)
+        return OpenConnection(inner, peer, reusable=False)
 
     def _wrap(self, sock: socket.socket, host: str, until: float) -> ssl.SSLSocket:
         assert self.context is not None  # noqa: S101 the caller needs TLS
@@ -153,7 +153,7 @@ class Route:
 
 
 def _strip(host: str) -> str:
-    """Return a host as TLS names it: without a final dot (RFC 6066, 3) and an IPv6 zone."""
+    """Return a name as TLS wants it: without a final dot (RFC 6066, 3) and an IPv6 zone."""
     return host.partition("%")[0].rstrip(".")
 
 
@@ -165,7 +165,7 @@ def _left(until: float) -> float:
 
 
 def _connect(host: str, port: int, until: float) -> socket.socket:
-    """Connect to the first address of a host that accepts; raise the first failure if none does.
+    """Connect to the first address of a name that accepts; raise the first failure if none does.
 
     Each address gets an equal share of the time that is left, so that a silent one leaves time
     for the others. A resolver can't be interrupted; its time counts all the same.
@@ -193,7 +193,7 @@ def _connect(host: str, port: int, until: float) -> socket.socket:
     raise failure or socket.gaierror(socket.EAI_NONAME, "the name has no address")
 
 
-def _open_tunnel(sock: socket.socket, server: Server, proxy: Proxy, until: float) -> None:
+def _open_tunnel(sock: socket.socket, server: Server, proxy: ProxyAddress, until: float) -> None:
     """Ask a proxy for a tunnel to a server, by ``CONNECT`` (RFC 9110, 9.3.6)."""
     lines = [f"CONNECT {server.netloc} HTTP/1.1", f"Host: {server.netloc}"]
     lines += [f"{name}: {value}" for name, value in proxy.headers.items()]

@@ -32,7 +32,7 @@ class StaleConnectionError(ConnectionResetError):
     """The server closed an idle connection before it sent the first byte of a reply."""
 
 
-class Connection:
+class OpenConnection:
     """One open connection to a server, or to its proxy.
 
     Args:
@@ -145,8 +145,8 @@ class Connection:
         """Return whether the connection can serve a request.
 
         Args:
-            writing: Whether the request changes something, so that it needs a connection of which
-                the server surely is not tired.
+            writing: Whether the request changes something, so that it needs a connection that the
+                server is surely not about to close.
         """
         # Any byte that is here before the request was sent belongs to no reply.
         return not (

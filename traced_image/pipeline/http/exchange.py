@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from ...reasons import MalformedReplyError
 from .body import Body
-from .connection import HEAD_SIZE, Connection, StaleConnectionError
+from .connection import HEAD_SIZE, OpenConnection, StaleConnectionError
 from .reply_parser import (
     LARGEST_HEAD,
     UNTIL_CLOSE,
@@ -42,10 +42,10 @@ _SWITCHING_PROTOCOLS = 101
 _END = b"\r\n\r\n"
 _CHUNKED = b"\r\nTransfer-Encoding: chunked\r\n"
 
-Connect = Callable[[bool, "TimeLimits"], Connection]
+Connect = Callable[[bool, "TimeLimits"], OpenConnection]
 """Returns an open connection; the first argument says whether the request changes something."""
 
-Release = Callable[[Connection], None]
+Release = Callable[[OpenConnection], None]
 """Takes back a connection that may serve another request."""
 
 
@@ -129,7 +129,7 @@ class HTTPExchange:
             raise ValueError("the URL or a header has a line break, a space or a null character")
         return text.encode("latin-1")
 
-    def _send(self, connection: Connection, head: bytes, body: object) -> bool:
+    def _send(self, connection: OpenConnection, head: bytes, body: object) -> bool:
         """Send the request; return False if the server answered before all of it was sent."""
         if body is None or isinstance(body, bytes):
             connection.send(head + (body or b""), self._limits)
@@ -144,7 +144,7 @@ class HTTPExchange:
         self._limits.start_answer()
         return True
 
-    def _is_answered(self, connection: Connection) -> bool:
+    def _is_answered(self, connection: OpenConnection) -> bool:
         """Return whether the head of a final reply is in the connection's buffer, or its end."""
         while (end := connection.buffer.find(_END)) >= 0:
             status = parse_head(connection.buffer[: end + 2]).status
@@ -162,7 +162,7 @@ class HTTPExchange:
             raise MalformedReplyError("it has too many interim replies")
 
     def _receive_after_close(
-        self, connection: Connection, method: str, error: ConnectionError
+        self, connection: OpenConnection, method: str, error: ConnectionError
     ) -> HTTPReply:
         """Return the answer that a server sent before it closed the connection, or raise `error`.
 
@@ -181,7 +181,7 @@ class HTTPExchange:
             # The request may be sent again, on another connection.
             self._limits.until = until
 
-    def _receive(self, connection: Connection, method: str, *, whole: bool) -> HTTPReply:
+    def _receive(self, connection: OpenConnection, method: str, *, whole: bool) -> HTTPReply:
         head, data = self._receive_head(connection)
         connection.buffer = data
         length = find_length(method, head)
@@ -189,7 +189,7 @@ class HTTPExchange:
         body = Body(connection, length, self._limits, self._release if reusable else None)
         return HTTPReply(head, body, cut=not whole)
 
-    def _receive_head(self, connection: Connection) -> tuple[Head, bytes]:
+    def _receive_head(self, connection: OpenConnection) -> tuple[Head, bytes]:
         """Receive the head of the final reply; return it with the bytes that came after it."""
         data = self._receive_first(connection)
         while True:
@@ -209,7 +209,7 @@ class HTTPExchange:
                     raise MalformedReplyError("it is cut short")
                 data += piece
 
-    def _receive_first(self, connection: Connection) -> bytes:
+    def _receive_first(self, connection: OpenConnection) -> bytes:
         """Receive the first bytes of a reply."""
         try:
             data = connection.receive(HEAD_SIZE, self._limits)

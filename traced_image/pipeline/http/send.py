@@ -70,7 +70,7 @@ class HTTPSend:
     Args:
         config: The configuration; its TLS, timeouts, sizes and authentication count here.
         clock: The source of time.
-        send: Sends a prepared request over a session.
+        send: Sends a prepared request over an exchange.
     """
 
     def __init__(self, config: Config, clock: Clock, send: SendPrepared) -> None:

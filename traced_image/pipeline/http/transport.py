@@ -21,7 +21,7 @@ from .exchange import READS, HTTPExchange, HTTPReply
 if TYPE_CHECKING:
     from ...config import Config, Server
     from ..attempts.seams import Exchange, SendPrepared, U
-    from .connection import Connection
+    from .connection import OpenConnection
     from .time_limits import TimeLimits
 
 
@@ -107,7 +107,7 @@ class Transport:
         self._pool_size = pool_size
         self._send = send
         # The newest first: the others then become idle for long, and are closed at their next use.
-        self._idle: deque[Connection] = deque()
+        self._idle: deque[OpenConnection] = deque()
         self._closed = False
         self.has_proxy = route.proxy is not None
         server, proxy = route.server, route.proxy
@@ -146,7 +146,7 @@ class Transport:
                 if method not in READS:
                     raise
 
-    def _take(self, writing: bool, limits: TimeLimits) -> Connection:  # noqa: FBT001 a `Connect`
+    def _take(self, writing: bool, limits: TimeLimits) -> OpenConnection:  # noqa: FBT001 a `Connect`
         """Return an idle connection that can be used, or a new one."""
         while self._idle:
             try:
@@ -158,7 +158,7 @@ class Transport:
             connection.close()
         return self._route.open(limits)
 
-    def _give_back(self, connection: Connection) -> None:
+    def _give_back(self, connection: OpenConnection) -> None:
         if self._closed or len(self._idle) >= self._pool_size:
             connection.close()
         else:
@@ -179,6 +179,6 @@ class Transport:
 
 
 def _write_host(server: Server) -> str:
-    """Write the Host header, which omits the scheme's default port (RFC 9110, 7.2)."""
+    """Write the ``Host`` header, which omits the scheme's default port (RFC 9110, 7.2)."""
     default = server.port == (443 if server.scheme == "https" else 80)
     return f"Host: {server.netloc.rpartition(':')[0] if default else server.netloc}"
