@@ -123,6 +123,7 @@ _TARGET = is_image("target", "image")
 _STORED = both(is_new, is_stored)
 _UPDATED = both(is_image("queued", "renamed"), is_stored)
 _UPLOAD = {"has_data": True, "own": (errors.UploadNotRewindable,)}
+_CHECKED_UPLOAD = {"has_data": True, "own": (errors.UploadNotRewindable, errors.UploadIncomplete)}
 _STREAM = {"has_data": True, "own": (errors.ChecksumMismatch,)}
 _DOWNLOAD = {"has_data": True, "own": (errors.ChecksumMismatch, errors.ImageUnacceptable)}
 
@@ -157,7 +158,7 @@ _SERVICE = (
             lambda r: _create(r, r.scene.data),
             _STORED,
             calls=2,
-            **_UPLOAD,
+            **_CHECKED_UPLOAD,
         )
     ]
     * 2,
@@ -166,11 +167,15 @@ _SERVICE = (
         lambda r: _create(r, _pieces(r)),
         _STORED,
         calls=2,
-        **_UPLOAD,
+        **_CHECKED_UPLOAD,
     ),
     _unsafe("service.update", _update, is_image("target", "renamed"), calls=2),
     _unsafe(
-        "service.update with data", lambda r: _update(r, r.scene.data), _UPDATED, calls=2, **_UPLOAD
+        "service.update with data",
+        lambda r: _update(r, r.scene.data),
+        _UPDATED,
+        calls=2,
+        **_CHECKED_UPLOAD,
     ),
     _unsafe(
         "service.delete",
