@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from traced_image_dashboards import alerts, links, recording, rules
+from traced_image_dashboards import alerts, links, promql, recording, rules
+
+from traced_image.telemetry import catalogue
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
 RULES = FOLDER / "rules"
@@ -39,6 +41,11 @@ def section(name):
     )
     assert found, f"no section {name}"
     return found[1]
+
+
+def test_the_rules_leave_out_the_catalogues_refusals_and_no_other_failure():
+    left_out = re.compile(promql.AT_FAULT.partition('"')[2].removesuffix('"'))
+    assert catalogue.REFUSALS == set(filter(left_out.fullmatch, catalogue.KNOWN_REASONS | {"4xx"}))
 
 
 @pytest.mark.parametrize("name", rules.files())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import traced_image
-from traced_image import AttemptError, HTTPStatusError
+from traced_image import AttemptError, HTTPStatusError, RetryPolicy
 from traced_image.errors import Reason, status_error
 from traced_image.reasons import find_reason
 from traced_image.telemetry import catalogue
@@ -34,6 +34,10 @@ def reasons(tree):
 def test_the_reasons_are_those_that_the_pipeline_gives():
     given = {reason for source in SOURCES for reason in reasons(ast.parse(source.read_text()))}
     assert set(catalogue.REASONS) == given
+
+
+def test_a_status_that_is_retried_by_default_is_no_refusal():
+    assert set() == catalogue.REFUSALS & {str(status) for status in RetryPolicy().statuses}
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 499, 500, 503, 599])

@@ -15,8 +15,8 @@ SERVER = "server_address, server_port"
 NO_PROBES = 'operation!="probe"'
 """A matcher that leaves out the exporter's probes, which no service level covers."""
 
-_REFUSALS = f"{REFUSED}|4[013-9].|42[0-8]"
-"""The statuses of refusals: each 4xx except 429, which says that a server is overloaded."""
+_REFUSALS = f"{REFUSED}|40[0-79]|41.|42[02-46-8]|4[3-9]."
+"""The reasons in `REFUSALS`: each 4xx except 408, 421, 425 and 429, after which a call retries."""
 
 AT_FAULT = f'error_type!~"|{_REFUSALS}"'
 """A matcher of attempts that failed because of their server: no successes and no refusals."""

@@ -140,10 +140,11 @@ KNOWN_REASONS = frozenset(REASONS) | {str(status) for status in range(400, 600)}
 REFUSED = "4xx"
 """Stands for each of `REFUSALS` in metrics if their `detail` drops the reason."""
 
-REFUSALS = frozenset({REFUSED, *map(str, range(400, 500))} - {"429"})
+REFUSALS = frozenset({REFUSED, *map(str, range(400, 500))} - {"408", "421", "425", "429"})
 """The reasons by which a healthy server refuses a request.
 
-429 is not one of them: it says that the server is overloaded (RFC 6585, section 4).
+The statuses that `RetryPolicy` retries by default are not among them: by 408, 421, 425 and 429 the
+server, or a proxy in front of it, says that it did not serve a request that may succeed elsewhere.
 """
 
 StateLabel = Literal["healthy", "cooling", "trial"]
