@@ -1,5 +1,6 @@
 """The collector's configurations agree with each other, with their manifest and with their page."""
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ VARIABLE = re.compile(r"\$\{env:(\w+):-([^}]*)\}")
 files = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 
 
+@functools.cache
 def read(file: Path) -> Mapping[str, Any]:
     """A configuration where no variable is set."""
     return yaml.safe_load(VARIABLE.sub(r"\2", file.read_text()))

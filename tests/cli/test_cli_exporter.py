@@ -420,11 +420,15 @@ def test_the_usual_places_of_clouds_are_looked_at():
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "word"),
-    [(signal.SIGTERM, 0, "ended"), (signal.SIGINT, 130, "interrupted")],
+    ("hanging", "number", "status", "word"),
+    [
+        (False, signal.SIGTERM, 0, "ended"),
+        (False, signal.SIGINT, 130, "interrupted"),
+        (True, signal.SIGTERM, 0, "ended"),
+        pytest.param(True, signal.SIGINT, 130, "interrupted", marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("hanging", [False, True])
-def test_a_signal_ends_it_soon_and_in_one_line(exporter, server, on, number, status, word, hanging):
+def test_a_signal_ends_it_soon_and_in_one_line(exporter, server, on, hanging, number, status, word):
     if hanging:
         server.break_with(lab.faults.never_answer())
 

@@ -56,8 +56,9 @@ def test_the_version_is_that_of_the_package(cli):
     ("closed", "status", "said"),
     [
         (">&-", 4, "traced-image: a file or the output: Bad file descriptor\n"),
-        ("2>&-", 0, ""),
-        ("<&-", 0, ""),
+        # Each starts a program; the last one closes all of them.
+        pytest.param("2>&-", 0, "", marks=pytest.mark.slow),
+        pytest.param("<&-", 0, "", marks=pytest.mark.slow),
         ("<&- >&- 2>&-", 4, ""),
     ],
 )
@@ -241,7 +242,7 @@ def test_ctrl_c_on_a_terminal_ends_it_with_a_line(on_terminal, server, on):
 # --- its output --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("options", [[], pytest.param(["--json"], marks=pytest.mark.slow)])
 def test_a_reader_that_has_gone_is_no_error(server, images, on, options):
     for number in range(800):
         images.add(name=f"{number:0200}")  # together more than a pipe holds

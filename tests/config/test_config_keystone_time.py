@@ -26,6 +26,15 @@ LIMIT = 10
 SHORT = 0.2
 SOON = 5.0
 """Seconds within which whoever has `SHORT` must have given up, on a busy machine too."""
+DRIPPING = pytest.mark.parametrize(
+    ("how", "scheme"),
+    [
+        *((how, "http") for how in DRIPS),
+        ("body", "https"),
+        *(pytest.param(how, "https", marks=pytest.mark.slow) for how in DRIPS if how != "body"),
+    ],
+)
+"""Over TLS the same happens on the same socket, so that one case is enough for a quick run."""
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +78,9 @@ def request_of(tokens):
 # --- a caller's own limit ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize("how", DRIPS)
-def test_a_caller_leaves_a_keystone_that_takes_too_long(hostile, tls, how, secure):
-    server = hostile(DRIPS[how], tls if secure else None)
+@DRIPPING
+def test_a_caller_leaves_a_keystone_that_takes_too_long(hostile, tls, how, scheme):
+    server = hostile(DRIPS[how], tls if scheme == "https" else None)
     tokens = tokens_of(server.url, cafile=tls.cafile, read_timeout=LIMIT)
     assert SHORT <= waited(tokens, SHORT) < SOON
 
@@ -147,10 +155,9 @@ def test_those_who_wait_for_one_request_share_its_failure(credentials, keystone)
 # --- Keystone's own limit ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize("how", DRIPS)
-def test_a_request_ends_at_the_configured_limit(hostile, tls, how, secure):
-    server = hostile(DRIPS[how], tls if secure else None)
+@DRIPPING
+def test_a_request_ends_at_the_configured_limit(hostile, tls, how, scheme):
+    server = hostile(DRIPS[how], tls if scheme == "https" else None)
     tokens = tokens_of(server.url, cafile=tls.cafile, read_timeout=SHORT)
     with pytest.raises(Exception):  # noqa: B017, PT011 by the socket's timeout or by the request's
         tokens.get_token()

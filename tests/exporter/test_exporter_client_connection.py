@@ -94,7 +94,10 @@ GIVEN = {
 
 SLOW = list(GIVEN)
 
-SLOW_IN_TLS = [begin_a_request, begin_a_body, read_nothing, be_idle]
+SLOW_IN_TLS = [
+    *(begin_a_request, read_nothing),
+    *(pytest.param(slowly, marks=pytest.mark.slow) for slowly in (begin_a_body, be_idle)),
+]
 
 
 class Both:

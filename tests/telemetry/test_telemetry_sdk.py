@@ -83,7 +83,7 @@ def test_another_exporter_that_is_named_replaces_otlp(run, receiver, endpoint):
 @pytest.mark.parametrize(
     "sampler",
     [
-        {"OTEL_TRACES_SAMPLER": "always_off"},
+        pytest.param({"OTEL_TRACES_SAMPLER": "always_off"}, marks=pytest.mark.slow),
         {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"},
     ],
     ids=lambda sampler: sampler["OTEL_TRACES_SAMPLER"],
