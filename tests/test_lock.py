@@ -23,7 +23,7 @@ else:
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FILES = sorted((ROOT / "requirements").glob("*.txt"))
-EXTRAS = {"demo": ("cli", "exporter", "lab"), "dev": ("dev",), "oldest": ("dev",)}
+EXTRAS = {"demo": ("cli", "exporter", "lab"), "dev": ("dev",), "oldest": ("test",)}
 """What each lock is installed for; the rest is the tool that renews the locks."""
 PYTHONS = re.findall(
     r"Python :: (3\.\d+)$", "\n".join(PROJECT["project"]["classifiers"]), re.MULTILINE
