@@ -1,6 +1,7 @@
 """Connecting: one limit for all addresses of a name, and proxies with TLS of their own."""
 
 import contextlib
+import random
 import socket
 import ssl
 import threading
@@ -10,7 +11,8 @@ import pytest
 from loopback import Loopback, conversation, get, read_request, reply
 from support import LIMIT
 
-from traced_image.errors import CommunicationError, InvalidEndpoint, TLSError
+from traced_image.errors import CommunicationError, InvalidEndpoint, ProtocolError, TLSError
+from traced_image.pipeline.api import v2
 
 JSON = reply(200, b"{}")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -129,14 +131,30 @@ def test_what_interrupts_a_connect_reaches_the_caller(opened, resolves, monkeypa
 # --- proxies with TLS --------------------------------------------------------------------------
 
 
+def drip(data):
+    for byte in data:
+        time.sleep(0.02)
+        yield bytes([byte])
+
+
 def relay(source, target):
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
             target.sendall(data)
 
 
-def relaying(upstream):
-    """A proxy's tunnel to `upstream`: what comes from one side goes to the other."""
+def relay_back(source, target, pace):
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            for piece in pace(data):
+                target.sendall(piece)
+    with contextlib.suppress(OSError):
+        # Not SSLSocket's own: it takes the TLS object from under the reader.
+        socket.socket.shutdown(target, socket.SHUT_RDWR)
+
+
+def relaying(upstream, pace=lambda data: [data]):
+    """A proxy's tunnel to `upstream`: what comes from one side goes to the other, at a pace."""
 
     def talk(proxy, sock, _number):
         # Byte by byte, because all that follows the request belongs to the tunnel.
@@ -147,7 +165,7 @@ def relaying(upstream):
         with socket.create_connection(("127.0.0.1", upstream.port)) as other:
             proxy._sockets.append(other)
             sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-            back = threading.Thread(target=relay, args=(other, sock), daemon=True)
+            back = threading.Thread(target=relay_back, args=(other, sock, pace), daemon=True)
             back.start()
             relay(sock, other)
 
@@ -170,6 +188,78 @@ def test_https_goes_through_a_tunnel_of_a_proxy_with_tls(opened, environment, tl
         bodies = [sender.value(get()).body for _ in range(2)]
     # TLS within TLS does not show what is left over, so that no connection is used twice.
     assert ([b"{}", b"{}"], 2) == (bodies, proxy.accepted)
+
+
+def test_an_upload_waits_whole_in_a_tunnel_of_a_proxy_with_tls(opened, environment, tls):
+    def slowly(server, sock, number):
+        time.sleep(0.4)
+        conversation(reply(204))(server, sock, number)
+
+    data = random.Random(1).randbytes(16 << 20)
+    with Loopback(slowly, tls) as server, Loopback(relaying(server), tls) as proxy:
+        environment.setenv("https_proxy", proxy.url)
+        opened.sender(server.url, cafile=tls.cafile)(v2.upload("x", data))
+    assert server.requests[0].endswith(b"\r\n\r\n" + data)
+
+
+def test_a_reply_may_end_with_the_tunnel_of_a_proxy_with_tls(opened, environment, tls):
+    said = b"HTTP/1.1 200 OK\r\n\r\n{}"
+    with (
+        Loopback(conversation(closing(said)), tls) as server,
+        Loopback(relaying(server), tls) as proxy,
+    ):
+        environment.setenv("https_proxy", proxy.url)
+        body = opened.sender(server.url, cafile=tls.cafile).value(get()).body
+    assert body == b"{}"
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 2"], ids=["nothing", "half a head"])
+def test_a_tunnel_of_a_proxy_with_tls_that_ends_too_early_has_failed(
+    opened, environment, tls, said
+):
+    with (
+        Loopback(conversation(closing(said)), tls) as server,
+        Loopback(relaying(server), tls) as proxy,
+    ):
+        environment.setenv("https_proxy", proxy.url)
+        with pytest.raises((CommunicationError, ProtocolError)) as caught:
+            opened.sender(server.url, cafile=tls.cafile)(get())
+    assert caught.value.reason == ("protocol_error" if said else "connection_reset")
+
+
+def test_a_handshake_that_drips_through_a_proxy_with_tls_takes_no_longer(opened, environment, tls):
+    with (
+        Loopback(conversation(JSON), tls) as server,
+        Loopback(relaying(server, drip), tls) as proxy,
+    ):
+        environment.setenv("https_proxy", proxy.url)
+        sender = opened.sender(server.url, cafile=tls.cafile, connect_timeout=0.4)
+        started = time.monotonic()
+        with pytest.raises(CommunicationError) as caught:
+            sender(get())
+    assert (caught.value.reason, time.monotonic() - started < 2) == ("connect_timeout", True)
+
+
+def test_a_record_that_drips_through_a_proxy_with_tls_takes_no_longer(opened, environment, tls):
+    hurry = threading.Event()
+
+    def pace(data):
+        return drip(data) if hurry.is_set() else [data]
+
+    def say(sock):
+        hurry.set()
+        sock.sendall(reply(200, b"x" * 1000))
+
+    with (
+        Loopback(conversation(say), tls) as server,
+        Loopback(relaying(server, pace), tls) as proxy,
+    ):
+        environment.setenv("https_proxy", proxy.url)
+        sender = opened.sender(server.url, cafile=tls.cafile, read_timeout=0.4)
+        started = time.monotonic()
+        with pytest.raises(CommunicationError) as caught:
+            sender(get())
+    assert (caught.value.reason, time.monotonic() - started < 2) == ("read_timeout", True)
 
 
 def test_a_proxy_without_tls_where_tls_is_expected_has_failed(opened, environment, tls):

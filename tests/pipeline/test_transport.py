@@ -1,19 +1,25 @@
 """Transports: TLS settings, what the environment says, proxies, forks, and an end that is none."""
 
 import base64
+import datetime as dt
 import gc
 import ssl
 import time
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from loopback import Loopback, closing, conversation, get, read_request, reply, sent
 from support import in_child
 
-from traced_image import lab
+from traced_image import Config, lab
 from traced_image.errors import CommunicationError, InvalidOption, InvalidTLS, TLSError
 from traced_image.pipeline.api import v2
 from traced_image.pipeline.http import connection
+from traced_image.pipeline.http.transport import make_tls_context
 
 JSON = reply(200, b"{}")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -104,6 +110,40 @@ def demanding():
     side = type("Side", (), {"known": context})
     with Loopback(conversation(JSON), side) as server:
         yield server, authority
+
+
+@pytest.fixture
+def nameless(tmp_path):
+    """The URL of a server with a certificate that names it as it was done before 2000; its CA."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.timezone.utc)
+    day = dt.timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - day, now + day)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    form = serialization.PrivateFormat.PKCS8
+    secret = key.private_bytes(pem, form, serialization.NoEncryption())
+    (tmp_path / "ca.pem").write_bytes(certificate.public_bytes(pem))
+    (tmp_path / "both.pem").write_bytes(secret + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    with Loopback(conversation(JSON), type("Side", (), {"known": context})) as server:
+        yield server.url.replace("127.0.0.1", "localhost"), str(tmp_path / "ca.pem")
+
+
+def test_a_common_name_is_no_name_of_a_server(nameless, opened):
+    url, cafile = nameless
+    with pytest.raises(TLSError, match="Hostname mismatch"):
+        opened.sender(url, cafile=cafile)(get())
+
+
+def test_tls_is_1_2_or_newer():
+    context = make_tls_context(Config(servers=["https://glance"]))
+    assert ssl.TLSVersion.TLSv1_2 == context.minimum_version
 
 
 @pytest.fixture

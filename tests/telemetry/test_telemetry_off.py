@@ -73,7 +73,7 @@ def test_switched_off_failures_are_only_announced(bare):
     assert log_failure is bare._perform._announce
 
 
-def test_switched_off_requests_go_straight_to_their_session(bare):
+def test_switched_off_requests_go_straight_to_their_exchange(bare):
     assert {send_prepared} == {transport._send for transport in bare._http.transports.values()}
 
 

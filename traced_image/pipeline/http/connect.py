@@ -10,12 +10,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 from urllib3.util import make_headers
-from urllib3.util.ssltransport import SSLTransport
 
 from ...errors import InvalidOption
 from ...reasons import MalformedReplyError, NotConnectedError, ProxyRefusedError
 from .connection import HEAD_SIZE, OpenConnection
+from .nested_tls import NestedTLS
 from .reply_parser import LARGEST_HEAD, parse_head
+from .time_limits import find_time_left
 
 if TYPE_CHECKING:
     import ssl
@@ -140,28 +141,21 @@ class Route:
         if not proxy.secure:
             return OpenConnection(self._wrap(sock, server.host, until), peer)
         assert self.context is not None  # noqa: S101 the server has TLS
-        sock.settimeout(_left(until))
+        sock.settimeout(find_time_left(until))
         # It has all methods of a socket that a connection uses.
-        inner = cast("socket.socket", SSLTransport(sock, self.context, _strip(server.host)))
+        inner = cast("socket.socket", NestedTLS(sock, self.context, _strip(server.host)))
         # TLS within TLS does not show whether decrypted bytes are left over.
         return OpenConnection(inner, peer, reusable=False)
 
     def _wrap(self, sock: socket.socket, host: str, until: float) -> ssl.SSLSocket:
         assert self.context is not None  # noqa: S101 the caller needs TLS
-        sock.settimeout(_left(until))
+        sock.settimeout(find_time_left(until))
         return self.context.wrap_socket(sock, server_hostname=_strip(host))
 
 
 def _strip(host: str) -> str:
     """Return a name as TLS wants it: without a final dot (RFC 6066, 3) and an IPv6 zone."""
     return host.partition("%")[0].rstrip(".")
-
-
-def _left(until: float) -> float:
-    left = until - monotonic()
-    if left <= 0:
-        raise TimeoutError("no connection in time")
-    return left
 
 
 def _connect(host: str, port: int, until: float) -> socket.socket:
@@ -180,7 +174,7 @@ def _connect(host: str, port: int, until: float) -> socket.socket:
             failure = failure or error
             continue
         try:
-            sock.settimeout(_left(until) / rest)
+            sock.settimeout(find_time_left(until) / rest)
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException as error:
@@ -198,7 +192,7 @@ def _open_tunnel(sock: socket.socket, server: Server, proxy: ProxyAddress, until
     lines = [f"CONNECT {server.netloc} HTTP/1.1", f"Host: {server.netloc}"]
     lines += [f"{name}: {value}" for name, value in proxy.headers.items()]
     try:
-        sock.settimeout(_left(until))
+        sock.settimeout(find_time_left(until))
         sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
         status = _read_status(sock, until)
     except (OSError, MalformedReplyError) as error:
@@ -210,7 +204,7 @@ def _open_tunnel(sock: socket.socket, server: Server, proxy: ProxyAddress, until
 def _read_status(sock: socket.socket, until: float) -> int:
     data = b""
     while b"\r\n\r\n" not in data:
-        sock.settimeout(_left(until))
+        sock.settimeout(find_time_left(until))
         piece = sock.recv(HEAD_SIZE)
         data += piece
         if not piece or len(data) > LARGEST_HEAD:

@@ -29,10 +29,7 @@ class TimeLimits:
         Raises:
             TimeoutError: No time is left for the request.
         """
-        left = self.until - monotonic()
-        if left <= 0:
-            raise TimeoutError("the time for this request has passed")
-        return min(left, self.wait)
+        return min(find_time_left(self.until), self.wait)
 
     def shorten(self, seconds: float) -> None:
         """Require the reply to be complete in `seconds`, if it has more time than that."""
@@ -47,3 +44,15 @@ class TimeLimits:
         if self.answer is not None:
             self.wait = self.answer
             self.shorten(self.answer)
+
+
+def find_time_left(until: float) -> float:
+    """Return the seconds until a moment of `time.monotonic`.
+
+    Raises:
+        TimeoutError: The moment has passed.
+    """
+    left = until - monotonic()
+    if left <= 0:
+        raise TimeoutError("the time for this has passed")
+    return left
