@@ -16,10 +16,10 @@ FOUND = $(foreach v,3.10 3.11 3.12 3.13 3.14,$(if $(shell python$(v) -c 'print(1
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps
 MAKEFLAGS += --no-print-directory
 
-# Tests of what users rely on, in at most a minute; they pass on the oldest and newest versions.
+# Tests of what users rely on, in about a minute; they pass on the oldest and newest versions.
 CONTRACT = tests/test_public.py tests/test_errors.py tests/config tests/lab \
   $(patsubst %,tests/pipeline/test_%.py,retry_loop client connect connect_addresses connection \
-    dependencies download ec2 exchange_proxies exchange_replies exchange_uploads reply_parser \
+    dependencies download ec2 exchange_proxies exchange_replies reply_parser \
     send service service_v1 transport upload v2) \
   $(patsubst %,tests/telemetry/test_telemetry_%.py,attach exemplars http_instrumentation logs \
     metrics off recorder spans wire_layer wire_spans wire_spans_compared) \
