@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from loopback import Loopback, conversation, get, read_request, reply
+from loopback import Loopback, closing, conversation, get, read_request, reply
 from support import LIMIT
 
 from traced_image.errors import CommunicationError, InvalidEndpoint, ProtocolError, TLSError

@@ -147,7 +147,11 @@ class Download:
         return self._digest.continues(other._digest)
 
     def close(self) -> None:
-        """Discard the rest of the data, and release the connection."""
+        """Discard the rest of the data, and release the connection.
+
+        A thread that still reads gets an error. No server is asked for the rest, or blamed.
+        """
+        self.resume = None
         self.chunks.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, cast
@@ -13,13 +14,12 @@ from urllib3.util import make_headers
 
 from ...errors import InvalidOption
 from ...reasons import MalformedReplyError, NotConnectedError, ProxyRefusedError
-from .connection import HEAD_SIZE, OpenConnection
+from .connection import HEAD_SIZE, WOULD_WAIT, OpenConnection, make_poll
 from .nested_tls import NestedTLS
 from .reply_parser import LARGEST_HEAD, parse_head
 from .time_limits import find_time_left
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
 
     from ...config import Server
@@ -144,13 +144,35 @@ class Route:
         sock.settimeout(find_time_left(until))
         # It has all methods of a socket that a connection uses.
         inner = cast("socket.socket", NestedTLS(sock, self.context, _strip(server.host)))
-        # TLS within TLS does not show whether decrypted bytes are left over.
-        return OpenConnection(inner, peer, reusable=False)
+        return OpenConnection(inner, peer, nested=True)
 
     def _wrap(self, sock: socket.socket, host: str, until: float) -> ssl.SSLSocket:
         assert self.context is not None  # noqa: S101 the caller needs TLS
-        sock.settimeout(find_time_left(until))
-        return self.context.wrap_socket(sock, server_hostname=_strip(host))
+        sock.settimeout(0)
+        secured = self.context.wrap_socket(
+            sock, server_hostname=_strip(host), do_handshake_on_connect=False
+        )
+        try:
+            _shake_hands(secured, until)
+        except BaseException:
+            secured.close()
+            raise
+        return secured
+
+
+def _shake_hands(sock: ssl.SSLSocket, until: float) -> None:
+    """Complete the TLS handshake, which may come byte by byte."""
+    # Not by a timeout of the socket: see `OpenConnection`.
+    poll = make_poll(sock)
+    while True:
+        try:
+            sock.do_handshake()
+        except WOULD_WAIT as error:
+            writing = isinstance(error, ssl.SSLWantWriteError)
+            if not poll(find_time_left(until), writing=writing):
+                raise TimeoutError("no TLS in time") from None
+        else:
+            return
 
 
 def _strip(host: str) -> str:

@@ -10,6 +10,8 @@ import weakref
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from .time_limits import find_time_left
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
@@ -27,6 +29,9 @@ whether the server performed the request, so it is not safe to send it again (RF
 HEAD_SIZE = 16 * 1024
 """Bytes to receive at once where a reply may be small: the head of most replies, and its body."""
 
+WOULD_WAIT = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError, TimeoutError)
+"""What a socket raises that must not wait; TimeoutError is raised by eventlet's with TLS."""
+
 
 class StaleConnectionError(ConnectionResetError):
     """The server closed an idle connection before it sent the first byte of a reply."""
@@ -38,7 +43,8 @@ class OpenConnection:
     Args:
         sock: The socket, after the TLS handshake if there is one.
         peer: The address and port that it is connected to.
-        reusable: Whether it can serve another request after the first one.
+        nested: Whether its TLS is within that of a proxy. Such a connection does not show whether
+            decrypted bytes are left over, so that it serves one request only.
 
     Attributes:
         peer: The address and port of the other end.
@@ -48,7 +54,7 @@ class OpenConnection:
     """
 
     __slots__ = (
-        *("__weakref__", "_idle_since", "_poll", "_reusable", "_sock"),
+        *("__weakref__", "_idle_since", "_nested", "_poll", "_secure", "_sock"),
         *("buffer", "ended", "peer", "used"),
     )
 
@@ -57,10 +63,11 @@ class OpenConnection:
         sock: socket.socket,
         peer: tuple[str, int],
         *,
-        reusable: bool = True,
+        nested: bool = False,
     ) -> None:
         self._sock = sock
-        self._reusable = reusable
+        self._nested = nested
+        self._secure = nested or isinstance(sock, ssl.SSLSocket)
         self._poll = make_poll(sock)
         self._idle_since = 0.0
         self.peer = peer
@@ -80,8 +87,7 @@ class OpenConnection:
         if self.buffer:
             data, self.buffer = self.buffer[:size], self.buffer[size:]
             return data
-        self._sock.settimeout(limits.left())
-        return self._sock.recv(size)
+        return self._receive(size, limits)
 
     def fill(self, size: int, limits: TimeLimits) -> bool:
         """Add what the server sends next to `buffer`; return False at the end.
@@ -89,10 +95,24 @@ class OpenConnection:
         Raises:
             OSError: The connection broke, or no byte came in time.
         """
-        self._sock.settimeout(limits.left())
-        data = self._sock.recv(size)
+        data = self._receive(size, limits)
         self.buffer += data
         return bool(data)
+
+    def _receive(self, size: int, limits: TimeLimits) -> bytes:
+        if not self._secure:
+            self._sock.settimeout(limits.left())
+            return self._sock.recv(size)
+        # Not by a timeout of the socket: those of gevent and eventlet, and TLS within TLS, would
+        # wait for each part of a record as long as that, and a record may come byte by byte.
+        self._sock.settimeout(0)
+        until = monotonic() + limits.left()
+        while True:
+            try:
+                return self._sock.recv(size)
+            except WOULD_WAIT:
+                if not self._poll(find_time_left(until)):
+                    raise TimeoutError("the server sent nothing in time") from None
 
     def send(self, data: bytes, limits: TimeLimits) -> None:
         """Send all of `data`.
@@ -118,7 +138,7 @@ class OpenConnection:
         self._sock.settimeout(0)
         try:
             return self._sock.send(data)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except WOULD_WAIT:
             if not self._poll(limits.left(), writing=True):
                 raise TimeoutError("the server stopped reading") from None
             return 0
@@ -135,7 +155,7 @@ class OpenConnection:
         self._sock.settimeout(0)
         try:
             data = self._sock.recv(HEAD_SIZE)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except WOULD_WAIT:
             return False  # a record of TLS itself, such as a session ticket
         self.buffer += data
         self.ended = not data
@@ -162,7 +182,7 @@ class OpenConnection:
         """End a reply; return whether the connection may serve another request."""
         self.used = True
         self._idle_since = monotonic()
-        return self._reusable and not self.buffer and not self._has_decrypted()
+        return not (self._nested or self.buffer or self._has_decrypted())
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""

@@ -1,4 +1,4 @@
-"""TLS with a server inside the TLS with its proxy; `Connection` uses it as a socket."""
+"""TLS with a server inside the TLS with its proxy; `OpenConnection` uses it as a socket."""
 
 from __future__ import annotations
 

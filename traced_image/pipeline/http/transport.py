@@ -151,27 +151,32 @@ class Transport:
 
     def _take(self, writing: bool, limits: TimeLimits) -> OpenConnection:  # noqa: FBT001 a `Connect`
         """Return an idle connection that can be used, or a new one."""
-        while self._idle:
-            try:
-                connection = self._idle.pop()
-            except IndexError:  # another thread was faster
-                break
+        while (connection := self._pop()) is not None:
             if connection.is_usable(writing=writing):
                 return connection
             connection.close()
         return self._route.open(limits)
 
+    def _pop(self) -> OpenConnection | None:
+        """Remove the newest idle connection and return it; None if there is none."""
+        try:
+            return self._idle.pop()
+        except IndexError:  # not by a look before, because another thread may be faster
+            return None
+
     def _give_back(self, connection: OpenConnection) -> None:
-        if self._closed or len(self._idle) >= self._pool_size:
+        if len(self._idle) >= self._pool_size:
             connection.close()
         else:
             self._idle.append(connection)
+        if self._closed:  # maybe only since a moment ago
+            self.close()
 
     def close(self) -> None:
         """Close the idle connections, and the others as soon as their replies are complete."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        while (connection := self._pop()) is not None:
+            connection.close()
 
     def after_fork(self) -> None:
         """Forget the parent's connections in a child, and do not close them."""
