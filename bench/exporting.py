@@ -6,6 +6,7 @@ Two services call one nginx in turns, in a new order each round. One has the exp
 it counts goes into the journal too, and ``/metrics`` is scraped once a second by another process:
 for each `CALLS_A_SECOND` calls, however long they take on a machine that is busy. CPU seconds are
 those of this process, the exporter's thread included; nginx and the scraper have another core.
+The last lines compare a scrape of many series with one of prometheus_client's own objects.
 """
 
 from __future__ import annotations
@@ -26,16 +27,23 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest as text
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from rounds import WARM_UP, small_environment
 from serving import nginx, nginx_version, recorded_image
 
 import traced_image
 from traced_image import Server, Telemetry, exporter
 from traced_image.telemetry import catalogue
+from traced_image.telemetry.backends import PrometheusBackend, SharedFamily
+from traced_image.telemetry.metrics import Metrics
 from traced_image.telemetry.shared_metrics import share_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from traced_image.telemetry.catalogue import Metric
+    from traced_image.telemetry.updates import Labels, Update
 
 CALLS_A_SECOND = 1000
 """Calls that one thread makes in a second, on a machine that has nothing else to do."""
@@ -135,7 +143,7 @@ def main() -> int:
     small_environment()
     load = " ".join(f"{each:.2f}" for each in os.getloadavg())
     with scraper() as scrapes:
-        met = [presence(options.rounds, options.calls, scrapes), large(scrapes)]
+        met = [presence(options.rounds, options.calls, scrapes), large(scrapes), encoded()]
     print(f"Python {sys.version.split()[0]}, nginx {nginx_version()}, load before {load}")
     return 0 if all(met) else 1
 
@@ -224,9 +232,51 @@ def large(scrapes: Scraper) -> bool:
     return met
 
 
+class Own:
+    """A backend that keeps the metrics in prometheus_client's own objects."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._families = {metric: SharedFamily(metric) for metric in catalogue.METRICS}
+        for family in self._families.values():
+            registry.register(family)
+
+    def bind(self, metric: Metric, labels: Labels) -> Update:
+        """Return what updates one series."""
+        return self._families[metric].bind(labels)
+
+    def forget(self, address: str, port: str) -> None:
+        """Drop all series of a server."""
+
+
+def encoded() -> bool:
+    """Compare what the registry takes for a scrape with prometheus_client's own objects."""
+    met = True
+    registries = {}
+    for name, build in (("ours", PrometheusBackend), ("theirs", Own)):
+        registries[name] = CollectorRegistry()
+        _count(Metrics([build(registries[name])]))
+    for name, encode in {"text": text, "OpenMetrics": openmetrics}.items():
+        taken: dict[str, list[float]] = {"ours": [], "theirs": []}
+        for _ in range(SCRAPES):
+            for which in random.sample(list(registries), len(registries)):
+                started = time.process_time()
+                encode(registries[which])
+                taken[which].append(time.process_time() - started)
+        ours, theirs = (statistics.median(each) * 1000 for each in taken.values())
+        met = met and ours <= theirs
+        print(
+            f"scrape without HTTP, {name}: {ours:.0f} ms, {theirs:.0f} ms with prometheus_client's"
+            f" own objects: {ours / theirs:.2f} of it (≤ 1 {_met(ours <= theirs)})"
+        )
+    return met
+
+
 def _fill(registry: CollectorRegistry) -> None:
+    _count(share_metrics(Telemetry(registry=registry, meter_provider=False)))
+
+
+def _count(metrics: Metrics) -> None:
     """Count attempts on so many servers that there are enough series."""
-    metrics = share_metrics(Telemetry(registry=registry, meter_provider=False))
     reasons = ("", "connection_refused", "503")
     # A histogram has a series for each bucket, one for all, its sum, its count and when it began.
     each = len(reasons) * 3 * (len(catalogue.ATTEMPT_DURATION.buckets) + 4)
