@@ -9,7 +9,8 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, get_current_
 from traced_image import Server, Telemetry
 from traced_image.errors import CommunicationError, InvalidOption, InvalidQuery
 from traced_image.telemetry import Recorder, catalogue, current_call, make_recorder
-from traced_image.telemetry.metrics import MOST_SERVERS
+from traced_image.telemetry.metrics import MOST_SERVERS, Metrics
+from traced_image.telemetry.spans import Spans
 
 FIRST, SECOND = Server.parse("glance-1"), Server.parse("https://glance-2")
 UNKNOWN = Server.parse("elsewhere")
@@ -603,3 +604,20 @@ def test_a_recorder_is_made_for_the_process_by_default():
 def test_what_is_no_telemetry_is_refused():
     with pytest.raises(InvalidOption, match="telemetry"):
         make_recorder("yes")
+
+
+# --- a backend that fails ----------------------------------------------------------------------
+
+
+class Full:
+    """A backend that has no room for any series."""
+
+    def bind(self, metric, labels):
+        raise OSError("no room")
+
+
+def test_a_call_whose_only_backend_fails_has_its_spans(trace, caplog):
+    recorder = Recorder(Spans(trace.provider, wire_spans=False), Metrics([Full()]))
+    with recorder.call("images.get") as call, call.attempt(FIRST):
+        pass
+    assert [("glance.images.get", [("glance.images.get attempt", [])])] == trace.tree()
