@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import ssl
+import threading
+import time
 
 import pytest
-from probe_parts import HEALTHY, ROOT, config, probed, reply, run, saying
+from probe_parts import HEALTHY, LIMIT, ROOT, config, probed, reply, run, saying
 
 from traced_image import lab
 from traced_image.exporter.probing.probe import Probe
@@ -261,8 +265,6 @@ def silent():
 
 
 def several(*addresses, seconds=0.0):
-    import time
-
     def lookup(*_args, **_options):
         time.sleep(seconds)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 0)) for each in addresses]
@@ -306,3 +308,27 @@ def test_a_port_that_speaks_http_is_told():
         result.reason,
         result.error.endswith("the server does not speak TLS on this port (plain http?)"),
     )
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_certificate_that_is_missing_is_told(version):
+    tls = lab.TLS.trusted()
+    tls.known.verify_mode = ssl.CERT_REQUIRED
+    tls.known.minimum_version = tls.known.maximum_version = version
+
+    def refuse(listener):
+        sock, _ = listener.accept()
+        with tls.known.wrap_socket(
+            sock, server_side=True, do_handshake_on_connect=False
+        ) as secured:
+            with contextlib.suppress(ssl.SSLError):
+                secured.do_handshake()
+            while socket.socket.recv(secured, 65536):  # or a reset would overtake the alert
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse, args=(listener,))
+        thread.start()
+        result = probed(f"https://127.0.0.1:{listener.getsockname()[1]}", cafile=tls.cafile)
+        thread.join(LIMIT)
+    assert ("tls_error", True) == (result.reason, "client certificate" in result.error)

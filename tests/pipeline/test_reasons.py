@@ -1,11 +1,13 @@
 """Which error and reason the real exceptions of the HTTP stack become, and what had reached."""
 
+import contextlib
 import errno
 import socket
 import ssl
 
 import pytest
 import requests
+import trustme
 import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
@@ -369,3 +371,117 @@ def test_every_exception_has_a_reason_of_the_catalogue(error, wrapped):
 def test_headers_that_dribble_are_bounded_by_the_read_timeout_only(talking):
     sender = talking(conversation(dribbled(reply(200, b"{}"), 0.005)), read_timeout=0.2)
     assert sender.value(get()).body == b"{}"
+
+
+# --- what TLS failed for -----------------------------------------------------------------------
+
+
+def refusing(context):
+    """Refuse the handshake, and read on until the client leaves, so that the alert arrives."""
+
+    def talk(_server, sock, _number):
+        secured = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        with secured, contextlib.suppress(ssl.SSLError):
+            secured.do_handshake()
+        with secured:
+            while socket.socket.recv(secured, 65536):
+                pass
+
+    return talk
+
+
+def demanding(version):
+    """TLS of this version that wants a certificate of its clients; and for clients, its CA."""
+    tls = lab.TLS.trusted()
+    tls.known.verify_mode = ssl.CERT_REQUIRED
+    tls.known.load_verify_locations(tls.cafile)
+    tls.known.minimum_version = tls.known.maximum_version = version
+    return tls
+
+
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+
+
+@pytest.fixture
+def refused(opened):
+    """The error of a write to a server that refuses the handshake."""
+
+    def write(version, **fields):
+        tls = demanding(version)
+        with Loopback(refusing(tls.known)) as server:
+            url = server.url.replace("http", "https")
+            sender = opened.sender(url, cafile=tls.cafile, **fields)
+            with pytest.raises(TLSError) as caught:
+                sender(sent("POST", body=b"{}"))
+            opened.close()
+        return caught.value
+
+    return write
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_certificate_that_is_missing_is_told(refused, version):
+    error = refused(version)
+    assert (True, "tls_error", False) == ("certificate" in str(error), error.reason, error.reached)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_certificate_that_is_rejected_is_told(refused, version, tmp_path):
+    certificate = trustme.CA().issue_cert("client.example")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "client.pem"))
+    error = refused(version, certfile=str(tmp_path / "client.pem"))
+    said = "alert unknown ca: the server rejects the client certificate: check certfile"
+    assert (True, False) == (said in str(error), error.reached)
+
+
+def answering(_server, sock, _number):
+    sock.recv(65536)
+    sock.sendall(reply(400))
+
+
+def test_a_port_that_speaks_http_is_told(opened, tls):
+    with Loopback(answering) as server:
+        sender = opened.sender(server.url.replace("http", "https"), cafile=tls.cafile)
+        with pytest.raises(TLSError, match=r"does not speak TLS on this port \(plain http\?\)$"):
+            sender(get())
+
+
+def tls_error(reason):
+    error = ssl.SSLError(1, "as OpenSSL has it")
+    error.reason = reason
+    return error
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("HTTP_REQUEST", "plain http"),
+        ("RECORD_LAYER_FAILURE", "plain http"),
+        ("packet length too long", "plain http"),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "wants a client certificate"),
+        ("SSL/TLS_ALERT_BAD_CERTIFICATE", "rejects the client certificate"),
+        ("ssl/tls alert certificate revoked", "rejects the client certificate"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "none of this client's ciphers"),
+    ],
+)
+def test_each_version_of_openssl_is_understood(reason, hint):
+    assert hint in str(classify(tls_error(reason), "glance-1:9292"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "reached"),
+    [
+        ("SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", False),
+        ("TLSV1_ALERT_ACCESS_DENIED", False),
+        ("SSLV3_ALERT_BAD_RECORD_MAC", True),
+        ("TLSV1_ALERT_INTERNAL_ERROR", True),
+        ("WRONG_VERSION_NUMBER", True),
+    ],
+)
+def test_a_handshake_that_is_refused_after_its_end_has_not_reached(reason, reached):
+    assert reached == classify(tls_error(reason), "glance-1:9292").reached
+
+
+def test_a_reason_without_a_hint_is_told():
+    expected = "glance-1:9292: TLS failed: no shared cipher"
+    assert expected == str(classify(tls_error("NO_SHARED_CIPHER"), "glance-1:9292"))

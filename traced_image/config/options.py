@@ -188,7 +188,7 @@ class Config:
         None,
         doc="The source of the service's own token; it implies ``keystone``. The constructor also"
         " takes a keystoneauth1 plugin, and reaches Keystone with the TLS settings and"
-        " `read_timeout` of this configuration.",
+        " `read_timeout` of this configuration, and within the deadline of the call.",
         nova="[glance] auth_type",
         cloud="auth",
         shown=False,
