@@ -485,3 +485,7 @@ def test_a_handshake_that_is_refused_after_its_end_has_not_reached(reason, reach
 def test_a_reason_without_a_hint_is_told():
     expected = "glance-1:9292: TLS failed: no shared cipher"
     assert expected == str(classify(tls_error("NO_SHARED_CIPHER"), "glance-1:9292"))
+
+
+def test_an_error_of_tls_without_a_reason_is_just_that():
+    assert "glance-1:9292: TLS failed" == str(classify(ssl.SSLError(1, "wrong"), "glance-1:9292"))

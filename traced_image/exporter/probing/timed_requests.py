@@ -151,7 +151,9 @@ class TimedConnection:
             ProtocolError: The reply is not HTTP, or is too long.
         """
         request = self._request(path, headers or {})
-        if self._writer is not None and await self._is_clean():
+        if self._writer is not None and not await self._is_clean():
+            self.close()
+        if self._writer is not None:
             try:
                 return await self._exchange(request, watch, part=part)
             except ConnectionError:
