@@ -204,7 +204,7 @@ def test_the_first_bytes_of_long_data_are_no_error():
 # --- what comes after a reply ------------------------------------------------------------------
 
 
-def test_bytes_that_come_after_the_reply_are_no_reply_to_the_next_request(told):
+def test_a_kept_connection_that_ends_with_the_next_request_is_made_anew(told):
     result, asked = told([ROOT, None], [HEALTHY])
     assert ("", True, 2) == (result.reason, result.healthcheck, len(asked))
 

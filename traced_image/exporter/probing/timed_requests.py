@@ -151,29 +151,37 @@ class TimedConnection:
             ProtocolError: The reply is not HTTP, or is too long.
         """
         request = self._request(path, headers or {})
-        if self._writer is not None and not await self._is_clean():
-            self.close()
-        if self._writer is not None:
-            try:
+        reply = await self._reuse(request, watch, part=part)
+        if reply is None:
+            await self._open(watch)
+            reply = await self._exchange(request, watch, part=part)
+        return reply
+
+    async def _reuse(
+        self, request: h11.Request, watch: Stopwatch, *, part: bool
+    ) -> TimedReply | None:
+        """Send a request over the open connection; return None if a new one is necessary."""
+        if self._writer is None:
+            return None
+        clean = await self._is_clean()
+        try:
+            if clean:
                 return await self._exchange(request, watch, part=part)
-            except ConnectionError:
-                # The server may have closed the idle connection before the request arrived. If no
-                # byte of a reply came, one new connection is worth a try.
-                if self._heard:
-                    raise
-        await self._open(watch)
-        return await self._exchange(request, watch, part=part)
+        except ConnectionError:
+            # The server may have closed the idle connection before the request arrived. If no
+            # byte of a reply came, one new connection is worth a try.
+            if self._heard:
+                raise
+        return None
 
     async def _is_clean(self) -> bool:
         """Return whether nothing has come over the idle connection, not even its end."""
         reader = cast("asyncio.StreamReader", self._reader)
-        await asyncio.sleep(0)  # the loop reads what has arrived
-        with suppress(OSError):
-            with anyio.move_on_after(0):
-                await reader.read(1)
-                return False
-            return True
-        return False
+        reading = asyncio.ensure_future(reader.read(1))
+        await asyncio.wait([reading], timeout=0)  # the loop reads what has arrived
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        return reading.cancelled()
 
     def close(self) -> None:
         """Close the connection immediately, if it is open."""
