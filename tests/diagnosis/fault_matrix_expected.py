@@ -374,9 +374,9 @@ TABLE: Mapping[str, Row] = {
         "it redirects in a circle",
         faults.redirect_loop(),
         {
-            **by_effect("too_many_redirects"),
-            # What changes something is not sent on.
-            **dict.fromkeys(CHANGES, unsafe("invalid_endpoint")),
+            **everywhere(saved("too_many_redirects")),
+            # What changes something is not sent on: the next server gets it.
+            **dict.fromkeys(CHANGES, saved("invalid_endpoint")),
         },
     ),
     # --- an error status -----------------------------------------------------------------------

@@ -217,10 +217,13 @@ def urls(servers):
     return [server.url for server in servers]
 
 
-def series(books, name):
-    """A series of a metric, to be cheated with."""
-    collectors = books.registry._names_to_collectors
-    return next(iter(collectors[name]._metrics.values()))
+def cheat(books, name):
+    """Change the first series of a metric: a counter grows, a gauge is set, a histogram observes."""
+    family = books.registry._names_to_collectors[name]
+    (metric,) = family.collect()
+    sample = metric.samples[0]
+    labels = tuple(value for label, value in sample.labels.items() if label != "le")
+    family.bind(labels)(sample.value + 1, None)
 
 
 def cheated(books, **changes):
@@ -262,7 +265,7 @@ def test_a_span_that_is_missing_is_noticed(books, kind):
     ],
 )
 def test_a_counter_that_is_wrong_is_noticed(books, name):
-    series(books, name).inc()
+    cheat(books, name)
     assert [] != unbalanced(cheated(books))
 
 
@@ -276,12 +279,12 @@ def test_a_counter_that_is_wrong_is_noticed(books, name):
     ],
 )
 def test_a_histogram_that_is_wrong_is_noticed(books, name):
-    series(books, name).observe(1)
+    cheat(books, name)
     assert [] != unbalanced(cheated(books))
 
 
 def test_a_state_that_is_wrong_is_noticed(books):
-    series(books, "glance_client_server_state").set(2)
+    cheat(books, "glance_client_server_state")
     assert [] != unbalanced(cheated(books))
 
 
