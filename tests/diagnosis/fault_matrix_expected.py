@@ -2,235 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from traced_image.lab import Fault, faults
+from fault_matrix_cells import (
+    CHANGES,
+    READS,
+    Cell,
+    Row,
+    answered,
+    by_answer,
+    by_chance,
+    by_effect,
+    everywhere,
+    late,
+    not_stored,
+    of_data,
+    passed_by,
+    resumed,
+    saved,
+    spoiled,
+    told,
+    unharmed,
+    unsafe,
+)
+
+from traced_image.lab import faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OPERATIONS = ("show", "detail", "download", "upload", "create")
-READS = ("show", "detail", "download")
-CHANGES = ("upload", "create")
-
-Ending = Literal["saved", "resumed", "gave up", "told", "spoiled", "caller's error", "no effect"]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What all cells with one ending have in common.
-
-    Attributes:
-        caller: What the caller gets, in words.
-        outcome: That of the call's span.
-        reason_on: The span that has the reason, beside the call's.
-        lines: Level and last words of the lines in the log.
-        state: The state of the faulty server, or nothing where it is not accused.
-    """
-
-    caller: str
-    outcome: str
-    reason_on: Literal["", "attempt", "stream"] = ""
-    lines: tuple[tuple[str, str], ...] = ()
-    state: Literal["", "healthy", "cooling"] = ""
-
-    @property
-    def error(self) -> bool:
-        """Whether the caller gets an error."""
-        return self.call_failed or DONE in self.lines
-
-    @property
-    def call_failed(self) -> bool:
-        """Whether the call's span has the reason, too."""
-        return self.outcome in ("exhausted", "non_retryable")
-
-
-RETRYING = ("WARNING", "retrying")
-DONE = ("WARNING", "done trying")
-GAVE_UP = ("ERROR", "gave up")
-
-ENDINGS: Mapping[Ending, Shape] = {
-    "saved": Shape(
-        "what it asked for, from another server",
-        "success_after_retry",
-        "attempt",
-        (RETRYING,),
-        "cooling",
-    ),
-    "resumed": Shape(
-        "all the data, the rest of it from another server",
-        "success_first_try",
-        "stream",
-        (RETRYING,),
-        "cooling",
-    ),
-    "gave up": Shape(
-        "a `GlanceConnectionFailed`, or one of its kinds",
-        "exhausted",
-        "attempt",
-        (DONE, GAVE_UP),
-        "cooling",
-    ),
-    "told": Shape(
-        "the server's error at once: another server would not do better",
-        "non_retryable",
-        "attempt",
-        (DONE,),
-        "healthy",
-    ),
-    "spoiled": Shape(
-        "an error at the end of the data; it must not use the bytes that it got",
-        "success_first_try",
-        "stream",
-        (DONE,),
-        "cooling",
-    ),
-    "caller's error": Shape("an error about what it asked for", "non_retryable", "attempt"),
-    "no effect": Shape("what it asked for", "success_first_try"),
-}
-"""How the call ends that meets a fault."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What one operation shows of one fault.
-
-    Attributes:
-        ending: How the call ends that meets it.
-        reason: Why its attempt, or its stream, failed.
-        error: The type of what the caller gets; empty for nothing.
-        upload: Broken uploads that are counted; None where nobody can know, since the
-            connection may be gone before the first byte of data is taken or after it.
-        why: Why there is no effect.
-        waits: Seconds for which the server is left alone then.
-        request: The reason that the request's span has, where it is another one.
-        alternative: What is just as right, where chance decides.
-    """
-
-    ending: Ending
-    reason: str = ""
-    error: str = ""
-    upload: int | None = 0
-    why: str = ""
-    waits: int = 1
-    request: str = ""
-    alternative: Cell | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One fault.
-
-    Attributes:
-        title: What it is, for an operator.
-        fault: The lab's fault, or the name of one that no lab server has.
-        cells: By operation.
-        tls: Whether the servers speak TLS.
-        rounds: How often each server is asked.
-        patience: The time-outs of the configuration that the fault runs into.
-        real_time: Whether time passes.
-    """
-
-    title: str
-    fault: Fault | str
-    cells: Mapping[str, Cell]
-    tls: bool = False
-    rounds: int = 1
-    patience: Mapping[str, float] = field(default_factory=dict)
-    real_time: bool = False
-
-
-def saved(reason: str, waits: int = 1) -> Cell:
-    return Cell("saved", reason, waits=waits)
-
-
-def resumed(reason: str) -> Cell:
-    return Cell("resumed", reason)
-
-
-def unsafe(reason: str, *, upload: int | None = 0, waits: int = 1) -> Cell:
-    """It may have been carried out, so it is not repeated."""
-    return Cell("gave up", reason, "UnsafeToRepeat", upload, waits=waits)
-
-
-def late(error: str) -> Cell:
-    """The deadline passed, which a request knows only as no answer in time."""
-    return Cell("gave up", "deadline_exceeded", error, request="read_timeout")
-
-
-def told(reason: str, error: str) -> Cell:
-    return Cell("told", reason, error, waits=0)
-
-
-def refused(reason: str, error: str) -> Cell:
-    return Cell("caller's error", reason, error)
-
-
-def spoiled(reason: str, error: str) -> Cell:
-    return Cell("spoiled", reason, error)
-
-
-def unharmed(why: str) -> Cell:
-    return Cell("no effect", why=why)
-
-
-def everywhere(cell: Cell) -> dict[str, Cell]:
-    return dict.fromkeys(OPERATIONS, cell)
-
-
-def by_effect(reason: str, *, upload: int | None = 1, waits: int = 1) -> dict[str, Cell]:
-    """Reads go elsewhere, changes must not: the server may have carried them out."""
-    return {
-        **dict.fromkeys(READS, saved(reason, waits)),
-        "upload": unsafe(reason, upload=upload, waits=waits),
-        "create": unsafe(reason, waits=waits),
-    }
-
-
-def by_chance(reason: str) -> dict[str, Cell]:
-    """A reset may come before the request was sent, which then can be repeated, or after it."""
-    cells = by_effect(reason, upload=None)
-    other = saved(reason)
-    return {**cells, **{name: replace(cells[name], alternative=other) for name in CHANGES}}
-
-
-def by_answer(reason: str, why: str) -> dict[str, Cell]:
-    """As `by_effect`, but for an upload, whose answer the fault does not change."""
-    return {**by_effect(reason), "upload": unharmed(why)}
-
-
-def of_data(cell: Cell) -> dict[str, Cell]:
-    """Only the data of a download is met."""
-    return {
-        **everywhere(unharmed("no image data is received")),
-        "download": cell,
-        "upload": unharmed("the fault is in received data, and an upload sends data"),
-    }
-
-
-def answered(status: int, about_image: str, otherwise: str, end=refused) -> dict[str, Cell]:
-    """A status that another server would not change.
-
-    Args:
-        status: The HTTP status.
-        about_image: The error where the service knows which image it is about.
-        otherwise: The error elsewhere.
-        end: What makes the cell.
-    """
-    reason = str(status)
-    return {
-        **everywhere(end(reason, otherwise)),
-        **dict.fromkeys(("show", "download"), end(reason, about_image)),
-    }
-
-
 NO_BODY = "the answer to an upload has no body"
-NOT_READ = "of the answer to an upload, only the status is read"
 DATA = r"/file$"
 AGES = 60.0
 """Seconds between two bytes that no time-out waits for."""
 SOON = {"read_timeout": 1.0, "upload_timeout": 1.0}
+ELSEWHERE = "http://127.0.0.1:1/v2/images"
+"""A server that is not configured."""
 LEAVE = 7
 """Seconds that a server asks to be left alone."""
 
@@ -261,11 +68,65 @@ TABLE: Mapping[str, Row] = {
         everywhere(saved("tls_error")),
         tls=True,
     ),
+    "plain_http": Row(
+        "its TLS port speaks plain HTTP",
+        faults.plain_http(),
+        everywhere(saved("tls_error")),
+        tls=True,
+    ),
+    "silent_tls": Row(
+        "its TLS handshake never ends",
+        faults.silent_tls(),
+        everywhere(saved("connect_timeout")),
+        tls=True,
+        patience={"connect_timeout": 1.0},
+    ),
+    "certificate": Row(
+        "it demands a client certificate",
+        faults.demand_certificate(),
+        # In TLS 1.3 the client learns it after its handshake, and may have sent data by then.
+        {**everywhere(saved("tls_error")), "upload": Cell("saved", "tls_error", upload=None)},
+        tls=True,
+    ),
+    "certificate_1_2": Row(
+        "it demands a client certificate, in TLS 1.2",
+        faults.demand_certificate(tls_1_2=True),
+        everywhere(saved("tls_error")),
+        tls=True,
+    ),
     "reset_tls": Row(
         "it resets connections before TLS is set up",
         faults.reset(),
         everywhere(saved("connection_reset")),
         tls=True,
+    ),
+    # --- a proxy in front of the server ---------------------------------------------------------
+    "proxy_refuse": Row(
+        "nothing listens on the port of the proxy in front of it",
+        faults.refuse(),
+        everywhere(passed_by("proxy_error")),
+        tls=True,
+        proxy=True,
+    ),
+    "proxy_403": Row(
+        "the proxy in front of it answers `CONNECT` with 403",
+        faults.status(403),
+        everywhere(passed_by("proxy_error")),
+        tls=True,
+        proxy=True,
+    ),
+    "proxy_503": Row(
+        "the proxy in front of it answers `CONNECT` with 503",
+        faults.status(503),
+        everywhere(passed_by("proxy_error")),
+        tls=True,
+        proxy=True,
+    ),
+    "proxy_407": Row(
+        "the proxy in front of it, without TLS, answers 407",
+        faults.status(407),
+        everywhere(passed_by("proxy_error", request="407")),
+        proxy=True,
     ),
     # --- no answer -----------------------------------------------------------------------------
     "reset": Row(
@@ -297,6 +158,23 @@ TABLE: Mapping[str, Row] = {
         },
         patience={"read_timeout": 2.0, "upload_timeout": 2.0, "deadline": 1.0},
         real_time=True,
+    ),
+    "never_read": Row(
+        "it accepts connections, and reads nothing",
+        faults.never_read(),
+        by_effect("read_timeout"),
+        patience=SOON,
+    ),
+    "delay": Row(
+        "it answers late, but in time",
+        faults.delay(0.05),
+        everywhere(unharmed("no limit in time has passed")),
+    ),
+    "late": Row(
+        "it does what is asked, and answers too late",
+        faults.delay(AGES),
+        by_effect("read_timeout"),
+        patience=SOON,
     ),
     "slow_headers": Row(
         "its answer's headers never end",
@@ -360,15 +238,89 @@ TABLE: Mapping[str, Row] = {
         faults.garbage_headers(),
         by_effect("protocol_error"),
     ),
+    "no_http": Row(
+        "it answers, but not in HTTP",
+        faults.raw_reply(b"220 mail.example ESMTP\r\n"),
+        by_effect("protocol_error"),
+    ),
+    "endless_headers": Row(
+        "its answer has headers without end",
+        faults.endless_headers(),
+        by_effect("protocol_error"),
+    ),
+    "interim_flood": Row(
+        "it sends interim replies without end",
+        faults.interim_replies(count=None),
+        by_effect("protocol_error"),
+    ),
+    "two_lengths": Row(
+        "its answer has two lengths",
+        faults.framing("Content-Length: {length}, 5"),
+        by_answer("protocol_error", NO_BODY),
+    ),
+    "two_framings": Row(
+        "its answer has a length beside a transfer coding",
+        faults.framing("Content-Length: {length}", "Transfer-Encoding: chunked"),
+        by_answer("protocol_error", NO_BODY),
+    ),
+    "unknown_coding": Row(
+        "its answer has an unknown transfer coding",
+        faults.framing("Transfer-Encoding: gzip, chunked"),
+        by_answer("protocol_error", NO_BODY),
+    ),
+    "bad_chunk": Row(
+        "its answer has a chunk of the wrong size",
+        faults.bad_chunk(),
+        by_answer("protocol_error", NO_BODY),
+    ),
+    "bad_chunk_data": Row(
+        "the image data that it sends has a chunk of the wrong size",
+        faults.bad_chunk().only(path=DATA),
+        {**of_data(resumed("protocol_error")), "upload": unharmed(NO_BODY)},
+    ),
+    "endless_body": Row(
+        "its answer's body has no end",
+        faults.endless_body(),
+        by_effect("protocol_error", upload=0),
+    ),
+    "huge_json": Row(
+        "its answer has very many empty objects",
+        faults.huge_json(1 << 20),
+        by_effect("protocol_error", upload=0),
+    ),
+    "endless_pages": Row(
+        "its list of images has no end",
+        faults.endless_pages(1 << 14),
+        {
+            **by_effect("protocol_error", upload=0),
+            "detail": Cell("too large", "_OTHER", "ListTooLarge"),
+        },
+        sizes={"max_list_size": 1 << 17},
+    ),
+    "unexpected_204": Row(
+        "it answers 204 with a body, and does nothing",
+        faults.unexpected_body(),
+        {**by_effect("protocol_error"), "upload": not_stored()},
+    ),
+    "unexpected_304": Row(
+        "it answers 304 with a body, and does nothing",
+        faults.unexpected_body(304),
+        by_effect("protocol_error", upload=0),
+    ),
+    "confirmed": Row(
+        "it confirms an upload, and stores nothing",
+        faults.status(204).only(method="PUT", path=DATA),
+        {**everywhere(unharmed("it is no upload")), "upload": not_stored()},
+    ),
     "not_json": Row(
         "its answer is not the JSON that it claims to be",
         faults.not_json(),
-        by_answer("protocol_error", NOT_READ),
+        by_effect("protocol_error", upload=0),
     ),
     "wrong_type": Row(
         "its answer is JSON, but no image",
         faults.wrong_type(),
-        by_answer("protocol_error", NOT_READ),
+        by_effect("protocol_error", upload=0),
     ),
     "redirect_loop": Row(
         "it redirects in a circle",
@@ -379,6 +331,52 @@ TABLE: Mapping[str, Row] = {
             **dict.fromkeys(CHANGES, saved("invalid_endpoint")),
         },
     ),
+    # --- a redirect -----------------------------------------------------------------------------
+    "300": Row("it answers 300", faults.redirect(300, None), everywhere(saved("protocol_error"))),
+    **{
+        str(code): Row(
+            f"it redirects to another server with {code}",
+            faults.redirect(code, ELSEWHERE),
+            everywhere(saved("invalid_endpoint")),
+        )
+        for code in (301, 302, 307, 308)
+    },
+    "303": Row(
+        "it redirects to another server with 303",
+        faults.redirect(303, ELSEWHERE),
+        by_effect("invalid_endpoint", upload=0),
+    ),
+    # --- an answer that is odd, but right ---------------------------------------------------------
+    "interim_replies": Row(
+        "it sends an interim reply before its answer",
+        faults.interim_replies(),
+        everywhere(unharmed("interim replies are read over")),
+    ),
+    "extra_reply": Row(
+        "it sends another reply after its answer",
+        faults.extra_reply(),
+        everywhere(unharmed("the connection is not used again")),
+    ),
+    "chunked": Row(
+        "it sends its answer in chunks",
+        faults.chunked(extension=";name=value", trailers=("X-Trailer: x",)),
+        everywhere(unharmed("HTTP/1.1 allows it")),
+    ),
+    "no_length": Row(
+        "its answer has no length, and it closes the connection",
+        faults.framing(close=True),
+        everywhere(unharmed("HTTP/1.1 allows it")),
+    ),
+    "many_headers": Row(
+        "its answer has 1,000 headers more",
+        faults.many_headers(),
+        everywhere(unharmed("they have less than 64 KiB")),
+    ),
+    "new_cookies": Row(
+        "it sends a cookie of a new name with each answer",
+        faults.new_cookies(),
+        everywhere(unharmed("no cookie is kept")),
+    ),
     # --- an error status -----------------------------------------------------------------------
     "400": Row("it answers 400", faults.status(400), answered(400, "ImageBadRequest", "Invalid")),
     "401": Row(
@@ -388,6 +386,7 @@ TABLE: Mapping[str, Row] = {
         "it answers 403", faults.status(403), answered(403, "ImageNotAuthorized", "Forbidden")
     ),
     "404": Row("it answers 404", faults.status(404), answered(404, "ImageNotFound", "NotFound")),
+    "408": Row("it answers 408", faults.status(408), by_effect("408", upload=0)),
     "409": Row("it answers 409", faults.status(409), answered(409, "Conflict", "Conflict")),
     "413": Row(
         "it answers 413", faults.status(413), answered(413, "ImageQuotaExceeded", "OverLimit")
@@ -397,6 +396,13 @@ TABLE: Mapping[str, Row] = {
         faults.status(413, LEAVE),
         answered(413, "ImageQuotaExceeded", "OverLimit"),
     ),
+    "413_early": Row(
+        "it answers 413 before it has read the request",
+        faults.early_answer(413, "hang"),
+        answered(413, "ImageQuotaExceeded", "OverLimit"),
+    ),
+    "421": Row("it answers 421", faults.status(421), everywhere(saved("421"))),
+    "425": Row("it answers 425", faults.status(425), everywhere(saved("425"))),
     "429": Row("it answers 429", faults.status(429), by_effect("429", upload=0)),
     "429_after": Row(
         "it answers 429 with `Retry-After`",
@@ -417,6 +423,12 @@ TABLE: Mapping[str, Row] = {
         "it answers 503 with `Retry-After`",
         faults.status(503, LEAVE),
         by_effect("503", upload=0, waits=LEAVE),
+    ),
+    "503_slow": Row(
+        "it answers 503, and its error page never comes",
+        faults.slow_error(),
+        by_effect("503", upload=0),
+        patience=SOON,
     ),
     "504": Row("it answers 504", faults.status(504), by_effect("504", upload=0)),
     "507": Row(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fault_matrix_expected import ENDINGS, LEAVE, OPERATIONS, TABLE
+from fault_matrix_cells import ENDINGS, OPERATIONS
+from fault_matrix_expected import LEAVE, TABLE
 from fault_matrix_run import CELLS, PLACES, prefetch, seen
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "diagnosis.md"

@@ -9,13 +9,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from math import ceil
+from urllib.parse import urlsplit
 
-from fault_matrix_expected import OPERATIONS, TABLE
+import pytest
+from fault_matrix_cells import OPERATIONS
+from fault_matrix_expected import TABLE
 from reconciliation import Books, are_complete, unbalanced
 from recorded_service import DATA, Time, Watched, wait_for
 
-from traced_image import TracedImageError, lab
+from traced_image import TracedImageError, UploadIncomplete, lab
+from traced_image.lab import faults
+from traced_image.pipeline.api.upload import UploadBody
 from traced_image.pipeline.clock import Clock
+from traced_image.pipeline.image_errors import check_stored
 
 _AT_ONCE = 12
 
@@ -27,7 +33,8 @@ CELLS = [(name, operation, place) for name in TABLE for operation in OPERATIONS 
 KEPT = [
     (name, operation, "second")
     for name, row in TABLE.items()
-    if not (isinstance(row.fault, str) or row.patience)
+    # What a proxy answers to `CONNECT` does not change a tunnel that is open.
+    if not (isinstance(row.fault, str) or row.patience or row.proxy)
     for operation in OPERATIONS
 ]
 """Cells in which the fault strikes when connections are kept already."""
@@ -36,14 +43,14 @@ KEPT = [
 def kinds(cells) -> set:
     """What there is to see in these cells.
 
-    That is every fault where it has an effect, every operation at every place, and every way in
-    which an operation can end.
+    That is every fault where it does harm (anywhere, if it does none), every operation at every
+    place, and every way in which an operation can end.
     """
     found = set()
     for name, operation, place in cells:
         ending = TABLE[name].cells[operation].ending
         found |= {(operation, place), (operation, ending)}
-        if ending != "no effect":
+        if ending != "no harm" or TABLE[name].harmless:
             found.add(name)
     return found
 
@@ -127,6 +134,22 @@ def _unreachable():
 _ELSEWHERE = {"deaf": _deaf, "unknown_name": _unknown_name, "unreachable": _unreachable}
 
 
+# --- a server behind a proxy -------------------------------------------------------------------
+
+_PROXIED = "localhost"
+"""The name of the server behind the proxy; the other servers have an address."""
+
+
+@contextmanager
+def _proxy():
+    """A proxy that the environment names, in front of one server."""
+    with lab.Proxy() as proxy, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("no_proxy", proxy.host)
+        for name in ("http_proxy", "https_proxy"):
+            environment.setenv(name, proxy.url)
+        yield proxy
+
+
 # --- a cell ------------------------------------------------------------------------------------
 
 
@@ -148,7 +171,7 @@ def seen(name: str, operation: str, place: str, *, kept: bool) -> Seen:
     """
     row = TABLE[name]
     with ExitStack() as stack:
-        scene = stack.enter_context(_scene(row, PLACES.index(place)))
+        scene = stack.enter_context(_scene(row, place))
         if kept:
             scene.ask(operation, len(PLACES))
             assert scene.caller == [""] * len(PLACES)
@@ -177,7 +200,7 @@ class _Scene:
     watched: Watched
     images: lab.Images
     servers: dict
-    faulty: lab.GlanceServer | None
+    faulty: lab.GlanceServer | lab.Proxy | None
     fault: object
     caller: list = field(default_factory=list)
     before: int = 0
@@ -196,7 +219,20 @@ class _Scene:
                 image_id = self.images.add(disk_format="raw", container_format="bare")
             else:
                 image_id = self.images.all()[-1].id
-            self.caller.append(ended(self.watched, operation, image_id))
+            error = ended(self.watched, operation, image_id)
+            if operation == "upload":
+                error = error or self._compared(image_id)
+            self.caller.append(error)
+
+    def _compared(self, image_id: str) -> str:
+        """Compare an upload with the image's record, as `create` and `update` do after it."""
+        body = UploadBody(DATA)
+        list(body)
+        try:
+            check_stored(self.images.get(image_id).view(), body)
+        except UploadIncomplete as error:
+            return type(error).__name__
+        return ""
 
     def met(self) -> bool:
         """Whether the faulty server was asked, as far as it can know."""
@@ -207,29 +243,38 @@ class _Scene:
     def books(self) -> Books:
         logs = dict.fromkeys(self.watched.netlocs, ())
         logs.update({netloc: server.access_log for netloc, server in self.servers.items()})
-        return self.watched.books(logs)
+        books = self.watched.books(logs)
+        if self.fault == faults.never_read():
+            books.unread = {name for name, one in self.servers.items() if one is self.faulty}
+        return books
 
 
 @contextmanager
-def _scene(row, index: int):
+def _scene(row, place: str):
     images = lab.Images()
     images.add(name="cirros", data=DATA)
-    fields = dict(row.patience)
+    fields = {**row.patience, **row.sizes}
     tls = None
     if row.tls:
         tls = _tls()
         fields["cafile"] = tls.cafile
     with ExitStack() as stack:
-        servers = list(stack.enter_context(lab.cluster(len(PLACES), images=images, tls=tls)))
-        urls = [server.url for server in servers]
-        faulty = servers[index]
+        cluster = stack.enter_context(lab.cluster(len(PLACES), images=images, tls=tls))
+        servers = dict(zip(PLACES, cluster, strict=True))
+        urls = {place: server.url for place, server in servers.items()}
+        faulty = servers[place]
         if isinstance(row.fault, str):
-            urls[index] = stack.enter_context(_ELSEWHERE[row.fault]())
-            del servers[index]
+            urls[place] = stack.enter_context(_ELSEWHERE[row.fault]())
+            del servers[place]
             faulty = None
+        if row.proxy:
+            urls[place] = faulty.url.replace(faulty.host, _PROXIED)
+            faulty = stack.enter_context(_proxy())
         clock = Clock(sleep=Time().slept.append) if row.real_time else None
-        watched = stack.enter_context(Watched(urls, clock=clock, alone=True, **fields))
-        named = {f"{server.host}:{server.port}": server for server in servers}
+        watched = stack.enter_context(
+            Watched(list(urls.values()), clock=clock, alone=True, **fields)
+        )
+        named = {urlsplit(urls[place]).netloc: server for place, server in servers.items()}
         yield _Scene(watched, images, named, faulty, row.fault)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from fault_matrix_expected import ENDINGS
+from fault_matrix_cells import ENDINGS
 from fault_matrix_run import PLACES
 
 if TYPE_CHECKING:
-    from fault_matrix_expected import Cell
+    from fault_matrix_cells import Cell
     from fault_matrix_run import Seen
 
 
@@ -64,7 +64,7 @@ def metrics(cell: Cell, place: str, found: Seen) -> dict:
     uploads = found.uploads.get(place, 0) if cell.upload is None else cell.upload
     return {
         "failures": once if shape.reason_on == "attempt" else {},
-        "retries": once if cell.ending == "saved" else {},
+        "retries": once if shape.outcome == "success_after_retry" else {},
         "given up": once if cell.ending == "gave up" else {},
         "downloads": {place: 1.0} if shape.reason_on == "stream" else {},
         "uploads": {place: float(uploads)} if uploads else {},

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from opentelemetry.sdk.trace import ReadableSpan
     from prometheus_client import CollectorRegistry
@@ -35,9 +36,16 @@ NEVER_ARRIVED = {
     "deadline_exceeded",
     "dns_error",
     "network_unreachable",
+    "proxy_error",
     "tls_error",
 }
 """Reasons of an attempt of which the server need not have seen a request."""
+
+_ACCUSING = {"408", "421", "425", "429"}
+"""Statuses below 500 after which another server may do better."""
+
+_WITHOUT_ID = {"endless_body", "raw_reply", "unexpected_body"}
+"""Faults of which the server sends bytes in place of its answer, with its id."""
 
 _SERVER = ("server_address", "server_port")
 
@@ -53,6 +61,7 @@ class Books:
         health: What the service says of its servers; None if it was not asked.
         logs: The servers' access logs by ``host:port``, that of a server which is none empty;
             None if they can't be had.
+        unread: The ``host:port`` of servers that accept connections and read nothing.
     """
 
     spans: Sequence[ReadableSpan]
@@ -60,6 +69,7 @@ class Books:
     records: Sequence[logging.LogRecord] | None = None
     health: Sequence[ServerHealth] | None = None
     logs: Mapping[str, Sequence[Access]] | None = None
+    unread: AbstractSet[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.by_id = {span.context.span_id: span for span in self.spans}
@@ -176,13 +186,20 @@ def _calls(books: Books) -> Iterator[str]:
             yield f"{call.name} has attempts out of order"
         reasons = [books.counted_reason(attempt) for attempt in attempts]
         failed = bool(books.counted_reason(call))
-        if call.attributes["glance.call.outcome"] not in _possible(reasons, failed=failed):
+        checked = call.attributes["glance.operation"] == "images.list"
+        possible = _possible(reasons, failed=failed, checked=checked)
+        if call.attributes["glance.call.outcome"] not in possible:
             yield f"{call.name} with {reasons} is {call.attributes}"
 
 
-def _possible(reasons: Sequence[str], *, failed: bool) -> set[str]:
-    """The outcomes that a call may have, by the ends of its attempts and its own."""
+def _possible(reasons: Sequence[str], *, failed: bool, checked: bool) -> set[str]:
+    """The outcomes that a call may have, by the ends of its attempts and its own.
+
+    A call that is checked afterwards, as a list is for its size, may fail after its last attempt.
+    """
     *before, last = reasons or [""]
+    if checked and failed and reasons and not last and all(before):
+        return {"non_retryable"}
     if not all(before) or bool(last) != failed:
         return set()
     if failed:
@@ -302,7 +319,7 @@ def _accuses(attempt: ReadableSpan, named: set[int]) -> bool:
     reason = _reason(attempt)
     if reason == "deadline_exceeded":
         return attempt.context.span_id in named
-    return bool(reason) and (not reason.startswith("4") or reason == "429")
+    return bool(reason) and (not reason.startswith("4") or reason in _ACCUSING)
 
 
 def _lines(books: Books) -> Iterator[str]:
@@ -357,10 +374,11 @@ def _arrivals(books: Books) -> Iterator[str]:
             yield f"{netloc} was asked by an attempt on {_netloc(attempt)}"
         seen.setdefault(attempt.context.span_id, []).append((request, access))
     for attempt in books.attempts:
-        yield from _arrived(attempt, seen.get(attempt.context.span_id, []))
+        yield from _arrived(books, attempt, seen.get(attempt.context.span_id, []))
     requests = {id(request) for mine in seen.values() for request, _ in mine}
     for wire in books.wires:
-        if id(wire) not in requests and _reason(wire) not in NEVER_ARRIVED:
+        unseen = _may_be_unseen(books, wire) or _is_by_proxy(books, wire)
+        if id(wire) not in requests and not unseen:
             yield f"{_netloc(wire)} never saw a {wire.name}, which met {_reason(wire)!r}"
 
 
@@ -400,15 +418,30 @@ def are_complete(books: Books) -> bool:
     All others were logged before the client knew how they ended.
     """
     logged = {id(attempt) for _, _, attempt, _ in _asked(books)}
-    given_up = [s for s in books.attempts if _reason(s) in ("read_timeout", "deadline_exceeded")]
+    given_up = [
+        s
+        for s in books.attempts
+        if _reason(s) in ("read_timeout", "deadline_exceeded") and _netloc(s) not in books.unread
+    ]
     return all(id(attempt) in logged for attempt in given_up)
 
 
-def _arrived(attempt: ReadableSpan, mine: list) -> Iterator[str]:
+def _may_be_unseen(books: Books, span: ReadableSpan) -> bool:
+    """Whether the server need not have seen the request of an attempt or a request."""
+    return _reason(span) in NEVER_ARRIVED or _netloc(span) in books.unread
+
+
+def _is_by_proxy(books: Books, wire: ReadableSpan) -> bool:
+    """Whether a request was answered by a proxy that refused it."""
+    attempt = books.by_id.get(_parent(wire))
+    return attempt is not None and _reason(attempt) == "proxy_error"
+
+
+def _arrived(books: Books, attempt: ReadableSpan, mine: list) -> Iterator[str]:
     """Whether an attempt ended as the requests of it did that its server has seen."""
     reason = _reason(attempt)
     what = f"an attempt of {attempt.attributes['glance.operation']} on {_netloc(attempt)}"
-    if not mine and reason not in NEVER_ARRIVED:
+    if not mine and not _may_be_unseen(books, attempt):
         yield f"{what} met {reason!r}, and the server saw nothing of it"
     if mine:
         yield from _ended(what, attempt, mine[-1][1])
@@ -437,5 +470,6 @@ def _ended(what: str, attempt: ReadableSpan, last: Access) -> Iterator[str]:
     if (status >= 400 or reason.isdecimal()) and reason != str(status):
         yield f"{what} met {reason!r}, and the server answered {status}"
     told = attempt.attributes.get("glance.request_id")
-    if (status >= 400 or not reason) and told != last.request_id:
-        yield f"{what} has the request id {told}, the server gave {last.request_id}"
+    given = None if last.fault in _WITHOUT_ID else last.request_id
+    if (status >= 400 or not reason) and told != given:
+        yield f"{what} has the request id {told}, the server gave {given}"

@@ -218,7 +218,7 @@ def urls(servers):
 
 
 def cheat(books, name):
-    """Change the first series of a metric: a counter grows, a gauge is set, a histogram observes."""
+    """Change the first series of a metric: add to it, set it or observe a value."""
     family = books.registry._names_to_collectors[name]
     (metric,) = family.collect()
     sample = metric.samples[0]

@@ -1,7 +1,8 @@
 """The page for operators: it is what the fault matrix shows, and it has no empty cell."""
 
 import pytest
-from fault_matrix_expected import OPERATIONS, TABLE
+from fault_matrix_cells import OPERATIONS
+from fault_matrix_expected import TABLE
 from fault_matrix_page import PAGE, page
 
 

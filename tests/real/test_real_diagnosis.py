@@ -9,7 +9,7 @@ from parts.outage import restored
 sys.path.append(str(Path(__file__).parents[1] / "diagnosis"))
 
 import matrix_assertions
-from fault_matrix_expected import by_effect, everywhere, saved
+from fault_matrix_cells import by_effect, everywhere, saved
 from fault_matrix_run import PLACES, ended, told
 from recorded_service import DATA, Watched
 
