@@ -269,13 +269,13 @@ TABLE: Mapping[str, Row] = {
         by_answer("protocol_error", NO_BODY),
     ),
     "bad_chunk": Row(
-        "its answer has a chunk of the wrong size",
+        "its answer has a chunk of a size that is out of bounds",
         faults.bad_chunk(),
         by_answer("protocol_error", NO_BODY),
     ),
     "bad_chunk_data": Row(
-        "the image data that it sends has a chunk of the wrong size",
-        faults.bad_chunk().only(path=DATA),
+        "the image data that it sends has a chunk whose size is no number",
+        faults.bad_chunk("xyz").only(path=DATA),
         {**of_data(resumed("protocol_error")), "upload": unharmed(NO_BODY)},
     ),
     "endless_body": Row(

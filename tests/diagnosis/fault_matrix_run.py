@@ -204,6 +204,7 @@ class _Scene:
     fault: object
     caller: list = field(default_factory=list)
     before: int = 0
+    once: bool = False
 
     def strike(self) -> None:
         if self.faulty is not None:
@@ -223,6 +224,8 @@ class _Scene:
             if operation == "upload":
                 error = error or self._compared(image_id)
             self.caller.append(error)
+            if self.once and self.watched.records:
+                self.faulty.heal()
 
     def _compared(self, image_id: str) -> str:
         """Compare an upload with the image's record, as `create` and `update` do after it."""
@@ -275,7 +278,8 @@ def _scene(row, place: str):
             Watched(list(urls.values()), clock=clock, alone=True, **fields)
         )
         named = {urlsplit(urls[place]).netloc: server for place, server in servers.items()}
-        yield _Scene(watched, images, named, faulty, row.fault)
+        # A server behind a failed proxy is not left alone then: it would be met again.
+        yield _Scene(watched, images, named, faulty, row.fault, once=row.proxy)
 
 
 def ended(watched: Watched, operation: str, image_id: str) -> str:
