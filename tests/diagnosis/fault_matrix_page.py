@@ -46,18 +46,26 @@ the reason, on its span and in the counters of attempts and retries.
 `glance_client_stream_errors_total` counts data that broke off.
 
 `UnsafeToRepeat` ends a call that changes something, if nobody knows whether the server carried it
-out. Look before you try again.
+out. Look before you try again. [Another page](../explanation/requests.md#what-may-be-repeated) says
+which answers are repeated.
+
+*Passed by* is for a failed proxy, which says nothing about the server behind it: the server is
+named in the log, but does not cool down. *Too large* is `ListTooLarge`: the call has the reason
+`_OTHER`, and its attempt has none. *Not stored* is `UploadIncomplete`: to the telemetry, the upload
+is a success, because the server confirmed it.
 
 ## The faults
 
-`upload` sends an image's data; the others are methods of the service. A `Retry-After` asked for
-{LEAVE} seconds. A server that is accused has a line in the log and a failure in its host state.
-After a caller's error, only the span of the attempt and its counter name the server.
+`upload` sends an image's data, and then compares the image's record with it, as `create` and
+`update` do. The other operations are methods of the service. A `Retry-After` asked for {LEAVE}
+seconds. A server that is accused has a line in the log and a failure in its host state. After a
+caller's error, only the span of the attempt and its counter name the server.
 
 """
 _BOTTOM = """
 If the call's deadline passed, the span of the request below the attempt says `read_timeout`: a
-request knows only that no answer came in time.
+request knows only that no answer came in time. If a proxy answered 407, the span of the request
+says `407`.
 """
 
 
@@ -116,10 +124,10 @@ def _row(name: str) -> list[str]:
 def _row_at(name: str, place: str) -> list[str]:
     found = {operation: seen(name, operation, place, kept=False) for operation in OPERATIONS}
     met = {operation: one for operation, one in found.items() if _reason(one, place)}
-    reason = next(_reason(one, place) for one in met.values())
+    reason = next((_reason(one, place) for one in met.values()), "")
     return [
         TABLE[name].title,
-        f"`{reason}`",
+        f"`{reason}`" if reason else "none",
         *(_cell(name, operation, one, place, reason) for operation, one in found.items()),
         _each((_accused(one, place) for one in met.values()), "nobody"),
         _each(_log(name, met), "nothing"),
@@ -138,7 +146,8 @@ def _reason(one, place: str) -> str:
 
 def _accused(one, place: str) -> str:
     blamed = {where for where, (_, failures, _, _) in one.hosts.items() if failures}
-    blamed |= {where for _, where, _, _, _ in one.log}
+    # A line about a proxy names the server behind it, which is not accused.
+    blamed |= {where for _, where, _, _, _ in one.log if where != place}
     return " and ".join("it alone" if where == place else where for where in sorted(blamed))
 
 
@@ -177,10 +186,13 @@ def _ending(one) -> str:
         bool(one.streams),
         any(one.caller),
         tuple((level, words) for level, _, _, words, _ in one.log),
+        any(outcome == "non_retryable" for outcome, _ in one.calls),
+        any(state == "cooling" for state, _, _, _ in one.hosts.values()),
     )
     for ending, shape in ENDINGS.items():
         attempt, stream = shape.reason_on == "attempt", shape.reason_on == "stream"
-        if what == (attempt, stream, shape.error, shape.lines):
+        told, cools = shape.outcome == "non_retryable", shape.state == "cooling"
+        if what == (attempt, stream, shape.error, shape.lines, told, cools):
             return ending
     return "not as it should be"
 

@@ -57,11 +57,13 @@ def kinds(cells) -> set:
 
 def sample(cells) -> list:
     """Few of the cells that show all that there is to see: the same ones in every run."""
-    chosen, missing, used = [], kinds(cells), Counter()
+    chosen, used = [], Counter()
+    shown = {cell: kinds([cell]) for cell in cells}
+    missing = set().union(*shown.values())
     while missing:
-        best = max(cells, key=lambda cell: (len(missing & kinds([cell])), -used[cell[1:]]))
+        best = max(cells, key=lambda cell: (len(missing & shown[cell]), -used[cell[1:]]))
         chosen.append(best)
-        missing -= kinds([best])
+        missing -= shown[best]
         used[best[1:]] += 1
     return chosen
 

@@ -13,7 +13,7 @@ def written():
 
 @pytest.mark.slow
 def test_the_page_is_what_a_run_shows(written):
-    """It takes all cells of the matrix, which is half a minute.
+    """It takes all cells of the matrix, which take half a minute and more.
 
     If it fails: run `python tests/diagnosis/fault_matrix_page.py`, look at what changed, commit it.
     """
