@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+from datetime import datetime, timedelta, timezone
 
+import iso8601
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,6 +147,80 @@ def test_whatever_a_time_is_it_can_be_parsed_or_is_refused(text):
     except ProtocolError:
         return
     assert text == "" or records.parse_time(text).tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "time", "offset"),
+    [
+        ("2015-06-19T15:06:58Z", (2015, 6, 19, 15, 6, 58), 0),
+        ("2015-06-19T15:06:58", (2015, 6, 19, 15, 6, 58), 0),
+        ("2015-06-19 15:06:58", (2015, 6, 19, 15, 6, 58), 0),
+        ("2015-06-19T15:06:58.000+0000", (2015, 6, 19, 15, 6, 58), 0),
+        ("2015-06-19T15:06:58.1Z", (2015, 6, 19, 15, 6, 58, 100_000), 0),
+        ("2015-06-19T15:06:58,12Z", (2015, 6, 19, 15, 6, 58, 120_000), 0),
+        ("2015-06-19T15:06:58.123456789Z", (2015, 6, 19, 15, 6, 58, 123_456), 0),
+        ("2015-06-19T15:06:58." + "9" * 50, (2015, 6, 19, 15, 6, 58, 999_999), 0),
+        ("2015-06-19T15:06:58-0330", (2015, 6, 19, 15, 6, 58), -210),
+        ("2015-06-19T15:06:58-03:30", (2015, 6, 19, 15, 6, 58), -210),
+        ("2015-06-19T15:06:58+05", (2015, 6, 19, 15, 6, 58), 300),
+        ("20150619T150658Z", (2015, 6, 19, 15, 6, 58), 0),
+        ("2015-06-19T15:06Z", (2015, 6, 19, 15, 6), 0),
+        ("2015-06-19T15", (2015, 6, 19, 15), 0),
+        ("2015-06-19T15:06:5", (2015, 6, 19, 15, 6, 5), 0),
+        ("2015-6-9", (2015, 6, 9), 0),
+        ("2015-06", (2015, 6, 1), 0),
+        ("2015", (2015, 1, 1), 0),
+    ],
+)
+def test_a_time_is_read_in_each_form_that_nova_reads(text, time, offset):
+    found = records.parse_time(text)
+    expected = datetime(*time, tzinfo=timezone(timedelta(minutes=offset)))
+    assert (expected, expected.utcoffset()) == (found, found.utcoffset())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "201506",
+        "2015-W25-5",
+        "2015-06-19t15:06:58Z",
+        "2015-06-19T15:06:58z",
+        "2015-06-19T15:06:58+24:00",
+        "2015-06-19T15:06:60Z",
+        "2015-06-31",
+        "0000-01-01",
+        "2015-06-19T15:06:58Z\n",
+        "\u0662015-06-19",
+    ],
+)
+def test_a_time_in_another_form_is_refused(text):
+    assert read(text) is None
+
+
+def read(text):
+    try:
+        return records.parse_time(text)
+    except ValueError:
+        return None
+
+
+def read_as_nova(text):
+    try:
+        return iso8601.parse_date(text)
+    except iso8601.ParseError:
+        return None
+
+
+@given(
+    st.from_regex(
+        r"[0-9]{4}(-?[0-9]{1,2}(-?[0-9]{1,2}([ T][0-9]{2}(:?[0-9]{2}(:?[0-9]{1,2}"
+        r"([.,][0-9]{1,9})?)?)?(Z|[-+][0-9]{2}(:?[0-9]{2})?)?)?)?)?",
+        fullmatch=True,
+    )
+    | st.datetimes(timezones=st.just(timezone.utc)).map(datetime.isoformat)
+)
+def test_a_time_is_read_or_refused_as_nova_does(text):
+    assert read_as_nova(text) == read(text)
 
 
 @pytest.mark.parametrize(
