@@ -122,6 +122,20 @@ def test_where_the_server_is_taken_from(conf, text, url):
     assert url == load(conf(f"[DEFAULT]\n{text}\n")).servers[0].url
 
 
+@pytest.mark.parametrize("option", ["[glance]\napi_servers", "[DEFAULT]\nglance_api_servers"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://a:9292,http://b:9292,",
+        " http://a:9292 , ,http://b:9292",
+        "http://a:9292,\n  http://b:9292,\n",
+    ],
+)
+def test_a_list_may_have_empty_members(conf, option, text):
+    config = load(conf(f"{option} = {text}"))
+    assert ["http://a:9292", "http://b:9292"] == [server.url for server in config.servers]
+
+
 @pytest.mark.parametrize(
     ("text", "strategy"),
     [

@@ -38,7 +38,9 @@ LONG_NAME = ".".join(["a" * 63] * 4)
         ("https://glance.example/image", "https://glance.example:443/image"),
         ("https://glance/a/B-c.d~e//", "https://glance:443/a/B-c.d~e"),
         ("http://[fd00::3]/image", "http://[fd00::3]:80/image"),
-        ("http://fd00::3", "http://[fd00::3]:80"),
+        ("http://[fd00::3:9292]", "http://[fd00::3:9292]:80"),
+        ("fd00::cafe", "http://[fd00::cafe]:9292"),
+        ("1:2:3:4:5:6:7:8", "http://[1:2:3:4:5:6:7:8]:9292"),
         ("http://glance/v2", "http://glance:80"),
         ("http://glance/v1/", "http://glance:80"),
         ("http://glance/image/v2.15", "http://glance:80/image"),
@@ -106,6 +108,15 @@ def test_a_form_is_read(text, url):
         ("::1]:9292", "is not an IPv6 address"),
         ("[glance]:9292", "'glance' is not an IPv6 address"),
         ("1:2:3:4:5:6:7:8:9292", "[address]:port for IPv6"),
+        ("http://fd00::3", "'fd00::3' is an IPv6 address without brackets; write [fd00::3]."),
+        ("https://fd00::3/image", "write [fd00::3]."),
+        (
+            "http://fd00::2:9292",
+            "without brackets; write [fd00::2]:9292, or [fd00::2:9292] if that is the whole",
+        ),
+        ("fd00::2:9292", "write [fd00::2]:9292, or [fd00::2:9292] if"),
+        ("fd00::2:9292/image", "write [fd00::2]:9292, or [fd00::2:9292] if"),
+        ("::1:80", "write [::1]:80, or [::1:80] if"),
         ("fe80::1%eth0", "has an IPv6 zone"),
         ("[fe80::1%25eth0]:9292", "has an IPv6 zone"),
         ("\u0338a", "is not an internationalized host name"),
@@ -241,7 +252,12 @@ def test_a_server_that_is_there_twice_is_warned_of(caplog):
     assert expected in caplog.messages
 
 
-@pytest.mark.parametrize("servers", [[], (), "", "  ", iter([])])
+@pytest.mark.parametrize("text", ["a:1,http://b,", ",a:1,http://b", "a:1, ,\n http://b ,,"])
+def test_an_empty_member_of_a_text_does_not_count(text):
+    assert parse_servers(["a:1", "http://b"]) == parse_servers(text)
+
+
+@pytest.mark.parametrize("servers", [[], (), "", "  ", ",", " , ,", iter([])])
 def test_an_empty_list_is_refused(servers):
     with pytest.raises(InvalidServer, match="no server is configured"):
         parse_servers(servers)
@@ -254,7 +270,7 @@ def test_what_is_no_list_is_refused(servers):
 
 
 @pytest.mark.parametrize(
-    ("servers", "item"), [(["a", ""], "servers[1]"), ("a,,b", "servers[1]"), ([7], "servers[0]")]
+    ("servers", "item"), [(["a", ""], "servers[1]"), ("a,b*", "servers[1]"), ([7], "servers[0]")]
 )
 def test_a_bad_member_is_named_by_its_place(servers, item):
     with pytest.raises(InvalidServer) as caught:

@@ -72,7 +72,7 @@ def parse(text: object) -> tuple[Scheme, str, int, str]:
     form = cast("re.Match[str]", _FORM.fullmatch(_check_text(text)))
     scheme = cast("Scheme", "http" if form["scheme"] is None else form["scheme"].lower())
     _check_scheme(scheme)
-    host, digits = _split_authority(form["authority"])
+    host, digits = _split_authority(form["authority"], in_url=form["scheme"] is not None)
     if digits is not None:
         port = _read_port(digits)
     else:
@@ -103,11 +103,10 @@ def _check_text(text: object) -> str:
     return text
 
 
-def _split_authority(authority: str) -> tuple[str, str | None]:
-    """Split ``host:port`` into the two; IPv6 without brackets is a host without a port."""
-    # "fd00::3:9292" is a valid IPv6 address as a whole, so nobody can tell a port in it.
+def _split_authority(authority: str, *, in_url: bool) -> tuple[str, str | None]:
+    """Split ``host:port`` into the two; a plain IPv6 address is a host without a port."""
     if authority.count(":") > 1 and not authority.startswith("["):
-        return _check_ipv6(authority), None
+        return _read_plain_ipv6(authority, in_url=in_url), None
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
         raise UnusableError(
@@ -116,6 +115,31 @@ def _split_authority(authority: str) -> tuple[str, str | None]:
     if found["ipv6"] is not None:
         return _check_ipv6(found["ipv6"]), found["port"]
     return _encode_name(found["name"]), found["port"]
+
+
+def _read_plain_ipv6(text: str, *, in_url: bool) -> str:
+    """Read an IPv6 address without brackets, unless it may be one with a port.
+
+    ``fd00::3:9292`` is an IPv6 address as a whole, so that nobody can tell a port in it. A URL
+    always needs the brackets (RFC 3986, 3.2.2).
+    """
+    host = _check_ipv6(text)
+    address, _, last = text.rpartition(":")
+    if _PORT.fullmatch(last) and _is_ipv6(address):
+        fix = f"write [{address}]:{last}, or [{text}] if that is the whole address"
+    elif in_url:
+        fix = f"write [{text}]"
+    else:
+        return host
+    raise UnusableError(f"{format_value(text)} is an IPv6 address without brackets", fix)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True
 
 
 def _format_refused(text: str) -> str:
@@ -246,9 +270,10 @@ class Server:
         """Parse a server from text.
 
         The text is ``host``, ``host:port``, one of these with a path prefix, or a URL. An IPv6
-        address needs brackets only before a port. Text without a scheme means http, and port
-        9292 if it names no port. A URL without a port means the port of its scheme. An API
-        version at the end of the path is dropped, as nova does with an endpoint (bug 1707995).
+        address needs brackets in a URL, before a port, and if its end could be a port. Text
+        without a scheme means http, and port 9292 if it names no port. A URL without a port means
+        the port of its scheme. An API version at the end of the path is dropped, as nova does with
+        an endpoint (bug 1707995).
 
         Args:
             text: The text to parse.
@@ -271,7 +296,8 @@ def parse_servers(servers: object, source: str = "argument") -> tuple[Server, ..
     If the list names a server twice, keep the first entry and log a warning.
 
     Args:
-        servers: An iterable of text and `Server`, or text with commas between the servers.
+        servers: An iterable of text and `Server`, or text with commas between the servers, in
+            which empty members do not count.
         source: Where the list came from, for the error.
 
     Returns:
@@ -307,7 +333,8 @@ def parse_servers(servers: object, source: str = "argument") -> tuple[Server, ..
 def _list_members(servers: object, source: str) -> list[object]:
     fix = 'give a list such as ["glance-1:9292", "https://glance.example/image"]'
     if isinstance(servers, str):
-        servers = [each.strip() for each in servers.split(",")] if servers.strip() else []
+        # oslo.config takes a comma at the end, so nova.conf files have it.
+        servers = [each.strip() for each in servers.split(",") if each.strip()]
     if not isinstance(servers, Iterable) or isinstance(servers, (bytes, bytearray)):
         problem = f"{type(servers).__name__} is not a list of servers"
         raise InvalidServer("servers", problem, source=source, fix=fix)
