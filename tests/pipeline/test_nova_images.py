@@ -425,6 +425,14 @@ def test_other_arguments_are_kept_where_they_say_something():
     }
 
 
+@pytest.mark.parametrize("offset", [0, 5, None, "x"])
+@pytest.mark.parametrize(
+    "make_query", [nova_image_dict.make_query_v1, nova_image_dict.make_query_v2]
+)
+def test_an_offset_is_ignored_as_nova_ignores_it(make_query, offset):
+    assert make_query({}) == make_query({"offset": offset})
+
+
 @pytest.mark.parametrize(
     "params", [{"filter": {}}, {"filters": [1]}, {"filters": "a"}, {"x": None}]
 )

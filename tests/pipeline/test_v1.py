@@ -195,6 +195,21 @@ def test_a_list_asks_for_details():
     assert wire.requests[0].path == path
 
 
+@pytest.mark.parametrize(
+    ("filters", "marker", "query"),
+    [
+        ({"limit": 5}, None, "limit=1"),
+        ({"marker": "f"}, None, "limit=1&marker=f"),
+        ({"marker": "f"}, "m", "limit=1&marker=m"),
+    ],
+)
+def test_an_argument_counts_before_a_filter_of_its_name(filters, marker, query):
+    wire = Recorder(listed("a"), listed())
+    v1.list_(filters, marker=marker, page_size=1).perform(wire)
+    expected = [f"/v1/images/detail?{query}", "/v1/images/detail?limit=1&marker=a"]
+    assert expected == [request.path for request in wire.requests]
+
+
 def test_a_list_goes_on_after_the_last_image_of_a_full_page():
     wire = Recorder(listed("a", "b"), listed("c"))
     records = v1.list_(page_size=2).perform(wire)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Pieces, Recorder, answer
 
-from traced_image import lab
+from traced_image import Server, lab
 from traced_image.errors import (
     InvalidImageID,
     InvalidMetadata,
@@ -110,6 +110,23 @@ def test_the_size_of_a_page(limit, page_size, asked):
     assert wire.requests[0].path == f"/v2/images?limit={asked}"
 
 
+@pytest.mark.parametrize(
+    ("filters", "arguments", "query"),
+    [
+        ({"limit": 5}, {}, "limit=200"),
+        ({"limit": 5}, {"limit": 7}, "limit=7"),
+        ({"marker": "f"}, {}, "limit=200&marker=f"),
+        ({"marker": "f"}, {"marker": "m"}, "limit=200&marker=m"),
+        ({"sort_key": "f"}, {"sort_key": "m"}, "limit=200&sort_key=m"),
+        ({"sort_dir": "asc"}, {"sort_key": "m"}, "limit=200&sort_dir=asc&sort_key=m"),
+    ],
+)
+def test_an_argument_counts_before_a_filter_of_its_name(filters, arguments, query):
+    wire = Recorder(page())
+    v2.list_(filters, **arguments).perform(wire)
+    assert f"/v2/images?{query}" == wire.requests[0].path
+
+
 def test_a_list_follows_its_pages():
     wire = Recorder(page("a", following="/v2/images?marker=a&limit=1"), page("b"))
     records = v2.list_(page_size=1).perform(wire)
@@ -152,7 +169,12 @@ def test_images_are_listed_by_filter_and_order(server, images, opened):
         "v2/images?marker=a",
         "@elsewhere.example/v2/images?marker=a",
         "/v2/images?limit=200",
-        "",
+        "http://glance-1:9293/v2/images?marker=a",
+        "http://glance-1/v2/images?marker=a",
+        "http://glance-1:9292@elsewhere.example/v2/images?marker=a",
+        "http://glance-1:9292/image/v2/images?marker=a",
+        "http://[::1/v2/images?marker=a",
+        "ftp://glance-1:9292/v2/images?marker=a",
         5,
         ["/v2/images?marker=a"],
         {},
@@ -173,9 +195,52 @@ def test_a_next_page_that_leads_back_is_refused():
         v2.list_().perform(wire)
 
 
-def test_an_empty_page_with_a_next_one_is_refused():
+def test_an_empty_page_may_have_a_next_one():
+    wire = Recorder(page(following="/v2/images?marker=a"), page("b"))
+    assert ["b"] == ids(v2.list_().perform(wire))
+
+
+def test_two_empty_pages_in_a_row_may_not_have_a_next_one():
+    wire = Recorder(
+        page("a", following="/v2/images?marker=a"),
+        page(following="/v2/images?marker=b"),
+        page(following="/v2/images?marker=c"),
+    )
     with pytest.raises(ProtocolError, match="next page"):
-        v2.list_().perform(Recorder(page(following="/v2/images?marker=a")))
+        v2.list_().perform(wire)
+
+
+def test_empty_pages_between_others_are_followed():
+    wire = Recorder(
+        page(following="/v2/images?marker=a"),
+        page("b", following="/v2/images?marker=b"),
+        page(following="/v2/images?marker=c"),
+        page("d"),
+    )
+    assert ["b", "d"] == ids(v2.list_().perform(wire))
+
+
+@pytest.mark.parametrize(
+    ("server", "following"),
+    [
+        ("glance-1", "http://glance-1:9292/v2/images?marker=a"),
+        ("glance-1", "HTTP://Glance-1:9292/v2/images?marker=a"),
+        ("https://glance.example", "https://glance.example/v2/images?marker=a"),
+        ("https://glance.example/image", "https://glance.example:443/image/v2/images?marker=a"),
+        ("https://glance.example/image", "/image/v2/images?marker=a"),
+        ("https://glance.example/image", "/v2/images?marker=a"),
+        ("[fd00::3]:9292", "http://[FD00:0::3]:9292/v2/images?marker=a"),
+    ],
+)
+def test_a_next_page_of_the_same_server_is_followed_by_its_path(server, following):
+    body = json.dumps({"images": [{"id": "a"}], "next": following}).encode()
+    wire = Recorder(answer(body, server=Server.parse(server)), page("b"))
+    v2.list_().perform(wire)
+    assert "/v2/images?marker=a" == wire.requests[1].path
+
+
+def test_a_list_with_an_empty_link_is_at_its_end():
+    assert ["a"] == ids(v2.list_().perform(Recorder(page("a", following=""))))
 
 
 @given(st.text(), st.lists(st.text(max_size=3), max_size=2))
@@ -185,7 +250,7 @@ def test_whatever_page_is_next_it_is_one_of_this_server_or_a_protocol_error(foll
         v2.list_().perform(wire)
     except ProtocolError:
         return
-    assert wire.requests[1].path.startswith("/v2/images?")
+    assert following == "" or wire.requests[1].path.startswith("/v2/images?")
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'{"images": 5}', b'{"images": [{}]}', b"<html>"])

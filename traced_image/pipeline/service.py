@@ -132,7 +132,7 @@ class GlanceImageService:
             context: On whose behalf; None for the service's own.
             **kwargs: ``filters`` (a mapping; ``property-NAME``, ``changes-since`` and
                 ``is_public`` mean the same as in nova), ``marker``, ``limit``, ``page_size``,
-                ``sort_key``, ``sort_dir``.
+                ``sort_key``, ``sort_dir``. ``offset`` is ignored, as nova ignores it.
 
         Returns:
             A dict in the form of `show` for each image that the caller may see.

@@ -40,6 +40,7 @@ class ListKeywords(TypedDict, total=False):
         page_size: How many images to request at a time.
         sort_key: A field to sort by, or several.
         sort_dir: ``asc`` or ``desc``, for all keys or for each.
+        offset: Ignored, as nova ignores it: nova's API passes it.
     """
 
     filters: Mapping[str, object] | None
@@ -48,6 +49,7 @@ class ListKeywords(TypedDict, total=False):
     page_size: int | None
     sort_key: str | Sequence[str] | None
     sort_dir: str | Sequence[str] | None
+    offset: int | None
 
 
 _BASE_V2 = frozenset(
@@ -229,7 +231,7 @@ def _make_query(
 ) -> dict[str, Any]:
     given: dict[str, Any] = {**params}
     accepted = ("filters", "marker", "limit", "page_size", "sort_key", "sort_dir")
-    unknown = [name for name in given if name not in accepted]
+    unknown = [name for name in given if name not in (*accepted, "offset")]
     filters = given.get("filters") or {}
     if unknown or not isinstance(filters, Mapping):
         what = (

@@ -70,6 +70,30 @@ def make_filter_pairs(filters: Mapping[str, object]) -> Pairs:
     return pairs
 
 
+def make_list_query(
+    size: int, filters: Mapping[str, object], arguments: Mapping[str, list[str]]
+) -> Pairs:
+    """Build the query of a list.
+
+    An argument counts before a filter of the same name, so that no name is sent for both. A filter
+    named ``limit`` never counts, as in python-glanceclient: the size of a page takes its place.
+
+    Args:
+        size: How many records to request at a time.
+        filters: Fields and properties with the values to match.
+        arguments: The list's other arguments by name, each with its values.
+
+    Raises:
+        InvalidQuery: The filters can't be used; see `make_filter_pairs`.
+    """
+    given = {"limit", *(name for name, texts in arguments.items() if texts)}
+    return [
+        ("limit", str(size)),
+        *(pair for pair in make_filter_pairs(filters) if pair[0] not in given),
+        *((name, text) for name, texts in arguments.items() for text in texts),
+    ]
+
+
 def _make_text(value: object, name: str) -> str:
     try:
         if isinstance(value, (str, int, float)):

@@ -16,7 +16,7 @@ from . import records
 from .download import Download
 from .list_size import ListSize
 from .operation import Operation, Request, Wire
-from .query import encode_query, make_filter_pairs, read_count, read_texts
+from .query import encode_query, make_list_query, read_count, read_texts
 from .records import Record, quote_id
 from .upload import Data, UploadBody
 
@@ -130,12 +130,15 @@ def list_(
     limit = read_count(limit, "limit") or None
     size = read_count(page_size, "page_size") or PAGE_SIZE
     size = min(size, limit or size)
-    query = [("limit", str(size)), *make_filter_pairs(filters or {})]
-    for name, value in (("sort_key", sort_key), ("sort_dir", sort_dir)):
-        query += [(name, text) for text in read_texts(value, name)]
+    given = {"sort_key": sort_key, "sort_dir": sort_dir, "marker": marker}
+    arguments = {name: read_texts(value, name) for name, value in given.items()}
+    query = make_list_query(size, filters or {}, arguments)
+    # Each page has a marker of its own.
+    markers = [text for name, text in query if name == "marker"]
+    query = [pair for pair in query if pair[0] != "marker"]
     room = ListSize(max_size)
     path = f"{_COLLECTION}/detail?{encode_query(query)}"
-    listing = _MarkerPages(path, marker, size, limit, room)
+    listing = _MarkerPages(path, markers[-1] if markers else None, size, limit, room)
     return Operation("images.list", "GET", path, listing.read, check=room.check)
 
 

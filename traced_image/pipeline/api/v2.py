@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from ...config import Server
 from ...config.checks import format_value
-from ...errors import InvalidPatch, ProtocolError
+from ...errors import InvalidPatch, InvalidServer, ProtocolError
 from . import records
 from .download import Download
 from .list_size import ListSize
 from .operation import Operation, Reply, Request, Wire
-from .query import encode_query, make_filter_pairs, read_count, read_texts
+from .query import encode_query, make_list_query, read_count, read_texts
 from .records import Record, quote_id
 from .upload import Data, UploadBody
 
@@ -71,12 +73,9 @@ def list_(
     """
     limit = read_count(limit, "limit") or None
     size = read_count(page_size, "page_size") or PAGE_SIZE
-    query = [("limit", str(min(size, limit or size)))]
-    query += make_filter_pairs(filters or {})
-    query += [("sort_key", key) for key in read_texts(sort_key, "sort_key")]
-    query += [("sort_dir", way) for way in read_texts(sort_dir, "sort_dir")]
-    if marker is not None:
-        query += [("marker", value) for value in read_texts(marker, "marker")]
+    given = {"sort_key": sort_key, "sort_dir": sort_dir, "marker": marker}
+    arguments = {name: read_texts(value, name) for name, value in given.items()}
+    query = make_list_query(min(size, limit or size), filters or {}, arguments)
     path = f"{_COLLECTION}?{encode_query(query)}"
     room = ListSize(max_size)
     return Operation(
@@ -93,6 +92,7 @@ class _LinkedPages:
         self._room = room
         self._images: list[Record] = []
         self._seen: set[str] = set()
+        self._empty = False
 
     def read(self, wire: Wire) -> list[Record]:
         """Read the remaining pages, from any server; a retry continues after the last page."""
@@ -110,19 +110,50 @@ class _LinkedPages:
         page = records.parse_object(reply)
         found = records.read_items(page, "images", reply.origin)
         images = [records.check_image(record, reply.origin) for record in found]
-        following = page.get("next")
-        # The link comes from the server. It must stay within the list, so that the token goes to
-        # no other path, and it must make progress, so that the list ends.
         self._seen.add(path)
-        if following is not None and (
-            not isinstance(following, str)
-            or not following.startswith(f"{_COLLECTION}?")
-            or following in self._seen
-            or not images
+        self._next = self._find_next(page.get("next"), reply, empty=not images)
+        self._empty = not images
+        self._images += images
+
+    def _find_next(self, link: object, reply: Reply, *, empty: bool) -> str | None:
+        """Return the path of the next page, or None if there is none.
+
+        The link comes from the server. It must stay within the list, so that the token goes to no
+        other server and path, and it must make progress, so that the list ends: it is one that
+        was not followed before, and of two pages in a row one has an image.
+        """
+        if link is None or link == "":
+            return None
+        path = _strip_server(link, reply.server)
+        if (
+            path is None
+            or not path.startswith(f"{_COLLECTION}?")
+            or path in self._seen
+            or (empty and self._empty)
         ):
             raise ProtocolError(f"{reply.origin}: the link to the list's next page is not valid")
-        self._images += images
-        self._next = following
+        return path
+
+
+def _strip_server(link: object, server: Server) -> str | None:
+    """Return a link's path after the server's prefix; None if the link leads elsewhere.
+
+    Glance's links begin at ``/v2``. A proxy may write them with the prefix, or as whole URLs.
+    """
+    if not isinstance(link, str):
+        return None
+    if link.startswith("/"):
+        return link.removeprefix(server.path)
+    head, mark, query = link.partition("?")
+    try:
+        # The server's own text form decides what is the same server, such as with a port of 443.
+        target = urlsplit(head)
+        same = Server.parse(f"{target.scheme}://{target.netloc}")
+    except (ValueError, InvalidServer):
+        return None
+    if (same.scheme, same.netloc) != (server.scheme, server.netloc):
+        return None
+    return f"{target.path}{mark}{query}".removeprefix(server.path)
 
 
 def create(**attributes: object) -> Operation[Record]:
