@@ -2,6 +2,7 @@
 
 import copy
 import io
+import logging
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from support import LIMIT, ManualClock, in_child
 
-from traced_image import get_default_image_service
+from traced_image import connect, get_default_image_service, lab
 from traced_image.errors import (
     ImageMapUnavailable,
     ImageNotFound,
@@ -23,7 +24,7 @@ from traced_image.errors import (
     MissingExtra,
 )
 from traced_image.pipeline.ec2 import ids
-from traced_image.pipeline.ec2.service import S3ImageService
+from traced_image.pipeline.ec2.service import S3ImageService, _read_number
 
 IMAGE, KERNEL, RAMDISK = (f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2, 3))
 WEEK = 7 * 24 * 3600
@@ -110,7 +111,21 @@ def statements(engine):
 # --- translation -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("image_id", [1, "ami-00000001", "aki-00000001", "ari-1", "AMI-00000001"])
+@pytest.mark.parametrize(
+    "image_id",
+    [
+        1,
+        "ami-00000001",
+        "aki-00000001",
+        "ari-1",
+        "AMI-00000001",
+        "i-00000001",
+        "00000001",
+        "1",
+        "ami-0x1",
+        "0X01",
+    ],
+)
 def test_show_asks_for_the_uuid(known, images, image_id):
     known.show("context", image_id)
 
@@ -139,10 +154,11 @@ def test_show_gives_integers(known):
 
 
 def test_hexadecimal_is_read_as_such(service):
-    for number in range(10):
+    for number in range(16):
         service.glance_id_to_id(f"image-{number}")
 
-    assert "image-9" == service.id_to_glance_id("ami-0000000a")
+    texts = ["ami-0000000a", "i-0000000a", "0000000a", "ami-0xA", "10"]
+    assert ["image-9"] * 4 + ["image-15"] == [service.id_to_glance_id(text) for text in texts]
 
 
 def test_show_leaves_the_service_its_dict(known, images):
@@ -168,6 +184,25 @@ def test_what_is_absent_stays_so(known, images, image):
     assert image == known.show(None, 1)
 
 
+ODD = ["my kernel", "x" * 37, "b\u00fcrger", 7.5, True, ["x"], {}, "\ud800", "a\0"]
+"""Values of references that are not ids."""
+
+
+@pytest.mark.parametrize("value", [*ODD, 7])
+@pytest.mark.parametrize("name", ["kernel_id", "ramdisk_id"])
+def test_an_odd_reference_stays_as_it_is(known, images, name, value):
+    images.image = {"id": IMAGE, "properties": {name: value}}
+
+    assert {"id": 1, "properties": {name: value}} == known.show(None, 1)
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_an_odd_reference_goes_back_as_it_is(known, images, value):
+    known.update(None, 1, {"properties": {"kernel_id": value}})
+
+    assert {"properties": {"kernel_id": value}} == images.asked[0][2]
+
+
 def test_an_image_seen_first_as_a_kernel_gets_an_integer(service, images):
     service.glance_id_to_id(IMAGE)
 
@@ -175,7 +210,8 @@ def test_an_image_seen_first_as_a_kernel_gets_an_integer(service, images):
 
 
 @pytest.mark.parametrize(
-    "image_id", [None, True, 1.0, "1", "", IMAGE, "ami-", "ami-g", "xyz-1", b"", [10**5000]]
+    "image_id",
+    [None, True, 1.0, "", IMAGE, "ami-", "g", "0x", "ami-g", "xyz-1", " 1", b"", [10**5000]],
 )
 def test_what_is_no_id_is_refused_before_any_request(known, images, image_id):
     with pytest.raises(InvalidImageID):
@@ -203,7 +239,43 @@ def test_detail_gives_integers(known):
 def test_detail_translates_the_marker(known, images):
     known.detail("context", marker=2, limit=1)
 
-    assert [("context", {"marker": KERNEL, "limit": 1})] == images.asked
+    asked = {"marker": KERNEL, "limit": 1, "sort_dir": "asc"}
+    assert [("context", asked)] == images.asked
+
+
+def test_detail_sorts_as_it_is_told(known, images):
+    known.detail(None, sort_dir="desc")
+
+    assert [(None, {"sort_dir": "desc"})] == images.asked
+
+
+def test_older_images_get_lower_integers(engine):
+    store = lab.Images()
+    store.add(name="old", created_at="2012-01-01T00:00:00Z")
+    store.add(name="new", created_at="2013-01-01T00:00:00Z")
+    with (
+        lab.GlanceServer(store) as server,
+        closing(connect(servers=[server.url], telemetry=False)) as service,
+    ):
+        found = S3ImageService(service, engine).detail(None)
+
+    assert [(1, "old"), (2, "new")] == [(image["id"], image["name"]) for image in found]
+
+
+@pytest.mark.parametrize("image_id", ["x" * 37, "b\u00fcrger", " a", 7])
+def test_an_image_that_can_have_no_integer_is_left_out_of_a_list(known, images, caplog, image_id):
+    images.image = {"id": image_id}
+    with caplog.at_level(logging.WARNING, "traced_image.ec2"):
+        found = known.detail(None)
+
+    said = f"an image is left out of a list for EC2: {image_id!a} is not a valid image id"
+    assert ([2], 1) == ([image["id"] for image in found], caplog.text.count(said))
+
+
+def test_an_id_may_have_a_space(known, images):
+    images.image = {"id": "my image"}
+
+    assert [4, 2] == [image["id"] for image in known.detail(None)]
 
 
 def test_create_translates_both_ways(known, images):
@@ -255,6 +327,55 @@ def test_download_asks_for_the_uuid(known, images):
     assert ("the data", [("context", IMAGE, data, None)]) == (got, images.asked)
 
 
+# --- EC2's form --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image_id", "image_type", "expected"),
+    [
+        (10, "ami", "ami-0000000a"),
+        (10, "aki", "aki-0000000a"),
+        ("10", "ari", "ari-0000000a"),
+        (2**40, "ami", "ami-10000000000"),
+        ("my kernel", "aki", "ami-00000000"),
+        (None, "ami", "ami-00000000"),
+        ([1], "ami", "ami-00000000"),
+        ([10**5000], "ami", "ami-00000000"),
+    ],
+)
+def test_an_integer_is_written_as_ec2_does(image_id, image_type, expected):
+    assert expected == S3ImageService.image_ec2_id(image_id, image_type)
+
+
+@pytest.mark.parametrize(
+    ("image_type", "expected"),
+    [
+        ("kernel", "aki"),
+        ("aki", "aki"),
+        ("ramdisk", "ari"),
+        ("ari", "ari"),
+        ("machine", "ami"),
+        ("bare", "ami"),
+        (None, "ami"),
+    ],
+)
+def test_a_type_of_image_has_a_prefix(image_type, expected):
+    assert expected == S3ImageService.image_type(image_type)
+
+
+def test_a_uuid_is_written_as_ec2_does(known):
+    found = known.glance_id_to_ec2_id(KERNEL, "aki"), known.glance_id_to_ec2_id(None)
+
+    assert ("aki-00000002", None) == found
+
+
+@given(st.integers(0, 2**31 - 1), st.sampled_from(["ami", "aki", "ari"]))
+def test_what_is_written_as_ec2_does_is_read_again(number, image_type):
+    written = S3ImageService.image_ec2_id(number, image_type)
+
+    assert number == _read_number(written)
+
+
 # --- the table ---------------------------------------------------------------------------------
 
 
@@ -273,7 +394,9 @@ def test_another_service_on_the_same_database_agrees(known, url):
     assert [3, 2, 1] == ids
 
 
-@pytest.mark.parametrize("uuid", ["", "x" * 37, 7, b"x", "a b", "a\0", "\ud800", [10**5000]])
+@pytest.mark.parametrize(
+    "uuid", ["", "x" * 37, 7, b"x", " a", "a ", " ", "a\0", "\ud800", [10**5000]]
+)
 def test_what_is_no_uuid_gets_no_id(service, uuid):
     with pytest.raises(InvalidImageID, match="pass a UUID"):
         service.glance_id_to_id(uuid)
@@ -406,7 +529,7 @@ def test_services_that_start_at_once_share_a_table(url):
 
 SCRIPT = """
 import sys
-from traced_image.pipeline.ec2.service import S3ImageService
+from traced_image.pipeline.ec2.service import S3ImageService, _read_number
 
 service = S3ImageService(object(), sys.argv[1])
 print("ready", flush=True)

@@ -197,6 +197,17 @@ assert ec2.id_to_glance_id(f"ami-{number:08x}") == image["id"]
     "S3ImageService.glance_id_to_id": """
 assert ec2.glance_id_to_id(image["id"]) == number
 """,
+    "S3ImageService.glance_id_to_ec2_id": """
+assert ec2.glance_id_to_ec2_id(image["id"]) == f"ami-{number:08x}"
+""",
+    "S3ImageService.image_ec2_id": """
+assert S3ImageService.image_ec2_id(10) == "ami-0000000a"
+assert S3ImageService.image_ec2_id(10, "aki") == "aki-0000000a"
+""",
+    "S3ImageService.image_type": """
+assert S3ImageService.image_type("kernel") == "aki"
+assert S3ImageService.image_type("bare") == "ami"
+""",
     "S3ImageService.close": """
 ec2.close()
 """,

@@ -41,7 +41,8 @@ TTL = 7 * 24 * 3600.0
 """Seconds for which a mapping stays in memory, as in nova 2013.1's ``memoize``."""
 
 _LONGEST_UUID = 36
-_UUID = re.compile(r"[\x21-\x7e]{1,36}")  # API v1 accepted ids that are not UUIDs
+# API v1 accepted ids that are not UUIDs. MySQL ignores a space at the end when it compares.
+_UUID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,34}[\x21-\x7e])?")
 _HIGHEST_ID = 2**31 - 1  # of an INTEGER column in MySQL and PostgreSQL
 
 _PACKAGES = {"MySQLdb": "mysqlclient", "mysql": "mysql-connector-python"}
@@ -139,7 +140,8 @@ class ImageIds:
         """Return the integer that names an image; assign a new one if the image has none.
 
         Raises:
-            InvalidImageID: `uuid` is not 1 to 36 characters of printable ASCII.
+            InvalidImageID: `uuid` is not 1 to 36 characters of printable ASCII, or it has a space
+                at an end.
             ImageMapUnavailable: The database failed.
         """
         if not isinstance(uuid, str) or not _UUID.fullmatch(uuid):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
@@ -28,10 +29,23 @@ DATABASE = "sqlite:///s3_images.sqlite"
 """The default database: a file in the current folder."""
 
 EC2ID = int | str
-"""An integer, or EC2's form of one: ``ami-``, ``aki-`` or ``ari-`` and hexadecimal digits."""
+"""An integer, or EC2's form of one: hexadecimal digits, after ``ami-`` or another prefix or none.
 
-_EC2ID = re.compile(r"(?:ami|aki|ari)-([0-9a-f]+)", re.IGNORECASE)
+nova's ``ec2utils.ec2_id_to_id`` also read the last part of a UUID as a number, and so found
+another image. Here the prefixes are ``ami``, ``aki``, ``ari`` and ``i``.
+"""
+
+NO_EC2ID = "ami-00000000"
+"""The EC2 id in place of one for a reference that is not an integer, as in nova 2013.1."""
+
+_EC2ID = re.compile(r"(?:(?:ami|aki|ari|i)-)?(?:0x)?([0-9a-f]+)", re.IGNORECASE)
 _REFERENCES = ("kernel_id", "ramdisk_id")
+_REFERENCE = re.compile(r"[\x21-\x7e]{1,36}")
+"""The form of a kernel's or ramdisk's id. Other values, such as "my kernel", are a user's notes."""
+
+_TYPES = {"kernel": "aki", "ramdisk": "ari", "aki": "aki", "ari": "ari"}
+
+logger = logging.getLogger("traced_image.ec2")
 
 
 class ImageService(Protocol):
@@ -74,9 +88,10 @@ class ImageService(Protocol):
 class S3ImageService:
     """An image service that names images by EC2's integers, as ``nova.image.s3`` of 2013.1 did.
 
-    The service translates the image's own id, and the properties ``kernel_id`` and
-    ``ramdisk_id``. It changes neither the caller's dict nor that of the inner service. nova 2013.1
-    copied only the first level, and so changed the properties of the dict that it received.
+    The service translates the image's own id, and the properties ``kernel_id`` and ``ramdisk_id``
+    if they have the form of an id; a value in another form stays as it is. It changes neither the
+    caller's dict nor that of the inner service. nova 2013.1 copied only the first level, and so
+    changed the properties of the dict that it received.
 
     A method may raise the errors of the inner service, and `ImageMapUnavailable` if the database
     fails.
@@ -119,7 +134,7 @@ class S3ImageService:
 
         Args:
             context: On whose behalf; None for the service's own.
-            image_id: 10, or ``ami-0000000a``.
+            image_id: 10, or its text in hexadecimal: ``ami-0000000a`` or ``a``.
 
         Returns:
             The inner service's dict, with integers in place of UUIDs.
@@ -132,12 +147,21 @@ class S3ImageService:
         return self._translate_uuid_to_id(image)
 
     def detail(self, context: Context | None, **kwargs: object) -> list[ImageDict]:
-        """List images' metadata; a ``marker`` is an id in a form of `show`."""
-        arguments: dict[str, Any] = {**kwargs}
+        """List images' metadata, the oldest first, so that older images get lower integers.
+
+        An image whose id can have no integer is left out, and a line of the log names it.
+
+        Args:
+            context: On whose behalf; None for the service's own.
+            **kwargs: The arguments of the inner service; a ``marker`` is an id in a form of
+                `show`, and ``sort_dir`` is ``asc`` if it is left out.
+        """
+        arguments: dict[str, Any] = {"sort_dir": "asc", **kwargs}
         if arguments.get("marker") is not None:
             arguments["marker"] = self.id_to_glance_id(arguments["marker"])
         images = self._service.detail(context, **arguments)
-        return [self._translate_uuid_to_id(image) for image in images]
+        translated = (self._translate_listed(image) for image in images)
+        return [image for image in translated if image is not None]
 
     def create(
         self, context: Context | None, image_meta: ImageDict, data: Data | None = None
@@ -206,15 +230,65 @@ class S3ImageService:
         """Return the integer of an image; assign a new one if it has none. Return None for None.
 
         Raises:
-            InvalidImageID: `uuid` is not 1 to 36 characters of printable ASCII.
+            InvalidImageID: `uuid` is not 1 to 36 characters of printable ASCII, or it has a space
+                at an end.
         """
         return None if uuid is None else self._ids.id(uuid)
 
+    def glance_id_to_ec2_id(self, uuid: str | None, image_type: str = "ami") -> str | None:
+        """Return the EC2 id of an image, such as ``ami-0000000a``. Return None for None.
+
+        Args:
+            uuid: The image's UUID.
+            image_type: ``ami``, ``aki`` or ``ari``.
+
+        Raises:
+            InvalidImageID: `uuid` can have no integer.
+        """
+        number = self.glance_id_to_id(uuid)
+        return None if number is None else self.image_ec2_id(number, image_type)
+
+    @staticmethod
+    def image_ec2_id(image_id: object, image_type: str = "ami") -> str:
+        """Return the EC2 id for an integer, such as ``ami-0000000a`` for 10.
+
+        Args:
+            image_id: An integer, as in the dict of `show`.
+            image_type: ``ami``, ``aki`` or ``ari``.
+
+        Returns:
+            The id; ``ami-00000000``, as in nova 2013.1, if `image_id` is not an integer, such as
+            a ``kernel_id`` that stayed as it was.
+        """
+        try:
+            return f"{image_type}-{int(str(image_id)):08x}"
+        except ValueError:
+            return NO_EC2ID
+
+    @staticmethod
+    def image_type(image_type: object) -> str:
+        """Return the prefix of an EC2 id for a type of image.
+
+        Args:
+            image_type: ``kernel``, ``ramdisk``, or a container format.
+
+        Returns:
+            ``aki`` for a kernel, ``ari`` for a ramdisk, ``ami`` for all others.
+        """
+        return _TYPES.get(str(image_type), "ami")
+
+    def _translate_listed(self, image: ImageDict) -> ImageDict | None:
+        try:
+            return self._translate_uuid_to_id(image)
+        except InvalidImageID as error:
+            logger.warning("an image is left out of a list for EC2: %s", error)
+            return None
+
     def _translate_uuid_to_id(self, image: ImageDict) -> ImageDict:
-        return _translate_ids(image, self._ids.id)
+        return _translate_ids(image, self._ids.id, _is_inner_reference)
 
     def _translate_id_to_uuid(self, image: ImageDict) -> ImageDict:
-        return _translate_ids(image, self.id_to_glance_id)
+        return _translate_ids(image, self.id_to_glance_id, _is_outer_reference)
 
 
 def _open_ids(database: object, clock: Clock) -> ImageIds:
@@ -233,13 +307,17 @@ def _read_number(image_id: object) -> int:
     written = _EC2ID.fullmatch(image_id) if isinstance(image_id, str) else None
     if written is None:
         raise InvalidImageID(
-            f"{format_value(image_id)} is not a valid image id: pass 10 or 'ami-0000000a'"
+            f"{format_value(image_id)} is not a valid image id: pass 10, 'ami-0000000a' or 'a'"
         )
     return int(written[1], 16)
 
 
-def _translate_ids(image: ImageDict, translate: Callable[[object], object]) -> ImageDict:
-    """Return a copy with translated ids; an absent or empty id stays as it is."""
+def _translate_ids(
+    image: ImageDict,
+    translate: Callable[[object], object],
+    is_reference: Callable[[object], bool],
+) -> ImageDict:
+    """Return a copy with translated ids; an absent id and an odd reference stay as they are."""
     # A deep copy, because the properties are a dict within the dict.
     image = copy.deepcopy(image)
     if "id" in image:
@@ -247,6 +325,15 @@ def _translate_ids(image: ImageDict, translate: Callable[[object], object]) -> I
     properties = image.get("properties")
     if isinstance(properties, dict):
         for name in _REFERENCES:
-            if properties.get(name) not in (None, ""):
+            if is_reference(properties.get(name)):
                 properties[name] = translate(properties[name])
     return image
+
+
+def _is_outer_reference(value: object) -> bool:
+    # What `show` left as it was goes back as it was, so that its dict can be sent to `update`.
+    return type(value) is int or _is_inner_reference(value)
+
+
+def _is_inner_reference(value: object) -> bool:
+    return isinstance(value, str) and _REFERENCE.fullmatch(value) is not None
