@@ -172,7 +172,6 @@ def test_a_bad_id_is_refused_before_any_request(build):
         {},
         {"x-image-meta-name": "x"},
         {"x-image-meta-id": "y"},
-        {"x-image-meta-id": "x", "x-image-meta-size": "five"},
         {"x-image-meta-id": "x", "x-image-meta-deleted_at": "yesterday"},
     ],
 )
@@ -372,6 +371,39 @@ class Reading(Recorder):
 
 def test_a_record_without_data_needs_no_rewinding():
     assert v1.create().rewind is None
+
+
+# --- numbers that are none ---------------------------------------------------------------------
+
+NUMBERS = ["size", "min_ram", "min_disk", "virtual_size"]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["abc", "", "5x", "1.5"])
+def test_a_number_that_is_none_is_returned_as_text(name, value):
+    headers = {"x-image-meta-id": "x", f"x-image-meta-{name}": value}
+    record = v1.get("x").perform(Recorder(answer(headers=headers)))
+    assert {"id": "x", "properties": {}, name: value} == record
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_list_has_numbers_that_are_none_as_text(name):
+    body = json.dumps({"images": [{"id": "x", name: "abc"}, {"id": "y"}]}).encode()
+    records = v1.list_().perform(Recorder(answer(body)))
+    assert [{"id": "x", name: "abc"}, {"id": "y"}] == records
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_that_is_an_object_is_refused(name):
+    body = json.dumps({"images": [{"id": "x", name: {}}]}).encode()
+    with pytest.raises(ProtocolError, match=f"the image's {name} has a wrong type"):
+        v1.list_().perform(Recorder(answer(body)))
+
+
+def test_data_of_an_image_whose_size_is_no_number_is_fetched():
+    headers = {"x-image-meta-id": "x", "x-image-meta-size": "many"}
+    download = v1.data("x").perform(Recorder(answer(headers=headers, chunks=Pieces(b"data"))))
+    assert b"data" == b"".join(download)
 
 
 # --- data --------------------------------------------------------------------------------------

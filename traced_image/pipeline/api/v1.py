@@ -266,11 +266,19 @@ def _write(
 
 
 def _check_record(record: object, origin: str, image_id: str | None = None) -> Record:
-    image = records.check_image(record, origin, image_id)
-    if not isinstance(image.get("properties", {}), dict):
+    """Check a record as `records.check_image` does, but numbers may be text."""
+    if not isinstance(record, dict):
+        return records.check_image(record, origin)
+    typed = {name: value for name, value in record.items() if not _is_text_number(name, value)}
+    records.check_image(typed, origin, image_id)
+    if not isinstance(record.get("properties", {}), dict):
         raise ProtocolError(f"{origin}: the image's properties have a wrong type")
-    records.check_time(image, "deleted_at", origin)
-    return image
+    records.check_time(record, "deleted_at", origin)
+    return record
+
+
+def _is_text_number(name: str, value: object) -> bool:
+    return name in _INTEGERS and isinstance(value, str)
 
 
 def _make_path(image_id: str) -> str:
