@@ -32,6 +32,7 @@ PROMISED = {
     "Telemetry",
     "connect",
     "get_default_image_service",
+    "get_remote_image_service",
 }
 """What others rely on; most errors are in `traced_image.errors` alone."""
 
@@ -54,6 +55,7 @@ SIGNATURES = {
     "GlanceClientWrapper.call": "self, context, version, method, /, *args, **kwargs",
     "S3ImageService.show": "self, context, image_id",
     "get_default_image_service": "",
+    "get_remote_image_service": "context, image_href",
 }
 """Those of nova 34 (``nova/image/glance.py``); `get_location`, `call` and `S3ImageService` are
 the older nova's."""

@@ -18,7 +18,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from . import errors
-from ._connect import connect, get_default_image_service
+from ._connect import connect, get_default_image_service, get_remote_image_service
 from .config import Config, RetryPolicy, Server, load_config
 from .errors import (
     AttemptError,
@@ -90,6 +90,7 @@ __all__ = [
     "connect",
     "errors",
     "get_default_image_service",
+    "get_remote_image_service",
     "load_config",
 ]
 

@@ -10,12 +10,14 @@ from .config import Config, load_config
 from .pipeline.attempts.seams import Layers
 from .pipeline.client import GlanceClientWrapper
 from .pipeline.ec2.service import S3ImageService
+from .pipeline.image_ref import find_image_ref
 from .pipeline.service import GlanceImageService
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .config.keywords import LoadKeywords
+    from .pipeline.context import Context
     from .telemetry import Telemetry
 
 
@@ -90,6 +92,30 @@ def get_default_image_service() -> GlanceImageService:
         ConfigError: They describe no service, or a service that can't be used.
     """
     return _default.get()
+
+
+def get_remote_image_service(
+    context: Context | None,  # noqa: ARG001 - nova's signature; the service's methods need it
+    image_href: str,
+) -> tuple[GlanceImageService, str]:
+    """Return the process's one service, and the id of the image that a reference names.
+
+    nova's function returned a service for the one server of the URL, whatever it was, and so sent
+    it the caller's token. Here the URL must name a server of the process's service. Any server of
+    its cycle may then answer.
+
+    Args:
+        context: On whose behalf; nothing is sent until a method of the service is called.
+        image_href: An image's id, or its URL, such as ``http://glance-1:9292/v2/images/ID``.
+
+    Raises:
+        InvalidImageRef: The URL can't be parsed, or it names a server that is not configured.
+        ConfigError: The configuration describes no service, or a service that can't be used.
+    """
+    service = get_default_image_service()
+    if "/" not in str(image_href):
+        return service, image_href
+    return service, find_image_ref(str(image_href), service.config.servers)
 
 
 # The pipeline imports no telemetry, so it can't import this module: the default is set from here.

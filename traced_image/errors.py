@@ -13,6 +13,7 @@
     │   └── MissingExtra                    a feature whose optional package is absent
     ├── InvalidArgument (ValueError)        a call's argument, rejected before any request
     │   ├── InvalidImageID
+    │   │   └── InvalidImageRef
     │   ├── InvalidQuery                    filters, marker, limit, sorting
     │   ├── InvalidMetadata                 image_meta, data, a member, a tag, a location
     │   ├── InvalidPatch
@@ -171,6 +172,10 @@ class InvalidArgument(TracedImageError, ValueError):
 
 class InvalidImageID(InvalidArgument):
     """An image id that is empty or not text."""
+
+
+class InvalidImageRef(InvalidImageID):
+    """The URL of an image that can't be parsed, or that names a server which is not configured."""
 
 
 class InvalidQuery(InvalidArgument):

@@ -311,6 +311,12 @@ def test_what_is_no_id_is_refused(image_id):
         records.quote_id(image_id)
 
 
+def test_a_url_is_no_id_and_is_not_shown():
+    with pytest.raises(InvalidImageID, match=r"is a URL .*get_remote_image_service") as caught:
+        records.quote_id("http://admin:s3cret@glance/v2/images/x")
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("tag", ["", ".", "..", None, 5, "\udfff"])
 def test_what_is_no_tag_is_refused(tag):
     with pytest.raises(InvalidMetadata, match="is not a valid tag: pass valid text"):

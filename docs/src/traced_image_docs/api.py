@@ -75,7 +75,7 @@ def _take(names: str) -> dict[str, Any]:
 
 
 GROUPS: Mapping[str, Mapping[str, Any]] = {
-    "entry": _take("connect load_config get_default_image_service"),
+    "entry": _take("connect load_config get_default_image_service get_remote_image_service"),
     "values": _take("Config RetryPolicy Server RequestContext ServerHealth"),
     "services": _take("GlanceImageService Download GlanceClientWrapper S3ImageService"),
     "telemetry": {

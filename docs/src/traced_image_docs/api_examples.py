@@ -21,6 +21,11 @@ service = traced_image.connect(
 def show_name(image_id):
     return traced_image.get_default_image_service().show(None, image_id)["name"]
 """,
+    "get_remote_image_service": """
+def show_named(image_href):
+    service, image_id = traced_image.get_remote_image_service(None, image_href)
+    return service.show(None, image_id)["name"]
+""",
     "load_config": """
 config = traced_image.load_config(
     servers=["10.0.0.1:9292"], environ={"TRACED_IMAGE_NUM_RETRIES": "1"}

@@ -231,8 +231,14 @@ def quote_id(image_id: object) -> str:
     """Quote an image id for a path.
 
     Raises:
-        InvalidImageID: The id is empty, not text, or ``.`` or ``..``.
+        InvalidImageID: The id is empty, not text, a URL, or ``.`` or ``..``.
     """
+    if isinstance(image_id, str) and "://" in image_id:
+        # A URL may contain a password, so the message shows no part of it.
+        raise InvalidImageID(
+            "the image id is a URL (not shown): pass the id at its end, or take it from"
+            " get_remote_image_service(context, image_href)"
+        )
     try:
         return quote_segment(image_id, "image id")
     except InvalidMetadata as error:
