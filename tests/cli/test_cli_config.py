@@ -131,6 +131,7 @@ def bad(tmp_path):
     """Files that can't be used, by their names."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "binary.conf").write_bytes(b"[glance]\n\xff\xfe = \x00\n")
+    (tmp_path / "empty.conf").write_text("[glance]\nnum_retries = 1\n")
     (tmp_path / "nonsense.conf").write_text("nonsense without a sign\n")
     return tmp_path
 
@@ -147,6 +148,10 @@ def bad(tmp_path):
         (
             ["--config", "nonsense.conf"],
             "nonsense.conf is neither a section nor an option",
+        ),
+        (
+            ["--config", "empty.conf"],
+            "servers (from empty.conf): the configuration was read and names no server; set api_",
         ),
         (["--server", "a", "--cafile", "missing.pem"], "'missing.pem' can't be read: No such file"),
         (["--server", "a", "--cafile", "folder"], "'folder' can't be read: Is a directory"),

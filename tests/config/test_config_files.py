@@ -104,6 +104,12 @@ def test_the_tls_settings_are_taken(conf, tmp_path, option, field):
         ("glance_host = glance\nglance_protocol = https", "https://glance:9292"),
         ("glance_host = fd00::3", "http://[fd00::3]:9292"),
         ("glance_host = [fd00::3]\nglance_port = 1", "http://[fd00::3]:1"),
+        ("my_ip = 10.0.0.7\nglance_port = 9293", "http://10.0.0.7:9293"),
+        ("my_ip = 10.0.0.7\nglance_protocol = https", "https://10.0.0.7:9292"),
+        ("my_ip = fd00::7\nglance_port = 9293", "http://[fd00::7]:9293"),
+        ("my_ip = 10.0.0.7\nglance_host = a\nglance_port = 80", "http://a:80"),
+        ("my_ip = 10.0.0.7\nglance_port = 80\n[glance]\napi_servers = b", "http://b:9292"),
+        ("my_ip = 10.0.0.7\n[glance]\nendpoint_override = http://b", "http://b:80"),
         ("my_ip = 10.0.0.7\nglance_host = $my_ip", "http://10.0.0.7:9292"),
         ("my_ip = 10.0.0.7\nglance_api_servers = ${my_ip}:1", "http://10.0.0.7:1"),
         ("my_ip = 10.0.0.7\n[glance]\napi_servers = $my_ip", "http://10.0.0.7:9292"),
@@ -197,7 +203,9 @@ def test_the_process_environment_is_not_read_behind_its_back(conf, monkeypatch):
         ("[glance]\napi_servers = ftp://a\n", InvalidServer, "[glance] api_servers): 'ftp'"),
         ("[glance]\napi_servers = $my_ip:1\n", InvalidServer, "names no host"),
         ("[DEFAULT]\nglance_host = a\nglance_port = x\n", InvalidServer, "is not a port"),
-        ("[DEFAULT]\nglance_port = 80\n", InvalidServer, "no server is configured"),
+        ("[DEFAULT]\nglance_port = 80\n", InvalidServer, "names no server"),
+        ("[DEFAULT]\nmy_ip = 10.0.0.7\nx = glance_\n", InvalidServer, "names no server"),
+        ("[glance]\nnum_retries = 1\n# api_servers\n", InvalidServer, "names no server; set api_s"),
         ("[glance]\napi_servers = $nope:1\n", InvalidOption, "[glance] api_servers"),
         ("[DEFAULT]\nglance_host = $glance_host\n", InvalidOption, "[DEFAULT] glance_host"),
         ("[api]\nauth_strategy = none\n", InvalidAuth, "[api] auth_strategy): 'none'"),
@@ -211,6 +219,24 @@ def test_a_bad_option_is_named(conf, text, kind, told):
     with pytest.raises(ConfigError) as caught:
         load(conf(text), **given)
     assert (kind, True) == (type(caught.value), told in str(caught.value))
+
+
+def test_a_file_that_names_no_server_is_told_with_all_files(conf):
+    paths = [conf("[glance]\n", "1.conf"), conf("[glance]\nregion_name = a\n", "2.conf")]
+    with pytest.raises(InvalidServer, match=r"the configuration was read .*auth_type") as caught:
+        load(paths)
+    assert f"{paths[0]}, {paths[1]}" == caught.value.source
+
+
+def test_a_file_that_names_no_server_leaves_it_to_a_variable(conf):
+    config = load_config(
+        config_file=conf("[glance]\nnum_retries = 1\n"), environ={"TRACED_IMAGE_SERVERS": "a"}
+    )
+    assert ("a", 1) == (config.servers[0].host, config.num_retries)
+
+
+def test_a_file_of_nova_2013_without_retries_has_the_default_of_today(conf):
+    assert 3 == load(conf("[DEFAULT]\nmy_ip = 10.0.0.7\nglance_port = 9292\n")).num_retries
 
 
 @pytest.mark.parametrize("name", ["", "none.conf", "nova.conf/below", "a\0b"])

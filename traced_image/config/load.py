@@ -70,14 +70,21 @@ def load_config(
     found = merge_sources(layers)
     # Credentials without servers: only Keystone's catalogue can name the servers.
     if "servers" in found or "auth" not in found:
-        return _make_config(found)
+        return _make_config(found, files)
     return _find_servers(
-        found, next((each.lookup for each in layers if each.lookup), EndpointFilter())
+        found, next((each.lookup for each in layers if each.lookup), EndpointFilter()), files
     )
 
 
-def _make_config(found: Mapping[str, Found]) -> Config:
+def _make_config(found: Mapping[str, Found], files: Sequence[str]) -> Config:
     if "servers" not in found:
+        if files:
+            fix = (
+                "set api_servers in its section [glance], or there auth_type and the other options"
+                " of a keystoneauth1 plugin, so that Keystone's catalogue names a server"
+            )
+            problem = "the configuration was read and names no server"
+            raise InvalidServer("servers", problem, source=", ".join(files), fix=fix)
         fix = (
             f'give servers=["glance-1:9292"], set {name_variable("servers")}, or name a file by'
             f" config_file or {CONFIG_FILE}, or a cloud by cloud or {CLOUD}"
@@ -129,14 +136,16 @@ def _build_missing_error(item: str, extra: str, source: str) -> MissingExtra:
     return MissingExtra(item, problem, source=source, fix=fix)
 
 
-def _find_servers(found: Mapping[str, Found], lookup: EndpointFilter) -> Config:
+def _find_servers(
+    found: Mapping[str, Found], lookup: EndpointFilter, files: Sequence[str]
+) -> Config:
     """Check all other values, then take the server from the catalogue."""
     # The draft has a name that never resolves (RFC 6761, 6.4). A wrong value thus fails before
     # the request to Keystone.
-    draft = _make_config({**found, "servers": Found("catalogue.invalid", "")})
+    draft = _make_config({**found, "servers": Found("catalogue.invalid", "")}, files)
     if not isinstance(draft.auth, PluginTokens):
         # A token source that is not a plugin has no catalogue: report that servers are missing.
-        return _make_config(found)
+        return _make_config(found, files)
     from .keystone import find_image_endpoint
 
     source = f"catalogue of {found['auth'].source}"

@@ -52,10 +52,11 @@ _INTERFACES = "internal,public"
 def read_files(files: Sequence[str], source: str) -> Source:
     """Read the settings for Glance from configuration files.
 
-    If ``api_servers`` is not set, ``glance_host`` names the server, or else
-    ``endpoint_override``. If ``auth_type`` is set, ``[glance]`` has the options of a keystoneauth1
-    plugin. Today's nova has no ``auth_strategy``. With its files, set
-    ``TRACED_IMAGE_AUTH_STRATEGY=keystone`` so that the service sends the callers' tokens.
+    If ``api_servers`` is not set, ``glance_host`` names the server, or ``my_ip`` if only
+    ``glance_port`` or ``glance_protocol`` is set, or else ``endpoint_override``. If ``auth_type``
+    is set, ``[glance]`` has the options of a keystoneauth1 plugin. Today's nova has no
+    ``auth_strategy``. With its files, set ``TRACED_IMAGE_AUTH_STRATEGY=keystone`` so that the
+    service sends the callers' tokens.
 
     Args:
         files: The paths of the files; a later file overrides an earlier one.
@@ -162,10 +163,16 @@ class _Options:
 
     def _old_server(self) -> Found | None:
         host = self._get("[DEFAULT] glance_host")
+        protocol = self._get("[DEFAULT] glance_protocol")
+        port = self._get("[DEFAULT] glance_port")
+        if host is None and (protocol or port):
+            # The default of glance_host was $my_ip. Files of today's nova have my_ip too, but no
+            # option of nova 2013.1 for Glance.
+            host = self._get("[DEFAULT] my_ip")
         if host is None:
             return None
-        protocol = self._get("[DEFAULT] glance_protocol") or Found("http", "")
-        port = self._get("[DEFAULT] glance_port") or Found(GLANCE_PORT, "")
+        protocol = protocol or Found("http", "")
+        port = port or Found(GLANCE_PORT, "")
         name = str(host.value)
         bracketed = f"[{name}]" if ":" in name and not name.startswith("[") else name
         return Found(f"{protocol.value}://{bracketed}:{port.value}", host.source)
