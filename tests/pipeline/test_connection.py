@@ -422,3 +422,24 @@ def test_what_reads_uses_a_connection_that_was_idle(tell_both, monkeypatch):
     sender(get())
     sender(get())
     assert server.accepted == 1
+
+
+def test_an_answer_may_come_in_parts_while_data_is_sent(opened):
+    begun = threading.Event()
+
+    def talk(_server, sock, _number):
+        sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No")
+        begun.set()
+        with sock.makefile("rb") as stream:
+            read_request(stream)
+        sock.sendall(b" Content\r\n\r\n")
+
+    def data():
+        yield b"x" * 10
+        begun.wait(LIMIT)
+        time.sleep(0.05)  # on its way within the machine
+        yield b"y" * 10
+        yield b"z" * 10
+
+    with Loopback(talk) as server:
+        assert 204 == opened.sender(server)(v2.upload("x", data())).status
