@@ -49,6 +49,7 @@
     │   └── UnsafeToRepeat                  a second attempt could do harm
     │       └── UploadNotRewindable         the data was read and can't be read again
     ├── ServiceClosed                       a call on a service after its `close`
+    ├── StreamConsumed                      image data that was read already, or closed
     ├── ListTooLarge                        a list of more bytes than `max_list_size`
     ├── TokenUnavailable                    Keystone gave no token for the service itself
     ├── ImageUnacceptable                   an image without data
@@ -417,6 +418,13 @@ class UploadNotRewindable(UnsafeToRepeat):
 
 class ServiceClosed(TracedImageError):
     """The service was closed before the call; nothing was sent."""
+
+
+class StreamConsumed(TracedImageError):
+    """A `Download` was read twice, after its `close`, or in another process than its own.
+
+    No server caused this. The name is that of httpx.
+    """
 
 
 class ListTooLarge(TracedImageError):

@@ -417,9 +417,10 @@ def test_data_comes_with_its_record(server, image_id, opened):
     ("headers", "problem"),
     [
         ({"x-image-meta-id": "y"}, "not about the image that was requested"),
-        ({"content-type": "text/html"}, "not an image record"),
+        ({}, "not an image record"),
+        ({"content-type": "text/html"}, "and not image data"),
     ],
-    ids=["another image", "a page"],
+    ids=["another image", "no record", "a page"],
 )
 def test_what_is_not_the_data_of_the_image_is_refused(headers, problem):
     data = Pieces(b"x")

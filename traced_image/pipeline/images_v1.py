@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .api.nova_image_dict import ImageDict, ListKeywords
     from .api.operation import Operation
     from .api.records import Record
+    from .api.representation import Representation
     from .api.upload import Data
     from .client import GlanceClientWrapper, OpenClient
     from .context import Context
@@ -94,12 +95,19 @@ class ImagesV1:
         """Delete an image."""
         self._perform(context, v1.delete(image_id))
 
-    def download(self, context: Context | None, image_id: str, offset: int = 0) -> Download | None:
+    def download(
+        self,
+        context: Context | None,
+        image_id: str,
+        offset: int = 0,
+        first: Representation | None = None,
+    ) -> Download | None:
         """Fetch all of an image's data; return None if it has none.
 
         Raises:
             InvalidArgument: `offset` is not 0, and API v1 can't return a part of the data.
         """
+        del first
         if offset:
             raise InvalidArgument(
                 "API v1 can't return a part of the data: download all of it again"

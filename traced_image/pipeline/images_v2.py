@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .api.download import Download
     from .api.nova_image_dict import ImageDict, ListKeywords
     from .api.records import Record
+    from .api.representation import Representation
     from .api.upload import Data
     from .client import GlanceClientWrapper, OpenClient
     from .context import Context
@@ -122,9 +123,18 @@ class ImagesV2:
         """Delete an image."""
         self._perform(context, v2.delete(image_id))
 
-    def download(self, context: Context | None, image_id: str, offset: int = 0) -> Download | None:
-        """Fetch an image's data from byte `offset` on; return None if it has none."""
-        return self._perform(context, v2.data(image_id, offset))
+    def download(
+        self,
+        context: Context | None,
+        image_id: str,
+        offset: int = 0,
+        first: Representation | None = None,
+    ) -> Download | None:
+        """Fetch an image's data from byte `offset` on, as the rest of a `first` reply's data.
+
+        The result is None if the image has no data.
+        """
+        return self._perform(context, v2.data(image_id, offset, first))
 
     def import_copy(self, context: Context | None, image_id: str, stores: Iterable[str]) -> None:
         """Copy an image to other stores."""

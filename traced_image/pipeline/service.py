@@ -15,7 +15,7 @@ from ..errors import (
     Retryable,
 )
 from .api import nova_image_dict
-from .api.download import Download, Resume, check_destination, save
+from .api.destination import check_destination, open_destination, save
 from .context import SERVICE
 from .image_errors import (
     format_id,
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ..config import Config, Server
+    from .api.download import Download, Resume
     from .api.nova_image_dict import ImageDict, ListKeywords
+    from .api.representation import Representation
     from .api.upload import Data
     from .attempts.server_cycle import ServerHealth
     from .client import GlanceClientWrapper
@@ -243,8 +245,10 @@ class GlanceImageService:
         Args:
             context: On whose behalf; None for the service's own.
             image_id: The image's UUID.
-            data: A binary file to write to.
-            dst_path: The path of a file to write to, used only if `data` is None.
+            data: A binary file to write to. It gets all of the data, and is flushed.
+            dst_path: The path of a file to write to, used only if `data` is None. The file is
+                replaced when all of the data is there, and stays as it is until then. Pipes,
+                devices and ``/dev/stdout`` are written directly.
             trusted_certs: Must be empty: this service does not verify signatures, nova does.
 
         Returns:
@@ -256,16 +260,21 @@ class GlanceImageService:
             ChecksumMismatch: The data does not match the image's record.
             CommunicationError: The stream broke, and no other server sent the rest.
             ProtocolError: The stream was cut short, and no other server sent the rest.
+            InvalidArgument: The destination can't be written; no request was sent.
+            OSError: The destination does not take all of the data.
         """
         check_destination(data, dst_path)
         if trusted_certs:
             raise InvalidArgument(
                 "trusted_certs: this service verifies no signatures: let nova do it"
             )
-        download = self._download(context, image_id)
-        if data is None and not dst_path:
-            return download
-        save(download, data, dst_path or "")
+        if data is not None:
+            save(self._download(context, image_id), data)
+        elif dst_path:
+            with open_destination(dst_path) as file:
+                save(self._download(context, image_id), file)
+        else:
+            return self._download(context, image_id)
         return None
 
     def download_rest(self, context: Context | None, image_id: str, begun: BinaryIO) -> Download:
@@ -299,7 +308,7 @@ class GlanceImageService:
             reraise_about_image(error, image_id)
         if download is None:
             raise ImageUnacceptable(f"Image {format_id(image_id)} is unacceptable: it has no data.")
-        download.resume = self._resume(context, image_id, there)
+        download.resume = self._resume(context, image_id, there, download.representation)
         return download
 
     def get_location(self, context: Context | None, image_id: str) -> str | None:
@@ -354,7 +363,9 @@ class GlanceImageService:
         """Whether `close` was called."""
         return self._client.closed
 
-    def _resume(self, context: Context | None, image_id: str, there: int) -> Resume:
+    def _resume(
+        self, context: Context | None, image_id: str, there: int, first: Representation
+    ) -> Resume:
         """Return a function that fetches the rest of a download after its stream broke.
 
         The function works once for each retry that a call has.
@@ -369,7 +380,7 @@ class GlanceImageService:
             self._client.accuse(server, error, retrying=retrying)
             if not retrying:
                 return None
-            return self._images.download(context, image_id, there + done)
+            return self._images.download(context, image_id, there + done, first)
 
         return resume
 

@@ -26,6 +26,8 @@ from .upload import Data, UploadBody
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .representation import Representation
+
 
 PAGE_SIZE = 200
 """Images per page, as in python-glanceclient."""
@@ -218,12 +220,15 @@ def delete(image_id: str) -> Operation[None]:
     return Operation("images.delete", "DELETE", path, perform, repeatable=False)
 
 
-def data(image_id: str, offset: int = 0) -> Operation[Download | None]:
+def data(
+    image_id: str, offset: int = 0, first: Representation | None = None
+) -> Operation[Download | None]:
     """Fetch an image's data with its record to check it; the result is None without data.
 
     Args:
         image_id: The image.
         offset: Bytes of the data that the caller has already.
+        first: What the reply said that brought them, if this request continues it.
     """
     path = f"{_COLLECTION}/{quote_id(image_id)}"
     headers = {"Range": f"bytes={offset}-"} if offset else {}
@@ -236,7 +241,7 @@ def data(image_id: str, offset: int = 0) -> Operation[Download | None]:
             # Glance answers 416 to a range that begins at the end of the data.
             return Download.at_end(reply.server, record)
         reply = wire(Request("GET", f"{path}/file", headers, stream=True))
-        return Download.of(reply, record, offset)
+        return Download.of(reply, record, offset, first)
 
     return Operation("images.data", "GET", path, perform)
 
