@@ -8,6 +8,7 @@ import hashlib
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from stalled_server import HaltingGlance
 from terminals import LIMIT, PROGRAM, plain
 
 from traced_image import lab
+from traced_image.cli.partial_download import open_part
 
 DATA = hashlib.sha256(b"data").digest() * 16384
 HALF = len(DATA) // 2
@@ -59,11 +61,14 @@ def test_data_comes_into_a_file_and_nothing_else_is_left(
 
 def test_data_is_on_the_disk_before_it_has_its_name(cli, server, on, image_id, target, monkeypatch):
     synced = []
-    monkeypatch.setattr(
-        os, "fsync", lambda fd: synced.append((os.fstat(fd).st_size, target.exists()))
-    )
+
+    def fsync(descriptor):
+        status = os.fstat(descriptor)
+        synced.append((stat.S_ISDIR(status.st_mode) or status.st_size, target.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
     cli("download", image_id, "-o", target, *on(server))
-    assert [(len(DATA), False)] == synced
+    assert [(len(DATA), False), (True, True)] == synced
 
 
 def test_data_comes_to_standard_output(server, on, image_id):
@@ -120,6 +125,24 @@ def test_a_link_leads_to_the_file_that_is_replaced(cli, server, on, image_id, ta
     target.symlink_to(tmp_path / "elsewhere" / "real")
     cli("download", image_id, "-o", target, "--force", *on(server))
     assert (True, DATA) == (target.is_symlink(), (tmp_path / "elsewhere" / "real").read_bytes())
+
+
+def test_a_file_that_is_replaced_keeps_its_mode(cli, server, on, image_id, target):
+    target.write_bytes(b"mine")
+    target.chmod(0o640)
+    cli("download", image_id, "-o", target, "--force", *on(server))
+    assert (0o640, DATA) == (stat.S_IMODE(target.stat().st_mode), target.read_bytes())
+
+
+@pytest.mark.parametrize("output", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_standard_output_by_its_path_is_written_where_it_stands(
+    process, server, on, image_id, target, output
+):
+    with target.open("wb", buffering=0) as file:
+        file.write(b"before,")
+        process("download", image_id, "-o", output, *on(server), stdout=file)
+        file.write(b",after")
+    assert (b"before," + DATA + b",after", ["image"]) == (target.read_bytes(), left(target.parent))
 
 
 def test_a_terminal_is_not_for_data(terminal, server, on, image_id):
@@ -201,6 +224,89 @@ def test_two_never_write_to_one_part(cli, server, on, image_id, target, part):
         f"traced-image: another download writes to {part}: wait for its end, or name another file"
     )
     assert (4, said, ["image.part"]) == (result.status, result.line, left(target.parent))
+
+
+def test_a_part_that_is_a_hard_link_is_not_written_to(
+    cli, server, on, image_id, target, part, tmp_path
+):
+    other = tmp_path / "other"
+    other.write_bytes(b"precious")
+    part.hardlink_to(other)
+    result = cli("download", image_id, "-o", target, *on(server))
+    said = f"traced-image: {part} is a hard link of another file: remove it, or name another file"
+    assert (4, said, b"precious") == (result.status, result.line, other.read_bytes())
+    assert () == server.access_log
+
+
+@pytest.fixture
+def before_lock(monkeypatch):
+    """Let something happen between the opening of a part and its lock; once for each thing."""
+    things = []
+    lock = fcntl.flock
+
+    def flock(*args):
+        if things:
+            things.pop(0)()
+        lock(*args)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    return things
+
+
+def finish_other(part, target):
+    """Do what another process does that has received all of the data."""
+
+    def finish():
+        part.write_bytes(DATA)
+        part.replace(target)
+
+    return finish
+
+
+def test_a_part_that_another_process_has_just_finished_is_not_emptied(
+    cli, server, on, image_id, target, part, before_lock
+):
+    before_lock.append(finish_other(part, target))
+    result = cli("download", image_id, "-o", target, *on(server))
+    assert (3, DATA, ["image"]) == (result.status, target.read_bytes(), left(target.parent))
+    assert f"traced-image: {target} exists: name another file, or add" in result.line
+
+
+def test_a_part_that_is_finished_again_and_again_is_opened_anew(
+    cli, server, on, image_id, target, part, before_lock
+):
+    before_lock += [finish_other(part, target)] * 3
+    result = cli("download", image_id, "-o", target, "--force", *on(server))
+    assert (0, DATA, ["image"]) == (result.status, target.read_bytes(), left(target.parent))
+
+
+def test_a_part_that_another_process_has_just_replaced_is_opened_anew(
+    cli, server, on, image_id, target, part, before_lock, tmp_path
+):
+    (tmp_path / "new").write_bytes(DATA[:HALF])
+    before_lock.append(lambda: (tmp_path / "new").replace(part))
+    assert 0 == cli("download", image_id, "-o", target, *on(server)).status
+    assert (206, DATA) == (server.access_log[-1].status, target.read_bytes())
+
+
+def test_the_new_part_of_another_process_is_not_removed(tmp_path):
+    """After an empty image, the path belongs to whoever opened it since."""
+    with open_part(tmp_path / "image") as part:
+        part.finish()
+        part.path.touch()
+    assert ["image", "image.part"] == left(tmp_path)
+
+
+def test_many_processes_at_once_leave_one_whole_file(server, on, image_id, target):
+    command = [sys.executable, "-c", PROGRAM, "download", image_id, "-o", target, *on(server)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
+    statuses = []
+    for each in running:
+        each.communicate(timeout=LIMIT)
+        statuses.append(each.returncode)
+    assert (DATA, ["image"]) == (target.read_bytes(), left(target.parent))
+    # One has it; the others found it complete (3) or in progress (4).
+    assert (1, {0, 3, 4}) == (statuses.count(0), {0, 3, 4} | set(statuses))
 
 
 # --- interrupted -------------------------------------------------------------------------------

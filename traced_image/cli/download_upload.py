@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.table import Column
 
 from ..errors import TracedImageError, UploadIncomplete
+from ..pipeline.api.destination import find_descriptor, write_all
 from .exit_status import build_end_error
 from .options import json_output, trace_output, verbose, with_choice
 from .output import format_cell, open_messages, print_json
@@ -107,9 +108,9 @@ def download(choice: Choice, image_id: str, output: str, *, force: bool, trace: 
     command resumes from there.
     """
     place = Path(output)
-    special = output == "-" or (place.exists() and not place.is_file())
-    if not special and place.exists() and not force:
-        raise click.UsageError(f"{output} exists: name another file, or add --force")
+    special = output == "-" or _is_special(place)
+    if not special:
+        _check_absent(place, force=force)
     with ExitStack() as stack:
         if special:
             # A device or a pipe can't be replaced by a rename, nor be resumed.
@@ -118,11 +119,26 @@ def download(choice: Choice, image_id: str, output: str, *, force: bool, trace: 
             _stream(service, image_id, file, output)
         else:
             part = stack.enter_context(open_part(place.resolve()))
+            # Another process may have finished its download to the same file meanwhile.
+            _check_absent(place, force=force)
             service = stack.enter_context(connect_traced(choice, trace=trace))
             _download(service, image_id, part)
 
 
+def _is_special(place: Path) -> bool:
+    """Return whether a path is a device, a pipe, or an open file such as /dev/stdout."""
+    return find_descriptor(str(place)) is not None or (place.exists() and not place.is_file())
+
+
+def _check_absent(place: Path, *, force: bool) -> None:
+    if place.exists() and not force:
+        raise click.UsageError(f"{place} exists: name another file, or add --force")
+
+
 def _open_output(place: Path, output: str, stack: ExitStack) -> BinaryIO:
+    descriptor = None if output == "-" else find_descriptor(output)
+    if descriptor is not None:
+        return stack.enter_context(FileIO(os.dup(descriptor), "wb"))
     if output != "-":
         return stack.enter_context(place.open("wb", buffering=0))
     if sys.stdout.isatty():
@@ -165,9 +181,7 @@ def _write(found: Download, file: BinaryIO, there: int, name: str) -> None:
 def _copy(found: Download, file: BinaryIO, done: int, bar: _Bar) -> None:
     try:
         for chunk in found:
-            left = memoryview(chunk)
-            while left:  # an unbuffered file may write less than it is given
-                left = left[file.write(left) :]
+            write_all(file, chunk)
             done += len(chunk)
             bar.at(done)
     finally:

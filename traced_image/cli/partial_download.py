@@ -11,6 +11,7 @@ from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import ChecksumMismatch, TracedImageError
+from ..pipeline.api.destination import copy_mode, sync_folder
 from .exit_status import FILE, EndedError, build_end_error
 from .signals import Terminated
 
@@ -43,10 +44,21 @@ class PartialFile:
         self.file.truncate(0)
 
     def finish(self) -> None:
-        """Write all data to the disk, then move the file to its target."""
+        """Write all data to the disk, then move the file to its target, whose mode it keeps."""
+        with suppress(FileNotFoundError):
+            copy_mode(self.target.stat(), self.file.fileno())
         # Without fsync, a crash after the rename could leave a target with missing data.
         os.fsync(self.file.fileno())
         self.path.replace(self.target)
+        sync_folder(self.target)
+
+    def is_current(self) -> bool:
+        """Return whether the path still names this file, and not that of another process."""
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(found, os.fstat(self.file.fileno()))
 
     @contextmanager
     def guard_writes(self) -> Iterator[None]:
@@ -74,7 +86,7 @@ def _open_file(path: Path) -> FileIO:
     """Open the file of a part; reject a link or a pipe, which another user may have put there.
 
     Raises:
-        EndedError: The path is not a regular file.
+        EndedError: The path is not a regular file, or is a hard link.
         OSError: The file can't be opened.
     """
     words = f"{path} is not a regular file: move it away, or name another file"
@@ -86,10 +98,43 @@ def _open_file(path: Path) -> FileIO:
         if error.errno == errno.ELOOP:
             raise EndedError(words, FILE) from error
         raise
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
+        return file
+    file.close()
+    if stat.S_ISREG(status.st_mode):
+        # To write to it, or to empty it, would change the other file.
+        words = f"{path} is a hard link of another file: remove it, or name another file"
+    raise EndedError(words, FILE)
+
+
+def _lock(path: Path) -> FileIO:
+    """Open and lock the file of a part.
+
+    Raises:
+        EndedError: Another process writes to it.
+    """
+    file = _open_file(path)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
         file.close()
-        raise EndedError(words, FILE)
+        words = f"another download writes to {path}: wait for its end, or name another file"
+        raise EndedError(words, FILE) from error
     return file
+
+
+def _open_current(target: Path, path: Path) -> PartialFile:
+    """Open and lock the part that the path names now.
+
+    Between opening and locking, another process may have renamed the part to the finished file.
+    Writing to that would damage it.
+    """
+    while True:
+        part = PartialFile(target, path, _lock(path))
+        if part.is_current():
+            return part
+        part.file.close()
 
 
 @contextmanager
@@ -99,20 +144,15 @@ def open_part(target: Path) -> Iterator[PartialFile]:
     An empty part is removed at the end.
 
     Raises:
-        EndedError: Another process writes to it, or it is not a regular file.
+        EndedError: Another process writes to it, or it is not a regular file of its own.
         OSError: It can't be written.
     """
-    path = target.with_name(f"{target.name}.part")
-    with _open_file(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            words = f"another download writes to {path}: wait for its end, or name another file"
-            raise EndedError(words, FILE) from error
-        part = PartialFile(target, path, file)
+    part = _open_current(target, target.with_name(f"{target.name}.part"))
+    with part.file:
         try:
             yield part
         finally:
             with suppress(OSError):
-                if not part.size:
-                    path.unlink()
+                # After `finish`, the path may name the part of another process.
+                if not part.size and part.is_current():
+                    part.path.unlink()

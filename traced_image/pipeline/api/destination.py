@@ -166,7 +166,7 @@ def _find_place(path: str) -> _Direct | _Replacement:
     Raises:
         OSError: It can't be written.
     """
-    descriptor = _find_descriptor(path)
+    descriptor = find_descriptor(path)
     if descriptor is not None:
         # Its position is shared: a second opening would overwrite what the process has written.
         return _Direct(FileIO(os.dup(descriptor), "wb"))
@@ -183,7 +183,7 @@ def _find_place(path: str) -> _Direct | _Replacement:
     return _Replacement(Path(os.path.realpath(path)), old)
 
 
-def _find_descriptor(path: str) -> int | None:
+def find_descriptor(path: str) -> int | None:
     """Return the descriptor that a path names, such as 1 for ``/dev/stdout``; None if none."""
     link = Path(path)
     for _ in range(_LINKS):

@@ -19,7 +19,7 @@ _RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """The whole of the data, of which a reply brings all or a part.
+    """The whole of the data; a reply brings all or a part of it.
 
     Attributes:
         total: Its bytes; None if the reply does not say.
