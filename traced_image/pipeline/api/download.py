@@ -15,6 +15,7 @@ from ...errors import (
     StreamConsumed,
     TracedImageError,
 )
+from .chunks import NoChunks, RestChunks
 from .digest import Digest
 from .representation import Representation, read_representation
 from .upload import CHUNK
@@ -105,13 +106,13 @@ class Download:
         size = None if found.total is None else max(0, found.total - offset)
         if offset and reply.status != _PARTIAL:
             # A server may ignore Range and answer 200 with all of the data (RFC 9110, 14.2).
-            chunks = _RestChunks(chunks, offset, reply.origin)
+            chunks = RestChunks(chunks, offset, reply.origin)
         return cls(chunks, reply.server, size, digest, found)
 
     @classmethod
     def at_end(cls, server: Server, record: Record) -> Download:
         """Build a download with no bytes to come, whose data is still to be checked."""
-        return cls(_NoChunks(), server, 0, Digest(record), Representation())
+        return cls(NoChunks(), server, 0, Digest(record), Representation())
 
     def __iter__(self) -> Iterator[bytes]:
         if self._begun:
@@ -224,40 +225,6 @@ class _VerifiedChunks:
             raise ChecksumMismatch(
                 f"{self._server.netloc}: the data does not match the image's record: download it"
                 " again, and check the server's store if the error repeats"
-            )
-
-    def close(self) -> None:
-        self._chunks.close()
-
-
-class _NoChunks:
-    """An empty body."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(())
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to close."""
-
-
-class _RestChunks:
-    """The chunks of a whole body from an offset on, for servers that ignore ``Range``."""
-
-    def __init__(self, chunks: Chunks, offset: int, origin: str) -> None:
-        self._chunks = chunks
-        self._offset = offset
-        self._origin = origin
-
-    def __iter__(self) -> Iterator[bytes]:
-        skip = self._offset
-        for chunk in self._chunks:
-            if skip < len(chunk):
-                yield chunk[skip:]
-            skip = max(0, skip - len(chunk))
-        if skip:
-            raise ProtocolError(
-                f"{self._origin}: all of the data is shorter than the part that has arrived: check"
-                " the proxy before the server"
             )
 
     def close(self) -> None:
