@@ -135,7 +135,7 @@ def test_an_address_of_traces_with_a_secret_is_refused_without_it(url):
 )
 def test_an_id_of_a_request_is_kept_without_secrets(told, kept):
     headers = {} if told is None else {"x-openstack-request-id": told}
-    assert kept == request_id_of(headers, HUNTER)
+    assert kept == request_id_of(headers, (HUNTER,))
 
 
 # --- the command line --------------------------------------------------------------------------

@@ -17,7 +17,7 @@
     │   ├── InvalidQuery                    filters, marker, limit, sorting
     │   ├── InvalidMetadata                 image_meta, data, a member, a tag, a location
     │   ├── InvalidPatch
-    │   └── InvalidContext                  a token or request id that a header can't contain
+    │   └── InvalidContext                  no context, or one that headers can't contain
     ├── AttemptError                        one attempt on one server failed
     │   ├── CommunicationError [Retryable]
     │   │   └── TLSError
@@ -192,7 +192,7 @@ class InvalidPatch(InvalidArgument):
 
 
 class InvalidContext(InvalidArgument):
-    """A context whose token or request id can't be sent."""
+    """An object that is no context, or a context whose token or request id can't be sent."""
 
 
 # --- one attempt -------------------------------------------------------------------------------

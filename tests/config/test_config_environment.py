@@ -54,7 +54,9 @@ def test_a_variable_sets_a_field(variable, text, field, value):
 def test_every_plain_field_has_a_variable():
     from traced_image.config import environment
 
-    fields = {each.name for each in dataclasses.fields(Config)} - {"auth", "sources", "retry"}
+    fields = {each.name for each in dataclasses.fields(Config)} - {
+        *("auth", "service_auth", "sources", "retry")
+    }
     fields |= {f"retry_{each.name}" for each in dataclasses.fields(RetryPolicy)} | {"config_file"}
     assert {f"TRACED_IMAGE_{name.upper()}" for name in fields} == environment.VARIABLES
 

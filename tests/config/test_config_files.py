@@ -366,6 +366,64 @@ def test_an_option_that_can_not_be_used_is_told_with_all_files_that_it_may_be_in
     assert f"{first}, {second}" == caught.value.source
 
 
+@pytest.fixture
+def with_service_user(conf, credentials):
+    """Write a file with the options of nova's section for the token beside a caller's."""
+
+    def write(text, plugin="v3password"):
+        options = "".join(f"{name} = {value}\n" for name, value in credentials.items())
+        return conf(f"[service_user]\nauth_type = {plugin}\n{options}{text}")
+
+    return write
+
+
+def test_the_token_beside_a_caller_s_is_taken_from_the_service_user(with_service_user):
+    config = load(with_service_user("send_service_user_token = true\n"), servers="a")
+    assert ("token-1", None) == (config.service_auth.get_token(), config.auth)
+
+
+def test_the_service_user_is_named_as_the_source(with_service_user):
+    path = with_service_user("send_service_user_token = true\n")
+    expected = f"{path} [service_user] auth_type"
+    assert expected == load(path, servers="a").sources["service_auth"]
+
+
+@pytest.mark.parametrize("text", ["", "send_service_user_token = false\n"])
+def test_a_service_user_alone_sends_no_token(with_service_user, text):
+    assert load(with_service_user(text), servers="a").service_auth is None
+
+
+def test_a_service_user_without_a_plugin_is_only_warned_of(conf, caplog):
+    path = conf("[service_user]\nsend_service_user_token = true\n")
+    config = load(path, servers="a")
+    assert (None, 1) == (
+        config.service_auth,
+        caplog.text.count("set auth_type in the same section"),
+    )
+
+
+def test_an_unusable_choice_to_send_a_service_token_is_named(conf):
+    path = conf("[service_user]\nsend_service_user_token = perhaps\n")
+    with pytest.raises(ConfigError, match=r"\[service_user\] send_service_user_token.*perhaps"):
+        load(path, servers="a")
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [("[DEFAULT]\nauth_strategy = noauth\n", {}), ("", {"auth_strategy": "noauth"})],
+)
+def test_noauth_needs_no_service_user(with_service_user, text, fields):
+    path = with_service_user(f"send_service_user_token = true\n{text}")
+    assert load(path, servers="a", **fields).service_auth is None
+
+
+def test_no_error_about_the_service_user_shows_a_secret(with_service_user):
+    text = "send_service_user_token = true\npassword = pa$s3cret\n"
+    with pytest.raises(InvalidAuth, match=r"\[service_user\] auth_type") as caught:
+        load(with_service_user(text), servers="a")
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_missing_extra_is_named(conf, monkeypatch):
     monkeypatch.setitem(sys.modules, "oslo_config", None)
     monkeypatch.delitem(sys.modules, "traced_image.config.nova_conf", raising=False)

@@ -103,9 +103,9 @@ def test_every_default_is_kept_by_its_own_check():
 def test_every_option_of_a_file_is_named_by_its_section():
     places = {place for each in OPTIONS.values() for place in (each.nova, each.cinder) if place}
     sections = {place.partition(" ")[0] for place in places}
-    assert {"[DEFAULT]", "[api]", "[glance]"} == sections
+    assert {"[DEFAULT]", "[api]", "[glance]", "[service_user]"} == sections
 
 
 def test_what_a_file_has_can_be_read_from_text_but_for_the_plugin():
     named = {name for name, each in OPTIONS.items() if each.nova or each.cinder}
-    assert {"auth"} == {name for name in named if OPTIONS[name].read is None}
+    assert {"auth", "service_auth"} == {name for name in named if OPTIONS[name].read is None}

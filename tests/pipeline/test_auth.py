@@ -15,7 +15,13 @@ from loopback import get
 from traced_image import Config, RequestContext
 from traced_image.errors import CommunicationError, InvalidContext, TokenUnavailable
 from traced_image.pipeline.context import SERVICE
-from traced_image.pipeline.http.auth import RequestTokens, check_context, find_request_id
+from traced_image.pipeline.http.auth import (
+    RequestTokens,
+    SentTokens,
+    ServiceToken,
+    check_context,
+    find_request_id,
+)
 
 
 class Tokens:
@@ -33,53 +39,90 @@ class Tokens:
         return self.says
 
 
-def credentials(*tokens, says=True, **fields):
-    auth = Tokens(*tokens, says=says) if tokens else None
-    return RequestTokens(Config(servers="glance-1", auth=auth, **fields))
+def service_token(*tokens, says=True):
+    return ServiceToken(Tokens(*tokens, says=says) if tokens else None)
+
+
+def request_tokens(**fields):
+    return RequestTokens(Config(servers="glance-1", **fields))
+
+
+CALLER = RequestContext(auth_token="caller")
 
 
 def test_the_caller_s_token_is_taken_under_keystone():
-    found = credentials(auth_strategy="keystone").caller_token(RequestContext(auth_token="t"))
-    assert found == "t"
+    found = request_tokens(auth_strategy="keystone").find(CALLER, math.inf)
+    assert SentTokens("caller") == found
 
 
 def test_the_caller_s_token_is_left_under_noauth():
-    assert credentials().caller_token(RequestContext(auth_token="t")) is None
+    assert SentTokens() == request_tokens().find(CALLER, math.inf)
 
 
-def test_a_caller_without_a_token_has_none():
-    assert credentials("service").caller_token(SimpleNamespace()) is None
+@pytest.mark.parametrize("token", [None, ""])
+def test_a_caller_without_a_token_has_none(token):
+    tokens = request_tokens(auth=Tokens("service"), service_auth=Tokens("beside"))
+    assert SentTokens() == tokens.find(RequestContext(auth_token=token), math.inf)
 
 
-def test_the_service_has_a_token_by_its_plugin():
-    assert credentials("service").service_token(math.inf) == "service"
+def test_a_context_that_equals_the_service_s_is_not_the_service():
+    tokens = request_tokens(auth=Tokens("service"))
+    assert SentTokens() == tokens.find(RequestContext(is_admin=True), math.inf)
+
+
+def test_the_service_itself_has_its_own_token():
+    assert SentTokens("own") == request_tokens(auth=Tokens("own")).find(SERVICE, math.inf)
+
+
+def test_a_caller_s_token_has_the_service_s_beside_it():
+    found = request_tokens(service_auth=Tokens("beside")).find(CALLER, math.inf)
+    assert SentTokens("caller", "beside") == found
+
+
+def test_the_token_beside_a_caller_s_implies_keystone():
+    assert "keystone" == Config(servers="a", service_auth=Tokens("beside")).auth_strategy
+
+
+def test_a_caller_s_token_is_not_renewed():
+    tokens = request_tokens(auth=Tokens("service", "new"))
+    assert tokens.renew(SentTokens("caller"), CALLER, math.inf) is None
+
+
+def test_the_token_beside_a_caller_s_is_renewed():
+    tokens = request_tokens(service_auth=Tokens("old", "new"))
+    found = tokens.renew(SentTokens("caller", "old"), CALLER, math.inf)
+    assert SentTokens("caller", "new") == found
 
 
 def test_without_a_plugin_the_service_has_no_token():
-    assert credentials(auth_strategy="keystone").service_token(math.inf) is None
+    assert service_token().get(math.inf) is None
 
 
 def test_without_a_plugin_nothing_is_renewed():
-    assert credentials(auth_strategy="keystone").renew("old", math.inf) is None
+    assert service_token().renew("old", math.inf) is None
+
+
+def test_without_a_token_there_is_none_to_renew():
+    assert service_token("old", "new").renew(None, math.inf) is None
 
 
 def test_a_refused_token_is_renewed():
-    assert credentials("old", "new").renew("old", math.inf) == "new"
+    assert service_token("old", "new").renew("old", math.inf) == "new"
 
 
 def test_a_token_that_another_thread_has_renewed_is_not_renewed_again():
-    found = credentials("new", "newer")
-    assert (found.renew("old", math.inf), found.service_token(math.inf)) == ("new", "new")
+    found = service_token("new", "newer")
+    assert (found.renew("old", math.inf), found.get(math.inf)) == ("new", "new")
 
 
 def test_a_token_that_another_thread_renews_meanwhile_is_renewed():
     """That thread has invalidated it, so that there is nothing left to invalidate."""
-    assert credentials("old", "new", says=False).renew("old", math.inf) == "new"
+    assert service_token("old", "new", says=False).renew("old", math.inf) == "new"
 
 
 @pytest.mark.parametrize("says", [True, False])
 def test_a_token_that_stays_the_same_is_not_renewed(says):
-    assert credentials("old", says=says).renew("old", math.inf) is None
+    assert service_token("old", says=says).renew("old", math.inf) is None
 
 
 def test_a_plugin_of_keystoneauth_is_renewed():
@@ -92,13 +135,13 @@ def test_a_plugin_of_keystoneauth_is_renewed():
         def invalidate(self):
             return tokens.pop(0) == "old"
 
-    found = RequestTokens(Config(servers="glance-1", auth=Plugin()))
-    assert (found.service_token(math.inf), found.renew("old", math.inf)) == ("old", "new")
+    found = ServiceToken(Config(servers="glance-1", auth=Plugin()).auth)
+    assert (found.get(math.inf), found.renew("old", math.inf)) == ("old", "new")
 
 
 def test_a_service_token_must_be_one_that_a_header_can_carry():
     with pytest.raises(TokenUnavailable):
-        credentials("new\nline").service_token(math.inf)
+        service_token("new\nline").get(math.inf)
 
 
 @pytest.mark.parametrize("method", ["get_token", "invalidate"])
@@ -110,7 +153,7 @@ def test_whatever_a_source_of_tokens_raises_says_what_to_check(method):
         raise OSError("no route")
 
     setattr(Broken, method, fail)
-    found = RequestTokens(Config(servers="glance-1", auth=Broken("old")))
+    found = ServiceToken(Broken("old"))
     with pytest.raises(TokenUnavailable, match=r"\(OSError\): check auth_url"):
         found.renew("old", math.inf)
 
@@ -123,9 +166,9 @@ def silent():
         yield v3.Password(url, "password", username="nova")
 
 
-@pytest.mark.parametrize("work", [RequestTokens.service_token, lambda t, s: t.renew("old", s)])
+@pytest.mark.parametrize("work", [ServiceToken.get, lambda t, s: t.renew("old", s)])
 def test_a_keystone_that_never_answers_is_left_in_time(silent, work):
-    tokens = RequestTokens(Config(servers="glance-1", auth=silent, read_timeout=1))
+    tokens = ServiceToken(Config(servers="glance-1", auth=silent, read_timeout=1).auth)
     with pytest.raises(TokenUnavailable, match=r"^Keystone gave no token in time: "):
         work(tokens, 0.1)
 
@@ -167,7 +210,7 @@ def test_the_id_that_ties_requests_together(context, expected):
     "value", ["a\r\nX-Injected: b", "a\nb", "a b", "a\0", "ü", "\ud800", b"a", 5, ["a"]]
 )
 def test_a_context_that_no_header_can_carry_is_refused_without_showing_it(name, value):
-    context = SimpleNamespace(**{name: value})
+    context = SimpleNamespace(**{"auth_token": None, name: value})
     shown = {"global_id": "request_id"}.get(name, name)
     with pytest.raises(InvalidContext, match=f"^context.{shown} is not text that a header"):
         check_context(context)
@@ -182,6 +225,21 @@ def test_what_passes_is_one_line_of_visible_ascii(value):
     assert value == "" or (value.isascii() and value.isprintable() and " " not in value)
 
 
-@pytest.mark.parametrize("context", [SERVICE, SimpleNamespace(), RequestContext("t", "u", "p")])
+@pytest.mark.parametrize(
+    "context", [SERVICE, SimpleNamespace(auth_token=None), RequestContext("t", "u", "p")]
+)
 def test_an_ordinary_context_passes(context):
     assert check_context(context) is None
+
+
+@pytest.mark.parametrize("value", [0, False, b"", []])
+def test_a_token_that_counts_as_false_must_be_text_or_none(value):
+    with pytest.raises(InvalidContext, match=r"^context\.auth_token is not text"):
+        check_context(SimpleNamespace(auth_token=value))
+
+
+@pytest.mark.parametrize("context", [{"auth_token": "s3cret"}, "s3cret", 5, SimpleNamespace()])
+def test_what_has_no_token_is_no_context_and_is_not_shown(context):
+    with pytest.raises(InvalidContext, match=f"^{type(context).__name__} is no context") as caught:
+        check_context(context)
+    assert "s3cret" not in str(caught.value)

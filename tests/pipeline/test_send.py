@@ -17,6 +17,7 @@ from traced_image import Config, RequestContext, lab
 from traced_image.errors import (
     AttemptError,
     CommunicationError,
+    Invalid,
     InvalidEndpoint,
     NotFound,
     ProtocolError,
@@ -161,10 +162,12 @@ def test_an_error_without_a_reply_has_no_request_id(tell):
     [
         ({"auth_strategy": "keystone"}, RequestContext(auth_token=TOKEN), TOKEN),
         ({"auth_strategy": "keystone"}, RequestContext(), None),
-        ({"auth_strategy": "keystone"}, SimpleNamespace(), None),
+        ({"auth_strategy": "keystone"}, SimpleNamespace(auth_token=None), None),
         ({"auth_strategy": "noauth"}, RequestContext(auth_token=TOKEN), None),
         ({"auth": Tokens("service")}, RequestContext(auth_token=TOKEN), TOKEN),
-        ({"auth": Tokens("service")}, RequestContext(auth_token=""), "service"),
+        ({"auth": Tokens("service")}, RequestContext(auth_token=""), None),
+        ({"auth": Tokens("service")}, RequestContext(auth_token=None), None),
+        ({"auth": Tokens("service")}, RequestContext(is_admin=True), None),
         ({"auth": Tokens("service")}, SERVICE, "service"),
         ({"auth": Tokens(None)}, SERVICE, None),
     ],
@@ -173,6 +176,45 @@ def test_a_token_is_sent_under_keystone_only(tell, fields, context, expected):
     server, sender = tell(JSON, **fields)
     sender(get(), context)
     assert headers_of(server.requests[0]).get("x-auth-token") == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "context", "expected"),
+    [
+        ({"auth_strategy": "keystone"}, RequestContext(auth_token=TOKEN), (TOKEN, None)),
+        ({"service_auth": Tokens("beside")}, RequestContext(auth_token=TOKEN), (TOKEN, "beside")),
+        ({"service_auth": Tokens(None)}, RequestContext(auth_token=TOKEN), (TOKEN, None)),
+        ({"service_auth": Tokens("beside")}, RequestContext(), (None, None)),
+        (
+            {"auth": Tokens("service"), "service_auth": Tokens("beside")},
+            SERVICE,
+            ("service", None),
+        ),
+    ],
+)
+def test_a_service_token_is_sent_beside_a_caller_s_only(tell, fields, context, expected):
+    server, sender = tell(JSON, **fields)
+    sender(get(), context)
+    headers = headers_of(server.requests[0])
+    assert expected == (headers.get("x-auth-token"), headers.get("x-service-token"))
+
+
+def test_a_service_token_that_is_refused_is_renewed_once(tell):
+    server, sender = tell(reply(401), JSON, service_auth=Tokens("old", "new"))
+    sender(get(), RequestContext(auth_token=TOKEN))
+    sent = [headers_of(request) for request in server.requests]
+    found = [(each["x-auth-token"], each["x-service-token"]) for each in sent]
+    assert [(TOKEN, "old"), (TOKEN, "new")] == found
+
+
+def test_a_service_token_that_a_server_repeats_is_hidden(tell):
+    _, sender = tell(
+        reply(400, b"beside-5ecret", "X-OpenStack-Request-ID: beside-5ecret"),
+        service_auth=Tokens("beside-5ecret"),
+    )
+    with pytest.raises(Invalid) as caught:
+        sender(get(), RequestContext(auth_token=TOKEN))
+    assert ("REDACTED", False) == (caught.value.request_id, "5ecret" in str(caught.value))
 
 
 def test_an_expired_token_is_renewed_once(tell):

@@ -2,6 +2,7 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 from loopback import Loopback, closing, conversation, reply
@@ -21,6 +22,7 @@ from traced_image.errors import (
     ImageUnacceptable,
     Invalid,
     InvalidArgument,
+    InvalidContext,
     InvalidImageID,
     InvalidMetadata,
     InvalidQuery,
@@ -527,7 +529,32 @@ def test_a_record_that_is_empty_is_no_record(opened, status):
 # --- on whose behalf ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("context", [{}, 0, "", []])
-def test_a_context_that_counts_as_false_is_not_the_service_itself(opened, server, images, context):
+class FalseContext(RequestContext):
+    """A caller whose object counts as false."""
+
+    def __bool__(self):
+        return False
+
+
+def test_a_context_that_counts_as_false_is_not_the_service_itself(opened, server, images):
     image_id = images.add(name="private", visibility="private", owner_id="alice")
-    assert isinstance(failure(opened.service(server).show, context, image_id), ImageNotFound)
+    error = failure(opened.service(server).show, FalseContext(), image_id)
+    assert isinstance(error, ImageNotFound)
+
+
+METHODS = {
+    "show": (NOBODY,),
+    "detail": (),
+    "create": ({"name": "new"},),
+    "update": (NOBODY, {"name": "new"}),
+    "delete": (NOBODY,),
+    "download": (NOBODY,),
+}
+
+
+@pytest.mark.parametrize("context", [{"auth_token": "t"}, "t", 0, [], object()], ids=type)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_no_context_is_rejected_by_every_method(opened, server, method, context):
+    own = SimpleNamespace(get_token=lambda: "service", invalidate=lambda: False)
+    error = failure(getattr(opened.service(server, auth=own), method), context, *METHODS[method])
+    assert (InvalidContext, []) == (type(error), paths(server))

@@ -38,7 +38,7 @@ def _list_rows(found: Config) -> Iterator[tuple[str, object, str]]:
         if isinstance(value, RetryPolicy):
             for each in retry_policy.OPTIONS:
                 yield f"retry.{each}", _to_json(getattr(value, each)), source
-        elif name == "auth":
+        elif name in ("auth", "service_auth"):
             yield name, None if value is None else "(hidden)", source
         else:
             yield name, _to_json(value), source

@@ -38,6 +38,7 @@ class ConfigKeywords(TypedDict, total=False):
     keyfile: str | None
     auth_strategy: Literal["noauth", "keystone"]
     auth: TokenSource | BaseAuthPlugin | None
+    service_auth: TokenSource | BaseAuthPlugin | None
     api_version: Literal[1, 2]
     pool_size: int
     max_metadata_size: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from keystoneauth1 import loading
@@ -10,7 +11,9 @@ from oslo_config import cfg
 
 from ..errors import InvalidAuth, InvalidOption
 from ..redact import hide_in_text
+from .checks import format_value
 from .options import OPTIONS
+from .parse import parse_boolean
 from .server import GLANCE_PORT
 from .sources import EndpointFilter, Found, Source
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from keystoneauth1.plugin import BaseAuthPlugin
+
+LOG = logging.getLogger("traced_image.config")
 
 _READ = {
     name: tuple(filter(None, (each.nova, each.cinder)))
@@ -28,6 +33,11 @@ _READ = {
 
 _AUTH = str(OPTIONS["auth"].nova)
 """The option that names the keystoneauth1 plugin; the plugin's options are in the same section."""
+
+_SERVICE_AUTH = str(OPTIONS["service_auth"].nova)
+"""The option that names the plugin of the token beside a caller's, as `_AUTH` does."""
+
+_SENDS_BESIDE = "[service_user] send_service_user_token"
 
 _OLD_OPTIONS = {
     "my_ip": None,
@@ -42,6 +52,8 @@ _OLD_OPTIONS = {
 _OVERRIDE = "[glance] endpoint_override"
 _LOOKUP_INTERFACES = "[glance] valid_interfaces"
 _LOOKUP_NAME = "[glance] service_name"
+_OTHERS = {_OVERRIDE, _LOOKUP_INTERFACES, _LOOKUP_NAME, _SENDS_BESIDE}
+"""Options that set no field of `Config` by themselves."""
 _WITHOUT_TOKEN = ("noauth2", "noauth_include_project_id")
 """Strategies of nova and cinder that mean ``noauth`` for Glance."""
 
@@ -54,9 +66,10 @@ def read_files(files: Sequence[str], source: str) -> Source:
 
     If ``api_servers`` is not set, ``glance_host`` names the server, or ``my_ip`` if only
     ``glance_port`` or ``glance_protocol`` is set, or else ``endpoint_override``. If ``auth_type``
-    is set, ``[glance]`` has the options of a keystoneauth1 plugin. Today's nova has no
-    ``auth_strategy``. With its files, set ``TRACED_IMAGE_AUTH_STRATEGY=keystone`` so that the
-    service sends the callers' tokens.
+    is set, ``[glance]`` has the options of a keystoneauth1 plugin. If ``send_service_user_token``
+    is true, ``[service_user]`` has those of another one, for the token beside a caller's. Today's
+    nova has no ``auth_strategy``. With its files, set ``TRACED_IMAGE_AUTH_STRATEGY=keystone`` so
+    that the service sends the callers' tokens.
 
     Args:
         files: The paths of the files; a later file overrides an earlier one.
@@ -70,9 +83,10 @@ def read_files(files: Sequence[str], source: str) -> Source:
     found = {name: each for name, each in options.all().items() if each is not None}
     strategy = found.get("auth_strategy")
     if strategy is None or strategy.value != "noauth":
-        plugin = options.plugin()
-        if plugin is not None:
-            found["auth"] = Found(plugin, f"{', '.join(files)} {_AUTH}")
+        plugins = {"auth": options.plugin(_AUTH), "service_auth": options.service_plugin()}
+        for name, plugin in plugins.items():
+            if plugin is not None:
+                found[name] = Found(plugin, f"{', '.join(files)} {OPTIONS[name].nova}")
     return Source(found, options.lookup())
 
 
@@ -111,7 +125,7 @@ class _Options:
         self._conf = conf
         self._files = files
         options = {option for each in _READ.values() for option in each}
-        for option in options | {_OVERRIDE, _LOOKUP_INTERFACES, _LOOKUP_NAME}:
+        for option in options | _OTHERS:
             section, name = _split(option)
             conf.register_opt(cfg.StrOpt(name), group=_group(section))
         for name, default in _OLD_OPTIONS.items():
@@ -132,24 +146,53 @@ class _Options:
             str(name.value) if name else None,
         )
 
-    def plugin(self) -> BaseAuthPlugin | None:
-        """Load the keystoneauth1 plugin; return None if no plugin is configured.
+    def service_plugin(self) -> BaseAuthPlugin | None:
+        """Load the plugin of the token beside a caller's; return None if none is to be sent.
+
+        As in nova, a plugin that is missing is no error: the callers' tokens go alone.
+        """
+        sends = self._get(_SENDS_BESIDE)
+        if sends is None or not self._parse_boolean(sends):
+            return None
+        plugin = self.plugin(_SERVICE_AUTH)
+        if plugin is None:
+            LOG.warning(
+                "%s is true, but no plugin is configured: set auth_type in the same section, or no"
+                " service token is sent beside a caller's",
+                sends.source,
+            )
+        return plugin
+
+    def _parse_boolean(self, found: Found) -> bool:
+        try:
+            return parse_boolean(str(found.value))
+        except ValueError as error:
+            problem = f"{format_value(found.value)} can't be used"
+            raise InvalidOption(
+                _SENDS_BESIDE, problem, source=found.source, fix="set true or false"
+            ) from error
+
+    def plugin(self, option: str) -> BaseAuthPlugin | None:
+        """Load a keystoneauth1 plugin; return None if no plugin is configured.
+
+        Args:
+            option: Names the plugin; the plugin's options are in the same section.
 
         If a password contains ``$``, oslo.config reports an unknown option and names a part of
         the password. So the error raised here neither shows its text nor chains it.
         """
-        section, _ = _split(_AUTH)
+        section, _ = _split(option)
         try:
             loading.register_auth_conf_options(self._conf, section)
             return loading.load_auth_from_conf_options(self._conf, section)
         except AuthPluginException as error:
             fix = "set the options of the plugin in the same section"
             problem = hide_in_text(str(error))
-            raise InvalidAuth(_AUTH, problem, source=self._files, fix=fix) from error
+            raise InvalidAuth(option, problem, source=self._files, fix=fix) from error
         except (cfg.Error, ValueError, RecursionError):
             fix = "write $$ for a $"
             problem = "an option of the plugin can't be used"
-            raise InvalidAuth(_AUTH, problem, source=self._files, fix=fix) from None
+            raise InvalidAuth(option, problem, source=self._files, fix=fix) from None
 
     def _field(self, field: str, options: Iterable[str]) -> Found | None:
         for option in options:

@@ -177,8 +177,8 @@ class Config:
     )
     auth_strategy: Literal["noauth", "keystone"] = option(
         "noauth",
-        doc="``noauth`` sends no token; ``keystone`` sends the caller's token, or the service's if"
-        " the caller has none.",
+        doc="``noauth`` sends no token; ``keystone`` sends the caller's token, or the service's own"
+        " if the context is None.",
         check=_check_choice(InvalidAuth, "noauth", "keystone"),
         read=str,
         nova="[api] auth_strategy",
@@ -191,6 +191,15 @@ class Config:
         " `read_timeout` of this configuration, and within the deadline of the call.",
         nova="[glance] auth_type",
         cloud="auth",
+        shown=False,
+    )
+    service_auth: TokenSource | None = option(
+        None,
+        doc="The source of the token that is sent beside a caller's, as ``X-Service-Token``; it"
+        " implies ``keystone``. With it, Glance accepts a caller's token that expired a while ago,"
+        " as in a long upload. The constructor also takes a keystoneauth1 plugin, as for `auth`."
+        " nova.conf and cinder.conf set it if ``send_service_user_token`` is true.",
+        nova="[service_user] auth_type",
         shown=False,
     )
     api_version: Literal[1, 2] = option(
@@ -239,10 +248,11 @@ class Config:
         for name, each in OPTIONS.items():
             self._set(name, each.check_value(name, getattr(self, name), self._source(name)))
         self._check_tls()
-        if self.auth is not None:
-            # Last, because the token source uses the checked TLS settings and timeout.
-            self._set("auth", self._tokens())
-            self._set("auth_strategy", "keystone")
+        # Last, because the token sources use the checked TLS settings and timeout.
+        for name in ("auth", "service_auth"):
+            if getattr(self, name) is not None:
+                self._set(name, self._tokens(name))
+                self._set("auth_strategy", "keystone")
         if self.num_retries < len(self.servers) - 1:
             logger.warning(
                 "num_retries=%d allows %d attempts, but there are %d servers: a call may fail"
@@ -286,23 +296,25 @@ class Config:
             source = self._source("keyfile")
             raise InvalidTLS("keyfile", "it is set without certfile", source=source, fix=fix)
 
-    def _tokens(self) -> TokenSource:
+    def _tokens(self, name: str) -> TokenSource:
+        """Build the source of tokens for an option's value."""
+        auth = getattr(self, name)
         # keystoneauth1 writes auth_url into its errors and debug log, with the password in it.
-        if "@" in str(getattr(self.auth, "auth_url", "")):
+        if "@" in str(getattr(auth, "auth_url", "")):
             fix = "leave out user:password@ and set username and password"
             problem = "its auth_url carries credentials (not shown here)"
-            raise InvalidAuth("auth", problem, source=self._source("auth"), fix=fix)
+            raise InvalidAuth(name, problem, source=self._source(name), fix=fix)
         cert = self.certfile
         http = KeystoneHTTP(
             verify=not self.insecure and (self.cafile or True),
             cert=(cert, self.keyfile) if cert and self.keyfile else cert,
             timeout=self.read_timeout,
         )
-        tokens = make_token_source(self.auth, http)
+        tokens = make_token_source(auth, http)
         if tokens is None:
-            problem = f"{type(self.auth).__name__} gives no tokens"
+            problem = f"{type(auth).__name__} gives no tokens"
             fix = "give a keystoneauth1 plugin, or an object with get_token() and invalidate()"
-            raise InvalidAuth("auth", problem, source=self._source("auth"), fix=fix)
+            raise InvalidAuth(name, problem, source=self._source(name), fix=fix)
         return tokens
 
 

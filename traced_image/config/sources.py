@@ -62,5 +62,6 @@ def merge_sources(layers: Iterable[Source]) -> dict[str, Found]:
             new.pop("keyfile", None)
         if "auth_strategy" in result and result["auth_strategy"].value == "noauth":
             new.pop("auth", None)
+            new.pop("service_auth", None)
         result.update(new)
     return result

@@ -10,12 +10,13 @@ class Context(Protocol):
     """The attributes of a caller's context that the pipeline reads.
 
     nova's, cinder's and oslo's ``RequestContext`` have these attributes, and any other object may
-    have them. An attribute that is absent counts as None.
+    have them. An object without ``auth_token`` is no context. Any other attribute that is absent
+    counts as None, which gives the caller no rights.
     """
 
     @property
     def auth_token(self) -> str | None:
-        """A Keystone token."""
+        """A Keystone token; None or empty for a caller without one, which then sends none."""
 
     @property
     def user_id(self) -> str | None:
@@ -36,6 +37,7 @@ class RequestContext:
 
     Attributes:
         auth_token: A Keystone token, sent as ``X-Auth-Token`` under ``auth_strategy=keystone``.
+            Without it, a request carries no token.
         user_id: The caller's user; compared with an image's ``user_id`` under noauth.
         project_id: The caller's project; compared with an image's ``owner_id`` under noauth.
         is_admin: Whether the caller may see every image.
@@ -57,4 +59,7 @@ class RequestContext:
 
 
 SERVICE = RequestContext(is_admin=True)
-"""The context that stands for None: the service calls for itself and may see every image."""
+"""The context that stands for None: the service calls for itself and may see every image.
+
+Only this object, not an equal one, makes a request carry the service's own token.
+"""

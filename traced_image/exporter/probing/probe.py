@@ -20,7 +20,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from ...config import checks
 from ...errors import InvalidAuth, InvalidTimeout, TokenUnavailable
 from ...pipeline.api.records import quote_id
-from ...pipeline.http.auth import RequestTokens
+from ...pipeline.http.auth import ServiceToken
 from ...pipeline.http.transport import make_tls_context
 from .blocking_calls import BlockingCalls, Resolver
 from .probe_run import ProbeRun
@@ -90,7 +90,7 @@ class Probe:
             _check_image(config, image)
         self._image = image
         self._background = background or BlockingCalls()
-        self._credentials = RequestTokens(config)
+        self._token = ServiceToken(config.auth)
         self._token_missing = False
         self.reach = ProbeConnection(
             resolve=Resolver(self._background, *filter(None, (lookup,))),
@@ -126,7 +126,7 @@ class Probe:
         try:
             with anyio.fail_after(TOKEN_TIMEOUT):
                 token = await self._background.call(
-                    "token", partial(self._credentials.service_token, TOKEN_TIMEOUT)
+                    "token", partial(self._token.get, TOKEN_TIMEOUT)
                 )
         except (TokenUnavailable, TimeoutError) as error:
             self._miss_token(error)
@@ -147,7 +147,7 @@ class Probe:
         with suppress(TokenUnavailable):
             token = await self._background.call(
                 ("renewed", canary.token),
-                partial(self._credentials.renew, canary.token, TOKEN_TIMEOUT),
+                partial(self._token.renew, canary.token, TOKEN_TIMEOUT),
             )
             if token is not None:
                 return Canary(canary.image, token)

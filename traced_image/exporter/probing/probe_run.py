@@ -149,7 +149,7 @@ class ProbeRun:
                 found = await self.line.get(path, watch, headers, part=part)
             watch.stop()
             token = (headers or {}).get(_TOKEN)
-            answer = replace(found, request_id=request_id_of(found.headers, token))
+            answer = replace(found, request_id=request_id_of(found.headers, (token,)))
             value = read(answer)
         except Exception as error:  # noqa: BLE001 every failure is a result of the probe
             watch.stop()

@@ -1,14 +1,15 @@
-"""The token of a request: the caller's or the service's, and the renewal of an expired one."""
+"""The tokens of a request: the caller's or the service's, and the renewal of an expired one."""
 
 from __future__ import annotations
 
 import re
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...config.keystone import PluginTokens
 from ...errors import InvalidContext, TokenUnavailable
+from ..context import SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,23 +20,86 @@ if TYPE_CHECKING:
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]")
 
 
+class SentTokens(NamedTuple):
+    """The tokens of one request.
+
+    Attributes:
+        token: Whose request it is: ``X-Auth-Token``; None for nobody's.
+        service: Which service passes it on: ``X-Service-Token``; None for none.
+    """
+
+    token: str | None = None
+    service: str | None = None
+
+
+_NO_TOKENS = SentTokens()
+
+
 class RequestTokens:
-    """The tokens for requests: the caller's own, or else the service's.
+    """The tokens for requests: the caller's, or the service's own if the service is the caller.
 
     Args:
-        config: The configuration; only its ``auth_strategy`` and ``auth`` count here.
+        config: The configuration; its ``auth_strategy``, ``auth`` and ``service_auth`` count here.
     """
 
     def __init__(self, config: Config) -> None:
         self._keystone = config.auth_strategy == "keystone"
-        self._plugin = config.auth
+        self._own = ServiceToken(config.auth)
+        self._beside = ServiceToken(config.service_auth)
 
-    def caller_token(self, context: Context) -> str | None:
-        """Return the caller's own token, or None if it has none or under noauth."""
-        return getattr(context, "auth_token", None) or None if self._keystone else None
+    def find(self, context: Context, left: float) -> SentTokens:
+        """Return the tokens for a request.
 
-    def service_token(self, left: float) -> str | None:
-        """Return the service's own token, or None if no source of tokens is configured.
+        The service's own token is for the service's own calls alone. A caller without a token gets
+        none, because another token would give it the rights of somebody else.
+
+        Args:
+            context: On whose behalf; `SERVICE` for the service's own.
+            left: Seconds until the call's deadline, as in `ServiceToken.get`.
+
+        Raises:
+            TokenUnavailable: As in `ServiceToken.get`.
+        """
+        if not self._keystone:
+            return _NO_TOKENS
+        if context is SERVICE:
+            return SentTokens(self._own.get(left))
+        token = context.auth_token
+        return SentTokens(token, self._beside.get(left)) if token else _NO_TOKENS
+
+    def renew(self, refused: SentTokens, context: Context, left: float) -> SentTokens | None:
+        """Return new tokens after Glance rejected a request; None if there are no new ones.
+
+        A caller's token is the caller's own to renew. The service's token beside it may be what
+        Glance rejected.
+
+        Args:
+            refused: The tokens of the rejected request.
+            context: On whose behalf, as in `find`.
+            left: Seconds until the call's deadline, as in `ServiceToken.get`.
+
+        Raises:
+            TokenUnavailable: As in `ServiceToken.get`.
+        """
+        if context is SERVICE:
+            own = self._own.renew(refused.token, left)
+            return None if own is None else SentTokens(own)
+        service = self._beside.renew(refused.service, left)
+        return None if service is None else SentTokens(refused.token, service)
+
+
+class ServiceToken:
+    """A token of the service itself, from one source.
+
+    Args:
+        source: Gives the tokens; None for none.
+    """
+
+    def __init__(self, source: TokenSource | None) -> None:
+        self._source = source
+
+    def get(self, left: float) -> str | None:
+        """Return a valid token, or None if no source of tokens is configured.
 
         Args:
             left: Seconds until the call's deadline; ``math.inf`` for none. They limit a
@@ -45,35 +109,37 @@ class RequestTokens:
             TokenUnavailable: Keystone gave no token in time, or a token that a header can't
                 contain.
         """
-        plugin = self._plugin
-        if plugin is None:
+        source = self._source
+        if source is None:
             return None
         with _translated():
-            token = plugin.get_token(*_limit(plugin, left))
+            token = source.get_token(*_limit(source, left))
         if token and not _is_sendable(token):
             raise TokenUnavailable(
                 "Keystone gave a token that a header can't contain (not shown here): check what"
-                " auth returns"
+                " auth or service_auth returns"
             )
         return token
 
-    def renew(self, refused: str, left: float) -> str | None:
-        """Return a new service token after Glance rejected one, or None if there is no new one.
+    def renew(self, refused: str | None, left: float) -> str | None:
+        """Return a new token after Glance rejected one, or None if there is no new one.
 
         Args:
-            refused: The token that Glance rejected.
-            left: Seconds until the call's deadline, as in `service_token`.
+            refused: The token that Glance rejected; None for none.
+            left: Seconds until the call's deadline, as in `get`.
 
         Raises:
-            TokenUnavailable: As in `service_token`.
+            TokenUnavailable: As in `get`.
         """
+        source = self._source
+        if source is None or refused is None:
+            return None
         until = monotonic() + left
-        plugin = self._plugin
-        if self.service_token(left) == refused and plugin is not None:
+        if self.get(left) == refused:
             # Its result is ignored: another thread may have invalidated the same token first.
             with _translated():
-                plugin.invalidate(*_limit(plugin, until - monotonic()))
-        token = self.service_token(until - monotonic())
+                source.invalidate(*_limit(source, until - monotonic()))
+        token = self.get(until - monotonic())
         return None if token == refused else token
 
 
@@ -95,23 +161,28 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
-def find_request_id(context: Context) -> str | None:
+def find_request_id(context: object) -> str | None:
     """Return the global request id to send, as nova sends ``context.global_id``."""
     found = getattr(context, "global_id", None) or getattr(context, "request_id", None)
     return found or None
 
 
-def check_context(context: Context) -> None:
-    """Check that headers can contain a context's token and request id, before any request.
+def check_context(context: object) -> None:
+    """Check that an object is a context, and that headers can contain its token and request id.
 
     Raises:
-        InvalidContext: The token or request id has characters that a header can't contain.
+        InvalidContext: It has no ``auth_token``, or its token or request id is not text that a
+            header can contain.
     """
-    for name, value in (
-        ("auth_token", getattr(context, "auth_token", None)),
-        ("request_id", find_request_id(context)),
-    ):
-        if value and not _is_sendable(value):
+    try:
+        token = context.auth_token  # type: ignore[attr-defined]
+    except AttributeError:
+        raise InvalidContext(
+            f"{type(context).__name__} is no context, because it has no auth_token: pass a"
+            " RequestContext, nova's or this package's, or None for the service itself"
+        ) from None
+    for name, value in (("auth_token", token), ("request_id", find_request_id(context))):
+        if value is not None and not _is_sendable(value):
             raise InvalidContext(
                 f"context.{name} is not text that a header can contain: pass it unchanged"
             )

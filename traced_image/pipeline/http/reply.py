@@ -91,14 +91,14 @@ def check_coding(response: HTTPReply, server: str) -> None:
         )
 
 
-def request_id_of(headers: Mapping[str, str], secret: str | None) -> str | None:
+def request_id_of(headers: Mapping[str, str], secrets: tuple[str | None, ...]) -> str | None:
     """Return the server's id of a request, with the request's secrets hidden if it repeats them."""
     found = headers.get(_REQUEST_ID)
-    return None if found is None else hide_in_text(found, secret)
+    return None if found is None else hide_in_text(found, *secrets)
 
 
 def build_error(
-    response: HTTPReply, server: str, *, now: float, secret: str | None
+    response: HTTPReply, server: str, *, now: float, secrets: tuple[str | None, ...]
 ) -> HTTPStatusError:
     """Build the error for a reply with a status of 400 or above.
 
@@ -106,24 +106,24 @@ def build_error(
         response: The reply; this reads its body and closes it.
         server: ``host:port`` of the server, for the message.
         now: Seconds since the epoch, for a ``Retry-After`` that is a date.
-        secret: The token that was sent, in case the reply repeats it.
+        secrets: The tokens that were sent, in case the reply repeats them; None is ignored.
     """
     status = response.status
     body = response.body.read_part(_ERROR_BODY, _ERROR_SECONDS)
-    detail = _find_detail(body.decode("utf-8", "replace"), secret)
+    detail = _find_detail(body.decode("utf-8", "replace"), *secrets)
     phrase = responses.get(status, "")
     return status_error(
         status,
         f"{server}: HTTP {status} {phrase}{': ' + detail if detail else ''}",
         retry_after=_read_retry_after(response.headers.get("retry-after"), now),
-        request_id=request_id_of(response.headers, secret),
+        request_id=request_id_of(response.headers, secrets),
     )
 
 
-def _find_detail(body: str, secret: str | None) -> str:
+def _find_detail(body: str, *secrets: str | None) -> str:
     """Return the text of an error page, as one line without control characters."""
     # Glance sends its errors as HTML, with the message between the tags.
-    text = _make_line(hide_in_text(html.unescape(_MARKUP.sub(" ", body)), secret))
+    text = _make_line(hide_in_text(html.unescape(_MARKUP.sub(" ", body)), *secrets))
     return text if len(text) <= _DETAIL else text[:_DETAIL] + "…"
 
 

@@ -31,6 +31,7 @@ from .transport import make_transports
 if TYPE_CHECKING:
     from ...config import Config
     from ..clock import Clock
+    from .auth import SentTokens
     from .exchange import HTTPReply
 
 
@@ -110,21 +111,19 @@ class _ServerWire:
         self.request_id: str | None = None
 
     def __call__(self, request: Request) -> Reply:
-        credentials = self._parts.credentials
-        own = credentials.caller_token(self._attempt.call.context)
-        token = own or credentials.service_token(self._left())
+        credentials, context = self._parts.credentials, self._attempt.call.context
+        tokens = credentials.find(context, self._left())
         try:
-            return self._reply(request, self._follow(request, token), token)
+            return self._reply(request, self._follow(request, tokens), tokens)
         except Unauthorized:
-            # Only the service's own token can be renewed: a caller's token belongs to the caller.
-            renewed = None if own or token is None else credentials.renew(token, self._left())
+            renewed = credentials.renew(tokens, context, self._left())
             if renewed is None or not _rewind(request):
                 raise
         return self._reply(request, self._follow(request, renewed), renewed)
 
-    def _follow(self, request: Request, token: str | None) -> HTTPReply:
+    def _follow(self, request: Request, tokens: SentTokens) -> HTTPReply:
         """Send a request, and follow the redirects of its server."""
-        headers = self._headers(request, token)
+        headers = self._headers(request, tokens)
         path = request.path
         for _ in range(MAX_REDIRECTS + 1):
             response = self._exchange(request, path, headers)
@@ -138,10 +137,12 @@ class _ServerWire:
             reason=Reason("too_many_redirects"),
         )
 
-    def _headers(self, request: Request, token: str | None) -> dict[str, str]:
+    def _headers(self, request: Request, tokens: SentTokens) -> dict[str, str]:
         headers = {**_BASE_HEADERS, **request.headers}
-        if token is not None:
-            headers["X-Auth-Token"] = token
+        if tokens.token is not None:
+            headers["X-Auth-Token"] = tokens.token
+        if tokens.service is not None:
+            headers["X-Service-Token"] = tokens.service
         sent_id = find_request_id(self._attempt.call.context)
         if sent_id is not None:
             headers["X-OpenStack-Request-ID"] = sent_id
@@ -234,13 +235,13 @@ class _ServerWire:
             found.reason = DEADLINE_EXCEEDED
         return found
 
-    def _reply(self, request: Request, response: HTTPReply, token: str | None) -> Reply:
+    def _reply(self, request: Request, response: HTTPReply, tokens: SentTokens) -> Reply:
         status = self.status = response.status
         headers = response.headers
-        self.request_id = request_id_of(headers, token)
+        self.request_id = request_id_of(headers, tokens)
         if status >= Invalid.status:
             now = self._parts.clock.time()
-            error = build_error(response, self._origin, now=now, secret=token)
+            error = build_error(response, self._origin, now=now, secrets=tokens)
             error.reached = _is_carried_out(status, cut=response.cut)
             raise error
         if status not in _SUCCESSES:
