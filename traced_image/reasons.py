@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import urllib3.exceptions
 
+from ._signals import raise_if_from_signal_handler
 from .errors import (
     AttemptError,
     CommunicationError,
@@ -242,7 +243,11 @@ def classify(error: Exception, server: str) -> AttemptError:
 
     Returns:
         The error, with its reason and whether the request may have reached the server.
+
+    Raises:
+        Exception: What a signal handler raised, such as a TimeoutError: no server raised it.
     """
+    raise_if_from_signal_handler(error)
     links = tuple(unwrap(error))
     reached = _has_reached(links)
     kind, reason, words = _find_rule(links, reached=reached)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import weakref
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .._signals import SUPPRESSED
 from ..config.checks import format_value
 from ..errors import InvalidArgument, ServiceClosed
 from ..redact import hide_in_text
@@ -209,7 +209,7 @@ class GlanceClientWrapper:
     def accuse(self, server: Server, error: AttemptError, *, retrying: bool) -> None:
         """Log and count a broken stream: a failure after its attempt had succeeded."""
         # An application's log handler may raise anything; that must not end the caller's download.
-        with suppress(Exception):
+        with SUPPRESSED:
             log_stream_failure(server, error, retrying=retrying)
         self._fleet.cycle.accuse(server, error.reason)
 

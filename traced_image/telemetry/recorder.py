@@ -156,12 +156,13 @@ class CallRecord:
         self.delay = 0.0
         self.sent: dict[tuple[str | None, str], int] = {}
         self.span: Active | None = None
-        self._token = CURRENT.set(self)
         self._started = perf_counter()
         try:
             self.span = recorder.spans.start_call(operation)
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             recorder.note_spans(error)
+        # Last, because the caller may be interrupted before, and then never ends this call.
+        self._token = CURRENT.set(self)
 
     def __enter__(self) -> Self:
         return self
@@ -208,8 +209,16 @@ class CallRecord:
                 self.operation, server, number, maximum, trial=trial, request=request
             )
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            self.recorder.note_spans(error)
+            self._note_start(record, error)
         return record
+
+    def _note_start(self, record: AttemptRecord, error: Exception) -> None:
+        """Note that the span of an attempt did not start; end the attempt if it can't go on."""
+        try:
+            self.recorder.note_spans(error)
+        except BaseException:  # a signal handler's: nobody gets the record, to end it
+            record.end(find_reason(error, error.__context__), cancelled=True)
+            raise
 
     def retry(self, reason: str, delay: float) -> None:
         """Record that another attempt follows a failed one.
@@ -253,18 +262,21 @@ class CallRecord:
         reason = _check_reason(reason)
         if outcome is None:
             outcome = "success_first_try" if len(self.servers) <= 1 else "success_after_retry"
-        recorder, span = self.recorder, self.span
         try:
             self._count(outcome, reason, seconds)
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            recorder.note_metrics(error)
-        if span is None:
+            self.recorder.note_metrics(error)
+        finally:  # also if a signal handler raised: no span stays current
+            self._end_span(outcome, "" if cancelled else reason, message)
+
+    def _end_span(self, outcome: Outcome, reason: str, message: str) -> None:
+        if self.span is None:
             return
-        told = "" if cancelled else reason
+        spans = self.recorder.spans
         try:
-            recorder.spans.end_call(span, outcome, told, message, self.servers, self.delay)
+            spans.end_call(self.span, outcome, reason, message, self.servers, self.delay)
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            recorder.note_spans(error)
+            self.recorder.note_spans(error)
 
     def _count(self, outcome: Outcome, reason: str, seconds: float) -> None:
         metrics, exemplar = self.recorder.metrics, _find_exemplar(self.span)
@@ -358,10 +370,15 @@ class AttemptRecord:
             )
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             recorder.note_metrics(error)
-        if span is None:
+        finally:  # also if a signal handler raised: no span stays current
+            self._end_span("" if cancelled else reason, status, request_id)
+
+    def _end_span(self, reason: str, status: int, request_id: str | None) -> None:
+        if self.span is None:
             return
+        recorder = self._call.recorder
         try:
-            recorder.spans.end_attempt(span, "" if cancelled else reason, status, request_id)
+            recorder.spans.end_attempt(self.span, reason, status, request_id)
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             recorder.note_spans(error)
 

@@ -18,7 +18,7 @@ PACKAGE = "traced_image"
 ROOT = Path(traced_image.__file__).parent
 
 LAYERS = (
-    ("errors", "redact", "_forks"),
+    ("errors", "redact", "_forks", "_signals"),
     ("config", "reasons"),
     ("pipeline.clock", "pipeline.context"),
     ("pipeline.api",),

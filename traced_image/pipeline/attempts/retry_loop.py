@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
 
 from ... import errors
+from ..._signals import SUPPRESSED
 from ...errors import AttemptError, FailedAttempt, GlanceConnectionFailed, Reason
 from ..clock import double
 from .seams import Announce, Attempt, Call, Failure, Send, T
@@ -297,5 +297,5 @@ class AttemptLoop:
 
     def _tell(self, failure: Failure) -> None:
         # An application's log handler may raise anything; that must not end the call.
-        with suppress(Exception):
+        with SUPPRESSED:
             self._announce(failure)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..._signals import raise_if_from_signal_handler
 from ...config.keystone import PluginTokens
 from ...errors import InvalidContext, TokenUnavailable
 from ..context import SERVICE
@@ -155,6 +156,7 @@ def _translated() -> Iterator[None]:
     except TokenUnavailable:
         raise
     except Exception as error:  # a TokenSource may be any object, and raise anything
+        raise_if_from_signal_handler(error)
         raise TokenUnavailable(
             f"Keystone gave no token ({type(error).__name__}): check auth_url and the"
             " credentials, and that Keystone answers"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ..._signals import raise_if_from_signal_handler
 from ...reasons import MalformedReplyError
 from .connection import HEAD_SIZE
 from .reply_parser import (
@@ -95,8 +96,8 @@ class Body:
                 most -= len(piece)
                 if most <= 0:
                     break
-        except (OSError, MalformedReplyError):
-            pass
+        except (OSError, MalformedReplyError) as error:
+            raise_if_from_signal_handler(error)
         self.close()
         return b"".join(found)
 

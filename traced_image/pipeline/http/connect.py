@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 from urllib3.util import make_headers
 
+from ..._signals import is_from_signal_handler
 from ...errors import InvalidOption
 from ...reasons import MalformedReplyError, NotConnectedError, ProxyRefusedError
 from .connection import HEAD_SIZE, WOULD_WAIT, OpenConnection, make_poll
@@ -201,7 +202,7 @@ def _connect(host: str, port: int, until: float) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException as error:
             sock.close()
-            if not isinstance(error, OSError):
+            if not isinstance(error, OSError) or is_from_signal_handler(error):
                 raise
             failure = failure or error
         else:

@@ -1,0 +1,221 @@
+"""What a signal handler raises reaches the caller, wherever telemetry or the pipeline works."""
+
+import functools
+import gc
+import logging
+import signal
+import sys
+import time
+import weakref
+
+import pytest
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.trace import INVALID_SPAN, get_current_span
+
+from traced_image import Telemetry
+from traced_image._signals import is_from_signal_handler
+from traced_image.telemetry import current_call
+from traced_image.telemetry.telemetry_errors import TelemetryErrors
+
+ERRORS = "traced_image_telemetry_errors_total"
+ACTIVE = "glance_client_active_attempts"
+
+
+class TimeLimitError(Exception):
+    """A task queue's time limit, which is no BaseException."""
+
+
+def limit(_signum, _frame):
+    raise TimeLimitError
+
+
+def limit_without_arguments(*arguments):
+    del arguments
+    raise TimeLimitError
+
+
+class Limit:
+    """Handlers that are no plain functions."""
+
+    def __call__(self, _signum, _frame):
+        raise TimeLimitError
+
+    def method(self, *_arguments):
+        raise TimeLimitError
+
+
+def limit_and_restore(signum, _frame):
+    signal.signal(signum, signal.SIG_DFL)
+    raise TimeLimitError
+
+
+HANDLERS = [
+    limit,
+    limit_without_arguments,
+    Limit(),
+    Limit().method,
+    functools.partial(limit),
+    limit_and_restore,
+]
+
+
+@pytest.fixture
+def handle():
+    """Set the handler of SIGALRM for a test."""
+    before = signal.getsignal(signal.SIGALRM)
+    yield functools.partial(signal.signal, signal.SIGALRM)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def interrupt():
+    """Do what a signal in the middle of it interrupts."""
+    signal.raise_signal(signal.SIGALRM)
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_an_exception_of_a_signal_handler_is_known(handle, handler):
+    handle(handler)
+    with pytest.raises(TimeLimitError) as caught:
+        interrupt()
+    assert is_from_signal_handler(caught.value)
+
+
+def fail():
+    raise TimeLimitError
+
+
+def fail_with(frame):
+    raise TimeLimitError(frame)
+
+
+@pytest.mark.parametrize(
+    "work", [fail, lambda: fail_with(1), lambda: fail_with(sys._getframe().f_back)]
+)
+def test_another_exception_is_none_of_a_signal_handler(handle, work):
+    handle(limit)
+    with pytest.raises(TimeLimitError) as caught:
+        work()
+    assert not is_from_signal_handler(caught.value)
+
+
+def test_an_exception_that_was_never_raised_is_none_of_a_signal_handler():
+    assert not is_from_signal_handler(TimeLimitError())
+
+
+def test_a_guard_lets_an_exception_of_a_signal_handler_through(handle):
+    handle(limit)
+    counted = []
+    with pytest.raises(TimeLimitError), TelemetryErrors(counted.append).guard("spans"):
+        interrupt()
+    assert [] == counted
+
+
+@pytest.mark.parametrize("in_log", [True, False])
+def test_the_count_and_the_log_of_a_failure_let_it_through(handle, in_log, caplog):
+    class Interrupted(logging.Handler):
+        def handle(self, _record):
+            interrupt()
+
+    def count(_kind):
+        interrupt()
+
+    handle(limit)
+    logger = logging.getLogger("traced_image.telemetry.telemetry_errors")
+    handler = Interrupted()
+    errors = TelemetryErrors([].append if in_log else count)
+    if in_log:
+        logger.addHandler(handler)
+    try:
+        with pytest.raises(TimeLimitError):
+            errors.note("spans", ValueError())
+    finally:
+        logger.removeHandler(handler)
+
+
+class InterruptedProcessor(SpanProcessor):
+    """Interrupts the start or the end of the spans with one part of a name."""
+
+    def __init__(self, method, part):
+        self.part = part
+        setattr(self, method, self._interrupt)
+
+    def _interrupt(self, span, *_, **_context):
+        if self.part in f"{span.name}.":
+            interrupt()
+
+
+@pytest.fixture
+def interrupted_service(service, registry):
+    def build(processor, *, wire_spans=True):
+        provider = TracerProvider()
+        provider.add_span_processor(processor)
+        telemetry = Telemetry(tracer_provider=provider, registry=registry, wire_spans=wire_spans)
+        return service(telemetry=telemetry)
+
+    return build
+
+
+@pytest.mark.parametrize("method", ["on_start", "on_end"])
+@pytest.mark.parametrize("part", ["images.get.", "attempt.", "GET"])
+def test_a_time_limit_ends_a_call_and_leaves_nothing_behind(
+    interrupted_service, image_id, handle, counts, method, part
+):
+    handle(limit)
+    shown = interrupted_service(InterruptedProcessor(method, part))
+    with pytest.raises(TimeLimitError):
+        shown.show(None, image_id)
+    found = counts.of(ERRORS, "kind"), counts.of(ACTIVE, "server_port")
+    assert ({}, {}, INVALID_SPAN, None) == (*found, get_current_span(), current_call())
+
+
+SWALLOWING = ("detach", "__del__", "__repr__")
+
+
+def is_swallowed_by_others(frame):
+    """Whether Python itself or OpenTelemetry ignores what is raised in a frame.
+
+    Python ignores it while it frees an object; OpenTelemetry's `detach` logs it.
+    """
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename == weakref.__file__ or code.co_name in SWALLOWING:
+            return True
+        frame = frame.f_back
+    return False
+
+
+@pytest.fixture
+def no_collection():
+    """Let no garbage be freed: Python ignores what a signal raises while it closes a socket."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.usefixtures("no_collection")
+def test_no_time_limit_is_lost_wherever_it_strikes(service, image_id, handle, registry):
+    raised, caught = [], []
+
+    def strike(_signum, frame):
+        if not is_swallowed_by_others(frame):
+            raised.append(None)
+            raise TimeLimitError
+
+    shown = service(telemetry=Telemetry(tracer_provider=TracerProvider(), registry=registry))
+    started = time.perf_counter()
+    for _ in range(10):
+        shown.show(None, image_id)
+    length = (time.perf_counter() - started) / 10
+    handle(strike)
+    for number in range(1, 301):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, length * number / 300)
+            try:
+                shown.show(None, image_id)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except TimeLimitError:
+            caught.append(None)
+    assert (len(raised), True) == (len(caught), len(raised) > 50)
