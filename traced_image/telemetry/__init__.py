@@ -49,7 +49,8 @@ def setup() -> Providers:
 
     Raises:
         MissingExtra: The packages of the extra ``otlp`` are not installed.
-        InvalidOption: The SDK does not know the protocol in ``OTEL_EXPORTER_OTLP_PROTOCOL``.
+        InvalidOption: A variable has a value that the SDK can't use, such as a protocol, an
+            exporter or a propagator that it does not know. The error names the variable.
     """
     from .sdk import set_up
 

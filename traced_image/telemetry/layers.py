@@ -8,6 +8,7 @@ from ..errors import AttemptError
 from ..pipeline.api.download import Download
 from ..pipeline.attempts.seams import Layers, T
 from . import options
+from .global_providers import find_meter_provider, find_tracer_provider
 from .options import Telemetry
 from .recorder import CURRENT, set_trace_ids
 from .shared_metrics import make_recorder, share_metrics
@@ -158,7 +159,8 @@ def make_layers(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> 
 def _make_wire_layer(telemetry: Telemetry, errors: TelemetryErrors) -> Layer[SendPrepared]:
     # Where `meter_provider` is False, the metrics of this package go elsewhere. A metric of the
     # application does not, and so its durations still go to the global provider.
-    meter_provider = telemetry.meter_provider or None
+    meter_provider = telemetry.meter_provider or find_meter_provider()[0]
     if telemetry.wire_spans:
-        return make_wire_layer(telemetry.tracer_provider, meter_provider, errors)
+        tracer_provider = find_tracer_provider(telemetry.tracer_provider, errors)
+        return make_wire_layer(tracer_provider, meter_provider, errors)
     return make_quiet_layer(meter_provider, errors)

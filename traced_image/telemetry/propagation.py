@@ -28,12 +28,18 @@ class Propagation:
         self._errors = errors
         self._guard = errors.guard("wire")
         self._inject: Callable[[dict[str, str], Context], None] = _inject_nothing
-        with self._guard:
+        try:
             # Imported here, because it fails if OTEL_PROPAGATORS names a propagator that is not
             # installed.
             from opentelemetry.propagate import inject
 
             self._inject = inject
+        except Exception as cause:  # noqa: BLE001 telemetry never fails a call
+            error = LookupError(
+                f"OTEL_PROPAGATORS names a propagator that can't be loaded ({cause}): correct the"
+                " variable, or install the propagator"
+            )
+            errors.note("wire", error.with_traceback(cause.__traceback__))
 
     def add_to(self, headers: MutableMapping[str, str], context: Context) -> None:
         """Add the headers that name a context's span; leave out those that HTTP can't carry."""

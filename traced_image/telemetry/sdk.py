@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, cast
 from opentelemetry import metrics, trace
 
 from ..config.checks import format_value
-from ..errors import InvalidOption, MissingExtra
+from ..errors import ConfigError, InvalidOption, MissingExtra
+from ..redact import hide_in_text
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -39,6 +40,31 @@ class Providers:
 
 def set_up() -> Providers:
     """Set up the SDK, as `traced_image.telemetry.setup` documents."""
+    try:
+        return _configure()
+    except ConfigError:
+        raise
+    except Exception as error:  # the SDK's errors are of many types
+        detail = hide_in_text(str(error)) or type(error).__name__
+        problem = f"OpenTelemetry's SDK can't be set up: {detail}".rstrip(".")
+        fix = "correct the variable, or install the package that it names"
+        raise InvalidOption(
+            _find_variables(str(error)), problem, source="environment", fix=fix
+        ) from error
+
+
+def _find_variables(message: str) -> str:
+    """Return the names of the ``OTEL_*`` variables whose values an error shows, or else of all."""
+    given = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+    shown = [
+        name
+        for name, value in given.items()
+        if any(part and part in message for part in map(str.strip, value.split(",")))
+    ]
+    return ", ".join(sorted(shown or given)) or "OTEL_*"
+
+
+def _configure() -> Providers:
     try:
         from opentelemetry.distro import OpenTelemetryConfigurator
 

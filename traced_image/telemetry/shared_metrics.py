@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
-from opentelemetry.metrics import MeterProvider, get_meter_provider
+from opentelemetry.metrics import MeterProvider
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from .. import _forks
 from ..redact import hide_in_record
 from .backends import OpenTelemetryBackend, PrometheusBackend
+from .global_providers import find_meter_provider, find_tracer_provider
 from .metrics import Metrics
 from .recorder import Recorder
 from .spans import Spans
@@ -57,11 +58,13 @@ class _Destinations:
 
     def get(self, telemetry: Telemetry) -> Metrics:
         with self._lock:
-            places = []
+            places, failure = [], None
             if telemetry.registry is not False:
                 places.append(self._place(telemetry.registry or REGISTRY, PrometheusBackend))
             if telemetry.meter_provider is not False:
-                provider = telemetry.meter_provider or get_meter_provider()
+                provider = telemetry.meter_provider
+                if provider is None:
+                    provider, failure = find_meter_provider()
                 places.append(self._place(provider, OpenTelemetryBackend))
             if not places:
                 return Metrics(())
@@ -72,7 +75,10 @@ class _Destinations:
             if key not in places[0].views:
                 attached = tuple(backend for place in places for backend in place.attached)
                 places[0].views[key] = Metrics((*backends, *attached), telemetry.detail)
-            return places[0].views[key]
+            metrics = places[0].views[key]
+        if failure is not None:
+            metrics.errors.note("metrics", failure)
+        return metrics
 
     def _place(self, place: _PlaceT, build: Callable[[_PlaceT], Backend]) -> _Destination:
         if place not in self._places:
@@ -112,7 +118,8 @@ def make_recorder(telemetry: Telemetry, servers: Iterable[Server] = ()) -> Recor
     """Build a recorder that reports where `telemetry` says."""
     metrics = share_metrics(telemetry)
     metrics.known(servers)
-    return Recorder(Spans(telemetry.tracer_provider, wire_spans=telemetry.wire_spans), metrics)
+    provider = find_tracer_provider(telemetry.tracer_provider, metrics.errors)
+    return Recorder(Spans(provider, wire_spans=telemetry.wire_spans), metrics)
 
 
 def attach(registry: CollectorRegistry, backend: Backend) -> None:

@@ -59,9 +59,6 @@ def make_wire_layer(
         tracer_provider: Where the spans go; None for the process's global provider.
         meter_provider: Where the durations go that `RequestDurations` records; None likewise.
         errors: Counts failures of this layer.
-
-    Raises:
-        Exception: The environment names a tracer provider that can't be had.
     """
     tracer = get_tracer(names.SCOPE, tracer_provider=tracer_provider, schema_url=names.SCHEMA_URL)
     return _WireLayer(tracer, meter_provider, errors).layer
