@@ -40,17 +40,22 @@ class Suppression:
 
     def __init__(self) -> None:
         self._http: frozenset[str] = frozenset()
-        self._all = frozenset({_PLAIN_KEY})
+        self._plain = self._all = frozenset({_PLAIN_KEY})
         try:
             from opentelemetry.instrumentation import utils
         except Exception:  # noqa: BLE001 a bad OTEL_PROPAGATORS is a ValueError of this import
             # Where this import fails, that of any instrumentation fails too.
             return
         self._http = _find_keys(utils.suppress_http_instrumentation)
-        self._all |= self._http | _find_keys(utils.suppress_instrumentation)
+        self._plain |= _find_keys(utils.suppress_instrumentation)
+        self._all = self._plain | self._http
+
+    def is_on_for_all(self, context: Context) -> bool:
+        """Return whether the application has switched all instrumentation off in a context."""
+        return not self._plain.isdisjoint(context) and any(map(context.get, self._plain))
 
     def is_on(self, context: Context) -> bool:
-        """Return whether the application has switched the instrumentation off in a context."""
+        """Return whether it has switched that of HTTP clients off, alone or with all others."""
         # The first test is there for speed: most contexts have none of the keys.
         return not self._all.isdisjoint(context) and any(context.get(key) for key in self._all)
 

@@ -17,6 +17,7 @@ from opentelemetry.trace import (
 
 from ..redact import hide_in_url
 from . import catalogue as names
+from .http_instrumentation import Suppression
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,10 +76,17 @@ class Spans:
             names.SCOPE, tracer_provider=tracer_provider, schema_url=names.SCHEMA_URL
         )
         self.wire_spans = wire_spans
+        self._suppression = Suppression()
         self._attempt_kind = SpanKind.INTERNAL if wire_spans else SpanKind.CLIENT
 
-    def start_call(self, operation: str) -> Active:
-        """Start the span of a call and make it current."""
+    def start_call(self, operation: str) -> Active | None:
+        """Start the span of a call and make it current.
+
+        This and the other methods that start a span return None if the application has switched
+        all instrumentation off, by OpenTelemetry's ``suppress_instrumentation()``.
+        """
+        if self._suppression.is_on_for_all(otel_context.get_current()):
+            return None
         name = _CALLS.get(operation) or _CALLS[names.OTHER]
         return _make_current(self._tracer.start_span(name, attributes={names.OPERATION: operation}))
 
@@ -130,8 +138,10 @@ class Spans:
         *,
         trial: bool,
         request: HTTPRequest | None,
-    ) -> Active:
+    ) -> Active | None:
         """Start the span of an attempt and make it current."""
+        if self._suppression.is_on_for_all(otel_context.get_current()):
+            return None
         attributes: dict[str, AttributeValue] = {
             names.OPERATION: operation,
             names.ATTEMPT_NUMBER: number,
@@ -166,11 +176,15 @@ class Spans:
                 span.set_attribute(names.HTTP_RESPONSE_STATUS_CODE, status)
         _end(span, reason)
 
-    def start_stream(self, operation: str, server: Server | None, parent: Active | None) -> Active:
+    def start_stream(
+        self, operation: str, server: Server | None, parent: Active | None
+    ) -> Active | None:
         """Start the span of a stream below the span of its attempt; it is never current.
 
         The reader of the stream may start its own spans meanwhile, or read in another thread.
         """
+        if self._suppression.is_on_for_all(otel_context.get_current()):
+            return None
         attributes: dict[str, AttributeValue] = {names.OPERATION: operation}
         if server is not None:
             attributes[names.SERVER_ADDRESS] = server.host
