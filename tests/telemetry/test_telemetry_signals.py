@@ -14,7 +14,7 @@ from opentelemetry.trace import INVALID_SPAN, get_current_span
 
 from traced_image import Telemetry
 from traced_image._signals import is_from_signal_handler
-from traced_image.telemetry import current_call
+from traced_image.telemetry import current_call, make_recorder
 from traced_image.telemetry.telemetry_errors import TelemetryErrors
 
 ERRORS = "traced_image_telemetry_errors_total"
@@ -167,6 +167,17 @@ def test_a_time_limit_ends_a_call_and_leaves_nothing_behind(
         shown.show(None, image_id)
     found = counts.of(ERRORS, "kind"), counts.of(ACTIVE, "server_port")
     assert ({}, {}, INVALID_SPAN, None) == (*found, get_current_span(), current_call())
+
+
+@pytest.mark.parametrize("method", ["call", "attempt_ended"])
+def test_a_time_limit_while_a_metric_is_counted_ends_the_spans(handle, trace, registry, method):
+    handle(limit)
+    telemetry = Telemetry(tracer_provider=trace.provider, registry=registry)
+    recorder = make_recorder(telemetry)
+    setattr(recorder.metrics, method, lambda *_: interrupt())
+    with pytest.raises(TimeLimitError), recorder.call("images.get") as call:
+        call.attempt("http://glance-1:9292").end()
+    assert (set(), INVALID_SPAN) == (trace.open, get_current_span())
 
 
 SWALLOWING = ("detach", "__del__", "__repr__")
