@@ -97,7 +97,8 @@ def test_the_keywords_are_the_fields_of_a_configuration():
 def test_the_keywords_have_the_types_of_the_fields_but_for_what_the_constructor_converts():
     given = {name: _text(kind) for name, kind in keywords.ConfigKeywords.__annotations__.items()}
     kept = {each.name: each.type for each in fields(Config)}
-    assert {"servers", "auth"} == {name for name in kept if kept[name] != given[name]}
+    converted = {name for name in kept if kept[name] != given[name]}
+    assert {"servers", "auth", "service_auth"} == converted
 
 
 def _text(kind):

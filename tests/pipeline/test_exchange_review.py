@@ -17,6 +17,7 @@ from support import together
 
 import traced_image
 from traced_image import Server, lab
+from traced_image.errors import StreamConsumed
 from traced_image.lab import faults
 from traced_image.pipeline.http import connection
 from traced_image.pipeline.http.connect import Route
@@ -291,6 +292,6 @@ def test_a_download_that_was_closed_asks_no_other_server_and_accuses_none(
         pieces = iter(download)
         next(pieces)
         download.close()
-        with pytest.raises(traced_image.CommunicationError):
+        with pytest.raises(StreamConsumed):
             next(pieces)
         assert reasons(service) == [None, None]

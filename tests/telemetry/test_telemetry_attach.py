@@ -241,3 +241,11 @@ def test_servers_may_come_while_one_is_attached(registry):
     finally:
         sys.setswitchinterval(before)
     assert [] == problems
+
+
+def test_a_state_that_can_not_be_told_is_counted_and_raises_nothing():
+    kept = Kept(catalogue.TELEMETRY_ERRORS)
+    metrics = Metrics((kept,))
+    kept.told.clear()
+    metrics.host(None)
+    assert [(("metrics",), 1)] == kept.of(catalogue.TELEMETRY_ERRORS)

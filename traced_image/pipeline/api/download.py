@@ -199,7 +199,6 @@ class Download:
 
         A thread that still reads gets an error. No server is asked for the rest, or blamed.
         """
-        self.resume = None
         self._closed = True
         self.chunks.close()
 
