@@ -116,6 +116,7 @@ $(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/bin/python
 # This target uses no lock: it installs the newest versions each time.
 $(VENV)/.newest: $(VENV)/bin/python FORCE
 	@echo "Installing traced-image and the newest packages of its tests …" >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade pip # that of Python 3.11 finds no solution
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev]'
 
 $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python
