@@ -16,7 +16,7 @@ from cryptography import x509
 from serving import HELLO, LIMIT, Large, Slow, ask, dial, drained, hello, taken, until
 from uvicorn.server import ServerState
 
-from traced_image.exporter.web.client_connection import LIMITS, ClientConnection
+from traced_image.exporter.web.client_connection import LIMITS, ClientConnection, ConnectionState
 from traced_image.exporter.web.config_file import WebConfigFile
 
 SOON = 0.2
@@ -246,8 +246,9 @@ def test_uvicorns_own_five_seconds_do_not_count(serve):
 
 def test_an_idle_client_whose_answer_took_its_time_may_take_longer_too(serve):
     handle = serve(Large(), answer_seconds=3 * SOON, idle_seconds=LIMIT)
-    with dial(handle) as sock:
+    with dial(handle, receive=4096) as sock:
         sock.sendall(HELLO)
+        until(lambda: [ConnectionState.TAKING] == [one.doing for one in handle._server._connections])
         taken(sock)
         time.sleep(4 * SOON)
         sock.sendall(HELLO)
