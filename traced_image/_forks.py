@@ -9,6 +9,8 @@ object                                          what it does in the child of a f
 ``pipeline.http.transport.Transport``           opens its own connections
 ``pipeline.ec2.ids.ImageIds``                   opens its own connections to the database
 ``telemetry.metrics.Metrics``                   sets all gauges of servers again
+``telemetry.collector.Family``                  counts no attempt as under way
+``telemetry.backends._UpDown``                  counts no attempt as under way
 ``telemetry.shared_metrics._Destinations``      gets a new lock
 ``_connect._Default``                           gets a new lock
 ``exporter.journal.Journal``                    gets a new lock

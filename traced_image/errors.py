@@ -64,10 +64,13 @@ errors of an attempt follow python-glanceclient's ``exc.py``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType, TypeVar
+from typing import Literal, NewType, TypeVar
 
 Reason = NewType("Reason", str)
 """Why an attempt failed, from the closed set of ``telemetry.catalogue.REASONS``."""
+
+Verdict = Literal["success", "refused", "failed", "cancelled"]
+"""What an attempt says about its server, as ``telemetry.catalogue.VERDICTS`` explains."""
 
 _ErrorT = TypeVar("_ErrorT", bound="TracedImageError")
 
@@ -203,6 +206,7 @@ class AttemptError(TracedImageError):
 
     Attributes:
         reason: Why the attempt failed.
+        verdict: What the retry policy makes of it; None until the policy has decided.
         reached: Whether the request may have reached the server. If it is False, every
             operation is safe to repeat.
         request_id: The server's ``X-OpenStack-Request-ID``, if it answered with one.
@@ -211,6 +215,7 @@ class AttemptError(TracedImageError):
     """
 
     reason = Reason("_OTHER")
+    verdict: Verdict | None = None
     reached = True
     request_id: str | None = None
     trace_id: str | None = None
@@ -432,7 +437,18 @@ class ListTooLarge(TracedImageError):
 
 
 class TokenUnavailable(TracedImageError):
-    """Keystone gave the service no token. No Glance server caused this failure."""
+    """Keystone gave the service no token. No Glance server caused this failure.
+
+    Attributes:
+        reason: Why, from the same closed set as an attempt's; an HTTP status is Keystone's.
+    """
+
+    reason = Reason("_OTHER")
+
+    def __init__(self, message: str, *, reason: Reason | None = None) -> None:
+        super().__init__(message)
+        if reason is not None:
+            self.reason = reason
 
 
 class ImageUnacceptable(TracedImageError):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .pipeline.attempts.server_cycle import ServerHealth
 
-_COLOURS = {"healthy": "green", "cooling": "red", "trial": "yellow"}
+_COLOURS = {"healthy": "green", "failing": "red", "cooling": "red", "trial": "yellow"}
 _MARKS = "✓", "✗"
 _ASCII_MARKS = "ok", "failed:"
 _SECOND = 1e9

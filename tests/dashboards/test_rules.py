@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from traced_image_dashboards import alerts, links, promql, recording, rules
-
-from traced_image.telemetry import catalogue
+from traced_image_dashboards import alerts, links, recording, rules
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
 RULES = FOLDER / "rules"
@@ -43,9 +41,9 @@ def section(name):
     return found[1]
 
 
-def test_the_rules_leave_out_the_catalogues_refusals_and_no_other_failure():
-    left_out = re.compile(promql.AT_FAULT.partition('"')[2].removesuffix('"'))
-    assert catalogue.REFUSALS == set(filter(left_out.fullmatch, catalogue.KNOWN_REASONS | {"4xx"}))
+def test_no_rule_lists_a_status():
+    text = "".join(rules.files().values())
+    assert [] == re.findall(r"error_type[!=]~?[\"'][^\"']", text)
 
 
 @pytest.mark.parametrize("name", rules.files())

@@ -45,7 +45,7 @@ class Shape:
     outcome: str
     reason_on: Literal["", "attempt", "stream"] = ""
     lines: tuple[tuple[str, str], ...] = ()
-    state: Literal["", "healthy", "cooling"] = ""
+    state: Literal["", "failing", "cooling"] = ""
     compared: bool = False
 
     @property
@@ -56,7 +56,7 @@ class Shape:
     @property
     def call_failed(self) -> bool:
         """Whether the call's span has the reason, too."""
-        return self.outcome in ("exhausted", "non_retryable")
+        return self.outcome in ("refused", "exhausted", "non_retryable")
 
 
 RETRYING = ("WARNING", "retrying")
@@ -76,6 +76,7 @@ ENDINGS: Mapping[Ending, Shape] = {
         "success_after_retry",
         "attempt",
         (RETRYING,),
+        "failing",
     ),
     "resumed": Shape(
         "all the data, the rest of it from another server",
@@ -96,7 +97,7 @@ ENDINGS: Mapping[Ending, Shape] = {
         "non_retryable",
         "attempt",
         (DONE,),
-        "healthy",
+        "failing",
     ),
     "spoiled": Shape(
         "an error at the end of the data; it must not use the bytes that it got",
@@ -105,7 +106,7 @@ ENDINGS: Mapping[Ending, Shape] = {
         (DONE,),
         "cooling",
     ),
-    "caller's error": Shape("an error about what it asked for", "non_retryable", "attempt"),
+    "caller's error": Shape("an error about what it asked for", "refused", "attempt"),
     "too large": Shape("an error about the size of the list", "non_retryable"),
     "not stored": Shape(
         "an error after the upload: the image's record differs from what was sent",

@@ -186,12 +186,12 @@ def _ending(one) -> str:
         bool(one.streams),
         any(one.caller),
         tuple((level, words) for level, _, _, words, _ in one.log),
-        any(outcome == "non_retryable" for outcome, _ in one.calls),
+        any(outcome in ("refused", "non_retryable") for outcome, _ in one.calls),
         any(state == "cooling" for state, _, _, _ in one.hosts.values()),
     )
     for ending, shape in ENDINGS.items():
         attempt, stream = shape.reason_on == "attempt", shape.reason_on == "stream"
-        told, cools = shape.outcome == "non_retryable", shape.state == "cooling"
+        told, cools = shape.outcome in ("refused", "non_retryable"), shape.state == "cooling"
         if what == (attempt, stream, shape.error, shape.lines, told, cools):
             return ending
     return "not as it should be"

@@ -41,9 +41,6 @@ NEVER_ARRIVED = {
 }
 """Reasons of an attempt of which the server need not have seen a request."""
 
-_ACCUSING = {"408", "421", "425", "429"}
-"""Statuses below 500 after which another server may do better."""
-
 _WITHOUT_ID = {"endless_body", "raw_reply", "unexpected_body"}
 """Faults of which the server sends bytes in place of its answer, with its id."""
 
@@ -106,17 +103,10 @@ class Books:
         mine = [s for s in self.attempts if _parent(s) == call.context.span_id]
         return sorted(mine, key=lambda span: span.attributes["glance.attempt.number"])
 
-    @cached_property
-    def _cancelled(self) -> set[int]:
-        """Spans of calls that their callers have ended, and of the attempts under way then."""
-        ended = [s for s in self.calls if s.attributes["glance.call.outcome"] == "non_retryable"]
-        calls = [call for call in ended if not _is_error(call)]
-        spans = [span for call in calls for span in (call, *self.attempts_of(call)[-1:])]
-        return {span.context.span_id for span in spans}
-
     def counted_reason(self, span: ReadableSpan) -> str:
         """The reason that a metric has: to its span, a call that was cancelled is no error."""
-        return "_OTHER" if span.context.span_id in self._cancelled else _reason(span)
+        cancelled = span.attributes.get("glance.call.outcome") == "cancelled"
+        return "_OTHER" if cancelled else _reason(span)
 
 
 def unbalanced(books: Books) -> list[str]:
@@ -184,27 +174,36 @@ def _calls(books: Books) -> Iterator[str]:
             *range(1, len(attempts) + 1)
         ]:
             yield f"{call.name} has attempts out of order"
-        reasons = [books.counted_reason(attempt) for attempt in attempts]
+        verdicts = [_verdict(attempt) for attempt in attempts]
         failed = bool(books.counted_reason(call))
         checked = call.attributes["glance.operation"] == "images.list"
-        possible = _possible(reasons, failed=failed, checked=checked)
+        possible = _possible(verdicts, failed=failed, checked=checked)
         if call.attributes["glance.call.outcome"] not in possible:
-            yield f"{call.name} with {reasons} is {call.attributes}"
+            yield f"{call.name} with {verdicts} is {call.attributes}"
 
 
-def _possible(reasons: Sequence[str], *, failed: bool, checked: bool) -> set[str]:
+def _possible(verdicts: Sequence[str], *, failed: bool, checked: bool) -> set[str]:
     """The outcomes that a call may have, by the ends of its attempts and its own.
 
     A call that is checked afterwards, as a list is for its size, may fail after its last attempt.
     """
-    *before, last = reasons or [""]
-    if checked and failed and reasons and not last and all(before):
-        return {"non_retryable"}
-    if not all(before) or bool(last) != failed:
+    *before, last = verdicts or ["none"]
+    if set(before) - {"failed"} or (last == "success" and failed and not checked):
         return set()
-    if failed:
-        return {"exhausted", "non_retryable"}
+    if last == "success" and failed:
+        return {"non_retryable"}
+    if last != "success":
+        return {
+            "none": {"exhausted", "non_retryable", "cancelled"},
+            "refused": {"refused"},
+            "failed": {"exhausted", "non_retryable"},
+            "cancelled": {"exhausted", "cancelled"},
+        }[last]
     return {"success_after_retry" if before else "success_first_try"}
+
+
+def _verdict(attempt: ReadableSpan) -> str:
+    return attempt.attributes.get("glance.attempt.verdict", "success")
 
 
 def _is_error(span: ReadableSpan) -> bool:
@@ -214,11 +213,13 @@ def _is_error(span: ReadableSpan) -> bool:
 def _attempts(books: Books) -> Iterator[str]:
     """Attempts = Σ per-host attempts, by spans and by metrics; none is under way."""
     told = Counter(
-        (s.attributes["glance.operation"], *_server(s), books.counted_reason(s))
+        (s.attributes["glance.operation"], *_server(s), _verdict(s), _reason(s))
         for s in books.attempts
+        if _verdict(s) != "cancelled"
     )
     counted = books.counted(
-        "glance_client_attempt_duration_seconds_count", "operation", *_SERVER, "error_type"
+        "glance_client_attempt_duration_seconds_count",
+        *("operation", *_SERVER, "verdict", "error_type"),
     )
     yield from _differ("attempts", told, counted, "spans and metrics")
     calls = {call.context.span_id for call in books.calls}
@@ -240,7 +241,9 @@ def _retries(books: Books) -> Iterator[str]:
         for attempt in attempts[:-1]:
             followed[(operation, *_server(attempt), _reason(attempt))] += 1
         if call.attributes["glance.call.outcome"] == "exhausted":
-            given_up[(operation, *_server(attempts[-1]), _reason(call))] += 1
+            failed = [each for each in attempts if _verdict(each) == "failed"]
+            server = _server(failed[-1]) if failed else ("_OTHER", "_OTHER")
+            given_up[(operation, *server, _reason(call))] += 1
         for event in call.events:
             events[(operation, event.attributes["error.type"])] += 1
     labels = ("operation", *_SERVER, "error_type")
@@ -279,7 +282,7 @@ def _streams(books: Books) -> Iterator[str]:
     failed = {
         _server(s)
         for s in books.attempts
-        if _reason(s) and s.attributes["glance.operation"] == "images.upload"
+        if _verdict(s) != "success" and s.attributes["glance.operation"] == "images.upload"
     }
     if not {labels[:2] for labels in uploads} <= failed:
         yield f"uploads broke off that did not fail: {uploads}"
@@ -287,8 +290,7 @@ def _streams(books: Books) -> Iterator[str]:
 
 def _records(books: Books) -> Iterator[str]:
     """A line for each failure that speaks against a server, and for each call given up."""
-    named = {_span_id(one) for one in books.records if one.levelname == "WARNING"}
-    failures = [s for s in books.attempts if _accuses(s, named)]
+    failures = [s for s in books.attempts if _verdict(s) == "failed"]
     failures += [s for s in books.streams if _is_error(s)]
     told = Counter((*_server(span), _reason(span), span.context.span_id) for span in failures)
     logged = Counter(
@@ -309,17 +311,6 @@ def _records(books: Books) -> Iterator[str]:
         if one.levelname == "ERROR"
     )
     yield from _differ("calls given up", given_up, errors, "spans and log")
-
-
-def _accuses(attempt: ReadableSpan, named: set[int]) -> bool:
-    """Whether a failed attempt speaks against its server, so that the log must name it.
-
-    A deadline that passed may or may not, by how much of the call's time the server has had.
-    """
-    reason = _reason(attempt)
-    if reason == "deadline_exceeded":
-        return attempt.context.span_id in named
-    return bool(reason) and (not reason.startswith("4") or reason in _ACCUSING)
 
 
 def _lines(books: Books) -> Iterator[str]:
@@ -421,14 +412,16 @@ def are_complete(books: Books) -> bool:
     given_up = [
         s
         for s in books.attempts
-        if _reason(s) in ("read_timeout", "deadline_exceeded") and _netloc(s) not in books.unread
+        if (_reason(s) in ("read_timeout", "deadline_exceeded") or _verdict(s) == "cancelled")
+        and _netloc(s) not in books.unread
     ]
     return all(id(attempt) in logged for attempt in given_up)
 
 
 def _may_be_unseen(books: Books, span: ReadableSpan) -> bool:
     """Whether the server need not have seen the request of an attempt or a request."""
-    return _reason(span) in NEVER_ARRIVED or _netloc(span) in books.unread
+    cancelled = _verdict(span) == "cancelled"
+    return cancelled or _reason(span) in NEVER_ARRIVED or _netloc(span) in books.unread
 
 
 def _is_by_proxy(books: Books, wire: ReadableSpan) -> bool:

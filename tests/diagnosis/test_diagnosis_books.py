@@ -94,7 +94,8 @@ class Ledger:
         except GlanceConnectionFailed as error:
             end = "exhausted", len(error.attempts)
         except TracedImageError as error:
-            end = "non_retryable", len(error.attempts)
+            refused = getattr(error, "verdict", None) == "refused"
+            end = "refused" if refused else "non_retryable", len(error.attempts)
         self.lines.append((OPERATIONS[operation], *end))
 
     def problems(self, books):

@@ -248,7 +248,9 @@ def test_an_idle_client_whose_answer_took_its_time_may_take_longer_too(serve):
     handle = serve(Large(), answer_seconds=3 * SOON, idle_seconds=LIMIT)
     with dial(handle, receive=4096) as sock:
         sock.sendall(HELLO)
-        until(lambda: [ConnectionState.TAKING] == [one.doing for one in handle._server._connections])
+        until(lambda: handle._server._connections)
+        (one,) = handle._server._connections
+        until(lambda: one.doing is ConnectionState.TAKING)
         taken(sock)
         time.sleep(4 * SOON)
         sock.sendall(HELLO)

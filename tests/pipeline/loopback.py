@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import socket
 import struct
@@ -177,7 +178,10 @@ class Sender:
         """Perform `operation`; it has `deadline` seconds."""
         ends = None if deadline is None else time.monotonic() + deadline
         target = self.http.config.servers[server]
-        return self.http(Attempt(Call(operation, context), target, 1, 1, deadline=ends))
+        left = math.inf if deadline is None else deadline
+        tokens = self.http.credentials.find(context, left)
+        call = Call(operation, context)
+        return self.http(Attempt(call, target, 1, 1, tokens=tokens, deadline=ends))
 
     def value(self, operation, *args, **options):
         return self(operation, *args, **options).value

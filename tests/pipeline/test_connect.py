@@ -81,7 +81,8 @@ def test_by_default_it_is_observed():
 def test_without_telemetry_nothing_is_around_the_pipeline():
     wrapper = traced_image.connect(servers=["glance-1"], telemetry=False)._client
 
-    assert wrapper._http is wrapper._perform._send
+    loop = wrapper._perform
+    assert (wrapper._http, loop._decide) == (loop._innermost, loop._send)
 
 
 @pytest.mark.parametrize(

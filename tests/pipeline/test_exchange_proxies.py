@@ -111,12 +111,12 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
-def test_a_proxys_failure_is_no_servers(proxy, server, tls, image_id, fault):
+def test_a_proxys_failure_cools_no_server_down(proxy, server, tls, image_id, fault):
     proxy.break_with(fault)
     with connect(server, tls=tls, num_retries=1) as service:
         with within(1), pytest.raises(FAILED) as caught:
             service.show(None, image_id)
-        assert (caught.value.reason, states(service)) == ("proxy_error", ["healthy"])
+        assert (caught.value.reason, states(service)) == ("proxy_error", ["failing"])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -135,7 +135,7 @@ def test_a_proxy_that_refuses_connections_is_named(proxy, server, tls, image_id)
     with connect(server, tls=tls, num_retries=0) as service:
         with pytest.raises(FAILED, match="proxy") as caught:
             service.show(None, image_id)
-        assert (caught.value.reason, states(service)) == ("proxy_error", ["healthy"])
+        assert (caught.value.reason, states(service)) == ("proxy_error", ["failing"])
 
 
 SLOW = {
@@ -156,7 +156,7 @@ def test_a_slow_proxy_has_the_time_to_connect(proxy, server, tls, image_id, faul
             OPERATIONS[operation](service, image_id)
         assert (caught.value.reason in {"proxy_error", "connect_timeout"}, states(service)) == (
             True,
-            ["healthy"],
+            ["failing"],
         )
 
 

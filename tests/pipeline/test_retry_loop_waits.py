@@ -148,7 +148,7 @@ def test_the_seed_forgets_who_failed():
         three.call()
 
     assert [1, 2, 3, 1, 2] == [
-        servers(3).index(attempt.server) + 1 for attempt in three.loop._send.attempts
+        servers(3).index(attempt.server) + 1 for attempt in three.loop._innermost.attempts
     ]
 
 
@@ -203,7 +203,7 @@ def test_a_server_that_wishes_to_be_left_alone_comes_last():
         two.call()
 
     first, second = servers(2)
-    assert [first, second, second] == two.loop._send.servers
+    assert [first, second, second] == two.loop._innermost.servers
 
 
 def test_what_one_call_was_told_another_heeds():
@@ -213,7 +213,7 @@ def test_what_one_call_was_told_another_heeds():
     two.call()
 
     first, second = servers(2)
-    assert [first, second, second, second] == two.loop._send.servers
+    assert [first, second, second, second] == two.loop._innermost.servers
 
 
 # --- the deadline --------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ def test_a_trial_whose_time_ran_out_is_a_failed_attempt():
     loop, servers = failing_first(99.0, 0.01, 0.01)
     loop.told.clear()
     until_trial(loop, servers)
-    assert [("read_timeout", True)] == [(f.error.reason, f.blamed) for f in loop.told]
+    assert [("read_timeout", "failed")] == [(f.error.reason, f.error.verdict) for f in loop.told]
 
 
 def test_a_server_that_was_always_slow_comes_back():

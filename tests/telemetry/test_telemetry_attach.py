@@ -164,7 +164,7 @@ def test_the_servers_are_told_as_they_are(registry):
 def test_nothing_else_is_told_at_once(registry):
     metrics = share_metrics(telemetry(registry))
     call(metrics)
-    metrics.attempt_started(SERVER)
+    metrics.attempt_started(metrics.find_place(SERVER), 1)
     kept = Kept()
     attach(registry, kept)
     assert [] == kept.told

@@ -8,9 +8,11 @@ import pytest
 
 import traced_image
 from traced_image import AttemptError, HTTPStatusError, RetryPolicy
-from traced_image.errors import Reason, status_error
+from traced_image.errors import Reason, Verdict, status_error
+from traced_image.pipeline.attempts.retry_loop import find_verdict
 from traced_image.reasons import find_reason
 from traced_image.telemetry import catalogue
+from traced_image.telemetry.recorder import TOKEN_UNAVAILABLE, decide_verdict
 
 SOURCES = sorted(Path(traced_image.__file__).parent.glob("**/*.py"))
 
@@ -33,11 +35,22 @@ def reasons(tree):
 
 def test_the_reasons_are_those_that_the_pipeline_gives():
     given = {reason for source in SOURCES for reason in reasons(ast.parse(source.read_text()))}
-    assert set(catalogue.REASONS) == given
+    assert set(catalogue.REASONS) - {TOKEN_UNAVAILABLE} == given
 
 
-def test_a_status_that_is_retried_by_default_is_no_refusal():
-    assert set() == catalogue.REFUSALS & {str(status) for status in RetryPolicy().statuses}
+@pytest.mark.parametrize("status", range(400, 600))
+def test_an_attempt_is_refused_by_what_the_default_policy_does_not_retry(status):
+    error = status_error(status, "no", retry_after=None, request_id=None)
+    reason = catalogue.close_reason(error.reason)
+    assert find_verdict(error, RetryPolicy()) == decide_verdict(reason)
+
+
+@pytest.mark.parametrize(
+    ("reason", "closed"),
+    [("404", "404"), ("419", "4xx"), ("599", "5xx"), ("", ""), ("600", "_OTHER"), ("x", "_OTHER")],
+)
+def test_a_status_that_nobody_has_registered_counts_by_its_class(reason, closed):
+    assert closed == catalogue.close_reason(reason)
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 499, 500, 503, 599])
@@ -109,10 +122,10 @@ def test_buckets_rise():
     ]
 
 
-def test_the_outcomes_are_four():
-    assert (
-        "success_first_try",
-        "success_after_retry",
-        "exhausted",
-        "non_retryable",
-    ) == typing.get_args(catalogue.Outcome)
+def test_each_outcome_has_a_meaning():
+    assert typing.get_args(catalogue.Outcome) == tuple(catalogue.OUTCOMES)
+
+
+def test_each_verdict_has_a_meaning():
+    verdicts = typing.get_args(catalogue.VerdictLabel)
+    assert (verdicts, verdicts) == (tuple(catalogue.VERDICTS), typing.get_args(Verdict))

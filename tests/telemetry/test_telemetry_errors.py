@@ -20,7 +20,6 @@ from traced_image.telemetry.collector import (
     CounterSeries,
     GaugeSeries,
     HistogramSeries,
-    UpDownSeries,
 )
 
 ERRORS = "traced_image_telemetry_errors_total"
@@ -262,7 +261,7 @@ BROKEN = {
 }
 REPLACED = {
     "histogram": [(HistogramSeries, "update")],
-    "gauge": [(UpDownSeries, "update"), (GaugeSeries, "update")],
+    "gauge": [(GaugeSeries, "update")],
     "counter": [(CounterSeries, "update")],
 }
 """Which updates of the collector raise."""

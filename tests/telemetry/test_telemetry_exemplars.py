@@ -8,7 +8,13 @@ from prometheus_client.exposition import generate_latest as text
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parsed
 
-from traced_image import ChecksumMismatch, GlanceConnectionFailed, RetryPolicy, Telemetry
+from traced_image import (
+    ChecksumMismatch,
+    GlanceConnectionFailed,
+    RetryPolicy,
+    Telemetry,
+    TokenUnavailable,
+)
 from traced_image.lab import faults
 from traced_image.telemetry import catalogue
 
@@ -36,8 +42,20 @@ def traffic(service, servers, image_id, registry):
             server.break_with(faults.status(502))
         with pytest.raises(GlanceConnectionFailed):
             shown.detail(None)
+        with pytest.raises(TokenUnavailable):
+            service(telemetry=telemetry, auth=NoTokens()).show(None, image_id)
 
     return make
+
+
+class NoTokens:
+    """A source that has none."""
+
+    def get_token(self):
+        raise ConnectionRefusedError
+
+    def invalidate(self):
+        return False
 
 
 def exemplars(registry):

@@ -56,7 +56,7 @@ def test_a_call_is_counted_by_its_outcome(service, servers, image_id, counts):
         shown.show(None, image_id)
     assert {
         ("success_first_try", ""): 1.0,
-        ("non_retryable", "404"): 1.0,
+        ("refused", "404"): 1.0,
         ("success_after_retry", ""): 1.0,
         ("exhausted", "503"): 1.0,
     } == counts.of(f"{CALLS}_count", "outcome", "error_type")
@@ -164,7 +164,7 @@ def test_an_interrupted_call_is_no_success(service, counts):
         service().create(None, fields, Interrupted())
     assert {
         ("images.create", "success_first_try", ""): 1.0,
-        ("images.upload", "non_retryable", "_OTHER"): 1.0,
+        ("images.upload", "cancelled", "_OTHER"): 1.0,
     } == counts.of(f"{CALLS}_count", "operation", "outcome", "error_type")
 
 

@@ -65,7 +65,7 @@ def test_switched_off_calls_go_straight_to_the_attempt_loop(bare):
 
 
 def test_switched_off_attempts_go_straight_to_http(bare):
-    assert bare._http is bare._perform._send
+    assert bare._http is bare._perform._innermost
     assert HTTPSend is type(bare._http)
 
 

@@ -71,6 +71,7 @@ def test_an_attempt_tells_what_it_met(recorder, trace):
             catalogue.ATTEMPT_NUMBER: 1,
             catalogue.ATTEMPT_MAXIMUM: 4,
             catalogue.ATTEMPT_TRIAL: False,
+            catalogue.ATTEMPT_VERDICT: "failed",
             catalogue.ERROR_TYPE: "connection_refused",
         },
         {
@@ -137,8 +138,8 @@ def test_a_call_is_current_and_then_its_attempt(recorder, trace):
 
 def test_what_its_caller_cancelled_is_no_error(recorder, trace):
     call = recorder.call("images.get")
-    call.attempt(FIRST).end("_OTHER", cancelled=True)
-    call.end("non_retryable", "_OTHER", cancelled=True)
+    call.attempt(FIRST).cancel()
+    call.end("cancelled", "_OTHER")
     assert [(StatusCode.UNSET, None)] * 2 == [
         (span.status.status_code, span.attributes.get(catalogue.ERROR_TYPE)) for span in trace.spans
     ]
@@ -223,7 +224,7 @@ def test_an_attempt_is_active_until_it_ends(recorder, counts):
 def test_a_state_that_an_adapter_knows_is_shown(recorder, counts):
     host = SimpleNamespace(
         server=FIRST,
-        state="cooling",
+        shown_state="cooling",
         consecutive_failures=2,
         last_success=None,
         last_failure=1_800_000_000.0,

@@ -40,8 +40,10 @@ def metrics(registry):
 
 
 def attempt(metrics, server):
-    metrics.attempt_started(server)
-    metrics.attempt_ended("images.get", server, "503", 0.5, None)
+    place = metrics.find_place(server)
+    metrics.attempt_started(place, 1)
+    metrics.attempt_left(place, 1)
+    metrics.attempt_ended("images.get", place, "failed", "503", 0.5, None)
 
 
 def series(registry, server):

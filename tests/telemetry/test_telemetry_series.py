@@ -19,8 +19,8 @@ from traced_image.pipeline.clock import Clock
 from traced_image.pipeline.context import SERVICE
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.layers import make_layers
-from traced_image.telemetry.metrics import FIRST_REASONS, MOST_SERVERS
-from traced_image.telemetry.recorder import Recorder
+from traced_image.telemetry.metrics import FIRST_REASONS, FIRST_TOKEN_REASONS, MOST_SERVERS
+from traced_image.telemetry.recorder import Recorder, decide_verdict
 from traced_image.telemetry.shared_metrics import share_metrics
 from traced_image.telemetry.spans import Spans
 
@@ -124,13 +124,18 @@ STREAMS = 2 * len(catalogue.DIRECTIONS)
 """Bytes and errors in each direction."""
 
 
+def tokens(detail):
+    """The counters of Keystone's failures."""
+    return len(FIRST_TOKEN_REASONS) if detail in ("full", "reason") else 1
+
+
 def at_first(servers, detail):
-    """The series of a process that has made no call: 5 + 21 n, or 5 + 13 n without reasons."""
+    """The series of a process that has made no call: 10 + 22 n, or 6 + 14 n without reasons."""
     reasons = len(FIRST_REASONS) if detail in ("full", "reason") else 1
-    return PROCESS + servers * (2 * reasons + STREAMS + 1 + STATE)
+    return PROCESS + tokens(detail) + servers * (2 * reasons + STREAMS + 1 + STATE)
 
 
-def at_most(servers, operations, reasons):
+def at_most(servers, operations, reasons, detail):
     """The series of a process after any calls.
 
     `operations` and `reasons` are how many of them it has met, failures only. What belongs to no
@@ -138,11 +143,23 @@ def at_most(servers, operations, reasons):
     """
     own = min(servers, MOST_SERVERS)
     places = own + 1
-    calls = operations * (2 + 2 * reasons) * HISTOGRAM
+    dropped = detail not in ("full", "reason")
+    outcomes = len(catalogue.OUTCOMES) if dropped else 3 + 2 * reasons
+    verdicts = len(catalogue.VERDICTS) - 1 if dropped else 1 + reasons
+    calls = operations * outcomes * HISTOGRAM
     retries = operations * (RETRY_HISTOGRAM + HISTOGRAM)
-    attempts = places * operations * (1 + reasons) * HISTOGRAM
+    attempts = places * operations * verdicts * HISTOGRAM
     failures = places * operations * 2 * reasons
-    return PROCESS + calls + retries + attempts + failures + places * (1 + STREAMS) + own * STATE
+    return (
+        PROCESS
+        + tokens(detail)
+        + calls
+        + retries
+        + attempts
+        + failures
+        + places * (1 + STREAMS)
+        + own * STATE
+    )
 
 
 @pytest.mark.parametrize("detail", DETAILS)
@@ -156,7 +173,7 @@ def test_the_series_of_a_process_that_made_no_call_are_as_many_as_stated(
 
 
 def test_a_process_without_calls_has_few_series():
-    assert (68, 44) == (at_first(3, "full"), at_first(3, "host"))
+    assert (76, 48) == (at_first(3, "full"), at_first(3, "host"))
 
 
 OTHERS = ("tasks.list", "because")
@@ -181,9 +198,8 @@ def test_the_series_of_a_process_are_as_many_as_stated_of_what_it_has_met(
     meet(*met, recorder_for(telemetry, servers_of(count)), count)
     service.close()
     operations = len(met[0]) if detail in ("full", "operation") else 1
-    # Without reasons, refusals are still told from the rest.
-    reasons = len(met[1]) if detail in ("full", "reason") else 2
-    assert at_most(count, operations, reasons) == len(counts.series())
+    reasons = len(met[1]) if detail in ("full", "reason") else 1
+    assert at_most(count, operations, reasons, detail) == len(counts.series())
 
 
 def meet(operations, reasons, recorder, count):
@@ -197,10 +213,13 @@ def meet(operations, reasons, recorder, count):
         recovered.attempt(server).end()
         recovered.end()
         for reason in reasons:
-            for outcome in ("exhausted", "non_retryable"):
+            verdict = decide_verdict(catalogue.close_reason(reason))
+            for outcome in ("exhausted", "refused" if verdict == "refused" else "non_retryable"):
                 failed = recorder.call(operation)
                 failed.servers.append(server)
+                failed.failed = server
                 failed.end(outcome, reason)
+        recorder.call(operation).end("cancelled", catalogue.OTHER)
         recorder.call(operation).end()
     for server, direction in itertools.product(places, catalogue.DIRECTIONS):
         stream = recorder.stream("images.data", server, direction)
@@ -292,6 +311,7 @@ def test_labels_have_values_of_closed_sets_whatever_is_told(told):
         "operation": catalogue.OPERATIONS | {"_OTHER"},
         "outcome": set(catalogue.OUTCOMES),
         "error_type": catalogue.KNOWN_REASONS | {""},
+        "verdict": set(catalogue.VERDICTS) - {"cancelled"},
         "server_address": {"glance-1", "glance-2", "_OTHER"},
         "server_port": {"9292", "_OTHER"},
         "state": set(catalogue.STATES),

@@ -113,7 +113,7 @@ def test_one_more_place_is_shown_the_servers_as_they_are(alone, registry):
     assert (
         [
             (("glance-1", "9292", state), state == "cooling")
-            for state in ("healthy", "cooling", "trial")
+            for state in ("healthy", "failing", "cooling", "trial")
         ],
         [(("glance-1", "9292"), 2)],
     ) == (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from keystoneauth1.session import Session, TCPKeepAliveAdapter
 
-from ..errors import TokenUnavailable
+from ..errors import Reason, TokenUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,8 @@ class KeystoneSession(Session):
         if guarded and response.status_code in _REDIRECTS:
             raise TokenUnavailable(
                 f"Keystone redirects the request for a token (HTTP {response.status_code}), and the"
-                " password is not sent elsewhere: set auth_url to where it redirects, as to https"
+                " password is not sent elsewhere: set auth_url to where it redirects, as to https",
+                reason=Reason("invalid_endpoint"),
             )
         return response
 

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from .. import _forks
-from ..errors import TokenUnavailable
+from ..errors import Reason, TokenUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-_LATE = (
-    "Keystone gave no token in time: check that Keystone answers, or allow it more time by deadline"
-    " and read_timeout"
-)
 
 
 class _SessionNeeded(BaseException):
@@ -95,7 +90,7 @@ class Turn:
         if request is not None:
             until = min(until, request.until)
         if not self._lock.acquire(timeout=_seconds_to(until)):
-            raise TokenUnavailable(_LATE)
+            raise _make_late_error()
         if request is not None and request.failure is not None:
             self._lock.release()
             raise request.failure
@@ -154,7 +149,7 @@ class _KeystoneRequest(Generic[T_co]):
         """Wait for the result until a moment in monotonic seconds."""
         seconds = _seconds_to(min(until, self.until))
         if not self._done.wait(None if seconds < 0 else seconds):
-            raise TokenUnavailable(_LATE)
+            raise _make_late_error()
         if self.failure is not None:
             raise self.failure
         return self._value
@@ -164,13 +159,21 @@ class _KeystoneRequest(Generic[T_co]):
             with self._connect() as session:
                 self._value = session.run(self._use, self.until)
         except TimeoutError as error:
-            self.failure = TokenUnavailable(_LATE)
+            self.failure = _make_late_error()
             self.failure.__cause__ = error
         except BaseException as error:  # noqa: BLE001 those that wait get it
             self.failure = error
         finally:
             self._end()
             self._done.set()
+
+
+def _make_late_error() -> TokenUnavailable:
+    return TokenUnavailable(
+        "Keystone gave no token in time: check that Keystone answers, or allow it more time by"
+        " deadline and read_timeout",
+        reason=Reason("read_timeout"),
+    )
 
 
 def _seconds_to(until: float) -> float:

@@ -28,6 +28,9 @@ MINUTE = 60.0
 MINUTES = 60
 """How many minutes the journal keeps."""
 
+PAUSE = 300.0
+"""Seconds without a failure of Keystone after which the next one begins another trouble."""
+
 LATEST = 50
 """How many failed calls the journal keeps."""
 
@@ -46,13 +49,15 @@ class Cell:
     Attributes:
         minute: Minutes since the epoch.
         succeeded: How many attempts succeeded.
-        failed: How many attempts failed or were refused, by reason.
+        failed: How many attempts failed, by reason.
+        refused: How many attempts the server refused, such as by 404, by reason.
         seconds: How many attempts succeeded, by the histogram bucket of their duration.
     """
 
     minute: int
     succeeded: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     seconds: Counter[int] = field(default_factory=Counter)
 
 
@@ -82,7 +87,7 @@ class Account:
     """What is known of one server.
 
     Attributes:
-        state: ``healthy``, ``cooling`` or ``trial``.
+        state: One of the catalogue's states.
         consecutive_failures: Failed attempts since the last one that succeeded.
         last_success: Time of the last success, in seconds since the epoch; 0 for never.
         last_failure: Time of the last failure, in seconds since the epoch; 0 for never.
@@ -98,6 +103,24 @@ class Account:
     cells: dict[int, Cell] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class KeystoneAccount:
+    """What is known of Keystone, from the calls to which it gave no token.
+
+    Attributes:
+        since: Time of the first of the latest failures, with less than `PAUSE` between two, in
+            seconds since the epoch; 0 for none.
+        last_failure: Time of the last one, in seconds since the epoch; 0 for none.
+        last_error: The reason of the last one; empty for none.
+        failures: How many calls got no token, by minutes since the epoch.
+    """
+
+    since: float = 0.0
+    last_failure: float = 0.0
+    last_error: str = ""
+    failures: dict[int, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Hour:
     """A copy of the journal's last hour.
@@ -106,14 +129,14 @@ class Hour:
         now: The time of the copy, in seconds since the epoch.
         servers: What is known of each server.
         outcomes: The number of calls, by outcome.
-        refused: How many of these calls a server refused, such as by 404.
+        keystone: What is known of Keystone.
         latest: The latest failed calls, oldest first.
     """
 
     now: float
     servers: Mapping[ServerKey, Account]
     outcomes: Mapping[str, int]
-    refused: int
+    keystone: KeystoneAccount
     latest: tuple[FailedCall, ...]
 
 
@@ -131,7 +154,8 @@ class Journal:
         self.clock = clock
         self._lock = threading.Lock()
         self._accounts: dict[ServerKey, Account] = {}
-        self._outcomes: dict[int, Counter[tuple[str, bool]]] = {}
+        self._outcomes: dict[int, Counter[str]] = {}
+        self._keystone = KeystoneAccount()
         self._latest: deque[FailedCall] = deque(maxlen=LATEST)
         _forks.track(self)
 
@@ -144,8 +168,10 @@ class Journal:
         if metric is catalogue.CALL_DURATION:
             return partial(self._call, labels)
         if metric is catalogue.ATTEMPT_DURATION:
-            _, address, port, reason = labels
-            return partial(self._attempt, (address, port), reason)
+            _, address, port, verdict, reason = labels
+            return partial(self._attempt, (address, port), verdict, reason)
+        if metric is catalogue.TOKEN_FAILURES:
+            return partial(self._token_failed, labels[0])
         if metric is catalogue.SERVER_STATE:
             address, port, state = labels
             return partial(self._state, (address, port), state)
@@ -166,23 +192,30 @@ class Journal:
         minutes = range(int(now // MINUTE) - MINUTES + 1, int(now // MINUTE) + 1)
         with self._lock:
             accounts = list(self._accounts.items())
-            calls = Counter[tuple[str, bool]]()
+            outcomes = Counter[str]()
             for minute, counts in self._outcomes.items():
                 if minute in minutes:
-                    calls.update(counts)
+                    outcomes.update(counts)
+            failures = {
+                minute: count
+                for minute, count in self._keystone.failures.items()
+                if minute in minutes
+            }
+            keystone = replace(self._keystone, failures=failures)
             latest = tuple(self._latest)
-        outcomes, refused = Counter[str](), 0
-        for (outcome, refusal), count in calls.items():
-            outcomes[outcome] += count
-            refused += count if refusal else 0
         servers = {place: self._copy(account, minutes) for place, account in accounts}
-        return Hour(now, servers, outcomes, refused, latest)
+        return Hour(now, servers, outcomes, keystone, latest)
 
     def _copy(self, account: Account, minutes: range) -> Account:
         # One server at a time, so that a service's calls never wait until all servers are copied.
         with self._lock:
             cells = {
-                minute: replace(cell, failed=Counter(cell.failed), seconds=Counter(cell.seconds))
+                minute: replace(
+                    cell,
+                    failed=Counter(cell.failed),
+                    refused=Counter(cell.refused),
+                    seconds=Counter(cell.seconds),
+                )
                 for minute, cell in account.cells.items()
                 if minute in minutes
             }
@@ -197,11 +230,25 @@ class Journal:
             if minute not in self._outcomes:
                 _make_room(self._outcomes, minute)
                 self._outcomes[minute] = Counter()
-            self._outcomes[minute][outcome, reason in catalogue.REFUSALS] += 1
-            if reason:
+            self._outcomes[minute][outcome] += 1
+            if outcome in catalogue.FAILED_OUTCOMES:
                 self._latest.append(FailedCall(now, operation, outcome, reason, seconds, trace_id))
 
-    def _attempt(self, place: ServerKey, reason: str, seconds: float, _: Exemplar | None) -> None:
+    def _token_failed(self, reason: str, value: float, _: Exemplar | None) -> None:
+        if not value:
+            return
+        now, account = self.clock(), self._keystone
+        minute = int(now // MINUTE)
+        with self._lock:
+            _make_room(account.failures, minute)
+            account.failures[minute] = account.failures.get(minute, 0) + 1
+            if now - account.last_failure > PAUSE:
+                account.since = now
+            account.last_failure, account.last_error = now, reason
+
+    def _attempt(
+        self, place: ServerKey, verdict: str, reason: str, seconds: float, _: Exemplar | None
+    ) -> None:
         minute = int(self.clock() // MINUTE)
         with self._lock:
             account = self._account(place)
@@ -209,14 +256,14 @@ class Journal:
             if cell is None:
                 _make_room(account.cells, minute)
                 cell = account.cells[minute] = Cell(minute)
-            if reason:
+            if verdict == "failed":
                 cell.failed[reason] += 1
+                account.last_error = reason
+            elif verdict == "refused":
+                cell.refused[reason] += 1
             else:
                 cell.succeeded += 1
                 cell.seconds[bisect_left(_BOUNDS, seconds)] += 1
-            # A refusal, such as 404, says nothing about the server's health.
-            if reason and reason not in catalogue.REFUSALS:
-                account.last_error = reason
 
     def _state(self, place: ServerKey, state: str, value: float, _: Exemplar | None) -> None:
         # The metric has one series for each state; only the current one has the value 1.

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .journal import Account, Cell, FailedCall, Hour, ServerKey
 
 _BOUNDS = catalogue.ATTEMPT_DURATION.buckets
+_RECENT = 120.0
+"""Seconds after its last failure for which Keystone counts as failing."""
+
 _WEB = re.compile(r"https?://[^\s/]")
 
 
@@ -37,8 +40,8 @@ class ServerReport(TypedDict):
     """One server. Times are seconds since the epoch, latencies are seconds; None means unknown.
 
     The reasons of failures come from the catalogue's closed set, so that they contain no secret.
-    A refused attempt, such as one that got a 404, counts among the reasons but is not a failure,
-    because a healthy server answers so.
+    ``refusals`` are the reasons of refused attempts, such as 404, which are no failures, because a
+    healthy server answers so.
     """
 
     address: str
@@ -51,13 +54,28 @@ class ServerReport(TypedDict):
     attempts: int
     failed: int
     reasons: dict[str, int]
+    refusals: dict[str, int]
     p50: float | None
     p95: float | None
     strip: list[Minute]
 
 
+class KeystoneReport(TypedDict):
+    """Keystone, as the calls show that needed the service's own token.
+
+    ``failing`` is whether a call got no token in the last two minutes, ``failures`` how many got
+    none in the last hour. Times are seconds since the epoch, or None if there was no failure.
+    """
+
+    failing: bool
+    failures: int
+    since: float | None
+    last_failure: float | None
+    last_error: str | None
+
+
 class CallReport(TypedDict):
-    """A failed call; ``when`` is in seconds since the epoch, ``seconds`` is its duration."""
+    """A call that failed; ``when`` is in seconds since the epoch, ``seconds`` is its duration."""
 
     when: float
     operation: str
@@ -72,8 +90,8 @@ class Report(TypedDict):
 
     ``effective_success`` is the share of calls that did not fail, from 0 to 1. ``actual_success``
     is the share of attempts that did not fail. If they differ, retries hide failures. Each is None
-    if there was no call or attempt. ``refused`` counts the calls that a server refused, such as by
-    404. They are also among the outcomes, and are not failures.
+    if there was no call or attempt. Calls that a server refused or a caller cancelled are among
+    the outcomes, and are no failures.
     """
 
     generated: float
@@ -81,9 +99,9 @@ class Report(TypedDict):
     trace_url: str | None
     meanings: dict[str, str]
     outcomes: dict[str, int]
-    refused: int
     effective_success: float | None
     actual_success: float | None
+    keystone: KeystoneReport
     servers: list[ServerReport]
     failing_calls: list[CallReport]
 
@@ -124,28 +142,40 @@ def make_report(hour: Hour, trace_url: str | None = None) -> Report:
     attempts = sum(server["attempts"] for server in servers)
     failed = sum(server["failed"] for server in servers)
     calls = sum(hour.outcomes.values())
-    good = sum(count for name, count in hour.outcomes.items() if name.startswith("success"))
+    lost = sum(hour.outcomes.get(outcome, 0) for outcome in catalogue.FAILED_OUTCOMES)
     return Report(
         generated=hour.now,
         version=metadata.version("traced-image"),
         trace_url=trace_url,
         meanings=catalogue.REASONS,
         outcomes=dict(hour.outcomes),
-        refused=hour.refused,
-        effective_success=(good + hour.refused) / calls if calls else None,
+        effective_success=(calls - lost) / calls if calls else None,
         actual_success=(attempts - failed) / attempts if attempts else None,
+        keystone=_make_keystone(hour),
         servers=servers,
         failing_calls=[_make_call(each) for each in reversed(hour.latest)],
     )
 
 
+def _make_keystone(hour: Hour) -> KeystoneReport:
+    account = hour.keystone
+    return KeystoneReport(
+        failing=hour.now - account.last_failure <= _RECENT,
+        failures=sum(account.failures.values()),
+        since=account.since or None,
+        last_failure=account.last_failure or None,
+        last_error=account.last_error or None,
+    )
+
+
 def _make_server(hour: Hour, place: ServerKey, account: Account) -> ServerReport:
-    reasons, seconds, succeeded = Counter[str](), Counter[int](), 0
+    reasons, refusals, seconds, succeeded = Counter[str](), Counter[str](), Counter[int](), 0
     for cell in account.cells.values():
         reasons.update(cell.failed)
+        refusals.update(cell.refused)
         seconds.update(cell.seconds)
         succeeded += cell.succeeded
-    failed = _count_failures(reasons).total()
+    failed = reasons.total()
     return ServerReport(
         address=place[0],
         port=place[1],
@@ -154,10 +184,11 @@ def _make_server(hour: Hour, place: ServerKey, account: Account) -> ServerReport
         last_success=account.last_success or None,
         last_failure=account.last_failure or None,
         last_error=account.last_error or None,
-        attempts=succeeded + reasons.total(),
+        attempts=succeeded + failed + refusals.total(),
         failed=failed,
         # Sorted by count: readers of the JSON see the most frequent reason first.
         reasons=dict(reasons.most_common()),
+        refusals=dict(refusals.most_common()),
         p50=find_quantile(seconds, 0.5),
         p95=find_quantile(seconds, 0.95),
         strip=_make_strip(hour, account.cells),
@@ -174,18 +205,13 @@ def _make_strip(hour: Hour, cells: Mapping[int, Cell]) -> list[Minute]:
 def _make_minute(minute: int, cell: Cell | None) -> Minute:
     if cell is None:
         return Minute(start=minute * MINUTE, attempts=0, failed=0, reason=None)
-    failures = _count_failures(cell.failed)
+    failed = cell.failed.total()
     return Minute(
         start=minute * MINUTE,
-        attempts=cell.succeeded + cell.failed.total(),
-        failed=failures.total(),
-        reason=next((reason for reason, _ in failures.most_common(1)), None),
+        attempts=cell.succeeded + cell.refused.total() + failed,
+        failed=failed,
+        reason=next((reason for reason, _ in cell.failed.most_common(1)), None),
     )
-
-
-def _count_failures(reasons: Counter[str]) -> Counter[str]:
-    """Return the reasons that are failures of the server, without refusals."""
-    return Counter({each: reasons[each] for each in reasons if each not in catalogue.REFUSALS})
 
 
 def _make_call(call: FailedCall) -> CallReport:

@@ -115,7 +115,7 @@ class GlanceClientWrapper:
         send: Send = self._http
         tell: Announce = log_failure
         perform: Perform = AttemptLoop(
-            layered(send, layers.attempt),
+            send,
             layered(tell, layers.failure),
             self._fleet,
             num_retries=config.num_retries,
@@ -124,6 +124,8 @@ class GlanceClientWrapper:
             trial_timeout=config.trial_timeout,
             clock=clock,
             rng=rng or random.SystemRandom(),
+            authorize=self._http.credentials.find,
+            layers=layers.attempt,
         )
         self._perform: Perform = layered(perform, layers.call)
         self._watching: list[Callable[[], object]] = []

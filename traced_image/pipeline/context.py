@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Context(Protocol):
@@ -63,3 +63,18 @@ SERVICE = RequestContext(is_admin=True)
 
 Only this object, not an equal one, makes a request carry the service's own token.
 """
+
+
+class SentTokens(NamedTuple):
+    """The tokens of one request.
+
+    Attributes:
+        token: Whose request it is: ``X-Auth-Token``; None for nobody's.
+        service: Which service passes it on: ``X-Service-Token``; None for none.
+    """
+
+    token: str | None = None
+    service: str | None = None
+
+
+NO_TOKENS = SentTokens()

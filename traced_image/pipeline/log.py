@@ -24,7 +24,7 @@ def log_failure(failure: Failure) -> None:
         "attempts_max": attempt.maximum,
         "retry_delay": failure.delay,
     }
-    if failure.blamed:
+    if failure.error.verdict == "failed":
         retrying = failure.delay is not None
         _log_warning(attempt.server, operation.action, failure.error, fields, retrying=retrying)
     if failure.given_up is not None:

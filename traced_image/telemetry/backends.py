@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from opentelemetry.metrics import CallbackOptions, Observation
 from prometheus_client import Counter, Gauge, Histogram, values
 from prometheus_client.registry import Collector
 
+from .. import _forks
 from . import catalogue
 from .collector import Common, Family
 
@@ -83,7 +85,7 @@ class SharedFamily(Collector):
         child = self._own.labels(*labels)
         if isinstance(child, Histogram):
             return _drop_exemplar(child.observe)
-        if isinstance(child, Counter) or self._metric.kind == "updown":
+        if isinstance(child, Counter):
             return _drop_exemplar(child.inc)
         return _drop_exemplar(child.set)
 
@@ -143,6 +145,26 @@ class OpenTelemetryBackend:
         """Do nothing: the Metrics API has no way to remove a series."""
 
 
+class _UpDown:
+    """An up-down counter of which the current value is known, and so not each change of it."""
+
+    def __init__(self, name: str, unit: str, text: str, meter: Meter) -> None:
+        self._values: dict[tuple[tuple[str, str | int], ...], float] = {}
+        meter.create_observable_up_down_counter(name, [self._observe], unit, text)
+        _forks.track(self)
+
+    def set(self, value: float, attributes: dict[str, str | int]) -> None:
+        """Set the value of one series."""
+        self._values[tuple(attributes.items())] = value
+
+    def _observe(self, _: CallbackOptions) -> list[Observation]:
+        return [Observation(value, dict(key)) for key, value in self._values.copy().items()]
+
+    def after_fork(self) -> None:
+        """Start at zero in a forked child."""
+        self._values = dict.fromkeys(self._values, 0.0)
+
+
 def _is_port(label: str, value: str) -> bool:
     """Return whether a label is an integer in OpenTelemetry.
 
@@ -157,7 +179,7 @@ def _make_instrument(metric: Metric, meter: Meter) -> Callable[[float, dict[str,
     if metric.kind == "counter":
         return meter.create_counter(name, unit, text).add
     if metric.kind == "updown":
-        return meter.create_up_down_counter(name, unit, text).add
+        return _UpDown(name, unit, text, meter).set
     if metric.kind == "gauge":
         return meter.create_gauge(name, unit, text).set
     return meter.create_histogram(

@@ -117,10 +117,9 @@ class CounterSeries:
 class GaugeSeries:
     """A gauge."""
 
-    __slots__ = ("_lock", "_value")
+    __slots__ = ("_value",)
 
-    def __init__(self, common: Common) -> None:
-        self._lock = common.lock
+    def __init__(self) -> None:
         self._value = 0.0
 
     def update(self, value: float, _: Exemplar | None) -> None:
@@ -136,17 +135,6 @@ class GaugeSeries:
     ) -> Iterator[core.Sample]:
         """Yield the sample of a gauge."""
         yield core.Sample(name, labels, self._value)
-
-
-class UpDownSeries(GaugeSeries):
-    """A gauge that changes by increments only."""
-
-    __slots__ = ()
-
-    def update(self, value: float, _: Exemplar | None) -> None:
-        """Add to the gauge."""
-        with self._lock:
-            self._value += value
 
 
 class HistogramSeries:
@@ -213,6 +201,13 @@ class Family(Collector):
         self._bounds = (*metric.buckets, INFINITY)
         self._texts = tuple(map(floatToGoString, self._bounds))
         self._series: dict[Labels, Series] = {}
+        if metric.kind == "updown":
+            _forks.track(self)
+
+    def after_fork(self) -> None:
+        """Set an up-down gauge to zero in a forked child, where nothing is under way."""
+        for series in self._series.values():
+            series.update(0.0, None)
 
     def bind(self, labels: Labels) -> Update:
         """Return what updates a series, which exists from now on, at zero.
@@ -234,7 +229,7 @@ class Family(Collector):
             return HistogramSeries(self._common, self._bounds, self._texts)
         if kind == "counter":
             return CounterSeries(self._common)
-        return UpDownSeries(self._common) if kind == "updown" else GaugeSeries(self._common)
+        return GaugeSeries()
 
     def forget(self, address: str, port: str) -> None:
         """Drop all series of a server."""

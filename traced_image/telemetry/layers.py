@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import AttemptError
+from ..errors import AttemptError, TracedImageError
 from ..pipeline.api.download import Download
 from ..pipeline.attempts.seams import Layers, T
 from . import options
@@ -59,7 +59,13 @@ class Observer:
 
         def observed(attempt: Attempt[T]) -> Answer[T]:
             with _start(attempt) as record:
-                answer = send(attempt)
+                try:
+                    answer = send(attempt)
+                except TracedImageError:
+                    raise
+                except Exception:  # of the caller's data, or a time limit: the server's have types
+                    record.cancel()
+                    raise
                 record.status, record.request_id = answer.status, answer.request_id
             if isinstance(answer.value, Download):
                 self._watch(answer.value, record)

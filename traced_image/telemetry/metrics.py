@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..config import Server
-    from .catalogue import Direction, Metric, Outcome, StateLabel, TelemetryErrorKind
+    from .catalogue import (
+        Direction,
+        Metric,
+        Outcome,
+        StateLabel,
+        TelemetryErrorKind,
+        VerdictLabel,
+    )
     from .options import Detail
     from .updates import Backend, Exemplar, Labels, Update
 
@@ -35,11 +42,15 @@ Prometheus's ``rate`` and ``increase`` miss the first increment of a series that
 before. These are the reasons of common failures; to create all would cost too many series.
 """
 
-_OTHER_SERVER = (OTHER, OTHER)
+FIRST_TOKEN_REASONS = ("connection_refused", "connect_timeout", "read_timeout", "401", "503")
+"""The reasons for which the counter of Keystone's failures exists, at zero, from the start."""
+
+ServerKey = tuple[str, str]
+"""A server's address and port, as in the labels of the metrics."""
+
+_OTHER_SERVER: ServerKey = (OTHER, OTHER)
 
 _KEPT = {reason: reason for reason in catalogue.KNOWN_REASONS}
-# Even without reasons, the metrics distinguish a server's failures from its refusals.
-_DROPPED = dict.fromkeys(catalogue.REFUSALS, catalogue.REFUSED)
 
 Note = Callable[[Exception], None]
 """Counts and logs an exception that one of several backends raised."""
@@ -52,10 +63,13 @@ class HostView(Protocol):
     """
 
     server: Server
-    state: StateLabel
     consecutive_failures: int
     last_success: float | None
     last_failure: float | None
+
+    @property
+    def shown_state(self) -> StateLabel:
+        """The server's state."""
 
 
 class _Updates(dict["Labels", "Update"]):
@@ -146,8 +160,12 @@ class Metrics:
         dropped = detail in ("operation", "host")
         self._operations = {operation: operation for operation in operations}
         self._other_operation = OTHER if operations else ""
-        self._reasons = {"": "", **(_DROPPED if dropped else _KEPT)}
-        self._servers: dict[str | None, tuple[str, str]] = {}
+        self._reasons = {"": "", **({} if dropped else _KEPT)}
+        self._servers: dict[str | None, ServerKey] = {}
+        # The attempts under way, by server. The gauge is set to their number, and not counted up
+        # and down: what a signal handler raises in between would leave it wrong for ever.
+        self._live: dict[ServerKey, set[int]] = {}
+        self._live_lock = _forks.make_rlock()
         self._told: dict[str, _LastShown] = {}
         self._warned = False
         self._backends = tuple(backends)
@@ -171,12 +189,18 @@ class Metrics:
         self._series[catalogue.BUILD_INFO][(version,)](1, None)
         for kind in catalogue.TELEMETRY_ERROR_KINDS:
             self._series[catalogue.TELEMETRY_ERRORS][(kind,)](0, None)
+        for reason in FIRST_TOKEN_REASONS:
+            self._series[catalogue.TOKEN_FAILURES][(self._reasons.get(reason, OTHER),)](0, None)
 
     def _count_error(self, kind: TelemetryErrorKind) -> None:
         self._series[catalogue.TELEMETRY_ERRORS][(kind,)](1, None)
 
     def after_fork(self) -> None:
-        """Show each server's values again in a forked child, because its gauges start empty."""
+        """Show each server's values again in a forked child, because its gauges start empty.
+
+        No attempt is under way there.
+        """
+        self._live = {}
         self._told = {name: _LastShown(told.host) for name, told in self._told.items()}
 
     def attach(self, backend: Backend) -> None:
@@ -217,6 +241,7 @@ class Metrics:
         self._told.pop(server.netloc, None)
         if place is None:
             return
+        self._live.pop(place, None)
         for series in self._series.values():
             series.clear()  # each is bound again at its next use
         for backend in self._backends:
@@ -230,11 +255,8 @@ class Metrics:
                 self._series[metric][labels](0, None)
         for direction in catalogue.DIRECTIONS:
             self.stream_bytes(server, direction, 0)
-            self._series[catalogue.STREAM_ERRORS][(*self._server(server), direction)](0, None)
-        self._active[self._server(server)](0, None)
-
-    def _server(self, server: Server | None) -> tuple[str, str]:
-        return self._servers.get(None if server is None else server.netloc, _OTHER_SERVER)
+            self._series[catalogue.STREAM_ERRORS][(*self.find_place(server), direction)](0, None)
+        self._active[self.find_place(server)](0, None)
 
     def _operation(self, operation: str) -> str:
         return self._operations.get(operation, self._other_operation)
@@ -270,15 +292,40 @@ class Metrics:
         """Count the retries of a call that had at least one."""
         self._series[catalogue.CALL_RETRIES][(self._operation(operation),)](retries, exemplar)
 
-    def attempt_started(self, server: Server | None) -> None:
-        """Count an attempt that starts."""
-        place = None if server is None else server.netloc
-        self._active[self._servers.get(place, _OTHER_SERVER)](1, None)
+    def attempt_started(self, place: ServerKey, key: int) -> None:
+        """Count an attempt as under way.
+
+        Args:
+            place: Its server, as `find_place` returns it.
+            key: A number that no other attempt under way has.
+        """
+        live = self._live.get(place)
+        if live is None:
+            live = self._live.setdefault(place, set())
+        live.add(key)
+        self._show_active(place, live)
+
+    def attempt_left(self, place: ServerKey, key: int) -> None:
+        """Count an attempt as no longer under way; a second time changes nothing."""
+        live = self._live.get(place)
+        # None after a fork, or for a server that is no longer configured.
+        if live is not None:
+            live.discard(key)
+            self._show_active(place, live)
+
+    def _show_active(self, place: ServerKey, live: set[int]) -> None:
+        with self._live_lock:
+            self._active[place](len(live), None)
+
+    def find_place(self, server: Server | None) -> ServerKey:
+        """Return the labels of a server, which is None if it is unknown."""
+        return self._servers.get(None if server is None else server.netloc, _OTHER_SERVER)
 
     def attempt_ended(
         self,
         operation: str,
-        server: Server | None,
+        place: ServerKey,
+        verdict: VerdictLabel,
         reason: str,
         seconds: float,
         exemplar: Exemplar | None,
@@ -287,15 +334,14 @@ class Metrics:
 
         Args:
             operation: What its call asked of Glance.
-            server: Its server; None if unknown.
+            place: Its server, as `find_place` returns it.
+            verdict: What it says about the server.
             reason: Why it failed; empty if it succeeded.
             seconds: How long it took.
             exemplar: Its trace, if it was sampled.
         """
-        place = self._servers.get(None if server is None else server.netloc, _OTHER_SERVER)
         operation = self._operations.get(operation, self._other_operation)
-        labels = operation, *place, self._reasons.get(reason, OTHER)
-        self._active[place](-1, None)
+        labels = operation, *place, verdict, self._reasons.get(reason, OTHER)
         self._attempts[labels](seconds, exemplar)
 
     def retry(
@@ -318,15 +364,19 @@ class Metrics:
         labels = self._labels(operation, server, reason)
         self._series[catalogue.CONNECTION_FAILED][labels](1, exemplar)
 
+    def token_failed(self, reason: str, exemplar: Exemplar | None) -> None:
+        """Count a call for which Keystone gave no token."""
+        self._series[catalogue.TOKEN_FAILURES][(self._reasons.get(reason, OTHER),)](1, exemplar)
+
     def stream_bytes(self, server: Server | None, direction: Direction, count: int) -> None:
         """Count bytes of image data."""
-        self._bytes[(*self._server(server), direction)](count, None)
+        self._bytes[(*self.find_place(server), direction)](count, None)
 
     def stream_error(
         self, server: Server | None, direction: Direction, exemplar: Exemplar | None
     ) -> None:
         """Count a stream that broke off, or whose data was wrong."""
-        labels = (*self._server(server), direction)
+        labels = (*self.find_place(server), direction)
         self._series[catalogue.STREAM_ERRORS][labels](1, exemplar)
 
     def host(self, host: HostView) -> None:
@@ -337,19 +387,18 @@ class Metrics:
             self.errors.note("metrics", error)
 
     def _host(self, host: HostView) -> None:
-        labels = self._server(host.server)
+        labels = self.find_place(host.server)
         if labels is _OTHER_SERVER:
             return  # one gauge can't show the states of several servers
         # The pipeline calls this after each attempt: only values that changed are written.
         told = self._told.get(host.server.netloc)
         if told is None:
             told = self._told[host.server.netloc] = _LastShown(host)
-        if told.state != host.state:
-            told.state = host.state
+        current = host.shown_state
+        if told.state != current:
+            told.state = current
             for state in catalogue.STATES:
-                self._series[catalogue.SERVER_STATE][(*labels, state)](
-                    int(state == host.state), None
-                )
+                self._series[catalogue.SERVER_STATE][(*labels, state)](int(state == current), None)
         values = host.consecutive_failures, host.last_success or 0.0, host.last_failure or 0.0
         for number, metric in enumerate(_OF_A_HOST):
             if told.values[number] != values[number]:

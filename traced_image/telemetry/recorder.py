@@ -9,30 +9,71 @@ import re
 import sys
 from contextvars import ContextVar
 from functools import lru_cache, partial
+from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from ..config import Server
-from ..errors import AttemptError, GlanceConnectionFailed, InvalidServer, TracedImageError
+from .._signals import is_from_signal_handler
+from ..config import RetryPolicy, Server
+from ..errors import (
+    AttemptError,
+    GlanceConnectionFailed,
+    InvalidArgument,
+    InvalidServer,
+    StreamConsumed,
+    TokenUnavailable,
+    TracedImageError,
+    Unauthorized,
+)
 from ..reasons import find_reason, find_status
-from .catalogue import KNOWN_REASONS, OTHER
+from .catalogue import STATUSES, close_reason
 from .updates import format_span_id, format_trace_id
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .catalogue import Direction, Outcome
+    from .catalogue import Direction, Outcome, VerdictLabel
     from .metrics import Metrics
     from .spans import Active, HTTPRequest, Spans
     from .updates import Exemplar
 
 
+TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105 a reason
+"""The reason of a call for which Keystone gave no token."""
+
 MOST_ENDPOINTS = 1024
 """How many parsed endpoints are cached."""
 
 
-def _check_reason(reason: str) -> str:
-    return reason if not reason or reason in KNOWN_REASONS else OTHER
+_REFUSALS = frozenset(
+    {
+        "4xx",
+        *(
+            str(status)
+            for status in STATUSES - RetryPolicy().statuses
+            if status < HTTPStatus.INTERNAL_SERVER_ERROR
+        ),
+    }
+)
+"""The reasons that are no failure of a server, unless a client's own policy decides that."""
+
+
+def decide_verdict(reason: str) -> VerdictLabel:
+    """Return what an attempt says about its server, if no policy of a client has decided it.
+
+    Args:
+        reason: Why it failed, from the closed set; empty for success.
+    """
+    if not reason:
+        return "success"
+    return "refused" if reason in _REFUSALS else "failed"
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Return whether an exception is the caller's: an interrupt, a time limit, an argument."""
+    if isinstance(error, (InvalidArgument, StreamConsumed)) or not isinstance(error, Exception):
+        return True
+    return is_from_signal_handler(error)
 
 
 def set_trace_ids(error: AttemptError, active: Active | None) -> None:
@@ -134,12 +175,14 @@ class CallRecord:
         span: The call's span; None if the span could not be started.
         servers: The server of each attempt, in order.
         delay: Seconds waited between attempts so far.
+        failed: The server of the last attempt that failed; None for none.
+        cancelled: Whether the caller ended the last attempt.
         sent: How often each request was sent, by its method and the part after the server's URL.
     """
 
     __slots__ = (
         *("_ended", "_gave_up", "_handled", "_started", "_token"),
-        *("delay", "operation", "recorder", "sent", "servers", "span"),
+        *("cancelled", "delay", "failed", "operation", "recorder", "sent", "servers", "span"),
     )
 
     def __init__(
@@ -153,6 +196,8 @@ class CallRecord:
         self._handled = sys.exc_info()[1]
         self._ended = False
         self.servers: list[Server | None] = []
+        self.failed: Server | None = None
+        self.cancelled = False
         self.delay = 0.0
         self.sent: dict[tuple[str | None, str], int] = {}
         self.span: Active | None = None
@@ -173,13 +218,31 @@ class CallRecord:
         if error is None:
             self.end()
             return
+        reason: str = find_reason(error, self._handled)
+        if isinstance(error, TokenUnavailable):
+            self._count_token_failure(reason)
+            reason = TOKEN_UNAVAILABLE
         self.end(
-            "exhausted" if isinstance(error, self._gave_up) else "non_retryable",
-            find_reason(error, self._handled),
+            self._find_outcome(error, reason),
+            reason,
             # Other libraries' messages may contain a secret, such as a URL with a password.
             str(error) if isinstance(error, TracedImageError) else "",
-            cancelled=not isinstance(error, Exception),
         )
+
+    def _find_outcome(self, error: BaseException, reason: str) -> Outcome:
+        if isinstance(error, self._gave_up):
+            return "exhausted"
+        if self.cancelled or _is_cancelled(error):
+            return "cancelled"
+        verdict = error.verdict if isinstance(error, AttemptError) else None
+        refused = (verdict or decide_verdict(close_reason(reason))) == "refused"
+        return "refused" if refused else "non_retryable"
+
+    def _count_token_failure(self, reason: str) -> None:
+        try:
+            self.recorder.metrics.token_failed(close_reason(reason), _find_exemplar(self.span))
+        except Exception as error:  # noqa: BLE001 telemetry never fails a call
+            self.recorder.note_metrics(error)
 
     def attempt(
         self,
@@ -202,6 +265,7 @@ class CallRecord:
         if isinstance(server, str):
             server = self.recorder.find_server(server)
         self.servers.append(server)
+        self.cancelled = False
         number = number or len(self.servers)
         record = AttemptRecord(self, server)
         try:
@@ -217,7 +281,7 @@ class CallRecord:
         try:
             self.recorder.note_spans(error)
         except BaseException:  # a signal handler's: nobody gets the record, to end it
-            record.end(find_reason(error, error.__context__), cancelled=True)
+            record.cancel()
             raise
 
     def retry(self, reason: str, delay: float) -> None:
@@ -228,7 +292,7 @@ class CallRecord:
             delay: Seconds until the next one.
         """
         self.delay += delay
-        recorder, span, reason = self.recorder, self.span, _check_reason(reason)
+        recorder, span, reason = self.recorder, self.span, close_reason(reason)
         with recorder.guard_metrics:
             server = self.servers[-1]
             recorder.metrics.retry(self.operation, server, reason, delay, _find_exemplar(span))
@@ -241,16 +305,14 @@ class CallRecord:
         outcome: Outcome | None = None,
         reason: str = "",
         message: str = "",
-        *,
-        cancelled: bool = False,
     ) -> None:
         """End the call.
 
         Args:
-            outcome: How it ended; None for success, after any number of attempts.
+            outcome: How it ended; None for success, after any number of attempts. If the caller
+                cancelled it, its span has an error only with a message.
             reason: Why it failed; empty for success.
             message: The description in the span's status; it must not contain a secret.
-            cancelled: Whether the caller cancelled the call; the span then has no error.
         """
         seconds = perf_counter() - self._started
         self._ended = True
@@ -259,7 +321,7 @@ class CallRecord:
         # RuntimeError: `end` was called before. ValueError: it is called in another context.
         except (RuntimeError, ValueError):
             pass
-        reason = _check_reason(reason)
+        reason = close_reason(reason)
         if outcome is None:
             outcome = "success_first_try" if len(self.servers) <= 1 else "success_after_retry"
         try:
@@ -267,6 +329,7 @@ class CallRecord:
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             self.recorder.note_metrics(error)
         finally:  # also if a signal handler raised: no span stays current
+            cancelled = outcome == "cancelled" and not message
             self._end_span(outcome, "" if cancelled else reason, message)
 
     def _end_span(self, outcome: Outcome, reason: str, message: str) -> None:
@@ -284,7 +347,7 @@ class CallRecord:
         if len(self.servers) > 1:
             metrics.call_retries(self.operation, len(self.servers) - 1, exemplar)
         if outcome == "exhausted" and self.servers:
-            metrics.connection_failed(self.operation, self.servers[-1], reason, exemplar)
+            metrics.connection_failed(self.operation, self.failed, reason, exemplar)
 
 
 CURRENT: ContextVar[CallRecord] = ContextVar("traced_image_call")
@@ -308,7 +371,7 @@ class AttemptRecord:
     """
 
     __slots__ = (
-        *("_call", "_ended", "_handled", "_server", "_started"),
+        *("_call", "_ended", "_handled", "_left", "_place", "_server", "_started"),
         *("request_id", "span", "status"),
     )
 
@@ -321,10 +384,18 @@ class AttemptRecord:
         self.request_id: str | None = None
         self.span: Active | None = None
         self._started = perf_counter()
+        self._left = False
+        metrics = call.recorder.metrics
+        self._place = metrics.find_place(server)
         try:
-            call.recorder.metrics.attempt_started(server)
+            metrics.attempt_started(self._place, id(self))
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             call.recorder.note_metrics(error)
+
+    def __del__(self) -> None:
+        # Only if a signal handler raised while this was made or ended.
+        if not self._left:
+            self._leave()
 
     def __enter__(self) -> Self:
         return self
@@ -334,23 +405,47 @@ class AttemptRecord:
             return
         if error is None:
             self.end("", self.status, self.request_id)
-            return
-        if isinstance(error, AttemptError):
-            set_trace_ids(error, self.span)
-        self.end(
-            find_reason(error, self._handled),
-            find_status(error) or self.status,
-            getattr(error, "request_id", self.request_id),
-            cancelled=not isinstance(error, Exception),
-        )
+        elif isinstance(error, AttemptError):
+            self._fail(error)
+        elif _is_cancelled(error):
+            self.cancel()
+        elif isinstance(error, TokenUnavailable):
+            # Keystone gave no other token after the server had rejected one.
+            self.end(str(Unauthorized.status), Unauthorized.status, self.request_id)
+        elif isinstance(error, TracedImageError):
+            # The server answered well, and its caller can't use the answer.
+            self.end("", self.status, self.request_id)
+        else:
+            self.end(
+                find_reason(error, self._handled),
+                find_status(error) or self.status,
+                getattr(error, "request_id", self.request_id),
+            )
+
+    def _fail(self, error: AttemptError) -> None:
+        set_trace_ids(error, self.span)
+        if error.verdict == "cancelled":
+            self.cancel()
+        else:
+            self.end(error.reason, find_status(error), error.request_id, error.verdict)
+
+    def cancel(self) -> None:
+        """End an attempt that its caller ended: it says nothing about the server.
+
+        Metrics do not count it, and its span has no error.
+        """
+        self._call.cancelled = self._ended = True
+        try:
+            self._leave()
+        finally:
+            self._end_span("cancelled", "", self.status, self.request_id)
 
     def end(
         self,
         reason: str = "",
         status: int = 0,
         request_id: str | None = None,
-        *,
-        cancelled: bool = False,
+        verdict: VerdictLabel | None = None,
     ) -> None:
         """End the attempt.
 
@@ -358,27 +453,46 @@ class AttemptRecord:
             reason: Why it failed; empty for success.
             status: The HTTP status of its last reply; 0 for none.
             request_id: The server's ``X-OpenStack-Request-ID``; None for none.
-            cancelled: Whether the caller cancelled the attempt; the span then has no error.
+            verdict: What it says about its server; None for what follows from the reason.
         """
-        seconds = perf_counter() - self._started
         self._ended = True
-        call, span, reason = self._call, self.span, _check_reason(reason)
-        recorder = call.recorder
+        reason = close_reason(reason)
+        verdict = verdict or decide_verdict(reason)
+        if verdict == "failed":
+            self._call.failed = self._server
         try:
-            recorder.metrics.attempt_ended(
-                call.operation, self._server, reason, seconds, _find_exemplar(span)
+            self._count(verdict, reason)
+        finally:  # also if a signal handler raised: no span stays current
+            self._end_span(verdict, reason, status, request_id)
+
+    def _count(self, verdict: VerdictLabel, reason: str) -> None:
+        seconds = perf_counter() - self._started
+        call, exemplar = self._call, _find_exemplar(self.span)
+        self._leave()
+        try:
+            call.recorder.metrics.attempt_ended(
+                call.operation, self._place, verdict, reason, seconds, exemplar
             )
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            recorder.note_metrics(error)
-        finally:  # also if a signal handler raised: no span stays current
-            self._end_span("" if cancelled else reason, status, request_id)
+            call.recorder.note_metrics(error)
 
-    def _end_span(self, reason: str, status: int, request_id: str | None) -> None:
+    def _leave(self) -> None:
+        """Count the attempt as no longer under way."""
+        recorder = self._call.recorder
+        try:
+            recorder.metrics.attempt_left(self._place, id(self))
+        except Exception as error:  # noqa: BLE001 telemetry never fails a call
+            recorder.note_metrics(error)
+        self._left = True
+
+    def _end_span(
+        self, verdict: VerdictLabel, reason: str, status: int, request_id: str | None
+    ) -> None:
         if self.span is None:
             return
         recorder = self._call.recorder
         try:
-            recorder.spans.end_attempt(self.span, reason, status, request_id)
+            recorder.spans.end_attempt(self.span, verdict, reason, status, request_id)
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             recorder.note_spans(error)
 
@@ -422,7 +536,7 @@ class StreamRecord:
         if self._ended:
             return
         self._ended = True
-        recorder, span, reason = self._recorder, self.span, _check_reason(reason)
+        recorder, span, reason = self._recorder, self.span, close_reason(reason)
         if reason:
             with recorder.guard_metrics:
                 recorder.metrics.stream_error(self._server, self._direction, _find_exemplar(span))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from ..config import Server
-    from .catalogue import Outcome
+    from .catalogue import Outcome, VerdictLabel
     from .updates import Exemplar
 
 ERROR = Status(StatusCode.ERROR)
@@ -165,10 +165,19 @@ class Spans:
             )
         )
 
-    def end_attempt(self, active: Active, reason: str, status: int, request_id: str | None) -> None:
+    def end_attempt(
+        self,
+        active: Active,
+        verdict: VerdictLabel,
+        reason: str,
+        status: int,
+        request_id: str | None,
+    ) -> None:
         """End the span of an attempt; a failed attempt is an error, even if the call succeeds."""
         span = _leave(active)
         if span.is_recording():
+            if verdict != "success":
+                span.set_attribute(names.ATTEMPT_VERDICT, verdict)
             # Two calls, because one `set_attributes` of the SDK costs more than both.
             if request_id is not None:
                 span.set_attribute(names.REQUEST_ID, request_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from traced_image.telemetry.catalogue import REFUSED
+from traced_image.telemetry.catalogue import FAILED_OUTCOMES
 
 if TYPE_CHECKING:
     from traced_image.telemetry.catalogue.metrics import Metric
@@ -15,17 +15,11 @@ SERVER = "server_address, server_port"
 NO_PROBES = 'operation!="probe"'
 """A matcher that leaves out the exporter's probes, which no service level covers."""
 
-_REFUSALS = f"{REFUSED}|40[0-79]|41.|42[02-46-8]|4[3-9]."
-"""The reasons in `REFUSALS`: each 4xx except 408, 421, 425 and 429, after which a call retries."""
-
-AT_FAULT = f'error_type!~"|{_REFUSALS}"'
+FAILED = 'verdict="failed"'
 """A matcher of attempts that failed because of their server: no successes and no refusals."""
 
-BAD_CALLS = ('outcome="exhausted"', f'outcome="non_retryable", {AT_FAULT}')
-"""Matchers of calls that failed and are not their caller's fault, in two parts.
-
-The first part gave up after its attempts. The second is not retried, such as after a 500.
-"""
+BAD_CALLS = f'outcome=~"{"|".join(FAILED_OUTCOMES)}"'
+"""A matcher of calls that failed, and that are not their caller's fault."""
 
 
 def selector(metric: Metric, *matchers: str, suffix: str = "") -> str:

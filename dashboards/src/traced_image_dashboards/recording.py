@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue import probe_metrics
 
-from .promql import AT_FAULT, BAD_CALLS, NO_PROBES, SERVER, rate, selector
+from .promql import BAD_CALLS, FAILED, NO_PROBES, SERVER, rate, selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ BAD_CALLS_BY_INSTANCE = Recording(
         # A job without failed calls has no series of failures; its rate is 0 all the same.
         [
             _sum(
-                " or ".join(rate(*_EACH_CALL, bad, suffix="_count") for bad in BAD_CALLS),
+                rate(*_EACH_CALL, BAD_CALLS, suffix="_count"),
                 *("operation", "outcome", "error_type"),
             ),
             f"0 * {_sum(CALLS_BY_INSTANCE.record, 'outcome')}",
@@ -101,18 +101,22 @@ def error_ratio(window: str) -> Recording:
     return Recording(f"job:glance_client_call_errors:ratio_rate{window}", expr)
 
 
+TOKEN_FAILURES = Recording(  # has the label error_type
+    "job:glance_client_token_failures:rate5m", _all_callers(rate(catalogue.TOKEN_FAILURES))
+)
+
 # --- attempts, by server -----------------------------------------------------------------------
 
-_FAILED = (catalogue.ATTEMPT_DURATION, AT_FAULT)
+_WHAT = ("operation", "verdict", "error_type")
+_FAILED = (catalogue.ATTEMPT_DURATION, FAILED)
 
 ATTEMPTS_BY_INSTANCE = Recording(
     "instance_server:glance_client_attempts:rate5m",
-    _sum(rate(catalogue.ATTEMPT_DURATION, suffix="_count"), "operation", "error_type"),
+    _sum(rate(catalogue.ATTEMPT_DURATION, suffix="_count"), *_WHAT),
 )
 FAILED_BY_INSTANCE = Recording(
     "instance_server:glance_client_failed_attempts:rate5m",
-    f"{_sum(rate(*_FAILED, suffix='_count'), 'operation', 'error_type')}"
-    f" or 0 * {ATTEMPTS_BY_INSTANCE.record}",
+    f"{_sum(rate(*_FAILED, suffix='_count'), *_WHAT)} or 0 * {ATTEMPTS_BY_INSTANCE.record}",
 )
 ATTEMPTS_PER_CALL = Recording(
     "instance:glance_client_attempts_per_call:ratio_rate5m",
@@ -139,21 +143,21 @@ PEER_ERRORS = Recording(  # the job's other servers together; no series if there
 )
 FAILURES = Recording(  # has the label error_type
     "job_server:glance_client_attempt_failures:rate5m",
-    _all_callers(rate(*_FAILED, suffix="_count"), "operation"),
+    _all_callers(rate(*_FAILED, suffix="_count"), "operation", "verdict"),
 )
 ATTEMPT_BUCKETS = Recording(
     "job_server:glance_client_attempt_duration_seconds_bucket:rate5m",
-    _all_callers(rate(catalogue.ATTEMPT_DURATION, suffix="_bucket"), "operation", "error_type"),
+    _all_callers(rate(catalogue.ATTEMPT_DURATION, suffix="_bucket"), *_WHAT),
 )
 _SHORT = (
     catalogue.ATTEMPT_DURATION,
     # The time of image data depends on its size, and failures have alerts of their own.
     'operation!~"images.data|images.upload"',
-    'error_type=""',
+    'verdict="success"',
 )
 SHORT_ATTEMPTS = Recording(
     "job_server:glance_client_short_attempts:rate5m",
-    _all_callers(rate(*_SHORT, suffix="_count"), "operation", "error_type"),
+    _all_callers(rate(*_SHORT, suffix="_count"), *_WHAT),
 )
 SLOW_ATTEMPTS = Recording(
     "job_server:glance_client_slow_attempts:rate5m",
@@ -161,7 +165,7 @@ SLOW_ATTEMPTS = Recording(
     + _all_callers(
         # A bound is "5" in OTLP and "5.0" in the text format.
         rate(*_SHORT, f'le=~"{SLOW:g}|{SLOW:.1f}"', suffix="_bucket"),
-        *("operation", "error_type", "le"),
+        *(*_WHAT, "le"),
     ),
 )
 RETRIES = Recording(  # has the label error_type
@@ -229,6 +233,7 @@ GROUPS: dict[str, tuple[Recording, ...]] = {
         ALL_BAD_CALLS,
         CALL_BUCKETS,
         *(error_ratio(window) for window in ("5m", *WINDOWS)),
+        TOKEN_FAILURES,
         TELEMETRY_ERRORS,
     ),
     "glance_client_servers": (

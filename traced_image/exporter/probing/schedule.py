@@ -245,8 +245,8 @@ class _ServerSchedule:
         try:
             result = await probe(self._server, canary)
         except BaseException:
-            attempt.end(OTHER, cancelled=True)
-            call.end("exhausted", OTHER, cancelled=True)
+            attempt.cancel()
+            call.end("cancelled", OTHER)
             raise
         attempt.end(result.reason, result.status or 0, result.request_id)
         call.end("exhausted" if result.reason else None, result.reason, result.error)

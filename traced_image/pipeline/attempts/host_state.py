@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 State = Literal["healthy", "cooling", "trial"]
+ShownState = Literal["healthy", "failing", "cooling", "trial"]
 
 STUCK_AFTER = 1.0
 """Seconds without any answer after which the cycle skips a server with attempts under way."""
@@ -61,6 +62,15 @@ class HostState:
     answered: float = 0.0
     usual: float = 0.0
     active: dict[Pick, None] = field(default_factory=dict)
+
+    @property
+    def shown_state(self) -> ShownState:
+        """The state, or ``failing`` for a server that stays in turn although it fails.
+
+        It stays if the policy has no cool-down, or after a failure that may concern one image.
+        """
+        failing = self.state == "healthy" and self.consecutive_failures
+        return "failing" if failing else self.state
 
     def enter(self, state: State, ready_at: float) -> None:
         """Change the state, and begin a new epoch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
@@ -10,16 +11,21 @@ from ... import errors
 from ..._signals import SUPPRESSED
 from ...errors import AttemptError, FailedAttempt, GlanceConnectionFailed, Reason
 from ..clock import double
-from .seams import Announce, Attempt, Call, Failure, Send, T
+from ..context import NO_TOKENS
+from .seams import Announce, Answer, Attempt, Call, Failure, Send, T, layered
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterable
 
     from ...config import RetryPolicy, Server
+    from ...errors import Verdict
     from ..api.operation import Operation
     from ..clock import Clock
+    from ..context import Context, SentTokens
     from .fleet import Fleet
     from .host_state import Pick
+    from .seams import Authorize, Layer
 
 
 DEADLINE_EXCEEDED = Reason("deadline_exceeded")
@@ -64,6 +70,15 @@ def build_refusal(
     return kind(attempt.server.url, _REASONS.get(kind, error.reason), words)
 
 
+def find_verdict(error: AttemptError, policy: RetryPolicy) -> Verdict:
+    """Return what a failed attempt says about its server, by the error's type and the policy."""
+    # A 4xx is the caller's error, and the server did its work. By one that the policy retries, a
+    # server says that another one may succeed.
+    if isinstance(error, errors.HTTPStatusError) and error.status not in policy.statuses:
+        return "refused" if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else "failed"
+    return "failed"
+
+
 def is_retryable(error: AttemptError, policy: RetryPolicy) -> bool:
     """Return whether another server may succeed, by the error's type and the policy."""
     # Not by `Retryable` alone: the policy may list any status, and leave out a retryable one.
@@ -74,11 +89,22 @@ def is_retryable(error: AttemptError, policy: RetryPolicy) -> bool:
     return isinstance(error, errors.Retryable)
 
 
+def _is_answered(error: BaseException) -> bool:
+    """Return whether the server did its work, and its answer can't be used all the same."""
+    others = errors.InvalidArgument, errors.StreamConsumed, errors.GlanceConnectionFailed
+    return isinstance(error, errors.TracedImageError) and not isinstance(error, others)
+
+
 def _is_cut_short(attempt: Attempt[object], error: AttemptError, duration: float) -> bool:
     """Return whether a trial failed only because its own time was short."""
     # A timeout that comes earlier is that of the configuration, and says that the server fails.
     limit = attempt.timeout
     return limit is not None and duration >= limit and error.reason in _TIMEOUTS
+
+
+def find_none(_context: Context, _left: float, /) -> SentTokens:
+    """Return no tokens, for servers that ask for none."""
+    return NO_TOKENS
 
 
 @dataclass(slots=True)
@@ -88,6 +114,7 @@ class _Progress:
     pick: Pick
     started: float
     deadline: float | None
+    tokens: SentTokens
     number: int = 1
     history: list[FailedAttempt] = field(default_factory=list)
     tried: list[Server] = field(default_factory=list)
@@ -107,6 +134,8 @@ class AttemptLoop:
             be tried next; None for no other limit than that of any request.
         clock: The source of time.
         rng: The source of the jitter.
+        authorize: Finds the tokens of a call; by default there are none.
+        layers: The functions that observe each attempt, with its verdict.
     """
 
     def __init__(
@@ -121,8 +150,12 @@ class AttemptLoop:
         clock: Clock,
         rng: random.Random,
         trial_timeout: float | None = None,
+        authorize: Authorize = find_none,
+        layers: Iterable[Layer[Send]] = (),
     ) -> None:
-        self._send = send
+        self._authorize = authorize
+        self._innermost = send
+        self._send = layered(self._decide, layers)
         self._announce = announce
         self._cycle = fleet.cycle
         self._budget = fleet.budget
@@ -142,6 +175,7 @@ class AttemptLoop:
             The result of the call's operation.
 
         Raises:
+            TokenUnavailable: Keystone gave no token, so that no server was asked.
             AttemptError: An attempt failed, and another server would fail in the same way.
             GlanceConnectionFailed: No attempt succeeded, or no further attempt is allowed.
         """
@@ -162,25 +196,55 @@ class AttemptLoop:
         except BaseException as error:
             # A pick ends only once. So this affects only paths that did not end it before, such
             # as a KeyboardInterrupt or a deadline that passed before the next attempt.
-            self._cycle.release(progress.pick)
+            if _is_answered(error):
+                self._cycle.record_success(progress.pick)
+            else:
+                self._cycle.release(progress.pick)
             # By __dict__, because the exception may be of any class.
             error.__dict__["attempts"] = tuple(progress.history)
             raise
 
+    def _decide(self, attempt: Attempt[T], /) -> Answer[T]:
+        """Make one attempt; decide what a failure says about the server, before any layer asks."""
+        try:
+            return self._innermost(attempt)
+        except AttemptError as error:
+            error.verdict = self._find_verdict(attempt, error)
+            raise
+
+    def _find_verdict(self, attempt: Attempt[object], error: AttemptError) -> Verdict:
+        if error.reason == DEADLINE_EXCEEDED:
+            duration = self._clock.monotonic() - attempt.started
+            if duration < (self._deadline or 0.0) / 2:
+                # Earlier attempts and waits used most of the call's time, so this server had too
+                # little of it.
+                return "cancelled"
+        return find_verdict(error, self._policy)
+
     def _begin(self, call: Call[object]) -> _Progress:
         operation = call.operation
-        now = self._clock.monotonic()
-        deadline = None
+        deadline, left = None, math.inf
         if self._deadline is not None and not operation.transfer:
-            deadline = now + self._deadline
+            deadline, left = self._clock.monotonic() + self._deadline, self._deadline
+        # Before a server is picked: no attempt waits on it for Keystone.
+        tokens = self._authorize(call.context, left)
+        now = self._clock.monotonic()
         pick = self._cycle.pick(careful=not operation.repeatable, transfer=operation.transfer)
-        return _Progress(pick, now, deadline)
+        return _Progress(pick, now, deadline, tokens)
 
     def _attempt(self, call: Call[T], progress: _Progress) -> Attempt[T]:
         pick, number = progress.pick, progress.number
         timeout = self._limit(call.operation, progress) if pick.trial else None
         return Attempt(
-            call, pick.server, number, self._maximum, pick.trial, progress.deadline, timeout
+            call,
+            pick.server,
+            number,
+            self._maximum,
+            progress.started,
+            progress.tokens,
+            pick.trial,
+            progress.deadline,
+            timeout,
         )
 
     def _limit(self, operation: Operation[object], progress: _Progress) -> float | None:
@@ -204,10 +268,10 @@ class AttemptLoop:
         duration = now - progress.started
         progress.history.append(FailedAttempt(server.url, error.reason, duration, error.request_id))
         progress.tried.append(server)
-        blamed = self._give_back(progress.pick, attempt, error, duration)
-        failure = Failure(attempt, error, blamed=blamed)
+        self._give_back(progress.pick, attempt, error, duration)
+        failure = Failure(attempt, error)
         if not is_retryable(error, self._policy):
-            if failure.blamed:
+            if error.verdict == "failed":
                 self._tell(failure)
             raise error
         refusal = self._refusal(attempt, error, now)
@@ -217,32 +281,22 @@ class AttemptLoop:
 
     def _give_back(
         self, pick: Pick, attempt: Attempt[object], error: AttemptError, duration: float
-    ) -> bool:
-        """Record the outcome of a failed attempt; return whether to report the attempt."""
-        status = error.status if isinstance(error, errors.HTTPStatusError) else None
-        if error.reason == DEADLINE_EXCEEDED and duration < (self._deadline or 0.0) / 2:
-            # Earlier attempts and waits used most of the call's time, so this server had too
-            # little of it.
+    ) -> None:
+        """Record the outcome of a failed attempt, by its verdict."""
+        if error.verdict == "refused":
+            self._cycle.record_success(pick)
+        elif error.verdict == "cancelled":
             self._cycle.release(pick)
-            return False
-        if error.reason == PROXY_ERROR:
-            # It says nothing about the server. An operator must see it all the same.
-            self._cycle.release(pick)
-        elif is_retryable(error, self._policy):
+        else:
             self._cycle.record_failure(
                 pick,
                 error.reason,
+                # A failure such as 500 may concern one image, and a failure of the proxy each
+                # server, so other calls still use the server.
+                cool=is_retryable(error, self._policy) and error.reason != PROXY_ERROR,
                 retry_after=self._retry_after(error),
                 cut_short=_is_cut_short(attempt, error, duration),
             )
-        elif status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            # A 4xx is the caller's error; the server did its work.
-            self._cycle.record_success(pick)
-            return False
-        else:
-            # A failure such as 500 may concern one image, so other calls still use the server.
-            self._cycle.record_failure(pick, error.reason, cool=False)
-        return True
 
     def _retry_after(self, error: AttemptError) -> float:
         asked = error.retry_after if isinstance(error, errors.HTTPStatusError) else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ..api.operation import Operation, T_co
+from ..context import NO_TOKENS, SentTokens
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
@@ -51,6 +52,8 @@ class Attempt(Generic[T_co]):
         server: The server to try.
         number: 1 for the first attempt.
         maximum: The most attempts that the call may make.
+        started: When it started, in monotonic seconds.
+        tokens: The tokens for its requests.
         trial: Whether the server is on trial after a cool-down.
         deadline: When the call must end, in monotonic seconds; None for no limit.
         timeout: Seconds that each of its requests may take, if those of the configuration are not
@@ -61,6 +64,8 @@ class Attempt(Generic[T_co]):
     server: Server
     number: int
     maximum: int
+    started: float = 0.0
+    tokens: SentTokens = NO_TOKENS
     trial: bool = False
     deadline: float | None = None
     timeout: float | None = None
@@ -90,15 +95,12 @@ class Failure:
         error: The attempt's error.
         delay: Seconds until the next attempt; None if no attempt follows.
         given_up: The error that ends the call, if the call gives up.
-        blamed: Whether to report the attempt. If not, the call's own deadline left it too little
-            time, or a server refused the request as all servers would.
     """
 
     attempt: Attempt[object]
     error: AttemptError
     delay: float | None = None
     given_up: GlanceConnectionFailed | None = None
-    blamed: bool = True
 
 
 class Send(Protocol):
@@ -114,6 +116,9 @@ class Perform(Protocol):
     def __call__(self, call: Call[T], /) -> T:
         """Make the call, and return the result of its operation."""
 
+
+Authorize = Callable[["Context", float], SentTokens]
+"""A function that finds the tokens of a call: on whose behalf, and within how many seconds."""
 
 Announce = Callable[[Failure], None]
 """A function that reports a failed attempt or a call that gave up; failure layers wrap it."""

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from ... import _forks
 from ..clock import Clock, double
-from .host_state import SPARE, HostState, Pick, State
+from .host_state import SPARE, HostState, Pick, ShownState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,7 +41,9 @@ class ServerHealth:
 
     Attributes:
         server: The server.
-        state: ``healthy``, ``cooling`` after a failure, or on ``trial`` after its cool-down.
+        state: ``healthy``; ``failing`` if it stays in turn although it fails, because the policy
+            has no cool-down or the failure may concern one image; ``cooling`` after a failure; or
+            on ``trial`` after its cool-down.
         consecutive_failures: Failed attempts since the last successful one.
         last_success: When an attempt last succeeded, in seconds since the epoch.
         last_failure: When an attempt last failed, in seconds since the epoch.
@@ -51,7 +53,7 @@ class ServerHealth:
     """
 
     server: Server
-    state: State
+    state: ShownState
     consecutive_failures: int
     last_success: float | None
     last_failure: float | None
@@ -301,7 +303,7 @@ class ServerCycle:
             return tuple(
                 ServerHealth(
                     host.server,
-                    host.state,
+                    host.shown_state,
                     host.consecutive_failures,
                     host.last_success,
                     host.last_failure,

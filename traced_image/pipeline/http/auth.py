@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..._signals import raise_if_from_signal_handler
 from ...config.keystone import PluginTokens
-from ...errors import InvalidContext, TokenUnavailable
-from ..context import SERVICE
+from ...errors import InvalidContext, Reason, TokenUnavailable
+from ...reasons import find_reason
+from ..context import NO_TOKENS, SERVICE, SentTokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,21 +20,6 @@ if TYPE_CHECKING:
     from ..context import Context
 
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]")
-
-
-class SentTokens(NamedTuple):
-    """The tokens of one request.
-
-    Attributes:
-        token: Whose request it is: ``X-Auth-Token``; None for nobody's.
-        service: Which service passes it on: ``X-Service-Token``; None for none.
-    """
-
-    token: str | None = None
-    service: str | None = None
-
-
-_NO_TOKENS = SentTokens()
 
 
 class RequestTokens:
@@ -49,7 +35,7 @@ class RequestTokens:
         self._beside = ServiceToken(config.service_auth)
 
     def find(self, context: Context, left: float) -> SentTokens:
-        """Return the tokens for a request.
+        """Return the tokens for the requests of a call.
 
         The service's own token is for the service's own calls alone. A caller without a token gets
         none, because another token would give it the rights of somebody else.
@@ -62,11 +48,11 @@ class RequestTokens:
             TokenUnavailable: As in `ServiceToken.get`.
         """
         if not self._keystone:
-            return _NO_TOKENS
+            return NO_TOKENS
         if context is SERVICE:
             return SentTokens(self._own.get(left))
         token = context.auth_token
-        return SentTokens(token, self._beside.get(left)) if token else _NO_TOKENS
+        return SentTokens(token, self._beside.get(left)) if token else NO_TOKENS
 
     def renew(self, refused: SentTokens, context: Context, left: float) -> SentTokens | None:
         """Return new tokens after Glance rejected a request; None if there are no new ones.
@@ -113,12 +99,20 @@ class ServiceToken:
         source = self._source
         if source is None:
             return None
+        until = monotonic() + left
         with _translated():
             token = source.get_token(*_limit(source, left))
+        if monotonic() > until:
+            raise TokenUnavailable(
+                "auth or service_auth gave a token only after the call's deadline: check what it"
+                " waits for, or raise deadline",
+                reason=Reason("read_timeout"),
+            )
         if token and not _is_sendable(token):
             raise TokenUnavailable(
                 "Keystone gave a token that a header can't contain (not shown here): check what"
-                " auth or service_auth returns"
+                " auth or service_auth returns",
+                reason=Reason("protocol_error"),
             )
         return token
 
@@ -159,7 +153,8 @@ def _translated() -> Iterator[None]:
         raise_if_from_signal_handler(error)
         raise TokenUnavailable(
             f"Keystone gave no token ({type(error).__name__}): check auth_url and the"
-            " credentials, and that Keystone answers"
+            " credentials, and that Keystone answers",
+            reason=find_reason(error),
         ) from error
 
 

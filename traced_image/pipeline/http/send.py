@@ -31,7 +31,7 @@ from .transport import make_transports
 if TYPE_CHECKING:
     from ...config import Config
     from ..clock import Clock
-    from .auth import SentTokens
+    from ..context import SentTokens
     from .exchange import HTTPReply
 
 
@@ -100,25 +100,27 @@ class HTTPSend:
 class _ServerWire:
     """A function that sends the requests of one attempt to its server: a `Wire`."""
 
-    __slots__ = ("_attempt", "_origin", "_parts", "_transport", "request_id", "status")
+    __slots__ = ("_attempt", "_origin", "_parts", "_tokens", "_transport", "request_id", "status")
 
     def __init__(self, parts: HTTPSend, attempt: Attempt[object]) -> None:
         self._parts = parts
         self._attempt = attempt
         self._transport = parts.transports[attempt.server]
         self._origin = attempt.server.netloc
+        self._tokens = attempt.tokens
         self.status = 0
         self.request_id: str | None = None
 
     def __call__(self, request: Request) -> Reply:
-        credentials, context = self._parts.credentials, self._attempt.call.context
-        tokens = credentials.find(context, self._left())
+        tokens = self._tokens
         try:
             return self._reply(request, self._follow(request, tokens), tokens)
         except Unauthorized:
-            renewed = credentials.renew(tokens, context, self._left())
+            context = self._attempt.call.context
+            renewed = self._parts.credentials.renew(tokens, context, self._left())
             if renewed is None or not _rewind(request):
                 raise
+        self._tokens = renewed
         return self._reply(request, self._follow(request, renewed), renewed)
 
     def _follow(self, request: Request, tokens: SentTokens) -> HTTPReply:

@@ -43,6 +43,7 @@ SERVERS_TRIED = "glance.servers.tried"
 ATTEMPT_NUMBER = "glance.attempt.number"
 ATTEMPT_MAXIMUM = "glance.attempt.max"
 ATTEMPT_TRIAL = "glance.attempt.trial"
+ATTEMPT_VERDICT = "glance.attempt.verdict"
 REQUEST_ID = "glance.request_id"
 STREAM_SIZE = "glance.stream.size"
 STREAM_COMPLETE = "glance.stream.complete"
@@ -90,6 +91,9 @@ ATTRIBUTES = (
     Attribute(ATTEMPT_NUMBER, "int", ("attempt",), "1 for the call's first attempt"),
     Attribute(ATTEMPT_MAXIMUM, "int", ("attempt",), "how many attempts the call may make"),
     Attribute(ATTEMPT_TRIAL, "boolean", ("attempt",), "whether the server is on trial"),
+    Attribute(
+        ATTEMPT_VERDICT, "string", ("attempt",), "what it says about its server; none for success"
+    ),
     Attribute(REQUEST_ID, "string", ("attempt",), "the server's `X-OpenStack-Request-ID`"),
     Attribute(STREAM_SIZE, "int", ("stream",), "bytes of data received"),
     Attribute(STREAM_COMPLETE, "boolean", ("stream",), "false if the stream ended early"),
@@ -107,14 +111,37 @@ ATTRIBUTES = (
 
 # --- outcomes and reasons ----------------------------------------------------------------------
 
-Outcome = Literal["success_first_try", "success_after_retry", "exhausted", "non_retryable"]
+Outcome = Literal[
+    "success_first_try",
+    "success_after_retry",
+    "refused",
+    "cancelled",
+    "exhausted",
+    "non_retryable",
+]
 
 OUTCOMES: dict[Outcome, str] = {
     "success_first_try": "the first attempt succeeded",
     "success_after_retry": "a later attempt succeeded: retries hid a failure",
+    "refused": "a healthy server refused the request as any would, such as by 404: no failure",
+    "cancelled": "its caller ended it: by an interrupt, a time limit, a file that can't be read or"
+    " an argument that can't be used: no failure",
     "exhausted": "no attempt succeeded, and the call gave up: `GlanceConnectionFailed`",
     "non_retryable": "the call failed in a way that no other server would change",
 }
+
+FAILED_OUTCOMES: tuple[Outcome, ...] = ("exhausted", "non_retryable")
+"""The outcomes of calls that failed, and that neither their callers nor their requests caused."""
+
+VerdictLabel = Literal["success", "refused", "failed", "cancelled"]
+VERDICTS: dict[VerdictLabel, str] = {
+    "success": "the server answered as it should",
+    "refused": "the server refused the request as any would, such as by 404: no failure",
+    "failed": "the server, or the way to it, failed",
+    "cancelled": "the caller ended the attempt, or its deadline left the attempt too little time;"
+    " only spans have this value, and metrics do not count the attempt",
+}
+"""What an attempt says about its server; the retry policy decides it."""
 
 REASONS: dict[str, str] = {
     "dns_error": "the server's name does not resolve",
@@ -131,25 +158,34 @@ REASONS: dict[str, str] = {
     "checksum_mismatch": "the data does not match the checksum of the image's record",
     "deadline_exceeded": "the call's deadline passed",
     "budget_exhausted": "the process's retry budget is empty",
+    "token_unavailable": "Keystone gave the service no token; no server was asked",
     OTHER: "any other reason",
 }
 """Why an attempt or a call failed, and what each reason means; HTTP statuses are reasons too."""
 
-KNOWN_REASONS = frozenset(REASONS) | {str(status) for status in range(400, 600)}
+STATUSES = frozenset(
+    {*range(400, 418), *range(421, 427), 428, 429, 431, 451, *range(500, 509), 510, 511}
+)
+"""The statuses of errors in IANA's registry of HTTP's (2026-11); each is a reason of its own."""
 
-REFUSED = "4xx"
-"""Stands for each of `REFUSALS` in metrics if their `detail` drops the reason."""
+KNOWN_REASONS = frozenset(REASONS) | {"4xx", "5xx"} | {str(status) for status in STATUSES}
+"""All reasons; ``4xx`` and ``5xx`` stand for the statuses that nobody has registered."""
 
-REFUSALS = frozenset({REFUSED, *map(str, range(400, 500))} - {"408", "421", "425", "429"})
-"""The reasons by which a healthy server refuses a request.
 
-The statuses that `RetryPolicy` retries by default are not among them: by 408, 421, 425 and 429 the
-server, or a proxy in front of it, says that it did not serve a request that may succeed elsewhere.
-"""
+def close_reason(reason: str) -> str:
+    """Return a reason of the closed set: an unregistered status by its class, else ``_OTHER``."""
+    if not reason or reason in KNOWN_REASONS:
+        return reason
+    status = reason.isascii() and reason.isdecimal() and len(reason) == len("4xx")
+    by_class = f"{reason[0]}xx" if status else OTHER
+    return by_class if by_class in KNOWN_REASONS else OTHER
 
-StateLabel = Literal["healthy", "cooling", "trial"]
+
+StateLabel = Literal["healthy", "failing", "cooling", "trial"]
 STATES: dict[StateLabel, str] = {
     "healthy": "no recent failure counts against the server",
+    "failing": "the last attempt failed, and the server stays in turn: the policy has no cool-down,"
+    " or the failure, such as a 500, may concern one image",
     "cooling": "the server failed, and other servers are tried first",
     "trial": "one attempt tests the server after its cool-down",
 }

@@ -9,6 +9,7 @@ LABELS = {
     "operation": "operation",
     "outcome": "outcome",
     "error_type": "error.type",
+    "verdict": "verdict",
     "server_address": "server.address",
     "server_port": "server.port",
     "state": "state",
@@ -41,7 +42,7 @@ class Metric:
         name: The Prometheus name; a counter's samples end in ``_total``.
         otel: The name in OpenTelemetry. Prometheus translates it and `unit` to `name`.
         unit: The unit, in UCUM notation.
-        kind: The type; an ``updown`` is a gauge that changes by increments only.
+        kind: The type; an ``updown`` is a gauge whose values add up over processes.
         help: The help text.
         labels: The names of the labels.
         buckets: The upper bounds of a histogram's buckets.
@@ -73,7 +74,7 @@ ATTEMPT_DURATION = Metric(
     "s",
     "histogram",
     "Duration of attempts, each on one server; error_type is empty if the attempt succeeded.",
-    ("operation", *_SERVER, "error_type"),
+    ("operation", *_SERVER, "verdict", "error_type"),
     _SECONDS,
 )
 CALL_RETRIES = Metric(
@@ -110,6 +111,14 @@ CONNECTION_FAILED = Metric(
     "Calls that ended in GlanceConnectionFailed, by the last server tried.",
     ("operation", *_SERVER, "error_type"),
 )
+TOKEN_FAILURES = Metric(
+    "glance_client_token_failures_total",
+    "glance.client.token_failures",
+    "{failure}",
+    "counter",
+    "Calls for which Keystone gave the service no token, by reason; no Glance server was at fault.",
+    ("error_type",),
+)
 ACTIVE_ATTEMPTS = Metric(
     "glance_client_active_attempts",
     "glance.client.active_attempts",
@@ -124,7 +133,7 @@ SERVER_STATE = Metric(
     "glance.client.server.state",
     "{server}",
     "gauge",
-    "1 for the server's current state (healthy, cooling or trial), 0 for the other two.",
+    "1 for the server's current state (healthy, failing, cooling or trial), else 0.",
     (*_SERVER, "state"),
     merge="livemostrecent",
 )
@@ -196,6 +205,7 @@ METRICS = (
     RETRIES,
     RETRY_DELAYS,
     CONNECTION_FAILED,
+    TOKEN_FAILURES,
     ACTIVE_ATTEMPTS,
     SERVER_STATE,
     CONSECUTIVE_FAILURES,

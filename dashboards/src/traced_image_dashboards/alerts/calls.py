@@ -12,6 +12,7 @@ from ..recording import (
     FAILED_ATTEMPTS,
     OBJECTIVE,
     RETRIES,
+    TOKEN_FAILURES,
     error_ratio,
 )
 from .alert import BLAMED, Alert, Severity, at_least, at_least_within, listed
@@ -70,6 +71,12 @@ _RETRIED = f"sum without ({_SERVERS}, error_type) ({RETRIES.record})"
 _FAILED = f"sum without ({_SERVERS}) ({FAILED_ATTEMPTS.record})"
 _ATTEMPTED = f"sum without ({_SERVERS}) ({ATTEMPTS.record})"
 
+_KEYSTONE_REASONS = (
+    f"{{{{ range $i, $each := printf `{TOKEN_FAILURES.record}{{job=%q}} > 0` $labels.job | query"
+    " | sortByLabel `error_type` }}{{ if $i }}, {{ end }}{{ .Labels.error_type }}"
+    "{{ else }}none{{ end }}"
+)
+
 CALL_ALERTS = (
     *(burn.alert() for burn in _BURNS),
     Alert(
@@ -80,6 +87,16 @@ CALL_ALERTS = (
         "{{ $labels.job }} gave up calls to Glance: GlanceConnectionFailed.",
         "About {{ $value | humanize }} calls of {{ $labels.job }} failed in the last 5 minutes on"
         f" every server that they tried. The last ones: {listed(CONNECTION_FAILED.record)}.",
+    ),
+    Alert(
+        "GlanceKeystoneFailing",
+        "page",
+        at_least(3, f"sum without (error_type) ({TOKEN_FAILURES.record})"),
+        "1m",
+        "Keystone gives {{ $labels.job }} no token, so that its own calls to Glance fail.",
+        "About {{ $value | humanize }} calls of {{ $labels.job }} got no token in the last 5"
+        " minutes, and asked no Glance server: none of those is at fault. Keystone's reasons:"
+        f" {_KEYSTONE_REASONS}.",
     ),
     Alert(
         "GlanceRetryRateHigh",

@@ -56,16 +56,21 @@ def its_servers() -> statetimeline.Panel:
         "This process has reported no server",
         "GlanceServerFailing",
     )
-    trial, cooling = (
-        total(selector(catalogue.SERVER_STATE, *_OF_IT, state), BY_SERVER)
-        for state in ('state="trial"', 'state="cooling"')
+    trial, failing, cooling = (
+        total(selector(catalogue.SERVER_STATE, *_OF_IT, f'state="{state}"'), BY_SERVER)
+        for state in ("trial", "failing", "cooling")
     )
-    words = {"0": ("healthy", GOOD), "1": ("trial", ODD), "2": ("cooling", BAD)}
+    words = {
+        "0": ("healthy", GOOD),
+        "1": ("trial", ODD),
+        "2": ("failing", BAD),
+        "3": ("cooling", BAD),
+    }
     mapping = ValueMap(
         {value: ValueMappingResult(text=text, color=to) for value, (text, to) in words.items()}
     )
     return (
-        states(about, query(f"{trial} + 2 * {cooling}", SERVER_NAME))
+        states(about, query(f"{trial} + 2 * {failing} + 3 * {cooling}", SERVER_NAME))
         .thresholds(levels((1, ODD), (2, BAD)))
         .mappings([mapping])
     )
@@ -110,9 +115,9 @@ def its_failures() -> timeseries.Panel:
         "No attempt of this process failed",
         "GlanceServerFailing",
     )
-    failed = _rate(catalogue.ATTEMPT_DURATION, 'error_type!=""', suffix="_count")
+    failed = _rate(catalogue.ATTEMPT_DURATION, 'verdict!="success"', suffix="_count")
     shown = some(total(failed, f"by ({SERVER}, error_type)"))
-    dots = selector(catalogue.ATTEMPT_DURATION, *_OF_IT, 'error_type!=""', suffix="_bucket")
+    dots = selector(catalogue.ATTEMPT_DURATION, *_OF_IT, 'verdict!="success"', suffix="_bucket")
     return lines(
         about,
         query(shown, f"{{{{error_type}}}} {SERVER_NAME}"),

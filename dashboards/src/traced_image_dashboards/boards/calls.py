@@ -40,7 +40,7 @@ NO_CALLS = "No calls in the last 5 minutes"
 def parts() -> tuple[Builder[Any], ...]:
     """Build the rows of calls and retries, and their panels."""
     return (
-        *(row("Calls"), successes(), outcomes(), durations(), gave_up()),
+        *(row("Calls"), successes(), outcomes(), durations(), gave_up(), without_token()),
         *(row("Retries"), reasons(), retries_per_call(), amplification(), hidden()),
     )
 
@@ -119,6 +119,21 @@ def gave_up() -> timeseries.Panel:
         query(top(10, failed), f"{{{{error_type}}}} {SERVER_NAME}"),
         query(dots, "calls with a trace", exemplars=True),
     ).data_links([links.server_of_series()])
+
+
+def without_token() -> timeseries.Panel:
+    """Build the panel of the calls for which Keystone gave no token."""
+    about = About(
+        "Calls without a token, by Keystone's reason",
+        "Keystone gave the service no token for these calls, so that they asked no Glance server. "
+        "Look at Keystone, or at the service's credentials if the reason is 401. Glance's servers "
+        "are not at fault.",
+        "reqps",
+        "Keystone gave each call its token",
+        "GlanceKeystoneFailing",
+    )
+    failed = some(total(of(recording.TOKEN_FAILURES), "by (error_type)"))
+    return lines(about, query(failed, "{{error_type}}"))
 
 
 # --- retries -----------------------------------------------------------------------------------

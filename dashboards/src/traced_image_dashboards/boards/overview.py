@@ -105,8 +105,8 @@ def servers_out() -> stat.Panel:
     """Build the panel of the number of servers that are not healthy."""
     about = About(
         "Servers not healthy",
-        "Servers that are cooling or on trial for at least half of their callers, because they "
-        "failed. The links of the table below show each server.",
+        "Servers that are failing, cooling or on trial for at least half of their callers. "
+        "The links of the table below show each server.",
         "short",
         "No server is known: is a caller scraped?",
         "GlanceServerFailing",

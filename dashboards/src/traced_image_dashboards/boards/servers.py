@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from traced_image.telemetry import catalogue
 
 from .. import recording
-from ..promql import AT_FAULT, SERVER, selector
+from ..promql import FAILED, SERVER, selector
 from . import links, load, probes, variables
 from .board import Board
 from .load import NO_ATTEMPTS, NO_SERVERS
@@ -82,8 +82,8 @@ def state() -> statetimeline.Panel:
     """Build the timeline of the servers' host states."""
     about = About(
         "Servers by host state",
-        "Green: the server is healthy for all callers. Orange: it is cooling or on trial for some, "
-        "because it failed for them. Red: for all of them. If orange stays, only some callers "
+        "Green: the server is healthy for all callers. Orange: it is failing, cooling or on trial "
+        "for some. Red: for all of them. If orange stays, only some callers "
         "can't reach it: compare callers. At most 50 servers, those that are healthy for the "
         "fewest first.",
         "percentunit",
@@ -176,7 +176,7 @@ def reasons() -> timeseries.Panel:
         "GlanceServerFailing",
     )
     failed = some(total(of(recording.FAILURES, SERVERS), "by (error_type)"))
-    bad = selector(catalogue.ATTEMPT_DURATION, JOB, SERVERS, AT_FAULT, suffix="_bucket")
+    bad = selector(catalogue.ATTEMPT_DURATION, JOB, SERVERS, FAILED, suffix="_bucket")
     return stacked(
         lines(
             about,
