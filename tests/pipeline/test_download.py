@@ -70,7 +70,6 @@ def test_data_that_is_what_its_record_says_is_given(record):
         {"os_hash_algo": "sha512", "os_hash_value": SHA512, "checksum": MD5},
         {"os_hash_algo": "no-such", "os_hash_value": "x", "checksum": MD5},
         {"checksum": MD5},
-        {"checksum": None, "size": len(DATA)},
     ],
 )
 def test_data_that_is_not_what_its_record_says_is_an_error_at_its_end(record):
@@ -79,6 +78,16 @@ def test_data_that_is_not_what_its_record_says_is_an_error_at_its_end(record):
     with pytest.raises(ChecksumMismatch, match="check the server's store if the error repeats"):
         found.extend(download)
     assert b"".join(found) == DATA[:-1]
+
+
+@pytest.mark.parametrize("checksum", [None, MD5])
+@pytest.mark.parametrize("pieces", [(), (DATA[:-1],)], ids=["nothing", "too little"])
+def test_data_that_ends_before_the_record_s_size_is_cut_short(checksum, pieces):
+    download = download_of(*pieces, record={"checksum": checksum, "size": len(DATA)})
+    found = []
+    with pytest.raises(ProtocolError, match=f"ends before its {len(DATA)} bytes"):
+        found.extend(download)
+    assert list(pieces) == found
 
 
 def test_content_md5_is_the_last_resort():
@@ -107,8 +116,50 @@ def test_whatever_a_record_claims_data_matches_or_does_not(record):
 # --- a reply to a download ---------------------------------------------------------------------
 
 
-def test_a_reply_without_data_is_none():
-    assert Download.of(answer(status=204), {}) is None
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"status": "queued", "size": 5},
+        {"status": "active", "size": 0},
+        {"status": "active", "size": None},
+        {"status": "active", "size": "five"},
+    ],
+)
+def test_a_reply_without_data_is_none(record):
+    assert Download.of(answer(status=204), record) is None
+
+
+def test_a_reply_without_the_data_of_an_active_image_is_the_server_s_fault():
+    with pytest.raises(ProtocolError, match=r"HTTP 204 .* no data, and its record says 5 bytes"):
+        Download.of(answer(status=204), {"status": "active", "size": 5})
+
+
+def heads_of(images, image_id):
+    """The headers by which API v1 shows an image."""
+    shown = images.get(image_id).base
+    return [f"x-image-meta-{name}: {shown[name]}" for name in ("id", "status", "size")]
+
+
+@pytest.mark.parametrize(
+    ("version", "head"),
+    [
+        (1, "HTTP/1.1 204 No Content"),
+        (1, "HTTP/1.1 200 OK\r\nContent-Length: 0"),
+        (2, "HTTP/1.1 204 No Content"),
+        (2, "HTTP/1.1 200 OK\r\nContent-Length: 0"),
+        (2, "HTTP/1.1 200 OK"),
+    ],
+    ids=["v1 204", "v1 200 of no bytes", "204", "200 of no bytes", "200 that ends"],
+)
+def test_another_server_has_the_data_that_one_has_lost(images, server, big, opened, version, head):
+    lines = [head, *(heads_of(images, big) if version == 1 else []), "", ""]
+    lost = lab.faults.raw_reply("\r\n".join(lines).encode())
+    with lab.GlanceServer(images) as other:
+        server.break_with(lost.only(method="GET", path="/file$|/v1/"))
+        service = opened.service(server, other, api_version=version)
+        found = b"".join(service.download(None, big))
+        assert (DATA * 8, "protocol_error") == (found, service.servers()[0].last_reason)
 
 
 @pytest.mark.parametrize(
@@ -515,8 +566,10 @@ def test_a_reply_that_does_not_say_how_long_it_is_is_checked_all_the_same(images
     image_id = images.add(name="x", data=DATA)
     record = reply(200, images.get(image_id).json)
     cut = closing(b"HTTP/1.1 200 OK\r\n\r\n" + DATA[:-1])
-    with Loopback(conversation(record, cut)) as server, pytest.raises(ChecksumMismatch):
-        list(opened.service(server, num_retries=0).download(None, image_id))
+    with Loopback(conversation(record, cut)) as server:
+        service = opened.service(server, num_retries=0)
+        with pytest.raises(ProtocolError, match="ends before"):
+            list(service.download(None, image_id))
 
 
 def test_a_download_that_is_dropped_leaves_no_warning(server, big, opened):

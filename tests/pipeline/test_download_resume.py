@@ -18,6 +18,7 @@ from traced_image.errors import (
 
 DATA = bytes(range(256)) * 1024
 HALF = len(DATA) // 2
+UNKNOWN = {"os_hash_algo": None, "os_hash_value": None, "checksum": ""}
 
 
 @pytest.fixture
@@ -91,6 +92,14 @@ def test_a_rest_that_breaks_everywhere_breaks(three, big, opened):
     service = opened.service(*three, num_retries=2, retry=RetryPolicy(cooldown_base=0.0))
     with pytest.raises((CommunicationError, ProtocolError)):
         rest_of(service, big, DATA[:HALF])
+
+
+@pytest.mark.parametrize("checksum", [{}, UNKNOWN], ids=["a checksum", "a size only"])
+def test_a_rest_that_breaks_twice_is_counted_as_a_whole(images, three, opened, checksum):
+    image_id = images.add(data=DATA, **checksum)
+    for server in three:
+        server.break_with(lab.faults.cut_body().only(path="/file$").times(1))
+    assert DATA == b"".join(opened.service(*three).download(None, image_id))
 
 
 def test_a_stream_that_breaks_after_its_last_byte_is_whole(images, three, big, opened):

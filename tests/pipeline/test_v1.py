@@ -430,6 +430,11 @@ def test_what_is_not_the_data_of_the_image_is_refused(headers, problem):
     assert 1 == data.closed
 
 
+def test_a_reply_without_data_and_record_is_not_glance_s():
+    with pytest.raises(ProtocolError, match="not an image record"):
+        v1.data("x").perform(Recorder(answer(status=204)))
+
+
 def test_an_image_without_data_has_none(server, images, opened):
     with pytest.raises(NotFound):
         opened.sender(server)(v1.data(images.add(name="queued")))

@@ -51,6 +51,11 @@ class Digest:
         """Return whether the data would be too long with one more chunk."""
         return self.size is not None and self._done + len(chunk) > self.size
 
+    @property
+    def is_too_short(self) -> bool:
+        """Whether the data has fewer bytes than it should have at its end."""
+        return self.size is not None and self._done < self.size
+
     def update(self, chunk: bytes) -> None:
         """Add more data to the check."""
         self._done += len(chunk)

@@ -17,7 +17,7 @@ from ...errors import (
 )
 from .chunks import NoChunks, RestChunks
 from .digest import Digest
-from .representation import Representation, read_representation
+from .representation import Representation, check_without_data, read_representation
 from .upload import CHUNK
 
 if TYPE_CHECKING:
@@ -91,10 +91,12 @@ class Download:
             first: What the first reply said of the data, if this one continues it.
 
         Raises:
-            ProtocolError: The reply is not the data, or not the part that was requested.
+            ProtocolError: The reply is not the data, or not the part that was requested, or it has
+                no data although the record says that there is some.
         """
         chunks = reply.chunks
         if chunks is None:
+            check_without_data(reply, record)
             return None
         try:
             found = read_representation(reply, offset)
@@ -173,8 +175,13 @@ class Download:
         if not rest.continues(self):
             rest.close()
             raise error
+        self._take_over(rest)
+
+    def _take_over(self, rest: Download) -> None:
         self.server = rest.server
         self.chunks = rest.chunks
+        # It counts all of the data, which the next rest has to continue.
+        self._digest = rest._digest
         self._since = monotonic()
 
     @property
@@ -220,6 +227,13 @@ class _VerifiedChunks:
                 )
             self._digest.update(chunk)
             yield chunk
+        if self._digest.is_too_short:
+            # The connection does not show it: the end was not announced. Another server may send
+            # the rest.
+            raise ProtocolError(
+                f"{self._server.netloc}: the data ends before its {self._digest.size} bytes: check"
+                " the server, and a proxy before it"
+            )
         if not self._digest.matches():
             raise ChecksumMismatch(
                 f"{self._server.netloc}: the data does not match the image's record: download it"

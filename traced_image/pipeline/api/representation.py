@@ -10,9 +10,11 @@ from ...errors import ProtocolError
 
 if TYPE_CHECKING:
     from .operation import Reply
+    from .records import Record
 
 
 _OK, _PARTIAL = 200, 206
+_ACTIVE = "active"
 _LENGTH = re.compile("[0-9]{1,19}")
 _RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 
@@ -76,6 +78,20 @@ def read_representation(reply: Reply, offset: int) -> Representation:
     total = _read_total(reply, offset, length) if reply.status == _PARTIAL else length
     headers = reply.headers
     return Representation(total, headers.get("etag"), headers.get("last-modified"))
+
+
+def check_without_data(reply: Reply, record: Record) -> None:
+    """Check that a reply without data is about an image without data.
+
+    Raises:
+        ProtocolError: The record says that the image has data.
+    """
+    size = record.get("size")
+    if record.get("status") == _ACTIVE and isinstance(size, int) and size > 0:
+        raise ProtocolError(
+            f"{reply.origin}: HTTP {reply.status} says that the image has no data, and its record"
+            f" says {size} bytes: check the server's store, and a proxy before it"
+        )
 
 
 def _is_page(reply: Reply) -> bool:

@@ -226,13 +226,13 @@ def data(image_id: str) -> Operation[Download | None]:
         reply = wire(Request("GET", path, stream=True))
         record = read_image_headers(reply.headers)
         download = Download.of(reply, record)
-        if download is not None:
-            try:
-                # A redirect may lead to another image, or to a page that is none.
-                _check_record(record, reply.origin, image_id)
-            except ProtocolError:
+        try:
+            # A redirect may lead to another image, or to a page that is none.
+            _check_record(record, reply.origin, image_id)
+        except ProtocolError:
+            if download is not None:
                 download.close()
-                raise
+            raise
         return download
 
     return Operation("images.data", "GET", path, perform)
