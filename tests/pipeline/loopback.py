@@ -156,6 +156,41 @@ def resetting(data=b""):
     return say
 
 
+def _relay(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+
+
+def _relay_back(source, target, pace):
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            for piece in pace(data):
+                target.sendall(piece)
+    with contextlib.suppress(OSError):
+        # Not SSLSocket's own: it takes the TLS object from under the reader.
+        socket.socket.shutdown(target, socket.SHUT_RDWR)
+
+
+def relaying(upstream, pace=lambda data: [data]):
+    """A proxy's tunnel to `upstream`: what comes from one side goes to the other, at a pace."""
+
+    def talk(proxy, sock, _number):
+        # Byte by byte, because all that follows the request belongs to the tunnel.
+        asked = b""
+        while not asked.endswith(b"\r\n\r\n"):
+            asked += sock.recv(1)
+        proxy.requests.append(asked)
+        with socket.create_connection(("127.0.0.1", upstream.port)) as other:
+            proxy._sockets.append(other)
+            sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            back = threading.Thread(target=_relay_back, args=(other, sock, pace), daemon=True)
+            back.start()
+            _relay(sock, other)
+
+    return talk
+
+
 def get(path="/v2/images/x", **request):
     """An operation of one request, which brings the reply."""
     request = Request("GET", path, **request)

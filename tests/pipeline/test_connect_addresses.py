@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from loopback import Loopback, closing, conversation, get, read_request, reply
+from loopback import Loopback, closing, conversation, get, read_request, relaying, reply
 from support import LIMIT
 
 from traced_image.errors import CommunicationError, InvalidEndpoint, ProtocolError, TLSError
@@ -135,41 +135,6 @@ def drip(data):
     for byte in data:
         time.sleep(0.02)
         yield bytes([byte])
-
-
-def relay(source, target):
-    with contextlib.suppress(OSError):
-        while data := source.recv(1 << 16):
-            target.sendall(data)
-
-
-def relay_back(source, target, pace):
-    with contextlib.suppress(OSError):
-        while data := source.recv(1 << 16):
-            for piece in pace(data):
-                target.sendall(piece)
-    with contextlib.suppress(OSError):
-        # Not SSLSocket's own: it takes the TLS object from under the reader.
-        socket.socket.shutdown(target, socket.SHUT_RDWR)
-
-
-def relaying(upstream, pace=lambda data: [data]):
-    """A proxy's tunnel to `upstream`: what comes from one side goes to the other, at a pace."""
-
-    def talk(proxy, sock, _number):
-        # Byte by byte, because all that follows the request belongs to the tunnel.
-        asked = b""
-        while not asked.endswith(b"\r\n\r\n"):
-            asked += sock.recv(1)
-        proxy.requests.append(asked)
-        with socket.create_connection(("127.0.0.1", upstream.port)) as other:
-            proxy._sockets.append(other)
-            sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-            back = threading.Thread(target=relay_back, args=(other, sock, pace), daemon=True)
-            back.start()
-            relay(sock, other)
-
-    return talk
 
 
 def test_http_goes_through_a_proxy_with_tls(opened, environment, tls):

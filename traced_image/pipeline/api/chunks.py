@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .operation import Chunks
 
 
+class UnconfirmedEndError(ProtocolError):
+    """A body came to an end that may be too early, and only its data can show whether it is."""
+
+
 class NoChunks:
     """An empty body."""
 

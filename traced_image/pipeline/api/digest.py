@@ -56,6 +56,13 @@ class Digest:
         """Whether the data has fewer bytes than it should have at its end."""
         return self.size is not None and self._done < self.size
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether something shows that no data is missing."""
+        if self.size is None:
+            return self.has_checksum and self.matches()
+        return not self.is_too_short
+
     def update(self, chunk: bytes) -> None:
         """Add more data to the check."""
         self._done += len(chunk)

@@ -15,7 +15,7 @@ from ...errors import (
     StreamConsumed,
     TracedImageError,
 )
-from .chunks import NoChunks, RestChunks
+from .chunks import NoChunks, RestChunks, UnconfirmedEndError
 from .digest import Digest
 from .representation import Representation, check_without_data, read_representation
 from .upload import CHUNK
@@ -219,6 +219,14 @@ class _VerifiedChunks:
         self._server = server
 
     def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._take()
+        except UnconfirmedEndError:
+            if not self._digest.is_whole:
+                raise
+        self._check_end()
+
+    def _take(self) -> Iterator[bytes]:
         for chunk in self._chunks:
             if self._digest.is_too_long(chunk):
                 raise ChecksumMismatch(
@@ -227,6 +235,8 @@ class _VerifiedChunks:
                 )
             self._digest.update(chunk)
             yield chunk
+
+    def _check_end(self) -> None:
         if self._digest.is_too_short:
             # The connection does not show it: the end was not announced. Another server may send
             # the rest.

@@ -51,9 +51,11 @@ class Body:
     Attributes:
         length: As given.
         limits: As given.
+        unannounced_end: Whether the body ended with the connection, and TLS did not announce that,
+            so that the body may be cut short.
     """
 
-    __slots__ = ("_connection", "_release", "length", "limits")
+    __slots__ = ("_connection", "_release", "length", "limits", "unannounced_end")
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Body:
         self._release = release
         self.length = length
         self.limits = limits
+        self.unannounced_end = False
 
     def read(self, most: int) -> bytes:
         """Read the whole body.
@@ -124,6 +127,7 @@ class Body:
                     most -= len(piece)
                     _check_size(most)
                     yield piece
+                self.unannounced_end = connection.unannounced_end
             else:
                 _check_size(most - self.length)
                 yield from self._iterate_exactly(connection, self.length, size)

@@ -151,7 +151,11 @@ class Route:
         assert self.context is not None  # noqa: S101 the caller needs TLS
         sock.settimeout(0)
         secured = self.context.wrap_socket(
-            sock, server_hostname=_strip(host), do_handshake_on_connect=False
+            sock,
+            server_hostname=_strip(host),
+            do_handshake_on_connect=False,
+            # `OpenConnection` tells an end that TLS announces from one that may cut a reply short.
+            suppress_ragged_eofs=False,
         )
         try:
             _shake_hands(secured, until)

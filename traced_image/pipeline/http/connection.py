@@ -50,12 +50,14 @@ class OpenConnection:
         peer: The address and port of the other end.
         buffer: Bytes that were received and not used yet.
         ended: Whether `has_received` found that the server has closed.
+        unannounced_end: Whether the server has closed without the ``close_notify`` of TLS, which
+            is also what it looks like if somebody else has cut the connection (RFC 8446, 6.1).
         used: Whether a reply was received completely before.
     """
 
     __slots__ = (
         *("__weakref__", "_idle_since", "_nested", "_poll", "_secure", "_sock"),
-        *("buffer", "ended", "peer", "used"),
+        *("buffer", "ended", "peer", "unannounced_end", "used"),
     )
 
     def __init__(
@@ -73,6 +75,7 @@ class OpenConnection:
         self.peer = peer
         self.buffer = b""
         self.ended = False
+        self.unannounced_end = False
         self.used = False
         # Nobody closes a service that is made for one operation, as nova makes one, nor a download
         # that nobody reads. At the end of the process, Python would warn of an open socket.
@@ -109,10 +112,18 @@ class OpenConnection:
         until = monotonic() + limits.left()
         while True:
             try:
-                return self._sock.recv(size)
+                return self._receive_secured(size)
             except WOULD_WAIT:
                 if not self._poll(find_time_left(until)):
                     raise TimeoutError("the server sent nothing in time") from None
+
+    def _receive_secured(self, size: int) -> bytes:
+        try:
+            return self._sock.recv(size)
+        except ssl.SSLEOFError:
+            # Many servers end so. Only where nothing else shows where a body ends is it an error.
+            self.unannounced_end = True
+            return b""
 
     def send(self, data: bytes, limits: TimeLimits) -> None:
         """Send all of `data`.
@@ -154,7 +165,7 @@ class OpenConnection:
             return False
         self._sock.settimeout(0)
         try:
-            data = self._sock.recv(HEAD_SIZE)
+            data = self._receive_secured(HEAD_SIZE)
         except WOULD_WAIT:
             return False  # a record of TLS itself, such as a session ticket
         self.buffer += data

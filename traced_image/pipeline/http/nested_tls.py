@@ -63,12 +63,10 @@ class NestedTLS:
 
         Raises:
             ssl.SSLWantReadError: Nothing is there, and the timeout is 0.
+            ssl.SSLEOFError: The connection ended, and TLS did not announce that.
             OSError: The connection broke, or no byte came in time.
         """
-        try:
-            return self._run(lambda: self._tls.read(size))
-        except ssl.SSLEOFError:  # as with sockets of ``ssl``, the end need not be announced
-            return b""
+        return self._run(lambda: self._tls.read(size))
 
     def send(self, data: bytes | memoryview) -> int:
         """Send a part of `data`; return its number of bytes.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...errors import HTTPStatusError, ProtocolError, status_error
 from ...reasons import MalformedReplyError, classify
 from ...redact import hide_in_text
+from ..api.chunks import UnconfirmedEndError
 from .body import PIECE, OversizedReplyError
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ _MARKUP = re.compile(r"<(title|h1|style)\b[^<]*</\1>|<[^<>]*>", re.IGNORECASE)
 
 
 class BodyChunks:
-    """The body of a reply as it arrives; its failures are raised as `AttemptError`."""
+    """The body of a reply as it arrives; its failures are raised as `AttemptError`.
+
+    Raises:
+        UnconfirmedEndError: The body came to an end that may be too early.
+    """
 
     def __init__(self, body: Body, server: str) -> None:
         self._body = body
@@ -47,6 +52,12 @@ class BodyChunks:
             yield from self._body.iterate(PIECE)
         except BROKEN as error:
             raise classify(error, self._server) from error
+        if self._body.unannounced_end:
+            raise UnconfirmedEndError(
+                f"{self._server}: the data ends with the connection, and TLS did not announce that"
+                " (no close_notify), so that it may be cut short: check the server, and a proxy"
+                " before it"
+            )
 
     def close(self) -> None:
         """Release the connection; close it if the body was not read to its end."""
