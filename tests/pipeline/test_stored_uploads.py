@@ -154,6 +154,19 @@ def test_a_database_that_lags_behind_is_asked_twice(opened):
         assert "active" == opened.service(server).create(None, META, b"data")["status"]
 
 
+def test_a_database_that_does_not_know_the_image_yet_is_asked_twice(opened):
+    replies = (as_json(201, record("queued", None)), reply(204), reply(404))
+    with Loopback(conversation(*replies, as_json(200, record()))) as server:
+        assert "active" == opened.service(server).create(None, META, b"data")["status"]
+
+
+def test_an_image_that_no_database_knows_is_named(opened):
+    replies = (as_json(201, record("queued", None)), reply(204), reply(404))
+    named = pytest.raises(NotFound, match=f"the new image {IMAGE_ID} now")
+    with Loopback(conversation(*replies)) as server, named:
+        opened.service(server).create(None, META, b"data")
+
+
 def test_an_update_with_data_is_checked_too(opened):
     patched, lost = as_json(200, record("queued", None)), as_json(200, record(size=3))
     with Loopback(conversation(patched, reply(204), lost)) as server:

@@ -147,13 +147,22 @@ class ImagesV2:
         if body is not None:
             self._perform(context, v2.upload(image_id, body))
             # Glance answers an upload with 204 and no record; size and checksum are new now.
-            record = self._perform(context, v2.get(image_id))
-            if not is_stored(record, body):
+            found = self._find(context, image_id)
+            if found is not None and is_stored(found, body):
+                record = found
+            else:
                 # The databases of a cluster may lag behind each other: the next server of the
                 # cycle answers the second request.
                 record = self._perform(context, v2.get(image_id))
                 check_stored(record, body)
         return nova_image_dict.from_v2(record)
+
+    def _find(self, context: Context | None, image_id: str) -> Record | None:
+        """Return an image's record, or None if a server does not know the image."""
+        try:
+            return self._perform(context, v2.get(image_id))
+        except NotFound:
+            return None
 
     def _add_location(self, context: Context | None, image_id: str, url: str) -> None:
         """Add a location by the request for services, or by a patch if Glance is too old for it."""
