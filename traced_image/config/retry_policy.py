@@ -121,8 +121,9 @@ class RetryPolicy:
         has the rest of nova 2013.1's behaviour: ``num_retries=0``, ``deadline=None``,
         ``read_timeout=600`` and ``api_version=1``.
 
-        Three cases differ from nova 2013.1 on purpose. The loop also retries if a server closes
-        a connection without an answer, if a certificate is not trusted, and if a list fails.
+        Some cases differ from nova 2013.1 on purpose. For example, the loop also retries if a
+        server closes a connection without an answer, if a certificate is not trusted, and if a
+        list fails. ``docs/explanation/seed.md`` lists what is the same and what differs.
         """
         return cls(
             fixed_delay=1.0,
