@@ -3,9 +3,12 @@
 import contextlib
 import hashlib
 import json
+import select
+import socket
 
 import pytest
 from loopback import IMAGE_ID, Loopback, closing, conversation, get, relaying, reply
+from support import LIMIT
 
 from traced_image.errors import ChecksumMismatch, ProtocolError
 from traced_image.pipeline.api import v2
@@ -115,3 +118,36 @@ def test_tls_through_a_proxy_with_tls_tells_it_too(opened, monkeypatch, tls, say
             for chunk in chunks:
                 found += chunk
     assert DATA == found
+
+
+def announcing(upstream):
+    """A tunnel whose proxy announces its own end, which says nothing of the server's."""
+
+    def talk(_proxy, sock, _number):
+        asked = b""
+        while not asked.endswith(b"\r\n\r\n"):
+            asked += sock.recv(1)
+        with socket.create_connection(("127.0.0.1", upstream.port)) as other:
+            sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            # In one thread, because TLS can't be ended while another one reads.
+            while True:
+                if sock.pending() or sock in select.select([sock, other], [], [], LIMIT)[0]:
+                    other.sendall(sock.recv(1 << 16))
+                elif data := other.recv(1 << 16):
+                    sock.sendall(data)
+                else:
+                    break
+        sock.unwrap()
+
+    return talk
+
+
+def test_an_end_that_only_a_proxy_announces_may_be_a_cut(opened, monkeypatch, tls):
+    with (
+        Loopback(conversation(bare(DATA[:HALF])), tls) as server,
+        Loopback(announcing(server), tls) as proxy,
+    ):
+        monkeypatch.setenv("https_proxy", proxy.url)
+        chunks = opened.sender(server, cafile=tls.cafile).value(get(stream=True)).chunks
+        with pytest.raises(ProtocolError, match="no close_notify"):
+            list(chunks)
