@@ -40,6 +40,33 @@ def test_of_one_server_all_fail_or_none(cli, server, on, failing, status):
     assert status == cli("servers", *on(server)).status
 
 
+IMAGE = "84efd1f0-5f0f-4a67-8e4d-2f8a2f7b9c31"
+
+
+def test_an_image_that_no_server_has_is_a_setting_to_fix(cli, three, on):
+    result = cli("servers", "--image", IMAGE, *on(*three))
+    found = rows(result.out)
+    assert (3, ["healthy", "wrong", "image"]) == (result.status, found[place(three[0])][:3])
+    assert f"{place(three[0])}: HTTP 404 for image {IMAGE}; fix: " in result.out
+
+
+def test_a_wrong_prefix_is_a_setting_to_fix(cli, server):
+    result = cli("servers", "--server", f"{server.url}/image")
+    assert (3, True) == (result.status, "Glance does not answer under /image" in result.out)
+
+
+@pytest.mark.parametrize(("failing", "status"), [(1, 1), (2, 1), (3, 2)])
+def test_a_server_that_fails_counts_more_than_a_wrong_setting(cli, three, on, failing, status):
+    for server in three[:failing]:
+        server.break_with(lab.faults.refuse())
+    assert status == cli("servers", "--image", IMAGE, *on(*three)).status
+
+
+def test_json_names_the_wrong_setting(cli, server, on):
+    (found,) = json.loads(cli("servers", "--json", "--image", IMAGE, *on(server)).out)
+    assert (False, "image", "404") == (found["ok"], found["misconfigured"], found["reason"])
+
+
 @pytest.mark.parametrize("options", [["--image", ""], ["--timeout", "0s"], ["--timeout", "x"]])
 def test_what_can_not_be_probed_is_unknown(cli, server, on, options):
     result = cli("servers", *options, *on(server))
@@ -128,7 +155,7 @@ def test_a_narrow_terminal_has_a_block_for_each_server(terminal, server, on):
 
 def test_json_has_what_was_found(cli, server, on):
     (found,) = json.loads(cli("servers", "--json", *on(server)).out)
-    assert (server.url, place(server), True, "", 300, "v2.17", True) == tuple(
+    assert (server.url, place(server), True, "", 200, "v2.17", True) == tuple(
         found[name]
         for name in ("url", "server", "ok", "reason", "status", "version", "healthcheck")
     )
@@ -160,6 +187,12 @@ def test_an_image_is_asked_for_if_one_is_named(cli, three, on, images):
 
 
 # --- as it happens -----------------------------------------------------------------------------
+
+
+def test_a_wrong_setting_is_shown_as_its_probe_ends(cli, server, on):
+    (line,) = cli("servers", "-v", "--image", IMAGE, *on(server)).err.splitlines()
+    assert line.startswith(f"{place(server)} answers, ")
+    assert f" ms; wrong image: HTTP 404 for image {IMAGE}; fix: " in line
 
 
 def test_probes_are_shown_as_they_end(cli, three, on):

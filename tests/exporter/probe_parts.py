@@ -55,7 +55,8 @@ def reply(body=b"", status="200 OK", *headers):
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-ROOT = reply(b'{"versions": [{"id": "v2.17", "status": "CURRENT"}]}', "300 Multiple Choices")
+VERSIONS = reply(b'{"versions": [{"id": "v2.17", "status": "CURRENT"}]}')
+CHOICES = reply(b'{"versions": [{"id": "v2.17", "status": "CURRENT"}]}', "300 Multiple Choices")
 HEALTHY = reply(b"OK")
 
 

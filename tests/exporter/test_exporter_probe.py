@@ -8,7 +8,19 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from probe_parts import HEALTHY, LIMIT, ROOT, Tokens, config, probed, reply, run, saying, until
+from probe_parts import (
+    CHOICES,
+    HEALTHY,
+    LIMIT,
+    VERSIONS,
+    Tokens,
+    config,
+    probed,
+    reply,
+    run,
+    saying,
+    until,
+)
 
 from traced_image import Server, lab
 from traced_image.errors import InvalidAuth, InvalidImageID, InvalidTimeout, InvalidTLS
@@ -28,8 +40,8 @@ def test_a_glance_that_is_well_has_no_reason(glance):
     assert "" == probed(glance.url).reason
 
 
-def test_the_root_of_a_glance_is_300(glance):
-    assert 300 == probed(glance.url).status
+def test_the_versions_of_a_glance_are_200(glance):
+    assert 200 == probed(glance.url).status
 
 
 def test_the_current_version_of_the_api_is_told(glance):
@@ -47,7 +59,7 @@ def test_the_healthcheck_is_asked(glance):
 
 def test_nothing_else_is_asked_without_an_image(glance):
     probed(glance.url)
-    assert ["/", "/healthcheck"] == [access.path for access in glance.access_log]
+    assert ["/versions", "/healthcheck"] == [access.path for access in glance.access_log]
 
 
 def test_all_is_asked_over_one_connection(glance):
@@ -58,7 +70,9 @@ def test_all_is_asked_over_one_connection(glance):
 def test_a_path_prefix_is_put_before_all_paths():
     with lab.GlanceServer(prefix="/image") as glance:
         assert "" == probed(glance.url).reason
-        assert ["/image/", "/image/healthcheck"] == [each.path for each in glance.access_log]
+        assert ["/image/versions", "/image/healthcheck"] == [
+            each.path for each in glance.access_log
+        ]
 
 
 @pytest.mark.parametrize("host", [pytest.param("::1", marks=pytest.mark.ipv6), "127.0.0.1"])
@@ -257,7 +271,7 @@ HEALTH = {
     "disabled by a file": (reply(b"DISABLED BY FILE", "503 Service Unavailable"), False),
     "broken": (reply(b"", "500 Internal Server Error"), False),
     "not configured": (reply(b"", "404 Not Found"), None),
-    "a Glance without it answers with its versions": (ROOT, None),
+    "a Glance without it answers with its versions": (CHOICES, None),
     "the connection ends": (None, False),
 }
 
@@ -265,7 +279,7 @@ HEALTH = {
 @pytest.mark.parametrize(("answer", "expected"), HEALTH.values(), ids=HEALTH.keys())
 def test_the_healthcheck_is_well_or_not_or_unknown(answer, expected):
     async def once():
-        async with saying([ROOT, answer], [answer]) as (port, _):
+        async with saying([VERSIONS, answer], [answer]) as (port, _):
             servers = config(f"http://127.0.0.1:{port}")
             return await Probe(servers)(servers.servers[0])
 
@@ -284,18 +298,18 @@ def test_a_healthcheck_that_hangs_is_not_well(glance):
     assert ("", False) == (result.reason, result.healthcheck)
 
 
-def test_a_server_with_an_error_for_its_root_is_asked_for_its_health(glance):
-    glance.break_with(lab.faults.status(500).only(path="^/$"))
+def test_a_server_with_an_error_for_its_versions_is_asked_for_its_health(glance):
+    glance.break_with(lab.faults.status(500).only(path="^/versions$"))
     result = probed(glance.url)
     assert ("500", True) == (result.reason, result.healthcheck)
 
 
 def test_the_request_id_of_what_failed_is_told(glance):
-    glance.break_with(lab.faults.status(500).only(path="^/$"))
+    glance.break_with(lab.faults.status(500).only(path="^/versions$"))
     assert probed(glance.url).request_id.startswith("req-")
 
 
-ROOTS = {
+LISTS = {
     "no object": b"[]",
     "no list": b'{"versions": 42}',
     "an empty list": b'{"versions": []}',
@@ -316,12 +330,12 @@ def answered(body, status="200 OK"):
     return run(once())
 
 
-@pytest.mark.parametrize("body", ROOTS.values(), ids=ROOTS.keys())
-def test_a_root_that_names_no_version_is_a_protocol_error(body):
+@pytest.mark.parametrize("body", LISTS.values(), ids=LISTS.keys())
+def test_a_list_that_names_no_version_is_a_protocol_error(body):
     assert "protocol_error" == answered(body).reason
 
 
-def test_a_root_without_a_current_version_is_well():
+def test_a_list_without_a_current_version_is_well():
     result = answered(b'{"versions": [{"id": "v2.0"}]}')
     assert ("", None, ("v2.0",)) == (result.reason, result.version, result.versions)
 

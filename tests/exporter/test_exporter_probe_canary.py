@@ -7,7 +7,7 @@ import logging
 import threading
 
 import pytest
-from probe_parts import HEALTHY, LIMIT, ROOT, Tokens, config, reply, run, saying, until
+from probe_parts import HEALTHY, LIMIT, VERSIONS, Tokens, config, reply, run, saying, until
 
 from traced_image import lab
 from traced_image.exporter.probing import probe as probes
@@ -74,7 +74,7 @@ def test_a_server_that_ignores_ranges_is_read_for_a_megabyte():
     whole = reply(b"0" * (3 * MOST_BYTES))
 
     async def once():
-        async with saying([ROOT, HEALTHY, record, whole]) as (port, asked):
+        async with saying([VERSIONS, HEALTHY, record, whole]) as (port, asked):
             servers = config(f"http://127.0.0.1:{port}")
             result = await Probe(servers)(servers.servers[0], Canary("1"))
             return result.canary[1], asked[0][3]
@@ -131,20 +131,20 @@ def test_the_request_id_of_the_check_that_failed_is_told(glance, image_id):
 def test_a_request_id_that_repeats_the_token_is_told_without_it():
     async def once():
         echo = reply(b"", "503 No", "X-OpenStack-Request-ID: req-0p4que")
-        async with saying([ROOT, HEALTHY, echo]) as (port, _):
+        async with saying([VERSIONS, HEALTHY, echo]) as (port, _):
             servers = config(f"http://127.0.0.1:{port}")
             return await Probe(servers)(servers.servers[0], Canary("1", "0p4que"))
 
     assert "req-REDACTED" == run(once()).request_id
 
 
-def test_the_status_stays_that_of_the_root(glance, image_id):
+def test_the_status_stays_that_of_the_versions(glance, image_id):
     glance.break_with(lab.faults.status(503).only(path="/file$"))
-    assert 300 == probed_for(glance.url, image_id).status
+    assert 200 == probed_for(glance.url, image_id).status
 
 
-def test_nothing_is_asked_of_a_server_whose_root_fails(glance, image_id):
-    glance.break_with(lab.faults.status(503).only(path="^/$"))
+def test_nothing_is_asked_of_a_server_whose_versions_fail(glance, image_id):
+    glance.break_with(lab.faults.status(503).only(path="^/versions$"))
     assert [] == outcomes(probed_for(glance.url, image_id))
 
 
@@ -156,7 +156,7 @@ def test_a_healthcheck_that_hangs_leaves_time_for_the_image(glance, image_id):
 
 def test_an_id_is_quoted():
     async def once():
-        async with saying([ROOT, HEALTHY, reply(b'{"id": "a/b"}')]) as (port, asked):
+        async with saying([VERSIONS, HEALTHY, reply(b'{"id": "a/b"}')]) as (port, asked):
             servers = config(f"http://127.0.0.1:{port}")
             await Probe(servers, image="a/b")(servers.servers[0], Canary("a/b"))
             return asked[0][2]
@@ -178,7 +178,7 @@ def test_the_services_token_is_shown_for_the_image(guarded, image_id):
     assert [("show", ""), ("download", "")] == outcomes(result)
 
 
-def test_the_root_and_the_healthcheck_are_not_shown_a_token(guarded, image_id):
+def test_the_versions_and_the_healthcheck_are_not_shown_a_token(guarded, image_id):
     probed_for(guarded.url, image_id, auth=Tokens("good"))
     assert [False, False, True, True] == [each.token_present for each in guarded.access_log]
 

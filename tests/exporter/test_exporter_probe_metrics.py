@@ -12,14 +12,20 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from traced_image import Server
 from traced_image.exporter.probing.result import CanaryResult, ProbeResult, ProbeResults
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.catalogue.probe_metrics import CHECKS, LABELS, PHASES, PROBE_METRICS
+from traced_image.telemetry.catalogue.probe_metrics import (
+    CHECKS,
+    LABELS,
+    PHASES,
+    PROBE_METRICS,
+    SETTINGS,
+)
 
 SERVER = Server.parse("glance-1:9292")
 WELL = ProbeResult(
     SERVER,
     when=1_800_000_000.0,
     phases={"dns": 0.25, "connect": 0.5, "first_byte": 1.0, "body": 2.0},
-    status=300,
+    status=200,
     certificate_expiry=1_900_000_000.0,
     version="v2.17",
     versions=("v2.17", "v2.16"),
@@ -54,12 +60,15 @@ def samples(registry):
 
 SHOWN = [
     ("glance_probe_success", {}, 1.0),
+    ("glance_probe_misconfigured", {"setting": "image"}, 0.0),
+    ("glance_probe_misconfigured", {"setting": "credentials"}, 0.0),
+    ("glance_probe_misconfigured", {"setting": "prefix"}, 0.0),
     ("glance_probe_timestamp_seconds", {}, 1_800_000_000.0),
     ("glance_probe_duration_seconds", {"phase": "dns"}, 0.25),
     ("glance_probe_duration_seconds", {"phase": "connect"}, 0.5),
     ("glance_probe_duration_seconds", {"phase": "first_byte"}, 1.0),
     ("glance_probe_duration_seconds", {"phase": "body"}, 2.0),
-    ("glance_probe_http_status_code", {}, 300.0),
+    ("glance_probe_http_status_code", {}, 200.0),
     ("glance_probe_tls_certificate_expiry_timestamp_seconds", {}, 1_900_000_000.0),
     ("glance_probe_healthcheck_up", {}, 1.0),
     ("glance_probe_api_version_info", {"version": "v2.17"}, 1.0),
@@ -95,6 +104,20 @@ FAILING = [
 def test_a_failure_is_shown(results, registry, name, labels, expected):
     results.put(WELL)
     results.put(FAILED)
+    assert expected == value(registry, name, **labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "expected"),
+    [
+        ("glance_probe_success", {}, 1.0),
+        ("glance_probe_failure_info", {"error_type": "404"}, None),
+        ("glance_probe_misconfigured", {"setting": "image"}, 1.0),
+        ("glance_probe_misconfigured", {"setting": "prefix"}, 0.0),
+    ],
+)
+def test_a_wrong_setting_is_shown_and_is_no_failure(results, registry, name, labels, expected):
+    results.put(ProbeResult(SERVER, 0.0, {}, reason="404", misconfigured="image", status=200))
     assert expected == value(registry, name, **labels)
 
 
@@ -197,3 +220,4 @@ def test_the_names_are_each_others_only():
 def test_the_closed_sets_have_meanings():
     assert all(PHASES.values())
     assert all(CHECKS.values())
+    assert all(SETTINGS.values())

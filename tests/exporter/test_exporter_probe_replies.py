@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from probe_parts import HEALTHY, LIMIT, ROOT, config, probed, reply, run, saying
+from probe_parts import HEALTHY, LIMIT, VERSIONS, config, probed, reply, run, saying
 
 from traced_image import lab
 from traced_image.exporter.probing.probe import Probe
@@ -18,7 +18,7 @@ from traced_image.exporter.probing.reply_head import check_head
 from traced_image.exporter.probing.timed_requests import MOST_BYTES, Stopwatch, TimedConnection
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
-BODY = ROOT.partition(b"\r\n\r\n")[2]
+BODY = VERSIONS.partition(b"\r\n\r\n")[2]
 CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
 LONG = 60.0
@@ -53,12 +53,12 @@ def told(request, trusted):
 
 @pytest.mark.parametrize("number", [1, 16])
 def test_interim_replies_are_read_over(told, number):
-    result, _ = told([EARLY * number + ROOT, HEALTHY])
-    assert ("", 300, True) == (result.reason, result.status, result.healthcheck)
+    result, _ = told([EARLY * number + VERSIONS, HEALTHY])
+    assert ("", 200, True) == (result.reason, result.status, result.healthcheck)
 
 
 def test_endless_interim_replies_are_a_protocol_error(told):
-    result, _ = told([EARLY * 17 + ROOT])
+    result, _ = told([EARLY * 17 + VERSIONS])
     assert ("protocol_error", True) == (result.reason, "more than 16 interim" in result.error)
 
 
@@ -93,7 +93,7 @@ def test_the_body_of_a_status_without_one_is_no_reply_to_the_next_request():
     bodiless = b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKED
 
     async def once():
-        async with saying([bodiless, ROOT], [HEALTHY]) as (port, asked):
+        async with saying([bodiless, VERSIONS], [HEALTHY]) as (port, asked):
             return await asked_twice(port), len(asked)
 
     (first, second), connections = run(once())
@@ -126,7 +126,7 @@ WRONG = {
     "a version that is none": b"HTTP/9.9 200 OK\r\nContent-Length: 52\r\n\r\n" + BODY,
     "another version": b"HTTP/2.0 200 OK\r\nContent-Length: 52\r\n\r\n" + BODY,
     "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
-    "upgraded": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + ROOT,
+    "upgraded": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + VERSIONS,
 }
 
 
@@ -205,7 +205,7 @@ def test_the_first_bytes_of_long_data_are_no_error():
 
 
 def test_a_kept_connection_that_ends_with_the_next_request_is_made_anew(told):
-    result, asked = told([ROOT, None], [HEALTHY])
+    result, asked = told([VERSIONS, None], [HEALTHY])
     assert ("", True, 2) == (result.reason, result.healthcheck, len(asked))
 
 
@@ -213,12 +213,12 @@ def test_a_kept_connection_that_ends_with_the_next_request_is_made_anew(told):
 def test_a_connection_over_which_something_came_later_is_not_used_again(late):
     async def once():
         go = asyncio.Event()
-        answers = iter([ROOT, reply(b"new")])
+        answers = iter([VERSIONS, reply(b"new")])
 
         async def talk(reader, writer):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(answer := next(answers))
-            if answer is ROOT:
+            if answer is VERSIONS:
                 await go.wait()
                 writer.write(late) if late else writer.write_eof()
             await reader.read()
@@ -239,7 +239,7 @@ def test_a_connection_over_which_something_came_later_is_not_used_again(late):
 
 def test_a_connection_that_broke_meanwhile_is_not_used_again():
     async def once():
-        async with saying([ROOT], [HEALTHY]) as (port, _):
+        async with saying([VERSIONS], [HEALTHY]) as (port, _):
             servers = config(f"http://127.0.0.1:{port}")
             line = TimedConnection(servers.servers[0], Probe(servers).reach)
             await line.get("/a", Stopwatch())
@@ -283,17 +283,17 @@ def found(silent, *conversations, seconds=0.0, timeout=5.0, **fields):
 
 
 def test_a_good_address_is_asked_within_the_timeout_of_the_probe(silent):
-    result, _ = found(silent, [ROOT, HEALTHY], connect_timeout=LONG, timeout=1.0)
+    result, _ = found(silent, [VERSIONS, HEALTHY], connect_timeout=LONG, timeout=1.0)
     assert "" == result.reason
 
 
 def test_a_good_address_is_asked_after_a_slow_lookup(silent):
-    result, _ = found(silent, [ROOT, HEALTHY], seconds=0.3, connect_timeout=0.6)
+    result, _ = found(silent, [VERSIONS, HEALTHY], seconds=0.3, connect_timeout=0.6)
     assert "" == result.reason
 
 
 def test_a_further_connection_begins_with_the_good_address(silent):
-    closing = ROOT.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+    closing = VERSIONS.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
     result, asked = found(silent, [closing], [HEALTHY], connect_timeout=0.6, timeout=1.0)
     assert (True, 2) == (result.healthcheck, len(asked))
 

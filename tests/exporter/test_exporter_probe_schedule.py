@@ -78,7 +78,7 @@ def value(registry, name, glance, **labels):
 
 
 def probes_of(glance):
-    return sum(access.path == "/" for access in glance.access_log)
+    return sum(access.path == "/versions" for access in glance.access_log)
 
 
 # --- the schedule ------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import anyio
 import pytest
-from probe_parts import HEALTHY, ROOT, Broken, config, reply, run, saying
+from probe_parts import HEALTHY, VERSIONS, Broken, config, reply, run, saying
 
 from traced_image import Server
 from traced_image.exporter.probing.probe import Probe
@@ -67,7 +68,7 @@ def test_to_stop_twice_does_no_harm():
 
 def test_a_server_that_closes_each_connection_is_asked_over_new_ones():
     closing = reply(b"OK", "200 OK", "Connection: close")
-    result, asked = probed_where([reply_closing(ROOT)], [closing])
+    result, asked = probed_where([reply_closing(VERSIONS)], [closing])
     assert ("", True, 2) == (result.reason, result.healthcheck, len(asked))
 
 
@@ -76,34 +77,34 @@ def reply_closing(whole):
 
 
 def test_a_kept_connection_that_was_closed_meanwhile_is_made_anew():
-    result, asked = probed_where([ROOT], [HEALTHY])
+    result, asked = probed_where([VERSIONS], [HEALTHY])
     assert (True, 2) == (result.healthcheck, len(asked))
 
 
 def test_a_new_connection_that_is_closed_is_not_made_anew():
-    result, asked = probed_where([None], [ROOT])
+    result, asked = probed_where([None], [VERSIONS])
     assert ("connection_reset", 1) == (result.reason, len(asked))
 
 
 def test_a_kept_connection_that_breaks_within_an_answer_is_not_made_anew():
-    result, asked = probed_where([ROOT, Broken(b"HTTP/1.1 2")], [HEALTHY])
+    result, asked = probed_where([VERSIONS, Broken(b"HTTP/1.1 2")], [HEALTHY])
     assert (False, 1) == (result.healthcheck, len(asked))
 
 
 def test_an_answer_that_ends_with_its_connection_is_whole():
-    endless = ROOT.replace(b"Content-Length: 52\r\n", b"")
+    endless = VERSIONS.replace(b"Content-Length: 52\r\n", b"")
     assert b"Content-Length" not in endless
     result, _ = probed_where([endless])
     assert "v2.17" == result.version
 
 
 def test_an_interim_answer_is_passed_over():
-    result, _ = probed_where([b"HTTP/1.1 103 Early Hints\r\n\r\n" + ROOT, HEALTHY])
-    assert ("", 300) == (result.reason, result.status)
+    result, _ = probed_where([b"HTTP/1.1 103 Early Hints\r\n\r\n" + VERSIONS, HEALTHY])
+    assert ("", 200) == (result.reason, result.status)
 
 
 def test_the_host_is_named_with_its_port():
-    _, asked = probed_where([ROOT, HEALTHY])
+    _, asked = probed_where([VERSIONS, HEALTHY])
     assert "\r\nhost: 127.0.0.1:" in asked[0][0].lower()
 
 
@@ -125,6 +126,23 @@ def test_the_host_is_named_as_urls_name_it(url, host):
     assert host == run(named())
 
 
+def test_a_request_whose_time_is_up_leaves_no_reader_behind():
+    async def once():
+        async with saying([VERSIONS, HEALTHY], [HEALTHY]) as (port, _):
+            line = TimedConnection(
+                Server.parse(f"http://127.0.0.1:{port}"), Probe(config("x")).reach
+            )
+            await line.get("/versions", Stopwatch())
+            before = asyncio.all_tasks()
+            with anyio.move_on_after(0):
+                await line.get("/healthcheck", Stopwatch())
+            await asyncio.sleep(0)
+            line.close()
+            return asyncio.all_tasks() - before
+
+    assert set() == run(once())
+
+
 # --- bounds ------------------------------------------------------------------------------------
 
 
@@ -134,7 +152,7 @@ def test_an_answer_beyond_what_is_read_is_a_protocol_error():
 
 
 def test_an_answer_that_goes_on_after_its_length_is_a_protocol_error():
-    result, _ = probed_where([ROOT + b"more"])
+    result, _ = probed_where([VERSIONS + b"more"])
     assert ("protocol_error", True) == (
         result.reason,
         "longer than its Content-Length" in result.error,
@@ -174,13 +192,13 @@ def found(*addresses):
 
 def test_the_next_address_is_tried_after_one_that_refuses():
     lookup = found("127.0.0.2", "127.0.0.1")
-    result, _ = probed_where([ROOT, HEALTHY], lookup=lookup, host="glance")
+    result, _ = probed_where([VERSIONS, HEALTHY], lookup=lookup, host="glance")
     assert "" == result.reason
 
 
 def test_an_address_of_a_family_that_can_not_be_used_is_passed_over():
     lookup = found("::ffff:127.0.0.2", "127.0.0.1")
-    result, _ = probed_where([ROOT, HEALTHY], lookup=lookup, host="glance")
+    result, _ = probed_where([VERSIONS, HEALTHY], lookup=lookup, host="glance")
     assert "" == result.reason
 
 
@@ -192,7 +210,7 @@ def test_an_address_that_hangs_leaves_time_for_the_next():
         port = full.getsockname()[1]
 
         async def once():
-            async with saying([ROOT, HEALTHY], port=port) as _:
+            async with saying([VERSIONS, HEALTHY], port=port) as _:
                 servers = config(f"http://glance:{port}", connect_timeout=0.4)
                 probe = Probe(servers, lookup=found("127.0.0.2", "127.0.0.1"))
                 return await probe(servers.servers[0])
@@ -213,7 +231,7 @@ def test_a_name_without_an_address_is_a_dns_error():
 
 def test_a_name_is_looked_up_once_for_all_connections():
     lookup = found("127.0.0.1")
-    probed_where([reply_closing(ROOT)], [HEALTHY], lookup=lookup, host="glance")
+    probed_where([reply_closing(VERSIONS)], [HEALTHY], lookup=lookup, host="glance")
     assert ["glance"] == lookup.asked
 
 

@@ -42,7 +42,8 @@ STATUSES = {
     DONE: "done; for `servers`: all answer",
     REFUSED: "Glance refused, has no such image, or gave wrong data; for `servers`: some fail",
     UNREACHABLE: "no server answered, or Keystone gave no token; for `servers`: all fail",
-    UNUSABLE: "the command line or the configuration can't be used, or packages are missing",
+    UNUSABLE: "the command line or the configuration can't be used, or packages are missing; for "
+    "`servers`: no server fails, but the image, the credentials or a prefix is wrong",
     FILE: "a file can't be read or written",
     INTERRUPTED: "ended by Ctrl-C",
     BROKEN_PIPE: "the reader of the output has closed it; no message is printed",

@@ -39,7 +39,7 @@ class ProbeObservers:
 
     Attributes:
         prober: The schedule that probes the servers.
-        registry: Metrics of the probes as calls, and of the latest probe of each server.
+        registry: Metrics of the probes over time, and of the latest probe of each server.
         journal: The probes of the last hour.
     """
 
@@ -94,6 +94,8 @@ def describe(result: ProbeResult) -> str:
     if not result.reason:
         return f"{server} answers, {milliseconds}"
     why = result.error.removeprefix(f"{server}: ")
+    if result.misconfigured is not None:
+        return f"{server} answers, {milliseconds}; wrong {result.misconfigured}: {why}"
     return f"{server} fails, {result.reason}: {why}"
 
 

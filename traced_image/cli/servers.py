@@ -13,14 +13,14 @@ from rich.text import Text
 from ..exporter.probing.probe import Probe
 from ..exporter.probing.schedule import probe_once
 from . import options
-from .exit_status import DONE, REFUSED, UNREACHABLE
+from .exit_status import DONE, REFUSED, UNREACHABLE, UNUSABLE
 from .options import json_output, verbose, with_choice
 from .output import make_line, make_table, open_output, print_json, write
 from .probe_observers import describe
 from .signals import run_in_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from ..config import Server
     from ..exporter.probing.result import Canary, ProbeResult
@@ -42,7 +42,8 @@ _SOON = 14
 def servers(choice: Choice, *, image: str | None, timeout: float, as_json: bool) -> int:
     """Probe each server once; the exit status is that of a check plugin.
 
-    0 if all servers answer, 1 if some fail, 2 if all fail, 3 if the configuration is invalid.
+    0 if all servers answer, 1 if some fail, 2 if all fail, 3 if the configuration is invalid, or if
+    no server fails but one refuses the image, the credentials or the prefix.
     """
     config = choice.config(retries=False)
 
@@ -55,10 +56,14 @@ def servers(choice: Choice, *, image: str | None, timeout: float, as_json: bool)
         print_json([_to_json(result) for result in results])
     else:
         _print(results)
-    failed = sum(bool(result.reason) for result in results)
-    if not failed:
-        return DONE
-    return UNREACHABLE if failed == len(results) else REFUSED
+    return _find_status(results)
+
+
+def _find_status(results: Sequence[ProbeResult]) -> int:
+    failed = sum(result.failed for result in results)
+    if failed:
+        return UNREACHABLE if failed == len(results) else REFUSED
+    return UNUSABLE if any(result.misconfigured for result in results) else DONE
 
 
 class _AttemptPrinter(Probe):
@@ -81,7 +86,7 @@ def _to_json(result: ProbeResult) -> dict[str, object]:
     return {**values, **told}
 
 
-def _print(results: Iterable[ProbeResult]) -> None:
+def _print(results: Sequence[ProbeResult]) -> None:
     console, now = open_output(), time.time()
     write(console, make_table(console, _HEADINGS, [_make_row(result, now) for result in results]))
     for result in results:
@@ -93,8 +98,8 @@ def _make_row(result: ProbeResult, now: float) -> tuple[object, ...]:
     health = {None: "", True: "passes", False: Text("fails", "yellow")}[result.healthcheck]
     return (
         result.server.netloc,
-        name_state(result.reason),
-        result.reason,
+        name_state(result),
+        name_why(result),
         f"{result.seconds * 1000:.1f}",
         result.version or "",
         health,
@@ -102,15 +107,22 @@ def _make_row(result: ProbeResult, now: float) -> tuple[object, ...]:
     )
 
 
-def name_state(reason: str | None) -> Text:
+def name_state(result: ProbeResult | None) -> Text:
     """Return a server's host state after its latest probe, as the exporter reports it.
 
     Args:
-        reason: Why the probe failed; empty if it succeeded, None if there was no probe so far.
+        result: The latest probe's result; None if there was no probe so far.
     """
-    if reason is None:
+    if result is None:
         return Text("waiting", "dim")
-    return Text("cooling", "red") if reason else Text("healthy", "green")
+    return Text("cooling", "red") if result.failed else Text("healthy", "green")
+
+
+def name_why(result: ProbeResult) -> Text:
+    """Return why a probe failed, or which of its settings is wrong; empty if it succeeded."""
+    if result.misconfigured is not None:
+        return Text(f"wrong {result.misconfigured}", "yellow")
+    return Text(result.reason)
 
 
 def _describe_certificate(expiry: float | None, now: float) -> Text:

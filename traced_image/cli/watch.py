@@ -23,7 +23,7 @@ from . import options
 from .options import read_duration, verbose, with_choice
 from .output import make_line, make_table, open_output
 from .probe_observers import ProbeObservers, describe_with_time, make_observers
-from .servers import name_state
+from .servers import name_state, name_why
 from .signals import run_in_loop
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _format_place(server: Server) -> tuple[str, str]:
 
 
 def _is_failing(result: ProbeResult | None) -> bool:
-    return result is not None and bool(result.reason)
+    return result is not None and result.failed
 
 
 def _make_row(
@@ -154,8 +154,8 @@ def _make_row(
         return (server.netloc, name_state(None), *[""] * (len(_HEADINGS) - 2))
     return (
         server.netloc,
-        name_state(result.reason),
-        result.reason,
+        name_state(result),
+        name_why(result),
         _format_clock(hour["last_success"]),
         hour["attempts"],
         hour["failed"],

@@ -63,6 +63,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "metrics": lambda: _metrics(catalogue.METRICS),
     "exporter": lambda: _metrics((*probe_metrics.PROBE_METRICS, probe_metrics.RELOADED)),
     "phases": lambda: _words("phase", "what its time is", probe_metrics.PHASES),
+    "settings": lambda: _words("setting", "what is wrong", probe_metrics.SETTINGS),
     "checks": lambda: _words("check", "what is asked", probe_metrics.CHECKS),
     "operations": _operations,
     "outcomes": lambda: _words("outcome", "what it means", catalogue.OUTCOMES),

@@ -48,9 +48,10 @@ TOKEN_TIMEOUT = 5.0
 class Probe:
     """Probes servers with the settings of one configuration.
 
-    It requests the root, which lists the versions of the API, then ``/healthcheck``, then the
+    It requests ``/versions``, which lists the versions of the API, then ``/healthcheck``, then the
     canary if there is one. ``/healthcheck`` does not decide whether the probe succeeds: operators
     disable it to drain a server from a load balancer, and other clients may still use the server.
+    A refusal, such as a 404 for the canary, shows a wrong setting; it is not the server's failure.
 
     Args:
         config: Timeouts, TLS and credentials. Servers outside of it can be probed too.
@@ -160,7 +161,7 @@ class Probe:
 
         Args:
             server: The server.
-            canary: The image to request in addition to the root. The server sees its token.
+            canary: The image to request in addition to the versions. The server sees its token.
             within: The timeout in seconds, if it is shorter than the probe's own.
         """
         seconds = self.timeout if within is None else min(within, self.timeout)

@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import anyio
 
-from ...errors import InvalidEndpoint, ProtocolError, Unauthorized, status_error
+from ...errors import InvalidEndpoint, ProtocolError, status_error
 from ...pipeline.api.records import check_image, quote_id
 from ...pipeline.http.reply import request_id_of
 from ...reasons import find_reason
+from .misconfiguration import (
+    UNAUTHORIZED,
+    MisconfiguredError,
+    check_canary,
+    check_versions,
+    describe_prefix,
+)
 from .result import CanaryResult, ProbeResult
 from .timed_requests import (
     MOST_BYTES,
@@ -95,8 +102,8 @@ class ProbeRun:
         Args:
             canary: The image to request; None for no canary.
         """
-        # Healthcheck if the server replied at all, the canary only if the root is a Glance's.
-        root = await self._tried("/", self._versions)
+        # Healthcheck if the server replied at all, the canary only if a Glance did.
+        root = await self._tried("/versions", self._versions)
         healthcheck: bool | None = None
         canaries: list[_AnsweredRequest[int | None]] = []
         if root.answer is not None:
@@ -112,6 +119,7 @@ class ProbeRun:
             phases=root.phases,
             reason="" if failure is None else find_reason(failure),
             error="" if failure is None else str(failure),
+            misconfigured=failure.setting if isinstance(failure, MisconfiguredError) else None,
             status=None if root.answer is None else root.answer.status,
             request_id=_find_request_id(failure, root.answer),
             certificate_expiry=_find_expiry(self.line.certificate),
@@ -167,9 +175,9 @@ class ProbeRun:
 
     async def _canary(self, canary: Canary) -> list[_AnsweredRequest[int | None]]:
         path = f"/v2/images/{quote_id(canary.image)}"
-        read = partial(self._record, canary.image)
+        read = partial(self._record, canary)
         show = await self._tried(path, read, _make_headers(canary))
-        if isinstance(show.failure, Unauthorized):
+        if show.answer is not None and show.answer.status == UNAUTHORIZED:
             # The token may have been revoked, which is no failure of the server: try a new one.
             with anyio.move_on_after(self._left()):
                 renewed = await self._probe.renew(canary)
@@ -179,11 +187,12 @@ class ProbeRun:
         if show.failure is not None:
             return [show]
         wanted = {**_make_headers(canary), "Range": f"bytes=0-{MOST_BYTES - 1}"}
-        return [show, await self._tried(f"{path}/file", self._data, wanted, part=True)]
+        data = partial(self._data, canary)
+        return [show, await self._tried(f"{path}/file", data, wanted, part=True)]
 
     def _versions(self, answer: TimedReply) -> tuple[str | None, tuple[str, ...]]:
         """Return the current version in a versions document, and all its versions."""
-        # Glance answers 300 Multiple Choices here (glance/api/versions.py).
+        check_versions(answer, self._server)
         self._expect(answer, 200, 300)
         document = _parse_json(answer)
         listed = document.get("versions") if isinstance(document, dict) else None
@@ -194,17 +203,20 @@ class ProbeRun:
         ]
         if not known:
             raise ProtocolError(
-                f"{self._server.netloc}: its root lists no version of the Image API"
+                f"{self._server.netloc}: {describe_prefix(self._server)}: the reply lists no"
+                " version of the Image API; fix: check the address, and a proxy before the server"
             )
         current = next((each["id"] for each in known if each.get("status") == "CURRENT"), None)
         return current, tuple(each["id"] for each in known[:_MOST_VERSIONS])
 
-    def _record(self, image: str, answer: TimedReply) -> int | None:
+    def _record(self, canary: Canary, answer: TimedReply) -> int | None:
+        check_canary(answer, self._server, canary)
         self._expect(answer, 200)
-        check_image(_parse_json(answer), self._server.netloc, image)
+        check_image(_parse_json(answer), self._server.netloc, canary.image)
         return None
 
-    def _data(self, answer: TimedReply) -> int | None:
+    def _data(self, canary: Canary, answer: TimedReply) -> int | None:
+        check_canary(answer, self._server, canary, "the data of ")
         # 204: an image without data. 200: a server that ignores the Range header (RFC 9110, 14.2).
         self._expect(answer, 200, 204, 206)
         return len(answer.body)

@@ -17,7 +17,9 @@ from ...telemetry.catalogue.probe_metrics import (
     DURATION,
     FAILURE,
     HEALTHCHECK,
+    MISCONFIGURED,
     PROBE_METRICS,
+    SETTINGS,
     STATUS_CODE,
     SUCCESS,
     TIME,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from ...config import Server
     from ...telemetry.catalogue import Metric
-    from ...telemetry.catalogue.probe_metrics import CanaryCheck, Phase
+    from ...telemetry.catalogue.probe_metrics import CanaryCheck, Phase, Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,13 @@ class ProbeResult:
     Attributes:
         server: The server.
         when: The time at which the probe ended, in seconds since the epoch.
-        phases: Seconds of each phase of the request for the server's root, until it failed.
-        reason: Why the probe failed, from the catalogue's closed set; empty if it succeeded.
-        error: The failure as a sentence; empty if the probe succeeded.
-        status: The HTTP status of the root; None if the server did not answer.
-        request_id: The ``X-OpenStack-Request-ID`` of the reply that failed, or of the root.
+        phases: Seconds of each phase of the request for ``/versions``, until it failed.
+        reason: Why the probe failed or was refused, from the catalogue's closed set; empty if it
+            succeeded.
+        error: The failure or the refusal as a sentence; empty if the probe succeeded.
+        misconfigured: The setting of the probe that a refusal shows to be wrong; None for none.
+        status: The HTTP status of ``/versions``; None if the server did not answer.
+        request_id: The ``X-OpenStack-Request-ID`` of the reply that failed, or of ``/versions``.
         certificate_expiry: When the server's certificate expires, in seconds since the epoch.
         version: The version of the Image API that the server names as CURRENT.
         versions: All versions that the server lists.
@@ -85,6 +89,7 @@ class ProbeResult:
     phases: Mapping[Phase, float]
     reason: str = ""
     error: str = ""
+    misconfigured: Setting | None = None
     status: int | None = None
     request_id: str | None = None
     certificate_expiry: float | None = None
@@ -94,8 +99,13 @@ class ProbeResult:
     canary: tuple[CanaryResult, ...] = ()
 
     @property
+    def failed(self) -> bool:
+        """Whether the server is at fault; a wrong setting of the probe is not its fault."""
+        return bool(self.reason) and self.misconfigured is None
+
+    @property
     def seconds(self) -> float:
-        """How long the request for the root took, in seconds: the sum of its phases."""
+        """How long the request for ``/versions`` took, in seconds: the sum of its phases."""
         return sum(self.phases.values())
 
 
@@ -109,8 +119,13 @@ def _make_family(value: float | None, *labels: str) -> tuple[_Sample, ...]:
 
 
 _SAMPLES: dict[Metric, Callable[[ProbeResult], Iterable[_Sample]]] = {
-    SUCCESS: lambda result: _make_family(not result.reason),
-    FAILURE: lambda result: _make_family(1 if result.reason else None, result.reason),
+    SUCCESS: lambda result: _make_family(not result.failed),
+    FAILURE: lambda result: _make_family(1 if result.failed else None, result.reason),
+    MISCONFIGURED: lambda result: (
+        ((setting,), setting == result.misconfigured)
+        for setting in SETTINGS
+        if result.status is not None
+    ),
     TIME: lambda result: _make_family(result.when),
     DURATION: lambda result: (((phase,), each) for phase, each in result.phases.items()),
     STATUS_CODE: lambda result: _make_family(result.status),
@@ -147,6 +162,11 @@ class ProbeResults(Collector):
     def forget(self, server: Server) -> None:
         """Remove a server's result and its series."""
         self._latest.pop(_list_labels(server), None)
+
+    def misconfigurations(self) -> dict[tuple[str, str], str]:
+        """Return what is wrong with the probes' settings, as sentences, by address and port."""
+        latest = list(self._latest.items())
+        return {place: result.error for place, result in latest if result.misconfigured}
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Yield the metrics without series; a registry checks their names before it collects."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ...config import Config, Server
+    from ...telemetry.catalogue import Outcome
+    from ...telemetry.catalogue.probe_metrics import Setting
     from ...telemetry.recorder import Recorder
     from .blocking_calls import AddressLookup
     from .result import ProbeResult
@@ -45,12 +47,12 @@ Without jitter, probes of several exporters could stay in step and reach a serve
 """
 
 
-class _RootRequest(NamedTuple):
+class _VersionsRequest(NamedTuple):
     method: str
     path: str
 
 
-_ROOT = _RootRequest("GET", "/")
+_VERSIONS = _VersionsRequest("GET", "/versions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ class _ServerSchedule:
         self._server = server
         self._pausing = False
         self._host = HostState(server)
+        self._misconfigured: Setting | None = None
         self.leaving = False
         prober.recorder.metrics.host(self._host)
 
@@ -241,7 +244,7 @@ class _ServerSchedule:
         probe = prober.probe
         canary = await probe.canary()
         call = prober.recorder.call(OPERATION)
-        attempt = call.attempt(self._server, request=_ROOT)
+        attempt = call.attempt(self._server, request=_VERSIONS)
         try:
             result = await probe(self._server, canary)
         except BaseException:
@@ -249,7 +252,7 @@ class _ServerSchedule:
             call.end("cancelled", OTHER)
             raise
         attempt.end(result.reason, result.status or 0, result.request_id)
-        call.end("exhausted" if result.reason else None, result.reason, result.error)
+        call.end(_find_outcome(result), result.reason, result.error)
         # A server that left the configuration meanwhile must not get its series back.
         if not self.leaving:
             self._tell(result)
@@ -257,8 +260,8 @@ class _ServerSchedule:
     def _tell(self, result: ProbeResult) -> None:
         """Publish the result, and the server's state after it."""
         host = self._host
-        was = host.state
-        if result.reason:
+        was = host.state, self._misconfigured
+        if result.failed:
             host.state = "cooling"
             host.blame(Reason(result.reason), result.when)
         else:
@@ -267,12 +270,19 @@ class _ServerSchedule:
             host.last_success = result.when
         self._prober.results.put(result)
         self._prober.recorder.metrics.host(host)
-        if host.state != was:
+        self._misconfigured = result.misconfigured
+        if (host.state, self._misconfigured) != was:
             _log_change(result)
 
 
+def _find_outcome(result: ProbeResult) -> Outcome | None:
+    if result.misconfigured is not None:
+        return "non_retryable"
+    return "exhausted" if result.reason else None
+
+
 def _log_change(result: ProbeResult) -> None:
-    """Log that a server's probes begin to fail, or succeed again."""
+    """Log that a server's probes begin to fail, show a wrong setting, or succeed again."""
     fields = {
         "operation": OPERATION,
         "server_address": result.server.host,
@@ -280,7 +290,14 @@ def _log_change(result: ProbeResult) -> None:
         "error_type": result.reason,
         "request_id": result.request_id,
     }
-    if result.reason:
+    if result.misconfigured is not None:
+        LOG.warning(
+            "Probes are misconfigured, wrong %s: %s",
+            result.misconfigured,
+            result.error,
+            extra=fields,
+        )
+    elif result.reason:
         LOG.warning("Probes began to fail, %s: %s", result.reason, result.error, extra=fields)
     else:
         LOG.info("Probes of %s succeed again", result.server.netloc, extra=fields)

@@ -178,8 +178,10 @@ class TimedConnection:
         """Return whether nothing has come over the idle connection, not even its end."""
         reader = cast("asyncio.StreamReader", self._reader)
         reading = asyncio.ensure_future(reader.read(1))
-        await asyncio.wait([reading], timeout=0)  # the loop reads what has arrived
-        reading.cancel()
+        try:
+            await asyncio.wait([reading], timeout=0)  # the loop reads what has arrived
+        finally:  # also if the time is up: no second reader may come beside it
+            reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         return reading.cancelled()
 

@@ -23,7 +23,15 @@ CHECKS: dict[CanaryCheck, str] = {
 }
 """The checks that a probe makes with the canary."""
 
-LABELS = {"phase": "phase", "check": "check"}
+Setting = Literal["image", "credentials", "prefix"]
+SETTINGS: dict[Setting, str] = {
+    "image": "the server refuses the canary or its data, such as by 404",
+    "credentials": "the server, or a proxy before it, refuses the token or wants one",
+    "prefix": "no Glance answers under the path of the server's address",
+}
+"""The settings of a probe that a refusal shows to be wrong; the server itself is up."""
+
+LABELS = {"phase": "phase", "check": "check", "setting": "setting"}
 """The labels that only these metrics have, with their OpenTelemetry attributes."""
 
 _SERVER = ("server_address", "server_port")
@@ -33,7 +41,7 @@ SUCCESS = Metric(
     "glance.probe.success",
     "{probe}",
     "gauge",
-    "1 if the latest probe succeeded, else 0.",
+    "1 if the latest probe found the server up, else 0; a wrong setting of the probe is no 0.",
     _SERVER,
 )
 FAILURE = Metric(
@@ -43,6 +51,14 @@ FAILURE = Metric(
     "gauge",
     "1, with the reason in error_type, if the latest probe failed.",
     (*_SERVER, "error_type"),
+)
+MISCONFIGURED = Metric(
+    "glance_probe_misconfigured",
+    "glance.probe.misconfigured",
+    "{probe}",
+    "gauge",
+    "1 if the server's reply shows that a setting of the probe is wrong, else 0.",
+    (*_SERVER, "setting"),
 )
 TIME = Metric(
     "glance_probe_timestamp_seconds",
@@ -65,7 +81,7 @@ STATUS_CODE = Metric(
     "glance.probe.http.status_code",
     "{status}",
     "gauge",
-    "HTTP status of the server's root URL; Glance answers 300.",
+    "HTTP status of /versions below the server's URL; Glance answers 200.",
     _SERVER,
 )
 CERTIFICATE_EXPIRY = Metric(
@@ -120,6 +136,7 @@ CANARY_BYTES = Metric(
 PROBE_METRICS = (
     SUCCESS,
     FAILURE,
+    MISCONFIGURED,
     TIME,
     DURATION,
     STATUS_CODE,
