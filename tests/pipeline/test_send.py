@@ -504,6 +504,29 @@ def test_a_status_that_answers_nothing_is_no_success(tell, status, method):
         sender(sent(method))
 
 
+ADDRESS = "; fix: correct the address if Glance is not under /image"
+GLANCES_404 = reply(404, b"No image", "X-OpenStack-Request-ID: req-1")
+
+
+@pytest.mark.parametrize(
+    ("say", "prefix", "end"),
+    [
+        (reply(300), "/image", f"HTTP 300 is neither a success nor an error{ADDRESS}"),
+        (reply(300), "", "HTTP 300 is neither a success nor an error"),
+        (reply(304), "/image", "HTTP 304 is neither a success nor an error"),
+        (reply(404, b"<p>No page</p>"), "/image", f"HTTP 404 Not Found: No page{ADDRESS}"),
+        (reply(404, b"No page"), "", "HTTP 404 Not Found: No page"),
+        (GLANCES_404, "/image", "HTTP 404 Not Found: No image"),
+        (reply(403, b"No page"), "/image", "HTTP 403 Forbidden: No page"),
+    ],
+)
+def test_a_reply_that_is_not_glances_names_the_prefix_if_there_is_one(tell, say, prefix, end):
+    server, sender = tell(say, prefix=prefix)
+    with pytest.raises(AttemptError) as failed:
+        sender(get())
+    assert f"127.0.0.1:{server.port}: {end}" == str(failed.value)
+
+
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_any_other_success_is_one(tell, status):
     _, sender = tell(reply(status))

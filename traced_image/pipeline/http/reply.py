@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from http.client import responses
 from typing import TYPE_CHECKING
 
-from ...errors import HTTPStatusError, ProtocolError, status_error
+from ...errors import HTTPStatusError, NotFound, ProtocolError, status_error
 from ...reasons import MalformedReplyError, classify
 from ...redact import hide_in_text
 from ..api.chunks import UnconfirmedEndError
@@ -108,8 +108,18 @@ def request_id_of(headers: Mapping[str, str], secrets: tuple[str | None, ...]) -
     return None if found is None else hide_in_text(found, *secrets)
 
 
+def describe_prefix(prefix: str) -> str:
+    """Return a hint that no Glance answers under an address's prefix; empty without a prefix."""
+    return f"; fix: correct the address if Glance is not under {prefix}" if prefix else ""
+
+
 def build_error(
-    response: HTTPReply, server: str, *, now: float, secrets: tuple[str | None, ...]
+    response: HTTPReply,
+    server: str,
+    *,
+    now: float,
+    secrets: tuple[str | None, ...],
+    prefix: str = "",
 ) -> HTTPStatusError:
     """Build the error for a reply with a status of 400 or above.
 
@@ -118,16 +128,20 @@ def build_error(
         server: ``host:port`` of the server, for the message.
         now: Seconds since the epoch, for a ``Retry-After`` that is a date.
         secrets: The tokens that were sent, in case the reply repeats them; None is ignored.
+        prefix: The path of the server's address, which a 404 of anything but Glance may be about.
     """
-    status = response.status
+    status, request_id = response.status, request_id_of(response.headers, secrets)
     body = response.body.read_part(_ERROR_BODY, _ERROR_SECONDS)
     detail = _find_detail(body.decode("utf-8", "replace"), *secrets)
     phrase = responses.get(status, "")
+    # Glance's own errors have a request id.
+    foreign = status == NotFound.status and request_id is None
     return status_error(
         status,
-        f"{server}: HTTP {status} {phrase}{': ' + detail if detail else ''}",
+        f"{server}: HTTP {status} {phrase}{': ' + detail if detail else ''}"
+        f"{describe_prefix(prefix) if foreign else ''}",
         retry_after=_read_retry_after(response.headers.get("retry-after"), now),
-        request_id=request_id_of(response.headers, secrets),
+        request_id=request_id,
     )
 
 

@@ -24,7 +24,15 @@ from ..attempts.retry_loop import DEADLINE_EXCEEDED
 from ..attempts.seams import Answer, Attempt, SendPrepared, T
 from .auth import RequestTokens, find_request_id
 from .exchange import READS
-from .reply import BROKEN, BodyChunks, build_error, check_coding, read_body, request_id_of
+from .reply import (
+    BROKEN,
+    BodyChunks,
+    build_error,
+    check_coding,
+    describe_prefix,
+    read_body,
+    request_id_of,
+)
 from .time_limits import TimeLimits
 from .transport import make_transports
 
@@ -243,13 +251,17 @@ class _ServerWire:
         self.request_id = request_id_of(headers, tokens)
         if status >= Invalid.status:
             now = self._parts.clock.time()
-            error = build_error(response, self._origin, now=now, secrets=tokens)
+            prefix = self._attempt.server.path
+            error = build_error(response, self._origin, now=now, secrets=tokens, prefix=prefix)
             error.reached = _is_carried_out(status, cut=response.cut)
             raise error
         if status not in _SUCCESSES:
             response.body.close()
+            # Glance answers 300 to each path that it does not know.
+            told = status == _MULTIPLE_CHOICES
+            hint = describe_prefix(self._attempt.server.path) if told else ""
             raise ProtocolError(
-                f"{self._origin}: HTTP {status} is neither a success nor an error",
+                f"{self._origin}: HTTP {status} is neither a success nor an error{hint}",
                 reached=status != _MULTIPLE_CHOICES,
             )
         if request.stream and status != _NO_CONTENT:
