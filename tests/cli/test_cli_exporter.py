@@ -161,6 +161,18 @@ def test_it_has_the_page(exporter, server, on):
     assert (200, "<!doctype html>") == (status, body[:15])
 
 
+def test_its_report_says_that_a_server_refuses_the_image_of_its_probes(exporter, server, on):
+    def ask(asked):
+        asked.ready()
+        return json.loads(asked.get("/servers")[1])
+
+    image = "84efd1f0-5f0f-4a67-8e4d-2f8a2f7b9c31"
+    found = exporter("--image", image, *on(server), ask=ask)[1]
+    (told,) = found["servers"]
+    assert (True, "healthy", 0) == (found["probes"], told["state"], told["failed"])
+    assert f"HTTP 404 for image {image}; fix: " in told["misconfigured"]
+
+
 def test_it_has_the_address_of_traces(exporter, server, on):
     _, found = exporter(
         "--trace-url", TRACE_URL, *on(server), ask=lambda asked: asked.get("/servers")[1]

@@ -54,6 +54,17 @@ def test_it_says_what_the_reasons_mean():
     assert catalogue.REASONS == make_report(hour())["meanings"]
 
 
+@pytest.mark.parametrize(("wrong", "expected"), [(None, False), ({}, True), ({PLACE: "x"}, True)])
+def test_it_says_whether_its_attempts_are_probes(wrong, expected):
+    assert expected is make_report(hour(), misconfigurations=wrong)["probes"]
+
+
+def test_a_server_has_what_is_wrong_with_its_probes():
+    servers = {PLACE: account(), ("10.0.0.2", "9292"): account()}
+    made = make_report(hour(servers), misconfigurations={PLACE: "no such image"})
+    assert ["no such image", None] == [each["misconfigured"] for each in made["servers"]]
+
+
 def test_it_is_json():
     servers = {PLACE: account(cell(failed={"503": 1}), cell(1, 2, seconds={0: 2}))}
     failed = FailedCall(NOW, "images.get", "exhausted", "503", 1.0, None)

@@ -19,13 +19,13 @@ from starlette.routing import Route
 from .report import make_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from prometheus_client import CollectorRegistry
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from .journal import Journal
+    from .journal import Journal, ServerKey
 
 
 def make_metrics_app(registry: CollectorRegistry) -> ASGIApp:
@@ -82,6 +82,7 @@ def make_app(
     journal: Journal,
     *,
     trace_url: str | None = None,
+    misconfigurations: Callable[[], Mapping[ServerKey, str]] | None = None,
     ready: Callable[[], bool] = lambda: True,
     routes: Iterable[Route] = (),
 ) -> ASGIApp:
@@ -91,14 +92,17 @@ def make_app(
         registry: The registry whose metrics ``/metrics`` shows.
         journal: The last hour, for ``/servers`` and the page.
         trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
+        misconfigurations: Returns what is wrong with the settings of the probes, by server; None
+            if the process makes no probes.
         ready: Says whether ``/readyz`` answers 200; otherwise it answers 503.
         routes: Further routes.
     """
     page = _read_page()
 
     async def servers(_request: Request) -> Response:
+        wrong = None if misconfigurations is None else misconfigurations()
         return JSONResponse(
-            make_report(journal.hour(), trace_url), headers={"Cache-Control": "no-store"}
+            make_report(journal.hour(), trace_url, wrong), headers={"Cache-Control": "no-store"}
         )
 
     async def index(_request: Request) -> Response:

@@ -41,7 +41,8 @@ class ServerReport(TypedDict):
 
     The reasons of failures come from the catalogue's closed set, so that they contain no secret.
     ``refusals`` are the reasons of refused attempts, such as 404, which are no failures, because a
-    healthy server answers so.
+    healthy server answers so. ``misconfigured`` says what is wrong with the settings of the probes,
+    as a sentence that may name the canary; it is None for nothing.
     """
 
     address: str
@@ -57,6 +58,7 @@ class ServerReport(TypedDict):
     refusals: dict[str, int]
     p50: float | None
     p95: float | None
+    misconfigured: str | None
     strip: list[Minute]
 
 
@@ -91,12 +93,14 @@ class Report(TypedDict):
     ``effective_success`` is the share of calls that did not fail, from 0 to 1. ``actual_success``
     is the share of attempts that did not fail. If they differ, retries hide failures. Each is None
     if there was no call or attempt. Calls that a server refused or a caller cancelled are among
-    the outcomes, and are no failures.
+    the outcomes, and are no failures. ``probes`` is true if the attempts and the calls are the
+    exporter's own probes, so that no caller is behind them.
     """
 
     generated: float
     version: str
     trace_url: str | None
+    probes: bool
     meanings: dict[str, str]
     outcomes: dict[str, int]
     effective_success: float | None
@@ -129,15 +133,23 @@ def check_trace_url(trace_url: str | None, source: str = "argument") -> None:
     raise InvalidOption("trace_url", problem, source=source, fix=fix)
 
 
-def make_report(hour: Hour, trace_url: str | None = None) -> Report:
+def make_report(
+    hour: Hour,
+    trace_url: str | None = None,
+    misconfigurations: Mapping[ServerKey, str] | None = None,
+) -> Report:
     """Build the report of the last hour.
 
     Args:
         hour: The journal's copy.
         trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
+        misconfigurations: What is wrong with the settings of the probes, by server; None if the
+            process makes no probes.
     """
+    wrong = misconfigurations or {}
     servers = [
-        _make_server(hour, place, account) for place, account in sorted(hour.servers.items())
+        _make_server(hour, place, account, wrong.get(place))
+        for place, account in sorted(hour.servers.items())
     ]
     attempts = sum(server["attempts"] for server in servers)
     failed = sum(server["failed"] for server in servers)
@@ -147,6 +159,7 @@ def make_report(hour: Hour, trace_url: str | None = None) -> Report:
         generated=hour.now,
         version=metadata.version("traced-image"),
         trace_url=trace_url,
+        probes=misconfigurations is not None,
         meanings=catalogue.REASONS,
         outcomes=dict(hour.outcomes),
         effective_success=(calls - lost) / calls if calls else None,
@@ -168,7 +181,9 @@ def _make_keystone(hour: Hour) -> KeystoneReport:
     )
 
 
-def _make_server(hour: Hour, place: ServerKey, account: Account) -> ServerReport:
+def _make_server(
+    hour: Hour, place: ServerKey, account: Account, misconfigured: str | None
+) -> ServerReport:
     reasons, refusals, seconds, succeeded = Counter[str](), Counter[str](), Counter[int](), 0
     for cell in account.cells.values():
         reasons.update(cell.failed)
@@ -191,6 +206,7 @@ def _make_server(hour: Hour, place: ServerKey, account: Account) -> ServerReport
         refusals=dict(refusals.most_common()),
         p50=find_quantile(seconds, 0.5),
         p95=find_quantile(seconds, 0.95),
+        misconfigured=misconfigured,
         strip=_make_strip(hour, account.cells),
     )
 
