@@ -1,7 +1,7 @@
 """An hour in the life of some servers, told to a journal as telemetry tells it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -50,12 +50,14 @@ class Told:
         journal: The journal.
         began: When this was made, in seconds since the epoch.
         now: Its time, in seconds since the epoch; None for that of the machine.
+        misconfigurations: What is wrong with the probes, by server; None for no probes.
     """
 
     def __init__(self) -> None:
         self.began = time.time()
         self.now: float | None = None
         self.journal = Journal(clock=self.time)
+        self.misconfigurations: Callable[[], Mapping[tuple[str, str], str]] | None = None
 
     def time(self) -> float:
         """Seconds since the epoch."""
@@ -170,7 +172,12 @@ def failing(minutes: int = 21) -> Told:
 
 def application(told: Told, trace_url: str | None = TRACE_URL) -> ASGIApp:
     """The exporter's application over a journal."""
-    return make_app(CollectorRegistry(), told.journal, trace_url=trace_url)
+    return make_app(
+        CollectorRegistry(),
+        told.journal,
+        trace_url=trace_url,
+        misconfigurations=told.misconfigurations,
+    )
 
 
 @dataclass

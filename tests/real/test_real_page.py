@@ -1,6 +1,7 @@
 """The exporter's page in a real Chromium: what it tells, and to whom it is of use."""
 
 import json
+import re
 import time
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta, timezone
@@ -628,6 +629,71 @@ def test_a_page_that_never_had_an_answer_says_so(browser):
         browser.open(handle.url)
         browser.shows("No data: the exporter answered 401", "[role=alert]")
         assert "No data from the exporter" == browser.text("#words")
+
+
+# --- probes -------------------------------------------------------------------------------------
+
+WRONG = f"{':'.join(HEALTHY)}: HTTP 404 for image 84ef; fix: name an image that exists"
+
+
+def probed(*, wrong=None, reason=""):
+    """What an exporter that stands alone tells of the probes of one server."""
+    told = Told()
+    told.attempts(HEALTHY, 5, reason, operation="probe")
+    refused = "non_retryable" if wrong else "exhausted"
+    told.calls(refused if reason else "success_first_try", 5, reason, operation="probe")
+    told.state(HEALTHY, *(("cooling", 5) if reason and not wrong else ("healthy", 0)))
+    told.misconfigurations = lambda: {HEALTHY: wrong} if wrong else {}
+    return told
+
+
+def test_a_wrong_setting_of_the_probes_is_told_and_accuses_no_server(page):
+    shown = page(probed(wrong=WRONG, reason="404"))
+    assert [
+        "10.0.0.1:9292 is up, but refuses the probes: a setting is wrong",
+        WRONG,
+        "verdict odd",
+    ] == [
+        shown.text("#words"),
+        shown.text("#more"),
+        shown.run("return document.querySelector('#verdict').className"),
+    ]
+
+
+def test_a_server_that_refuses_the_probes_says_why_in_its_row(page):
+    assert WRONG == server(page(probed(wrong=WRONG, reason="404")), ":".join(HEALTHY), ".wrong")
+
+
+def test_several_servers_that_refuse_the_probes_are_counted(page):
+    told = probed(wrong=WRONG, reason="404")
+    told.attempts(FAILING, 5, "404", operation="probe")
+    told.state(FAILING)
+    told.misconfigurations = lambda: {HEALTHY: WRONG, FAILING: WRONG}
+    words = "2 of 2 servers are up, but refuse the probes: a setting is wrong"
+    assert words == page(told).text("#words")
+
+
+def test_refused_probes_are_counted_apart_from_those_that_failed(page):
+    shown = page(probed(wrong=WRONG, reason="404"))
+    assert ["0 of 1", "100 %", "0", "5"] == shown.texts("#tiles dd:nth-of-type(1)")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [probed(), probed(reason="503"), probed(wrong=WRONG, reason="404")],
+    ids=["well", "failing", "refused"],
+)
+def test_an_exporter_alone_speaks_of_probes_alone(page, told):
+    told = told.still()
+    shown = page(told)
+    words = shown.text("body") + " ".join(labels(shown, ":".join(HEALTHY)))
+    assert [] == re.findall(r"\b(?:attempts?|calls?|callers?|gave up|retries)\b", words)
+
+
+def test_the_verdict_on_a_server_whose_probes_fail_names_the_reason_alone(page):
+    told = probed(reason="503")
+    since = clock(told.began)
+    assert f"10.0.0.1:9292 fails: 503, since {since}" == page(told).text("#words")
 
 
 # --- nothing yet --------------------------------------------------------------------------------
