@@ -15,6 +15,10 @@ _WHY = (
     " $labels.job $labels.server_address $labels.server_port | query }}"
     "{{ . | first | label `error_type` }}{{ else }}unknown{{ end }}"
 )
+_WRONG = (
+    f"max without ({', '.join(CALLER)}) "
+    f"(avg_over_time({selector(probe_metrics.MISCONFIGURED)}[5m])) > 0.5"
+)
 _CHECKED = f"avg_over_time({selector(probe_metrics.CANARY_SUCCESS)}[5m])"
 
 PROBE_ALERTS = (
@@ -28,9 +32,21 @@ PROBE_ALERTS = (
         f" {{{{ $labels.job }}}} succeeded in the last 5 minutes. Reason: {_WHY}.",
     ),
     Alert(
+        "GlanceProbeMisconfigured",
+        "ticket",
+        _WRONG,
+        "5m",
+        f"Probes of Glance server {SERVER} have a wrong {{{{ $labels.setting }}}}.",
+        f"{SERVER} is up, and refused {{{{ $value | humanizePercentage }}}} of the probes by"
+        " {{ $labels.job }} in the last 5 minutes: what is wrong is the {{ $labels.setting }} that"
+        " the probes use. The exporter's page and its log say more.",
+    ),
+    Alert(
         "GlanceCanaryFailing",
         "ticket",
-        f"min without ({', '.join(CALLER)}) ({_CHECKED}) < 0.5",
+        # A server that refuses the test image has an alert of its own.
+        f"min without ({', '.join(CALLER)}) ({_CHECKED}) < 0.5\n"
+        f"unless ignoring (check)\nmax without (setting) ({_WRONG})",
         "5m",
         f"Glance server {SERVER} answers, but does not serve the test image.",
         f"{{{{ $value | humanizePercentage }}}} of the checks {{{{ $labels.check }}}} on {SERVER}"

@@ -72,9 +72,10 @@ def latest_probes() -> table.Panel:
     """Build the table of the latest probe of each server."""
     about = About(
         "Latest probes",
-        "Reason: why the probe failed. Status: the answer to GET /; 300 is Glance, anything else "
-        "is a proxy or another service. Healthcheck 0: the server's own health check fails, as it "
-        "does when an operator disables the server. If the probe was long ago, the exporter hangs.",
+        "Reason: why the probe failed. Wrong: the setting of the probe that the server refuses, "
+        "while it is up. Status: the answer to GET /versions; 200 is Glance. Healthcheck 0: the "
+        "server's own health check fails, as it does when an operator disables the server. If the "
+        "probe was long ago, the exporter hangs.",
         "short",
         _NONE,
         "GlanceProbeFailing",
@@ -83,6 +84,7 @@ def latest_probes() -> table.Panel:
         "server_address": "Server",
         "server_port": "Port",
         "error_type": "Reason",
+        "setting": "Wrong",
         "version": "API",
     }
     return table_of(
@@ -97,8 +99,9 @@ def latest_probes() -> table.Panel:
         ),
         Column("Status", _each(probe_metrics.STATUS_CODE), "none"),
         Column("Healthcheck", _each(probe_metrics.HEALTHCHECK, how="min"), "none"),
-        # The values of these two are in their labels.
+        # The values of these three are in their labels.
         Column("", _each(probe_metrics.FAILURE, _by("error_type"))),
+        Column("", f"{_each(probe_metrics.MISCONFIGURED, _by('setting'))} == 1"),
         Column("", _each(probe_metrics.API_VERSION, _by("version"))),
         link=("server_address", links.server_of_row()),
     )
