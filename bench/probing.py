@@ -58,7 +58,7 @@ http {{
   server {{
     {listen}
     {tls}
-    location = / {{ return 300 '{versions}'; }}
+    location = /versions {{ return 200 '{versions}'; }}
     location = /healthcheck {{ return 200 'OK'; }}
     location = /v2/images/{image} {{ return 200 '{record}'; }}
     location = /v2/images/{image}/file {{ alias {folder}/data; }}

@@ -89,6 +89,14 @@ def test_a_server_that_fails_is_no_error_of_the_request(glance):
     assert (200, 0.0) == (answer.status, answer.value("glance_probe_success"))
 
 
+def test_a_target_that_refuses_the_probe_is_up(glance):
+    answer = answer_to(f"target={glance.url}/image", glance.url)
+    assert (1.0, True) == (
+        answer.value("glance_probe_success"),
+        'setting="prefix"} 1.0' in answer.text,
+    )
+
+
 def test_a_target_is_a_host_and_port_too(glance):
     answer = answer_to(f"target=127.0.0.1:{glance.port}", glance.url)
     assert 1.0 == answer.value("glance_probe_success")

@@ -43,7 +43,8 @@ STATUSES = {
     REFUSED: "Glance refused, has no such image, or gave wrong data; for `servers`: some fail",
     UNREACHABLE: "no server answered, or Keystone gave no token; for `servers`: all fail",
     UNUSABLE: "the command line or the configuration can't be used, or packages are missing; for "
-    "`servers`: no server fails, but the image, the credentials or a prefix is wrong",
+    "`servers`: no server fails, but the image, the credentials or a prefix is wrong, or Keystone "
+    "gave no token for the image",
     FILE: "a file can't be read or written",
     INTERRUPTED: "ended by Ctrl-C",
     BROKEN_PIPE: "the reader of the output has closed it; no message is printed",

@@ -43,7 +43,8 @@ def servers(choice: Choice, *, image: str | None, timeout: float, as_json: bool)
     """Probe each server once; the exit status is that of a check plugin.
 
     0 if all servers answer, 1 if some fail, 2 if all fail, 3 if the configuration is invalid, or if
-    no server fails but one refuses the image, the credentials or the prefix.
+    no server fails but one refuses the image, the credentials or the prefix, or Keystone gives no
+    token to request the image with.
     """
     config = choice.config(retries=False)
 
@@ -56,14 +57,15 @@ def servers(choice: Choice, *, image: str | None, timeout: float, as_json: bool)
         print_json([_to_json(result) for result in results])
     else:
         _print(results)
-    return _find_status(results)
+    return _find_status(results, image)
 
 
-def _find_status(results: Sequence[ProbeResult]) -> int:
+def _find_status(results: Sequence[ProbeResult], image: str | None) -> int:
     failed = sum(result.failed for result in results)
     if failed:
         return UNREACHABLE if failed == len(results) else REFUSED
-    return UNUSABLE if any(result.misconfigured for result in results) else DONE
+    unchecked = image is not None and not all(result.canary for result in results)
+    return UNUSABLE if unchecked or any(result.misconfigured for result in results) else DONE
 
 
 class _AttemptPrinter(Probe):

@@ -103,25 +103,25 @@ class ProbeRun:
             canary: The image to request; None for no canary.
         """
         # Healthcheck if the server replied at all, the canary only if a Glance did.
-        root = await self._tried("/versions", self._versions)
+        listed = await self._tried("/versions", self._versions)
         healthcheck: bool | None = None
         canaries: list[_AnsweredRequest[int | None]] = []
-        if root.answer is not None:
+        if listed.answer is not None:
             healthcheck = await self._healthcheck()
-        if root.failure is None and canary is not None:
+        if listed.failure is None and canary is not None:
             canaries = await self._canary(canary)
-        version, versions = root.value or (None, ())
-        failures = (root.failure, *(each.failure for each in canaries))
+        version, versions = listed.value or (None, ())
+        failures = (listed.failure, *(each.failure for each in canaries))
         failure = next((each for each in failures if each is not None), None)
         return ProbeResult(
             server=self._server,
             when=self._probe.clock(),
-            phases=root.phases,
+            phases=listed.phases,
             reason="" if failure is None else find_reason(failure),
             error="" if failure is None else str(failure),
             misconfigured=failure.setting if isinstance(failure, MisconfiguredError) else None,
-            status=None if root.answer is None else root.answer.status,
-            request_id=_find_request_id(failure, root.answer),
+            status=None if listed.answer is None else listed.answer.status,
+            request_id=_find_request_id(failure, listed.answer),
             certificate_expiry=_find_expiry(self.line.certificate),
             version=version,
             versions=versions,
@@ -259,10 +259,10 @@ def _make_canary_results(tried: list[_AnsweredRequest[int | None]]) -> tuple[Can
     )
 
 
-def _find_request_id(failure: AttemptError | None, root: TimedReply | None) -> str | None:
+def _find_request_id(failure: AttemptError | None, listed: TimedReply | None) -> str | None:
     if failure is not None and failure.request_id is not None:
         return failure.request_id
-    return None if root is None else root.request_id
+    return None if listed is None else listed.request_id
 
 
 def _find_expiry(certificate: bytes | None) -> float | None:
