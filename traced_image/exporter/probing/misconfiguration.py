@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...config.retry_policy import RetryPolicy
 from ...errors import AttemptError, Reason
-from ...telemetry.catalogue import REFUSALS
 
 if TYPE_CHECKING:
     from ...config import Server
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 UNAUTHORIZED, NOT_FOUND = 401, 404
+# A server that answers 408, 421, 425 or 429 did not serve a request that another one may serve.
+_REFUSALS = frozenset(range(400, 500)) - RetryPolicy().statuses
 _MULTIPLE_CHOICES = 300
 _OF_CREDENTIALS = frozenset({UNAUTHORIZED, 403, 407})
 
@@ -52,7 +54,7 @@ def check_versions(answer: TimedReply, server: Server) -> None:
             status=status,
             request_id=answer.request_id,
         )
-    if unknown or str(status) in REFUSALS:
+    if unknown or status in _REFUSALS:
         raise MisconfiguredError(
             "prefix",
             f"{server.netloc}: {describe_prefix(server)} (HTTP {status}); fix: {_fix(server)}",
@@ -86,7 +88,7 @@ def check_canary(answer: TimedReply, server: Server, canary: Canary, what: str =
         MisconfiguredError: It does.
     """
     status = answer.status
-    if str(status) not in REFUSALS:
+    if status not in _REFUSALS:
         return
     told = f"{server.netloc}: HTTP {status} for {what}image {canary.image}"
     setting: Setting = "credentials" if status in _OF_CREDENTIALS else "image"
