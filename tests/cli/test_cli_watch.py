@@ -55,6 +55,15 @@ def test_those_that_fail_are_first(terminal, three, on):
     assert [place(broken), *sorted(place(each) for each in three if each is not broken)] == places
 
 
+def test_a_setting_that_servers_refuse_is_named_and_no_server_fails(terminal, three, on):
+    image = "84efd1f0-5f0f-4a67-8e4d-2f8a2f7b9c31"
+    arguments = ("watch", *QUICK, "--image", image, *on(*three))
+    result = terminal(*arguments, keys="q", when=lambda: all_probed(three))
+    frame = last_frame(result.out)
+    assert re.search(rf"{place(three[0])} +healthy +wrong image ", frame)
+    assert [3, True] == [frame.count(f"HTTP 404 for image {image}"), "0 of 3 fail" in frame]
+
+
 def test_the_foot_says_how_many_fail_and_how_to_end_it(terminal, three, on):
     three[0].break_with(lab.faults.status(503))
     result = terminal("watch", *QUICK, *on(*three), keys="q", when="1 of 3 fail")

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from .options import Choice
 
 _REFRESH_SECONDS = 0.5
+_MOST_WRONG = 3
+"""How many servers have a line below the table that says what is wrong with their probes."""
+
 _HEADINGS = ("server", "state", "why", "last success", "probes", "failed", "p50 ms", "p95 ms")
 
 
@@ -126,7 +129,7 @@ def _wait_for_key(ended: asyncio.Event) -> Iterator[None]:
 
 
 def _make_screen(console: Console, on: ProbeObservers) -> RenderableType:
-    """Draw the servers, those that fail first, and a summary with the keys below them."""
+    """Draw the servers, those that fail first; below them wrong settings and a summary."""
     probe = on.prober.probe
     known = {
         (each["address"], each["port"]): each for each in make_report(on.journal.hour())["servers"]
@@ -136,7 +139,9 @@ def _make_screen(console: Console, on: ProbeObservers) -> RenderableType:
     rows = [_make_row(server, latest[server], known.get(_format_place(server))) for server in order]
     failing = sum(_is_failing(each) for each in latest.values())
     foot = Text(f"{failing} of {len(order)} fail; every {on.prober.interval:g} s; q ends it", "dim")
-    return Group(make_table(console, _HEADINGS, rows), foot)
+    wrong = sorted(on.prober.results.misconfigurations().values())[:_MOST_WRONG]
+    notes = [Text(make_line(each), "yellow") for each in wrong]
+    return Group(make_table(console, _HEADINGS, rows), *notes, foot)
 
 
 def _format_place(server: Server) -> tuple[str, str]:
