@@ -51,6 +51,7 @@
     ├── ServiceClosed                       a call on a service after its `close`
     ├── StreamConsumed                      image data that was read already, or closed
     ├── ListTooLarge                        a list of more bytes than `max_list_size`
+    ├── InvalidImageRecord                  an image's field that can't be read, such as a date
     ├── TokenUnavailable                    Keystone gave no token for the service itself
     ├── ImageUnacceptable                   an image without data
     │   └── UploadIncomplete                an upload that Glance confirmed and did not store
@@ -433,7 +434,24 @@ class StreamConsumed(TracedImageError):
 
 
 class ListTooLarge(TracedImageError):
-    """The replies of one list have more bytes than ``max_list_size``. No server caused this."""
+    """The replies of one list have too many bytes. No server caused this.
+
+    The limits are ``max_list_size`` for all replies, and ``max_metadata_size`` for one.
+    """
+
+
+class InvalidImageRecord(TracedImageError):
+    """An image's record has a field that can't be read. No server caused this.
+
+    A list leaves such an image out, and a line of the log names it.
+
+    Attributes:
+        field: The field's name.
+    """
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class TokenUnavailable(TracedImageError):

@@ -5,10 +5,10 @@ import json
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from loopback import Loopback, Recorder, answer, conversation, reply
+from loopback import Loopback, Recorder, answer, closing, conversation, reply
 from support import Script, operation_of, rig
 
-from traced_image import Config, GlanceClientWrapper, ListTooLarge
+from traced_image import Config, GlanceClientWrapper, GlanceConnectionFailed, ListTooLarge
 from traced_image.errors import ProtocolError
 from traced_image.pipeline.api import records, v1, v2
 from traced_image.pipeline.api.list_size import ListSize
@@ -127,6 +127,98 @@ def test_what_an_operation_checks_comes_after_the_attempt():
         loop.call(operation_of(check=check))
     assert ([0, 0, 0], []) == (loop.active, loop.told)
     assert [True, False, False] == [h.last_success is not None for h in loop.cycle.health()]
+
+
+# --- the bytes of one page ---------------------------------------------------------------------
+
+HUGE = b'{"images": [{"id": "x", "name": "' + b"x" * 1000 + b'"}]}'
+
+
+def chunked(body):
+    """A reply in chunks of 100 bytes."""
+    pieces = [body[start : start + 100] for start in range(0, len(body), 100)]
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in pieces) + b"0\r\n\r\n"
+
+
+FRAMES = pytest.mark.parametrize(
+    "frame",
+    [
+        lambda body: reply(200, body),
+        chunked,
+        lambda body: closing(b"HTTP/1.1 200 OK\r\n\r\n" + body),
+    ],
+    ids=["length", "chunks", "close"],
+)
+
+
+@FRAMES
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_page_that_is_too_large_is_not_retried_and_accuses_nobody(opened, frame, version):
+    with (
+        Loopback(conversation(frame(HUGE))) as first,
+        Loopback(conversation(frame(HUGE))) as second,
+    ):
+        service = opened.service(first, second, api_version=version, max_metadata_size=500)
+        with pytest.raises(ListTooLarge, match=r"raise max_metadata_size .*by page_size or limit"):
+            service.detail(None)
+        told = [(health.state, health.last_reason) for health in service.servers()]
+        assert ([("healthy", None)] * 2, 1) == (told, len(first.requests + second.requests))
+
+
+@FRAMES
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>" + b"x" * 1000,
+        b"[" + b"{}," * 500,
+        b'{"images": [{}' + b",{}" * 500,
+        b'{"images": ["' + b"x" * 1000,
+        b" " * 1000,
+    ],
+    ids=["html", "array", "empty images", "text", "spaces"],
+)
+def test_a_reply_that_is_too_large_and_no_page_is_the_servers_fault(opened, frame, body):
+    with (
+        Loopback(conversation(frame(body))) as first,
+        Loopback(conversation(page_of_one())) as second,
+    ):
+        service = opened.service(first, second, max_metadata_size=500)
+        assert ["x"] == [image["id"] for image in service.detail(None)]
+        assert "protocol_error" == service.servers()[0].last_reason
+
+
+def page_of_one():
+    return reply(200, b'{"images": [{"id": "x"}]}')
+
+
+@FRAMES
+def test_an_image_that_is_too_large_is_the_servers_fault(opened, frame):
+    with Loopback(conversation(frame(b'{"id": "x", "name": "' + b"x" * 1000))) as server:
+        service = opened.service(server, num_retries=0, max_metadata_size=500)
+        with pytest.raises(GlanceConnectionFailed, match="raise max_metadata_size"):
+            service.show(None, "x")
+
+
+def test_members_that_are_too_many_accuse_nobody():
+    body = b'{"members": [{"member_id": "' + b"x" * 1000 + b'"}]}'
+    config = {"max_metadata_size": 500}
+    with (
+        Loopback(conversation(reply(200, body))) as server,
+        GlanceClientWrapper(Config(servers=[server.url], **config)) as client,
+    ):
+        with pytest.raises(ListTooLarge):
+            client.call(None, 2, "image_members.list", "x")
+        assert None is client.servers()[0].last_reason
+
+
+def test_smaller_pages_are_the_way_out(opened, server, images):
+    for _ in range(9):
+        images.add(name="x" * 200)
+    service = opened.service(server, max_metadata_size=2500)
+    with pytest.raises(ListTooLarge):
+        service.detail(None)
+    assert 9 == len(service.detail(None, page_size=2))
 
 
 # --- the memory of one reply -------------------------------------------------------------------

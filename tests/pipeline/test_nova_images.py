@@ -3,6 +3,7 @@
 What is expected here was compared with what nova 34's own functions return.
 """
 
+import contextlib
 import copy
 import json
 from datetime import datetime, timedelta, timezone
@@ -13,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traced_image import RequestContext
-from traced_image.errors import InvalidMetadata, InvalidQuery, ProtocolError
+from traced_image.errors import InvalidImageRecord, InvalidMetadata, InvalidQuery
 from traced_image.pipeline.api import nova_image_dict
-from traced_image.pipeline.api.records import check_image
 from traced_image.pipeline.context import SERVICE
 
 CREATED = datetime(2026, 11, 23, 10, 0, 0, tzinfo=timezone.utc)
@@ -170,13 +170,38 @@ VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.tex
 
 
 @given(st.dictionaries(st.sampled_from(list(RECORD)) | st.text(), VALUES), st.booleans())
-def test_whatever_a_record_has_it_is_an_image_or_a_protocol_error(record, include_locations):
-    try:
-        record = check_image({"id": "x", **record}, "glance-1:9292")
-    except ProtocolError:
-        return
-    image = nova_image_dict.from_v2(record, include_locations=include_locations)
-    assert isinstance(image["properties"], dict)
+def test_whatever_a_record_has_it_is_an_image_or_an_odd_record(record, include_locations):
+    with contextlib.suppress(InvalidImageRecord):
+        image = nova_image_dict.from_v2(record, include_locations=include_locations)
+        assert isinstance(image["properties"], dict)
+
+
+@given(st.dictionaries(st.sampled_from([*RECORD, "properties"]), VALUES))
+def test_whatever_a_v1_record_has_it_is_an_image_or_an_odd_record(record):
+    with contextlib.suppress(InvalidImageRecord):
+        image = nova_image_dict.from_v1(record)
+        assert record.get("properties", {}) == image["properties"]
+
+
+def test_the_message_of_an_odd_record_has_no_secret_and_no_control_character():
+    record = {"id": "x\x1b", "created_at": "token=gAAAAABsecret\n"}
+    with pytest.raises(InvalidImageRecord) as caught:
+        nova_image_dict.from_v2(record)
+    assert str(caught.value).isprintable()
+    assert "gAAAA" not in str(caught.value)
+
+
+@pytest.mark.parametrize("properties", [{}, {"deleted": ""}, None, "deleted", ["deleted"]])
+def test_an_image_is_not_deleted_unless_its_record_says_so(properties):
+    assert not nova_image_dict.is_deleted({"deleted": False, "properties": properties})
+
+
+@pytest.mark.parametrize(
+    "image",
+    [{"deleted": True, "properties": {}}, {"deleted": False, "properties": {"deleted": "yes"}}],
+)
+def test_an_image_is_deleted_by_its_field_or_its_property(image):
+    assert nova_image_dict.is_deleted(image)
 
 
 # --- from Glance, API v1 -----------------------------------------------------------------------

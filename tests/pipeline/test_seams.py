@@ -41,7 +41,7 @@ def test_layers_may_come_from_anything_that_can_be_gone_through():
 
 
 def test_a_pipeline_is_observed_by_nothing_unless_it_is_told():
-    assert ((), (), (), (), ()) == dataclasses.astuple(Layers())
+    assert ((), (), (), (), (), ()) == dataclasses.astuple(Layers())
 
 
 @pytest.mark.parametrize(

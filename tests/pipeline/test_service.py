@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +25,7 @@ from traced_image.errors import (
     InvalidArgument,
     InvalidContext,
     InvalidImageID,
+    InvalidImageRecord,
     InvalidMetadata,
     InvalidQuery,
     NotFound,
@@ -144,10 +146,16 @@ def test_an_image_of_ones_own_is_found(service, images, properties, context):
     assert image_id == service.show(context, image_id)["id"]
 
 
-@pytest.mark.parametrize("show_deleted", [True, False])
-def test_what_v2_shows_is_never_deleted(service, images, show_deleted):
+def test_what_v2_shows_is_never_deleted(service, images):
     image_id = images.add(deleted="yes")
-    assert False is service.show(None, image_id, show_deleted=show_deleted)["deleted"]
+    assert False is service.show(None, image_id)["deleted"]
+
+
+def test_a_property_may_say_that_an_image_is_deleted(service, images):
+    """As in nova."""
+    image_id = images.add(deleted="yes")
+    with pytest.raises(ImageNotFound):
+        service.show(None, image_id, show_deleted=False)
 
 
 @pytest.mark.parametrize("image_id", ["", None, 5, ".."])
@@ -236,43 +244,42 @@ def test_giving_up_is_told_by_all_calls(name, service, server, image_id):
 
 
 @pytest.mark.parametrize("name", ["created_at", "updated_at"])
-def test_a_wrong_time_stamp_is_asked_for_again_elsewhere(name, opened, images):
-    wrong = lab.Images()
-    image_id = images.add(name="right")
-    wrong.add(id=image_id, **{name: "yesterday"})
-    with lab.GlanceServer(wrong) as first, lab.GlanceServer(images) as second:
-        assert "right" == opened.service(first, second).show(None, image_id)["name"]
+def test_a_wrong_time_stamp_names_the_image_and_the_field(name, service, images):
+    image_id = images.add(**{name: "yesterday"})
+    error = failure(service.show, None, image_id)
+    words = (
+        f"image '{image_id}': its {name}, 'yesterday', is not a time stamp: correct the record in"
+        " Glance's database"
+    )
+    assert (InvalidImageRecord, name, words) == (type(error), error.field, str(error))
 
 
-def test_a_wrong_time_stamp_of_a_list_is_asked_for_again_elsewhere(opened, images):
-    wrong = lab.Images()
-    wrong.add(name="wrong", created_at="yesterday")
-    images.add(name="right")
-    with lab.GlanceServer(wrong) as first, lab.GlanceServer(images) as second:
-        found = opened.service(first, second).detail(None)
-    assert ["right"] == [image["name"] for image in found]
+def test_a_wrong_time_stamp_is_not_retried_and_accuses_nobody(opened, three, images):
+    service = opened.service(*three)
+    error = failure(service.show, None, images.add(created_at="yesterday"))
+    told = [(health.state, health.last_reason) for health in service.servers()]
+    assert ([], [("healthy", None)] * 3) == (reasons(error), told)
+    assert [1, 0, 0] == [len(each.access_log) for each in three]
 
 
-def test_a_wrong_time_stamp_everywhere_is_told_with_its_history(opened, images):
-    image_id = images.add(created_at="yesterday")
-    with lab.cluster(2, images=images) as servers:
-        error = failure(opened.service(*servers, num_retries=1).show, None, image_id)
-    assert ["protocol_error", "protocol_error"] == reasons(error)
-
-
-def test_a_wrong_time_stamp_says_where_it_was(opened, server, images):
-    image_id = images.add(created_at="yesterday")
-    error = failure(opened.service(server, num_retries=0).show, None, image_id)
-    words = f"127.0.0.1:{server.port}: the image's created_at is not a time stamp"
-    assert words == str(error.__cause__)
-
-
-def test_a_wrong_time_stamp_of_a_new_image_does_not_create_another(opened):
+def test_a_wrong_time_stamp_of_a_new_image_names_the_image(opened):
     body = b'{"id": "x", "created_at": "yesterday"}'
     with Loopback(conversation(reply(201, body))) as first:
         error = failure(opened.service(first, first).create, None, {"name": "n"})
-        found = (type(error), type(error.__cause__), len(first.requests))
-    assert (UnsafeToRepeat, ProtocolError, 1) == found
+        found = (type(error), error.image_id, len(first.requests))
+    assert (InvalidImageRecord, "x", 1) == found
+
+
+def test_the_error_of_an_odd_record_survives_a_pickle(service, images):
+    error = failure(service.show, None, images.add(created_at="yesterday"))
+    assert "created_at" == pickle.loads(pickle.dumps(error)).field
+
+
+def test_odd_locations_are_returned_as_they_are(opened):
+    body = b'{"id": "x", "locations": "memory://a"}'
+    with Loopback(conversation(reply(200, body))) as server:
+        image = opened.service(server).show(None, "x", include_locations=True)
+    assert "memory://a" == image["locations"]
 
 
 # --- detail ------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import json
 import pytest
 from loopback import Recorder, answer
 
-from traced_image import lab
+from traced_image import Config, GlanceClientWrapper, lab
 from traced_image.errors import (
     Conflict,
     Forbidden,
@@ -259,8 +259,10 @@ def test_locations_are_removed_by_their_urls(located, opened):
 @pytest.mark.parametrize("urls", [["memory://d"], ["memory://a", "memory://d"], [], "memory://d"])
 def test_a_location_that_is_not_there_is_not_removed(located, opened, urls):
     server, image_id = located
+    operation = v2_actions.delete_locations(image_id, urls)
+    opened.sender(server)(operation)
     with pytest.raises(InvalidMetadata, match="the image has no such location"):
-        opened.sender(server)(v2_actions.delete_locations(image_id, urls))
+        operation.check()
     assert [access.method for access in server.access_log] == ["GET"]
 
 
@@ -271,17 +273,37 @@ def test_bad_urls_are_refused_before_any_request(urls):
 
 
 @pytest.mark.parametrize(
-    "locations", [["memory://a"], [{}], [{"url": 5}], [{"url": ["a"]}], [None]]
+    "locations",
+    [["memory://a"], [{}], [{"url": 5}], [{"url": ["a"]}], [None], None, "a", {"a": 1}, 5],
 )
-def test_locations_of_a_wrong_type_are_refused(locations):
+def test_locations_of_an_odd_form_are_no_such_location(locations):
     body = json.dumps({"id": "x", "locations": locations}).encode()
-    with pytest.raises(ProtocolError, match="the image's locations have a wrong type"):
-        v2_actions.delete_locations("x", ["a"]).perform(Recorder(answer(body)))
+    operation = v2_actions.delete_locations("x", ["a"])
+    operation.perform(Recorder(answer(body)))
+    with pytest.raises(InvalidMetadata, match="no such location"):
+        operation.check()
+
+
+def test_a_location_is_removed_beside_those_of_an_odd_form():
+    locations = [None, {"url": 5}, {"url": "a"}]
+    wire = Recorder(answer(json.dumps({"id": "x", "locations": locations}).encode()), RECORD)
+    v2_actions.delete_locations("x", ["a"]).perform(wire)
+    assert [{"op": "remove", "path": "/locations/2"}] == json.loads(wire.requests[1].body)
+
+
+def test_a_location_that_is_not_there_accuses_nobody(opened, located):
+    server, image_id = located
+    with GlanceClientWrapper(Config(servers=[server.url])) as client:
+        with pytest.raises(InvalidMetadata, match="no such location") as caught:
+            client.call(None, 2, "delete_locations", image_id, ["memory://d"])
+        assert ((), None) == (caught.value.attempts, client.servers()[0].last_reason)
 
 
 def test_an_image_that_shows_no_locations_has_none():
+    operation = v2_actions.delete_locations("x", ["a"])
+    operation.perform(Recorder(RECORD))
     with pytest.raises(InvalidMetadata, match="no such location"):
-        v2_actions.delete_locations("x", ["a"]).perform(Recorder(RECORD))
+        operation.check()
 
 
 def test_what_has_no_form_in_json_is_refused_before_any_request():

@@ -14,13 +14,13 @@ from ..redact import hide_in_text
 from .api import v1, v2, v2_actions
 from .attempts.fleet import Fleet, share_fleet
 from .attempts.retry_loop import AttemptLoop
-from .attempts.seams import Call, Layers, T, layered
+from .attempts.seams import Call, Layers, Skips, T, layered
 from .clock import Clock
 from .context import SERVICE
 from .http import auth
 from .http.send import HTTPSend
 from .http.transport import send_prepared
-from .log import log_failure, log_stream_failure
+from .log import log_failure, log_skips, log_stream_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..config import Config, Server
     from ..errors import AttemptError
     from .api.operation import Operation, Version
-    from .attempts.seams import Announce, Perform, Send, Watch
+    from .attempts.seams import Announce, AnnounceSkips, Perform, Send, Watch
     from .attempts.server_cycle import ServerHealth
     from .context import Context
 
@@ -80,10 +80,11 @@ class OpenClient:
 
     config: Config
     _perform: Perform
+    _announce: AnnounceSkips
 
     def perform(self, context: Context | None, operation: Operation[T]) -> T:
         """Perform an operation, as `GlanceClientWrapper.perform` does."""
-        return _perform(self._perform, context, operation)
+        return _perform(self._perform, self._announce, context, operation)
 
 
 class GlanceClientWrapper:
@@ -128,6 +129,8 @@ class GlanceClientWrapper:
             layers=layers.attempt,
         )
         self._perform: Perform = layered(perform, layers.call)
+        tell_skips: AnnounceSkips = log_skips
+        self._announce = layered(tell_skips, layers.skips)
         self._watching: list[Callable[[], object]] = []
         self._watch(layers.hosts)
 
@@ -186,7 +189,7 @@ class GlanceClientWrapper:
             AttemptError: A server rejected the request, and another server would do the same.
             GlanceConnectionFailed: No server answered.
         """
-        return _perform(self._perform, context, operation)
+        return _perform(self._perform, self._announce, context, operation)
 
     def begin(self) -> OpenClient:
         """Return a client for the calls of one method, which finish even if `close` is called.
@@ -197,7 +200,7 @@ class GlanceClientWrapper:
         perform = self._perform
         if perform is _refuse:
             raise _build_closed_error()
-        return OpenClient(self.config, perform)
+        return OpenClient(self.config, perform, self._announce)
 
     @property
     def closed(self) -> bool:
@@ -237,10 +240,17 @@ class GlanceClientWrapper:
         self._http.close()
 
 
-def _perform(perform: Perform, context: Context | None, operation: Operation[T]) -> T:
+def _perform(
+    perform: Perform, announce: AnnounceSkips, context: Context | None, operation: Operation[T]
+) -> T:
     context = SERVICE if context is None else context
     auth.check_context(context)
-    return perform(Call(operation, context))
+    result = perform(Call(operation, context))
+    if operation.skipped:
+        # An application's log handler may raise anything; that must not end the caller's call.
+        with SUPPRESSED:
+            announce(Skips(operation.name, operation.skipped))
+    return result
 
 
 def _refuse(_call: Call[T], /) -> T:

@@ -122,7 +122,10 @@ def is_stored(record: Record, body: UploadBody) -> bool:
         record: The image's record after the upload.
         body: What was sent.
     """
-    stored = record.get("status") in _STORED and record.get("size") == body.sent
+    status, size = record.get("status"), record.get("size")
+    # By its type, because True equals 1.
+    stored = isinstance(status, str) and status in _STORED and type(size) is int
+    stored = stored and size == body.sent
     # A server that confirms the upload before it has all of the data has stored a part of it.
     return stored and body.complete
 
@@ -144,7 +147,8 @@ def check_stored(record: Record, body: UploadBody) -> None:
     raise UploadIncomplete(
         f"Image {format_id(image_id)} is unacceptable: Glance confirmed the upload after"
         f" {body.sent} bytes{rest}, but has the image with status {format_value(status)} and size"
-        f" {size}: delete it and upload the data again, and check the proxy before Glance",
+        f" {format_value(size)}: delete it and upload the data again, and check the proxy before"
+        " Glance",
         image_id=image_id,
         status=status,
         size=size,

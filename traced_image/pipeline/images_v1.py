@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import InvalidArgument
 from .api import nova_image_dict, v1
+from .api.translated import translate_image, translate_list
 from .api.upload import UploadBody
 from .image_errors import check_stored
 
@@ -41,13 +42,14 @@ class ImagesV1:
     ) -> ImageDict:
         """Fetch an image's metadata; v1 has no locations."""
         del include_locations
-        return nova_image_dict.from_v1(self._perform(context, v1.get(image_id)))
+        operation = translate_image(v1.get(image_id), nova_image_dict.from_v1)
+        return self._perform(context, operation)
 
     def list(self, context: Context | None, params: ListKeywords) -> list[ImageDict]:
         """List images' metadata."""
         query = nova_image_dict.make_query_v1(params)
         operation = v1.list_(**query, max_size=self._max_list_size)
-        return [nova_image_dict.from_v1(record) for record in self._perform(context, operation)]
+        return self._perform(context, translate_list(operation, nova_image_dict.from_v1))
 
     def create(
         self, context: Context | None, image_meta: ImageDict, data: Data | None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import ImageBadRequest, Invalid, NotFound, NotImplementedByServer
 from ..redact import hide_in_text
 from .api import nova_image_dict, v2, v2_actions
+from .api.translated import translate_image, translate_list
 from .api.upload import UploadBody
 from .image_errors import check_stored, is_stored, name_created_image
 
@@ -45,14 +47,14 @@ class ImagesV2:
         self, context: Context | None, image_id: str, *, include_locations: bool = False
     ) -> ImageDict:
         """Fetch an image's metadata."""
-        record = self._perform(context, v2.get(image_id))
-        return nova_image_dict.from_v2(record, include_locations=include_locations)
+        translate = partial(nova_image_dict.from_v2, include_locations=include_locations)
+        return self._perform(context, translate_image(v2.get(image_id), translate))
 
     def list(self, context: Context | None, params: ListKeywords) -> list[ImageDict]:
         """List images' metadata."""
         query = nova_image_dict.make_query_v2(params)
         operation = v2.list_(**query, max_size=self._max_list_size)
-        return [nova_image_dict.from_v2(record) for record in self._perform(context, operation)]
+        return self._perform(context, translate_list(operation, nova_image_dict.from_v2))
 
     def create(
         self, context: Context | None, image_meta: ImageDict, data: Data | None

@@ -1,17 +1,22 @@
-"""The log lines: one per failed attempt or broken stream, and one per call that gave up."""
+"""The log lines: about failed attempts, broken streams, calls that gave up, and odd records."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
+from ..config.checks import format_value
+
 if TYPE_CHECKING:
     from ..config import Server
     from ..errors import AttemptError, GlanceConnectionFailed
-    from .attempts.seams import Failure
+    from .attempts.seams import Failure, Skips
 
 
 LOG = logging.getLogger(__name__)
+
+MOST_SKIPS = 10
+"""Lines about single records that one list logs; one more line has the number of the others."""
 
 
 def log_failure(failure: Failure) -> None:
@@ -34,6 +39,23 @@ def log_failure(failure: Failure) -> None:
 def log_stream_failure(server: Server, error: AttemptError, *, retrying: bool) -> None:
     """Log a stream that broke after its attempt had succeeded."""
     _log_warning(server, "data", error, {"operation": "images.data"}, retrying=retrying)
+
+
+def log_skips(skips: Skips) -> None:
+    """Log what a list left out; this is the innermost `AnnounceSkips`."""
+    for record in skips.records[:MOST_SKIPS]:
+        LOG.warning(
+            "Left an image out of the list: image %(image)s, field %(field)s, can't be read.",
+            {"image": format_value(record.image_id), "field": record.field or "(no object)"},
+            extra={"operation": skips.operation},
+        )
+    rest = len(skips.records) - MOST_SKIPS
+    if rest > 0:
+        LOG.warning(
+            "Left %(count)d more images out of the list.",
+            {"count": rest},
+            extra={"operation": skips.operation},
+        )
 
 
 def _log_warning(

@@ -96,6 +96,7 @@ class GlanceImageService:
         Raises:
             ImageNotFound: The image does not exist, or this caller may not see it.
             ImageNotAuthorized: Glance answered 401 or 403.
+            InvalidImageRecord: A time stamp of the image can't be read.
         """
         return self._show(
             self._images,
@@ -120,7 +121,7 @@ class GlanceImageService:
             reraise_about_image(error, image_id)
         # As in nova: an image that the caller may not see looks as if it did not exist, so that
         # nobody learns which ids exist.
-        gone = bool(image["deleted"]) and not show_deleted
+        gone = not show_deleted and nova_image_dict.is_deleted(image)
         if gone or not nova_image_dict.is_available(SERVICE if context is None else context, image):
             raise ImageNotFound(f"Image {format_id(image_id)} could not be found.")
         if include_locations:
@@ -137,7 +138,8 @@ class GlanceImageService:
                 ``sort_key``, ``sort_dir``. ``offset`` is ignored, as nova ignores it.
 
         Returns:
-            A dict in the form of `show` for each image that the caller may see.
+            A dict in the form of `show` for each image that the caller may see. An image that
+            can't be shown is left out, and a line of the log names it.
 
         Raises:
             InvalidQuery: An argument is unknown or can't be used.
@@ -257,6 +259,7 @@ class GlanceImageService:
         Raises:
             ImageNotFound: The image does not exist, or this caller may not see it.
             ImageUnacceptable: The image has no data.
+            InvalidImageRecord: The image's checksum is no text, so that it checks nothing.
             ChecksumMismatch: The data does not match the image's record.
             CommunicationError: The stream broke, and no other server sent the rest.
             ProtocolError: The stream was cut short, and no other server sent the rest.
@@ -385,10 +388,13 @@ class GlanceImageService:
         return resume
 
 
-def _list_locations(image: ImageDict) -> list[object]:
-    """Return an image's locations with its direct URL as one more, as nova's ``show`` does."""
-    found = image.get("locations")
-    locations = list(found) if isinstance(found, list) else []
+def _list_locations(image: ImageDict) -> object:
+    """Return an image's locations with its direct URL as one more, as nova's ``show`` does.
+
+    If the locations are no list, the direct URL takes their place; nova fails then.
+    """
+    found = image.get("locations") or []
     if image.get("direct_url"):
-        locations.append({"url": image["direct_url"], "metadata": {}})
-    return locations
+        there = found if isinstance(found, list) else []
+        return [*there, {"url": image["direct_url"], "metadata": {}}]
+    return found

@@ -25,9 +25,7 @@ class Digest:
         self, record: Record, content_md5: str | None = None, total: int | None = None
     ) -> None:
         self._hash, self._expected = _make_hash(record, content_md5)
-        size = record.get("size")
-        # For data at an external location, Glance may not know the size and reports 0.
-        self._size = size if isinstance(size, int) and size > 0 else None
+        self._size = find_size(record)
         self._total = total
         self._updated = record.get("updated_at")
         self._done = 0
@@ -86,6 +84,27 @@ class Digest:
             self._hash, self._done = other._hash, other._done
             self._total = other._total if self._total is None else self._total
         return same
+
+
+def find_size(record: Record) -> int | None:
+    """Return the bytes of an image's data by its record; None if the record does not know."""
+    size = record.get("size")
+    # For data at an external location, Glance may not know the size and reports 0. The type is
+    # compared because True is an int, too.
+    return size if type(size) is int and size > 0 else None
+
+
+def find_odd_checksum(record: Record) -> str | None:
+    """Return the field that says how to check the data, if it is no text; None if it can be used.
+
+    python-glanceclient reads the checksum only if there is no multihash.
+    """
+    value = record.get("os_hash_value")
+    names = ("checksum",) if value is None else ("os_hash_algo", "os_hash_value")
+    for name in names:
+        if not isinstance(record.get(name), (str, type(None))):
+            return name
+    return None
 
 
 def _make_hash(record: Record, content_md5: str | None) -> tuple[hashlib._Hash | None, str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ...errors import ListTooLarge
+from .operation import ReplyTooLargeError
 
 if TYPE_CHECKING:
-    from .operation import Reply
+    from .operation import Reply, Request, Wire
+
+
+_BEGIN = re.compile(
+    rb"""\s*\{\s*"(?:(?:images|members)"\s*:\s*\[\s*\{\s*"|(?!images"|members")\w+"\s*:)"""
+)
+"""How a page of a list begins: it is an object, and its first record has a field."""
 
 
 class ListSize:
@@ -23,11 +31,27 @@ class ListSize:
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self._size = 0
+        self._oversized: ReplyTooLargeError | None = None
 
     def add(self, reply: Reply) -> bool:
         """Count a reply, and return whether the list may have it."""
         self._size += len(reply.body)
         return self._fits()
+
+    def read(self, wire: Wire, request: Request) -> Reply | None:
+        """Request a page; return None if the list must not have it.
+
+        Raises:
+            AttemptError: The request failed, or the reply is too large and no page of a list.
+        """
+        try:
+            reply = wire(request)
+        except ReplyTooLargeError as error:
+            if not _BEGIN.match(error.begin):
+                raise
+            self._oversized = error
+            return None
+        return reply if self.add(reply) else None
 
     def _fits(self) -> bool:
         return self._limit is None or self._size <= self._limit
@@ -36,8 +60,13 @@ class ListSize:
         """Check that the list is not too large.
 
         Raises:
-            ListTooLarge: The replies have too many bytes.
+            ListTooLarge: The replies have too many bytes, or one of them has.
         """
+        if self._oversized is not None:
+            raise ListTooLarge(
+                f"a page of the list is too large: {self._oversized}, or ask for fewer records at a"
+                " time by page_size or limit"
+            ) from self._oversized
         if not self._fits():
             raise ListTooLarge(
                 f"the list of images is too large: its replies have {self._size} bytes so far, and"

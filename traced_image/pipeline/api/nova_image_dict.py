@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...config.checks import format_value
-from ...errors import InvalidMetadata, InvalidQuery
+from ...errors import InvalidImageRecord, InvalidMetadata, InvalidQuery
 from .records import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from ..context import Context
     from .records import Record
@@ -71,7 +72,11 @@ _READ_ONLY = frozenset({"status", "updated_at", "created_at", "deleted_at"})
 
 
 def from_v2(record: Record, *, include_locations: bool = False) -> ImageDict:
-    """Build nova's dict from a checked record of API v2."""
+    """Build nova's dict from a record of API v2; null and odd types stay, as in nova.
+
+    Raises:
+        InvalidImageRecord: A time stamp can't be read.
+    """
     properties: dict[str, Any] = {}
     image: ImageDict = {
         "properties": properties,
@@ -95,9 +100,14 @@ def from_v2(record: Record, *, include_locations: bool = False) -> ImageDict:
 
 
 def from_v1(record: Record) -> ImageDict:
-    """Build nova's dict from a checked record of API v1."""
+    """Build nova's dict from a record of API v1; null and odd types stay, as in nova.
+
+    Raises:
+        InvalidImageRecord: A time stamp can't be read.
+    """
     image: ImageDict = {name: record.get(name) for name in _FIELDS_V1}
-    image["properties"] = dict(record.get("properties", {}))
+    properties = record.get("properties", {})
+    image["properties"] = dict(properties) if isinstance(properties, dict) else properties
     return _parse_values(image)
 
 
@@ -105,13 +115,36 @@ def _parse_values(image: ImageDict) -> ImageDict:
     """Replace time stamps and structured properties, which are texts, by their values."""
     for name in _TIMESTAMPS:
         if image.get(name):
-            image[name] = parse_time(image[name])
+            image[name] = _parse_time(image, name)
     properties = image["properties"]
-    for name in _STRUCTURED:
-        text = properties.get(name)
-        if isinstance(text, str):
-            properties[name] = _parse_json(text)
+    if isinstance(properties, dict):
+        for name in _STRUCTURED:
+            text = properties.get(name)
+            if isinstance(text, str):
+                properties[name] = _parse_json(text)
     return image
+
+
+def _parse_time(image: ImageDict, name: str) -> datetime:
+    value = image[name]
+    try:
+        return parse_time(value)
+    except ValueError as error:
+        raise InvalidImageRecord(
+            f"image {format_value(image.get('id'))}: its {name}, {format_value(value)}, is not a"
+            " time stamp: correct the record in Glance's database",
+            field=name,
+        ) from error
+
+
+def is_deleted(image: ImageDict) -> bool:
+    """Return whether an image's record says that it is deleted.
+
+    API v1 has a field for it. In a record of API v2, which has none, nova reads the property.
+    """
+    properties = image["properties"]
+    own = properties.get("deleted") if isinstance(properties, dict) else None
+    return bool(image["deleted"] or own)
 
 
 def _parse_json(text: str) -> object:

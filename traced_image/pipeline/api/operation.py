@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+
+from ...errors import ProtocolError
 
 if TYPE_CHECKING:
     from ...config import Server
@@ -69,6 +71,31 @@ class Reply:
         return self.server.netloc
 
 
+class ReplyTooLargeError(ProtocolError):
+    """A reply has more bytes than ``max_metadata_size``.
+
+    Attributes:
+        begin: The first bytes of its body.
+    """
+
+    def __init__(self, message: str, begin: bytes) -> None:
+        super().__init__(message)
+        self.begin = begin
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedRecord:
+    """A record that a list leaves out, because it can't be shown.
+
+    Attributes:
+        image_id: The image's id, or what the record has in its place; None for nothing.
+        field: The field that can't be read; empty if the record is no object.
+    """
+
+    image_id: object
+    field: str
+
+
 Wire = Callable[[Request], Reply]
 """A function that sends a request to the server of one attempt, and raises `AttemptError`."""
 
@@ -89,6 +116,7 @@ class Operation(Generic[T_co]):
             possible. None if the operation needs no preparation.
         check: Called after the attempt that succeeded; it raises an error that fails the call, and
             that no server is responsible for. None if there is nothing to check.
+        skipped: The records that a list has left out; `perform` adds them.
     """
 
     name: str
@@ -99,8 +127,15 @@ class Operation(Generic[T_co]):
     transfer: bool = False
     rewind: Callable[[], bool] | None = None
     check: Callable[[], None] | None = None
+    skipped: Sequence[SkippedRecord] = ()
 
     @property
     def action(self) -> str:
         """The method's name in nova's log line, such as ``get``."""
         return self.name.rpartition(".")[2]
+
+
+def raise_first(errors: Sequence[Exception]) -> None:
+    """Raise the first of these errors, if there is one; for an operation's `check`."""
+    if errors:
+        raise errors[0]

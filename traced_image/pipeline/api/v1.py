@@ -15,13 +15,14 @@ from ...errors import InvalidMetadata, ProtocolError
 from . import records
 from .download import Download
 from .list_size import ListSize
-from .operation import Operation, Request, Wire
+from .operation import Operation, Request, SkippedRecord, Wire
 from .query import encode_query, make_list_query, read_count, read_texts
 from .records import Record, quote_id
 from .upload import Data, UploadBody
 
 if TYPE_CHECKING:
     from .operation import Method
+    from .records import Page
 
 
 PAGE_SIZE = 20
@@ -111,7 +112,7 @@ def get(image_id: str) -> Operation[Record]:
 
     def perform(wire: Wire) -> Record:
         reply = wire(Request("HEAD", path))
-        return _check_record(read_image_headers(reply.headers), reply.origin, image_id)
+        return records.check_image(read_image_headers(reply.headers), reply.origin, image_id)
 
     return Operation("images.get", "HEAD", path, perform)
 
@@ -139,7 +140,9 @@ def list_(
     room = ListSize(max_size)
     path = f"{_COLLECTION}/detail?{encode_query(query)}"
     listing = _MarkerPages(path, markers[-1] if markers else None, size, limit, room)
-    return Operation("images.list", "GET", path, listing.read, check=room.check)
+    return Operation(
+        "images.list", "GET", path, listing.read, check=room.check, skipped=listing.skipped
+    )
 
 
 class _MarkerPages:
@@ -154,28 +157,30 @@ class _MarkerPages:
         self._limit = limit
         self._room = room
         self._images: list[Record] = []
+        self.skipped: list[SkippedRecord] = []
         self._done = False
 
     def read(self, wire: Wire) -> list[Record]:
         """Read the remaining pages, from any server; a retry continues after the last page."""
         while not self._done:
             after = encode_query([("marker", self._marker)]) if self._marker else ""
-            reply = wire(Request("GET", f"{self._path}&{after}".rstrip("&")))
-            if not self._room.add(reply):
+            request = Request("GET", f"{self._path}&{after}".rstrip("&"))
+            reply = self._room.read(wire, request)
+            if reply is None:
                 break
-            found = records.read_items(records.parse_object(reply), "images", reply.origin)
-            page = [_check_record(image, reply.origin) for image in found]
-            self._images += page
-            full = self._limit is not None and len(self._images) >= self._limit
-            self._done = full or len(page) < self._size
-            if page:
-                self._marker = self._progress(str(page[-1]["id"]), reply.origin)
+            self._add(records.read_page(reply), reply.origin)
         return self._images[: self._limit]
 
-    def _progress(self, marker: str, origin: str) -> str:
-        if marker == self._marker:
-            raise ProtocolError(f"{origin}: the list repeats its last page")
-        return marker
+    def _add(self, page: Page, origin: str) -> None:
+        if page.images:
+            marker = page.images[-1]["id"]
+            if marker == self._marker:
+                raise ProtocolError(f"{origin}: the list repeats its last page")
+            self._marker = marker
+        self._images += page.images
+        self.skipped += page.skipped
+        full = self._limit is not None and len(self._images) >= self._limit
+        self._done = full or len(page.images) + len(page.skipped) < self._size
 
 
 def create(data: Data | UploadBody | None = None, /, **attributes: object) -> Operation[Record]:
@@ -228,7 +233,7 @@ def data(image_id: str) -> Operation[Download | None]:
         download = Download.of(reply, record)
         try:
             # A redirect may lead to another image, or to a page that is none.
-            _check_record(record, reply.origin, image_id)
+            records.check_image(record, reply.origin, image_id)
         except ProtocolError:
             if download is not None:
                 download.close()
@@ -252,7 +257,7 @@ def _write(
 
     def perform(wire: Wire) -> Record:
         reply = wire(Request(method, path, headers, body))
-        return _check_record(records.parse_object(reply).get("image"), reply.origin, image_id)
+        return records.check_image(records.parse_object(reply).get("image"), reply.origin, image_id)
 
     return Operation(
         name,
@@ -263,22 +268,6 @@ def _write(
         transfer=body is not None,
         rewind=None if body is None else body.rewind,
     )
-
-
-def _check_record(record: object, origin: str, image_id: str | None = None) -> Record:
-    """Check a record as `records.check_image` does, but numbers may be text."""
-    if not isinstance(record, dict):
-        return records.check_image(record, origin)
-    typed = {name: value for name, value in record.items() if not _is_text_number(name, value)}
-    records.check_image(typed, origin, image_id)
-    if not isinstance(record.get("properties", {}), dict):
-        raise ProtocolError(f"{origin}: the image's properties have a wrong type")
-    records.check_time(record, "deleted_at", origin)
-    return record
-
-
-def _is_text_number(name: str, value: object) -> bool:
-    return name in _INTEGERS and isinstance(value, str)
 
 
 def _make_path(image_id: str) -> str:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ...config import Server
 from ...config.checks import format_value
-from ...errors import InvalidPatch, InvalidServer, ProtocolError
+from ...errors import InvalidImageRecord, InvalidPatch, InvalidServer, ProtocolError
 from . import records
+from .digest import find_odd_checksum, find_size
 from .download import Download
 from .list_size import ListSize
-from .operation import Operation, Reply, Request, Wire
+from .operation import Operation, Reply, Request, SkippedRecord, Wire, raise_first
 from .query import encode_query, make_list_query, read_count, read_texts
 from .records import Record, quote_id
 from .upload import Data, UploadBody
@@ -80,8 +82,9 @@ def list_(
     query = make_list_query(min(size, limit or size), filters or {}, arguments)
     path = f"{_COLLECTION}?{encode_query(query)}"
     room = ListSize(max_size)
+    pages = _LinkedPages(path, limit, room)
     return Operation(
-        "images.list", "GET", path, _LinkedPages(path, limit, room).read, check=room.check
+        "images.list", "GET", path, pages.read, check=room.check, skipped=pages.skipped
     )
 
 
@@ -93,14 +96,15 @@ class _LinkedPages:
         self._limit = limit
         self._room = room
         self._images: list[Record] = []
+        self.skipped: list[SkippedRecord] = []
         self._seen: set[str] = set()
         self._empty = False
 
     def read(self, wire: Wire) -> list[Record]:
         """Read the remaining pages, from any server; a retry continues after the last page."""
         while self._next is not None and not self._full():
-            reply = wire(Request("GET", self._next))
-            if not self._room.add(reply):
+            reply = self._room.read(wire, Request("GET", self._next))
+            if reply is None:
                 break
             self._add(reply, self._next)
         return self._images[: self._limit]
@@ -109,13 +113,12 @@ class _LinkedPages:
         return self._limit is not None and len(self._images) >= self._limit
 
     def _add(self, reply: Reply, path: str) -> None:
-        page = records.parse_object(reply)
-        found = records.read_items(page, "images", reply.origin)
-        images = [records.check_image(record, reply.origin) for record in found]
+        page = records.read_page(reply)
         self._seen.add(path)
-        self._next = self._find_next(page.get("next"), reply, empty=not images)
-        self._empty = not images
-        self._images += images
+        self._next = self._find_next(page.link, reply, empty=not page.images)
+        self._empty = not page.images
+        self._images += page.images
+        self.skipped += page.skipped
 
     def _find_next(self, link: object, reply: Reply, *, empty: bool) -> str | None:
         """Return the path of the next page, or None if there is none.
@@ -233,17 +236,31 @@ def data(
     path = f"{_COLLECTION}/{quote_id(image_id)}"
     headers = {"Range": f"bytes={offset}-"} if offset else {}
 
+    problem: list[InvalidImageRecord] = []
+
     def perform(wire: Wire) -> Download | None:
         reply = wire(Request("GET", path))
         record = records.parse_image(reply, image_id)
-        size = record.get("size")
-        if offset and isinstance(size, int) and 0 < size <= offset:
+        odd = find_odd_checksum(record)
+        if odd is not None:
+            problem.append(_build_checksum_error(record, odd))
+            return None
+        size = find_size(record)
+        if offset and size is not None and size <= offset:
             # Glance answers 416 to a range that begins at the end of the data.
             return Download.at_end(reply.server, record)
         reply = wire(Request("GET", f"{path}/file", headers, stream=True))
         return Download.of(reply, record, offset, first)
 
-    return Operation("images.data", "GET", path, perform)
+    return Operation("images.data", "GET", path, perform, check=partial(raise_first, problem))
+
+
+def _build_checksum_error(record: Record, name: str) -> InvalidImageRecord:
+    return InvalidImageRecord(
+        f"image {format_value(record['id'])}: its {name}, {format_value(record[name])}, is no"
+        " text, so that the data can't be checked: correct the record in Glance's database",
+        field=name,
+    )
 
 
 def upload(

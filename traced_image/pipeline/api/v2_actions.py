@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from ...config.checks import format_value
 from ...errors import InvalidMetadata, ProtocolError
 from . import records, v2
-from .operation import Operation, Reply, Request, Wire
+from .list_size import ListSize
+from .operation import Operation, Reply, Request, SkippedRecord, Wire, raise_first
 from .records import Record, quote_id, quote_segment
 
 if TYPE_CHECKING:
@@ -30,12 +32,23 @@ MemberStatus = Literal["pending", "accepted", "rejected"]
 
 def list_members(image_id: str) -> Operation[list[Record]]:
     """List the projects that an image is shared with."""
+    path = f"{_image_path(image_id)}/members"
+    room = ListSize(None)
+    skipped: list[SkippedRecord] = []
 
-    def read(reply: Reply) -> list[Record]:
+    def perform(wire: Wire) -> list[Record]:
+        reply = room.read(wire, Request("GET", path))
+        if reply is None:
+            return []
         found = records.read_items(records.parse_object(reply), "members", reply.origin)
-        return [_check_member(member, reply.origin, image_id) for member in found]
+        members = [item for item in found if isinstance(item, dict)]
+        if found and not members:
+            raise ProtocolError(f"{reply.origin}: the reply has no list of members")
+        members = [_check_member(member, reply.origin, image_id) for member in members]
+        skipped.extend([SkippedRecord(image_id, "members")] * (len(found) - len(members)))
+        return members
 
-    return _make_operation("image_members.list", "GET", f"{_image_path(image_id)}/members", read)
+    return Operation("image_members.list", "GET", path, perform, check=room.check, skipped=skipped)
 
 
 def get_member(image_id: str, member_id: str) -> Operation[Record]:
@@ -147,25 +160,35 @@ def add_location(
 def delete_locations(image_id: str, url_set: Iterable[str]) -> Operation[Record]:
     """Remove the locations with these URLs from an image's record."""
     path, wanted = _image_path(image_id), frozenset(_read_texts(url_set, "url_set"))
+    problem: list[InvalidMetadata] = []
 
     def perform(wire: Wire) -> Record:
-        reply = wire(Request("GET", path))
-        changes = _make_removals(records.parse_image(reply, image_id), wanted, reply.origin)
+        record = records.parse_image(wire(Request("GET", path)), image_id)
+        changes = _make_removals(record, wanted)
+        if not changes:
+            # The server did its work: this is the caller's error, after the attempt.
+            problem.append(
+                InvalidMetadata("the image has no such location: look at its locations first")
+            )
+            return record
         return v2.patch(image_id, changes).perform(wire)
 
-    return Operation("images.delete_locations", "GET", path, perform, repeatable=False)
+    check = partial(raise_first, problem)
+    return Operation("images.delete_locations", "GET", path, perform, repeatable=False, check=check)
 
 
-def _make_removals(record: Record, wanted: frozenset[str], origin: str) -> list[dict[str, object]]:
-    """Build the changes that remove locations by their index, the last one first."""
+def _make_removals(record: Record, wanted: frozenset[str]) -> list[dict[str, object]]:
+    """Build the changes that remove locations by their index; none if a location is not there."""
+    locations = record.get("locations")
+    # A location of an odd form keeps its index, and has no URL.
+    urls = [
+        location.get("url") if isinstance(location, dict) else None
+        for location in (locations if isinstance(locations, list) else [])
+    ]
+    hits = [index for index, url in enumerate(urls) if isinstance(url, str) and url in wanted]
+    if not wanted.issubset([urls[index] for index in hits]):
+        return []
     # The last first, because each removal moves the locations after it.
-    locations = cast("list[object]", record.get("locations", []))
-    urls = [location.get("url") for location in locations if isinstance(location, dict)]
-    if len(urls) < len(locations) or not all(isinstance(url, str) for url in urls):
-        raise ProtocolError(f"{origin}: the image's locations have a wrong type")
-    if not wanted or not wanted.issubset(urls):
-        raise InvalidMetadata("the image has no such location: look at its locations first")
-    hits = [index for index, url in enumerate(urls) if url in wanted]
     return [{"op": "remove", "path": f"/locations/{index}"} for index in reversed(hits)]
 
 

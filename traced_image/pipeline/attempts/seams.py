@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from ..api.operation import Operation, T_co
+from ..api.operation import Operation, SkippedRecord, T_co
 from ..context import NO_TOKENS, SentTokens
 
 if TYPE_CHECKING:
@@ -124,6 +124,23 @@ Announce = Callable[[Failure], None]
 """A function that reports a failed attempt or a call that gave up; failure layers wrap it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Skips:
+    """The records that a list left out.
+
+    Attributes:
+        operation: The list, such as ``images.list``.
+        records: Them, in their order.
+    """
+
+    operation: str
+    records: Sequence[SkippedRecord]
+
+
+AnnounceSkips = Callable[[Skips], None]
+"""A function that reports what a list left out; skip layers wrap it."""
+
+
 class UnreadReply(Protocol):
     """A reply whose body is unread.
 
@@ -171,5 +188,6 @@ class Layers:
     call: tuple[Layer[Perform], ...] = ()
     attempt: tuple[Layer[Send], ...] = ()
     failure: tuple[Layer[Announce], ...] = ()
+    skips: tuple[Layer[AnnounceSkips], ...] = ()
     wire: tuple[Layer[SendPrepared], ...] = ()
     hosts: tuple[Watch, ...] = ()

@@ -28,14 +28,19 @@ PIECE = 128 * 1024
 """The most bytes to receive at once of a body that is long."""
 
 
+_BEGIN = 4096  # bytes of a body that is too long
+
+
 class OversizedReplyError(MalformedReplyError):
-    """A body is longer than the reader allows."""
+    """A body is longer than the reader allows.
 
+    Attributes:
+        begin: Some bytes of it; those of its begin, if `Body.read` raised this.
+    """
 
-def _check_size(left: float) -> None:
-    """Check how many more bytes a body may have."""
-    if left < 0:
-        raise OversizedReplyError("it is longer than allowed")
+    def __init__(self, begin: bytes) -> None:
+        super().__init__("it is longer than allowed")
+        self.begin = begin[:_BEGIN]
 
 
 class Body:
@@ -84,7 +89,14 @@ class Body:
             body, connection.buffer = connection.buffer[:length], connection.buffer[length:]
             self._finish()
             return body
-        return b"".join(self.iterate(PIECE, most))
+        pieces: list[bytes] = []
+        try:
+            pieces += self.iterate(PIECE, most)
+        except OversizedReplyError as error:
+            if pieces:
+                error.begin = pieces[0][:_BEGIN]
+            raise
+        return b"".join(pieces)
 
     def read_part(self, most: int, seconds: float) -> bytes:
         """Read at most `most` bytes in at most so many seconds, and close the connection.
@@ -125,15 +137,21 @@ class Body:
             elif self.length == UNTIL_CLOSE:
                 while piece := connection.receive(size, self.limits):
                     most -= len(piece)
-                    _check_size(most)
+                    if most < 0:
+                        raise OversizedReplyError(piece)
                     yield piece
                 self.unannounced_end = connection.unannounced_end
             else:
-                _check_size(most - self.length)
+                self._check_size(connection, most - self.length)
                 yield from self._iterate_exactly(connection, self.length, size)
             self._finish()
         finally:
             self.close()
+
+    def _check_size(self, connection: OpenConnection, left: float) -> None:
+        """Check how many more bytes a body may have."""
+        if left < 0:
+            raise OversizedReplyError(connection.receive(_BEGIN, self.limits))
 
     def _iterate_exactly(self, connection: OpenConnection, left: int, size: int) -> Iterator[bytes]:
         while left:
@@ -148,7 +166,7 @@ class Body:
     ) -> Iterator[bytes]:
         while length := parse_chunk_size(self._read_line(connection)):
             most -= length
-            _check_size(most)
+            self._check_size(connection, most)
             yield from self._iterate_exactly(connection, length, size)
             if self._read_line(connection):
                 raise MalformedReplyError("a chunk does not end where it said")

@@ -13,6 +13,7 @@ from ...errors import HTTPStatusError, NotFound, ProtocolError, status_error
 from ...reasons import MalformedReplyError, classify
 from ...redact import hide_in_text
 from ..api.chunks import UnconfirmedEndError
+from ..api.operation import ReplyTooLargeError
 from .body import PIECE, OversizedReplyError
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def read_body(response: HTTPReply, limit: int, server: str) -> bytes:
         server: ``host:port`` of the server, for the error.
 
     Raises:
-        ProtocolError: The body is longer, or compressed, which nobody asked for.
+        ReplyTooLargeError: The body is longer.
+        ProtocolError: The body is compressed, which nobody asked for.
         OSError: The connection broke, or the time has passed.
         MalformedReplyError: The body is cut short or malformed.
     """
@@ -81,9 +83,10 @@ def read_body(response: HTTPReply, limit: int, server: str) -> bytes:
     try:
         return response.body.read(limit)
     except OversizedReplyError as error:
-        raise ProtocolError(
+        raise ReplyTooLargeError(
             f"{server}: the reply is longer than {limit} bytes: raise max_metadata_size if that is"
-            " correct"
+            " correct",
+            error.begin,
         ) from error
 
 
