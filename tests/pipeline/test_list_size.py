@@ -188,6 +188,17 @@ def test_a_reply_that_is_too_large_and_no_page_is_the_servers_fault(opened, fram
         assert "protocol_error" == service.servers()[0].last_reason
 
 
+@pytest.mark.parametrize(
+    "head",
+    [f"Content-Length: {1 << 50}\r\n\r\n", f"Transfer-Encoding: chunked\r\n\r\n{1 << 50:x}\r\n"],
+    ids=["length", "chunk"],
+)
+def test_a_length_that_is_not_plausible_is_the_servers_fault(opened, head):
+    wrong = f"HTTP/1.1 200 OK\r\n{head}".encode() + HUGE
+    with Loopback(conversation(wrong)) as first, Loopback(conversation(page_of_one())) as second:
+        assert 1 == len(opened.service(first, second).detail(None))
+
+
 def page_of_one():
     return reply(200, b'{"images": [{"id": "x"}]}')
 

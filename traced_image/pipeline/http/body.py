@@ -29,13 +29,15 @@ PIECE = 128 * 1024
 
 
 _BEGIN = 4096  # bytes of a body that is too long
+_PLAUSIBLE = 1 << 32  # bytes of a body; a longer one is announced by mistake or malice
 
 
 class OversizedReplyError(MalformedReplyError):
     """A body is longer than the reader allows.
 
     Attributes:
-        begin: Some bytes of it; those of its begin, if `Body.read` raised this.
+        begin: Some bytes of it; those of its begin, if `Body.read` raised this. Empty if its
+            length is not plausible.
     """
 
     def __init__(self, begin: bytes) -> None:
@@ -93,7 +95,7 @@ class Body:
         try:
             pieces += self.iterate(PIECE, most)
         except OversizedReplyError as error:
-            if pieces:
+            if pieces and error.begin:
                 error.begin = pieces[0][:_BEGIN]
             raise
         return b"".join(pieces)
@@ -150,6 +152,8 @@ class Body:
 
     def _check_size(self, connection: OpenConnection, left: float) -> None:
         """Check how many more bytes a body may have."""
+        if left < -_PLAUSIBLE:
+            raise OversizedReplyError(b"")
         if left < 0:
             raise OversizedReplyError(connection.receive(_BEGIN, self.limits))
 
