@@ -220,7 +220,7 @@ def test_what_is_no_list_of_objects_is_refused(record):
 
 def test_a_page_leaves_out_what_is_no_record():
     page = records.read_page(answer(b'{"images": [{"id": 5}, {"id": "x"}, {}, null], "next": "n"}'))
-    skipped = [SkippedRecord(5, "id"), SkippedRecord(None, "id"), SkippedRecord(None, "")]
+    skipped = [SkippedRecord(5, "id"), SkippedRecord(None, "id"), SkippedRecord(None, "record")]
     assert ([{"id": "x"}], skipped, "n") == page
 
 

@@ -37,14 +37,14 @@ def lines(caplog):
         (BAD_DATE, "'odd'", "updated_at"),
         ({"id": 5}, "5", "id"),
         ({"name": "x"}, "None", "id"),
-        (None, "None", "(no object)"),
+        (None, "None", "record"),
     ],
 )
 def test_a_list_goes_on_and_names_what_it_leaves_out(opened, caplog, version, record, image, field):
     with Loopback(conversation(page(record, GOOD))) as server:
         service = opened.service(server, api_version=version)
         assert ["good"] == [image["id"] for image in service.detail(None)]
-    line = f"Left an image out of the list: image {image}, field {field}, can't be read."
+    line = f"Left a record out of the list: image {image}, its {field} can't be read."
     assert [(logging.WARNING, line)] == [(r.levelno, r.getMessage()) for r in caplog.records]
 
 
@@ -85,7 +85,7 @@ def test_what_a_failed_attempt_left_out_is_named_once(opened, caplog):
     broken = conversation(reply(200, json.dumps(link).encode()), reply(503))
     with Loopback(broken) as first, Loopback(conversation(page(GOOD))) as second:
         assert 2 == len(opened.service(first, second).detail(None))
-    assert 1 == sum("Left an image out" in line for line in lines(caplog))
+    assert 1 == sum("Left a record out" in line for line in lines(caplog))
 
 
 def test_a_page_that_was_refused_names_nothing(opened, caplog):
@@ -93,7 +93,7 @@ def test_a_page_that_was_refused_names_nothing(opened, caplog):
     wrong = conversation(reply(200, json.dumps(link).encode()))
     with Loopback(wrong) as first, Loopback(conversation(page(GOOD))) as second:
         opened.service(first, second).detail(None)
-    assert not any("Left an image out" in line for line in lines(caplog))
+    assert not any("Left a record out" in line for line in lines(caplog))
 
 
 def test_a_full_page_with_an_odd_record_is_not_the_last_one_of_v1(opened):
@@ -109,7 +109,7 @@ def test_members_go_on_and_name_the_image(caplog):
         GlanceClientWrapper(Config(servers=[server.url])) as client,
     ):
         assert [{"member_id": "p"}] == client.call(None, 2, "image_members.list", "x")
-    assert ["Left an image out of the list: image 'x', field members, can't be read."] == lines(
+    assert ["Left a record out of the list: image 'x', its record can't be read."] == lines(
         caplog
     )
 
@@ -126,7 +126,7 @@ def test_no_line_has_a_secret_or_a_control_character(caplog):
 
 def test_a_list_of_many_odd_records_writes_a_bounded_number_of_lines(caplog):
     log_skips(Skips("images.list", [SkippedRecord("x", "id")] * (MOST_SKIPS + 7)))
-    assert (MOST_SKIPS + 1, "Left 7 more images out of the list.") == (
+    assert (MOST_SKIPS + 1, "Left 7 more records out of the list.") == (
         len(caplog.records),
         lines(caplog)[-1],
     )
@@ -148,7 +148,7 @@ def test_a_layer_is_told_of_all_that_a_list_left_out():
         client_of(server, lambda _: told.append) as client,
     ):
         client.call(None, 2, "list")
-    assert [Skips("images.list", [SkippedRecord(None, "")])] == told
+    assert [Skips("images.list", [SkippedRecord(None, "record")])] == told
 
 
 def test_a_layer_that_fails_does_not_fail_the_list():

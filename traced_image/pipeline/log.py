@@ -45,14 +45,14 @@ def log_skips(skips: Skips) -> None:
     """Log what a list left out; this is the innermost `AnnounceSkips`."""
     for record in skips.records[:MOST_SKIPS]:
         LOG.warning(
-            "Left an image out of the list: image %(image)s, field %(field)s, can't be read.",
-            {"image": format_value(record.image_id), "field": record.field or "(no object)"},
+            "Left a record out of the list: image %(image)s, its %(field)s can't be read.",
+            {"image": format_value(record.image_id), "field": record.field},
             extra={"operation": skips.operation},
         )
     rest = len(skips.records) - MOST_SKIPS
     if rest > 0:
         LOG.warning(
-            "Left %(count)d more images out of the list.",
+            "Left %(count)d more records out of the list.",
             {"count": rest},
             extra={"operation": skips.operation},
         )

@@ -89,7 +89,7 @@ class SkippedRecord:
 
     Attributes:
         image_id: The image's id, or what the record has in its place; None for nothing.
-        field: The field that can't be read; empty if the record is no object.
+        field: The field that can't be read; ``record`` if the record is no object.
     """
 
     image_id: object

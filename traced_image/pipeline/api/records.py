@@ -29,6 +29,9 @@ A record of Glance has some 600 bytes or more for each of its objects. ``{},`` h
 takes 72 bytes of memory, so that a reply of 16 MiB would take 400 MiB.
 """
 
+NO_OBJECT = "record"
+"""What stands for the field, if a record is no object."""
+
 _GLANCE_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _TIME = re.compile(
     r"""(?P<year>[0-9]{4})
@@ -122,7 +125,7 @@ def check_image(record: object, origin: str, image_id: str | None = None) -> Rec
 def find_skip(record: object) -> SkippedRecord | None:
     """Return why a list can't have a record: it is no object, or it has no id. None if it can."""
     if not isinstance(record, dict):
-        return SkippedRecord(None, "")
+        return SkippedRecord(None, NO_OBJECT)
     image_id = record.get("id")
     usable = isinstance(image_id, str) and image_id
     return None if usable else SkippedRecord(image_id, "id")

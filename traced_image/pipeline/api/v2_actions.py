@@ -45,7 +45,7 @@ def list_members(image_id: str) -> Operation[list[Record]]:
         if found and not members:
             raise ProtocolError(f"{reply.origin}: the reply has no list of members")
         members = [_check_member(member, reply.origin, image_id) for member in members]
-        skipped.extend([SkippedRecord(image_id, "members")] * (len(found) - len(members)))
+        skipped.extend([SkippedRecord(image_id, records.NO_OBJECT)] * (len(found) - len(members)))
         return members
 
     return Operation("image_members.list", "GET", path, perform, check=room.check, skipped=skipped)
