@@ -129,6 +129,7 @@ number, or a date that is none. Such a record is the same on every server.
 * Nothing is retried, and no server is accused.
 * A list goes on without a record that can't be shown. One line of the log names the image and the
   field, for the first ten of a list; one more line has the number of the others.
+  `glance_client_skipped_records_total` counts them.
 * `download` raises `InvalidImageRecord` if the checksum is no text, because the data can't be
   checked.
 

@@ -109,9 +109,7 @@ def test_members_go_on_and_name_the_image(caplog):
         GlanceClientWrapper(Config(servers=[server.url])) as client,
     ):
         assert [{"member_id": "p"}] == client.call(None, 2, "image_members.list", "x")
-    assert ["Left a record out of the list: image 'x', its record can't be read."] == lines(
-        caplog
-    )
+    assert ["Left a record out of the list: image 'x', its record can't be read."] == lines(caplog)
 
 
 # --- the log and the layers --------------------------------------------------------------------

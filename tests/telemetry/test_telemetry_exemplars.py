@@ -22,7 +22,11 @@ NO_MEMORY = RetryPolicy(backoff_base=0.0, cooldown_base=0.0, budget_share=None)
 LONGEST = 128
 """Characters that OpenMetrics allows the labels of an exemplar, names and values together."""
 
-HAVE_NONE = {"glance_client_stream_bytes", "traced_image_telemetry_errors"}
+HAVE_NONE = {
+    "glance_client_skipped_records",
+    "glance_client_stream_bytes",
+    "traced_image_telemetry_errors",
+}
 """Counters of what belongs to no one trace."""
 
 

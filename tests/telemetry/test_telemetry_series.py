@@ -114,8 +114,8 @@ HISTOGRAM = len(catalogue.CALL_DURATION.buckets) + 3
 """A histogram's series: its buckets, that of infinity, the sum and the count."""
 
 RETRY_HISTOGRAM = len(catalogue.CALL_RETRIES.buckets) + 3
-PROCESS = 1 + len(catalogue.TELEMETRY_ERROR_KINDS)
-"""The version, and a counter for each kind of failure of telemetry."""
+PROCESS = 1 + len(catalogue.TELEMETRY_ERROR_KINDS) + len(catalogue.RECORD_KINDS)
+"""The version, and a counter for each kind of failure of telemetry and of records left out."""
 
 STATE = len(catalogue.STATES) + 3
 """A server's states, failures in a row, last success and last failure."""
@@ -130,7 +130,7 @@ def tokens(detail):
 
 
 def at_first(servers, detail):
-    """The series of a process that has made no call: 10 + 22 n, or 6 + 14 n without reasons."""
+    """The series of a process that has made no call: 12 + 22 n, or 8 + 14 n without reasons."""
     reasons = len(FIRST_REASONS) if detail in ("full", "reason") else 1
     return PROCESS + tokens(detail) + servers * (2 * reasons + STREAMS + 1 + STATE)
 
@@ -173,7 +173,7 @@ def test_the_series_of_a_process_that_made_no_call_are_as_many_as_stated(
 
 
 def test_a_process_without_calls_has_few_series():
-    assert (76, 48) == (at_first(3, "full"), at_first(3, "host"))
+    assert (78, 50) == (at_first(3, "full"), at_first(3, "host"))
 
 
 OTHERS = ("tasks.list", "because")
@@ -317,7 +317,7 @@ def test_labels_have_values_of_closed_sets_whatever_is_told(told):
         "state": set(catalogue.STATES),
         "direction": set(catalogue.DIRECTIONS),
         "version": {traced_image.__version__},
-        "kind": set(catalogue.TELEMETRY_ERROR_KINDS),
+        "kind": {*catalogue.TELEMETRY_ERROR_KINDS, *catalogue.RECORD_KINDS},
     }
     assert [] == [
         (name, value)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..pipeline.api.operation import Chunks
     from ..pipeline.attempts.seams import (
         Announce,
+        AnnounceSkips,
         Answer,
         Attempt,
         Call,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         Perform,
         Send,
         SendPrepared,
+        Skips,
     )
     from .recorder import AttemptRecord, Recorder, StreamRecord
     from .telemetry_errors import TelemetryErrors
@@ -87,6 +89,18 @@ class Observer:
             # A broken logging handler must not fail the call.
             with guard:
                 announce(failure)
+
+        return observed
+
+    def skips_layer(self, announce: AnnounceSkips) -> AnnounceSkips:
+        """Record what a list left out."""
+        guard = self._recorder.metrics.errors.guard("logs")
+
+        def observed(skips: Skips) -> None:
+            of_members = skips.operation == "image_members.list"
+            self._recorder.skipped_records("member" if of_members else "image", len(skips.records))
+            with guard:
+                announce(skips)
 
         return observed
 
@@ -157,6 +171,7 @@ def make_layers(telemetry: Telemetry | None, servers: Iterable[Server] = ()) -> 
         call=(observer.call_layer,),
         attempt=(observer.attempt_layer,),
         failure=(observer.failure_layer,),
+        skips=(observer.skips_layer,),
         wire=(_make_wire_layer(telemetry, metrics.errors),),
         hosts=(metrics.host,),
     )

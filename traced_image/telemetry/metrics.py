@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Direction,
         Metric,
         Outcome,
+        RecordKind,
         StateLabel,
         TelemetryErrorKind,
         VerdictLabel,
@@ -191,6 +192,8 @@ class Metrics:
             self._series[catalogue.TELEMETRY_ERRORS][(kind,)](0, None)
         for reason in FIRST_TOKEN_REASONS:
             self._series[catalogue.TOKEN_FAILURES][(self._reasons.get(reason, OTHER),)](0, None)
+        for record in catalogue.RECORD_KINDS:
+            self.skipped_records(record, 0)
 
     def _count_error(self, kind: TelemetryErrorKind) -> None:
         self._series[catalogue.TELEMETRY_ERRORS][(kind,)](1, None)
@@ -378,6 +381,10 @@ class Metrics:
         """Count a stream that broke off, or whose data was wrong."""
         labels = (*self.find_place(server), direction)
         self._series[catalogue.STREAM_ERRORS][labels](1, exemplar)
+
+    def skipped_records(self, kind: RecordKind, count: int) -> None:
+        """Count the records that a list left out."""
+        self._series[catalogue.SKIPPED_RECORDS][(kind,)](count, None)
 
     def host(self, host: HostView) -> None:
         """Show a server's current state; as a `Watch` of the pipeline, this raises nothing."""

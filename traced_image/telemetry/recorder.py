@@ -32,7 +32,7 @@ from .updates import format_span_id, format_trace_id
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .catalogue import Direction, Outcome, VerdictLabel
+    from .catalogue import Direction, Outcome, RecordKind, VerdictLabel
     from .metrics import Metrics
     from .spans import Active, HTTPRequest, Spans
     from .updates import Exemplar
@@ -133,6 +133,16 @@ class Recorder:
         if server is not None:
             self.metrics.known((server,))
         return server
+
+    def skipped_records(self, kind: RecordKind, count: int) -> None:
+        """Record that a list left records out.
+
+        Args:
+            kind: What the records are: ``image`` or ``member``.
+            count: How many.
+        """
+        with self.guard_metrics:
+            self.metrics.skipped_records(kind, count)
 
     def stream(
         self,

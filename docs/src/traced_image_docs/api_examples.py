@@ -267,6 +267,9 @@ with recorder.call("images.get") as call:
     "Recorder.find_server": """
 assert recorder.find_server("http://glance-1:9292/v2").netloc == "glance-1:9292"
 """,
+    "Recorder.skipped_records": """
+recorder.skipped_records("image", 2)
+""",
     "Recorder.stream": """
 stream = recorder.stream("images.data", recorder.find_server("glance-1:9292"), "download")
 """,

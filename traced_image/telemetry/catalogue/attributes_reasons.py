@@ -193,6 +193,10 @@ STATES: dict[StateLabel, str] = {
 Direction = Literal["download", "upload"]
 DIRECTIONS: tuple[Direction, ...] = ("download", "upload")
 
+RecordKind = Literal["image", "member"]
+RECORD_KINDS: tuple[RecordKind, ...] = ("image", "member")
+"""The kinds of records that lists have."""
+
 TelemetryErrorKind = Literal["spans", "metrics", "logs", "wire"]
 TELEMETRY_ERROR_KINDS: dict[TelemetryErrorKind, str] = {
     "spans": "a span processor, sampler or exporter",

@@ -180,6 +180,14 @@ STREAM_BYTES = Metric(
     "Bytes of image data received or sent.",
     (*_SERVER, "direction"),
 )
+SKIPPED_RECORDS = Metric(
+    "glance_client_skipped_records_total",
+    "glance.client.skipped_records",
+    "{record}",
+    "counter",
+    "Records that lists left out because a field can't be read; no server is the cause.",
+    ("kind",),
+)
 BUILD_INFO = Metric(
     "traced_image_build_info",
     "traced_image.build_info",
@@ -213,6 +221,7 @@ METRICS = (
     LAST_FAILURE,
     STREAM_ERRORS,
     STREAM_BYTES,
+    SKIPPED_RECORDS,
     BUILD_INFO,
     TELEMETRY_ERRORS,
 )

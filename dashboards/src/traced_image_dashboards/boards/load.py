@@ -20,6 +20,7 @@ from .queries import (
     JOB,
     SERVER_NAME,
     SERVERS,
+    WINDOW,
     by_server,
     of,
     quantile,
@@ -47,7 +48,7 @@ def parts() -> tuple[Builder[Any], ...]:
     """Build the rows of load, time and image data, and their panels."""
     return (
         *(row("Load and time"), picks(), times(), time_spread(), under_way()),
-        *(row("Image data"), broken_streams(), streamed()),
+        *(row("Image data"), broken_streams(), streamed(), skipped_records()),
     )
 
 
@@ -147,3 +148,18 @@ def streamed() -> timeseries.Panel:
     )
     by_direction = total(of(recording.STREAM_BYTES, SERVERS), "by (direction)")
     return lines(about, query(by_direction, "{{direction}}"))
+
+
+def skipped_records() -> timeseries.Panel:
+    """Build the panel of records that lists left out."""
+    about = About(
+        "Records that lists left out",
+        "Each second, by job. A field of the image's record can't be read, such as a date. The "
+        "caller's log names the image and the field: correct the record in Glance's database. No "
+        "server is the cause.",
+        "ops",
+        "No list left a record out",
+        "GlanceStreamErrors",
+    )
+    counted = f"rate({selector(catalogue.SKIPPED_RECORDS, JOB)}[{WINDOW}])"
+    return lines(about, query(some(total(counted, "by (job)")), "{{job}}"))
