@@ -33,7 +33,8 @@ SUITE = $(CONTRACT)
 .PHONY: demo test test-contract test-oldest test-newest test-pythons test-all test-real
 .PHONY: check format docs dashboards bench lock clean FORCE
 
-demo: $(VENV)/.demo
+# Credentials for Keystone in the environment need the packages that read them.
+demo: $(VENV)/.$(if $(OS_AUTH_URL)$(OS_CLOUD),keystone,demo)
 	@$(BIN)/python -m traced_image.demo $(ARGS)
 
 test: $(VENV)/.dev
@@ -106,9 +107,9 @@ $(VENV)/bin/python:
 	@$(call require,$(PYTHON),PYTHON)echo "Making $(VENV) with $(PYTHON) …" >&2
 	@$(PYTHON) -m venv $(VENV)
 
-# The packages of the tests include those of the demonstration, so each target marks both.
+# Each lock includes the packages of the demonstration, so each target marks both.
 $(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/bin/python
-	@echo "Installing traced-image$(if $(filter-out demo,$*), and the packages of its tests) …" >&2
+	@echo "Installing traced-image$(if $(filter-out demo keystone,$*), and the packages of its tests) …" >&2
 	@$(INSTALL) --require-hashes -r $<
 	@$(INSTALL) --no-build-isolation -e .
 	@touch $@ $(VENV)/.demo
@@ -137,5 +138,7 @@ lock:
 	@$(call require,$(PYTHON),PYTHON)$(MAKE) VENV=.venv-lock .venv-lock/.uv
 	$(PROJECT) --extra dev -o requirements/dev.txt
 	$(PROJECT) --extra cli --extra exporter --extra lab -c requirements/dev.txt -o requirements/demo.txt
+	$(PROJECT) --extra cli --extra exporter --extra lab --extra keystone -c requirements/dev.txt \
+	  -o requirements/keystone.txt
 	$(PROJECT) --extra test --resolution lowest-direct -o requirements/oldest.txt
 	$(COMPILE) --group lock -o requirements/lock.txt

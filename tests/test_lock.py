@@ -23,7 +23,12 @@ else:
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FILES = sorted((ROOT / "requirements").glob("*.txt"))
-EXTRAS = {"demo": ("cli", "exporter", "lab"), "dev": ("dev",), "oldest": ("test",)}
+EXTRAS = {
+    "demo": ("cli", "exporter", "lab"),
+    "keystone": ("cli", "exporter", "lab", "keystone"),
+    "dev": ("dev",),
+    "oldest": ("test",),
+}
 """What each lock is installed for; the rest is the tool that renews the locks."""
 PYTHONS = re.findall(
     r"Python :: (3\.\d+)$", "\n".join(PROJECT["project"]["classifiers"]), re.MULTILINE
@@ -121,7 +126,7 @@ def test_what_is_asked_for_is_locked_in_a_version_that_is_allowed(lock, python):
     assert unmet(requirements, pins_on(lock, python)) == []
 
 
-@pytest.mark.parametrize("lock", ["demo", "dev"])
+@pytest.mark.parametrize("lock", ["demo", "keystone", "dev"])
 def test_what_is_locked_needs_nothing_that_is_not(lock):
     """pip is told to install nothing else, and does not look."""
     here = "{}.{}".format(*sys.version_info)

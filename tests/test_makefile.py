@@ -163,3 +163,13 @@ def test_everything_is_on_every_python_with_the_oldest_versions_and_the_real_par
         printed,
         re.MULTILINE,
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "lock"),
+    [("X=", "demo"), ("OS_AUTH_URL=http://keystone", "keystone"), ("OS_CLOUD=mine", "keystone")],
+)
+def test_credentials_for_keystone_bring_the_packages_that_read_them(clone, variable, lock):
+    clone.add("python3", "pass")
+
+    assert f"-r requirements/{lock}.txt" in clone.make("-n", "demo", variable).stdout

@@ -189,3 +189,11 @@ def test_a_bad_variable_is_one_line(cli, monkeypatch):
         result.status,
         "num_retries (from TRACED_IMAGE_NUM_RETRIES)" in result.line,
     )
+
+
+def test_what_an_openrc_lacks_is_told(cli, monkeypatch):
+    monkeypatch.setenv("OS_AUTH_URL", "http://127.0.0.1:1/v3")
+    monkeypatch.setenv("OS_USERNAME", "nova")
+    monkeypatch.setenv("OS_PROJECT_NAME", "service")
+    result = cli("show", "an-image", "--server", "http://127.0.0.1:1")
+    assert (3, True) == (result.status, "OS_PASSWORD is not set; set what is" in result.line)

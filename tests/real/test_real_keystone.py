@@ -1,5 +1,8 @@
 """Tokens: whose is sent, when it is renewed, and when it must not be."""
 
+import os
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 
@@ -22,6 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning:openstack"),
 ]
 
+LIFE = 600.0  # seconds for which an application credential is valid
 LIMIT = 10.0  # seconds for a short token to expire
 
 
@@ -197,3 +201,52 @@ def test_a_clouds_reader_may_not_create(connect_to):
 def test_a_cloud_with_a_region_that_the_catalogue_has_not(connect_to):
     with pytest.raises(InvalidAuth):
         connect_to("owner", region_name="Nowhere")
+
+
+@pytest.fixture(params=["password", "application credential", "token"])
+def openrc(request, keystone):
+    """The variables of an openrc file of `owner`, as Horizon writes it."""
+    common = {"OS_AUTH_URL": keystone.auth_url, "OS_REGION_NAME": "RegionOne"}
+    common |= {"OS_INTERFACE": "public", "OS_IDENTITY_API_VERSION": "3"}
+    if request.param == "application credential":
+        credential, secret = keystone.application_credential("owner", LIFE)
+        return common | {
+            "OS_AUTH_TYPE": "v3applicationcredential",
+            "OS_APPLICATION_CREDENTIAL_ID": credential,
+            "OS_APPLICATION_CREDENTIAL_SECRET": secret,
+        }
+    project = {"OS_PROJECT_NAME": "project", "OS_PROJECT_DOMAIN_ID": "default"}
+    if request.param == "token":
+        return common | project | {"OS_TOKEN": keystone.token("owner")}
+    user = {"OS_USERNAME": "owner", "OS_PASSWORD": "owner", "OS_USER_DOMAIN_NAME": "Default"}
+    return common | project | user
+
+
+def run(environ, *arguments):
+    """Run a module of the product as an operator does; its exit status and its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environ},
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("more", [[], ["--os-cloud", "envvars"]], ids=["alone", "named"])
+def test_the_program_lists_images_with_an_openrc(openrc, owned, more):
+    status, out, err = run(openrc, "traced_image", "list", *more)
+    assert (0, True, "") == (status, owned in out, err)
+
+
+def test_the_program_probes_the_catalogues_server_with_an_openrc(openrc, keystone):
+    status, out, err = run(openrc, "traced_image", "servers")
+    assert (0, True, "") == (status, str(keystone.glance.port) in out, err)
+
+
+@pytest.mark.usefixtures("owned")
+def test_the_demonstration_calls_a_server_with_an_openrc(openrc, keystone):
+    status, _, err = run(openrc, "traced_image.demo", "--server", keystone.glance.url)
+    assert (0, "") == (status, err)

@@ -95,7 +95,8 @@ _SERVERS = (
         "--os-cloud",
         name_parameter("cloud"),
         metavar="NAME",
-        help="A cloud of clouds.yaml; supplies what the other options leave out.",
+        help="A cloud of clouds.yaml, or envvars for that of the OS_ variables; supplies what the "
+        "other options leave out.",
     ),
     click.option(
         "--insecure", name_parameter("insecure"), is_flag=True, help="Do not check certificates."
@@ -180,7 +181,7 @@ class Choice:
                 raise
             words = (
                 "no server is configured: name one by --server, or name a configuration that has"
-                " servers by --config or --os-cloud, or set TRACED_IMAGE_SERVERS"
+                " servers by --config or --os-cloud, or set TRACED_IMAGE_SERVERS or OS_AUTH_URL"
             )
             raise click.UsageError(words) from error
 

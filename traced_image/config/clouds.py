@@ -16,7 +16,7 @@ from .options import OPTIONS
 from .sources import EndpointFilter, Found, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from openstack.config.cloud_region import CloudRegion
 
@@ -48,11 +48,9 @@ def read_cloud(name: str, region: str | None, environ: Mapping[str, str], source
             # openstacksdk would read os.environ; here only the two variables of `environ` count.
             load_envvars=False,
         )
-        with warnings.catch_warnings():
-            # openstacksdk 4.22 warns for every cloud that its InfluxDB support is deprecated.
-            warnings.simplefilter("ignore", PendingDeprecationWarning)
-            cloud = loader.get_one(cloud=name, region_name=region)
-        return _read_source(cloud, f"cloud {name} in {loader.config_filename}")
+        cloud = load_cloud(lambda: loader.get_one(cloud=name, region_name=region))
+        source_of_all = f"cloud {name} in {loader.config_filename}"
+        return make_source(cloud, lambda _key: source_of_all)
     except (SDKException, ClientException) as error:
         problem, cause = hide_in_text(str(error)).rstrip("."), error
     except (AttributeError, KeyError, TypeError, ValueError, YAMLError) as error:
@@ -69,7 +67,21 @@ def _list_files(environ: Mapping[str, str], variable: str) -> list[str] | None:
     return [environ[variable]] if environ.get(variable) else None
 
 
-def _read_source(cloud: CloudRegion, source: str) -> Source:
+def load_cloud(load: Callable[[], CloudRegion]) -> CloudRegion:
+    """Let openstacksdk load a cloud, without its warning about itself."""
+    with warnings.catch_warnings():
+        # openstacksdk 4.22 warns for every cloud that its InfluxDB support is deprecated.
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        return load()
+
+
+def make_source(cloud: CloudRegion, name_source: Callable[[str], str]) -> Source:
+    """Take the settings of a cloud that openstacksdk has read.
+
+    Args:
+        cloud: The cloud.
+        name_source: Returns where the value of one of the cloud's keys came from.
+    """
     verify, cert = cloud.get_requests_verify_args()
     certfile, keyfile = cert if isinstance(cert, tuple) else (cert, None)
     plain = cloud.config.get("auth_type") == "none"
@@ -83,7 +95,9 @@ def _read_source(cloud: CloudRegion, source: str) -> Source:
         "region_name": cloud.get_region_name("image") or None,
     }
     found = {
-        name: Found(values[key], source) for name, key in _KEYS.items() if values[key] is not None
+        name: Found(values[key], name_source(key))
+        for name, key in _KEYS.items()
+        if values[key] is not None
     }
     interface = cloud.get_interface("image") or "public"
     interfaces = (interface,) if isinstance(interface, str) else tuple(interface)

@@ -19,11 +19,30 @@ CONFIG_FILE = f"{PREFIX}CONFIG_FILE"
 """The variable with the paths of the configuration files, ``os.pathsep`` between them."""
 CLOUD = "OS_CLOUD"
 """The variable with the name of a cloud of clouds.yaml."""
+OPENSTACK = "OS_"
+"""The prefix of the variables that an openrc file sets."""
+AUTH_URL = f"{OPENSTACK}AUTH_URL"
+"""The variable with the address of Keystone."""
+_ENVIRONMENT_NAME = f"{OPENSTACK}CLOUD_NAME"
+_CREDENTIALS = tuple(
+    f"{OPENSTACK}{name}"
+    for name in ("USERNAME", "USER_ID", "PASSWORD", "TOKEN", "APPLICATION_CREDENTIAL_SECRET")
+)
 
 
 def name_variable(item: str) -> str:
     """Return an option's variable, for a name such as ``num_retries`` or ``retry.backoff_base``."""
     return f"{PREFIX}{item.replace('.', '_').upper()}"
+
+
+def name_environment(environ: Mapping[str, str]) -> str:
+    """Return the name under which openstacksdk knows the cloud of the ``OS_`` variables."""
+    return environ.get(_ENVIRONMENT_NAME) or "envvars"
+
+
+def has_credentials(environ: Mapping[str, str]) -> bool:
+    """Return whether an ``OS_`` variable has a part of somebody's credentials."""
+    return any(environ.get(name) for name in _CREDENTIALS)
 
 
 _PLAIN = {name_variable(name): name for name, each in options.OPTIONS.items() if each.read}

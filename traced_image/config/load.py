@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption, InvalidServer, MissingExtra
 from .checks import format_value
-from .environment import CLOUD, CONFIG_FILE, from_environ, name_variable
+from .environment import (
+    AUTH_URL,
+    CLOUD,
+    CONFIG_FILE,
+    OPENSTACK,
+    from_environ,
+    has_credentials,
+    name_environment,
+    name_variable,
+)
 from .keystone import PluginTokens
 from .options import Config, check_names
 from .sources import EndpointFilter, Found, Source, merge_sources
@@ -37,8 +46,13 @@ def load_config(
     2. the environment: ``TRACED_IMAGE_SERVERS``, ``TRACED_IMAGE_NUM_RETRIES`` and so on for each
        field; ``TRACED_IMAGE_RETRY_BACKOFF_BASE`` and so on for each field of the retry policy,
     3. configuration files in nova's or cinder's form,
-    4. a cloud of clouds.yaml,
+    4. a cloud: one of clouds.yaml, or ``envvars``, which is the cloud of the ``OS_`` variables that
+       an openrc file sets,
     5. the defaults.
+
+    If no cloud is named and no source has credentials, the ``OS_`` variables are read if
+    ``OS_AUTH_URL`` is set, or if no source has servers. ``auth_strategy`` set to ``noauth`` in
+    another source prevents it.
 
     If no source has servers but one has credentials, Keystone's catalogue gives the image
     service's endpoint. That is the only request that this function makes.
@@ -47,7 +61,8 @@ def load_config(
         config_file: The path of a file, or several paths; a later file overrides an earlier one.
             Default: ``TRACED_IMAGE_CONFIG_FILE``, with ``:`` between paths. Needs the extra
             ``oslo``.
-        cloud: The name of a cloud; default: ``OS_CLOUD``. Needs the extra ``keystone``.
+        cloud: The name of a cloud; default: ``OS_CLOUD``. Needs the extra ``keystone``, as the
+            ``OS_`` variables do.
         environ: The environment; default: ``os.environ``.
         **fields: Any field of `Config`.
 
@@ -65,8 +80,11 @@ def load_config(
     files = _list_files(config_file, environ)
     if files:
         layers.append(_read_files(files, "argument" if config_file is not None else CONFIG_FILE))
+    found = merge_sources(layers)
     if cloud or environ.get(CLOUD):
-        layers.append(_read_cloud(cloud, merge_sources(layers).get("region_name"), environ))
+        layers.append(_read_cloud(cloud, found.get("region_name"), environ))
+    elif _lacks_credentials(found, environ):
+        layers.append(_read_openrc(environ, f"{OPENSTACK} variables"))
     found = merge_sources(layers)
     # Credentials without servers: only Keystone's catalogue can name the servers.
     if "servers" in found or "auth" not in found:
@@ -87,7 +105,7 @@ def _make_config(found: Mapping[str, Found], files: Sequence[str]) -> Config:
             raise InvalidServer("servers", problem, source=", ".join(files), fix=fix)
         fix = (
             f'give servers=["glance-1:9292"], set {name_variable("servers")}, or name a file by'
-            f" config_file or {CONFIG_FILE}, or a cloud by cloud or {CLOUD}"
+            f" config_file or {CONFIG_FILE}, or a cloud by cloud, {CLOUD} or {AUTH_URL}"
         )
         problem = "no server is configured"
         raise InvalidServer("servers", problem, source="any source", fix=fix)
@@ -118,8 +136,26 @@ def _read_files(files: Sequence[str], source: str) -> Source:
     return read_files(files, source)
 
 
+def _lacks_credentials(found: Mapping[str, Found], environ: Mapping[str, str]) -> bool:
+    """Return whether the ``OS_`` variables must supply the credentials."""
+    strategy = found.get("auth_strategy")
+    if "auth" in found or (strategy is not None and strategy.value == "noauth"):
+        return False
+    return bool(environ.get(AUTH_URL)) or ("servers" not in found and has_credentials(environ))
+
+
+def _read_openrc(environ: Mapping[str, str], source: str) -> Source:
+    try:
+        from .openrc import read_openrc
+    except ImportError as error:
+        raise _build_missing_error("auth", "keystone", source) from error
+    return read_openrc(environ, source)
+
+
 def _read_cloud(cloud: str | None, region: Found | None, environ: Mapping[str, str]) -> Source:
     source = "argument" if cloud else CLOUD
+    if (cloud or environ[CLOUD]) == name_environment(environ):
+        return _read_openrc(environ, source)
     try:
         from .clouds import read_cloud
     except ImportError as error:

@@ -77,6 +77,16 @@ class Cloud:
 
         It is an application credential's, since a token does not outlive the credential.
         """
+        credential, secret = self.application_credential(user, seconds)
+        short = v3.ApplicationCredential(
+            auth_url=self.auth_url,
+            application_credential_id=credential,
+            application_credential_secret=secret,
+        )
+        return _token(self.session(short))
+
+    def application_credential(self, user: str, seconds: float) -> tuple[str, str]:
+        """The id and the secret of a new application credential of the user's."""
         mine = self.session(self.auth(user))
         name = f"{user}-{os.urandom(4).hex()}"
         expires = datetime.now(timezone.utc) + timedelta(seconds=seconds)
@@ -85,13 +95,7 @@ class Cloud:
             f"/users/{mine.get_user_id()}/application_credentials",
             json={"application_credential": wish},
         )
-        credential = made.json()["application_credential"]["id"]
-        short = v3.ApplicationCredential(
-            auth_url=self.auth_url,
-            application_credential_id=credential,
-            application_credential_secret=name,
-        )
-        return _token(self.session(short))
+        return made.json()["application_credential"]["id"], name
 
     def takes(self, token: str) -> bool:
         """Whether Glance lists images to the holder of a token."""
