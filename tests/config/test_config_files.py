@@ -429,3 +429,164 @@ def test_a_missing_extra_is_named(conf, monkeypatch):
     monkeypatch.delitem(sys.modules, "traced_image.config.nova_conf", raising=False)
     with pytest.raises(MissingExtra, match=r"pip install 'traced-image\[oslo\]'"):
         load(conf(NOVA))
+
+
+KOLLA = """
+[DEFAULT]
+my_ip = 10.0.0.7
+transport_url = rabbit://openstack:s3cret@10.0.0.7:5672//
+[api]
+use_forwarded_for = true
+[glance]
+num_retries = 3
+valid_interfaces = internal
+[service_user]
+send_service_user_token = true
+{plugin}
+[keystone_authtoken]
+www_authenticate_uri = http://10.0.0.7:5000
+memcached_servers = 10.0.0.7:11211
+region_name = RegionOne
+{plugin}
+"""
+ANSIBLE = """
+[DEFAULT]
+my_ip = 10.0.0.7
+[glance]
+region_name = RegionOne
+service_type = image
+valid_interfaces = internal
+[keystone_authtoken]
+insecure = False
+service_token_roles_required = True
+{plugin}
+"""
+DEVSTACK = """
+[DEFAULT]
+my_ip = 10.0.0.7
+[glance]
+valid_interfaces = internal
+[keystone_authtoken]
+memcached_servers = localhost:11211
+interface = public
+{plugin}
+"""
+CINDER_TODAY = """
+[DEFAULT]
+my_ip = 10.0.0.7
+glance_catalog_info = image:glance:internalURL
+[keystone_authtoken]
+{plugin}
+"""
+GLANCE = """
+[DEFAULT]
+bind_host = 10.0.0.7
+bind_port = 9292
+enabled_backends = rbd:rbd
+[glance_store]
+default_backend = rbd
+[keystone_authtoken]
+{plugin}
+[paste_deploy]
+flavor = keystone
+"""
+
+
+@pytest.fixture
+def deployed(conf, credentials):
+    """Write a file of a deployment, with the options of a plugin in some of its sections."""
+
+    def write(text):
+        options = "".join(f"{name} = {value}\n" for name, value in credentials.items())
+        return conf(text.replace("{plugin}", f"auth_type = password\n{options}"))
+
+    return write
+
+
+@pytest.mark.parametrize("text", [KOLLA, ANSIBLE, DEVSTACK, CINDER_TODAY, GLANCE])
+def test_the_file_of_a_deployment_leads_to_the_catalogue(deployed, keystone, text):
+    keystone.endpoints = [
+        ("public", "RegionOne", "http://public"),
+        ("internal", "RegionOne", "http://internal"),
+    ]
+    config = load(deployed(text))
+    assert ("internal", "token-1") == (config.servers[0].host, config.auth.get_token())
+
+
+@pytest.mark.parametrize("servers", ["argument", "variable", "file"])
+def test_listed_servers_leave_the_credentials_that_check_tokens_alone(deployed, servers):
+    path = deployed(
+        KOLLA.replace("[glance]", "[glance]\napi_servers = a") if servers == "file" else KOLLA
+    )
+    fields = {"servers": "a"} if servers == "argument" else {}
+    environ = {"TRACED_IMAGE_SERVERS": "a"} if servers == "variable" else {}
+    assert load_config(config_file=path, environ=environ, **fields).auth is None
+
+
+def test_credentials_for_glance_go_before_those_that_check_tokens(with_plugin):
+    path = with_plugin("[keystone_authtoken]\nauth_type = nonesuch\n")
+    assert f"{path} [glance] auth_type" == load(path).sources["auth"]
+
+
+def test_the_credentials_that_check_tokens_are_named_as_the_source(deployed):
+    path = deployed(DEVSTACK.replace("internal", "public"))
+    expected = f"catalogue of {path} [keystone_authtoken] auth_type"
+    assert expected == load(path).sources["servers"]
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("region_name = RegionOne", "region_name", "RegionOne"),
+        ("insecure = true", "insecure", True),
+    ],
+)
+def test_the_credentials_that_check_tokens_bring_what_goes_with_them(deployed, text, field, value):
+    path = deployed("[keystone_authtoken]\n" + text + "\n{plugin}")
+    config = load(path)
+    expected = (value, f"{path} [keystone_authtoken] {field}")
+    assert expected == (getattr(config, field), config.sources[field])
+
+
+@pytest.mark.parametrize("text", [GLANCE, "[glance]\nservice_type = other\n" + GLANCE])
+def test_a_service_of_another_type_is_looked_for_if_a_file_says_so(deployed, text):
+    if text == GLANCE:
+        assert "glance.example" == load(deployed(text)).servers[0].host
+        return
+    with pytest.raises(InvalidAuth, match="no internal or public other endpoint"):
+        load(deployed(text))
+
+
+@pytest.mark.parametrize("info", ["image", "image:glance", "image:glance:publicURL", "::"])
+def test_a_part_of_cinders_catalogue_settings_is_enough(deployed, info):
+    path = deployed(CINDER_TODAY.replace("image:glance:internalURL", info))
+    assert "glance.example" == load(path).servers[0].host
+
+
+def test_noauth_leaves_the_credentials_that_check_tokens_alone(deployed):
+    path = deployed("[api]\nauth_strategy = noauth2\n" + GLANCE)
+    with pytest.raises(InvalidServer, match="names no server"):
+        load(path)
+
+
+def test_credentials_that_check_tokens_and_can_not_be_used_are_told(conf):
+    path = conf("[keystone_authtoken]\nauth_type = v3password\npassword = s3cret\n")
+    with pytest.raises(InvalidAuth, match=r"\[keystone_authtoken\] auth_type"):
+        load(path)
+
+
+def test_a_file_goes_before_an_openrc(deployed, credentials):
+    environ = {f"OS_{name.upper()}": value for name, value in credentials.items()}
+    path = deployed(GLANCE)
+    config = load_config(config_file=path, environ={**environ, "OS_PASSWORD": "not this"})
+    assert f"{path} [keystone_authtoken] auth_type" == config.sources["auth"]
+
+
+def test_an_openrc_serves_a_file_that_names_no_server(conf, keystone, credentials):
+    keystone.endpoints = [
+        ("public", "RegionOne", "http://public"),
+        ("internal", "RegionOne", "http://internal"),
+    ]
+    environ = {f"OS_{name.upper()}": value for name, value in credentials.items()}
+    config = load_config(config_file=conf("[glance]\nnum_retries = 1\n"), environ=environ)
+    assert ("public", 1) == (config.servers[0].host, config.num_retries)

@@ -101,4 +101,5 @@ def make_source(cloud: CloudRegion, name_source: Callable[[str], str]) -> Source
     }
     interface = cloud.get_interface("image") or "public"
     interfaces = (interface,) if isinstance(interface, str) else tuple(interface)
-    return Source(found, EndpointFilter(interfaces, cloud.get_service_name("image")))
+    service_name = cloud.get_service_name("image")
+    return Source(found, EndpointFilter(interfaces, service_name=service_name))

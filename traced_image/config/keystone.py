@@ -111,7 +111,7 @@ class PluginTokens:
         def find(session: Session) -> str | None:
             return session.get_endpoint(
                 self.plugin,
-                service_type="image",
+                service_type=lookup.service_type,
                 service_name=lookup.service_name,
                 interface=list(lookup.interfaces),
                 region_name=region,
@@ -176,6 +176,7 @@ def find_image_endpoint(
         raise InvalidAuth("auth", problem, source=source, fix=fix) from error
     if endpoint is None:
         where = f"region {region}" if region else "any region"
-        problem = f"the catalogue has no {' or '.join(lookup.interfaces)} image endpoint in {where}"
+        kinds = " or ".join(lookup.interfaces)
+        problem = f"the catalogue has no {kinds} {lookup.service_type} endpoint in {where}"
         raise InvalidAuth("auth", problem, source=source, fix=fix)
     return endpoint

@@ -45,14 +45,14 @@ def load_config(
     1. the arguments,
     2. the environment: ``TRACED_IMAGE_SERVERS``, ``TRACED_IMAGE_NUM_RETRIES`` and so on for each
        field; ``TRACED_IMAGE_RETRY_BACKOFF_BASE`` and so on for each field of the retry policy,
-    3. configuration files in nova's or cinder's form,
+    3. configuration files of nova, cinder or another service with such options,
     4. a cloud: one of clouds.yaml, or ``envvars``, which is the cloud of the ``OS_`` variables that
        an openrc file sets,
     5. the defaults.
 
-    If no cloud is named and no source has credentials, the ``OS_`` variables are read if
-    ``OS_AUTH_URL`` is set, or if no source has servers. ``auth_strategy`` set to ``noauth`` in
-    another source prevents it.
+    If no cloud is named and no source has credentials, there are two more places for them: a file's
+    ``[keystone_authtoken]`` if no source has servers; else the ``OS_`` variables if ``OS_AUTH_URL``
+    is set or no source has servers. ``auth_strategy`` set to ``noauth`` prevents both.
 
     If no source has servers but one has credentials, Keystone's catalogue gives the image
     service's endpoint. That is the only request that this function makes.
@@ -83,8 +83,8 @@ def load_config(
     found = merge_sources(layers)
     if cloud or environ.get(CLOUD):
         layers.append(_read_cloud(cloud, found.get("region_name"), environ))
-    elif _lacks_credentials(found, environ):
-        layers.append(_read_openrc(environ, f"{OPENSTACK} variables"))
+    elif _lacks_credentials(found):
+        layers.append(_find_credentials(layers, found, environ))
     found = merge_sources(layers)
     # Credentials without servers: only Keystone's catalogue can name the servers.
     if "servers" in found or "auth" not in found:
@@ -98,8 +98,9 @@ def _make_config(found: Mapping[str, Found], files: Sequence[str]) -> Config:
     if "servers" not in found:
         if files:
             fix = (
-                "set api_servers in its section [glance], or there auth_type and the other options"
-                " of a keystoneauth1 plugin, so that Keystone's catalogue names a server"
+                "set api_servers in its section [glance], or there or in [keystone_authtoken]"
+                " auth_type and the other options of a keystoneauth1 plugin, so that Keystone's"
+                " catalogue names a server"
             )
             problem = "the configuration was read and names no server"
             raise InvalidServer("servers", problem, source=", ".join(files), fix=fix)
@@ -136,12 +137,21 @@ def _read_files(files: Sequence[str], source: str) -> Source:
     return read_files(files, source)
 
 
-def _lacks_credentials(found: Mapping[str, Found], environ: Mapping[str, str]) -> bool:
-    """Return whether the ``OS_`` variables must supply the credentials."""
+def _lacks_credentials(found: Mapping[str, Found]) -> bool:
     strategy = found.get("auth_strategy")
-    if "auth" in found or (strategy is not None and strategy.value == "noauth"):
-        return False
-    return bool(environ.get(AUTH_URL)) or ("servers" not in found and has_credentials(environ))
+    return "auth" not in found and (strategy is None or strategy.value != "noauth")
+
+
+def _find_credentials(
+    layers: Sequence[Source], found: Mapping[str, Found], environ: Mapping[str, str]
+) -> Source:
+    """Read credentials from where nobody asked for them: a file's spare ones, or an openrc's."""
+    spare = next((each.find_spare for each in layers if each.find_spare), None)
+    if spare is not None and "servers" not in found:
+        return spare()
+    if environ.get(AUTH_URL) or ("servers" not in found and has_credentials(environ)):
+        return _read_openrc(environ, f"{OPENSTACK} variables")
+    return Source()
 
 
 def _read_openrc(environ: Mapping[str, str], source: str) -> Source:

@@ -13,12 +13,13 @@ from ..errors import InvalidAuth, InvalidOption
 from ..redact import hide_in_text
 from .checks import format_value
 from .options import OPTIONS
+from .oslo_file import name_group, parse_files, split_option
 from .parse import parse_boolean
 from .server import GLANCE_PORT
 from .sources import EndpointFilter, Found, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from keystoneauth1.plugin import BaseAuthPlugin
 
@@ -37,6 +38,12 @@ _AUTH = str(OPTIONS["auth"].nova)
 _SERVICE_AUTH = str(OPTIONS["service_auth"].nova)
 """The option that names the plugin of the token beside a caller's, as `_AUTH` does."""
 
+_SPARE = "keystone_authtoken"
+"""The section with the credentials by which a service checks tokens. It names the plugin, too."""
+
+_SPARE_FIELDS = ("region_name", "cafile", "insecure")
+"""Options of `_SPARE` that go with its credentials, named like the fields that they set."""
+
 _SENDS_BESIDE = "[service_user] send_service_user_token"
 
 _OLD_OPTIONS = {
@@ -51,8 +58,14 @@ _OLD_OPTIONS = {
 """
 _OVERRIDE = "[glance] endpoint_override"
 _LOOKUP_INTERFACES = "[glance] valid_interfaces"
+_LOOKUP_TYPE = "[glance] service_type"
 _LOOKUP_NAME = "[glance] service_name"
-_OTHERS = {_OVERRIDE, _LOOKUP_INTERFACES, _LOOKUP_NAME, _SENDS_BESIDE}
+_LOOKUP_CINDER = "[DEFAULT] glance_catalog_info"
+"""cinder's form: the service's type, its name and the interface, with colons between them."""
+_OTHERS = {
+    *(_OVERRIDE, _LOOKUP_INTERFACES, _LOOKUP_TYPE, _LOOKUP_NAME, _LOOKUP_CINDER, _SENDS_BESIDE),
+    *(f"[{_SPARE}] {each}" for each in _SPARE_FIELDS),
+}
 """Options that set no field of `Config` by themselves."""
 _WITHOUT_TOKEN = ("noauth2", "noauth_include_project_id")
 """Strategies of nova and cinder that mean ``noauth`` for Glance."""
@@ -69,7 +82,9 @@ def read_files(files: Sequence[str], source: str) -> Source:
     is set, ``[glance]`` has the options of a keystoneauth1 plugin. If ``send_service_user_token``
     is true, ``[service_user]`` has those of another one, for the token beside a caller's. Today's
     nova has no ``auth_strategy``. With its files, set ``TRACED_IMAGE_AUTH_STRATEGY=keystone`` so
-    that the service sends the callers' tokens.
+    that the service sends the callers' tokens. If ``[glance]`` has no plugin, the one of
+    ``[keystone_authtoken]`` is spare: it asks Keystone's catalogue for a server if nothing names
+    one.
 
     Args:
         files: The paths of the files; a later file overrides an earlier one.
@@ -79,7 +94,7 @@ def read_files(files: Sequence[str], source: str) -> Source:
         InvalidOption: A file can't be read or parsed.
         InvalidAuth: The plugin can't be loaded.
     """
-    options = _Options(_parse(files, source), ", ".join(files))
+    options = _Options(parse_files(files, source), ", ".join(files))
     found = {name: each for name, each in options.all().items() if each is not None}
     strategy = found.get("auth_strategy")
     if strategy is None or strategy.value != "noauth":
@@ -87,35 +102,12 @@ def read_files(files: Sequence[str], source: str) -> Source:
         for name, plugin in plugins.items():
             if plugin is not None:
                 found[name] = Found(plugin, f"{', '.join(files)} {OPTIONS[name].nova}")
-    return Source(found, options.lookup())
-
-
-def _parse(files: Sequence[str], source: str) -> cfg.ConfigOpts:
-    """Parse the files.
-
-    oslo.config's error for a line that it can't parse contains the line, which may contain a
-    password. So the error raised here neither shows it nor chains it.
-    """
-    # An object of its own: oslo.config's global CONF belongs to the application.
-    conf = cfg.ConfigOpts()
-    try:
-        conf(
-            [],
-            project="traced-image",
-            default_config_files=list(files),
-            default_config_dirs=[],
-            use_env=False,
-        )
-    except cfg.ConfigFileParseError as error:
-        line = getattr(error.__context__, "lineno", "?")
-        problem = f"line {line} of {error.config_file} is neither a section nor an option"
-        fix = "write it as name = value"
-        raise InvalidOption("config_file", problem, source=source, fix=fix) from None
-    except (cfg.Error, OSError, ValueError) as error:
-        problem = f"{', '.join(files)} can't be read ({type(error).__name__})"
-        fix = "name text files in UTF-8 that exist and that this process may read"
-        raise InvalidOption("config_file", problem, source=source, fix=fix) from error
-    return conf
+    has_plugin = "auth" in found
+    return Source(
+        found,
+        options.lookup() if has_plugin else options.find_lookup(),
+        None if has_plugin else options.find_spare(),
+    )
 
 
 class _Options:
@@ -126,8 +118,8 @@ class _Options:
         self._files = files
         options = {option for each in _READ.values() for option in each}
         for option in options | _OTHERS:
-            section, name = _split(option)
-            conf.register_opt(cfg.StrOpt(name), group=_group(section))
+            section, name = split_option(option)
+            conf.register_opt(cfg.StrOpt(name), group=name_group(section))
         for name, default in _OLD_OPTIONS.items():
             conf.register_opt(cfg.StrOpt(name, default=default))
 
@@ -139,12 +131,35 @@ class _Options:
 
     def lookup(self) -> EndpointFilter:
         """Return the filter for the endpoint in the catalogue."""
-        interfaces = self._get(_LOOKUP_INTERFACES) or Found(_INTERFACES, "")
-        name = self._get(_LOOKUP_NAME)
+        cinder = self._get(_LOOKUP_CINDER)
+        kind, name, interface, *_ = (*(str(cinder.value) if cinder else "").split(":"), "", "")
+        interfaces = self._get_text(_LOOKUP_INTERFACES, interface) or _INTERFACES
         return EndpointFilter(
-            tuple(each.strip() for each in str(interfaces.value).split(",")),
-            str(name.value) if name else None,
+            tuple(each.strip() for each in interfaces.split(",")),
+            self._get_text(_LOOKUP_TYPE, kind) or "image",
+            self._get_text(_LOOKUP_NAME, name) or None,
         )
+
+    def _get_text(self, option: str, otherwise: str) -> str:
+        found = self._get(option)
+        return str(found.value) if found else otherwise
+
+    def find_lookup(self) -> EndpointFilter | None:
+        """Return the filter for the endpoint, or None if no option sets a part of it."""
+        parts = (_LOOKUP_INTERFACES, _LOOKUP_TYPE, _LOOKUP_NAME, _LOOKUP_CINDER)
+        return self.lookup() if any(self._get(each) for each in parts) else None
+
+    def find_spare(self) -> Callable[[], Source] | None:
+        """Return a function that reads `_SPARE`, or None if no plugin is configured there."""
+        loading.register_auth_conf_options(self._conf, _SPARE)
+        section = self._conf[_SPARE]
+        return self._read_spare if section.auth_type or section.auth_section else None
+
+    def _read_spare(self) -> Source:
+        option = f"[{_SPARE}] auth_type"
+        found = {name: self._field(name, [f"[{_SPARE}] {name}"]) for name in _SPARE_FIELDS}
+        found["auth"] = Found(self.plugin(option), f"{self._files} {option}")
+        return Source({name: each for name, each in found.items() if each}, self.lookup())
 
     def service_plugin(self) -> BaseAuthPlugin | None:
         """Load the plugin of the token beside a caller's; return None if none is to be sent.
@@ -181,7 +196,7 @@ class _Options:
         If a password contains ``$``, oslo.config reports an unknown option and names a part of
         the password. So the error raised here neither shows its text nor chains it.
         """
-        section, _ = _split(option)
+        section, _ = split_option(option)
         try:
             loading.register_auth_conf_options(self._conf, section)
             return loading.load_auth_from_conf_options(self._conf, section)
@@ -222,9 +237,9 @@ class _Options:
 
     def _get(self, option: str) -> Found | None:
         """Return an option's text, or None if it is empty or no file sets it."""
-        section, name = _split(option)
+        section, name = split_option(option)
         try:
-            location = self._conf.get_location(name, _group(section))
+            location = self._conf.get_location(name, name_group(section))
             text = self._conf[name] if section == "DEFAULT" else self._conf[section][name]
         except (cfg.Error, RecursionError):
             fix = "write the value itself, and $$ for a $"
@@ -234,15 +249,3 @@ class _Options:
         if location is None or not location.location.is_user_controlled or not text:
             return None
         return Found(text, f"{location.detail} {option}")
-
-
-def _split(option: str) -> tuple[str, str]:
-    """Return the section and the name of ``[section] name``."""
-    section, _, name = option.removeprefix("[").partition("] ")
-    return section, name
-
-
-def _group(section: str) -> str | None:
-    """Return oslo.config's name for a section: None for ``DEFAULT``."""
-    # An option of any section may refer by "$name" to options that are registered without a group.
-    return None if section == "DEFAULT" else section

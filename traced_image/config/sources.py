@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,12 @@ class EndpointFilter:
 
     Attributes:
         interfaces: The kinds of endpoint, the preferred one first.
+        service_type: The service's type.
         service_name: The service's name, if the catalogue has several; None for any.
     """
 
     interfaces: tuple[str, ...] = ("public",)
+    service_type: str = "image"
     service_name: str | None = None
 
 
@@ -37,10 +39,13 @@ class Source:
     Attributes:
         found: Values of `Config` by the names of its fields.
         lookup: The filter for the endpoint in the catalogue, if the source has one.
+        find_spare: Returns more values, which count only if no source has servers or credentials;
+            None if the source has none.
     """
 
     found: Mapping[str, Found] = field(default_factory=dict)
     lookup: EndpointFilter | None = None
+    find_spare: Callable[[], Source] | None = None
 
 
 def merge_sources(layers: Iterable[Source]) -> dict[str, Found]:
