@@ -129,20 +129,23 @@ def _reads_the_data(server):
     return any(access.method == "PUT" for access in server.access_log)
 
 
+def raising(error):
+    """Return a function that raises an error."""
+
+    def send():
+        raise error
+
+    return send
+
+
 @pytest.mark.parametrize("again", [KeyboardInterrupt, Terminated(143)])
 def test_to_interrupt_it_again_does_not_hide_what_is_left(again):
     class Interrupted:
-        def create(self, _context, _fields):
-            return {"id": "1"}
-
-        def update(self, *_data, **_how):
-            raise KeyboardInterrupt
-
         def delete(self, _context, _id):
             raise again
 
     with pytest.raises(EndedError) as ended:
-        download_upload._upload(Interrupted(), {}, None)
+        download_upload._upload(Interrupted(), "1", raising(KeyboardInterrupt))
     said = "interrupted; the image 1 still exists, without its data"
     assert (130, said) == (ended.value.status, ended.value.message)
 
@@ -157,17 +160,12 @@ def test_an_image_that_can_not_be_deleted_again_is_named(cli, server, on, images
 
 def test_an_upload_that_glance_did_not_store_is_a_failure():
     class Losing:
-        def create(self, _context, _fields):
-            return {"id": "1"}
-
-        def update(self, *_data, **_how):
-            raise UploadIncomplete("Image 1 is unacceptable")
-
         def delete(self, _context, _id):
             pass
 
+    error = UploadIncomplete("Image 1 is unacceptable")
     with pytest.raises(EndedError) as ended:
-        download_upload._upload(Losing(), {}, None)
+        download_upload._upload(Losing(), "1", raising(error))
     said = "Image 1 is unacceptable; the image 1 was deleted"
     assert (1, said) == (ended.value.status, ended.value.message)
 
@@ -175,16 +173,10 @@ def test_an_upload_that_glance_did_not_store_is_a_failure():
 def test_a_defect_is_not_hidden_by_an_image_that_is_left(images, server, on):
     """It shows where it is, as all defects do."""
 
-    class Defect:
-        def read(self, _size):
-            raise ZeroDivisionError
-
     server.break_with(lab.faults.status(403).only(method="DELETE"))
     service = connect(servers=[server.url], telemetry=False)
     with pytest.raises(ZeroDivisionError):
-        download_upload._upload(
-            service, {"name": "x", "disk_format": "raw", "container_format": "bare"}, Defect()
-        )
+        download_upload._upload(service, images.add(), raising(ZeroDivisionError))
     service.close()
 
 

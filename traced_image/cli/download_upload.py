@@ -25,7 +25,7 @@ from rich.table import Column
 from ..errors import TracedImageError, UploadIncomplete
 from ..pipeline.api.destination import find_descriptor, write_all
 from .exit_status import build_end_error
-from .options import json_output, trace_output, verbose, with_choice
+from .options import deadline, json_output, trace_output, verbose, with_choice
 from .output import format_cell, open_messages, print_json
 from .partial_download import PartialFile, open_part
 from .signals import Terminated, run_interruptibly
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ..pipeline.api.download import Download
     from ..pipeline.service import GlanceImageService
     from .options import Choice
+    from .traced_service import TracedService
 
 
 _WIDE = 70
@@ -99,6 +100,7 @@ def _show_bar(name: str, total: int | None, done: int = 0) -> Iterator[_Bar]:
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @trace_output
+@deadline
 @verbose
 @with_choice
 def download(choice: Choice, image_id: str, output: str, *, force: bool, trace: bool) -> None:
@@ -115,14 +117,14 @@ def download(choice: Choice, image_id: str, output: str, *, force: bool, trace: 
         if special:
             # A device or a pipe can't be replaced by a rename, nor be resumed.
             file = _open_output(place, output, stack)
-            service = stack.enter_context(connect_traced(choice, trace=trace))
-            _stream(service, image_id, file, output)
+            connected = stack.enter_context(connect_traced(choice, trace=trace))
+            _stream(connected, image_id, file, output)
         else:
             part = stack.enter_context(open_part(place.resolve()))
             # Another process may have finished its download to the same file meanwhile.
             _check_absent(place, force=force)
-            service = stack.enter_context(connect_traced(choice, trace=trace))
-            _download(service, image_id, part)
+            connected = stack.enter_context(connect_traced(choice, trace=trace))
+            _download(connected, image_id, part)
 
 
 def _is_special(place: Path) -> bool:
@@ -148,8 +150,8 @@ def _open_output(place: Path, output: str, stack: ExitStack) -> BinaryIO:
     return FileIO(sys.stdout.fileno(), "wb", closefd=False)
 
 
-def _stream(service: GlanceImageService, image_id: str, file: BinaryIO, output: str) -> None:
-    found = cast("Download", run_interruptibly(lambda: service.download(None, image_id)))
+def _stream(connected: TracedService, image_id: str, file: BinaryIO, output: str) -> None:
+    found = cast("Download", connected.call(lambda service: service.download(None, image_id)))
     try:
         _write(found, file, 0, output)
     except OSError as error:
@@ -157,16 +159,16 @@ def _stream(service: GlanceImageService, image_id: str, file: BinaryIO, output: 
         raise OSError(error.errno, error.strerror, name) from error
 
 
-def _download(service: GlanceImageService, image_id: str, part: PartialFile) -> None:
+def _download(connected: TracedService, image_id: str, part: PartialFile) -> None:
     """Fetch the missing rest of a part, and turn it into the target file."""
-    if service.config.api_version == 1:
+    if connected.service.config.api_version == 1:
         part.clear()  # the Images API v1 has no range requests
-    found = run_interruptibly(lambda: service.download_rest(None, image_id, part.file))
+    found = connected.call(lambda service: service.download_rest(None, image_id, part.file))
     if part.size and not found.has_checksum:
         # The part may come from other data, and without a checksum nothing would detect it.
         found.close()
         part.clear()
-        found = run_interruptibly(lambda: service.download_rest(None, image_id, part.file))
+        found = connected.call(lambda service: service.download_rest(None, image_id, part.file))
     with part.guard_writes():
         _write(found, part.file, part.size, part.target.name)
         part.finish()
@@ -225,6 +227,7 @@ class _ReportedFile:
 )
 @json_output
 @trace_output
+@deadline
 @verbose
 @with_choice
 def upload(
@@ -239,10 +242,20 @@ def upload(
     fields = {"name": name or Path(file).name, **formats}
     with ExitStack() as stack:
         data = stack.enter_context(_open_source(file))
-        service = stack.enter_context(connect_traced(choice, trace=trace))
+        connected = stack.enter_context(connect_traced(choice, trace=trace))
         size = os.fstat(data.fileno()).st_size or None
-        bar = stack.enter_context(_show_bar(fields["name"], size))
-        image = _upload(service, fields, _ReportedFile(data, bar.at))
+        service = connected.service
+        created = connected.call(lambda service: service.create(None, dict(fields)))
+        image_id = str(created["id"])
+
+        def send() -> dict[str, object]:
+            with _show_bar(fields["name"], size) as bar:
+                source = cast("BinaryIO", _ReportedFile(data, bar.at))
+                return run_interruptibly(
+                    lambda: service.update(None, image_id, {}, source, purge_props=False)
+                )
+
+        image = _upload(service, image_id, send)
     if as_json:
         print_json(image)
     else:
@@ -257,15 +270,11 @@ def _open_source(file: str) -> BinaryIO:
 
 
 def _upload(
-    service: GlanceImageService, fields: dict[str, str], data: _ReportedFile
+    service: GlanceImageService, image_id: str, send: Callable[[], dict[str, object]]
 ) -> dict[str, object]:
-    image = run_interruptibly(lambda: service.create(None, dict(fields)))
-    image_id = str(image["id"])
-    source = cast("BinaryIO", data)
+    """Send the data of a new image; delete the image if that fails."""
     try:
-        return run_interruptibly(
-            lambda: service.update(None, image_id, {}, source, purge_props=False)
-        )
+        return send()
     except BaseException as error:
         kept = f"; the image {image_id} still exists, without its data"
         # A second interruption must not hide that the image still exists.

@@ -47,6 +47,15 @@ def read_duration(text: str) -> float:
         raise click.BadParameter(f"{error}: write it like 15s, 1m or 500ms") from None
 
 
+def read_seconds(text: str) -> float:
+    """Return the seconds of a duration, as `read_duration` does, or of a number of seconds.
+
+    Raises:
+        BadParameter: The text is neither.
+    """
+    return read_duration(f"{text}s" if text.isascii() and text.isdigit() else text)
+
+
 def read_address(text: str) -> ListenAddress:
     """Parse an address and a port: ``127.0.0.1:9293``, ``[::1]:9293``; ``:9293`` for all addresses.
 
@@ -130,6 +139,14 @@ timeout = click.option(
     metavar="DURATION",
     help="The time limit of a probe.",
 )
+deadline = click.option(
+    "--timeout",
+    name_parameter("deadline"),
+    type=read_seconds,
+    metavar="DURATION",
+    help="The deadline of each call with its retries and waits, without the transfer of image "
+    "data: 15s, 1m, or a number of seconds. By default that of the configuration, 120s.",
+)
 
 _MANY = 10**6
 """Retries of commands that retry nothing, so that no check warns of too few for the servers."""
@@ -146,6 +163,7 @@ class Choice:
         insecure: Whether certificates stay unchecked.
         cafile: The path of a file with certificate authorities to trust.
         verbose: Whether the command shows attempts as they happen.
+        deadline: Seconds for each call; None for the configuration's.
     """
 
     servers: tuple[str, ...] = ()
@@ -154,12 +172,19 @@ class Choice:
     insecure: bool = False
     cafile: str | None = None
     verbose: bool = False
+    deadline: float | None = None
 
-    def config(self, *, retries: bool = True) -> Config:
+    def config(
+        self,
+        *,
+        retries: bool = True,
+        run: Callable[[Callable[[], Config]], Config] = run_interruptibly,
+    ) -> Config:
         """Load the configuration; the command line's options come before all other sources.
 
         Args:
             retries: Whether the command retries failed attempts; a probe does not.
+            run: Runs a function that may wait for Keystone.
 
         Raises:
             ConfigError: A value of the configuration is invalid.
@@ -172,10 +197,12 @@ class Choice:
             said["insecure"] = True
         if self.cafile is not None:
             said["cafile"] = self.cafile
+        if self.deadline is not None:
+            said["deadline"] = self.deadline
         if not retries:
             said["num_retries"] = _MANY
         try:
-            return run_interruptibly(lambda: load_config(**said))  # type: ignore[arg-type]
+            return run(lambda: load_config(**said))  # type: ignore[arg-type]
         except InvalidServer as error:
             if error.source != "any source":
                 raise

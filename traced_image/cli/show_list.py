@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import json_output, trace_output, verbose, with_choice
+from .options import deadline, json_output, trace_output, verbose, with_choice
 from .output import print_fields, print_json, print_table
-from .signals import run_interruptibly
 from .traced_service import connect_traced
 
 if TYPE_CHECKING:
@@ -22,12 +21,13 @@ _COLUMNS = ("id", "name", "status", "size", "disk_format")
 @click.argument("image_id", metavar="ID")
 @json_output
 @trace_output
+@deadline
 @verbose
 @with_choice
 def show(choice: Choice, image_id: str, *, as_json: bool, trace: bool) -> None:
     """Show an image's metadata."""
-    with connect_traced(choice, trace=trace) as service:
-        image = run_interruptibly(lambda: service.show(None, image_id))
+    with connect_traced(choice, trace=trace) as connected:
+        image = connected.call(lambda service: service.show(None, image_id))
     if as_json:
         print_json(image)
         return
@@ -48,6 +48,7 @@ def show(choice: Choice, image_id: str, *, as_json: bool, trace: bool) -> None:
 )
 @json_output
 @trace_output
+@deadline
 @verbose
 @with_choice
 def list_(
@@ -55,8 +56,8 @@ def list_(
 ) -> None:
     """List images."""
     wanted = dict(_split_filter(each) for each in filters)
-    with connect_traced(choice, trace=trace) as service:
-        images = run_interruptibly(lambda: service.detail(None, filters=wanted, limit=limit))
+    with connect_traced(choice, trace=trace) as connected:
+        images = connected.call(lambda service: service.detail(None, filters=wanted, limit=limit))
     if as_json:
         print_json(images)
     else:

@@ -33,7 +33,7 @@ def terminate(_number: int, _frame: object) -> NoReturn:
     raise Terminated(TERMINATED)
 
 
-def run_interruptibly(work: Callable[[], _T]) -> _T:
+def run_interruptibly(work: Callable[[], _T], look: Callable[[], object] = bool) -> _T:
     """Run blocking work in a thread, and abandon the thread if a signal comes.
 
     An exception that a signal raises in the middle of the work could leave a lock held for ever.
@@ -41,6 +41,7 @@ def run_interruptibly(work: Callable[[], _T]) -> _T:
 
     Args:
         work: A function without arguments; its result or its error is the result or error here.
+        look: A function that this thread calls again and again while it waits.
 
     Raises:
         KeyboardInterrupt: Ctrl-C came.
@@ -58,7 +59,7 @@ def run_interruptibly(work: Callable[[], _T]) -> _T:
     # A signal that comes just before the wait begins, or to another thread, does not wake the wait.
     # So the wait is short: Python runs a signal's handler in the main thread between two waits.
     while not wait({future}, _LOOK_SECONDS).done:
-        pass
+        look()
     return future.result()
 
 

@@ -14,18 +14,23 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 
-def make_provider(kept: list[ReadableSpan] | None, *, attempts: bool) -> TracerProvider:
+def make_provider(
+    kept: list[ReadableSpan] | None, *, attempts: bool, tracker: SpanProcessor | None = None
+) -> TracerProvider:
     """Build a tracer provider of the command's own; the process's global provider stays unchanged.
 
     Args:
         kept: A list that receives the ended spans; None to keep none.
         attempts: Whether to print a line at the start and at the end of each attempt.
+        tracker: One more observer of the spans.
     """
     made = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
     if kept is not None:
         made.add_span_processor(_SpanCollector(kept))
     if attempts:
         made.add_span_processor(_AttemptWriter())
+    if tracker is not None:
+        made.add_span_processor(tracker)
     return made
 
 

@@ -100,8 +100,15 @@ class PluginTokens:
         """
         return self._use(lambda _session: self.plugin.invalidate(), left)
 
-    def endpoint(self, lookup: EndpointFilter, region: str | None) -> str | None:
+    def endpoint(
+        self, lookup: EndpointFilter, region: str | None, left: float = math.inf
+    ) -> str | None:
         """Return the image service's URL in the catalogue, or None if the catalogue has none.
+
+        Args:
+            lookup: The filter for the endpoint.
+            region: The name of the region; None for any.
+            left: The seconds that the caller can wait.
 
         Raises:
             TokenUnavailable: Keystone gave no answer in time, or redirects.
@@ -117,7 +124,7 @@ class PluginTokens:
                 region_name=region,
             )
 
-        return self._use(find, math.inf)
+        return self._use(find, left)
 
     def _use(self, use: Callable[[Session], T], left: float) -> T:
         return self._turn.take(use, partial(_open_session, self._http), self._http.timeout, left)
@@ -151,7 +158,12 @@ def make_token_source(auth: object, http: KeystoneHTTP) -> TokenSource | None:
 
 
 def find_image_endpoint(
-    tokens: PluginTokens, lookup: EndpointFilter, region: str | None, source: str
+    tokens: PluginTokens,
+    lookup: EndpointFilter,
+    region: str | None,
+    source: str,
+    *,
+    left: float | None = None,
 ) -> str:
     """Ask Keystone for the catalogue, and return the image service's URL in it.
 
@@ -160,6 +172,7 @@ def find_image_endpoint(
         lookup: The filter for the endpoint.
         region: The name of the region; None for any.
         source: Where the credentials came from, for the error.
+        left: The seconds that the caller can wait; None for no limit.
 
     Raises:
         InvalidAuth: Keystone gave no catalogue, or the catalogue has no such endpoint.
@@ -168,7 +181,7 @@ def find_image_endpoint(
 
     fix = "correct the credentials and the region, or list the servers"
     try:
-        endpoint = tokens.endpoint(lookup, region)
+        endpoint = tokens.endpoint(lookup, region, math.inf if left is None else left)
     except EndpointNotFound:
         endpoint = None
     except (ClientException, TokenUnavailable) as error:

@@ -55,7 +55,8 @@ def load_config(
     is set or no source has servers. ``auth_strategy`` set to ``noauth`` prevents both.
 
     If no source has servers but one has credentials, Keystone's catalogue gives the image
-    service's endpoint. That is the only request that this function makes.
+    service's endpoint. That is the only request that this function makes. It takes at most
+    ``deadline``.
 
     Args:
         config_file: The path of a file, or several paths; a later file overrides an earlier one.
@@ -195,5 +196,7 @@ def _find_servers(
     from .keystone import find_image_endpoint
 
     source = f"catalogue of {found['auth'].source}"
-    endpoint = find_image_endpoint(draft.auth, lookup, draft.region_name, found["auth"].source)
+    endpoint = find_image_endpoint(
+        draft.auth, lookup, draft.region_name, found["auth"].source, left=draft.deadline
+    )
     return draft.replace(servers=[endpoint], sources={**draft.sources, "servers": source})

@@ -17,7 +17,9 @@ from .pages import table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_SHARED = {name_parameter(field.name) for field in fields(Choice) if field.name != "verbose"}
+_OF_SOME = ("verbose", "deadline")
+"""Fields of a `Choice` whose options not all commands have that ask a server."""
+_SHARED = {name_parameter(field.name) for field in fields(Choice) if field.name not in _OF_SOME}
 """The options that say which servers, of all commands that ask any."""
 
 
