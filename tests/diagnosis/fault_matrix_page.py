@@ -37,7 +37,7 @@ _BETWEEN = f"""
 The log has two kinds of lines. Their records have the server and the reason as fields:
 
 ```text
-WARNING Error contacting glance server '10.0.0.2:9292' for 'get', retrying.
+WARNING Error contacting glance server '10.0.0.2:9292' for 'get', retrying. Reason: 503.
 ERROR Gave up 'create' after 1 attempts, read_timeout: Connection to glance host ...
 ```
 

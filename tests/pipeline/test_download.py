@@ -467,7 +467,7 @@ def test_a_stream_that_breaks_has_its_log_line(three, big, opened, caplog):
     three[0].break_with(cut_once())
     list(opened.service(*three).download(None, big))
     line = f"Error contacting glance server '127.0.0.1:{three[0].port}' for 'data', retrying."
-    assert caplog.messages == [line]
+    assert caplog.messages == [f"{line} Reason: protocol_error."]
 
 
 @pytest.mark.parametrize(

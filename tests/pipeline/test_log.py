@@ -18,6 +18,7 @@ from traced_image.telemetry import catalogue
 UNSAFE = operation_of("images.create", repeatable=False)
 UPLOAD = operation_of("images.upload", transfer=True, repeatable=False, rewind=lambda: False)
 NO_RETRY = RetryPolicy(budget_share=0.0, budget_floor=0.0)
+REFUSED = "Reason: connection_refused."
 STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -30,9 +31,12 @@ def test_each_failed_attempt_has_the_seeds_line(caplog):
         rig(Script(refused()), num_retries=2).call()
 
     assert [
-        "Error contacting glance server 'glance-1:9292' for 'get', retrying.",
-        "Error contacting glance server 'glance-2:9292' for 'get', retrying.",
-        "Error contacting glance server 'glance-3:9292' for 'get', done trying.",
+        f"Error contacting glance server '{host}:9292' for 'get', {extra}. {REFUSED}"
+        for host, extra in (
+            ("glance-1", "retrying"),
+            ("glance-2", "retrying"),
+            ("glance-3", "done trying"),
+        )
     ] == warnings_of(caplog)
 
 
@@ -63,7 +67,7 @@ def test_an_ipv6_server_is_written_in_brackets(caplog):
         three.call()
 
     assert [
-        "Error contacting glance server '[fd00::3]:9292' for 'get', done trying."
+        f"Error contacting glance server '[fd00::3]:9292' for 'get', done trying. {REFUSED}"
     ] == warnings_of(caplog)
 
 
@@ -101,7 +105,7 @@ def test_a_server_that_fails_in_a_way_that_is_not_retried_has_its_line(caplog):
         rig(Script(ServerError("glance: HTTP 500"))).call()
 
     assert [
-        "Error contacting glance server 'glance-1:9292' for 'get', done trying."
+        "Error contacting glance server 'glance-1:9292' for 'get', done trying. Reason: 500."
     ] == caplog.messages
 
 
@@ -162,9 +166,8 @@ def test_no_line_has_a_traceback(caplog):
 def test_a_stream_that_broke_has_the_seeds_line(retrying, extra, caplog):
     log_stream_failure(Server.parse("glance-1"), ProtocolError("cut"), retrying=retrying)
 
-    assert [
-        f"Error contacting glance server 'glance-1:9292' for 'data', {extra}."
-    ] == caplog.messages
+    line = f"Error contacting glance server 'glance-1:9292' for 'data', {extra}."
+    assert [f"{line} Reason: protocol_error."] == caplog.messages
 
 
 def test_the_line_is_written_before_the_wait():

@@ -61,15 +61,17 @@ def log_skips(skips: Skips) -> None:
 def _log_warning(
     server: Server, action: str, error: AttemptError, fields: dict[str, object], *, retrying: bool
 ) -> None:
-    """Log nova's line. nova adds a traceback, which has no further information."""
-    # The text is nova's, so that operators' searches and alerts for it still match.
+    """Log nova's line with the reason behind it. nova adds a traceback, which says no more."""
+    # The first sentence is nova's, so that operators' searches and alerts for it still match.
     LOG.warning(
-        "Error contacting glance server '%(host)s:%(port)s' for '%(method)s', %(extra)s.",
+        "Error contacting glance server '%(host)s:%(port)s' for '%(method)s', %(extra)s."
+        " Reason: %(reason)s.",
         {
             "host": server.netloc.rpartition(":")[0],
             "port": server.port,
             "method": action,
             "extra": "retrying" if retrying else "done trying",
+            "reason": error.reason,
         },
         extra=fields | _make_fields(server, error, error.reason),
     )
