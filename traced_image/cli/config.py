@@ -27,7 +27,7 @@ def config(choice: Choice, *, as_json: bool) -> None:
     if as_json:
         print_json({name: {"value": value, "source": source} for name, value, source in rows})
     else:
-        print_table(("option", "value", "source"), rows)
+        print_table(("option", "value", "source"), rows, flexible=("value", "source"))
 
 
 def _list_rows(found: Config) -> Iterator[tuple[str, object, str]]:

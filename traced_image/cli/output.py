@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -35,6 +36,10 @@ _WIDEST = 100_000
 """Columns of an output that is not a terminal: programs that read it expect one row a line."""
 
 
+_LEAST = 8
+"""Columns that a value has at least if it is broken into several lines."""
+
+
 def print_json(value: object) -> None:
     """Print a value as JSON, with times in ISO 8601; in ASCII, which each encoding can write."""
     click.echo(json.dumps(value, indent=2, default=_to_plain))
@@ -49,10 +54,18 @@ def print_fields(fields: Mapping[str, object]) -> None:
     write(open_output(), _make_block((name, format_cell(value)) for name, value in fields.items()))
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows as a table, or as blocks if the terminal is too narrow for a table."""
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, flexible: Sequence[str]
+) -> None:
+    """Print rows as a table, or as blocks if the terminal is too narrow for a table.
+
+    Args:
+        headings: The headings of the columns.
+        rows: The values of each row.
+        flexible: The headings of columns whose values may be broken into several lines.
+    """
     console = open_output()
-    write(console, make_table(console, headings, rows))
+    write(console, make_table(console, headings, rows, flexible=flexible))
 
 
 def write(console: Console, drawn: RenderableType) -> None:
@@ -67,7 +80,11 @@ def write(console: Console, drawn: RenderableType) -> None:
 
 
 def make_table(
-    console: Console, headings: Sequence[str], rows: Iterable[Sequence[object]]
+    console: Console,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    flexible: Sequence[str],
 ) -> RenderableType:
     """Draw rows as a table, or a block for each row if the console is too narrow for a table.
 
@@ -75,17 +92,27 @@ def make_table(
         console: The console that prints the result.
         headings: The headings of the columns.
         rows: The values of each row; a `Text` keeps its style.
+        flexible: The headings of columns whose values may be broken into several lines.
     """
     shown_rows = [[format_cell(value) for value in row] for row in rows]
+    columns = list(zip(headings, *shown_rows, strict=True))
+    cells = [max((value.cell_len for value in values), default=0) for _, *values in columns]
+    whole = [max(cell_len(head), width) for head, width in zip(headings, cells, strict=True)]
+    # A heading of several words may be broken, so that its column is as wide as its values.
+    least = [
+        max(width, *map(cell_len, head.split())) if head not in flexible else min(wide, _LEAST)
+        for head, width, wide in zip(headings, cells, whole, strict=True)
+    ]
+    room = console.width - len(headings)
+    if sum(least) > room:
+        blocks = (_make_block((*zip(headings, row, strict=True), None)) for row in shown_rows)
+        return Group(*blocks)
     drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for heading in headings:
-        drawn.add_column(heading, overflow="fold")
+    for heading, width in zip(headings, whole if sum(whole) <= room else least, strict=True):
+        drawn.add_column(heading, overflow="fold", width=None if heading in flexible else width)
     for row in shown_rows:
         drawn.add_row(*row)
-    unbounded = console.options.update_width(_WIDEST)
-    if console.measure(drawn, options=unbounded).maximum <= console.width:
-        return drawn
-    return Group(*(_make_block((*zip(headings, row, strict=True), None)) for row in shown_rows))
+    return drawn
 
 
 def _make_block(rows: Iterable[tuple[str, Text] | None]) -> Table:

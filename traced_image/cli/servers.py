@@ -90,7 +90,8 @@ def _to_json(result: ProbeResult) -> dict[str, object]:
 
 def _print(results: Sequence[ProbeResult]) -> None:
     console, now = open_output(), time.time()
-    write(console, make_table(console, _HEADINGS, [_make_row(result, now) for result in results]))
+    rows = [_make_row(result, now) for result in results]
+    write(console, make_table(console, _HEADINGS, rows, flexible=("server", "why")))
     for result in results:
         if result.reason:
             click.echo(make_line(result.error))

@@ -61,7 +61,8 @@ def list_(
     if as_json:
         print_json(images)
     else:
-        print_table(_COLUMNS, ([image.get(name) for name in _COLUMNS] for image in images))
+        rows = ([image.get(name) for name in _COLUMNS] for image in images)
+        print_table(_COLUMNS, rows, flexible=("name", "status", "disk_format"))
 
 
 def _split_filter(text: str) -> tuple[str, str]:
