@@ -186,7 +186,8 @@ def test_where_no_server_answers_it_says_what_to_do(cli, three, on, image_id):
     result = cli("show", image_id, *on(*three))
     assert (2, "") == (result.status, result.out)
     assert result.line.endswith(
-        ": connection refused; to see which servers answer: traced-image servers"
+        ": connection refused; to see which servers answer: traced-image servers --server "
+        + " --server ".join(each.url for each in three)
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -69,7 +70,16 @@ _FIXES: tuple[tuple[type[TracedImageError], str], ...] = (
     (NotFound, "; to see the images: traced-image list"),
     (Forbidden, "; to see whose credentials are in force: traced-image config"),
 )
-"""Fixes for errors whose messages name none."""
+"""Fixes for errors whose messages name none; the options that were given follow the command."""
+
+_GIVEN = f"{__name__}.given"
+"""The key of the options that were given, in the meta data of click's context."""
+
+_IN_PYTHON = (
+    ("Config.deadline", "--timeout"),
+    ("Config.max_list_size", "TRACED_IMAGE_MAX_LIST_SIZE"),
+)
+"""Words of messages that are for programs, and those that are for a command line."""
 
 _EXPECTED = (TracedImageError, click.ClickException, OSError, KeyboardInterrupt, Terminated)
 """Errors that end a command with one line; any other is a defect and prints its traceback."""
@@ -88,6 +98,17 @@ class EndedError(click.ClickException):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+def remember_given(options: Sequence[str]) -> None:
+    """Keep the options that choose the servers, for the commands that messages advise."""
+    click.get_current_context().meta[_GIVEN] = "".join(f" {shlex.quote(each)}" for each in options)
+
+
+def _find_given() -> str:
+    context = click.get_current_context(silent=True)
+    given: str = context.meta.get(_GIVEN, "") if context is not None else ""
+    return given
 
 
 def find_status(error: BaseException) -> int:
@@ -118,8 +139,11 @@ def _describe(error: BaseException) -> str:
         return f"{what}: {error.strerror or type(error).__name__}{fix}"
     if isinstance(error, (KeyboardInterrupt, Terminated)):
         return "ended" if isinstance(error, Terminated) else "interrupted"
-    fix = next((fix for kind, fix in _FIXES if isinstance(error, kind)), "")
-    return f"{str(error).rstrip('.') or type(error).__name__}{fix}"
+    fix = next((f"{fix}{_find_given()}" for kind, fix in _FIXES if isinstance(error, kind)), "")
+    words = str(error).rstrip(".") or type(error).__name__
+    for here, there in _IN_PYTHON:
+        words = words.replace(here, there)
+    return f"{words}{fix}"
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
@@ -161,9 +185,17 @@ def _invoke(command: click.Command, arguments: Sequence[str]) -> object:
         return shell_complete(command, {}, NAME, COMPLETION, instruction)
     try:
         with command.make_context(NAME, list(arguments)) as context:
-            return command.invoke(context)
+            return _invoke_in(context, command)
     except click.exceptions.Exit as left:
         return left.exit_code
+
+
+def _invoke_in(context: click.Context, command: click.Command) -> object:
+    try:
+        return command.invoke(context)
+    except TracedImageError as error:
+        # Here, the context still has the options that the message repeats.
+        raise build_end_error(error, "") from error
 
 
 def _silence_streams(stream: TextIO) -> None:

@@ -18,6 +18,7 @@ from ..config import load_config
 from ..config.checks import format_value
 from ..config.parse import parse_duration
 from ..errors import InvalidServer
+from .exit_status import remember_given
 from .output import make_line
 from .signals import run_interruptibly
 
@@ -174,6 +175,14 @@ class Choice:
     verbose: bool = False
     deadline: float | None = None
 
+    def list_options(self) -> list[str]:
+        """Return the options that name the servers and their configuration, as they were given."""
+        pairs: list[tuple[str, str | None]] = [("--server", each) for each in self.servers]
+        pairs += [("--config", self.config_file), ("--os-cloud", self.cloud)]
+        pairs += [("--cafile", self.cafile)]
+        given = [part for name, value in pairs if value is not None for part in (name, value)]
+        return [*given, *(["--insecure"] if self.insecure else [])]
+
     def config(
         self,
         *,
@@ -221,7 +230,9 @@ def with_choice(command: _CommandT) -> _CommandT:
         places = {field.name: name_parameter(field.name) for field in fields(Choice)}
         chosen = {name: values.pop(place) for name, place in places.items() if place in values}
         set_up_log()
-        return command(Choice(**chosen), **values)  # type: ignore[arg-type]
+        choice = Choice(**chosen)  # type: ignore[arg-type]
+        remember_given(choice.list_options())
+        return command(choice, **values)
 
     decorated: Callable[..., object] = with_values
     # Decorators apply from the bottom up; help lists the options in the order of _SERVERS.
