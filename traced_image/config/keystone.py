@@ -179,7 +179,7 @@ def find_image_endpoint(
     """
     from keystoneauth1.exceptions import ClientException, EndpointNotFound
 
-    fix = "correct the credentials and the region, or list the servers"
+    fix = "correct the address of Keystone, the credentials or the region, or list the servers"
     try:
         endpoint = tokens.endpoint(lookup, region, math.inf if left is None else left)
     except EndpointNotFound:
