@@ -1,7 +1,7 @@
-"""A small WSGI service that answers with images' names, and shows how its Glance servers are.
+"""A small WSGI service that answers with images' names, and has the exporter's page at /glance/.
 
 ``TRACED_IMAGE_SERVERS=10.0.0.1:9292,10.0.0.2:9292 python examples/wsgi_service.py`` serves
-``/images/ID`` on port 8000, and the page of the Glance servers on port 9293.
+``/images/ID`` and ``/glance/`` on port 8000. It needs no extra.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 
 def make_application(service: traced_image.GlanceImageService) -> WSGIApplication:
-    """Make the application, which asks an image service."""
+    """Make the application, which asks an image service and shows its servers."""
+    page = exporter.wsgi_app()
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        status, answer = show(service, environ["PATH_INFO"].removeprefix("/images/"))
+        path = environ["PATH_INFO"]
+        if path == "/glance" or path.startswith("/glance/"):
+            below = {"SCRIPT_NAME": "/glance", "PATH_INFO": path.removeprefix("/glance")}
+            return page(environ | below, start_response)
+        status, answer = show(service, path.removeprefix("/images/"))
         start_response(status, [("Content-Type", "application/json")])
         return [json.dumps(answer).encode()]
 
@@ -41,14 +46,13 @@ def show(service: traced_image.GlanceImageService, image_id: str) -> tuple[str, 
     return "200 OK", {"name": image["name"], "status": image["status"]}
 
 
-def main(port: int = 8000, page_port: int = 9293) -> None:
+def main(port: int = 8000) -> None:
     """Serve until Ctrl-C."""
     with (
         traced_image.connect() as service,
-        exporter.start(port=page_port) as page,
         make_server("127.0.0.1", port, make_application(service)) as server,
     ):
-        print(f"http://127.0.0.1:{server.server_port}/", page.url, flush=True)
+        print(f"http://127.0.0.1:{server.server_port}/", flush=True)
         server.serve_forever()
 
 

@@ -14,6 +14,7 @@ object                                          what it does in the child of a f
 ``telemetry.shared_metrics._Destinations``      gets a new lock
 ``_connect._Default``                           gets a new lock
 ``exporter.journal.Journal``                    gets a new lock
+``exporter.shared_journal.SharedJournal``       forgets the parent's calls
 ``exporter.start._PerRegistry``                 gets a new lock
 ``exporter.web.server.ExporterServer``          closes its copies of the sockets
 ==============================================  ==================================================

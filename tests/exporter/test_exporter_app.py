@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from importlib import resources
+from urllib.parse import urljoin
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -17,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 from serving import ask
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
 from traced_image.exporter.app import make_app
 from traced_image.exporter.journal import Journal
@@ -210,8 +211,35 @@ def test_what_is_not_there_is_not_found(exporter):
 
 
 def test_more_routes_can_be_given(exporter):
-    route = Route("/probe", PlainTextResponse("probed"))
-    assert (200, b"probed") == ask(exporter(routes=[route]), target="/probe")[::2]
+    served = exporter(routes={"/probe": PlainTextResponse("probed")})
+    assert (200, b"probed") == ask(served, target="/probe")[::2]
+
+
+def test_the_answers_of_more_routes_are_guarded_too(exporter):
+    _, headers, _ = ask(exporter(routes={"/probe": PlainTextResponse("")}), target="/probe/")
+    assert "content-security-policy" in headers
+
+
+def test_more_routes_take_nothing_but_get_and_head(registry, journal):
+    application = make_app(registry, journal, routes={"/probe": PlainTextResponse("probed")})
+    assert 405 == status_of(application, "POST", "/probe")
+
+
+@pytest.mark.parametrize("target", [f"{path}/" for path in PATHS[1:]])
+def test_a_slash_at_the_end_changes_nothing(exporter, target):
+    """A redirect would lead to whatever the client's Host header says."""
+    assert 200 == ask(exporter(), target=target)[0]
+
+
+@pytest.mark.parametrize("target", PATHS)
+@pytest.mark.parametrize("host", ["http://exporter", "HTTP://exporter:9293", "https://[::1]:1"])
+def test_a_target_in_absolute_form_is_answered(exporter, host, target):
+    served = exporter()
+    assert ask(served, target=target)[0] == ask(served, target=f"{host}{target}")[0] == 200
+
+
+def test_a_target_in_absolute_form_may_have_no_path(exporter):
+    assert PAGE.encode() == ask(exporter(), target="http://exporter")[2]
 
 
 # --- mounted in an application of a service ----------------------------------------------------
@@ -225,6 +253,23 @@ def mounted(serve, registry, journal):
 @pytest.mark.parametrize("path", PATHS)
 def test_it_can_be_mounted(mounted, path):
     assert 200 == ask(mounted, target=f"/glance{path}")[0]
+
+
+def test_under_a_mount_the_page_asks_under_the_mount(mounted):
+    links = re.findall(r'(?:fetch\(|href=|src=)"([^"#]+)"', PAGE)
+    places = {urljoin("/glance/", link) for link in links if not link.startswith("data:")}
+    assert {"/glance/servers"} == places
+
+
+def test_a_mount_without_its_slash_leads_to_the_page(serve, registry, journal):
+    """Here as a router that takes the path of the mount itself, which Starlette's does not."""
+    inner = make_app(registry, journal)
+
+    async def outer(scope, receive, send):
+        await inner({**scope, "root_path": "/a/glance"}, receive, send)
+
+    status, headers, _ = ask(serve(outer), target="/a/glance")
+    assert (307, "glance/") == (status, headers["location"])
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
@@ -260,3 +305,28 @@ def status_of(application, method, path):
     }
     asyncio.run(application(scope, receive, send))
     return sent[0]["status"]
+
+
+def events(application, kind, *received):
+    """What an application sends on a connection that is not for HTTP."""
+    sent, left = [], list(received)
+
+    async def receive():
+        return left.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(application({"type": kind}, receive, send))
+    return sent
+
+
+def test_a_server_may_tell_it_of_its_start_and_end(registry, journal):
+    told = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    assert ["lifespan.startup.complete", "lifespan.shutdown.complete"] == [
+        each["type"] for each in events(make_app(registry, journal), "lifespan", *told)
+    ]
+
+
+def test_a_websocket_is_closed(registry, journal):
+    assert [{"type": "websocket.close"}] == events(make_app(registry, journal), "websocket")

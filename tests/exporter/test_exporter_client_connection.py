@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -14,6 +16,7 @@ import trustme
 import uvicorn
 from cryptography import x509
 from serving import HELLO, LIMIT, Large, Slow, ask, dial, drained, hello, taken, until
+from starlette.responses import PlainTextResponse
 from uvicorn.server import ServerState
 
 from traced_image.exporter.web.client_connection import LIMITS, ClientConnection, ConnectionState
@@ -129,21 +132,21 @@ def answered_soon(handle, context=None):
 @pytest.mark.parametrize("slowly", SLOW)
 @pytest.mark.parametrize("count", [7, 8, 20])
 def test_others_are_answered_whatever_slow_clients_do(serve, slowly, count):
-    handle = serve(Both(), connections=8)
+    handle = serve(Both(), connections=8, patience_seconds=0.1)
     with crowd(handle, slowly, count):
         assert (200, True) == answered_soon(handle)
 
 
 @pytest.mark.parametrize("slowly", [say_nothing, begin_tls])
 def test_others_are_answered_though_many_do_not_go_on_with_tls(serve, web, certificates, slowly):
-    handle = serve(Both(), web, connections=8)
+    handle = serve(Both(), web, connections=8, patience_seconds=0.1)
     with crowd(handle, slowly, 20):
         assert (200, True) == answered_soon(handle, certificates.context())
 
 
 @pytest.mark.parametrize("slowly", SLOW_IN_TLS)
 def test_others_are_answered_whatever_slow_clients_do_in_tls(serve, web, certificates, slowly):
-    handle = serve(Both(), web, connections=8)
+    handle = serve(Both(), web, connections=8, patience_seconds=0.1)
     context = certificates.context()
     with crowd(handle, slowly, 20, lambda sock: context.wrap_socket(sock, server_hostname="::1")):
         assert (200, True) == answered_soon(handle, context)
@@ -269,7 +272,7 @@ def test_a_client_that_takes_its_time_within_the_limits_is_answered(serve):
 # --- who makes room for a new one --------------------------------------------------------------
 
 
-def test_the_one_that_has_waited_longest_makes_room(serve):
+def test_an_idle_one_makes_room_the_one_that_has_been_so_for_longest_first(serve):
     handle = serve(connections=2)
     with dial(handle) as first, dial(handle) as second:
         be_idle(first)
@@ -279,37 +282,137 @@ def test_the_one_that_has_waited_longest_makes_room(serve):
         assert (b"", (200, b"hello\n")) == (drained(first), taken(second))
 
 
-def test_one_that_is_being_answered_makes_room_last(serve):
+def test_a_slow_one_makes_room_after_an_idle_one(serve):
+    handle = serve(connections=2, patience_seconds=LIMIT)
+    with dial(handle) as slow, dial(handle) as idle:
+        begin_a_request(slow)
+        be_idle(idle)
+        assert (200, b"") == (ask(handle)[0], drained(idle))
+        slow.sendall(HELLO[-2:])
+        assert (200, b"hello\n") == taken(slow)
+
+
+def test_a_slow_one_keeps_its_place_where_nobody_waits_for_one(serve):
+    handle = serve(connections=2, patience_seconds=0.05)
+    with dial(handle) as slow:
+        begin_a_request(slow)
+        time.sleep(SOON)
+        slow.sendall(HELLO[-2:])
+        assert (200, b"hello\n") == taken(slow)
+
+
+def test_one_that_is_being_answered_keeps_its_place(serve):
     slow = Slow()
 
     async def app(scope, receive, send):
         await (slow if scope["path"] == "/" else hello)(scope, receive, send)
 
-    handle = serve(app, connections=2)
-    with dial(handle) as answered:
+    handle = serve(app, connections=1, patience_seconds=0.05)
+    with dial(handle) as answered, dial(handle) as waiting:
         answered.sendall(HELLO)
         assert slow.asked.wait(LIMIT)
-        later = dial(handle)
-        assert 200 == ask(handle, target="/hello")[0]
+        waiting.sendall(HELLO.replace(b" / ", b" /hello "))
+        time.sleep(SOON)
         slow.go_on()
-        assert (b"", (200, b"hello\n")) == (drained(later), taken(answered))
-        later.close()
+        assert [(200, b"hello\n")] * 2 == [taken(answered), taken(waiting)]
 
 
-def test_where_all_are_being_answered_the_one_that_has_waited_longest_makes_room(serve):
-    slow = {"/": Slow(), "/second": Slow()}
+def test_one_that_waits_is_answered_as_soon_as_another_one_leaves(serve):
+    handle = serve(connections=1, patience_seconds=6 * LIMIT)
+    assert [200] * 3 == ask_at_once(handle, 3)
 
-    async def app(scope, receive, send):
-        await slow.get(scope["path"], hello)(scope, receive, send)
 
-    handle = serve(app, connections=2)
-    with dial(handle) as first, dial(handle) as second:
-        for sock, path in ((first, "/"), (second, "/second")):
-            sock.sendall(HELLO.replace(b" / ", f" {path} ".encode()))
-            assert slow[path].asked.wait(LIMIT)
-        assert 200 == ask(handle, target="/hello")[0]
-        slow["/second"].go_on()
-        assert (b"", (200, b"hello\n")) == (drained(first), taken(second))
+def test_it_can_be_stopped_while_one_waits(serve):
+    handle = serve(Slow(), connections=1, patience_seconds=LIMIT)
+    with dial(handle) as answered, dial(handle) as waiting:
+        answered.sendall(HELLO)
+        until(lambda: handle._server._acceptor._paused)
+        handle.stop()
+        assert (b"", b"") == (drained(answered), drained(waiting))
+
+
+# --- many at once ------------------------------------------------------------------------------
+
+
+def ask_at_once(handle, count, wrap=lambda sock: sock):
+    """The statuses of requests whose clients all connect before the first one is answered."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(dial(handle)) for _ in range(count)]
+        threads, statuses = [], []
+
+        def one(sock):
+            with wrap(sock) as spoken:
+                spoken.sendall(HELLO)
+                statuses.append(taken(spoken)[0])
+
+        for sock in clients:
+            threads.append(threading.Thread(target=one, args=(sock,)))
+            threads[-1].start()
+        for thread in threads:
+            thread.join(3 * LIMIT)
+    return statuses
+
+
+async def scraped(scope, receive, send):
+    """An application that blocks the event loop for as long as many metrics do."""
+    time.sleep(0.002)  # noqa: ASYNC251 it blocks on purpose
+    await PlainTextResponse(b"x" * 100_000)(scope, receive, send)
+
+
+def test_hundreds_of_scrapes_at_once_are_all_answered(serve):
+    assert [200] * 300 == ask_at_once(serve(scraped), 300)
+
+
+@pytest.mark.slow  # as above, with more clients
+def test_a_thousand_scrapes_at_once_are_all_answered(serve):
+    assert [200] * 1000 == ask_at_once(serve(scraped), 1000)
+
+
+@pytest.mark.slow  # as above, in TLS
+def test_hundreds_of_scrapes_at_once_are_all_answered_in_tls(serve, web, certificates):
+    context = certificates.context()
+
+    def wrap(sock):
+        return context.wrap_socket(sock, server_hostname="localhost")
+
+    assert [200] * 300 == ask_at_once(serve(scraped, web), 300, wrap)
+
+
+def test_where_no_client_can_be_accepted_there_is_one_warning_and_they_wait(serve, caplog):
+    handle = serve(patience_seconds=0.05)
+    failing = Failing(handle._server.sock, OSError(errno.EMFILE, "Too many open files"), 3)
+    handle._server._acceptor._sock = failing
+    with dial(handle) as sock:
+        sock.sendall(HELLO)
+        assert (200, b"hello\n") == taken(sock)
+    said = "The exporter can't accept clients at the moment: Too many open files."
+    assert [said] == [
+        each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING
+    ]
+    caplog.clear()
+
+
+def test_a_client_that_has_gone_before_it_was_accepted_is_passed_over(serve):
+    handle = serve()
+    failing = Failing(handle._server.sock, ConnectionAbortedError(), 1)
+    handle._server._acceptor._sock = failing
+    assert (200, 0) == (ask(handle)[0], failing.left)
+
+
+class Failing:
+    """A listening socket that accepts nobody at first."""
+
+    def __init__(self, sock, error, left):
+        self.sock, self.error, self.left = sock, error, left
+
+    def fileno(self):
+        return self.sock.fileno()
+
+    def accept(self):
+        if self.left:
+            self.left -= 1
+            raise self.error
+        return self.sock.accept()
 
 
 # --- wrong clients -----------------------------------------------------------------------------
@@ -541,7 +644,9 @@ def in_a_loop(work):
         def made():
             config = uvicorn.Config(hello, lifespan="off", log_config=None)
             given = {"config": config, "server_state": state, "app_state": {}}
-            return ClientConnection(others=others, limits=LIMITS, web=None, **given)
+            return ClientConnection(
+                others=others, left=lambda: None, limits=LIMITS, web=None, **given
+            )
 
         loop = asyncio.get_running_loop()
         transport, one = await loop.connect_accepted_socket(made, ours)

@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 from probe_parts import HangingLookups, Tokens, config, run, until
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families as parse
-from starlette.applications import Starlette
 
 from traced_image import Server, lab
 from traced_image.errors import InvalidOption
+from traced_image.exporter.app import make_app
+from traced_image.exporter.journal import Journal
 from traced_image.exporter.probing.probe import Probe
 from traced_image.exporter.probing.probe_route import Allowed, make_probe_route
 
@@ -67,7 +69,8 @@ async def asked(app, query, headers=(), method="GET"):
 
 
 def application(probe, **options):
-    return Starlette(routes=[make_probe_route(lambda: probe, **options)])
+    routes = make_probe_route(lambda: probe, **options)
+    return make_app(CollectorRegistry(), Journal(), routes=routes)
 
 
 def answer_to(query, *urls, headers=(), allowed=None, probing=None, **fields):
@@ -116,7 +119,7 @@ def test_each_probe_has_a_registry_of_its_own(glance, images):
 def test_the_answer_is_in_openmetrics_for_whoever_wants_it(glance):
     accept = [("accept", "application/openmetrics-text; version=1.0.0")]
     answer = answer_to(f"target={glance.url}", glance.url, headers=accept)
-    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
 
 
 def test_nothing_but_reading_is_allowed(glance):
@@ -271,6 +274,39 @@ def test_a_redirect_is_not_followed(glance, images):
         assert (0, 2) == (other.connections, len(glance.access_log))
 
 
+# --- what a target is asked --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/admin", "/image/admin", "/images", "/v3", "//image", "/Image"])
+def test_a_path_that_is_not_glances_is_refused(glance, path):
+    answer = answer_to(f"target={glance.url}{path}", f"{glance.url}/image")
+    assert (400, 0) == (answer.status, glance.connections)
+
+
+def test_the_refusal_of_a_path_names_those_that_are_glances(glance):
+    answer = answer_to(f"target={glance.url}/admin", f"{glance.url}/image")
+    said = "'/admin' is no path of a configured server: use none or /image.\n"
+    assert said == answer.text
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v2", "/image", "/image/", "/image/v2/"])
+def test_a_configured_prefix_or_none_is_asked(glance, path):
+    answer = answer_to(f"target={glance.url}{path}", f"{glance.url}/image")
+    assert (200, True) == (answer.status, glance.connections > 0)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/image", 200), ("", 200), ("/admin", 400)])
+def test_an_allowed_target_is_asked_what_the_configured_servers_are(glance, path, status):
+    allowed = Allowed.parse(["127.0.0.0/8"])
+    target = f"target={glance.url}{path}"
+    assert status == answer_to(target, "http://glance-1/image", allowed=allowed).status
+
+
+def test_the_prefix_of_one_server_is_none_of_another_one(glance):
+    target = f"target={glance.url}/other"
+    assert 400 == answer_to(target, f"{glance.url}/image", "http://glance-1/other").status
+
+
 # --- tokens ------------------------------------------------------------------------------------
 
 
@@ -280,15 +316,10 @@ def test_a_configured_server_is_asked_for_the_image(glance, images):
     assert 10.0 == answer.value("glance_probe_canary_download_bytes")
 
 
-OTHERS = ["http://127.0.0.1:{port}/other", "http://127.0.0.1:{port}"]
-
-
-@pytest.mark.parametrize("target", OTHERS)
-def test_a_token_is_shown_to_nobody_but_a_configured_server(glance, target):
-    configured = f"http://127.0.0.1:{glance.port}/image"
+def test_a_token_is_shown_to_nobody_but_a_configured_server(glance):
     answer_to(
-        f"target={target.format(port=glance.port)}",
-        configured,
+        f"target={glance.url}",
+        f"{glance.url}/image",
         auth=Tokens("secret"),
         probing={"image": "1"},
     )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traced_image.errors import InvalidOption
-from traced_image.exporter.journal import MINUTE, MINUTES, Account, Cell, FailedCall, Hour
+from traced_image.exporter.hour import MINUTE, MINUTES, Account, Cell, FailedCall, Hour
 from traced_image.exporter.report import check_trace_url, find_quantile, make_report
 from traced_image.telemetry import catalogue
 
@@ -48,6 +48,11 @@ def test_it_says_when_and_by_what_it_was_made():
         made["version"],
         made["trace_url"],
     )
+
+
+@pytest.mark.parametrize("notice", [None, "This is one worker."])
+def test_it_says_what_a_reader_must_know(notice):
+    assert notice == make_report(hour(), notice=notice)["notice"]
 
 
 def test_it_says_what_the_reasons_mean():

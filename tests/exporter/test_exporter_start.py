@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -14,9 +15,11 @@ import sys
 import urllib.error
 import urllib.request
 import weakref
+from importlib import metadata
 
 import bcrypt
 import pytest
+from packaging.requirements import Requirement
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from serving import ask, serving_threads, until
@@ -235,9 +238,8 @@ def test_an_address_of_traces_reaches_the_page(start):
     assert TRACE_URL == told(start(trace_url=TRACE_URL))["trace_url"]
 
 
-@pytest.mark.parametrize("call", [exporter.start, exporter.asgi_app])
 @pytest.mark.parametrize("module", ["starlette", "uvicorn", "bcrypt"])
-def test_without_the_packages_the_extra_is_named(monkeypatch, registry, module, call):
+def test_without_the_packages_the_extra_is_named(monkeypatch, registry, module):
     for name in sorted(sys.modules, reverse=True):
         if name.startswith("traced_image.exporter.") and not name.endswith(".start"):
             parent, _, last = name.rpartition(".")
@@ -248,7 +250,38 @@ def test_without_the_packages_the_extra_is_named(monkeypatch, registry, module, 
     for name in [name for name in sys.modules if name.startswith(f"{module}.")]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtra, match=rf"it needs {module}.* extra 'exporter'; pip install"):
-        call(registry=registry)
+        exporter.start(registry=registry)
+
+
+WITHOUT_EXTRA = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Missing())
+from traced_image import exporter
+exporter.asgi_app()
+answered = exporter.wsgi_app()(
+    {{"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics"}}, lambda *head: print(head[0])
+)
+print(b"python_info" in b"".join(answered))
+"""
+EXTRA = [
+    Requirement(each).name
+    for each in metadata.requires("traced-image")
+    if re.search(r"""extra == ['"]exporter['"]""", each)
+]
+
+
+def test_the_applications_to_mount_need_no_extra():
+    program = WITHOUT_EXTRA.format(blocked={*EXTRA, "yaml"})
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ["200 OK", "True"] == done.stdout.splitlines()
 
 
 def test_importing_it_imports_none_of_them():

@@ -131,6 +131,16 @@ def test_the_reply_s_request_id_is_kept(tell):
     assert sender(get()).request_id == "req-9"
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [(b"\x9b31mreq-9\x9d", "31mreq-9"), (b"req\x85-\x909", "req - 9"), (b"\x9b", None)],
+)
+def test_a_request_id_has_no_control_characters(tell, said, kept):
+    """The parser rejects those of ASCII; those above it are text to HTTP, and CSI to a terminal."""
+    _, sender = tell(reply(200, b"{}", "X-Openstack-Request-Id: ID").replace(b"ID", said))
+    assert sender(get()).request_id == kept
+
+
 def test_the_last_reply_s_request_id_and_status_are_kept(tell):
     first = reply(200, b"{}", "X-Openstack-Request-Id: req-1")
     second = reply(202, b"{}", "X-Openstack-Request-Id: req-2")

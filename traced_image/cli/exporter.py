@@ -145,7 +145,7 @@ async def _run(choice: Choice, config: Config, asked: _ExporterOptions, allowed:
         trace_url=asked.trace_url,
         misconfigurations=prober.results.misconfigurations,
         ready=lambda: prober.ready,
-        routes=[make_probe_route(lambda: prober.probe, allowed)],
+        routes=make_probe_route(lambda: prober.probe, allowed),
     )
     # Listening comes before probing, so that an address in use ends the command at once.
     with listen(*asked.listen) as sock:

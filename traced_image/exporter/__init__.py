@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .start import asgi_app, start
+from .start import asgi_app, start, wsgi_app
 
-__all__ = ["asgi_app", "start"]
+__all__ = ["asgi_app", "start", "wsgi_app"]

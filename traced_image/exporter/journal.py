@@ -10,134 +10,42 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import _forks
 from ..telemetry import catalogue
 from ..telemetry.updates import format_trace_id
+from .hour import (
+    LATEST,
+    MINUTE,
+    MINUTES,
+    PAUSE,
+    Account,
+    Cell,
+    Content,
+    FailedCall,
+    KeystoneAccount,
+    list_minutes,
+    merge,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ..telemetry.catalogue import Metric
     from ..telemetry.updates import Exemplar, Labels, Update
-
-MINUTE = 60.0
-MINUTES = 60
-"""How many minutes the journal keeps."""
-
-PAUSE = 300.0
-"""Seconds without a failure of Keystone after which the next one begins another trouble."""
-
-LATEST = 50
-"""How many failed calls the journal keeps."""
+    from .hour import Hour, ServerKey
 
 _BOUNDS = catalogue.ATTEMPT_DURATION.buckets
 
-ServerKey = tuple[str, str]
-"""A server's address and port, as in the labels of the metrics."""
-
 _T = TypeVar("_T")
 
-
-@dataclass(slots=True)
-class Cell:
-    """One minute of one server.
-
-    Attributes:
-        minute: Minutes since the epoch.
-        succeeded: How many attempts succeeded.
-        failed: How many attempts failed, by reason.
-        refused: How many attempts the server refused, such as by 404, by reason.
-        seconds: How many attempts succeeded, by the histogram bucket of their duration.
-    """
-
-    minute: int
-    succeeded: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[int] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, slots=True)
-class FailedCall:
-    """A call that failed.
-
-    Attributes:
-        when: The time at which the call ended, in seconds since the epoch.
-        operation: What the call asked of Glance.
-        outcome: ``exhausted`` or ``non_retryable``.
-        reason: Why the call failed.
-        seconds: How long the call took.
-        trace_id: The id of its trace in hex digits; None if it was not sampled.
-    """
-
-    when: float
-    operation: str
-    outcome: str
-    reason: str
-    seconds: float
-    trace_id: str | None
-
-
-@dataclass(slots=True)
-class Account:
-    """What is known of one server.
-
-    Attributes:
-        state: One of the catalogue's states.
-        consecutive_failures: Failed attempts since the last one that succeeded.
-        last_success: Time of the last success, in seconds since the epoch; 0 for never.
-        last_failure: Time of the last failure, in seconds since the epoch; 0 for never.
-        last_error: The reason of the last failure; empty if no attempt has failed.
-        cells: The minutes with at least one attempt, by `Cell.minute`.
-    """
-
-    state: str = "healthy"
-    consecutive_failures: float = 0
-    last_success: float = 0.0
-    last_failure: float = 0.0
-    last_error: str = ""
-    cells: dict[int, Cell] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class KeystoneAccount:
-    """What is known of Keystone, from the calls to which it gave no token.
-
-    Attributes:
-        since: Time of the first of the latest failures, with less than `PAUSE` between two, in
-            seconds since the epoch; 0 for none.
-        last_failure: Time of the last one, in seconds since the epoch; 0 for none.
-        last_error: The reason of the last one; empty for none.
-        failures: How many calls got no token, by minutes since the epoch.
-    """
-
-    since: float = 0.0
-    last_failure: float = 0.0
-    last_error: str = ""
-    failures: dict[int, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Hour:
-    """A copy of the journal's last hour.
-
-    Attributes:
-        now: The time of the copy, in seconds since the epoch.
-        servers: What is known of each server.
-        outcomes: The number of calls, by outcome.
-        keystone: What is known of Keystone.
-        latest: The latest failed calls, oldest first.
-    """
-
-    now: float
-    servers: Mapping[ServerKey, Account]
-    outcomes: Mapping[str, int]
-    keystone: KeystoneAccount
-    latest: tuple[FailedCall, ...]
+ONE_OF_SEVERAL = (
+    "This page and the metrics show one worker of several, the one that answered. "
+    "Set PROMETHEUS_MULTIPROC_DIR to show all workers together."
+)
 
 
 class Journal:
@@ -189,13 +97,27 @@ class Journal:
     def hour(self) -> Hour:
         """Return a copy of the last hour, which does not change."""
         now = self.clock()
-        minutes = range(int(now // MINUTE) - MINUTES + 1, int(now // MINUTE) + 1)
+        return merge(now, [self.copy(now)])
+
+    def notice(self, hour: Hour, *, several: bool) -> str | None:  # noqa: ARG002 other journals need it
+        """Return what a reader of `hour` must know, in words; None for nothing.
+
+        Args:
+            hour: What `hour` returned.
+            several: Whether other processes answer at the same address.
+        """
+        return ONE_OF_SEVERAL if several else None
+
+    def copy(self, now: float) -> Content:
+        """Return a copy of all that is known of the hour before `now`, which does not change."""
+        minutes = list_minutes(now)
         with self._lock:
             accounts = list(self._accounts.items())
-            outcomes = Counter[str]()
-            for minute, counts in self._outcomes.items():
-                if minute in minutes:
-                    outcomes.update(counts)
+            outcomes = {
+                minute: Counter(counts)
+                for minute, counts in self._outcomes.items()
+                if minute in minutes
+            }
             failures = {
                 minute: count
                 for minute, count in self._keystone.failures.items()
@@ -204,7 +126,7 @@ class Journal:
             keystone = replace(self._keystone, failures=failures)
             latest = tuple(self._latest)
         servers = {place: self._copy(account, minutes) for place, account in accounts}
-        return Hour(now, servers, outcomes, keystone, latest)
+        return Content(servers, outcomes, keystone, latest)
 
     def _copy(self, account: Account, minutes: range) -> Account:
         # One server at a time, so that a service's calls never wait until all servers are copied.
@@ -237,9 +159,10 @@ class Journal:
     def _token_failed(self, reason: str, value: float, _: Exemplar | None) -> None:
         if not value:
             return
-        now, account = self.clock(), self._keystone
+        now = self.clock()
         minute = int(now // MINUTE)
         with self._lock:
+            account = self._keystone
             _make_room(account.failures, minute)
             account.failures[minute] = account.failures.get(minute, 0) + 1
             if now - account.last_failure > PAUSE:

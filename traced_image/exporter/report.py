@@ -13,12 +13,12 @@ from ..config.checks import format_value
 from ..errors import InvalidOption
 from ..redact import hide_in_url
 from ..telemetry import catalogue
-from .journal import MINUTE, MINUTES
+from .hour import MINUTE, list_minutes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .journal import Account, Cell, FailedCall, Hour, ServerKey
+    from .hour import Account, Cell, FailedCall, Hour, ServerKey
 
 _BOUNDS = catalogue.ATTEMPT_DURATION.buckets
 _RECENT = 120.0
@@ -94,13 +94,15 @@ class Report(TypedDict):
     is the share of attempts that did not fail. If they differ, retries hide failures. Each is None
     if there was no call or attempt. Calls that a server refused or a caller cancelled are among
     the outcomes, and are no failures. ``probes`` is true if the attempts and the calls are the
-    exporter's own probes, so that no caller is behind them.
+    exporter's own probes, so that no caller is behind them. ``notice`` says what a reader must
+    know of the whole, such as that it is of one worker of several; None for nothing.
     """
 
     generated: float
     version: str
     trace_url: str | None
     probes: bool
+    notice: str | None
     meanings: dict[str, str]
     outcomes: dict[str, int]
     effective_success: float | None
@@ -137,6 +139,8 @@ def make_report(
     hour: Hour,
     trace_url: str | None = None,
     misconfigurations: Mapping[ServerKey, str] | None = None,
+    *,
+    notice: str | None = None,
 ) -> Report:
     """Build the report of the last hour.
 
@@ -145,6 +149,7 @@ def make_report(
         trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
         misconfigurations: What is wrong with the settings of the probes, by server; None if the
             process makes no probes.
+        notice: What a reader must know; None for nothing.
     """
     wrong = misconfigurations or {}
     servers = [
@@ -160,6 +165,7 @@ def make_report(
         version=metadata.version("traced-image"),
         trace_url=trace_url,
         probes=misconfigurations is not None,
+        notice=notice,
         meanings=catalogue.REASONS,
         outcomes=dict(hour.outcomes),
         effective_success=(calls - lost) / calls if calls else None,
@@ -212,10 +218,7 @@ def _make_server(
 
 
 def _make_strip(hour: Hour, cells: Mapping[int, Cell]) -> list[Minute]:
-    last = int(hour.now // MINUTE)
-    return [
-        _make_minute(minute, cells.get(minute)) for minute in range(last - MINUTES + 1, last + 1)
-    ]
+    return [_make_minute(minute, cells.get(minute)) for minute in list_minutes(hour.now)]
 
 
 def _make_minute(minute: int, cell: Cell | None) -> Minute:

@@ -1,4 +1,4 @@
-"""Starts the exporter in a service: in a thread, or as an ASGI application to mount."""
+"""Starts the exporter in a service: in a thread, or as an application to mount."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ from weakref import WeakKeyDictionary
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 
 from .. import _forks
-from ..errors import MissingExtra
+from ..errors import InvalidOption, MissingExtra
+from ..telemetry.multiprocess import find_folder, shows_files
 from ..telemetry.shared_metrics import attach
+from .answers import ExporterAnswers
+from .app import make_app
 from .journal import Journal
+from .report import check_trace_url
+from .shared_journal import SharedJournal
+from .wsgi import make_wsgi_app
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
+    from wsgiref.types import WSGIApplication
 
     from starlette.types import ASGIApp
 
@@ -28,35 +36,60 @@ class _PerRegistry:
     """The journal and the gauges of each registry.
 
     There is one of each, even if a program starts several exporters. A second journal would record
-    every call twice, and a registry refuses a second gauge of the same name.
+    every call twice, and a registry refuses a second gauge of the same name. In prometheus_client's
+    multiprocess mode, all registries have one journal, which shows all processes.
     """
 
     def __init__(self) -> None:
         self._journals: WeakKeyDictionary[CollectorRegistry, Journal] = WeakKeyDictionary()
         self._gauges: WeakKeyDictionary[CollectorRegistry, dict[str, Gauge]] = WeakKeyDictionary()
+        self._shared: dict[Path, SharedJournal] = {}
         self._lock = threading.Lock()
         _forks.track(self)
 
     def journal(self, registry: CollectorRegistry) -> Journal:
         with self._lock:
-            journal = self._journals.get(registry)
-            if journal is None:
-                journal = self._journals[registry] = Journal()
-                attach(registry, journal)
-            return journal
+            return self._journal(registry)
+
+    def _journal(self, registry: CollectorRegistry) -> Journal:
+        journal = self._journals.get(registry)
+        if journal is None:
+            folder = find_folder(registry)
+            journal = Journal() if folder is None else self._share(folder)
+            self._journals[registry] = journal
+            attach(registry, journal)
+            if shows_files(registry):
+                # It only shows what services count elsewhere: in the default registry.
+                self._journal(REGISTRY)
+        return journal
+
+    def _share(self, folder: Path) -> Journal:
+        if folder not in self._shared:
+            self._shared[folder] = SharedJournal(folder)
+        return self._shared[folder]
 
     def gauge(self, registry: CollectorRegistry, metric: Metric) -> Gauge:
         with self._lock:
             gauges = self._gauges.setdefault(registry, {})
             if metric.name not in gauges:
-                gauges[metric.name] = Gauge(
-                    metric.name, metric.help, registry=registry, multiprocess_mode=metric.merge
-                )
+                gauges[metric.name] = _make_gauge(registry, metric)
             return gauges[metric.name]
 
     def after_fork(self) -> None:
         """Replace the lock in a forked child, because no thread there can release the old one."""
         self._lock = threading.Lock()
+
+
+def _make_gauge(registry: CollectorRegistry, metric: Metric) -> Gauge:
+    # A registry that shows all processes' files shows this gauge's, too.
+    place = None if shows_files(registry) else registry
+    mode = metric.merge
+    try:
+        return Gauge(metric.name, metric.help, registry=place, multiprocess_mode=mode)
+    except ValueError as error:
+        problem = f"it has a metric {metric.name} already"
+        fix = "give the exporter another registry, or your metric another name"
+        raise InvalidOption("registry", problem, source="argument", fix=fix) from error
 
 
 _shown = _PerRegistry()
@@ -85,8 +118,9 @@ def start(
 
     Raises:
         ExporterError: The exporter can't listen on the address.
-        ConfigError: The web configuration file or `trace_url` can't be used (`InvalidOption`), or
-            the packages of the extra ``exporter`` are not installed (`MissingExtra`).
+        ConfigError: The web configuration file, `trace_url` or `registry` can't be used
+            (`InvalidOption`), or the packages of the extra ``exporter`` are not installed
+            (`MissingExtra`).
     """
     _check_packages()
     from ..telemetry.catalogue.probe_metrics import RELOADED
@@ -104,23 +138,39 @@ def start(
 def asgi_app(*, registry: CollectorRegistry | None = None, trace_url: str | None = None) -> ASGIApp:
     """Build the exporter's ASGI application, for a service to mount in its own.
 
-    It answers every client. The service that mounts it must restrict the access.
+    It answers every client. The service that mounts it must restrict the access. It needs no extra.
 
     Args:
         registry: The registry that services count in; None for prometheus_client's default.
         trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
 
     Raises:
-        ConfigError: `trace_url` can't be used (`InvalidOption`), or the packages of the extra
-            ``exporter`` are not installed (`MissingExtra`).
+        ConfigError: `trace_url` or the folder of prometheus_client's multiprocess mode can't be
+            used (`InvalidOption`).
     """
-    _check_packages()
-    from .app import make_app
-    from .report import check_trace_url
-
-    registry = REGISTRY if registry is None else registry
     check_trace_url(trace_url)
+    registry = REGISTRY if registry is None else registry
     return make_app(registry, _shown.journal(registry), trace_url=trace_url)
+
+
+def wsgi_app(
+    *, registry: CollectorRegistry | None = None, trace_url: str | None = None
+) -> WSGIApplication:
+    """Build the exporter's WSGI application, for a service to mount in its own.
+
+    It answers every client. The service that mounts it must restrict the access. It needs no extra.
+
+    Args:
+        registry: The registry that services count in; None for prometheus_client's default.
+        trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
+
+    Raises:
+        ConfigError: `trace_url` or the folder of prometheus_client's multiprocess mode can't be
+            used (`InvalidOption`).
+    """
+    check_trace_url(trace_url)
+    registry = REGISTRY if registry is None else registry
+    return make_wsgi_app(ExporterAnswers(registry, _shown.journal(registry), trace_url=trace_url))
 
 
 def _check_packages() -> None:

@@ -6,12 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import CallbackOptions, Observation
-from prometheus_client import Counter, Gauge, Histogram, values
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.registry import Collector
 
 from .. import _forks
 from . import catalogue
 from .collector import Common, Family
+from .multiprocess import is_on, shows_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,12 +39,14 @@ class PrometheusBackend:
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.time) -> None:
         self._families: dict[str, Family | SharedFamily]
         # prometheus_client keeps a value in another class if other processes read it as well.
-        if values.ValueClass is values.MutexValue:
+        if is_on():
+            self._families = {each.name: SharedFamily(each) for each in catalogue.METRICS}
+        else:
             common = Common(clock)
             self._families = {each.name: Family(each, common) for each in catalogue.METRICS}
-        else:
-            self._families = {each.name: SharedFamily(each) for each in catalogue.METRICS}
-        _register(list(self._families.values()), registry)
+        # A registry that shows all processes' files would show this process twice.
+        if not shows_files(registry):
+            _register(list(self._families.values()), registry)
 
     def bind(self, metric: Metric, labels: Labels) -> Update:
         """Return what updates one series, which exists from now on, at zero."""

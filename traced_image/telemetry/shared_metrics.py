@@ -41,11 +41,13 @@ class _Destination:
         backends: The one backend in it; empty if the backend could not be built.
         views: The metrics that count there, by their detail and all their backends.
         attached: Further backends of all these metrics.
+        warned: Whether the log says that no backend could be built.
     """
 
-    backends: tuple[Backend, ...]
+    backends: tuple[Backend, ...] = ()
     views: dict[tuple[Detail, tuple[Backend, ...]], Metrics] = field(default_factory=dict)
     attached: list[Backend] = field(default_factory=list)
+    warned: bool = False
 
 
 class _Destinations:
@@ -81,18 +83,16 @@ class _Destinations:
         return metrics
 
     def _place(self, place: _PlaceT, build: Callable[[_PlaceT], Backend]) -> _Destination:
-        if place not in self._places:
-            backends: tuple[Backend, ...] = ()
+        found = self._places.get(place)
+        if found is None:
+            found = self._places[place] = _Destination()
+        if not found.backends:
+            # Again for each service, because the registry may have lost what was in the way.
             try:
-                backends = (build(place),)
-            except Exception as error:  # the registry may be of any class
-                LOG.warning(
-                    "%s takes no metrics of Glance: none are kept there.",
-                    type(place).__name__,
-                    exc_info=error,
-                )
-            self._places[place] = _Destination(backends)
-        return self._places[place]
+                found.backends = (build(place),)
+            except Exception as error:  # noqa: BLE001 the registry may be of any class
+                _warn(place, error, found)
+        return found
 
     def attach(self, registry: CollectorRegistry, backend: Backend) -> None:
         with self._lock:
@@ -104,6 +104,13 @@ class _Destinations:
     def after_fork(self) -> None:
         """Replace the lock in a forked child, because no thread there can release the old one."""
         self._lock = threading.Lock()
+
+
+def _warn(place: object, error: Exception, destination: _Destination) -> None:
+    if not destination.warned:
+        destination.warned = True
+        name = type(place).__name__
+        LOG.warning("%s takes no metrics of Glance: none are kept there.", name, exc_info=error)
 
 
 _places = _Destinations()

@@ -93,6 +93,7 @@ GROUPS: Mapping[str, Mapping[str, Any]] = {
     "exporter": {
         "exporter.start": exporter.start,
         "exporter.asgi_app": exporter.asgi_app,
+        "exporter.wsgi_app": exporter.wsgi_app,
         "ExporterHandle": ExporterHandle,
     },
 }

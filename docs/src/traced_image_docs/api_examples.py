@@ -314,6 +314,12 @@ from starlette.routing import Mount
 
 application = Starlette(routes=[Mount("/glance", exporter.asgi_app(registry=registry))])
 """,
+    "exporter.wsgi_app": """
+from wsgiref.simple_server import make_server
+
+with make_server("127.0.0.1", 0, exporter.wsgi_app(registry=registry)) as server:
+    print(server.server_port)
+""",
     "ExporterHandle.stop": """
 page = exporter.start(registry=registry, port=0)
 page.stop()

@@ -6,24 +6,25 @@ import math
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
 from ...config import Server
 from ...config.checks import format_value
 from ...errors import ConfigError, InvalidOption, InvalidServer
-from ..app import make_metrics_app
+from ..app import read_request, send_response
+from ..exposition import expose
+from ..messages import complete, say
 from ..web.client_connection import LIMITS
 from .result import ProbeResults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from ..messages import ExporterRequest, ExporterResponse
     from .probe import Probe
 
 
@@ -39,7 +40,7 @@ Without them the scraper would give up before it gets the result of a probe that
 LONGEST = LIMITS.answer_seconds - SPARE
 """The longest timeout of a probe on request, in seconds."""
 
-_SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
+_SCRAPE_TIMEOUT = b"x-prometheus-scrape-timeout-seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +105,21 @@ def _format_place(member: str, source: str) -> tuple[str, int | None]:
 
 def make_probe_route(
     probe: Callable[[], Probe], allowed: Allowed | None = None, *, most: int = MOST_PROBES
-) -> Route:
+) -> Mapping[str, ASGIApp]:
     """Build the route ``/probe`` of the exporter's application.
 
     It answers with the metrics of one probe, in their own registry. Any client of the exporter can
     make it connect to the allowed targets. By default these are the configured servers only, and
-    a probe never follows redirects. It looks up a target's name once. It requests the canary, and
-    sends a token, only if the target is a configured server with the same scheme and path.
+    a probe never follows redirects. It looks up a target's name once. Its paths are Glance's own,
+    below no prefix but a configured one. It requests the canary, and sends a token, only if the
+    target is a configured server with the same scheme and path.
 
     Args:
         probe: Returns the probe with the current configuration.
         allowed: Further targets that may be probed.
         most: How many probes run at the same time.
     """
-    return Route("/probe", _ProbeEndpoint(probe, allowed or Allowed(), most), methods=["GET"])
+    return {"/probe": _ProbeEndpoint(probe, allowed or Allowed(), most)}
 
 
 class _RefusedError(Exception):
@@ -129,28 +131,28 @@ class _RefusedError(Exception):
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
-        self.response = PlainTextResponse(f"{text}\n", status)
+        self.response = say(text, status)
 
 
 class _ProbeEndpoint:
-    """Answers each request with a probe of its target; an ASGI application."""
+    """ExporterAnswers each request with a probe of its target; an ASGI application."""
 
     def __init__(self, probe: Callable[[], Probe], allowed: Allowed, most: int) -> None:
         self._probe = probe
         self._allowed = allowed
         self._free = most
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 a probe needs no body
+        request = read_request(scope)
         try:
-            answer = await self._answer(Request(scope))
+            response = await self._answer(request, _read_seconds(scope))
         except _RefusedError as refused:
-            answer = refused.response
-        await answer(scope, receive, send)
+            response = refused.response
+        await send_response(complete(response, request), send)
 
-    async def _answer(self, request: Request) -> ASGIApp:
+    async def _answer(self, request: ExporterRequest, within: float) -> ExporterResponse:
         probe = self._probe()
         server = self._target(request, probe)
-        within = _read_seconds(request)
         if not self._free:
             raise _RefusedError(503, "Too many probes are under way: ask again later.")
         self._free -= 1
@@ -163,26 +165,41 @@ class _ProbeEndpoint:
         results, registry = ProbeResults(), CollectorRegistry()
         results.put(result)
         registry.register(results)
-        return make_metrics_app(registry)
+        return expose(registry, request)
 
-    def _target(self, request: Request, probe: Probe) -> Server:
-        targets = request.query_params.getlist("target")
+    def _target(self, request: ExporterRequest, probe: Probe) -> Server:
+        targets = parse_qs(request.query, keep_blank_values=True).get("target", [])
         if len(targets) != 1:
             raise _RefusedError(400, "Give one target, as in /probe?target=glance-1:9292.")
         try:
             server = Server.parse(targets[0], "the query", item="target")
         except ConfigError as error:
             raise _RefusedError(400, str(error)) from error
-        places = {(each.host, each.port) for each in probe.config.servers}
-        if (server.host, server.port) not in places and not self._allowed.allows(server):
+        here = [each for each in probe.config.servers if _is_at(server, each)]
+        if not here and not self._allowed.allows(server):
             raise _RefusedError(403, f"{server.netloc} is not an allowed target: allow it first.")
+        _check_prefix(server, here or probe.config.servers)
         return server
 
 
-def _read_seconds(request: Request) -> float:
+def _is_at(server: Server, other: Server) -> bool:
+    return (server.host, server.port) == (other.host, other.port)
+
+
+def _check_prefix(server: Server, known: Iterable[Server]) -> None:
+    """Refuse a path that is no prefix of Glance, so that clients do not choose what to ask."""
+    prefixes = sorted({each.path for each in known} - {""})
+    if server.path and server.path not in prefixes:
+        fix = " or ".join(["none", *prefixes])
+        path = format_value(server.path)
+        raise _RefusedError(400, f"{path} is no path of a configured server: use {fix}.")
+
+
+def _read_seconds(scope: Scope) -> float:
     """Return a probe's timeout in seconds, below the scrape timeout that Prometheus sends."""
+    given = next((value for name, value in scope["headers"] if name == _SCRAPE_TIMEOUT), b"")
     try:
-        seconds = float(request.headers[_SCRAPE_TIMEOUT])
-    except (KeyError, ValueError):
+        seconds = float(given)
+    except ValueError:
         return LONGEST
     return min(max(seconds - SPARE, SPARE), LONGEST) if math.isfinite(seconds) else LONGEST

@@ -15,6 +15,7 @@ from ...redact import hide_in_record
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
@@ -26,7 +27,8 @@ class ClientLimits:
     """The limits of time and size for clients.
 
     Attributes:
-        connections: Open connections; a further one closes the one that has waited longest.
+        connections: Open connections; further clients wait in the system's queue.
+        patience_seconds: Seconds that a slow client keeps its place while others wait for one.
         handshake_seconds: Seconds until the TLS handshake ends.
         request_seconds: Seconds until a whole request has arrived.
         answer_seconds: Seconds to build an answer, and again to send it.
@@ -38,6 +40,7 @@ class ClientLimits:
     """
 
     connections: int = 100
+    patience_seconds: float = 0.5
     handshake_seconds: float = 10.0
     request_seconds: float = 10.0
     answer_seconds: float = 30.0
@@ -88,15 +91,21 @@ class ClientConnection(H11Protocol):
 
     Args:
         others: All open connections, in the order in which they came.
+        left: Called after the connection has left `others`.
         limits: The limits of time and size.
         web: The web configuration file, which may set up TLS; None for plain HTTP.
         given: uvicorn's arguments for each connection.
+
+    Attributes:
+        since: Since when it has been in its current state, by the event loop's clock.
+        waited: How often it was found in this state while other clients waited for a place.
     """
 
     def __init__(
         self,
         *,
         others: dict[ClientConnection, None],
+        left: Callable[[], None],
         limits: ClientLimits,
         web: WebConfigFile | None,
         **given: Any,  # noqa: ANN401
@@ -105,6 +114,7 @@ class ClientConnection(H11Protocol):
         self.logger = LOG
         self.access_log = False
         self._others = others
+        self._left = left
         self._limits = limits
         self._web = web
         self._in_force: CurrentConfig | None = None
@@ -114,15 +124,14 @@ class ClientConnection(H11Protocol):
         self._body = 0
         self._timer: asyncio.TimerHandle | None = None
         self._watched: tuple[ConnectionState, object] | None = None
-        self._since = 0.0
+        self.since = 0.0
+        self.waited = 0
 
     # --- start and end ---------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Close another connection if there are too many; start TLS if it is set up."""
+        """Start TLS if it is set up."""
         self.raw = transport
-        if len(self._others) >= self._limits.connections:
-            min(self._others, key=ClientConnection._rank).abort()
         self._others[self] = None
         self._watch()
         if self._web is not None:
@@ -164,14 +173,6 @@ class ClientConnection(H11Protocol):
         else:
             self._watch()
 
-    def _rank(self) -> tuple[bool, float]:
-        """Return the sort key that chooses the connection to close: the one that waits longest.
-
-        A connection that waits for the exporter's answer comes last, because its client is not
-        idle.
-        """
-        return self.doing is ConnectionState.ANSWER, self._since
-
     def abort(self) -> None:
         """Close the connection immediately, in any state."""
         self._forget()
@@ -195,8 +196,10 @@ class ClientConnection(H11Protocol):
                 self.transport.close()  # uvicorn closes it only if there is no error
 
     def _forget(self) -> None:
-        self._others.pop(self, None)
         self._unset_timer()
+        if self in self._others:
+            del self._others[self]
+            self._left()
 
     # --- data ------------------------------------------------------------------------------
 
@@ -261,7 +264,8 @@ class ClientConnection(H11Protocol):
         if (doing, self.cycle) == self._watched:
             return
         self._watched = doing, self.cycle
-        self._since = self.loop.time()
+        self.since = self.loop.time()
+        self.waited = 0
         self._unset_timer()
         seconds = {
             ConnectionState.HANDSHAKE: self._limits.handshake_seconds,

@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse
 from ... import _forks
 from ...errors import ExporterError
 from ...redact import hide_in_text
+from .acceptor import Acceptor
 from .auth import guard
 from .client_connection import LIMITS, ClientConnection, ClientLimits
 
@@ -115,14 +116,20 @@ class ExporterServer(uvicorn.Server):
         self.web = web
         self._limits = limits
         self._connections: dict[ClientConnection, None] = {}
+        self._acceptor = Acceptor(sock, self._connections, limits)
         self._up: Future[None] = Future()
-        connection = partial(ClientConnection, others=self._connections, limits=limits, web=web)
+        self._connection = partial(
+            ClientConnection,
+            others=self._connections,
+            left=self._acceptor.resume,
+            limits=limits,
+            web=web,
+        )
         super().__init__(
             uvicorn.Config(
                 _limit_requests(app if web is None else guard(app, web), limits),
-                http=cast("type[asyncio.Protocol]", connection),
+                http=cast("type[asyncio.Protocol]", self._connection),
                 h11_max_incomplete_event_size=limits.header_bytes,
-                backlog=limits.connections,
                 # uvicorn's other features are off. Some of them change the whole process: uvicorn
                 # reads environment variables, and may switch off other servers' access logs.
                 access_log=True,
@@ -180,12 +187,21 @@ class ExporterServer(uvicorn.Server):
         finally:
             self.sock.close()
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    async def startup(
+        self,
+        sockets: list[socket.socket] | None = None,  # noqa: ARG002 uvicorn's signature
+    ) -> None:
         """Start to serve, and report it to `run_in_thread`."""
-        await super().startup(sockets)
-        # asyncio uses `backlog` also as the number of clients to accept in one turn of the loop.
-        # uvicorn therefore gets a small one, and the socket its own.
-        self.sock.listen(_BACKLOG)
+        # uvicorn starts with no socket: asyncio accepts as many clients as there are, and knows no
+        # way to keep some waiting.
+        await super().startup([])
+        connect = partial(
+            self._connection,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        self._acceptor.start(connect)
         self._up.set_result(None)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -193,8 +209,7 @@ class ExporterServer(uvicorn.Server):
 
         A task that still builds an answer is cancelled with the event loop.
         """
-        for server in self.servers:
-            server.close()
+        await self._acceptor.stop()
         for connection in list(self._connections):
             connection.shutdown()
         loop = asyncio.get_running_loop()
@@ -211,7 +226,8 @@ class ExporterServer(uvicorn.Server):
 
         While the child holds them, a close in the parent does not end the connection for the peer.
         """
-        there = [self.sock, *(each.raw.get_extra_info("socket") for each in self._connections)]
+        opened = (each.raw.get_extra_info("socket") for each in self._connections)
+        there = [self.sock, *self._acceptor.coming, *opened]
         with open(os.devnull, "rb") as nothing:  # noqa: PTH123
             for number in (sock.fileno() for sock in there):
                 if number >= 0:

@@ -106,9 +106,12 @@ def check_coding(response: HTTPReply, server: str) -> None:
 
 
 def request_id_of(headers: Mapping[str, str], secrets: tuple[str | None, ...]) -> str | None:
-    """Return the server's id of a request, with the request's secrets hidden if it repeats them."""
-    found = headers.get(_REQUEST_ID)
-    return None if found is None else hide_in_text(found, *secrets)
+    """Return the server's id of a request; None if it has none.
+
+    The request's secrets are hidden if the server repeats them. Control characters become spaces,
+    because the id reaches spans, the log and terminals.
+    """
+    return _make_line(hide_in_text(headers.get(_REQUEST_ID, ""), *secrets)) or None
 
 
 def describe_prefix(prefix: str) -> str:

@@ -1,0 +1,211 @@
+"""The last hour of several workers: in files, and as one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections import Counter
+
+import pytest
+from serving import until
+
+from traced_image.exporter.hour import Account, Cell, Content, FailedCall, merge
+from traced_image.exporter.shared_journal import SharedJournal, decode, encode
+from traced_image.telemetry import catalogue
+
+NOW = 1_800_000_030.0
+MINUTE_OF_NOW = int(NOW // 60)
+PLACE = "10.0.0.1", "9292"
+ATTEMPT = "images.get", *PLACE, "503"
+
+
+def content(*, when=NOW, failed="503", state="cooling", minute=MINUTE_OF_NOW):
+    cell = Cell(minute, 2, Counter({failed: 1}), Counter({3: 2}))
+    account = Account(state, 1, when - 1, when, failed, {minute: cell})
+    outcomes = {minute: Counter({("exhausted", False): 1, ("non_retryable", True): 1})}
+    call = FailedCall(when, "images.get", "exhausted", failed, 0.5, None)
+    return Content({PLACE: account}, outcomes, (call,))
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return SharedJournal(tmp_path, clock=lambda: NOW)
+
+
+def put(folder, text, worker="other", age=0.0):
+    path = folder / f"traced_image_hour_{worker}.json"
+    path.write_text(text)
+    os.utime(path, (NOW - age, NOW - age))
+    return path
+
+
+# --- as one ------------------------------------------------------------------------------------
+
+
+def test_the_counts_of_workers_are_added():
+    hour = merge(NOW, [content(), content(failed="read_timeout")])
+    cell = hour.servers[PLACE].cells[MINUTE_OF_NOW]
+    assert (4, {"503": 1, "read_timeout": 1}, {3: 4}) == (cell.succeeded, cell.failed, cell.seconds)
+    assert ({"exhausted": 2, "non_retryable": 2}, 2) == (hour.outcomes, hour.refused)
+
+
+def test_minutes_that_one_worker_has_alone_are_kept():
+    hour = merge(NOW, [content(), content(minute=MINUTE_OF_NOW - 1)])
+    assert {MINUTE_OF_NOW - 1, MINUTE_OF_NOW} == set(hour.servers[PLACE].cells)
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_the_state_is_that_of_the_worker_that_tried_last(turn):
+    old = content(when=NOW - 9, failed="503", state="healthy")
+    new = content(failed="read_timeout")
+    account = merge(NOW, [old, new][::turn]).servers[PLACE]
+    assert ("cooling", "read_timeout", NOW, NOW - 1) == (
+        account.state,
+        account.last_error,
+        account.last_failure,
+        account.last_success,
+    )
+
+
+def test_the_latest_calls_are_in_their_order():
+    hour = merge(NOW, [content(when=NOW), *(content(when=NOW - 60 + n) for n in range(60))])
+    assert [NOW - 49 + n for n in range(50)] == [call.when for call in hour.latest]
+
+
+def test_what_is_older_than_an_hour_does_not_count():
+    assert {} == merge(NOW, [content(minute=MINUTE_OF_NOW - 60)]).outcomes
+
+
+# --- in files ----------------------------------------------------------------------------------
+
+
+def test_what_is_read_is_what_was_written():
+    assert content() == decode(encode(content()))
+
+
+def test_the_hour_of_another_worker_is_shown_with_the_own_one(journal, tmp_path):
+    journal.bind(catalogue.ATTEMPT_DURATION, ATTEMPT)(0.1, None)
+    put(tmp_path, encode(content()))
+    assert {"503": 2} == journal.hour().servers[PLACE].cells[MINUTE_OF_NOW].failed
+
+
+def test_the_own_file_is_not_shown_beside_what_is_in_memory(journal):
+    journal.bind(catalogue.ATTEMPT_DURATION, ATTEMPT)(0.1, None)
+    journal.write()
+    assert {"503": 1} == journal.hour().servers[PLACE].cells[MINUTE_OF_NOW].failed
+
+
+@pytest.mark.parametrize(
+    ("labels", "metric"),
+    [
+        (ATTEMPT, catalogue.ATTEMPT_DURATION),
+        (("images.get", "exhausted", "503"), catalogue.CALL_DURATION),
+        (PLACE, catalogue.LAST_FAILURE),
+    ],
+)
+def test_an_update_is_soon_in_the_file(journal, tmp_path, labels, metric):
+    journal._seconds = 0.01
+    journal.bind(metric, labels)(0.1, None)
+    path = tmp_path / f"traced_image_hour_{os.getpid()}.json"
+    until(path.exists)
+    assert journal.copy(NOW) == decode(path.read_text())
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The timers that were started; none of them runs."""
+    found = []
+
+    def note(timer):
+        found.append(timer)
+
+    monkeypatch.setattr(threading.Timer, "start", note)
+    return found
+
+
+def test_many_updates_are_written_once(journal, started):
+    update = journal.bind(catalogue.ATTEMPT_DURATION, ATTEMPT)
+    for _ in range(10):
+        update(0.1, None)
+    assert [1.0] == [timer.interval for timer in started]
+
+
+def test_a_timer_that_does_not_start_is_tried_again(journal, started, monkeypatch):
+    def fail(_):
+        raise RuntimeError
+
+    update = journal.bind(catalogue.ATTEMPT_DURATION, ATTEMPT)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Timer, "start", fail)
+        with pytest.raises(RuntimeError):
+            update(0.1, None)
+    update(0.1, None)
+    assert 1 == len(started)
+
+
+def test_a_metric_that_the_page_does_not_show_is_not_written(journal):
+    assert journal.bind(catalogue.RETRY_DELAYS, ("images.get",)) is None
+
+
+def test_a_folder_that_is_gone_is_logged_once(tmp_path, caplog):
+    journal = SharedJournal(tmp_path / "gone", clock=lambda: NOW)
+    for _ in range(2):
+        journal.write()
+    assert [logging.WARNING] == [record.levelno for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"accounts": [[1, 2, {}]], "outcomes": [], "latest": []}',
+        encode(content())[:-9],
+    ],
+)
+def test_a_file_that_is_none_is_passed_over(journal, tmp_path, text):
+    put(tmp_path, text)
+    assert {} == journal.hour().servers
+
+
+def test_a_file_of_the_hour_before_is_removed(journal, tmp_path):
+    path = put(tmp_path, encode(content()), age=3601)
+    assert ({}, False) == (journal.hour().servers, path.exists())
+
+
+def test_the_file_of_a_worker_that_has_ended_stays_for_an_hour(journal, tmp_path):
+    put(tmp_path, encode(content()), age=3599)
+    assert {PLACE} == set(journal.hour().servers)
+
+
+def test_the_file_has_no_more_than_it_must(journal, tmp_path):
+    journal.write()
+    (path,) = tmp_path.iterdir()
+    assert {"accounts": [], "outcomes": [], "latest": []} == json.loads(path.read_text())
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_of_a_fork_does_not_count_what_the_parent_did(journal, tmp_path):
+    journal._scheduled = True
+    journal.bind(catalogue.ATTEMPT_DURATION, ATTEMPT)(0.1, None)
+    child = os.fork()
+    if not child:
+        journal.write()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert Content({}, {}, ()) == decode((tmp_path / f"traced_image_hour_{child}.json").read_text())
+
+
+# --- in words ----------------------------------------------------------------------------------
+
+
+def test_where_no_worker_shares_its_calls_the_page_says_what_to_do(journal):
+    assert "wsgi_app()" in journal.notice(journal.hour(), several=True)
+
+
+def test_where_one_does_the_page_says_nothing(journal, tmp_path):
+    put(tmp_path, encode(content()))
+    assert journal.notice(journal.hour(), several=True) is None
