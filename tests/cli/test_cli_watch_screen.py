@@ -14,6 +14,7 @@ from traced_image import lab
 from traced_image.cli.watch_screen import WatchScreen
 from traced_image.config import parse_servers
 from traced_image.exporter.journal import Journal
+from traced_image.exporter.probing.result import ProbeResult, ProbeResults
 
 
 class Watched:
@@ -22,10 +23,10 @@ class Watched:
     def __init__(self, servers=40, failing=0, columns=80, lines=24, has_keys=True):
         names = [f"10.0.0.{number}" for number in range(100, 100 + servers)]
         self.servers = parse_servers(names, "a test")
-        self.results = {
-            server: SimpleNamespace(reason="connection_refused" if place < failing else "")
-            for place, server in enumerate(reversed(self.servers))
-        }
+        self.results = ProbeResults()
+        for place, server in enumerate(reversed(self.servers)):
+            reason = "connection_refused" if place < failing else ""
+            self.results.put(ProbeResult(server, 0.0, {}, reason=reason))
         prober = SimpleNamespace(
             results=self.results,
             probe=SimpleNamespace(config=SimpleNamespace(servers=self.servers)),

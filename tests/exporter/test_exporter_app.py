@@ -39,7 +39,7 @@ def registry():
 @pytest.fixture
 def journal():
     journal = Journal(clock=lambda: 1_800_000_000.0)
-    labels = "images.get", "10.0.0.1", "9292", "503"
+    labels = "images.get", "10.0.0.1", "9292", "failed", "503"
     journal.bind(catalogue.ATTEMPT_DURATION, labels)(0.1, None)
     return journal
 

@@ -10,8 +10,18 @@ import pytest
 from opentelemetry.trace import SpanContext
 from serving import LIMIT, until
 
-from traced_image.exporter.journal import LATEST, MINUTE, MINUTES, Cell, FailedCall, Journal
+from traced_image.exporter.journal import (
+    LATEST,
+    MINUTE,
+    MINUTES,
+    PAUSE,
+    Cell,
+    FailedCall,
+    Journal,
+    KeystoneAccount,
+)
 from traced_image.telemetry import catalogue
+from traced_image.telemetry.recorder import decide_verdict
 
 PLACE = "10.0.0.1", "9292"
 OTHER = "10.0.0.2", "9292"
@@ -29,12 +39,15 @@ class Told:
         self.journal = Journal(clock=lambda: self.now)
 
     def attempt(self, reason="", seconds=0.004, place=PLACE):
-        labels = "images.get", *place, reason
+        labels = "images.get", *place, decide_verdict(reason), reason
         self.journal.bind(catalogue.ATTEMPT_DURATION, labels)(seconds, None)
 
     def call(self, outcome="exhausted", reason="503", exemplar=None):
         labels = "images.list", outcome, reason
         self.journal.bind(catalogue.CALL_DURATION, labels)(2.5, exemplar)
+
+    def keystone(self, reason="connection_refused", value=1):
+        self.journal.bind(catalogue.TOKEN_FAILURES, (reason,))(value, None)
 
     def minute(self, place=PLACE):
         """The one minute that there is of a server."""
@@ -65,7 +78,8 @@ def test_attempts_are_counted_by_their_minute(told):
     told.attempt()
     told.attempt("503")
     told.attempt("503")
-    assert Cell(MINUTE_OF_NOON, 1, {"503": 2}, {0: 1}) == told.minute()
+    told.attempt("404")
+    assert Cell(MINUTE_OF_NOON, 1, {"503": 2}, {"404": 1}, {0: 1}) == told.minute()
 
 
 @pytest.mark.parametrize(
@@ -136,11 +150,41 @@ def test_calls_are_counted_by_their_outcome(told):
     assert {"success_first_try": 1, "exhausted": 2} == told.journal.hour().outcomes
 
 
-def test_calls_that_were_refused_are_counted_beside(told):
-    for reason in ("404", "4xx", "429", "500"):
-        told.call("non_retryable", reason)
+@pytest.mark.parametrize("outcome", ["refused", "cancelled"])
+def test_a_call_that_is_no_failure_is_not_kept(told, outcome):
+    told.call(outcome, "404")
     hour = told.journal.hour()
-    assert ({"non_retryable": 4}, 2) == (hour.outcomes, hour.refused)
+    assert ({outcome: 1}, ()) == (hour.outcomes, hour.latest)
+
+
+# --- Keystone ----------------------------------------------------------------------------------
+
+
+def test_a_counter_that_starts_is_no_failure_of_keystone(told):
+    told.keystone(value=0)
+    assert KeystoneAccount() == told.journal.hour().keystone
+
+
+def test_keystones_trouble_begins_with_the_first_failure_after_a_pause(told):
+    told.keystone()
+    told.now += PAUSE + 1
+    began = told.now
+    told.keystone("401")
+    told.now += 60
+    told.keystone("503")
+    found = told.journal.hour().keystone
+    assert (began, told.now, "503", 3) == (
+        found.since,
+        found.last_failure,
+        found.last_error,
+        sum(found.failures.values()),
+    )
+
+
+def test_keystones_failures_are_forgotten_after_an_hour(told):
+    told.keystone()
+    told.now += MINUTES * MINUTE
+    assert {} == told.journal.hour().keystone.failures
 
 
 def test_a_call_that_failed_is_kept_with_its_trace(told):

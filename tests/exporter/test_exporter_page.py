@@ -5,8 +5,7 @@ from importlib import resources
 
 import pytest
 
-from traced_image import RetryPolicy
-from traced_image.exporter import journal, report
+from traced_image.exporter import hour, report
 from traced_image.telemetry import catalogue
 
 PAGE = resources.files("traced_image.exporter").joinpath("page.html").read_text("utf-8")
@@ -85,12 +84,11 @@ def test_the_outcomes_that_the_verdict_rests_on_are_of_the_catalogue(outcome):
     assert (True, True) == (outcome in SCRIPT, outcome in catalogue.OUTCOMES)
 
 
-def test_the_page_holds_those_refusals_against_a_server_that_the_policy_does():
-    (listed,) = re.findall(r"RETRIED = new Set\(\[(.*?)\]\)", SCRIPT)
-    assert {str(status) for status in RetryPolicy().statuses if status < 500} == set(
-        re.findall(r"\d+", listed)
-    )
+def test_the_page_knows_which_outcomes_are_no_failures():
+    (listed,) = re.findall(r"NO_FAILURES = \{(.*?)\}", SCRIPT)
+    others = {name for name in catalogue.OUTCOMES if not name.startswith("success")}
+    assert others - {*catalogue.FAILED_OUTCOMES} == set(re.findall(r"(\w+):", listed))
 
 
 def test_the_page_knows_how_many_failed_calls_are_kept():
-    assert [str(journal.LATEST)] == re.findall(r"\bKEPT = (\d+);", SCRIPT)
+    assert [str(hour.LATEST)] == re.findall(r"\bKEPT = (\d+);", SCRIPT)

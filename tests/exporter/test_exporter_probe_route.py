@@ -93,7 +93,7 @@ def test_a_server_that_fails_is_no_error_of_the_request(glance):
 
 
 def test_a_target_that_refuses_the_probe_is_up(glance):
-    answer = answer_to(f"target={glance.url}/image", glance.url)
+    answer = answer_to(f"target={glance.url}/image", f"{glance.url}/image")
     assert (1.0, True) == (
         answer.value("glance_probe_success"),
         'setting="prefix"} 1.0' in answer.text,

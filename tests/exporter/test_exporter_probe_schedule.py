@@ -492,7 +492,7 @@ def test_a_probe_under_way_on_a_server_that_is_gone_comes_to_its_end(
     assert None is run(once())
     # It was cut off by the healing: a failure of the server's, and none of the change.
     name = "glance_client_attempt_duration_seconds_count"
-    labels = {"operation": operation(), "error_type": "connection_reset"}
+    labels = {"operation": operation(), "verdict": "failed", "error_type": "connection_reset"}
     assert 1.0 == value(registry, name, first, **labels)
 
 

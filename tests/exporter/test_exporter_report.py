@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traced_image.errors import InvalidOption
-from traced_image.exporter.hour import MINUTE, MINUTES, Account, Cell, FailedCall, Hour
+from traced_image.exporter.hour import (
+    MINUTE,
+    MINUTES,
+    Account,
+    Cell,
+    FailedCall,
+    Hour,
+    KeystoneAccount,
+)
 from traced_image.exporter.report import check_trace_url, find_quantile, make_report
 from traced_image.telemetry import catalogue
 
@@ -21,8 +29,8 @@ MINUTE_OF_NOW = int(NOW // MINUTE)
 PLACE = "10.0.0.1", "9292"
 
 
-def hour(servers=None, outcomes=None, latest=(), refused=0):
-    return Hour(NOW, servers or {}, outcomes or {}, refused, tuple(latest))
+def hour(servers=None, outcomes=None, latest=(), keystone=None):
+    return Hour(NOW, servers or {}, outcomes or {}, keystone or KeystoneAccount(), tuple(latest))
 
 
 def account(*cells, **known):
@@ -34,8 +42,9 @@ def told(*cells, **known):
     return make_report(hour({PLACE: account(*cells, **known)}))["servers"][0]
 
 
-def cell(ago=0, succeeded=0, failed=None, seconds=None):
-    return Cell(MINUTE_OF_NOW - ago, succeeded, Counter(failed or {}), Counter(seconds or {}))
+def cell(ago=0, succeeded=0, failed=None, seconds=None, refused=None):
+    counts = Counter(failed or {}), Counter(refused or {}), Counter(seconds or {})
+    return Cell(MINUTE_OF_NOW - ago, succeeded, *counts)
 
 
 # --- the whole ---------------------------------------------------------------------------------
@@ -91,14 +100,14 @@ def test_the_effective_success_is_that_of_calls(outcomes, expected):
 
 
 def test_a_call_that_was_refused_is_an_effective_success():
-    made = make_report(hour(outcomes={"success_first_try": 2, "non_retryable": 2}, refused=1))
-    assert (0.75, 1) == (made["effective_success"], made["refused"])
+    outcomes = {"success_first_try": 1, "refused": 1, "cancelled": 1, "non_retryable": 1}
+    assert 0.75 == make_report(hour(outcomes=outcomes))["effective_success"]
 
 
 def test_the_actual_success_is_that_of_attempts_on_all_servers():
     servers = {
         PLACE: account(cell(succeeded=3)),
-        ("10.0.0.2", "9292"): account(cell(succeeded=2, failed={"503": 2, "404": 1})),
+        ("10.0.0.2", "9292"): account(cell(succeeded=2, failed={"503": 2}, refused={"404": 1})),
     }
     assert 6 / 8 == make_report(hour(servers))["actual_success"]
 
@@ -123,6 +132,31 @@ def test_a_failing_call_has_all_that_is_known_of_it():
     failed = FailedCall(5.0, "images.get", "exhausted", "503", 1.5, "ab")
     (made,) = make_report(hour(latest=[failed]))["failing_calls"]
     assert (5.0, "images.get", "exhausted", "503", 1.5, "ab") == tuple(made.values())
+
+
+# --- Keystone ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ago", "failing"), [(0, True), (120, True), (121, False)])
+def test_keystone_fails_for_two_minutes_after_a_failure(ago, failing):
+    account = KeystoneAccount(NOW - 300, NOW - ago, "401", {MINUTE_OF_NOW - 2: 4})
+    assert {
+        "failing": failing,
+        "failures": 4,
+        "since": NOW - 300,
+        "last_failure": NOW - ago,
+        "last_error": "401",
+    } == make_report(hour(keystone=account))["keystone"]
+
+
+def test_of_keystone_nothing_is_invented():
+    assert {
+        "failing": False,
+        "failures": 0,
+        "since": None,
+        "last_failure": None,
+        "last_error": None,
+    } == make_report(hour())["keystone"]
 
 
 # --- one server --------------------------------------------------------------------------------
@@ -155,13 +189,18 @@ def test_a_server_has_what_the_journal_knows():
 
 
 def test_attempts_are_added_up_over_the_hour():
-    made = told(cell(0, 1, {"503": 1}), cell(9, 2, {"503": 1, "404": 3}))
+    made = told(cell(0, 1, {"503": 1}), cell(9, 2, {"503": 1}, refused={"404": 3}))
     assert (8, 2) == (made["attempts"], made["failed"])
 
 
 def test_the_reasons_are_most_often_first():
-    made = told(cell(0, 1, {"503": 1, "404": 3}), cell(9, failed={"503": 1}))
-    assert [("404", 3), ("503", 2)] == list(made["reasons"].items())
+    made = told(cell(0, 1, {"503": 1, "502": 3}), cell(9, failed={"503": 1}))
+    assert [("502", 3), ("503", 2)] == list(made["reasons"].items())
+
+
+def test_refusals_are_apart_from_the_reasons_of_failures():
+    made = told(cell(failed={"503": 1}, refused={"404": 2}))
+    assert ({"503": 1}, {"404": 2}) == (made["reasons"], made["refusals"])
 
 
 def test_the_strip_has_all_minutes_oldest_first():
@@ -171,7 +210,7 @@ def test_the_strip_has_all_minutes_oldest_first():
 
 
 def test_a_minute_has_its_attempts_and_why_most_of_them_failed():
-    made = told(cell(2, 4, {"404": 3, "503": 2}))["strip"][-3]
+    made = told(cell(2, 4, {"503": 2}, refused={"404": 3}))["strip"][-3]
     assert (9, 2, "503") == (made["attempts"], made["failed"], made["reason"])
 
 

@@ -11,22 +11,23 @@ from collections import Counter
 import pytest
 from serving import until
 
-from traced_image.exporter.hour import Account, Cell, Content, FailedCall, merge
+from traced_image.exporter.hour import Account, Cell, Content, FailedCall, KeystoneAccount, merge
 from traced_image.exporter.shared_journal import SharedJournal, decode, encode
 from traced_image.telemetry import catalogue
 
 NOW = 1_800_000_030.0
 MINUTE_OF_NOW = int(NOW // 60)
 PLACE = "10.0.0.1", "9292"
-ATTEMPT = "images.get", *PLACE, "503"
+ATTEMPT = "images.get", *PLACE, "failed", "503"
 
 
 def content(*, when=NOW, failed="503", state="cooling", minute=MINUTE_OF_NOW):
-    cell = Cell(minute, 2, Counter({failed: 1}), Counter({3: 2}))
+    cell = Cell(minute, 2, Counter({failed: 1}), Counter({"404": 1}), Counter({3: 2}))
     account = Account(state, 1, when - 1, when, failed, {minute: cell})
-    outcomes = {minute: Counter({("exhausted", False): 1, ("non_retryable", True): 1})}
+    outcomes = {minute: Counter({"exhausted": 1, "refused": 1})}
+    keystone = KeystoneAccount(when - 9, when, "401", {minute: 1})
     call = FailedCall(when, "images.get", "exhausted", failed, 0.5, None)
-    return Content({PLACE: account}, outcomes, (call,))
+    return Content({PLACE: account}, outcomes, keystone, (call,))
 
 
 @pytest.fixture
@@ -47,8 +48,22 @@ def put(folder, text, worker="other", age=0.0):
 def test_the_counts_of_workers_are_added():
     hour = merge(NOW, [content(), content(failed="read_timeout")])
     cell = hour.servers[PLACE].cells[MINUTE_OF_NOW]
-    assert (4, {"503": 1, "read_timeout": 1}, {3: 4}) == (cell.succeeded, cell.failed, cell.seconds)
-    assert ({"exhausted": 2, "non_retryable": 2}, 2) == (hour.outcomes, hour.refused)
+    expected = {"503": 1, "read_timeout": 1}, {"404": 2}, {3: 4}
+    assert (4, *expected) == (cell.succeeded, cell.failed, cell.refused, cell.seconds)
+    assert {"exhausted": 2, "refused": 2} == hour.outcomes
+
+
+@pytest.mark.parametrize(("before", "since"), [(60, 69), (309, 318), (320, 9)])
+@pytest.mark.parametrize("turn", [1, -1])
+def test_keystones_trouble_began_when_the_first_worker_noticed_it(turn, before, since):
+    both = [content(), content(when=NOW - before, minute=MINUTE_OF_NOW - 1)]
+    keystone = merge(NOW, both[::turn]).keystone
+    assert (NOW - since, NOW, "401", 2) == (
+        keystone.since,
+        keystone.last_failure,
+        keystone.last_error,
+        sum(keystone.failures.values()),
+    )
 
 
 def test_minutes_that_one_worker_has_alone_are_kept():
@@ -184,7 +199,9 @@ def test_the_file_of_a_worker_that_has_ended_stays_for_an_hour(journal, tmp_path
 def test_the_file_has_no_more_than_it_must(journal, tmp_path):
     journal.write()
     (path,) = tmp_path.iterdir()
-    assert {"accounts": [], "outcomes": [], "latest": []} == json.loads(path.read_text())
+    keystone = {"since": 0.0, "last_failure": 0.0, "last_error": "", "failures": []}
+    expected = {"accounts": [], "outcomes": [], "keystone": keystone, "latest": []}
+    assert expected == json.loads(path.read_text())
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -196,7 +213,8 @@ def test_a_child_of_a_fork_does_not_count_what_the_parent_did(journal, tmp_path)
         journal.write()
         os._exit(0)
     os.waitpid(child, 0)
-    assert Content({}, {}, ()) == decode((tmp_path / f"traced_image_hour_{child}.json").read_text())
+    told = (tmp_path / f"traced_image_hour_{child}.json").read_text()
+    assert Content({}, {}, KeystoneAccount(), ()) == decode(told)
 
 
 # --- in words ----------------------------------------------------------------------------------

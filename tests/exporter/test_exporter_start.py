@@ -76,10 +76,10 @@ def test_the_calls_of_a_service_are_shown(start, service):
     with pytest.raises(ImageNotFound):
         shown.show(None, "missing")
     (server,) = told(handle)["servers"]
-    assert (2, 0, {"404": 1}, 1) == (
+    assert (2, 0, {"404": 1}, 0) == (
         server["attempts"],
         server["failed"],
-        server["reasons"],
+        server["refusals"],
         len(told(handle)["failing_calls"]),
     )
 

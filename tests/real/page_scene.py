@@ -13,6 +13,7 @@ from traced_image.exporter.app import make_app
 from traced_image.exporter.journal import Journal
 from traced_image.exporter.web.server import ExporterHandle, ExporterServer, listen
 from traced_image.telemetry import catalogue
+from traced_image.telemetry.recorder import decide_verdict
 
 HEALTHY = "10.0.0.1", "9292"
 FAILING = "10.0.0.2", "9292"
@@ -79,7 +80,8 @@ class Told:
 
     def attempts(self, server, times=1, reason="", seconds=0.004, operation=GET) -> None:
         """Tell of attempts that ended."""
-        record = self.journal.bind(catalogue.ATTEMPT_DURATION, (operation, *server, reason))
+        labels = operation, *server, decide_verdict(reason), reason
+        record = self.journal.bind(catalogue.ATTEMPT_DURATION, labels)
         for _ in range(times):
             record(seconds, None)
         moment = catalogue.LAST_FAILURE if reason else catalogue.LAST_SUCCESS
