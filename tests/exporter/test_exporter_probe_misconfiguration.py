@@ -236,7 +236,7 @@ def test_a_probe_that_was_refused_did_not_give_up(glance):
         for sample in metric.samples
         if sample.name == "glance_client_call_duration_seconds_count"
     }
-    assert {("non_retryable", "404")} == outcomes
+    assert {("refused", "404")} == outcomes
 
 
 def test_the_log_names_the_image_once(glance, caplog):

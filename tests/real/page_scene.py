@@ -136,8 +136,9 @@ def _minute(told: Told, minutes: int) -> None:
     else:
         told.attempts(RECOVERED, 6, seconds=0.02)
     told.calls("success_first_try", 15)
-    told.calls("non_retryable", minutes == 12, "404", TRACES[1], GET, 0.012)
-    told.calls("non_retryable", minutes == 5, "409", None, "images.update", 0.034)
+    told.calls("non_retryable", minutes == 12, "500", TRACES[1], GET, 0.012)
+    told.calls("refused", minutes == 5, "409", None, "images.update", 0.034)
+    told.calls("cancelled", minutes == 4, "_OTHER", None, "images.upload", 0.2)
 
 
 def many(count: int) -> Told:

@@ -230,7 +230,7 @@ def what_retries_hide(seen, found):
 def how_calls_end(seen, found):
     rates = found["A"].by("outcome")
     assert {name for name, rate in rates.items() if rate} == {
-        *("success_first_try", "success_after_retry", "exhausted", "non_retryable")
+        *("success_first_try", "success_after_retry", "exhausted", "refused")
     }
 
 
@@ -455,7 +455,7 @@ def what_a_process_thinks_of_its_servers(seen, found):
 @answers("callers", "Its calls", caller="compute-1")
 def how_a_processs_calls_end(seen, found):
     rates = found["A"].by("operation", "outcome")
-    assert rates["images.get", "non_retryable"] > 0
+    assert rates["images.get", "refused"] > 0
     assert any(rate for (_, outcome), rate in rates.items() if outcome == "success_after_retry")
 
 

@@ -277,7 +277,7 @@ class _ServerSchedule:
 
 def _find_outcome(result: ProbeResult) -> Outcome | None:
     if result.misconfigured is not None:
-        return "non_retryable"
+        return "refused"
     return "exhausted" if result.reason else None
 
 
