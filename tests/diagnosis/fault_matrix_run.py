@@ -349,8 +349,9 @@ def _line(record, places: dict, failed: dict) -> tuple:
     if record.levelname == "ERROR":
         words = "gave up" if text.startswith("Gave up ") and netloc in text else text
     else:
-        start, _, words = text.rpartition(", ")
-        words = words.rstrip(".") if f"'{netloc}'" in start else text
+        start, _, end = text.rpartition(", ")
+        words, _, reason = end.rstrip(".").partition(". Reason: ")
+        words = words if f"'{netloc}'" in start and reason == record.error_type else text
     span = failed.get(int(record.span_id or "0", 16))
     points = span is not None and int(record.trace_id, 16) == span.context.trace_id
     return record.levelname, places[netloc], record.error_type, words, points

@@ -1,5 +1,6 @@
 """What a signal handler raises reaches the caller, wherever telemetry or the pipeline works."""
 
+import contextlib
 import contextvars
 import functools
 import gc
@@ -15,6 +16,7 @@ from opentelemetry.trace import INVALID_SPAN, get_current_span
 
 from traced_image import Telemetry
 from traced_image._signals import is_from_signal_handler
+from traced_image.errors import InvalidQuery, StreamConsumed
 from traced_image.telemetry import current_call, make_recorder
 from traced_image.telemetry.telemetry_errors import TelemetryErrors
 
@@ -233,3 +235,64 @@ def test_no_time_limit_is_lost_wherever_it_strikes(service, image_id, handle, re
         except TimeLimitError:
             caught.append(None)
     assert (len(raised), True) == (len(caught), len(raised) > 50)
+
+
+@pytest.fixture
+def recorder(registry):
+    telemetry = Telemetry(tracer_provider=TracerProvider(), registry=registry, meter_provider=False)
+    return make_recorder(telemetry)
+
+
+class StruckError(BaseException):
+    """Raised between two lines."""
+
+
+def strike_at(number, work):
+    """Do `work`, and raise between two lines of telemetry, before the line of that number.
+
+    Return whether there was such a line.
+    """
+    seen = 0
+
+    def trace(frame, event, _argument):
+        nonlocal seen
+        if "/telemetry/" not in frame.f_code.co_filename or frame.f_code.co_name == "__del__":
+            return None
+        if event == "line":
+            seen += 1
+            if seen == number:
+                raise StruckError
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    except StruckError:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_no_attempt_stays_active_wherever_its_caller_is_interrupted(recorder, counts):
+    left, number = [], 1
+
+    def attempt():
+        with recorder.call("images.get") as call, call.attempt("http://glance-1:9292"):
+            pass
+
+    while strike_at(number, lambda: contextvars.copy_context().run(attempt)):
+        if counts.of(ACTIVE, "server_port"):
+            left.append(number)
+        number += 1
+    assert ([], True) == (left, number > 50)
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, GeneratorExit, InvalidQuery, StreamConsumed])
+def test_an_attempt_that_its_caller_ends_is_neither_active_nor_counted(recorder, counts, end):
+    with contextlib.suppress(end), recorder.call("images.get") as call:  # noqa: SIM117 the order
+        with call.attempt("http://glance-1:9292"):
+            raise end
+    attempts = counts.of("glance_client_attempt_duration_seconds_count")
+    assert ({}, {}) == (counts.of(ACTIVE, "server_port"), attempts)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from .hour import ServerKey
+    from ..telemetry.updates import ServerKey
     from .journal import Journal
     from .messages import ExporterRequest
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from .hour import ServerKey
+    from ..telemetry.updates import ServerKey
     from .journal import Journal
     from .messages import ExporterResponse
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..telemetry.updates import ServerKey
+
 MINUTE = 60.0
 MINUTES = 60
 """How many minutes the journal keeps."""
@@ -19,9 +21,6 @@ PAUSE = 300.0
 
 LATEST = 50
 """How many failed calls the journal keeps."""
-
-ServerKey = tuple[str, str]
-"""A server's address and port, as in the labels of the metrics."""
 
 
 @dataclass(slots=True)

@@ -149,7 +149,7 @@ class OpenTelemetryBackend:
 
 
 class _UpDown:
-    """An up-down counter of which the current value is known, and so not each change of it."""
+    """An up-down counter whose current value is set, not each change of it."""
 
     def __init__(self, name: str, unit: str, text: str, meter: Meter) -> None:
         self._values: dict[tuple[tuple[str, str | int], ...], float] = {}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         VerdictLabel,
     )
     from .options import Detail
-    from .updates import Backend, Exemplar, Labels, Update
+    from .updates import Backend, Exemplar, Labels, ServerKey, Update
 
 LOG = logging.getLogger(__name__)
 
@@ -45,9 +45,6 @@ before. These are the reasons of common failures; to create all would cost too m
 
 FIRST_TOKEN_REASONS = ("connection_refused", "connect_timeout", "read_timeout", "401", "503")
 """The reasons for which the counter of Keystone's failures exists, at zero, from the start."""
-
-ServerKey = tuple[str, str]
-"""A server's address and port, as in the labels of the metrics."""
 
 _OTHER_SERVER: ServerKey = (OTHER, OTHER)
 

@@ -394,9 +394,9 @@ class AttemptRecord:
         self.request_id: str | None = None
         self.span: Active | None = None
         self._started = perf_counter()
-        self._left = False
         metrics = call.recorder.metrics
         self._place = metrics.find_place(server)
+        self._left = False
         try:
             metrics.attempt_started(self._place, id(self))
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
@@ -404,7 +404,7 @@ class AttemptRecord:
 
     def __del__(self) -> None:
         # Only if a signal handler raised while this was made or ended.
-        if not self._left:
+        if not getattr(self, "_left", True):
             self._leave()
 
     def __enter__(self) -> Self:

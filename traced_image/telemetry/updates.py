@@ -24,6 +24,9 @@ class Exemplar(Protocol):
 Update = Callable[[float, Exemplar | None], object]
 """Adds to a counter, sets a gauge, or observes a value of a histogram."""
 
+ServerKey = tuple[str, str]
+"""A server's address and port, as in the labels of the metrics."""
+
 Labels = tuple[str, ...]
 """The values of a metric's labels, in the metric's order; an empty value means no label."""
 
