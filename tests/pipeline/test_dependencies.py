@@ -44,7 +44,7 @@ def normal(name):
 
 def declared(text):
     """The requirements in some lines of pyproject.toml, by name."""
-    found = re.findall(r'"([A-Za-z][\w.-]*)(?:\[[\w,-]*\])?((?:[<>=!~]=?[\w.*]+)?)"', text)
+    found = re.findall(r'"([A-Za-z][\w.-]*)(?:\[[\w,-]*\])?((?:[<>=!~]=?[\w.*]+,?)*)"', text)
     return {normal(name): version for name, version in found}
 
 

@@ -286,12 +286,17 @@ with recorder.call("images.get") as call:
 """,
     "CallRecord.end": """
 call = recorder.call("images.get")
-call.end("non_retryable", "404")
+call.end("refused", "404")
 """,
     "AttemptRecord.end": """
 call = recorder.call("images.get")
 call.attempt("http://glance-1:9292").end("read_timeout")
 call.end("exhausted", "read_timeout")
+""",
+    "AttemptRecord.cancel": """
+call = recorder.call("images.upload")
+call.attempt("http://glance-1:9292").cancel()
+call.end("cancelled", "_OTHER")
 """,
     "StreamRecord.add": """
 stream.add(65536)
