@@ -8,8 +8,22 @@ from collections import defaultdict
 import pytest
 from support import ManualClock, Script, operation_of, refused, rig, servers, together, unavailable
 
-from traced_image import GlanceConnectionFailed, NotFound, RetryPolicy, Server
-from traced_image.errors import ProtocolError, ServerError
+from traced_image import (
+    Config,
+    GlanceClientWrapper,
+    GlanceConnectionFailed,
+    NotFound,
+    RetryPolicy,
+    Server,
+)
+from traced_image.errors import (
+    CommunicationError,
+    DeadlineExceeded,
+    ProtocolError,
+    ServerError,
+    TokenUnavailable,
+)
+from traced_image.pipeline.attempts.retry_loop import DEADLINE_EXCEEDED
 from traced_image.pipeline.attempts.seams import Answer, Call
 from traced_image.pipeline.context import SERVICE
 from traced_image.pipeline.log import log_stream_failure
@@ -226,3 +240,57 @@ def test_under_threads_each_line_names_the_server_that_failed(caplog):
             logged[record.thread].append(f"{record.args['host']}:{record.args['port']}")
     assert failed == logged
     assert {server.netloc for server in dead} == set().union(*logged.values())
+
+
+class NoTokens:
+    """A source of tokens whose Keystone is away."""
+
+    def get_token(self):
+        raise ConnectionRefusedError("Connection refused")
+
+    def invalidate(self):
+        return False
+
+
+@pytest.fixture
+def no_token(caplog):
+    """The record of a call for which Keystone gave no token."""
+    config = Config(servers="glance-1", auth=NoTokens())
+    with GlanceClientWrapper(config) as client, pytest.raises(TokenUnavailable):
+        client.call(None, 2, "get", "00000000-0000-0000-0000-000000000000")
+    (record,) = caplog.records
+    return record
+
+
+def test_a_call_without_a_token_has_an_error_that_names_keystone(no_token):
+    assert (
+        "Got no token for 'get', connection_refused: Keystone gave no token"
+        " (ConnectionRefusedError): check auth_url and the credentials, and that Keystone answers"
+    ) == no_token.getMessage()
+
+
+def test_the_line_of_a_call_without_a_token_names_no_server(no_token):
+    assert {"operation": "images.get", "error_type": "connection_refused"} == {
+        name: value for name, value in vars(no_token).items() if name not in STANDARD
+    }
+
+
+def test_a_handler_that_fails_leaves_the_error_that_there_is_no_token(caplog, monkeypatch):
+    def fail(_record):
+        raise RuntimeError("the handler is broken")
+
+    monkeypatch.setattr(caplog.handler, "emit", fail)
+    config = Config(servers="glance-1", auth=NoTokens())
+    with GlanceClientWrapper(config) as client, pytest.raises(TokenUnavailable):
+        client.call(None, 2, "get", "00000000-0000-0000-0000-000000000000")
+
+
+def test_a_server_that_had_too_little_time_is_not_named_by_the_line_of_its_call(caplog):
+    """Earlier attempts had used up the deadline."""
+    late = CommunicationError("glance-3: the call's deadline passed", reason=DEADLINE_EXCEEDED)
+    time = ManualClock()
+    script = Script(refused(), refused(), late, time=time, takes=4.0)
+    with pytest.raises(DeadlineExceeded):
+        rig(script, time=time, deadline=10.0).call()
+
+    assert (None, None) == (caplog.records[-1].server_address, caplog.records[-1].server_port)

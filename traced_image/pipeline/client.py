@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .._signals import SUPPRESSED
 from ..config.checks import format_value
-from ..errors import InvalidArgument, ServiceClosed
+from ..errors import InvalidArgument, ServiceClosed, TokenUnavailable
 from ..redact import hide_in_text
 from .api import v1, v2, v2_actions
 from .attempts.fleet import Fleet, share_fleet
@@ -20,7 +20,7 @@ from .context import SERVICE
 from .http import auth
 from .http.send import HTTPSend
 from .http.transport import send_prepared
-from .log import log_failure, log_skips, log_stream_failure
+from .log import log_failure, log_skips, log_stream_failure, log_token_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -115,7 +115,7 @@ class GlanceClientWrapper:
         self._http = HTTPSend(config, clock, layered(send_prepared, layers.wire))
         send: Send = self._http
         tell: Announce = log_failure
-        perform: Perform = AttemptLoop(
+        loop: Perform = AttemptLoop(
             send,
             layered(tell, layers.failure),
             self._fleet,
@@ -128,7 +128,7 @@ class GlanceClientWrapper:
             authorize=self._http.credentials.find,
             layers=layers.attempt,
         )
-        self._perform: Perform = layered(perform, layers.call)
+        self._perform: Perform = layered(_log_missing_tokens(loop), layers.call)
         tell_skips: AnnounceSkips = log_skips
         self._announce = layered(tell_skips, layers.skips)
         self._watching: list[Callable[[], object]] = []
@@ -251,6 +251,20 @@ def _perform(
         with SUPPRESSED:
             announce(Skips(operation.name, operation.skipped))
     return result
+
+
+def _log_missing_tokens(perform: Perform) -> Perform:
+    """Log each call for which Keystone gave no token; it has no failed attempt."""
+
+    def logged(call: Call[T]) -> T:
+        try:
+            return perform(call)
+        except TokenUnavailable as error:
+            with SUPPRESSED:
+                log_token_failure(call.operation, error)
+            raise
+
+    return logged
 
 
 def _refuse(_call: Call[T], /) -> T:

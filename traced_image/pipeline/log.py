@@ -1,4 +1,4 @@
-"""The log lines: about failed attempts, broken streams, calls that gave up, and odd records."""
+"""The log lines: about failed attempts, broken streams, calls that failed, and odd records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from ..config.checks import format_value
 
 if TYPE_CHECKING:
     from ..config import Server
-    from ..errors import AttemptError, GlanceConnectionFailed
+    from ..errors import AttemptError, GlanceConnectionFailed, TokenUnavailable
+    from .api.operation import Operation
     from .attempts.seams import Failure, Skips
 
 
@@ -39,6 +40,15 @@ def log_failure(failure: Failure) -> None:
 def log_stream_failure(server: Server, error: AttemptError, *, retrying: bool) -> None:
     """Log a stream that broke after its attempt had succeeded."""
     _log_warning(server, "data", error, {"operation": "images.data"}, retrying=retrying)
+
+
+def log_token_failure(operation: Operation[object], error: TokenUnavailable) -> None:
+    """Log a call for which Keystone gave no token; the line names no server."""
+    LOG.error(
+        "Got no token for '%(method)s', %(reason)s: %(error)s",
+        {"method": operation.action, "reason": error.reason, "error": error},
+        extra={"operation": operation.name, "error_type": error.reason},
+    )
 
 
 def log_skips(skips: Skips) -> None:
@@ -80,6 +90,8 @@ def _log_warning(
 def _log_giving_up(action: str, error: GlanceConnectionFailed, failure: Failure) -> None:
     attempt = failure.attempt
     fields = {"operation": attempt.call.operation.name, "attempts": attempt.number}
+    # Where earlier attempts had used up the deadline, nothing is held against the last server.
+    accused = None if failure.error.verdict == "cancelled" else attempt.server
     LOG.error(
         "Gave up '%(method)s' after %(attempts)d attempts, %(reason)s: %(error)s",
         {
@@ -88,15 +100,15 @@ def _log_giving_up(action: str, error: GlanceConnectionFailed, failure: Failure)
             "reason": error.reason,
             "error": error,
         },
-        extra=fields | _make_fields(attempt.server, failure.error, error.reason),
+        extra=fields | _make_fields(accused, failure.error, error.reason),
     )
 
 
-def _make_fields(server: Server, error: AttemptError, reason: str) -> dict[str, object]:
-    """Build the attributes that the record of every line has."""
+def _make_fields(server: Server | None, error: AttemptError, reason: str) -> dict[str, object]:
+    """Build the attributes that the record of every line about an attempt or a stream has."""
     return {
-        "server_address": server.host,
-        "server_port": server.port,
+        "server_address": server and server.host,
+        "server_port": server and server.port,
         "error_type": reason,
         "request_id": error.request_id,
         "trace_id": error.trace_id,

@@ -208,8 +208,8 @@ TELEMETRY_ERROR_KINDS: dict[TelemetryErrorKind, str] = {
 
 LOG_FIELDS = {
     "operation": "as in the metrics",
-    "server_address": "the server that failed",
-    "server_port": "its port",
+    "server_address": "the server that failed; None if none is at fault",
+    "server_port": "its port; None if no server is at fault",
     "error_type": "the reason",
     "request_id": "the server's `X-OpenStack-Request-ID`, if the server answered",
     "trace_id": "the attempt's trace, in hex digits",
