@@ -1,12 +1,20 @@
 """The metrics: exact, equal to what the servers logged, shared by the services of a registry."""
 
+import errno
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import keystoneauth1.exceptions as keystoneauth
 import pytest
 
-from traced_image import GlanceConnectionFailed, ImageNotFound, RetryPolicy, UnsafeToRepeat
+from traced_image import (
+    GlanceConnectionFailed,
+    ImageNotFound,
+    RetryPolicy,
+    TokenUnavailable,
+    UnsafeToRepeat,
+)
 from traced_image.lab import faults
 from traced_image.telemetry import catalogue
 
@@ -19,6 +27,7 @@ CALL_RETRIES = "glance_client_call_retries"
 RETRIES = "glance_client_retries_total"
 DELAYS = "glance_client_retry_delay_seconds"
 FAILED = "glance_client_connection_failed_total"
+NO_TOKENS = "glance_client_token_failures_total"
 SERVER = ("server_address", "server_port")
 
 
@@ -60,6 +69,53 @@ def test_a_call_is_counted_by_its_outcome(service, servers, image_id, counts):
         ("success_after_retry", ""): 1.0,
         ("exhausted", "503"): 1.0,
     } == counts.of(f"{CALLS}_count", "outcome", "error_type")
+
+
+class NoMoreTokens:
+    """A Keystone that gives these tokens, and then fails."""
+
+    def __init__(self, failure, *tokens):
+        self._failure = failure
+        self._tokens = list(tokens)
+
+    def get_token(self):
+        if not self._tokens:
+            raise self._failure
+        return self._tokens.pop(0)
+
+    def invalidate(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), "connection_refused"),
+        (TimeoutError("late"), "read_timeout"),
+        (keystoneauth.Unauthorized("wrong"), "401"),
+        (LookupError("away"), "_OTHER"),
+    ],
+    ids=["refused", "late", "unauthorized", "other"],
+)
+def test_a_call_without_a_token_is_counted_for_keystone(service, image_id, counts, failure, reason):
+    with pytest.raises(TokenUnavailable):
+        service(auth=NoMoreTokens(failure)).show(None, image_id)
+    counted = {key: count for key, count in counts.of(NO_TOKENS, "error_type").items() if count}
+    assert {(reason,): 1.0} == counted
+
+
+def test_a_call_without_a_token_is_no_attempt(service, image_id, counts):
+    with pytest.raises(TokenUnavailable):
+        service(auth=NoMoreTokens(LookupError())).show(None, image_id)
+    assert 0 == sum(counts.of(f"{ATTEMPTS}_count", "verdict").values())
+
+
+def test_a_token_that_is_not_renewed_is_counted_for_keystone(service, servers, image_id, counts):
+    servers[0].break_with(faults.status(401))
+    with pytest.raises(TokenUnavailable):
+        service(auth=NoMoreTokens(LookupError(), "expired")).show(None, image_id)
+    attempts = counts.of(f"{ATTEMPTS}_count", "verdict")
+    assert (1.0, {("refused",): 1.0}) == (sum(counts.of(NO_TOKENS).values()), attempts)
 
 
 def test_attempts_are_counted_as_the_servers_logged_them(service, servers, image_id, counts):
