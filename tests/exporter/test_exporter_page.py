@@ -1,6 +1,7 @@
 """The page as a file: it is whole in itself, and it agrees with the JSON that it shows."""
 
 import re
+from collections import Counter
 from importlib import resources
 
 import pytest
@@ -40,6 +41,12 @@ def test_the_script_asks_for_the_servers_alone_and_relative_to_the_page():
         r"\b(?:fetch|import|importScripts|Worker|XMLHttpRequest)\b\(?(.*?)[,)]", SCRIPT
     )
     assert ['"servers"'] == asks
+
+
+def test_the_script_declares_each_name_once():
+    """A browser runs nothing of a script that declares a name twice."""
+    names = re.findall(r"^(?:async )?(?:function|const|let) (\w+)", SCRIPT, re.MULTILINE)
+    assert [] == [name for name, count in Counter(names).items() if count > 1]
 
 
 def test_the_script_makes_no_markup_of_text():

@@ -94,6 +94,12 @@ class Told:
         for _ in range(times):
             record(seconds, exemplar)
 
+    def keystone(self, times=1, reason="connection_refused") -> None:
+        """Tell of calls for which Keystone gave no token."""
+        record = self.journal.bind(catalogue.TOKEN_FAILURES, (reason,))
+        for _ in range(times):
+            record(1.0, None)
+
     def state(self, server, state="healthy", failures=0) -> None:
         """Tell of what the cycle thinks of a server."""
         for one in catalogue.STATES:

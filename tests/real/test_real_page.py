@@ -232,6 +232,50 @@ def test_refused_requests_are_held_against_no_server(page):
     assert ("All servers are healthy", []) == (shown.text("#words"), shown.texts("#more li"))
 
 
+@pytest.fixture
+def without_tokens():
+    """A healthy server, and a Keystone that has given no token for ten minutes."""
+    told = Told().still()
+    told.attempts(HEALTHY, 4)
+    with told.ago(40):
+        told.keystone(2, "401")
+    with told.ago(10):
+        told.keystone()
+    with told.ago(6):
+        told.keystone()
+    with told.ago(1.5):
+        told.keystone()
+    return told
+
+
+def test_the_verdict_says_that_it_is_keystone_with_the_reason_and_the_time(page, without_tokens):
+    since = clock(without_tokens.began - 10 * 60)
+    words = f"Keystone gives no token: connection_refused, since {since}"
+    assert f"{words}; 5 calls got none in the last hour" == page(without_tokens).text("#words")
+
+
+def test_a_keystone_that_fails_is_held_against_no_server(page, without_tokens):
+    assert "healthy" in server(page(without_tokens), "10.0.0.1:9292")
+
+
+def test_the_servers_that_fail_are_told_below_a_keystone_that_fails(page, without_tokens):
+    without_tokens.attempts(FAILING, 3, "503")
+    without_tokens.state(FAILING, "cooling", failures=3)
+    assert "10.0.0.2:9292 fails: 503" in page(without_tokens).text("#verdict")
+
+
+def test_a_keystone_that_gives_tokens_again_is_told_below_the_servers(page):
+    told = Told().still()
+    told.attempts(HEALTHY, 4)
+    with told.ago(30):
+        told.keystone()
+    shown = page(told)
+    assert "10.0.0.1:9292 is healthy" == shown.text("#words")
+    until = clock(told.began - 30 * 60)
+    words = f"Keystone gives tokens again: connection_refused until {until}"
+    assert words in shown.text("#verdict")
+
+
 def test_the_title_is_the_verdict(page):
     shown = page(failing())
     assert shown.text("#words") == shown.driver.title
