@@ -166,6 +166,32 @@ def silent():
         yield v3.Password(url, "password", username="nova")
 
 
+def handling(error, tokens):
+    """Ask for a token in a block that handles an exception; return why there was none."""
+    try:
+        raise error
+    except type(error):
+        with pytest.raises(TokenUnavailable) as caught:
+            tokens.get(math.inf)
+    return caught.value.reason
+
+
+def test_keystones_reason_is_found_whatever_the_caller_is_handling():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    plugin = v3.Password(f"http://127.0.0.1:{port}/v3", "password", username="nova")
+    tokens = ServiceToken(Config(servers="glance-1", auth=plugin).auth)
+    assert "connection_refused" == handling(TimeoutError(), tokens)
+
+
+def test_what_the_caller_is_handling_is_not_keystones_reason():
+    class Broken(Tokens):
+        def get_token(self):
+            raise LookupError("no token")
+
+    assert "_OTHER" == handling(TimeoutError(), ServiceToken(Broken("old")))
+
+
 @pytest.mark.parametrize("work", [ServiceToken.get, lambda t, s: t.renew("old", s)])
 def test_a_keystone_that_never_answers_is_left_in_time(silent, work):
     tokens = ServiceToken(Config(servers="glance-1", auth=silent, read_timeout=1).auth)

@@ -162,6 +162,8 @@ class _KeystoneRequest(Generic[T_co]):
             self.failure = _make_late_error()
             self.failure.__cause__ = error
         except BaseException as error:  # noqa: BLE001 those that wait get it
+            # What they are handling, if anything, replaces its context where they raise it.
+            error.__cause__ = error.__cause__ or error.__context__
             self.failure = error
         finally:
             self._end()

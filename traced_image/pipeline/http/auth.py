@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -145,6 +146,7 @@ def _limit(plugin: TokenSource, left: float) -> tuple[float, ...]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
+    handled = sys.exc_info()[1]
     try:
         yield
     except TokenUnavailable:
@@ -154,7 +156,7 @@ def _translated() -> Iterator[None]:
         raise TokenUnavailable(
             f"Keystone gave no token ({type(error).__name__}): check auth_url and the"
             " credentials, and that Keystone answers",
-            reason=find_reason(error),
+            reason=find_reason(error, handled),
         ) from error
 
 
