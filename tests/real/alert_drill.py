@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -256,14 +256,18 @@ class Notes:
 
     def look(self, drill: Drill, server: prometheus.Prometheus) -> None:
         """Ask what the runbooks ask."""
+        self.ask(server, QUERIES)
+        for job in drill.urls:
+            self.say(f"$ traced-image servers # {job}\n{drill.asked(job)}")
+
+    def ask(self, server: prometheus.Prometheus, queries: Iterable[str]) -> None:
+        """Write down what queries find."""
         self.say(f"--- asked {time.time() - self._began:.0f} s after that")
-        for query in QUERIES:
+        for query in queries:
             self.say(f"? {query}")
             for found in server.query(query):
                 labels = {key: it for key, it in found["metric"].items() if key != "__name__"}
                 self.say(f"    {json.dumps(labels)} {float(found['value'][1]):.4g}")
-        for job in drill.urls:
-            self.say(f"$ traced-image servers # {job}\n{drill.asked(job)}")
 
 
 if __name__ == "__main__":

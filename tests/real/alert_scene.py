@@ -1,6 +1,7 @@
 """Callers of Glance whose metrics a Prometheus scrapes, and what it is told of them."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,23 +31,51 @@ receivers:
 """
 """Alertmanager's configuration: who is told of what, by severity."""
 
+FASTER = 20
+"""By how much the rules' times are divided: five minutes are fifteen seconds then."""
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_TIME = r"(\d+)([smhd])"
+_DURATION = re.compile(rf"(\[|\bfor: |\binterval: ){_TIME}\b")
+_FACTOR = re.compile(r"(?<=\* )(300|30)(?= >)|(?<= > )900\b")
+
+
+def faster(rules: str) -> str:
+    """Rules whose windows, waits and intervals are `FASTER`, and what counts on these."""
+
+    def time(found: re.Match[str]) -> str:
+        milliseconds = 1000 * int(found[2]) * _SECONDS[found[3]] // FASTER
+        return f"{found[1]}{milliseconds}ms"
+
+    rules = _DURATION.sub(time, rules)
+    return _FACTOR.sub(lambda found: f"{int(found[0]) / FASTER:g}", rules)
+
+
+def write_faster_rules(folder: Path) -> Path:
+    """Write the rules of ``dashboards/rules``, made faster, to a new folder."""
+    folder.mkdir()
+    for file in RULES.glob("*.yaml"):
+        (folder / file.name).write_text(faster(file.read_text()))
+    return folder
+
 
 def settings(
-    targets: Mapping[str, int], alertmanager: str, rules: Path = RULES, scrape: str = "15s"
+    targets: Mapping[str, int], alertmanager: str | None, rules: Path = RULES, scrape: str = "15s"
 ) -> str:
     """Prometheus's configuration.
 
     Args:
         targets: The ports on loopback that are scraped, by their jobs.
-        alertmanager: Its ``host:port``.
+        alertmanager: Its ``host:port``; None for none.
         rules: The folder of the rule files.
         scrape: How often it scrapes.
     """
+    told = [] if alertmanager is None else [alertmanager]
     return json.dumps(
         {
             "global": {"scrape_interval": scrape, "scrape_timeout": scrape},
             "rule_files": [f"{rules}/*.yaml"],
-            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": told}]}]},
             "scrape_configs": [
                 {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
                 for job, port in targets.items()

@@ -1,8 +1,7 @@
 """A real Glance is killed: who is told by a real Prometheus and a real Alertmanager, and when.
 
-The rules are those of ``dashboards/rules``, but for their times: these, and those of what they look
-at, are divided by `FASTER`, so that five minutes are fifteen seconds. alert_drill.py has the rules
-as they are, and an hour's time.
+The rules are those of ``dashboards/rules``, but for their times, which are divided by `FASTER`.
+alert_drill.py has the rules as they are, and an hour's time.
 """
 
 import re
@@ -10,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from alert_scene import ROUTES, RULES, caller, settings
+from alert_scene import FASTER, ROUTES, caller, settings, write_faster_rules
 from parts import alertmanager, prometheus
 from parts.cache import PartUnavailableError, run
 
@@ -18,24 +17,7 @@ from traced_image import RetryPolicy
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/alert.md"
 
-FASTER = 20
 LIMIT = 90.0  # seconds for what takes 30
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_TIME = r"(\d+)([smhd])"
-_DURATION = re.compile(rf"(\[|\bfor: |\binterval: ){_TIME}\b")
-_FACTOR = re.compile(r"(?<=\* )(300|30)(?= >)|(?<= > )900\b")
-
-
-def faster(rules: str) -> str:
-    """Rules whose windows, waits and intervals are `FASTER`, and what counts on these."""
-
-    def time(found: re.Match[str]) -> str:
-        milliseconds = 1000 * int(found[2]) * _SECONDS[found[3]] // FASTER
-        return f"{found[1]}{milliseconds}ms"
-
-    rules = _DURATION.sub(time, rules)
-    return _FACTOR.sub(lambda found: f"{int(found[0]) / FASTER:g}", rules)
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +50,7 @@ def watched(breakable, image_ids, hook, tmp_path, program, say):
         programs = prometheus.install(say)
     except PartUnavailableError as error:
         pytest.skip(str(error))
-    rules = tmp_path / "rules"
-    rules.mkdir()
-    for file in RULES.glob("*.yaml"):
-        (rules / file.name).write_text(faster(file.read_text()))
+    rules = write_faster_rules(tmp_path / "rules")
     image_id = next(iter(image_ids.values()))
     retry = RetryPolicy(cooldown_base=1 / FASTER, cooldown_cap=60 / FASTER)
 

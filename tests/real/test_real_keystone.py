@@ -158,6 +158,22 @@ def test_a_keystone_that_is_gone_gives_no_token(keystone, owned):
         service.close()
 
 
+def test_a_glance_that_can_not_ask_a_killed_keystone_is_not_accused(keystone, owned):
+    """It answers 401 to a token that was valid, which then can't be renewed."""
+    auth = keystone.auth("owner")
+    service = traced_image.connect(servers=[keystone.glance.url], auth=auth, telemetry=False)
+    service.show(None, owned)
+    keystone.keystone.kill()
+    try:
+        with pytest.raises(TokenUnavailable) as caught:
+            service.show(None, owned)
+        (server,) = service.servers()
+    finally:
+        keystone.keystone.restart()
+        service.close()
+    assert ("connection_refused", None) == (caught.value.reason, server.last_failure)
+
+
 @pytest.fixture
 def connect_to(keystone):
     """Connects to a cloud of the clouds.yaml by its name, without naming any server."""
