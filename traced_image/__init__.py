@@ -14,7 +14,6 @@ import this module imports neither OpenTelemetry nor prometheus_client.
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from . import errors
@@ -101,9 +100,11 @@ if TYPE_CHECKING:
     __version__: str
 else:
     # Type checkers do not see this function. If they did, they would accept every attribute name.
-    # To read the metadata takes milliseconds, so only a program that asks for the version pays.
+    # To read the metadata takes milliseconds, so only a program that needs the version pays.
 
     def __getattr__(name: str) -> str:
         if name == "__version__":
-            return metadata.version("traced-image")
+            from ._version import find_version
+
+            return find_version()
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

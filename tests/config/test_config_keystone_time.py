@@ -17,6 +17,7 @@ from keystoneauth1.identity import v3
 from keystoneauth1.plugin import BaseAuthPlugin
 
 from traced_image import lab
+from traced_image._version import make_user_agent
 from traced_image.config import Config
 from traced_image.config.keystone import KeystoneHTTP, PluginTokens
 from traced_image.config.keystone_session import KeystoneSession, _Sockets
@@ -305,6 +306,11 @@ def test_a_plugin_that_looks_at_redirects_itself_gets_them(hostile, elsewhere):
         url = hostile(redirecting(elsewhere.url)).url
         answer = one.post(url, authenticated=False, redirect=False)
     assert 302 == answer.status_code
+
+
+def test_keystone_is_told_which_program_asks():
+    with session() as one:
+        assert one.user_agent.startswith(make_user_agent())
 
 
 def test_a_redirect_of_a_read_is_followed(hostile, keystone):

@@ -10,6 +10,7 @@ import pytest
 from probe_parts import HEALTHY, VERSIONS, Broken, config, reply, run, saying
 
 from traced_image import Server
+from traced_image._version import make_user_agent
 from traced_image.exporter.probing.probe import Probe
 from traced_image.exporter.probing.timed_requests import MOST_BYTES, Stopwatch, TimedConnection
 
@@ -124,6 +125,14 @@ def test_the_host_is_named_as_urls_name_it(url, host):
         return dict(line._request("/", {}).headers)[b"host"]
 
     assert host == run(named())
+
+
+def test_a_probe_names_its_agent_as_a_call_does():
+    async def named():
+        line = TimedConnection(Server.parse("glance-1"), Probe(config("x")).reach)
+        return dict(line._request("/", {}).headers)[b"user-agent"]
+
+    assert make_user_agent().encode() == run(named())
 
 
 def test_a_request_whose_time_is_up_leaves_no_reader_behind():

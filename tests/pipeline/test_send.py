@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from loopback import Loopback, closing, conversation, get, reply, resetting, sent
 from support import together
 
+import traced_image
 from traced_image import Config, RequestContext, lab
 from traced_image.errors import (
     AttemptError,
@@ -87,7 +88,7 @@ def test_a_request_has_few_headers(tell):
     sender(get())
     assert headers_of(server.requests[0]) == {
         "host": f"127.0.0.1:{server.port}",
-        "user-agent": "traced-image",
+        "user-agent": f"traced-image/{traced_image.__version__}",
         "accept": "*/*",
         "accept-encoding": "identity",
     }

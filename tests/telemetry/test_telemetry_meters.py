@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader, Su
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
+import traced_image
 from traced_image import (
     ChecksumMismatch,
     GlanceConnectionFailed,
@@ -171,7 +172,11 @@ def test_attributes_have_the_types_of_the_conventions(both, meters):
 
 def test_the_scope_is_this_packages_and_of_the_conventions_version(both, meters):
     (scope,) = meters.scopes()
-    assert ("traced_image", catalogue.SCHEMA_URL) == (scope.scope.name, scope.scope.schema_url)
+    assert ("traced_image", traced_image.__version__, catalogue.SCHEMA_URL) == (
+        scope.scope.name,
+        scope.scope.version,
+        scope.scope.schema_url,
+    )
 
 
 @pytest.mark.parametrize(

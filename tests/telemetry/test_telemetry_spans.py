@@ -5,6 +5,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
+import traced_image
 from traced_image import (
     GlanceConnectionFailed,
     ImageNotFound,
@@ -64,10 +65,16 @@ def test_the_callers_span_is_current_again_after_a_failure(service, servers, tra
 def test_spans_are_of_this_packages_scope_and_of_the_conventions_version(service, image_id, trace):
     service().show(None, image_id)
     scope = trace.one(CALL).instrumentation_scope
-    assert ("traced_image", "https://opentelemetry.io/schemas/1.44.0") == (
-        scope.name,
-        scope.schema_url,
-    )
+    assert (
+        "traced_image",
+        traced_image.__version__,
+        "https://opentelemetry.io/schemas/1.44.0",
+    ) == (scope.name, scope.version, scope.schema_url)
+
+
+def test_spans_of_requests_are_of_the_same_scope(service, image_id, trace):
+    service().show(None, image_id)
+    assert trace.one(CALL).instrumentation_scope == trace.one("GET").instrumentation_scope
 
 
 def test_each_retry_has_an_attempt_of_its_own(service, servers, image_id, trace):

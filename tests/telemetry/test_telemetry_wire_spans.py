@@ -3,6 +3,7 @@
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
+import traced_image
 from traced_image import GlanceConnectionFailed
 from traced_image.lab import faults
 from traced_image.redact import SECRET_KEYS
@@ -31,7 +32,7 @@ def test_a_request_has_the_stable_conventions_attributes(service, servers, image
         "server.address": "127.0.0.1",
         "server.port": servers[0].port,
         "url.full": f"{servers[0].url}/v2/images/{image_id}",
-        "user_agent.original": "traced-image",
+        "user_agent.original": f"traced-image/{traced_image.__version__}",
     } == dict(trace.one("GET").attributes)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from keystoneauth1.session import Session, TCPKeepAliveAdapter
 
+from .._version import make_user_agent
 from ..errors import Reason, TokenUnavailable
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class KeystoneSession(Session):
         cert: str | tuple[str, str] | None,
         timeout: float | None,
     ) -> None:
-        super().__init__(verify=verify, cert=cert, timeout=timeout)
+        super().__init__(verify=verify, cert=cert, timeout=timeout, user_agent=make_user_agent())
         self._sockets = _Sockets()
         for scheme in ("http://", "https://"):
             self.mount(scheme, _ObservedAdapter(self._sockets))

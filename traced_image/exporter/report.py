@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from importlib import metadata
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypedDict
 
+from .._version import find_version
 from ..config.checks import format_value
 from ..errors import InvalidOption
 from ..redact import hide_in_url
@@ -162,7 +162,7 @@ def make_report(
     lost = sum(hour.outcomes.get(outcome, 0) for outcome in catalogue.FAILED_OUTCOMES)
     return Report(
         generated=hour.now,
-        version=metadata.version("traced-image"),
+        version=find_version(),
         trace_url=trace_url,
         probes=misconfigurations is not None,
         notice=notice,

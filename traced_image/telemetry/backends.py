@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.registry import Collector
 
 from .. import _forks
+from .._version import find_version
 from . import catalogue
 from .collector import Common, Family
 from .multiprocess import is_on, shows_files
@@ -128,7 +129,7 @@ class OpenTelemetryBackend:
     """
 
     def __init__(self, provider: MeterProvider) -> None:
-        meter = provider.get_meter(catalogue.SCOPE, schema_url=catalogue.SCHEMA_URL)
+        meter = provider.get_meter(catalogue.SCOPE, find_version(), schema_url=catalogue.SCHEMA_URL)
         self._records = {
             metric.name: _make_instrument(metric, meter) for metric in catalogue.METRICS
         }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.context import Context, attach, detach, get_current, set_value
 from opentelemetry.metrics import get_meter
 
+from .._version import find_version
 from . import catalogue as names
 
 if TYPE_CHECKING:
@@ -117,7 +118,12 @@ class RequestDurations:
 
     @cached_property
     def _histogram(self) -> Histogram:
-        meter = get_meter(names.SCOPE, meter_provider=self._provider, schema_url=names.SCHEMA_URL)
+        meter = get_meter(
+            names.SCOPE,
+            find_version(),
+            meter_provider=self._provider,
+            schema_url=names.SCHEMA_URL,
+        )
         return meter.create_histogram(
             names.HTTP_REQUEST_DURATION,
             "s",

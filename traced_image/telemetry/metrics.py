@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import metadata
 from typing import TYPE_CHECKING, Protocol
 
 from .. import _forks
+from .._version import find_version
 from . import catalogue
 from .catalogue import OTHER
 from .telemetry_errors import TelemetryErrors
@@ -183,8 +183,7 @@ class Metrics:
         _forks.track(self)
 
     def _start(self) -> None:
-        version = metadata.version("traced-image")
-        self._series[catalogue.BUILD_INFO][(version,)](1, None)
+        self._series[catalogue.BUILD_INFO][(find_version(),)](1, None)
         for kind in catalogue.TELEMETRY_ERROR_KINDS:
             self._series[catalogue.TELEMETRY_ERRORS][(kind,)](0, None)
         for reason in FIRST_TOKEN_REASONS:

@@ -15,6 +15,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from .._version import find_version
 from ..redact import hide_in_url
 from . import catalogue as names
 from .http_instrumentation import Suppression
@@ -73,7 +74,10 @@ class Spans:
 
     def __init__(self, tracer_provider: TracerProvider | None, *, wire_spans: bool) -> None:
         self._tracer = get_tracer(
-            names.SCOPE, tracer_provider=tracer_provider, schema_url=names.SCHEMA_URL
+            names.SCOPE,
+            find_version(),
+            tracer_provider=tracer_provider,
+            schema_url=names.SCHEMA_URL,
         )
         self.wire_spans = wire_spans
         self._suppression = Suppression()

@@ -19,6 +19,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from .._version import find_version
 from ..errors import AttemptError
 from ..pipeline.api.upload import SourceError, UploadBody
 from ..reasons import classify
@@ -60,7 +61,12 @@ def make_wire_layer(
         meter_provider: Where the durations go that `RequestDurations` records; None likewise.
         errors: Counts failures of this layer.
     """
-    tracer = get_tracer(names.SCOPE, tracer_provider=tracer_provider, schema_url=names.SCHEMA_URL)
+    tracer = get_tracer(
+        names.SCOPE,
+        find_version(),
+        tracer_provider=tracer_provider,
+        schema_url=names.SCHEMA_URL,
+    )
     return _WireLayer(tracer, meter_provider, errors).layer
 
 

@@ -18,7 +18,7 @@ PACKAGE = "traced_image"
 ROOT = Path(traced_image.__file__).parent
 
 LAYERS = (
-    ("errors", "redact", "_forks", "_signals"),
+    ("errors", "redact", "_forks", "_signals", "_version"),
     ("config", "reasons"),
     ("pipeline.clock", "pipeline.context"),
     ("pipeline.api",),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import anyio
 import h11
 
+from ..._version import make_user_agent
 from ...errors import AttemptError, CommunicationError, InvalidEndpoint, ProtocolError, Reason
 from ...reasons import classify
 from .reply_head import check_head, check_start, has_body
@@ -33,7 +34,7 @@ _MOST_HEADERS = 64 * 1024
 _MOST_INTERIM = 16
 _CHUNK = 64 * 1024
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_BASE_HEADERS = {"User-Agent": "traced-image", "Accept": "*/*", "Accept-Encoding": "identity"}
+_BASE_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 class Stopwatch:
@@ -205,7 +206,7 @@ class TimedConnection:
         # Like http.client, the Host header omits the scheme's default port.
         default = server.port == _DEFAULT_PORTS[server.scheme]
         host = server.netloc.rpartition(":")[0] if default else server.netloc
-        fields = {"Host": host, **_BASE_HEADERS, **headers}
+        fields = {"Host": host, "User-Agent": make_user_agent(), **_BASE_HEADERS, **headers}
         return h11.Request(
             method="GET", target=f"{server.path}{path}", headers=list(fields.items())
         )

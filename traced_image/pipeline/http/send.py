@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
+from ..._version import make_user_agent
 from ...config.options import READ_TIMEOUT
 from ...errors import (
     AttemptError,
@@ -57,7 +58,7 @@ _PROXY_REFUSES = 407  # Proxy Authentication Required
 _QUOTED = "%!$&'()*+,/:;=?@[]~"  # the characters that a path and a query may have as they are
 _SUCCESSES = range(200, 300)
 _SCHEME_PORTS = {"http": 80, "https": 443}
-_BASE_HEADERS = {"User-Agent": "traced-image", "Accept": "*/*", "Accept-Encoding": "identity"}
+_BASE_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 REQUEST_TIMEOUT = 30.0
@@ -88,6 +89,7 @@ class HTTPSend:
         self.credentials = RequestTokens(config)
         self.transports = make_transports(config, send)
         self.request_timeout = find_request_timeout(config)
+        self.headers = {"User-Agent": make_user_agent(), **_BASE_HEADERS}
 
     def __call__(self, attempt: Attempt[T], /) -> Answer[T]:
         """Perform the attempt's operation on its server."""
@@ -148,7 +150,7 @@ class _ServerWire:
         )
 
     def _headers(self, request: Request, tokens: SentTokens) -> dict[str, str]:
-        headers = {**_BASE_HEADERS, **request.headers}
+        headers = {**self._parts.headers, **request.headers}
         if tokens.token is not None:
             headers["X-Auth-Token"] = tokens.token
         if tokens.service is not None:
