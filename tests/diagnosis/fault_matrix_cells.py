@@ -80,7 +80,7 @@ ENDINGS: Mapping[Ending, Shape] = {
     ),
     "resumed": Shape(
         "all the data, the rest of it from another server",
-        "success_first_try",
+        "success_after_retry",
         "stream",
         (RETRYING,),
         "cooling",
@@ -101,7 +101,7 @@ ENDINGS: Mapping[Ending, Shape] = {
     ),
     "spoiled": Shape(
         "an error at the end of the data; it must not use the bytes that it got",
-        "success_first_try",
+        "non_retryable",
         "stream",
         (DONE,),
         "cooling",

@@ -31,7 +31,6 @@ def spans(cell: Cell, place: str, rounds: int = 1) -> dict:
     first_try = "success_first_try", ""
     calls = Counter({first_try: rounds * len(PLACES) - 1})
     calls[(shape.outcome, cell.reason if shape.call_failed else "")] += 1
-    calls[first_try] += cell.ending == "resumed"
     return {
         "calls": calls,
         "tried": set(PLACES),

@@ -46,6 +46,9 @@ _WITHOUT_ID = {"endless_body", "raw_reply", "unexpected_body"}
 
 _SERVER = ("server_address", "server_port")
 
+_CHECKED = {"images.data", "images.get", "images.list"}
+"""Operations whose call goes on when an attempt has succeeded, and may fail then."""
+
 
 @dataclass
 class Books:
@@ -102,6 +105,11 @@ class Books:
         """A call's attempts, in order."""
         mine = [s for s in self.attempts if _parent(s) == call.context.span_id]
         return sorted(mine, key=lambda span: span.attributes["glance.attempt.number"])
+
+    def streams_of(self, call: ReadableSpan) -> list[ReadableSpan]:
+        """A call's streams, in order."""
+        mine = [s for s in self.streams if _parent(s) == call.context.span_id]
+        return sorted(mine, key=lambda span: span.start_time)
 
     def counted_reason(self, span: ReadableSpan) -> str:
         """The reason that a metric has: to its span, a call that was cancelled is no error."""
@@ -176,7 +184,7 @@ def _calls(books: Books) -> Iterator[str]:
             yield f"{call.name} has attempts out of order"
         verdicts = [_verdict(attempt) for attempt in attempts]
         failed = bool(books.counted_reason(call))
-        checked = call.attributes["glance.operation"] == "images.list"
+        checked = call.attributes["glance.operation"] in _CHECKED
         possible = _possible(verdicts, failed=failed, checked=checked)
         if call.attributes["glance.call.outcome"] not in possible:
             yield f"{call.name} with {verdicts} is {call.attributes}"
@@ -185,13 +193,15 @@ def _calls(books: Books) -> Iterator[str]:
 def _possible(verdicts: Sequence[str], *, failed: bool, checked: bool) -> set[str]:
     """The outcomes that a call may have, by the ends of its attempts and its own.
 
-    A call that is checked afterwards, as a list is for its size, may fail after its last attempt.
+    A call that goes on after its last attempt may fail then: a list is too large, nobody may see
+    an image, or the stream of its data breaks. After a broken stream, another attempt may follow.
     """
     *before, last = verdicts or ["none"]
-    if set(before) - {"failed"} or (last == "success" and failed and not checked):
+    allowed = {"failed", "success"} if checked else {"failed"}
+    if set(before) - allowed or (last == "success" and failed and not checked):
         return set()
     if last == "success" and failed:
-        return {"non_retryable"}
+        return {"non_retryable", "refused", "cancelled", "exhausted"}
     if last != "success":
         return {
             "none": {"exhausted", "non_retryable", "cancelled"},
@@ -234,27 +244,26 @@ def _attempts(books: Books) -> Iterator[str]:
 
 def _retries(books: Books) -> Iterator[str]:
     """Retries = attempts - calls, for each operation and each server that failed."""
-    followed, given_up, events = Counter(), Counter(), Counter()
+    followed, given_up = Counter(), Counter()
     for call in books.calls:
         operation = call.attributes["glance.operation"]
         attempts = books.attempts_of(call)
-        for attempt in attempts[:-1]:
-            followed[(operation, *_server(attempt), _reason(attempt))] += 1
+        told = [*_followed(books, call)]
+        for attempt, reason, _ in told:
+            followed[(operation, *_server(attempt), reason)] += 1
+        if [_retry(event) for event in call.events] != [
+            (*_server(attempt), reason, _netloc(after)) for attempt, reason, after in told
+        ]:
+            yield f"the retries of {call.name} are not those of its attempts: {call.events}"
         if call.attributes["glance.call.outcome"] == "exhausted":
             failed = [each for each in attempts if _verdict(each) == "failed"]
             server = _server(failed[-1]) if failed else ("_OTHER", "_OTHER")
             given_up[(operation, *server, _reason(call))] += 1
-        for event in call.events:
-            events[(operation, event.attributes["error.type"])] += 1
     labels = ("operation", *_SERVER, "error_type")
     counted = books.counted("glance_client_retries_total", *labels)
     yield from _differ("retries", followed, counted, "spans and metrics")
     failed = books.counted("glance_client_connection_failed_total", *labels)
     yield from _differ("calls given up", given_up, failed, "spans and metrics")
-    by_reason = Counter()
-    for (operation, _, _, reason), count in followed.items():
-        by_reason[(operation, reason)] += count
-    yield from _differ("retries", by_reason, events, "attempts and events")
     surplus = Counter(s.attributes["glance.operation"] for s in books.attempts)
     surplus.subtract(Counter(s.attributes["glance.operation"] for s in books.calls))
     surplus = {(operation,): count for operation, count in surplus.items() if count}
@@ -262,13 +271,33 @@ def _retries(books: Books) -> Iterator[str]:
         yield from _differ(name, surplus, books.counted(name, "operation"), "attempts and retries")
 
 
+def _followed(books: Books, call: ReadableSpan) -> Iterator[tuple]:
+    """Each attempt of a call that another one followed, why, and the one that followed it.
+
+    An attempt that succeeded is followed by another one if its stream broke.
+    """
+    streams = iter(books.streams_of(call))
+    for attempt, after in itertools.pairwise(books.attempts_of(call)):
+        failed = _verdict(attempt) == "failed"
+        yield attempt, _reason(attempt if failed else next(streams, attempt)), after
+
+
+def _retry(event) -> tuple:
+    """What the event of a retry says: the server that failed, the reason, and the next server."""
+    attributes = event.attributes
+    return (*_server(event), attributes["error.type"], attributes["glance.retry.next_server"])
+
+
 def _streams(books: Books) -> Iterator[str]:
     """Every download has a stream, by spans and by metrics."""
-    sources = {s.context.span_id: s for s in books.attempts}
-    if any(_parent(stream) not in sources for stream in books.streams):
-        yield "a stream is below no attempt"
-    elif any(_server(stream) != _server(sources[_parent(stream)]) for stream in books.streams):
-        yield "a stream is of another server than its attempt"
+    if sum(len(books.streams_of(call)) for call in books.calls) != len(books.streams):
+        yield "a stream is below no call"
+    for call in books.calls:
+        opened = [_server(s) for s in books.attempts_of(call) if _verdict(s) == "success"]
+        if any(_server(stream) not in opened for stream in books.streams_of(call)):
+            yield "a stream is of another server than its call's attempts"
+        if len(books.streams_of(call)) < len(opened) - 1:
+            yield "an attempt follows another one that succeeded, and no stream broke"
     broken = Counter((*_server(s), "download") for s in books.streams if _is_error(s))
     counted = books.counted("glance_client_stream_errors_total", *_SERVER, "direction")
     uploads = {labels: count for labels, count in counted.items() if labels[-1] == "upload"}
@@ -300,13 +329,22 @@ def _records(books: Books) -> Iterator[str]:
     )
     yield from _differ("failures", told, logged, "spans and log")
     yield from _lines(books)
-    given_up = Counter()
+    given_up, broken = Counter(), set()
     for call in books.calls:
         if call.attributes["glance.call.outcome"] == "exhausted":
             last = books.attempts_of(call)[-1]
-            given_up[(*_server(last), _reason(call), last.context.span_id)] += 1
+            # After a broken stream, the call has its reason, and the line that of the attempts.
+            if books.streams_of(call):
+                broken.add(last.context.span_id)
+            reason = "" if books.streams_of(call) else _reason(call)
+            given_up[(*_server(last), reason, last.context.span_id)] += 1
     errors = Counter(
-        (one.server_address, str(one.server_port), one.error_type, _span_id(one))
+        (
+            one.server_address,
+            str(one.server_port),
+            "" if _span_id(one) in broken else one.error_type,
+            _span_id(one),
+        )
         for one in books.records
         if one.levelname == "ERROR"
     )

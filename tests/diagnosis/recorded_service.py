@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import random
 import threading
@@ -141,6 +142,11 @@ class Watched:
         assert image_id in [image["id"] for image in self.service.detail(None)]
 
     def download(self, image_id):
+        file = io.BytesIO()
+        self.service.download(None, image_id, data=file)
+        assert file.getvalue() == DATA
+
+    def iterate(self, image_id):
         assert b"".join(self.service.download(None, image_id)) == DATA
 
     def upload(self, image_id):

@@ -49,6 +49,7 @@ OPERATIONS = {
     "upload": "images.upload",
     "create": "images.create",
     "download": "images.data",
+    "iterate": "images.data",
     "peek": "images.data",
 }
 """What a thread may do, and the call that it makes of it."""

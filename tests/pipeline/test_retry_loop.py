@@ -675,7 +675,7 @@ def interrupted_at(line):
 
     def trace(frame, event, _arg):
         ours = frame.f_code.co_filename.endswith("retry_loop.py")
-        if not ours or frame.f_code.co_name in ("call", "__call__", "_begin"):
+        if not ours or frame.f_code.co_name in ("__call__", "perform", "_begin"):
             return None
         if event == "line" and next(left, None) == 0:
             stopped.append(frame.f_lineno)

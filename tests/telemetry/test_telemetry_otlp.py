@@ -68,12 +68,12 @@ def test_attempts_are_below_their_calls_and_requests_below_their_attempts(export
     assert [AT_ONCE, AT_ONCE, RECOVERED] == sorted(calls, key=lambda call: len(call[1]))
 
 
-def test_a_downloads_requests_and_its_stream_are_below_its_attempt(exported):
-    attempt = (
-        "glance.images.data attempt",
-        [REQUEST, REQUEST, ("glance.images.data stream", [])],
-    )
-    assert ("glance.images.data", [attempt]) == exported.received.tree()[-1]
+def test_a_download_has_its_requests_below_its_attempt_and_its_stream_below_the_call(exported):
+    below = [
+        ("glance.images.data attempt", [REQUEST, REQUEST]),
+        ("glance.images.data stream", []),
+    ]
+    assert ("glance.images.data", below) == exported.received.tree()[-1]
 
 
 def test_a_call_and_all_below_it_are_one_trace(exported):
@@ -108,13 +108,19 @@ def test_the_failed_attempt_names_its_server_and_its_reason(exported):
 
 def test_the_call_that_recovered_is_no_error_and_tells_of_its_retry(exported):
     (call,) = [span for span in exported.received.named("glance.images.get") if span.events]
-    retry = (
-        catalogue.RETRY_EVENT,
-        {catalogue.RETRY_DELAY: 0.0, catalogue.ERROR_TYPE: "503"},
-    )
-    assert (False, (retry,), "success_after_retry") == (
+    ((name, retry),) = call.events
+    first, second = call.attributes[catalogue.SERVERS_TRIED]
+    told = {
+        catalogue.RETRY_DELAY: 0.0,
+        catalogue.ERROR_TYPE: "503",
+        catalogue.SERVER_ADDRESS: "127.0.0.1",
+        catalogue.SERVER_PORT: int(first.rpartition(":")[2]),
+        catalogue.RETRY_NEXT_SERVER: second,
+    }
+    assert (False, catalogue.RETRY_EVENT, told, "success_after_retry") == (
         call.failed,
-        call.events,
+        name,
+        retry,
         call.attributes[catalogue.OUTCOME],
     )
 

@@ -7,8 +7,15 @@ import pytest
 from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, get_current_span
 
 from traced_image import Server, Telemetry
-from traced_image.errors import CommunicationError, InvalidOption, InvalidQuery
+from traced_image.errors import (
+    CommunicationError,
+    InvalidOption,
+    InvalidQuery,
+    Reason,
+    TokenUnavailable,
+)
 from traced_image.telemetry import Recorder, catalogue, current_call, make_recorder
+from traced_image.telemetry import recorder as module
 from traced_image.telemetry.metrics import MOST_SERVERS, Metrics
 from traced_image.telemetry.spans import Spans
 
@@ -36,9 +43,16 @@ def recovered(recorder, operation="images.get"):
     """A call whose first server refuses, and whose second one answers."""
     call = recorder.call(operation)
     call.attempt(FIRST, 1, 4).end("connection_refused")
-    call.retry("connection_refused", 0.5)
+    call.retry("connection_refused", 0.5, SECOND)
     call.attempt(SECOND, 2, 4, trial=True).end(status=200, request_id="req-2")
     call.end()
+
+
+def without_cost(span):
+    """The attributes of a call's span but for the one that is measured."""
+    attributes = dict(span.attributes)
+    del attributes[catalogue.RETRY_COST_TOTAL]
+    return attributes
 
 
 # --- spans -------------------------------------------------------------------------------------
@@ -58,7 +72,7 @@ def test_a_call_tells_what_came_of_it(recorder, trace):
         catalogue.ATTEMPTS: 2,
         catalogue.RETRY_DELAY_TOTAL: 0.5,
         catalogue.SERVERS_TRIED: ("glance-1:9292", "glance-2:443"),
-    } == dict(trace.one("glance.images.get").attributes)
+    } == without_cost(trace.one("glance.images.get"))
 
 
 def test_an_attempt_tells_what_it_met(recorder, trace):
@@ -92,7 +106,13 @@ def test_a_retry_is_an_event_of_the_call(recorder, trace):
     assert [
         (
             catalogue.RETRY_EVENT,
-            {catalogue.RETRY_DELAY: 0.5, catalogue.ERROR_TYPE: "connection_refused"},
+            {
+                catalogue.RETRY_DELAY: 0.5,
+                catalogue.ERROR_TYPE: "connection_refused",
+                catalogue.SERVER_ADDRESS: "glance-1",
+                catalogue.SERVER_PORT: 9292,
+                catalogue.RETRY_NEXT_SERVER: "glance-2:443",
+            },
         )
     ] == [(event.name, dict(event.attributes)) for event in trace.one("glance.images.get").events]
 
@@ -243,10 +263,9 @@ def test_a_state_that_an_adapter_knows_is_shown(recorder, counts):
 
 def test_a_stream_is_counted_and_has_a_span_of_its_own(recorder, trace, counts):
     call = recorder.call("images.data")
-    attempt = call.attempt(FIRST)
-    attempt.end()
+    call.attempt(FIRST).end()
     call.end()
-    stream = recorder.stream("images.data", FIRST, "download", attempt.span)
+    stream = call.stream(FIRST, "download")
     stream.add(6)
     stream.add(4)
     for _ in range(2):
@@ -256,7 +275,7 @@ def test_a_stream_is_counted_and_has_a_span_of_its_own(recorder, trace, counts):
         [
             (
                 "glance.images.data",
-                [("glance.images.data attempt", [("glance.images.data stream", [])])],
+                [("glance.images.data attempt", []), ("glance.images.data stream", [])],
             )
         ],
         {key: 10.0},
@@ -266,6 +285,109 @@ def test_a_stream_is_counted_and_has_a_span_of_its_own(recorder, trace, counts):
         counts.of("glance_client_stream_bytes_total", *SERVER, "direction"),
         counts.of("glance_client_stream_errors_total", *SERVER, "direction"),
     )
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(module, "perf_counter", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock(monkeypatch)
+
+
+def cost(trace):
+    return trace.one("glance.images.data").attributes[catalogue.RETRY_COST_TOTAL]
+
+
+def test_retries_cost_the_attempts_that_failed_before_them_and_the_waits(recorder, trace, clock):
+    call = recorder.call("images.data")
+    for seconds, wait in ((2.0, 0.5), (4.0, 0.25)):
+        attempt = call.attempt(FIRST)
+        clock.now += seconds
+        attempt.end("503", 503)
+        call.retry("503", wait, SECOND)
+        clock.now += wait
+    attempt = call.attempt(SECOND)
+    clock.now += 8.0
+    attempt.end()
+    call.end()
+    assert 6.75 == cost(trace)
+
+
+def test_a_call_that_failed_without_a_retry_has_no_cost_of_retries(recorder, trace, clock):
+    call = recorder.call("images.data")
+    attempt = call.attempt(FIRST)
+    clock.now += 2.0
+    attempt.end("503", 503)
+    call.end("exhausted", "503")
+    assert 0.0 == cost(trace)
+
+
+def test_a_stream_that_broke_costs_what_was_waited_for_after_its_last_bytes(recorder, trace, clock):
+    call = recorder.call("images.data")
+    call.attempt(FIRST).end()
+    stream = call.stream(FIRST, "download")
+    clock.now += 10.0
+    stream.add(1)
+    clock.now += 3.0
+    stream.end("read_timeout", complete=False)
+    call.attempt(SECOND).end()
+    call.end()
+    assert 3.0 == cost(trace)
+
+
+def test_an_attempt_after_a_broken_stream_is_a_retry(recorder, trace, counts):
+    call = recorder.call("images.data")
+    call.attempt(FIRST).end()
+    call.stream(FIRST, "download").end("read_timeout", complete=False)
+    call.attempt(SECOND).end()
+    call.attempt(SECOND).end()
+    call.end()
+    span = trace.one("glance.images.data")
+    assert (
+        "success_after_retry",
+        [("glance-1", 9292, "read_timeout", "glance-2:443")],
+        {("glance-1", "read_timeout"): 1.0},
+    ) == (
+        span.attributes[catalogue.OUTCOME],
+        [
+            tuple(
+                event.attributes[name]
+                for name in (
+                    catalogue.SERVER_ADDRESS,
+                    catalogue.SERVER_PORT,
+                    catalogue.ERROR_TYPE,
+                    catalogue.RETRY_NEXT_SERVER,
+                )
+            )
+            for event in span.events
+        ],
+        counts.of("glance_client_retries_total", "server_address", "error_type"),
+    )
+
+
+def test_keystone_is_named_if_there_was_no_token_for_the_rest_of_a_stream(recorder, trace, counts):
+    cause = TokenUnavailable("Keystone is down", reason=Reason("connection_refused"))
+    with pytest.raises(CommunicationError), recorder.call("images.data"):
+        raise CommunicationError("it broke", reason=Reason("read_timeout")) from cause
+    span = trace.one("glance.images.data")
+    assert (("non_retryable", "read_timeout"), {("connection_refused",): 1.0}) == (
+        (span.attributes[catalogue.OUTCOME], span.attributes[catalogue.ERROR_TYPE]),
+        counts.of("glance_client_token_failures_total", "error_type"),
+    )
+
+
+def test_an_unknown_server_is_not_named_by_a_retry(recorder, trace):
+    call = recorder.call("images.get")
+    call.retry("503", 0.0)
+    call.end()
+    (event,) = trace.one("glance.images.get").events
+    assert {catalogue.ERROR_TYPE: "503", catalogue.RETRY_DELAY: 0.0} == dict(event.attributes)
 
 
 def test_a_stream_may_have_no_attempt(recorder, trace):

@@ -1,6 +1,7 @@
 """The spans of calls and attempts: parents, kinds, names, attributes, status and events."""
 
 import pytest
+import sqlalchemy
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
@@ -11,12 +12,13 @@ from traced_image import (
     ImageNotFound,
     RequestContext,
     RetryPolicy,
+    S3ImageService,
     Telemetry,
     TokenUnavailable,
     TracedImageError,
     UnsafeToRepeat,
 )
-from traced_image.errors import DeadlineExceeded, RetryBudgetExhausted
+from traced_image.errors import DeadlineExceeded, ImageMapUnavailable, RetryBudgetExhausted
 from traced_image.lab import faults
 from traced_image.telemetry import catalogue
 
@@ -92,6 +94,7 @@ def test_a_call_that_succeeded_at_once_says_so(service, servers, image_id, trace
         catalogue.OUTCOME: "success_first_try",
         catalogue.ATTEMPTS: 1,
         catalogue.RETRY_DELAY_TOTAL: 0.0,
+        catalogue.RETRY_COST_TOTAL: 0.0,
         catalogue.SERVERS_TRIED: (netloc(servers[0]),),
     } == dict(trace.one(CALL).attributes)
 
@@ -106,8 +109,91 @@ def test_a_call_that_recovered_is_no_error(service, servers, image_id, trace):
         catalogue.OUTCOME: "success_after_retry",
         catalogue.ATTEMPTS: 2,
         catalogue.RETRY_DELAY_TOTAL: 0.0,
+        catalogue.RETRY_COST_TOTAL: call.attributes[catalogue.RETRY_COST_TOTAL],
         catalogue.SERVERS_TRIED: (netloc(servers[0]), netloc(servers[1])),
     } == dict(call.attributes)
+
+
+STRANGER = RequestContext(user_id="nobody", project_id="nothing")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_image_that_its_caller_may_not_see_is_refused(service, images, trace, counts, version):
+    hidden = images.add(name="hidden", visibility="private")
+    with pytest.raises(ImageNotFound):
+        service(api_version=version).show(STRANGER, hidden)
+    call, attempt = trace.one(CALL), trace.one(ATTEMPT)
+    assert (
+        ("refused", "404", StatusCode.ERROR),
+        StatusCode.UNSET,
+        {("refused", "404"): 1.0},
+    ) == (
+        (
+            call.attributes[catalogue.OUTCOME],
+            call.attributes[catalogue.ERROR_TYPE],
+            call.status.status_code,
+        ),
+        attempt.status.status_code,
+        counts.of("glance_client_call_duration_seconds_count", "outcome", "error_type"),
+    )
+
+
+def test_the_server_of_an_image_that_its_caller_may_not_see_is_not_accused(service, images):
+    hidden = images.add(name="hidden", visibility="private")
+    shown = service()
+    with pytest.raises(ImageNotFound) as caught:
+        shown.show(STRANGER, hidden)
+    assert (0, (), None) == (
+        shown.servers()[0].consecutive_failures,
+        caught.value.attempts,
+        caught.value.__cause__,
+    )
+
+
+UNKNOWN_EC2 = {
+    "images.get": lambda images: images.show(None, "ami-0000000a"),
+    "images.list": lambda images: images.detail(None, marker="ami-0000000a"),
+    "images.create": lambda images: images.create(None, {"properties": {"kernel_id": 10}}),
+    "images.update": lambda images: images.update(None, 10, {}),
+    "images.delete": lambda images: images.delete(None, 10),
+    "images.data": lambda images: images.download(None, 10),
+}
+
+
+@pytest.mark.parametrize("operation", UNKNOWN_EC2)
+def test_an_unknown_ec2_id_is_a_call_that_asked_no_server(service, trace, counts, operation):
+    with S3ImageService(service(), "sqlite://") as images, pytest.raises(ImageNotFound):
+        UNKNOWN_EC2[operation](images)
+    (call,) = trace.spans
+    assert (
+        {
+            catalogue.OPERATION: operation,
+            catalogue.OUTCOME: "refused",
+            catalogue.ATTEMPTS: 0,
+            catalogue.RETRY_DELAY_TOTAL: 0.0,
+            catalogue.RETRY_COST_TOTAL: 0.0,
+            catalogue.SERVERS_TRIED: (),
+            catalogue.ERROR_TYPE: "404",
+        },
+        StatusCode.ERROR,
+        {(operation, "refused", "404"): 1.0},
+    ) == (
+        dict(call.attributes),
+        call.status.status_code,
+        counts.of(
+            "glance_client_call_duration_seconds_count", "operation", "outcome", "error_type"
+        ),
+    )
+
+
+def test_a_broken_database_of_ec2_ids_is_a_failure_of_the_call(service, trace):
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.StaticPool)
+    with S3ImageService(service(), engine) as images:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE s3_images")
+        with pytest.raises(ImageMapUnavailable):
+            images.show(None, 10)
+    assert "non_retryable" == trace.one(CALL).attributes[catalogue.OUTCOME]
 
 
 def test_the_failed_attempt_of_a_call_that_recovered_is_an_error(service, servers, image_id, trace):
@@ -177,14 +263,24 @@ def test_a_failed_attempt_says_why(service, servers, image_id, trace, fault, rea
 
 def test_each_retry_is_an_event_of_the_call(service, servers, image_id, trace):
     servers[0].break_with(faults.status(503))
+    refusing = servers[1].port
     servers[1].break_with(faults.refuse())
     service(retry=RetryPolicy(fixed_delay=1.5)).show(None, image_id)
     assert [
-        (catalogue.RETRY_EVENT, {catalogue.RETRY_DELAY: 1.5, catalogue.ERROR_TYPE: "503"}),
         (
             catalogue.RETRY_EVENT,
-            {catalogue.RETRY_DELAY: 1.5, catalogue.ERROR_TYPE: "connection_refused"},
-        ),
+            {
+                catalogue.RETRY_DELAY: 1.5,
+                catalogue.ERROR_TYPE: reason,
+                catalogue.SERVER_ADDRESS: "127.0.0.1",
+                catalogue.SERVER_PORT: port,
+                catalogue.RETRY_NEXT_SERVER: following,
+            },
+        )
+        for reason, port, following in (
+            ("503", servers[0].port, netloc(servers[1])),
+            ("connection_refused", refusing, netloc(servers[2])),
+        )
     ] == [(event.name, dict(event.attributes)) for event in trace.one(CALL).events]
 
 

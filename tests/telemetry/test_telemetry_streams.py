@@ -39,6 +39,9 @@ NEW = {"name": "new", "disk_format": "raw", "container_format": "bare"}
 REQUESTS = [("GET", []), ("GET", [])]
 """That of the image's record, by which its data is checked, and that of the data."""
 
+ONE = [(ATTEMPT, REQUESTS), (STREAM, [])]
+"""What is below a call to which one server sent all of the data."""
+
 
 @pytest.fixture
 def big(images):
@@ -64,9 +67,9 @@ def ended(trace):
 # --- downloads ---------------------------------------------------------------------------------
 
 
-def test_a_stream_is_below_the_attempt_that_began_it(service, big, trace):
+def test_a_stream_is_below_its_call(service, big, trace):
     list(service().download(None, big))
-    assert [(CALL, [(ATTEMPT, [*REQUESTS, (STREAM, [])])])] == trace.tree()
+    assert [(CALL, ONE)] == trace.tree()
 
 
 def test_a_stream_names_its_server(service, servers, big, trace):
@@ -110,8 +113,9 @@ def closed(download):
 
 
 def closed_at_once(download):
+    size = len(download._first)
     download.close()
-    return 0
+    return size
 
 
 def left(download):
@@ -127,7 +131,8 @@ def dropped(download):
 
 
 def never_read(download):
-    return 0
+    """The first bytes came before the call ended."""
+    return len(download._first)
 
 
 @pytest.mark.parametrize("use", [exhausted, closed, closed_at_once, left, dropped, never_read])
@@ -281,11 +286,23 @@ def test_a_resumed_download_has_a_stream_for_each_server(service, servers, big, 
     )
 
 
-def test_each_stream_of_a_resumed_download_is_below_its_own_attempt(service, servers, big, trace):
+def test_a_call_for_the_rest_of_a_download_is_below_the_first_call(service, servers, big, trace):
+    """The first call ended with its first bytes, and the reader may have a span of its own."""
     servers[0].break_with(CUT)
-    exhausted(service(retry=NO_MEMORY).download(None, big))
-    one = (CALL, [(ATTEMPT, [*REQUESTS, (STREAM, [])])])
-    assert [one, one] == trace.tree()
+    download = service(retry=NO_MEMORY).download(None, big)
+    with trace.provider.get_tracer("reader").start_as_current_span("convert"):
+        exhausted(download)
+    assert [(CALL, [*ONE, (CALL, ONE)]), ("convert", [])] == trace.tree()
+
+
+def test_the_reader_has_its_own_span_again_after_another_server_was_asked(
+    service, servers, big, trace
+):
+    servers[0].break_with(CUT)
+    download = service(retry=NO_MEMORY).download(None, big)
+    with trace.provider.get_tracer("reader").start_as_current_span("convert") as span:
+        exhausted(download)
+        assert span is get_current_span()
 
 
 def test_a_resumed_download_counts_each_servers_bytes(service, servers, big, counts):
@@ -310,6 +327,168 @@ def test_the_rest_of_other_data_is_given_up_without_an_accusation(
     )
 
 
+# --- into a file -------------------------------------------------------------------------------
+
+SECONDS = "glance_client_call_duration_seconds"
+
+
+def into_file(service, image_id, tmp_path):
+    file = io.BytesIO()
+    service.download(None, image_id, data=file)
+    return file.getvalue()
+
+
+def into_path(service, image_id, tmp_path):
+    path = tmp_path / "image"
+    service.download(None, image_id, dst_path=path)
+    return path.read_bytes()
+
+
+@pytest.fixture(params=[into_file, into_path])
+def saved(request, tmp_path):
+    """Download into a file; return the data."""
+
+    def save(service, image_id):
+        return request.param(service, image_id, tmp_path)
+
+    return save
+
+
+def of_call(trace):
+    """The outcome, the reason, and whether it is an error."""
+    span = trace.one(CALL)
+    return (
+        span.attributes[catalogue.OUTCOME],
+        span.attributes.get(catalogue.ERROR_TYPE),
+        span.status.status_code is StatusCode.ERROR,
+    )
+
+
+def test_a_transfer_into_a_file_is_in_its_call(service, big, trace, saved):
+    assert DATA == saved(service(), big)
+    call, stream = trace.one(CALL), trace.one(STREAM)
+    assert ([(CALL, ONE)], True) == (trace.tree(), stream.end_time <= call.end_time)
+
+
+def test_a_transfers_time_is_in_its_calls_duration(service, servers, image_id, counts, saved):
+    servers[0].break_with(faults.slow_body(0.01).only(path="/file$"))
+    saved(service(), image_id)
+    assert counts.of(f"{SECONDS}_sum", "outcome")[("success_first_try",)] > 0.05
+
+
+def test_a_transfer_that_another_server_ended_is_one_call(service, servers, big, trace, saved):
+    servers[0].break_with(CUT)
+    assert DATA == saved(service(retry=NO_MEMORY), big)
+    assert [(CALL, [(ATTEMPT, REQUESTS), (STREAM, []), (ATTEMPT, REQUESTS), (STREAM, [])])] == (
+        trace.tree()
+    )
+
+
+def test_a_transfer_that_another_server_ended_is_a_success_after_a_retry(
+    service, servers, big, trace, saved
+):
+    servers[0].break_with(CUT)
+    saved(service(retry=NO_MEMORY), big)
+    (event,) = trace.one(CALL).events
+    assert (
+        ("success_after_retry", None, False),
+        (servers[0].port, "protocol_error", f"127.0.0.1:{servers[1].port}"),
+    ) == (
+        of_call(trace),
+        (
+            event.attributes[catalogue.SERVER_PORT],
+            event.attributes[catalogue.ERROR_TYPE],
+            event.attributes[catalogue.RETRY_NEXT_SERVER],
+        ),
+    )
+
+
+def test_attempts_after_a_broken_stream_are_numbered_on(service, servers, big, trace, saved):
+    servers[0].break_with(CUT)
+    servers[1].break_with(faults.status(503))
+    saved(service(retry=NO_MEMORY, num_retries=2), big)
+    assert [(1, 3), (2, 4), (3, 4)] == [
+        (span.attributes[catalogue.ATTEMPT_NUMBER], span.attributes[catalogue.ATTEMPT_MAXIMUM])
+        for span in trace.named(ATTEMPT)
+    ]
+
+
+def test_a_call_whose_transfer_fails_is_an_error(service, servers, big, trace, counts, saved):
+    servers[0].break_with(faults.corrupt_data())
+    with pytest.raises(ChecksumMismatch):
+        saved(service(), big)
+    assert (
+        ("non_retryable", "checksum_mismatch", True),
+        {("non_retryable", "checksum_mismatch"): 1.0},
+    ) == (of_call(trace), counts.of(f"{SECONDS}_count", "outcome", "error_type"))
+
+
+def test_a_call_for_whose_rest_every_server_failed_is_exhausted(
+    service, servers, big, trace, counts, saved
+):
+    servers[0].break_with(CUT)
+    for server in servers[1:]:
+        server.break_with(faults.status(503))
+    with pytest.raises(TracedImageError):
+        saved(service(num_retries=1), big)
+    assert (
+        ("exhausted", "protocol_error", True),
+        {(*place(servers[2]), "protocol_error"): 1.0},
+    ) == (
+        of_call(trace),
+        counts.of("glance_client_connection_failed_total", *SERVER, "error_type"),
+    )
+
+
+def test_a_file_that_is_full_is_no_failure_of_the_call(service, big, trace):
+    class Full(io.BytesIO):
+        def write(self, chunk):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        service().download(None, big, data=Full())
+    assert ("cancelled", None, False) == of_call(trace)
+
+
+def test_an_image_without_data_is_seen_as_its_caller_sees_it(service, images, trace):
+    with pytest.raises(TracedImageError, match="no data"):
+        service().download(None, images.add(name="empty"))
+    assert (("refused", "_OTHER", True), StatusCode.UNSET) == (
+        of_call(trace),
+        trace.one(ATTEMPT).status.status_code,
+    )
+
+
+# --- until the first byte -----------------------------------------------------------------------
+
+
+def test_a_call_ends_with_the_first_bytes(service, servers, image_id, trace):
+    servers[0].break_with(faults.slow_body(30.0).only(path="/file$"))
+    download = service().download(None, image_id)
+    assert [(CALL, [(ATTEMPT, REQUESTS)])] == trace.tree()
+    assert b"0" == download._first
+    download.close()
+
+
+def test_a_stream_that_breaks_before_its_first_byte_is_in_the_call(service, servers, big, trace):
+    servers[0].break_with(faults.bad_chunk("xyz").only(path="/file$"))
+    download = service(retry=NO_MEMORY).download(None, big)
+    assert ("success_after_retry", None, False) == of_call(trace)
+    assert len(DATA) == exhausted(download)
+
+
+def test_an_image_of_no_bytes_is_checked_before_its_call_ends(service, images, trace):
+    empty = images.add(name="empty", data=b"")
+    assert [] == list(service().download(None, empty))
+    assert [(CALL, ONE)] == trace.tree()
+
+
+def test_the_data_before_the_rest_is_read_when_the_call_has_the_head(service, images, big, trace):
+    begun = io.BytesIO(DATA[:1000])
+    assert DATA[1000:] == b"".join(service().download_rest(None, big, begun))
+    assert [(CALL, ONE)] == trace.tree()
+
+
 # --- the reader's context ----------------------------------------------------------------------
 
 
@@ -328,7 +507,7 @@ def test_the_readers_own_span_is_current_while_it_has_a_chunk(service, big, trac
 def test_a_stream_can_be_read_in_another_context(service, big, trace):
     download = service().download(None, big)
     contextvars.Context().run(exhausted, download)
-    assert [(CALL, [(ATTEMPT, [*REQUESTS, (STREAM, [])])])] == trace.tree()
+    assert [(CALL, ONE)] == trace.tree()
 
 
 def test_calls_made_while_a_stream_is_read_are_not_below_it(service, image_id, big, trace):

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..telemetry.catalogue import Metric
-    from ..telemetry.updates import Exemplar, Labels, Update
-    from .hour import Hour, ServerKey
+    from ..telemetry.updates import Exemplar, Labels, ServerKey, Update
+    from .hour import Hour
 
 _BOUNDS = catalogue.ATTEMPT_DURATION.buckets
 

@@ -18,7 +18,8 @@ from .hour import MINUTE, list_minutes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .hour import Account, Cell, FailedCall, Hour, ServerKey
+    from ..telemetry.updates import ServerKey
+    from .hour import Account, Cell, FailedCall, Hour
 
 _BOUNDS = catalogue.ATTEMPT_DURATION.buckets
 _RECENT = 120.0

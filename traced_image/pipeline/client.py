@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .._signals import SUPPRESSED
 from ..config.checks import format_value
 from ..errors import InvalidArgument, ServiceClosed, TokenUnavailable
 from ..redact import hide_in_text
 from .api import v1, v2, v2_actions
+from .api.operation import Operation
 from .attempts.fleet import Fleet, share_fleet
 from .attempts.retry_loop import AttemptLoop
-from .attempts.seams import Call, Layers, Skips, T, layered
+from .attempts.seams import Call, Finish, Layers, Skips, T, layered
 from .clock import Clock
 from .context import SERVICE
 from .http import auth
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ..config import Config, Server
-    from ..errors import AttemptError
-    from .api.operation import Operation, Version
+    from ..errors import AttemptError, TracedImageError
+    from .api.operation import Version
     from .attempts.seams import Announce, AnnounceSkips, Perform, Send, Watch
     from .attempts.server_cycle import ServerHealth
     from .context import Context
@@ -80,11 +81,13 @@ class OpenClient:
 
     config: Config
     _perform: Perform
-    _announce: AnnounceSkips
+    _announce: AnnounceSkips = log_skips
 
-    def perform(self, context: Context | None, operation: Operation[T]) -> T:
+    def perform(
+        self, context: Context | None, operation: Operation[T], finish: Finish[T] | None = None
+    ) -> T:
         """Perform an operation, as `GlanceClientWrapper.perform` does."""
-        return _perform(self._perform, self._announce, context, operation)
+        return _perform(self._perform, self._announce, context, operation, finish)
 
 
 class GlanceClientWrapper:
@@ -129,6 +132,7 @@ class GlanceClientWrapper:
             layers=layers.attempt,
         )
         self._perform: Perform = layered(_log_missing_tokens(loop), layers.call)
+        self._call_layers = layers.call
         tell_skips: AnnounceSkips = log_skips
         self._announce = layered(tell_skips, layers.skips)
         self._watching: list[Callable[[], object]] = []
@@ -173,15 +177,18 @@ class GlanceClientWrapper:
             kwargs.setdefault("max_size", self.config.max_list_size)
         return self.perform(context, build_operation(version, method, args, kwargs))
 
-    def perform(self, context: Context | None, operation: Operation[T]) -> T:
+    def perform(
+        self, context: Context | None, operation: Operation[T], finish: Finish[T] | None = None
+    ) -> T:
         """Perform an operation on the servers in turn.
 
         Args:
             context: On whose behalf; None for the service's own.
             operation: What to ask of Glance.
+            finish: What follows as part of the same call, as `Call.finish` has it.
 
         Returns:
-            The operation's result.
+            The operation's result, or that of `finish`.
 
         Raises:
             InvalidContext: The context can't be used; nothing was sent.
@@ -189,7 +196,21 @@ class GlanceClientWrapper:
             AttemptError: A server rejected the request, and another server would do the same.
             GlanceConnectionFailed: No server answered.
         """
-        return _perform(self._perform, self._announce, context, operation)
+        return _perform(self._perform, self._announce, context, operation, finish)
+
+    def reject(self, name: str, error: TracedImageError) -> NoReturn:
+        """Raise an error as the end of a call that asks no server; the call's layers observe it.
+
+        Args:
+            name: The name of the call's operation, such as ``images.get``.
+            error: What to raise.
+        """
+
+        def fail(_: object, /) -> NoReturn:
+            raise error
+
+        perform: Perform = fail
+        layered(perform, self._call_layers)(Call(Operation(name, "GET", "", fail), SERVICE))
 
     def begin(self) -> OpenClient:
         """Return a client for the calls of one method, which finish even if `close` is called.
@@ -241,11 +262,15 @@ class GlanceClientWrapper:
 
 
 def _perform(
-    perform: Perform, announce: AnnounceSkips, context: Context | None, operation: Operation[T]
+    perform: Perform,
+    announce: AnnounceSkips,
+    context: Context | None,
+    operation: Operation[T],
+    finish: Finish[T] | None,
 ) -> T:
     context = SERVICE if context is None else context
     auth.check_context(context)
-    result = perform(Call(operation, context))
+    result = perform(Call(operation, context, finish))
     if operation.skipped:
         # An application's log handler may raise anything; that must not end the caller's call.
         with SUPPRESSED:

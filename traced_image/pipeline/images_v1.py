@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .api.records import Record
     from .api.representation import Representation
     from .api.upload import Data
+    from .attempts.seams import Finish, Perform
     from .client import GlanceClientWrapper, OpenClient
     from .context import Context
 
@@ -38,12 +39,22 @@ class ImagesV1:
         self._max_list_size = client.config.max_list_size
 
     def get(
-        self, context: Context | None, image_id: str, *, include_locations: bool = False
+        self,
+        context: Context | None,
+        image_id: str,
+        check: Callable[[ImageDict], None],
+        *,
+        include_locations: bool = False,
     ) -> ImageDict:
         """Fetch an image's metadata; v1 has no locations."""
         del include_locations
+
+        def finish(image: ImageDict, _perform: Perform) -> ImageDict:
+            check(image)
+            return image
+
         operation = translate_image(v1.get(image_id), nova_image_dict.from_v1)
-        return self._perform(context, operation)
+        return self._perform(context, operation, finish)
 
     def list(self, context: Context | None, params: ListKeywords) -> list[ImageDict]:
         """List images' metadata."""
@@ -103,6 +114,7 @@ class ImagesV1:
         image_id: str,
         offset: int = 0,
         first: Representation | None = None,
+        finish: Finish[Download | None] | None = None,
     ) -> Download | None:
         """Fetch all of an image's data; return None if it has none.
 
@@ -114,7 +126,7 @@ class ImagesV1:
             raise InvalidArgument(
                 "API v1 can't return a part of the data: download all of it again"
             )
-        return self._perform(context, v1.data(image_id))
+        return self._perform(context, v1.data(image_id), finish)
 
     def import_copy(
         self, context: Context | None, image_id: str, stores: Iterable[str]

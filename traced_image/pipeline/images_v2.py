@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .api.records import Record
     from .api.representation import Representation
     from .api.upload import Data
+    from .attempts.seams import Finish, Perform
     from .client import GlanceClientWrapper, OpenClient
     from .context import Context
 
@@ -44,11 +45,28 @@ class ImagesV2:
         self._max_list_size = client.config.max_list_size
 
     def get(
-        self, context: Context | None, image_id: str, *, include_locations: bool = False
+        self,
+        context: Context | None,
+        image_id: str,
+        check: Callable[[ImageDict], None],
+        *,
+        include_locations: bool = False,
     ) -> ImageDict:
-        """Fetch an image's metadata."""
+        """Fetch an image's metadata.
+
+        Args:
+            context: On whose behalf; None for the service's own.
+            image_id: The image's UUID.
+            check: Raises an error if the caller may not see the image; the call fails with it.
+            include_locations: Whether to include the locations.
+        """
+
+        def finish(image: ImageDict, _perform: Perform) -> ImageDict:
+            check(image)
+            return image
+
         translate = partial(nova_image_dict.from_v2, include_locations=include_locations)
-        return self._perform(context, translate_image(v2.get(image_id), translate))
+        return self._perform(context, translate_image(v2.get(image_id), translate), finish)
 
     def list(self, context: Context | None, params: ListKeywords) -> list[ImageDict]:
         """List images' metadata."""
@@ -131,12 +149,13 @@ class ImagesV2:
         image_id: str,
         offset: int = 0,
         first: Representation | None = None,
+        finish: Finish[Download | None] | None = None,
     ) -> Download | None:
         """Fetch an image's data from byte `offset` on, as the rest of a `first` reply's data.
 
-        The result is None if the image has no data.
+        `finish` is a part of the same call. The result is None if the image has no data.
         """
-        return self._perform(context, v2.data(image_id, offset, first))
+        return self._perform(context, v2.data(image_id, offset, first), finish)
 
     def import_copy(self, context: Context | None, image_id: str, stores: Iterable[str]) -> None:
         """Copy an image to other stores."""

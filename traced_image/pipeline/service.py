@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from ..errors import (
     AttemptError,
@@ -16,6 +16,8 @@ from ..errors import (
 )
 from .api import nova_image_dict
 from .api.destination import check_destination, open_destination, save
+from .api.download import Download
+from .client import OpenClient
 from .context import SERVICE
 from .image_errors import (
     format_id,
@@ -27,15 +29,16 @@ from .images_v1 import ImagesV1
 from .images_v2 import ImagesV2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import Self, Unpack
 
     from ..config import Config, Server
-    from .api.download import Download, Resume
+    from ..errors import TracedImageError
     from .api.nova_image_dict import ImageDict, ListKeywords
     from .api.representation import Representation
     from .api.upload import Data
+    from .attempts.seams import Perform
     from .attempts.server_cycle import ServerHealth
     from .client import GlanceClientWrapper
     from .context import Context
@@ -115,15 +118,21 @@ class GlanceImageService:
         include_locations: bool,
         show_deleted: bool,
     ) -> ImageDict:
+        viewer = SERVICE if context is None else context
+
+        def check(image: ImageDict) -> None:
+            # As in nova: an image that the caller may not see looks as if it did not exist, so that
+            # nobody learns which ids exist.
+            gone = not show_deleted and nova_image_dict.is_deleted(image)
+            if gone or not nova_image_dict.is_available(viewer, image):
+                raise ImageNotFound(f"Image {format_id(image_id)} could not be found.")
+
         try:
-            image = images.get(context, image_id, include_locations=include_locations)
+            image = images.get(context, image_id, check, include_locations=include_locations)
+        except ImageNotFound:
+            raise
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
-        # As in nova: an image that the caller may not see looks as if it did not exist, so that
-        # nobody learns which ids exist.
-        gone = not show_deleted and nova_image_dict.is_deleted(image)
-        if gone or not nova_image_dict.is_available(SERVICE if context is None else context, image):
-            raise ImageNotFound(f"Image {format_id(image_id)} could not be found.")
         if include_locations:
             image["locations"] = _list_locations(image)
         return image
@@ -272,12 +281,12 @@ class GlanceImageService:
                 "trusted_certs: this service verifies no signatures: let nova do it"
             )
         if data is not None:
-            save(self._download(context, image_id), data)
+            self._download(context, image_id, partial(save, file=data))
         elif dst_path:
             with open_destination(dst_path) as file:
-                save(self._download(context, image_id), file)
+                self._download(context, image_id, partial(save, file=file))
         else:
-            return self._download(context, image_id)
+            return self._download(context, image_id, Download.wait)
         return None
 
     def download_rest(self, context: Context | None, image_id: str, begun: BinaryIO) -> Download:
@@ -300,19 +309,37 @@ class GlanceImageService:
             ImageNotFound: The image does not exist, or this caller may not see it.
             ImageUnacceptable: The image has no data.
         """
-        download = self._download(context, image_id, begun.seek(0, os.SEEK_END))
-        download.begin(begun)
-        return download
+        there = begun.seek(0, os.SEEK_END)
+        return self._download(context, image_id, lambda download: download.begin(begun), there)
 
-    def _download(self, context: Context | None, image_id: str, there: int = 0) -> Download:
+    def _download(
+        self,
+        context: Context | None,
+        image_id: str,
+        use: Callable[[Download], None],
+        there: int = 0,
+    ) -> Download:
+        """Fetch an image's data, and use it as part of the same call."""
+        images = self._images
+
+        def finish(found: Download | None, perform: Perform) -> Download:
+            download = _check_data(found, image_id)
+            resume = self._make_resume(context, image_id, there, download.representation)
+            # Within the call another server is asked as part of it, also after `close`.
+            part = type(images)(OpenClient(self.config, perform))
+            download.resume = partial(resume, part)
+            try:
+                use(download)
+            except BaseException:
+                download.close()
+                raise
+            download.resume = partial(resume, images)
+            return download
+
         try:
-            download = self._images.download(context, image_id, there)
+            return _check_data(images.download(context, image_id, there, finish=finish), image_id)
         except HTTPStatusError as error:
             reraise_about_image(error, image_id)
-        if download is None:
-            raise ImageUnacceptable(f"Image {format_id(image_id)} is unacceptable: it has no data.")
-        download.resume = self._resume(context, image_id, there, download.representation)
-        return download
 
     def get_location(self, context: Context | None, image_id: str) -> str | None:
         """Return the URL of an image's data in its store, or None if Glance does not show it.
@@ -348,6 +375,18 @@ class GlanceImageService:
         except HTTPStatusError as error:
             reraise_about_import(error, image_id)
 
+    def reject(self, operation: str, error: TracedImageError) -> NoReturn:
+        """Raise an error as the end of a call for which no server was asked.
+
+        This is for services that wrap this one, and look an image up before they call it: spans
+        and metrics tell what their callers got.
+
+        Args:
+            operation: The operation that was asked for, such as ``images.get``.
+            error: What to raise.
+        """
+        self._client.reject(operation, error)
+
     def servers(self) -> tuple[ServerHealth, ...]:
         """Return the health of each server, in the order of the cycle."""
         return self._client.servers()
@@ -366,9 +405,9 @@ class GlanceImageService:
         """Whether `close` was called."""
         return self._client.closed
 
-    def _resume(
+    def _make_resume(
         self, context: Context | None, image_id: str, there: int, first: Representation
-    ) -> Resume:
+    ) -> Callable[[ImagesV1 | ImagesV2, Server, AttemptError, int], Download | None]:
         """Return a function that fetches the rest of a download after its stream broke.
 
         The function works once for each retry that a call has.
@@ -376,16 +415,24 @@ class GlanceImageService:
         # Under API v1 never: it can't return a part of the data.
         left = self.config.num_retries if self._images.has_ranges else 0
 
-        def resume(server: Server, error: AttemptError, done: int) -> Download | None:
+        def resume(
+            images: ImagesV1 | ImagesV2, server: Server, error: AttemptError, done: int
+        ) -> Download | None:
             nonlocal left
             left -= 1
             retrying = left >= 0 and isinstance(error, Retryable)
             self._client.accuse(server, error, retrying=retrying)
             if not retrying:
                 return None
-            return self._images.download(context, image_id, there + done, first)
+            return images.download(context, image_id, there + done, first)
 
         return resume
+
+
+def _check_data(download: Download | None, image_id: str) -> Download:
+    if download is None:
+        raise ImageUnacceptable(f"Image {format_id(image_id)} is unacceptable: it has no data.")
+    return download
 
 
 def _list_locations(image: ImageDict) -> object:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from opentelemetry.context import attach, detach
+from opentelemetry.trace import Span, set_span_in_context
+
 from ..errors import AttemptError, TracedImageError
 from ..pipeline.api.download import Download
 from ..pipeline.attempts.seams import Layers, T
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..config import Server
+    from ..pipeline.api.download import Resume
     from ..pipeline.api.operation import Chunks
     from ..pipeline.attempts.seams import (
         Announce,
@@ -51,8 +55,18 @@ class Observer:
         start = self._recorder.call
 
         def observed(call: Call[T]) -> T:
-            with start(call.operation.name):
-                return perform(call)
+            with start(call.operation.name) as record:
+                try:
+                    result = perform(call)
+                except TracedImageError:
+                    raise
+                except Exception:  # of the caller's file, or a time limit: our own have types
+                    record.cancelled = True
+                    raise
+            if isinstance(result, Download) and record.span is not None:
+                # The reader may need another server when the call has ended.
+                result.resume = _observe_resume(result.resume, record.span.span)
+            return result
 
         return observed
 
@@ -70,14 +84,10 @@ class Observer:
                     raise
                 record.status, record.request_id = answer.status, answer.request_id
             if isinstance(answer.value, Download):
-                self._watch(answer.value, record)
+                _watch(answer.value)
             return answer
 
         return observed
-
-    def _watch(self, download: Download, record: AttemptRecord) -> None:
-        stream = self._recorder.stream("images.data", download.server, "download", record.span)
-        download.chunks = ObservedChunks(download.chunks, stream)
 
     def failure_layer(self, announce: Announce) -> Announce:
         """Record the retry that follows a failed attempt, if one follows."""
@@ -85,7 +95,7 @@ class Observer:
 
         def observed(failure: Failure) -> None:
             if failure.delay is not None:
-                CURRENT.get().retry(failure.error.reason, failure.delay)
+                CURRENT.get().retry(failure.error.reason, failure.delay, failure.next_server)
             # A broken logging handler must not fail the call.
             with guard:
                 announce(failure)
@@ -141,6 +151,29 @@ class ObservedChunks:
     def __del__(self) -> None:
         # A reader that never started the iteration never reaches its `finally`.
         self._record.end(complete=False)
+
+
+def _watch(download: Download) -> None:
+    stream = CURRENT.get().stream(download.server, "download")
+    download.chunks = ObservedChunks(download.chunks, stream)
+
+
+def _observe_resume(resume: Resume | None, span: Span) -> Resume | None:
+    """Wrap a function that fetches the rest of a download: its call is below the first call.
+
+    So all servers that sent a part of the data are in one trace.
+    """
+    if resume is None:
+        return None
+
+    def observed(server: Server, error: AttemptError, done: int) -> Download | None:
+        token = attach(set_span_in_context(span))
+        try:
+            return resume(server, error, done)
+        finally:
+            detach(token)
+
+    return observed
 
 
 def _start(attempt: Attempt[object]) -> AttemptRecord:

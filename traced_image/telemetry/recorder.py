@@ -18,6 +18,7 @@ from ..config import RetryPolicy, Server
 from ..errors import (
     AttemptError,
     GlanceConnectionFailed,
+    ImageUnacceptable,
     InvalidArgument,
     InvalidServer,
     StreamConsumed,
@@ -157,7 +158,7 @@ class Recorder:
             operation: The operation of the call that opened the stream.
             server: The server that sends or receives the data; None if unknown.
             direction: ``download`` or ``upload``.
-            parent: The span of the stream's attempt.
+            parent: The span of the stream's call.
         """
         span = None
         with self.guard_spans:
@@ -185,14 +186,18 @@ class CallRecord:
         span: The call's span; None if the span could not be started.
         servers: The server of each attempt, in order.
         delay: Seconds waited between attempts so far.
+        cost: Seconds that retries have added so far: from the start of each attempt that a retry
+            followed, or from the last bytes of a stream that broke, to the start of the retry.
+        lost: Seconds of the last attempt, or since the last bytes of its stream, which broke.
         failed: The server of the last attempt that failed; None for none.
         cancelled: Whether the caller ended the last attempt.
         sent: How often each request was sent, by its method and the part after the server's URL.
     """
 
     __slots__ = (
-        *("_ended", "_gave_up", "_handled", "_started", "_token"),
-        *("cancelled", "delay", "failed", "operation", "recorder", "sent", "servers", "span"),
+        *("_broken", "_ended", "_gave_up", "_handled", "_started", "_token"),
+        *("cancelled", "cost", "delay", "failed", "lost", "operation", "recorder", "sent"),
+        *("servers", "span"),
     )
 
     def __init__(
@@ -208,7 +213,8 @@ class CallRecord:
         self.servers: list[Server | None] = []
         self.failed: Server | None = None
         self.cancelled = False
-        self.delay = 0.0
+        self.delay = self.cost = self.lost = 0.0
+        self._broken = ""
         self.sent: dict[tuple[str | None, str], int] = {}
         self.span: Active | None = None
         self._started = perf_counter()
@@ -232,6 +238,9 @@ class CallRecord:
         if isinstance(error, TokenUnavailable):
             self._count_token_failure(reason)
             reason = TOKEN_UNAVAILABLE
+        elif isinstance(error.__cause__, TokenUnavailable):
+            # A stream broke, and there was no token to ask another server for the rest.
+            self._count_token_failure(find_reason(error.__cause__, self._handled))
         self.end(
             self._find_outcome(error, reason),
             reason,
@@ -240,10 +249,14 @@ class CallRecord:
         )
 
     def _find_outcome(self, error: BaseException, reason: str) -> Outcome:
-        if isinstance(error, self._gave_up):
+        # Not the error itself, if a stream broke and no server sent the rest.
+        last = error.__cause__ if isinstance(error, AttemptError) else None
+        if isinstance(error, self._gave_up) or isinstance(last, self._gave_up):
             return "exhausted"
         if self.cancelled or _is_cancelled(error):
             return "cancelled"
+        if isinstance(error, ImageUnacceptable):  # an image without data has none on any server
+            return "refused"
         verdict = error.verdict if isinstance(error, AttemptError) else None
         refused = (verdict or decide_verdict(close_reason(reason))) == "refused"
         return "refused" if refused else "non_retryable"
@@ -274,6 +287,9 @@ class CallRecord:
         """
         if isinstance(server, str):
             server = self.recorder.find_server(server)
+        if self._broken:
+            self.retry(self._broken, 0.0, server)
+            self._broken = ""
         self.servers.append(server)
         self.cancelled = False
         number = number or len(self.servers)
@@ -294,21 +310,40 @@ class CallRecord:
             record.cancel()
             raise
 
-    def retry(self, reason: str, delay: float) -> None:
+    def retry(self, reason: str, delay: float, next_server: Server | None = None) -> None:
         """Record that another attempt follows a failed one.
 
         Args:
             reason: Why the last attempt failed.
             delay: Seconds until the next one.
+            next_server: The server of the next one; None if unknown.
         """
         self.delay += delay
+        self.cost += self.lost + delay
         recorder, span, reason = self.recorder, self.span, close_reason(reason)
+        server = self.servers[-1] if self.servers else None
         with recorder.guard_metrics:
-            server = self.servers[-1]
             recorder.metrics.retry(self.operation, server, reason, delay, _find_exemplar(span))
         if span is not None:
             with recorder.guard_spans:
-                recorder.spans.retry(span, delay, reason)
+                recorder.spans.retry(span, server, next_server, reason, delay)
+
+    def stream(self, server: Server | None, direction: Direction) -> StreamRecord:
+        """Start to record a stream of the call's data, which may go on after the call's end.
+
+        If it breaks while the call is under way, an attempt after that is a retry.
+
+        Args:
+            server: The server of the stream; None if unknown.
+            direction: ``download`` or ``upload``.
+        """
+        stream = self.recorder.stream(self.operation, server, direction, self.span)
+        stream.call = self
+        return stream
+
+    def note_break(self, reason: str, seconds: float) -> None:
+        """Note that the stream of the last attempt broke, so many seconds after its last bytes."""
+        self._broken, self.lost = reason, seconds
 
     def end(
         self,
@@ -347,7 +382,7 @@ class CallRecord:
             return
         spans = self.recorder.spans
         try:
-            spans.end_call(self.span, outcome, reason, message, self.servers, self.delay)
+            spans.end_call(self.span, outcome, reason, message, self.servers, self.delay, self.cost)
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             self.recorder.note_spans(error)
 
@@ -476,8 +511,8 @@ class AttemptRecord:
             self._end_span(verdict, reason, status, request_id)
 
     def _count(self, verdict: VerdictLabel, reason: str) -> None:
-        seconds = perf_counter() - self._started
         call, exemplar = self._call, _find_exemplar(self.span)
+        seconds = call.lost = perf_counter() - self._started
         self._leave()
         try:
             call.recorder.metrics.attempt_ended(
@@ -512,9 +547,19 @@ class StreamRecord:
 
     Attributes:
         span: The stream's span; None if it has none.
+        call: The call that the stream belongs to; None if unknown.
     """
 
-    __slots__ = ("_count", "_direction", "_ended", "_recorder", "_server", "span")
+    __slots__ = (
+        "_count",
+        "_direction",
+        "_ended",
+        "_latest",
+        "_recorder",
+        "_server",
+        "call",
+        "span",
+    )
 
     def __init__(
         self,
@@ -528,11 +573,14 @@ class StreamRecord:
         self._direction = direction
         self._count = 0
         self._ended = False
+        self._latest = perf_counter()
         self.span = span
+        self.call: CallRecord | None = None
 
     def add(self, count: int) -> None:
         """Record that `count` more bytes were received or sent."""
         self._count += count
+        self._latest = perf_counter()
         with self._recorder.guard_metrics:
             self._recorder.metrics.stream_bytes(self._server, self._direction, count)
 
@@ -548,6 +596,8 @@ class StreamRecord:
         self._ended = True
         recorder, span, reason = self._recorder, self.span, close_reason(reason)
         if reason:
+            if self.call is not None:
+                self.call.note_break(reason, perf_counter() - self._latest)
             with recorder.guard_metrics:
                 recorder.metrics.stream_error(self._server, self._direction, _find_exemplar(span))
         if span is not None:

@@ -102,6 +102,7 @@ class Spans:
         message: str,
         servers: Sequence[Server | None],
         delay: float,
+        cost: float,
     ) -> None:
         """End the span of a call; its status is an error only if the call failed.
 
@@ -112,6 +113,7 @@ class Spans:
             message: The description in the span's status; empty for none.
             servers: The server of each attempt, in order; None for an unknown one.
             delay: Seconds waited between attempts.
+            cost: Seconds that retries added.
         """
         span = _leave(active)
         if span.is_recording():
@@ -120,18 +122,39 @@ class Spans:
                     names.OUTCOME: outcome,
                     names.ATTEMPTS: len(servers),
                     names.RETRY_DELAY_TOTAL: delay,
-                    names.SERVERS_TRIED: [
-                        names.OTHER if server is None else server.netloc for server in servers
-                    ],
+                    names.RETRY_COST_TOTAL: cost,
+                    names.SERVERS_TRIED: list(map(_format_server, servers)),
                 }
             )
         _end(span, reason, message)
 
-    def retry(self, active: Active, delay: float, reason: str) -> None:
-        """Add the event of a retry to a call's span; `delay` is in seconds."""
-        active.span.add_event(
-            names.RETRY_EVENT, {names.RETRY_DELAY: delay, names.ERROR_TYPE: reason}
-        )
+    def retry(
+        self,
+        active: Active,
+        failed: Server | None,
+        next_server: Server | None,
+        reason: str,
+        delay: float,
+    ) -> None:
+        """Add the event of a retry to a call's span.
+
+        Args:
+            active: The call's span.
+            failed: The server that failed; None if unknown.
+            next_server: The server of the next attempt; None if unknown.
+            reason: Why the first of these failed.
+            delay: Seconds until the next attempt.
+        """
+        attributes: dict[str, AttributeValue] = {
+            names.ERROR_TYPE: reason,
+            names.RETRY_DELAY: delay,
+        }
+        if failed is not None:
+            attributes[names.SERVER_ADDRESS] = failed.host
+            attributes[names.SERVER_PORT] = failed.port
+        if next_server is not None:
+            attributes[names.RETRY_NEXT_SERVER] = next_server.netloc
+        active.span.add_event(names.RETRY_EVENT, attributes)
 
     def start_attempt(
         self,
@@ -192,7 +215,7 @@ class Spans:
     def start_stream(
         self, operation: str, server: Server | None, parent: Active | None
     ) -> Active | None:
-        """Start the span of a stream below the span of its attempt; it is never current.
+        """Start the span of a stream below the span of its call; it is never current.
 
         The reader of the stream may start its own spans meanwhile, or read in another thread.
         """
@@ -216,6 +239,10 @@ class Spans:
         span = _leave(active)
         span.set_attributes({names.STREAM_SIZE: count, names.STREAM_COMPLETE: complete})
         _end(span, reason)
+
+
+def _format_server(server: Server | None) -> str:
+    return names.OTHER if server is None else server.netloc
 
 
 def _make_current(span: Span) -> Active:

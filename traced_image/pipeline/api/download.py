@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import chain
 from time import monotonic
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -74,6 +75,8 @@ class Download:
         self._digest = digest
         self._history: list[FailedAttempt] = []
         self._since = monotonic()
+        self._first = b""
+        self._pieces: Iterator[bytes] | None = None
         self._begun = False
         self._closed = False
         self._process = os.getpid()
@@ -131,7 +134,7 @@ class Download:
         done = 0
         while True:
             try:
-                for chunk in self.chunks:
+                for chunk in self._take_pieces():
                     done += len(chunk)
                     yield chunk
                     self._check_open()
@@ -140,6 +143,27 @@ class Download:
                 self._continue(error, done)
             else:
                 break
+
+    def wait(self) -> None:
+        """Wait for the first bytes, from whichever server sends them, and keep them."""
+        while self._pieces is None:
+            # Not `_read`: a download that referred to itself would keep its connection until the
+            # garbage collector runs.
+            pieces = iter(self.chunks)
+            try:
+                self._first = next(pieces, b"")
+            except AttemptError as error:
+                self._continue(error, 0)
+            else:
+                self._pieces = pieces
+
+    def _take_pieces(self) -> Iterator[bytes]:
+        """Return the pieces from one server, of which the first may be there already."""
+        pieces, self._pieces = self._pieces, None
+        if pieces is None:
+            return iter(self.chunks)
+        first, self._first = self._first, b""
+        return chain((first,) if first else (), pieces)
 
     def _check_open(self) -> None:
         """Check that this object can still be read, here: no server is to blame if it can't."""

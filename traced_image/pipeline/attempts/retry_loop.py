@@ -109,12 +109,13 @@ def find_none(_context: Context, _left: float, /) -> SentTokens:
 
 @dataclass(slots=True)
 class _Progress:
-    """The state of a call between its attempts."""
+    """The state of a call between its attempts, of which it `made` some before this operation."""
 
     pick: Pick
     started: float
     deadline: float | None
     tokens: SentTokens
+    made: int = 0
     number: int = 1
     history: list[FailedAttempt] = field(default_factory=list)
     tried: list[Server] = field(default_factory=list)
@@ -179,8 +180,18 @@ class AttemptLoop:
             AttemptError: An attempt failed, and another server would fail in the same way.
             GlanceConnectionFailed: No attempt succeeded, or no further attempt is allowed.
         """
+        result, made = self.perform(call, 0)
+        return result if call.finish is None else call.finish(result, _Rest(self, made))
+
+    def perform(self, call: Call[T], made: int) -> tuple[T, int]:
+        """Perform a call's operation; return its result, and how many attempts the call made.
+
+        Args:
+            call: The call.
+            made: How many attempts it made before, for another operation.
+        """
         self._budget.call()
-        progress = self._begin(call)
+        progress = self._begin(call, made)
         try:
             while True:
                 attempt = self._attempt(call, progress)
@@ -192,7 +203,7 @@ class AttemptLoop:
                     self._cycle.record_success(progress.pick)
                     if call.operation.check is not None:
                         call.operation.check()
-                    return answer.value
+                    return answer.value, attempt.number
         except BaseException as error:
             # A pick ends only once. So this affects only paths that did not end it before, such
             # as a KeyboardInterrupt or a deadline that passed before the next attempt.
@@ -221,7 +232,7 @@ class AttemptLoop:
                 return "cancelled"
         return find_verdict(error, self._policy)
 
-    def _begin(self, call: Call[object]) -> _Progress:
+    def _begin(self, call: Call[object], made: int) -> _Progress:
         operation = call.operation
         deadline, left = None, math.inf
         if self._deadline is not None and not operation.transfer:
@@ -230,7 +241,7 @@ class AttemptLoop:
         tokens = self._authorize(call.context, left)
         now = self._clock.monotonic()
         pick = self._cycle.pick(careful=not operation.repeatable, transfer=operation.transfer)
-        return _Progress(pick, now, deadline, tokens)
+        return _Progress(pick, now, deadline, tokens, made)
 
     def _attempt(self, call: Call[T], progress: _Progress) -> Attempt[T]:
         pick, number = progress.pick, progress.number
@@ -238,8 +249,8 @@ class AttemptLoop:
         return Attempt(
             call,
             pick.server,
-            number,
-            self._maximum,
+            progress.made + number,
+            progress.made + self._maximum,
             progress.started,
             progress.tokens,
             pick.trial,
@@ -322,26 +333,26 @@ class AttemptLoop:
         attempt = failure.attempt
         transfer = attempt.call.operation.transfer
         pick = progress.pick = self._cycle.pick(progress.tried, careful=True, transfer=transfer)
-        delay = self._delay(attempt, pick)
+        delay = self._delay(progress, attempt.server)
         if attempt.deadline is not None and now + delay >= attempt.deadline:
             self._give_up(failure, errors.DeadlineExceeded)
         if not self._budget.retry():
             self._give_up(failure, errors.RetryBudgetExhausted)
         progress.number += 1
-        self._tell(replace(failure, delay=delay))
+        self._tell(replace(failure, delay=delay, next_server=pick.server))
         if delay:
             self._clock.sleep(delay)
         progress.started = self._clock.monotonic()
 
-    def _delay(self, attempt: Attempt[object], pick: Pick) -> float:
+    def _delay(self, progress: _Progress, failed: Server) -> float:
         """Return the seconds to wait: 0 for another server that is healthy, else full jitter."""
         # Full jitter: "Exponential Backoff And Jitter", AWS Architecture Blog.
-        policy = self._policy
+        policy, pick = self._policy, progress.pick
         if policy.fixed_delay is not None:
             return policy.fixed_delay
-        if (pick.healthy or pick.trial) and pick.server != attempt.server:
+        if (pick.healthy or pick.trial) and pick.server != failed:
             return pick.wait
-        longest = double(policy.backoff_base, attempt.number - 1, policy.backoff_cap)
+        longest = double(policy.backoff_base, progress.number - 1, policy.backoff_cap)
         return max(self._rng.uniform(0.0, longest), pick.wait)
 
     def _give_up(self, failure: Failure, refusal: type[GlanceConnectionFailed]) -> NoReturn:
@@ -353,3 +364,15 @@ class AttemptLoop:
         # An application's log handler may raise anything; that must not end the call.
         with SUPPRESSED:
             self._announce(failure)
+
+
+class _Rest:
+    """A function that performs more operations as part of a call, whose attempts it numbers on."""
+
+    def __init__(self, loop: AttemptLoop, made: int) -> None:
+        self._loop = loop
+        self._made = made
+
+    def __call__(self, call: Call[T], /) -> T:
+        result, self._made = self._loop.perform(call, self._made)
+        return result

@@ -37,10 +37,19 @@ def layered(inner: F, layers: Iterable[Layer[F]]) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T_co]):
-    """One call: what its caller asks for once, however many attempts it takes."""
+    """One call: what its caller asks for once, however many attempts it takes.
+
+    Attributes:
+        operation: What to ask of Glance.
+        context: On whose behalf.
+        finish: Called with the operation's result, and a function that performs more operations as
+            part of this call, with attempts of their own. It returns the call's result; no
+            server is responsible for what it raises. None if the operation's result is the call's.
+    """
 
     operation: Operation[T_co]
     context: Context
+    finish: Callable[[T_co, Perform], T_co] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +59,8 @@ class Attempt(Generic[T_co]):
     Attributes:
         call: The call.
         server: The server to try.
-        number: 1 for the first attempt.
-        maximum: The most attempts that the call may make.
+        number: 1 for the call's first attempt.
+        maximum: The number that the last attempt would have if all of them failed.
         started: When it started, in monotonic seconds.
         tokens: The tokens for its requests.
         trial: Whether the server is on trial after a cool-down.
@@ -94,12 +103,14 @@ class Failure:
         attempt: The attempt that failed.
         error: The attempt's error.
         delay: Seconds until the next attempt; None if no attempt follows.
+        next_server: The server of the next attempt; None if no attempt follows.
         given_up: The error that ends the call, if the call gives up.
     """
 
     attempt: Attempt[object]
     error: AttemptError
     delay: float | None = None
+    next_server: Server | None = None
     given_up: GlanceConnectionFailed | None = None
 
 
@@ -116,6 +127,9 @@ class Perform(Protocol):
     def __call__(self, call: Call[T], /) -> T:
         """Make the call, and return the result of its operation."""
 
+
+Finish = Callable[[T, Perform], T]
+"""A function that ends a call: its arguments are those of `Call.finish`."""
 
 Authorize = Callable[["Context", float], SentTokens]
 """A function that finds the tokens of a call: on whose behalf, and within how many seconds."""

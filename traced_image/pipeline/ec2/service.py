@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import logging
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
 from ...config.checks import format_value
-from ...errors import ImageNotFound, InvalidImageID, MissingExtra
+from ...errors import ImageMapUnavailable, ImageNotFound, InvalidImageID, MissingExtra
 from ..clock import Clock
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class S3ImageService:
 
     Args:
         service: The inner service, which names images by UUID; default:
-            `get_default_image_service()`.
+            `get_default_image_service()`. If it has `GlanceImageService.reject`, that gets each
+            look-up that failed.
         database: A URL in SQLAlchemy's form, or an engine. Processes with the same database use
             the same integers. The table ``s3_images`` is created if it does not exist. SQLite in
             memory works for the threads of one process, until the service is closed.
@@ -143,7 +145,7 @@ class S3ImageService:
             InvalidImageID: `image_id` is neither an integer nor in EC2's form.
             ImageNotFound: No image has this integer.
         """
-        image = self._service.show(context, self.id_to_glance_id(image_id))
+        image = self._service.show(context, self._find("images.get", image_id))
         return self._translate_uuid_to_id(image)
 
     def detail(self, context: Context | None, **kwargs: object) -> list[ImageDict]:
@@ -158,7 +160,7 @@ class S3ImageService:
         """
         arguments: dict[str, Any] = {"sort_dir": "asc", **kwargs}
         if arguments.get("marker") is not None:
-            arguments["marker"] = self.id_to_glance_id(arguments["marker"])
+            arguments["marker"] = self._find("images.list", arguments["marker"])
         images = self._service.detail(context, **arguments)
         translated = (self._translate_listed(image) for image in images)
         return [image for image in translated if image is not None]
@@ -174,7 +176,8 @@ class S3ImageService:
                 does not.
             data: Bytes, a binary file, or an iterable of bytes.
         """
-        image = self._service.create(context, self._translate_id_to_uuid(image_meta), data)
+        image_meta = self._translate_id_to_uuid("images.create", image_meta)
+        image = self._service.create(context, image_meta, data)
         return self._translate_uuid_to_id(image)
 
     def update(
@@ -188,8 +191,8 @@ class S3ImageService:
         """Change an image; `image_meta` is in the form of `show`."""
         image = self._service.update(
             context,
-            self.id_to_glance_id(image_id),
-            self._translate_id_to_uuid(image_meta),
+            self._find("images.update", image_id),
+            self._translate_id_to_uuid("images.update", image_meta),
             data,
             purge_props,
         )
@@ -197,7 +200,7 @@ class S3ImageService:
 
     def delete(self, context: Context | None, image_id: EC2ID) -> bool:
         """Delete an image; no other image gets its integer later."""
-        return self._service.delete(context, self.id_to_glance_id(image_id))
+        return self._service.delete(context, self._find("images.delete", image_id))
 
     def download(
         self,
@@ -207,7 +210,8 @@ class S3ImageService:
         dst_path: str | os.PathLike[str] | None = None,
     ) -> Download | None:
         """Fetch an image's data, as the inner service does."""
-        return self._service.download(context, self.id_to_glance_id(image_id), data, dst_path)
+        image = self._find("images.data", image_id)
+        return self._service.download(context, image, data, dst_path)
 
     def close(self) -> None:
         """Close the connections to the database; the inner service stays open."""
@@ -287,8 +291,21 @@ class S3ImageService:
     def _translate_uuid_to_id(self, image: ImageDict) -> ImageDict:
         return _translate_ids(image, self._ids.id, _is_inner_reference)
 
-    def _translate_id_to_uuid(self, image: ImageDict) -> ImageDict:
-        return _translate_ids(image, self.id_to_glance_id, _is_outer_reference)
+    def _translate_id_to_uuid(self, operation: str, image: ImageDict) -> ImageDict:
+        return _translate_ids(image, partial(self._find, operation), _is_outer_reference)
+
+    def _find(self, operation: str, image_id: object) -> str:
+        """Return the UUID of an image; if there is none, tell the inner service what was asked."""
+        failure: ImageNotFound | ImageMapUnavailable
+        try:
+            return self.id_to_glance_id(image_id)
+        except (ImageNotFound, ImageMapUnavailable) as error:
+            failure = error
+        # Outside of `except`: what is handled already is no failure of a call.
+        reject = getattr(self._service, "reject", None)
+        if reject is not None:
+            reject(operation, failure)
+        raise failure
 
 
 def _open_ids(database: object, clock: Clock) -> ImageIds:
