@@ -129,3 +129,22 @@ def test_each_outcome_has_a_meaning():
 def test_each_verdict_has_a_meaning():
     verdicts = typing.get_args(catalogue.VerdictLabel)
     assert (verdicts, verdicts) == (tuple(catalogue.VERDICTS), typing.get_args(Verdict))
+
+
+def test_every_attribute_is_of_a_span_or_an_event():
+    used = {name for span in catalogue.SPAN_TYPES for name, _ in span.attributes}
+    assert {one.name for one in catalogue.ATTRIBUTES} == used
+
+
+@pytest.mark.parametrize("one", catalogue.ATTRIBUTES, ids=lambda one: one.name)
+def test_an_attribute_that_is_a_duration_or_a_size_has_a_unit(one):
+    measured = one.type == "double" or one.name.endswith(".size")
+    assert measured == any(unit in one.description for unit in ("in seconds", "in bytes"))
+
+
+LEVELS = ("Required", "Conditionally Required: ", "Recommended", "Opt-In")
+
+
+def test_each_attribute_has_a_requirement_level():
+    levels = [level for span in catalogue.SPAN_TYPES for _, level in span.attributes]
+    assert [] == [level for level in levels if not level.startswith(LEVELS)]

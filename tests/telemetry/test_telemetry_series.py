@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -144,7 +145,7 @@ def at_most(servers, operations, reasons, detail):
     own = min(servers, MOST_SERVERS)
     places = own + 1
     dropped = detail not in ("full", "reason")
-    outcomes = len(catalogue.OUTCOMES) if dropped else 3 + 2 * reasons
+    outcomes = len(catalogue.OUTCOMES) if dropped else 4 + 2 * reasons
     verdicts = len(catalogue.VERDICTS) - 1 if dropped else 1 + reasons
     calls = operations * outcomes * HISTOGRAM
     retries = operations * (RETRY_HISTOGRAM + HISTOGRAM)
@@ -172,8 +173,20 @@ def test_the_series_of_a_process_that_made_no_call_are_as_many_as_stated(
     assert at_first(count, detail) == len(counts.series())
 
 
-def test_a_process_without_calls_has_few_series():
-    assert (78, 50) == (at_first(3, "full"), at_first(3, "host"))
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "telemetry.md"
+
+
+def test_the_page_has_the_figures():
+    once, more = (at_most(3, 8, reasons, "full") for reasons in (0, 1))
+    first = at_first(3, "full"), at_first(3, "host")
+    stated = (
+        "{} and {} for\nthree servers".format(*first),
+        f"at most {once:,} series while nothing fails",
+        f"every server adds at most {more - once:,}.",
+        f"three servers make at most {at_most(3, 1, 1, 'host')}.",
+    )
+    text = PAGE.read_text("utf-8")
+    assert [] == [words for words in stated if words not in text]
 
 
 OTHERS = ("tasks.list", "because")
@@ -220,6 +233,7 @@ def meet(operations, reasons, recorder, count):
                 failed.failed = server
                 failed.end(outcome, reason)
         recorder.call(operation).end("cancelled", catalogue.OTHER)
+        recorder.call(operation).end("refused", catalogue.OTHER)
         recorder.call(operation).end()
     for server, direction in itertools.product(places, catalogue.DIRECTIONS):
         stream = recorder.stream("images.data", server, direction)

@@ -492,3 +492,38 @@ def test_no_token_is_in_any_span(service, servers, image_id, trace, fault, wire_
     with pytest.raises(TracedImageError):
         shown.show(RequestContext(auth_token=SECRET), image_id)
     assert SECRET not in "".join(map(text_of, trace.spans))
+
+
+# --- what the reference page says ---------------------------------------------------------------
+
+
+def kind_of(span):
+    """The title of the span's section on the page."""
+    if span.name == "GET":
+        return "Request"
+    return {"attempt": "Attempt", "stream": "Stream"}.get(span.name.rpartition(" ")[2], "Call")
+
+
+def shown(title):
+    (found,) = (one for one in catalogue.SPAN_TYPES if one.title == title)
+    return dict(found.attributes)
+
+
+def test_each_span_has_what_the_page_says(service, servers, images, trace):
+    """Of calls that succeeded at once, recovered, were refused and broke off."""
+    image_id = images.add(name="cirros", data=bytes(1000))
+    asked = service(retry=NO_WAIT)
+    list(asked.download(None, image_id))
+    servers[1].break_with(faults.status(503))
+    asked.show(None, image_id)
+    servers[2].break_with(faults.cut_body().only(path="/file$"))
+    list(asked.download(None, image_id))
+    with pytest.raises(ImageNotFound):
+        asked.show(None, "absent")
+    found = [(kind_of(span), set(span.attributes)) for span in trace.spans]
+    found += [("Retry", set(event.attributes)) for span in trace.spans for event in span.events]
+    assert {"Call", "Retry", "Attempt", "Stream", "Request"} == {title for title, _ in found}
+    for title, names in found:
+        levels = shown(title)
+        required = {name for name, level in levels.items() if level == "Required"}
+        assert (set(), set()) == (names - set(levels), required - names)

@@ -189,14 +189,25 @@ class CallRecord:
         cost: Seconds that retries have added so far: from the start of each attempt that a retry
             followed, or from the last bytes of a stream that broke, to the start of the retry.
         lost: Seconds of the last attempt, or since the last bytes of its stream, which broke.
+        broken: Why the stream of the last attempt broke; empty for no reason.
         failed: The server of the last attempt that failed; None for none.
         cancelled: Whether the caller ended the last attempt.
         sent: How often each request was sent, by its method and the part after the server's URL.
     """
 
     __slots__ = (
-        *("_broken", "_ended", "_gave_up", "_handled", "_started", "_token"),
-        *("cancelled", "cost", "delay", "failed", "lost", "operation", "recorder", "sent"),
+        *("_ended", "_gave_up", "_handled", "_started", "_token"),
+        *(
+            "broken",
+            "cancelled",
+            "cost",
+            "delay",
+            "failed",
+            "lost",
+            "operation",
+            "recorder",
+            "sent",
+        ),
         *("servers", "span"),
     )
 
@@ -214,7 +225,7 @@ class CallRecord:
         self.failed: Server | None = None
         self.cancelled = False
         self.delay = self.cost = self.lost = 0.0
-        self._broken = ""
+        self.broken = ""
         self.sent: dict[tuple[str | None, str], int] = {}
         self.span: Active | None = None
         self._started = perf_counter()
@@ -287,9 +298,9 @@ class CallRecord:
         """
         if isinstance(server, str):
             server = self.recorder.find_server(server)
-        if self._broken:
-            self.retry(self._broken, 0.0, server)
-            self._broken = ""
+        if self.broken:
+            self.retry(self.broken, 0.0, server)
+            self.broken = ""
         self.servers.append(server)
         self.cancelled = False
         number = number or len(self.servers)
@@ -340,10 +351,6 @@ class CallRecord:
         stream = self.recorder.stream(self.operation, server, direction, self.span)
         stream.call = self
         return stream
-
-    def note_break(self, reason: str, seconds: float) -> None:
-        """Note that the stream of the last attempt broke, so many seconds after its last bytes."""
-        self._broken, self.lost = reason, seconds
 
     def end(
         self,
@@ -597,7 +604,7 @@ class StreamRecord:
         recorder, span, reason = self._recorder, self.span, close_reason(reason)
         if reason:
             if self.call is not None:
-                self.call.note_break(reason, perf_counter() - self._latest)
+                self.call.broken, self.call.lost = reason, perf_counter() - self._latest
             with recorder.guard_metrics:
                 recorder.metrics.stream_error(self._server, self._direction, _find_exemplar(span))
         if span is not None:

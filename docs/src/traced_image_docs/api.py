@@ -41,9 +41,9 @@ SHARED = {
 """Arguments that several methods have, for the methods whose docstrings do not repeat them."""
 
 INTERNAL = {
-    "Download": {"of", "at_end", "begin", "continues"},
+    "Download": {"of", "at_end", "begin", "continues", "wait"},
     "Fault": {"is_narrowed", "meets", "meets_connections"},
-    "GlanceClientWrapper": {"accuse"},
+    "GlanceClientWrapper": {"accuse", "reject"},
     "GlanceServer": {"record", "context", "converse", "forget"},
     "Image": {"with_base", "with_data", "view", "json"},
     "Images": {"new", "put", "save", "is_used", "timestamp"},

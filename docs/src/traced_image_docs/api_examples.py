@@ -121,6 +121,12 @@ try:
 except traced_image.AttemptError as error:
     print("Glance refused:", error)
 """,
+    "GlanceImageService.reject": """
+try:
+    service.reject("images.get", traced_image.ImageNotFound("Image my-image could not be found."))
+except traced_image.ImageNotFound as error:
+    print(error)
+""",
     "GlanceImageService.servers": """
 print([(health.server.url, health.state) for health in service.servers()])
 """,
@@ -283,6 +289,12 @@ with recorder.call("images.get") as call:
     call.attempt("http://glance-1:9292").end("connection_refused")
     call.retry("connection_refused", 0.5)
     call.attempt("http://glance-2:9292").end(status=200)
+""",
+    "CallRecord.stream": """
+server = recorder.find_server("http://glance-1:9292")
+with recorder.call("images.data") as call:
+    call.attempt(server).end(status=200)
+    stream = call.stream(server, "download")
 """,
     "CallRecord.end": """
 call = recorder.call("images.get")

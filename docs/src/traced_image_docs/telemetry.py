@@ -15,36 +15,78 @@ if TYPE_CHECKING:
 _WordT = TypeVar("_WordT", bound=str)
 
 
-def _attributes() -> str:
+_TYPES = {"updown": "UpDownCounter; a gauge in Prometheus"}
+
+
+def _spans() -> str:
+    """The spans and the event, as the semantic conventions write theirs."""
+    known = {one.name: one for one in catalogue.ATTRIBUTES}
+    return "\n\n".join(_span(one, known) for one in catalogue.SPAN_TYPES)
+
+
+def _span(span: catalogue.SpanType, known: Mapping[str, catalogue.Attribute]) -> str:
+    facts = (("Name", f"`{span.name}`"), ("Kind", span.kind), ("Status", span.status))
+    lines = [f"- {what}: {text}" for what, text in (*facts, ("Events", span.events)) if text]
     rows = (
-        (f"`{one.name}`", one.type, ", ".join(one.on), one.help) for one in catalogue.ATTRIBUTES
+        (
+            f"`{name}`",
+            known[name].type,
+            known[name].description,
+            "; ".join(f"`{one}`" for one in known[name].examples),
+            level,
+        )
+        for name, level in span.attributes
     )
-    return table(("attribute", "type", "on", "value"), rows)
+    head = ("attribute", "type", "description", "examples", "requirement level")
+    parts = (f"### {span.title}", span.description, "\n".join(lines), table(head, rows))
+    return "\n\n".join(parts)
 
 
 def _metrics(metrics: Iterable[catalogue.Metric]) -> str:
     rows = (
         (
             f"`{one.name}`",
-            "gauge" if one.kind == "updown" else one.kind,
-            ", ".join(f"`{label}`" for label in one.labels),
+            f"`{one.otel}`",
+            _TYPES.get(one.kind, one.kind),
+            f"`{one.unit}`" if one.unit else "",
             one.help,
-            f"`{one.otel}`" + (f", {one.unit}" if one.unit else ""),
+            ", ".join(f"`{label}`" for label in one.labels),
         )
         for one in metrics
     )
-    return table(("metric", "type", "labels", "what it tells", "in OpenTelemetry"), rows)
+    head = ("name in Prometheus", "name in OpenTelemetry", "instrument", "unit", "description")
+    return table((*head, "labels"), rows)
+
+
+_VALUES = {
+    "operation": "[the operations](#operations), `_OTHER`",
+    "outcome": ", ".join(f"`{one}`" for one in catalogue.OUTCOMES),
+    "error_type": "[the reasons](#reasons); empty for success",
+    "verdict": ", ".join(f"`{one}`" for one in catalogue.VERDICTS if one != "cancelled"),
+    "server_address": "the hosts of the configured servers, `_OTHER`",
+    "server_port": "the ports of the configured servers, `_OTHER`",
+    "state": ", ".join(f"`{one}`" for one in catalogue.STATES),
+    "direction": ", ".join(f"`{one}`" for one in catalogue.DIRECTIONS),
+    "version": "the version of traced-image",
+    "kind": ", ".join(f"`{one}`" for one in catalogue.TELEMETRY_ERROR_KINDS),
+}
+"""The closed set of each label's values."""
 
 
 def _labels() -> str:
-    rows = ((f"`{label}`", f"`{name}`") for label, name in catalogue.LABELS.items())
-    return table(("label", "attribute in OpenTelemetry"), rows)
+    rows = ((f"`{label}`", f"`{name}`", _VALUES[label]) for label, name in catalogue.LABELS.items())
+    return table(("label", "attribute in OpenTelemetry", "values"), rows)
 
 
 def _reasons() -> str:
     words = {**catalogue.REASONS}
     other = words.pop(catalogue.OTHER)
-    rows = {**words, "400` … `599": "the HTTP status that was answered", catalogue.OTHER: other}
+    rows = {
+        **words,
+        "400` … `511": "the HTTP status that was answered, if it is registered",
+        "4xx`, `5xx": "an HTTP status that was answered, and that nobody has registered",
+        catalogue.OTHER: other,
+    }
     return _words("reason", "what it means", rows)
 
 
@@ -57,7 +99,7 @@ def _words(name: str, meaning: str, rows: Mapping[_WordT, str]) -> str:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    "attributes": _attributes,
+    "spans": _spans,
     "labels": _labels,
     "log_fields": lambda: _words("field", "what it tells", catalogue.LOG_FIELDS),
     "metrics": lambda: _metrics(catalogue.METRICS),

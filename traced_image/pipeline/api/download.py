@@ -158,7 +158,7 @@ class Download:
                 self._pieces = pieces
 
     def _take_pieces(self) -> Iterator[bytes]:
-        """Return the pieces from one server, of which the first may be there already."""
+        """Return the pieces from one server; the first one may be there already."""
         pieces, self._pieces = self._pieces, None
         if pieces is None:
             return iter(self.chunks)

@@ -109,7 +109,7 @@ def find_none(_context: Context, _left: float, /) -> SentTokens:
 
 @dataclass(slots=True)
 class _Progress:
-    """The state of a call between its attempts, of which it `made` some before this operation."""
+    """The state of a call between its attempts; it `made` some before this operation."""
 
     pick: Pick
     started: float

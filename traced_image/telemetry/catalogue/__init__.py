@@ -14,7 +14,6 @@ from .attributes_reasons import (
     ATTEMPT_TRIAL,
     ATTEMPT_VERDICT,
     ATTEMPTS,
-    ATTRIBUTES,
     CALL_SPAN,
     DIRECTIONS,
     ERROR_TYPE,
@@ -54,7 +53,6 @@ from .attributes_reasons import (
     URL_FULL,
     USER_AGENT_ORIGINAL,
     VERDICTS,
-    Attribute,
     Direction,
     Outcome,
     RecordKind,
@@ -87,6 +85,7 @@ from .metrics import (
     TOKEN_FAILURES,
     Metric,
 )
+from .span_types import ATTRIBUTES, SPAN_TYPES, Attribute, SpanType
 
 __all__ = [
     "ACTIVE_ATTEMPTS",
@@ -143,6 +142,7 @@ __all__ = [
     "SERVER_PORT",
     "SERVER_STATE",
     "SKIPPED_RECORDS",
+    "SPAN_TYPES",
     "STATES",
     "STATUSES",
     "STREAM_BYTES",
@@ -161,6 +161,7 @@ __all__ = [
     "Metric",
     "Outcome",
     "RecordKind",
+    "SpanType",
     "StateLabel",
     "TelemetryErrorKind",
     "VerdictLabel",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 SCOPE = "traced_image"
@@ -64,53 +63,6 @@ NETWORK_PEER_PORT = "network.peer.port"
 NETWORK_PROTOCOL_VERSION = "network.protocol.version"
 USER_AGENT_ORIGINAL = "user_agent.original"
 
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """An attribute of spans or of the retry event.
-
-    Attributes:
-        name: The name.
-        type: The type, in the notation of OpenTelemetry's conventions.
-        on: The spans and events that have it; ``attempt?`` is an attempt without wire spans.
-        help: The help text.
-    """
-
-    name: str
-    type: Literal["string", "string[]", "int", "double", "boolean"]
-    on: tuple[str, ...]
-    help: str
-
-
-ATTRIBUTES = (
-    Attribute(OPERATION, "string", ("call", "attempt", "stream"), "what the call asks of Glance"),
-    Attribute(OUTCOME, "string", ("call",), "how the call ended"),
-    Attribute(ATTEMPTS, "int", ("call",), "how many attempts the call took"),
-    Attribute(RETRY_DELAY_TOTAL, "double", ("call",), "seconds waited between attempts"),
-    Attribute(SERVERS_TRIED, "string[]", ("call",), "`host:port` of each attempt's server"),
-    Attribute(SERVER_ADDRESS, "string", ("attempt", "stream", "wire"), "the server's name or IP"),
-    Attribute(SERVER_PORT, "int", ("attempt", "stream", "wire"), "the server's port"),
-    Attribute(ATTEMPT_NUMBER, "int", ("attempt",), "1 for the call's first attempt"),
-    Attribute(ATTEMPT_MAXIMUM, "int", ("attempt",), "how many attempts the call may make"),
-    Attribute(ATTEMPT_TRIAL, "boolean", ("attempt",), "whether the server is on trial"),
-    Attribute(
-        ATTEMPT_VERDICT, "string", ("attempt",), "what it says about its server; none for success"
-    ),
-    Attribute(REQUEST_ID, "string", ("attempt",), "the server's `X-OpenStack-Request-ID`"),
-    Attribute(STREAM_SIZE, "int", ("stream",), "bytes of data received"),
-    Attribute(STREAM_COMPLETE, "boolean", ("stream",), "false if the stream ended early"),
-    Attribute(ERROR_TYPE, "string", ("call", "attempt", "stream", "wire", "event"), "the reason"),
-    Attribute(RETRY_DELAY, "double", ("event",), "seconds until the next attempt"),
-    Attribute(HTTP_REQUEST_METHOD, "string", ("wire", "attempt?"), "as in the conventions"),
-    Attribute(URL_FULL, "string", ("wire", "attempt?"), "without secrets"),
-    Attribute(HTTP_RESPONSE_STATUS_CODE, "int", ("wire", "attempt?"), "as in the conventions"),
-    Attribute(HTTP_RESEND_COUNT, "int", ("wire", "attempt?"), "how often it was sent before"),
-    Attribute(NETWORK_PEER_ADDRESS, "string", ("wire",), "the address that was connected to"),
-    Attribute(NETWORK_PEER_PORT, "int", ("wire",), "the port that was connected to"),
-    Attribute(NETWORK_PROTOCOL_VERSION, "string", ("wire",), "the reply's version of HTTP"),
-    Attribute(USER_AGENT_ORIGINAL, "string", ("wire",), "the `User-Agent` that was sent"),
-)
-
 # --- outcomes and reasons ----------------------------------------------------------------------
 
 Outcome = Literal[
@@ -125,9 +77,10 @@ Outcome = Literal[
 OUTCOMES: dict[Outcome, str] = {
     "success_first_try": "the first attempt succeeded",
     "success_after_retry": "a later attempt succeeded: retries hid a failure",
-    "refused": "a healthy server refused the request as any would, such as by 404: no failure",
+    "refused": "a healthy server refused the request as any would, such as by 404, or the caller"
+    " may not see the image, or it has no data, or an EC2 id is unknown: no failure",
     "cancelled": "its caller ended it: by an interrupt, a time limit, a file that can't be read or"
-    " an argument that can't be used: no failure",
+    " written, or an argument that can't be used: no failure",
     "exhausted": "no attempt succeeded, and the call gave up: `GlanceConnectionFailed`",
     "non_retryable": "the call failed in a way that no other server would change",
 }

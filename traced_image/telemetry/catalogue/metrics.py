@@ -64,7 +64,7 @@ CALL_DURATION = Metric(
     "glance.client.call.duration",
     "s",
     "histogram",
-    "Duration of calls to Glance, including all their attempts and waits.",
+    "Duration of calls to Glance, with all attempts, waits and transfers into files, in seconds.",
     ("operation", "outcome", "error_type"),
     _SECONDS,
 )
@@ -73,7 +73,7 @@ ATTEMPT_DURATION = Metric(
     "glance.client.attempt.duration",
     "s",
     "histogram",
-    "Duration of attempts, each on one server; error_type is empty if the attempt succeeded.",
+    "Duration of attempts, each on one server, in seconds; error_type is empty for success.",
     ("operation", *_SERVER, "verdict", "error_type"),
     _SECONDS,
 )
