@@ -1,17 +1,19 @@
 """Requests of the pipeline beside an application's own instrumentation of requests and urllib3."""
 
 import itertools
+from collections import Counter
 
 import pytest
 import requests
 import urllib3
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 from watching import Trace
 
 from traced_image import GlanceConnectionFailed, ImageNotFound, Telemetry
 from traced_image.lab import faults
+from traced_image.telemetry.global_providers import has_tracer_provider
 
 INSTRUMENTORS = {"requests": "RequestsInstrumentor", "urllib3": "URLLib3Instrumentor"}
 BEFORE = [before for n in range(3) for before in itertools.permutations(INSTRUMENTORS, n)]
@@ -33,13 +35,17 @@ class Application:
         self.meter_provider = MeterProvider([self.reader])
         self._instrumentors = []
 
-    def instrument(self, *kinds):
+    def instrument(self, *kinds, **hooks):
         for kind in kinds:
             module = pytest.importorskip(f"opentelemetry.instrumentation.{kind}")
             instrumentor = getattr(module, INSTRUMENTORS[kind])()
             instrumentor.instrument(
-                tracer_provider=self.trace.provider,
-                request_hook=lambda *_, kind=kind: self.hooked.append(kind),
+                **{
+                    "tracer_provider": self.trace.provider,
+                    "meter_provider": self.meter_provider,
+                    "request_hook": lambda *_, kind=kind: self.hooked.append(kind),
+                    **hooks,
+                }
             )
             self._instrumentors.append(instrumentor)
 
@@ -224,7 +230,7 @@ def test_a_duration_goes_to_the_global_provider_if_telemetry_names_none(run_pyth
         """
         import sys
 
-        from opentelemetry import metrics
+        from opentelemetry import metrics, trace
         from opentelemetry.instrumentation.requests import RequestsInstrumentor
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -233,7 +239,10 @@ def test_a_duration_goes_to_the_global_provider_if_telemetry_names_none(run_pyth
         from traced_image import lab
 
         reader = InMemoryMetricReader()
+        from opentelemetry.sdk.trace import TracerProvider
+
         metrics.set_meter_provider(MeterProvider([reader]))
+        trace.set_tracer_provider(TracerProvider())
         RequestsInstrumentor().instrument()
         chosen = {"None": None, "False": False}[sys.argv[1]]
         telemetry = traced_image.Telemetry(meter_provider=chosen)
@@ -249,6 +258,103 @@ def test_a_duration_goes_to_the_global_provider_if_telemetry_names_none(run_pyth
         """,
         chosen,
     )
+
+
+# --- no provider but the application's own ------------------------------------------------------
+
+
+@pytest.fixture(params=[True, False])
+def unaware(request, service, registry):
+    """Build a service that was told of no provider, in a process that has no global one."""
+
+    def build(**fields):
+        telemetry = Telemetry(registry=registry, wire_spans=request.param)
+        return service(telemetry=telemetry, **fields)
+
+    return build
+
+
+@pytest.fixture
+def stable(monkeypatch):
+    """The application wants the stable conventions, which a process decides once."""
+    utils = pytest.importorskip("opentelemetry.instrumentation._semconv")
+    stability = utils._OpenTelemetrySemanticConventionStability
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+    monkeypatch.setattr(stability, "_initialized", False)
+    yield
+    monkeypatch.delenv("OTEL_SEMCONV_STABILITY_OPT_IN")
+    stability._initialized = False
+    stability._initialize()
+
+
+def test_a_request_keeps_the_applications_span(unaware, servers, image_id, application):
+    application.instrument("requests")
+    unaware().show(None, image_id)
+    span = application.trace.one("GET")
+    told = servers[0].access_log[0].traceparent.split("-")
+    assert (SpanKind.CLIENT, 1, ["requests"], told[1:3]) == (
+        span.kind,
+        len(application.trace.spans),
+        application.hooked,
+        [f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}"],
+    )
+
+
+def test_a_request_keeps_the_applications_duration(unaware, stable, image_id, application):
+    application.instrument("requests")
+    unaware().show(None, image_id)
+    assert [("opentelemetry.instrumentation.requests", 1, 200, "1.1")] == [
+        (
+            scope,
+            point.count,
+            point.attributes["http.response.status_code"],
+            point.attributes["network.protocol.version"],
+        )
+        for point, _, scope in application.durations()
+    ]
+
+
+def test_a_download_and_an_upload_are_whole_by_way_of_the_application(unaware, images, application):
+    application.instrument("requests")
+    data, fields = bytes(100_000), {"disk_format": "raw", "container_format": "bare"}
+    created = unaware().create(None, {"name": "new", **fields}, iter([data]))
+    assert data == b"".join(unaware().download(None, created["id"]))
+    assert {"POST": 1, "PUT": 1, "GET": 3} == Counter(span.name for span in application.trace.spans)
+
+
+def test_a_request_that_failed_is_retried_by_way_of_the_application(
+    unaware, servers, image_id, application
+):
+    application.instrument("requests")
+    servers[0].break_with(faults.lost_reply())
+    servers[1].break_with(faults.redirect(302, "http://127.0.0.1:1/"))
+    unaware().show(None, image_id)
+    assert [StatusCode.ERROR, StatusCode.UNSET, StatusCode.UNSET] == [
+        span.status.status_code for span in application.trace.spans
+    ]
+
+
+@pytest.mark.parametrize("hook", ["request_hook", "response_hook"])
+def test_a_hook_of_the_application_that_fails_fails_no_call(
+    unaware, image_id, counts, application, hook
+):
+    def broken(*_):
+        raise ValueError("no")
+
+    application.instrument("requests", **{hook: broken})
+    assert image_id == unaware().show(None, image_id)["id"]
+    assert {("wire",): 1.0} == counts.of("traced_image_telemetry_errors_total", "kind")
+
+
+def test_urllib3s_instrumentation_alone_has_no_span_of_a_request(unaware, image_id, application):
+    application.instrument("urllib3")
+    unaware().show(None, image_id)
+    assert [] == application.trace.spans
+
+
+def test_a_global_provider_that_can_t_be_loaded_is_none(monkeypatch):
+    monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "bogus")
+    assert not has_tracer_provider()
 
 
 # --- the application's own requests -------------------------------------------------------------

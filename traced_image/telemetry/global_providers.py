@@ -9,7 +9,12 @@ from opentelemetry.environment_variables import (
     OTEL_PYTHON_TRACER_PROVIDER,
 )
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider, get_meter_provider
-from opentelemetry.trace import NoOpTracerProvider, TracerProvider, get_tracer_provider
+from opentelemetry.trace import (
+    NoOpTracerProvider,
+    ProxyTracerProvider,
+    TracerProvider,
+    get_tracer_provider,
+)
 
 if TYPE_CHECKING:
     from .telemetry_errors import TelemetryErrors
@@ -31,6 +36,14 @@ def find_tracer_provider(given: TracerProvider | None, errors: TelemetryErrors) 
     except Exception as error:  # noqa: BLE001 telemetry never fails a call
         errors.note("spans", _name_variable(OTEL_PYTHON_TRACER_PROVIDER, error))
         return NoOpTracerProvider()
+
+
+def has_tracer_provider() -> bool:
+    """Return whether the process has a global tracer provider by now."""
+    try:
+        return not isinstance(get_tracer_provider(), ProxyTracerProvider)
+    except Exception:  # noqa: BLE001 `find_tracer_provider` has counted it
+        return False
 
 
 def find_meter_provider() -> tuple[MeterProvider, Exception | None]:

@@ -134,9 +134,15 @@ class RequestDurations:
 
 def is_instrumented() -> bool:
     """Return whether the application has instrumented ``requests`` or ``urllib3``."""
+    return any(_is_active(*each) for each in _INSTRUMENTORS)
+
+
+def is_requests_instrumented() -> bool:
+    """Return whether the application has instrumented ``requests``."""
+    return _is_active(*_INSTRUMENTORS[0])
+
+
+def _is_active(module: str, name: str) -> bool:
     # Only modules that the application has imported count, so that this imports none.
-    for module, name in _INSTRUMENTORS:
-        instrumentor = getattr(sys.modules.get(module), name, None)
-        if instrumentor is not None and instrumentor().is_instrumented_by_opentelemetry:
-            return True
-    return False
+    instrumentor = getattr(sys.modules.get(module), name, None)
+    return instrumentor is not None and bool(instrumentor().is_instrumented_by_opentelemetry)

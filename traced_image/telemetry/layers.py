@@ -214,7 +214,8 @@ def _make_wire_layer(telemetry: Telemetry, errors: TelemetryErrors) -> Layer[Sen
     # Where `meter_provider` is False, the metrics of this package go elsewhere. A metric of the
     # application does not, and so its durations still go to the global provider.
     meter_provider = telemetry.meter_provider or find_meter_provider()[0]
+    is_global = telemetry.tracer_provider is None
     if telemetry.wire_spans:
         tracer_provider = find_tracer_provider(telemetry.tracer_provider, errors)
-        return make_wire_layer(tracer_provider, meter_provider, errors)
-    return make_quiet_layer(meter_provider, errors)
+        return make_wire_layer(tracer_provider, meter_provider, errors, is_global=is_global)
+    return make_quiet_layer(meter_provider, errors, is_global=is_global)

@@ -6,6 +6,7 @@ has one CLIENT span, because the layers here switch other instrumentation off wh
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,16 @@ from ..reasons import classify
 from ..redact import hide_in_url
 from . import catalogue as names
 from .counted_body import CountedBody
+from .global_providers import has_tracer_provider
 from .http_attributes import describe_reply, describe_request
 from .http_instrumentation import (
     RequestDurations,
     Suppression,
     find_excluded_urls,
     is_instrumented,
+    is_requests_instrumented,
 )
+from .instrumented_requests import send_instrumented
 from .propagation import Propagation
 from .recorder import CURRENT, StreamRecord, current_call
 from .spans import ERROR
@@ -53,6 +57,8 @@ def make_wire_layer(
     tracer_provider: TracerProvider | None,
     meter_provider: MeterProvider | None,
     errors: TelemetryErrors,
+    *,
+    is_global: bool = False,
 ) -> Layer[SendPrepared]:
     """Build the layer that gives each request a CLIENT span, by the stable HTTP conventions.
 
@@ -60,6 +66,8 @@ def make_wire_layer(
         tracer_provider: Where the spans go; None for the process's global provider.
         meter_provider: Where the durations go that `RequestDurations` records; None likewise.
         errors: Counts failures of this layer.
+        is_global: Whether the spans go to the global provider. While there is none, those of an
+            application that instruments ``requests`` replace them.
     """
     tracer = get_tracer(
         names.SCOPE,
@@ -67,14 +75,14 @@ def make_wire_layer(
         tracer_provider=tracer_provider,
         schema_url=names.SCHEMA_URL,
     )
-    return _WireLayer(tracer, meter_provider, errors).layer
+    return _WireLayer(tracer, meter_provider, errors, is_global=is_global).layer
 
 
 def make_quiet_layer(
-    meter_provider: MeterProvider | None, errors: TelemetryErrors
+    meter_provider: MeterProvider | None, errors: TelemetryErrors, *, is_global: bool = False
 ) -> Layer[SendPrepared]:
     """Build the layer that propagates the attempt's span and suppresses further CLIENT spans."""
-    return _WireLayer(None, meter_provider, errors).layer
+    return _WireLayer(None, meter_provider, errors, is_global=is_global).layer
 
 
 class _WireLayer:
@@ -89,8 +97,12 @@ class _WireLayer:
         tracer: Tracer | None,
         meter_provider: MeterProvider | None,
         errors: TelemetryErrors,
+        *,
+        is_global: bool,
     ) -> None:
         self._tracer = tracer
+        self._is_global = is_global
+        self._note = partial(errors.note, "wire")
         self._guard = errors.guard("wire")
         self._suppression = Suppression()
         self._durations = RequestDurations(meter_provider)
@@ -103,6 +115,8 @@ class _WireLayer:
         """Wrap a function that sends requests."""
 
         def sent(exchange: Exchange[U], prepared: PreparedRequest, /) -> U:
+            if self._is_global and is_requests_instrumented() and not has_tracer_provider():
+                return send_instrumented(partial(send, exchange), prepared, self._note)
             current = get_current()
             if self._tracer is not None and self._is_off(prepared, current):
                 return send(exchange, prepared)
