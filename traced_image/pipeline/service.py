@@ -263,7 +263,8 @@ class GlanceImageService:
             trusted_certs: Must be empty: this service does not verify signatures, nova does.
 
         Returns:
-            A `Download` to iterate over if `data` and `dst_path` are both None; otherwise None.
+            A `Download` to iterate over if `data` and `dst_path` are both None; otherwise None. It
+            is returned when its first bytes are there.
 
         Raises:
             ImageNotFound: The image does not exist, or this caller may not see it.

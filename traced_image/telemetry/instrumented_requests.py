@@ -46,11 +46,11 @@ def send_instrumented(
         What `send` returned.
     """
     adapter = _Adapter(send)
-    session = Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, adapter)
     try:
-        session.send(prepared, stream=True, allow_redirects=False, proxies={})
+        with Session() as session:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, adapter)
+            session.send(prepared, stream=True, allow_redirects=False, proxies={})
     except Exception as error:  # noqa: BLE001 such as a hook's
         if error is not adapter.error:
             note(error)
