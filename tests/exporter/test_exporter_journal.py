@@ -21,7 +21,7 @@ from traced_image.exporter.journal import (
     KeystoneAccount,
 )
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.recorder import decide_verdict
+from traced_image.telemetry.verdicts import decide_verdict
 
 PLACE = "10.0.0.1", "9292"
 OTHER = "10.0.0.2", "9292"

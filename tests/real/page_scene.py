@@ -13,7 +13,7 @@ from traced_image.exporter.app import make_app
 from traced_image.exporter.journal import Journal
 from traced_image.exporter.web.server import ExporterHandle, ExporterServer, listen
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.recorder import decide_verdict
+from traced_image.telemetry.verdicts import decide_verdict
 
 HEALTHY = "10.0.0.1", "9292"
 FAILING = "10.0.0.2", "9292"

@@ -12,7 +12,7 @@ from traced_image.errors import Reason, Verdict, status_error
 from traced_image.pipeline.attempts.retry_loop import find_verdict
 from traced_image.reasons import find_reason
 from traced_image.telemetry import catalogue
-from traced_image.telemetry.recorder import TOKEN_UNAVAILABLE, decide_verdict
+from traced_image.telemetry.verdicts import TOKEN_UNAVAILABLE, decide_verdict
 
 SOURCES = sorted(Path(traced_image.__file__).parent.glob("**/*.py"))
 

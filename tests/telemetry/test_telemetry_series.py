@@ -21,9 +21,10 @@ from traced_image.pipeline.context import SERVICE
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.layers import make_layers
 from traced_image.telemetry.metrics import FIRST_REASONS, FIRST_TOKEN_REASONS, MOST_SERVERS
-from traced_image.telemetry.recorder import Recorder, decide_verdict
+from traced_image.telemetry.recorder import Recorder
 from traced_image.telemetry.shared_metrics import share_metrics
 from traced_image.telemetry.spans import Spans
+from traced_image.telemetry.verdicts import decide_verdict
 
 CALLS = "glance_client_call_duration_seconds_count"
 ATTEMPTS = "glance_client_attempt_duration_seconds_count"

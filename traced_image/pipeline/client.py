@@ -131,7 +131,7 @@ class GlanceClientWrapper:
             authorize=self._http.credentials.find,
             layers=layers.attempt,
         )
-        self._perform: Perform = layered(_log_missing_tokens(loop), layers.call)
+        self._perform: Perform = layered(loop, layers.call)
         self._call_layers = layers.call
         tell_skips: AnnounceSkips = log_skips
         self._announce = layered(tell_skips, layers.skips)
@@ -270,26 +270,17 @@ def _perform(
 ) -> T:
     context = SERVICE if context is None else context
     auth.check_context(context)
-    result = perform(Call(operation, context, finish))
-    if operation.skipped:
+    try:
+        result = perform(Call(operation, context, finish))
+    except TokenUnavailable as error:
         # An application's log handler may raise anything; that must not end the caller's call.
+        with SUPPRESSED:
+            log_token_failure(operation, error)
+        raise
+    if operation.skipped:
         with SUPPRESSED:
             announce(Skips(operation.name, operation.skipped))
     return result
-
-
-def _log_missing_tokens(perform: Perform) -> Perform:
-    """Log each call for which Keystone gave no token; it has no failed attempt."""
-
-    def logged(call: Call[T]) -> T:
-        try:
-            return perform(call)
-        except TokenUnavailable as error:
-            with SUPPRESSED:
-                log_token_failure(call.operation, error)
-            raise
-
-    return logged
 
 
 def _refuse(_call: Call[T], /) -> T:

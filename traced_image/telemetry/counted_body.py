@@ -9,7 +9,7 @@ from opentelemetry.context import attach, detach, get_current
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .recorder import StreamRecord
+    from .stream_record import StreamRecord
 
 
 class CountedBody:

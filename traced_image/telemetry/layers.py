@@ -13,8 +13,9 @@ from ..pipeline.attempts.seams import Layers, T
 from . import options
 from .global_providers import find_meter_provider, find_tracer_provider
 from .options import Telemetry
-from .recorder import CURRENT, set_trace_ids
+from .recorder import CURRENT
 from .shared_metrics import make_recorder, share_metrics
+from .spans import set_trace_ids
 from .wire_spans import make_quiet_layer, make_wire_layer
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
         SendPrepared,
         Skips,
     )
-    from .recorder import AttemptRecord, Recorder, StreamRecord
+    from .attempt_record import AttemptRecord
+    from .recorder import Recorder
+    from .stream_record import StreamRecord
     from .telemetry_errors import TelemetryErrors
 
 

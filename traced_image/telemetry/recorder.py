@@ -9,80 +9,35 @@ import re
 import sys
 from contextvars import ContextVar
 from functools import lru_cache, partial
-from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .._signals import is_from_signal_handler
-from ..config import RetryPolicy, Server
+from ..config import Server
 from ..errors import (
     AttemptError,
     GlanceConnectionFailed,
     ImageUnacceptable,
-    InvalidArgument,
     InvalidServer,
-    StreamConsumed,
     TokenUnavailable,
     TracedImageError,
-    Unauthorized,
 )
-from ..reasons import find_reason, find_status
-from .catalogue import STATUSES, close_reason
-from .updates import format_span_id, format_trace_id
+from ..reasons import find_reason
+from .attempt_record import AttemptRecord
+from .catalogue import close_reason
+from .spans import find_exemplar
+from .stream_record import StreamRecord
+from .verdicts import TOKEN_UNAVAILABLE, decide_verdict, is_cancelled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .catalogue import Direction, Outcome, RecordKind, VerdictLabel
+    from .catalogue import Direction, Outcome, RecordKind
     from .metrics import Metrics
     from .spans import Active, HTTPRequest, Spans
-    from .updates import Exemplar
 
-
-TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105 a reason
-"""The reason of a call for which Keystone gave no token."""
 
 MOST_ENDPOINTS = 1024
 """How many parsed endpoints are cached."""
-
-
-_REFUSALS = frozenset(
-    {
-        "4xx",
-        *(
-            str(status)
-            for status in STATUSES - RetryPolicy().statuses
-            if status < HTTPStatus.INTERNAL_SERVER_ERROR
-        ),
-    }
-)
-"""The reasons that are no failure of a server, unless a client's own policy decides that."""
-
-
-def decide_verdict(reason: str) -> VerdictLabel:
-    """Return what an attempt says about its server, if no policy of a client has decided it.
-
-    Args:
-        reason: Why it failed, from the closed set; empty for success.
-    """
-    if not reason:
-        return "success"
-    return "refused" if reason in _REFUSALS else "failed"
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Return whether an exception is the caller's: an interrupt, a time limit, an argument."""
-    if isinstance(error, (InvalidArgument, StreamConsumed)) or not isinstance(error, Exception):
-        return True
-    return is_from_signal_handler(error)
-
-
-def set_trace_ids(error: AttemptError, active: Active | None) -> None:
-    """Store the ids of a span in an error, in hex digits, for log lines to show them."""
-    context = None if active is None else active.span.get_span_context()
-    if context is not None and context.is_valid:
-        error.trace_id = format_trace_id(context.trace_id)
-        error.span_id = format_span_id(context.span_id)
 
 
 class Recorder:
@@ -264,7 +219,7 @@ class CallRecord:
         last = error.__cause__ if isinstance(error, AttemptError) else None
         if isinstance(error, self._gave_up) or isinstance(last, self._gave_up):
             return "exhausted"
-        if self.cancelled or _is_cancelled(error):
+        if self.cancelled or is_cancelled(error):
             return "cancelled"
         if isinstance(error, ImageUnacceptable):  # an image without data has none on any server
             return "refused"
@@ -274,7 +229,7 @@ class CallRecord:
 
     def _count_token_failure(self, reason: str) -> None:
         try:
-            self.recorder.metrics.token_failed(close_reason(reason), _find_exemplar(self.span))
+            self.recorder.metrics.token_failed(close_reason(reason), find_exemplar(self.span))
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             self.recorder.note_metrics(error)
 
@@ -334,7 +289,7 @@ class CallRecord:
         recorder, span, reason = self.recorder, self.span, close_reason(reason)
         server = self.servers[-1] if self.servers else None
         with recorder.guard_metrics:
-            recorder.metrics.retry(self.operation, server, reason, delay, _find_exemplar(span))
+            recorder.metrics.retry(self.operation, server, reason, delay, find_exemplar(span))
         if span is not None:
             with recorder.guard_spans:
                 recorder.spans.retry(span, server, next_server, reason, delay)
@@ -394,7 +349,7 @@ class CallRecord:
             self.recorder.note_spans(error)
 
     def _count(self, outcome: Outcome, reason: str, seconds: float) -> None:
-        metrics, exemplar = self.recorder.metrics, _find_exemplar(self.span)
+        metrics, exemplar = self.recorder.metrics, find_exemplar(self.span)
         metrics.call(self.operation, outcome, reason, seconds, exemplar)
         if len(self.servers) > 1:
             metrics.call_retries(self.operation, len(self.servers) - 1, exemplar)
@@ -409,208 +364,3 @@ CURRENT: ContextVar[CallRecord] = ContextVar("traced_image_call")
 def current_call() -> CallRecord | None:
     """Return the call under way in this thread or task; None if there is no call."""
     return CURRENT.get(None)
-
-
-class AttemptRecord:
-    """An attempt under way on one server.
-
-    The caller sets `status` and `request_id`; the end of the ``with`` block reads them.
-
-    Attributes:
-        span: The attempt's span; None if the span could not be started.
-        status: The HTTP status of the last reply; 0 for none.
-        request_id: The server's ``X-OpenStack-Request-ID``; None for none.
-    """
-
-    __slots__ = (
-        *("_call", "_ended", "_handled", "_left", "_place", "_server", "_started"),
-        *("request_id", "span", "status"),
-    )
-
-    def __init__(self, call: CallRecord, server: Server | None) -> None:
-        self._call = call
-        self._server = server
-        self._handled = sys.exc_info()[1]
-        self._ended = False
-        self.status = 0
-        self.request_id: str | None = None
-        self.span: Active | None = None
-        self._started = perf_counter()
-        metrics = call.recorder.metrics
-        self._place = metrics.find_place(server)
-        self._left = False
-        try:
-            metrics.attempt_started(self._place, id(self))
-        except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            call.recorder.note_metrics(error)
-
-    def __del__(self) -> None:
-        # Only if a signal handler raised while this was made or ended.
-        if not getattr(self, "_left", True):
-            self._leave()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if self._ended:
-            return
-        if error is None:
-            self.end("", self.status, self.request_id)
-        elif isinstance(error, AttemptError):
-            self._fail(error)
-        elif _is_cancelled(error):
-            self.cancel()
-        elif isinstance(error, TokenUnavailable):
-            # Keystone gave no other token after the server had rejected one.
-            self.end(str(Unauthorized.status), Unauthorized.status, self.request_id)
-        elif isinstance(error, TracedImageError):
-            # The server answered well, and its caller can't use the answer.
-            self.end("", self.status, self.request_id)
-        else:
-            self.end(
-                find_reason(error, self._handled),
-                find_status(error) or self.status,
-                getattr(error, "request_id", self.request_id),
-            )
-
-    def _fail(self, error: AttemptError) -> None:
-        set_trace_ids(error, self.span)
-        if error.verdict == "cancelled":
-            self.cancel()
-        else:
-            self.end(error.reason, find_status(error), error.request_id, error.verdict)
-
-    def cancel(self) -> None:
-        """End an attempt that its caller ended: it says nothing about the server.
-
-        Metrics do not count it, and its span has no error.
-        """
-        self._call.cancelled = self._ended = True
-        try:
-            self._leave()
-        finally:
-            self._end_span("cancelled", "", self.status, self.request_id)
-
-    def end(
-        self,
-        reason: str = "",
-        status: int = 0,
-        request_id: str | None = None,
-        verdict: VerdictLabel | None = None,
-    ) -> None:
-        """End the attempt.
-
-        Args:
-            reason: Why it failed; empty for success.
-            status: The HTTP status of its last reply; 0 for none.
-            request_id: The server's ``X-OpenStack-Request-ID``; None for none.
-            verdict: What it says about its server; None for what follows from the reason.
-        """
-        self._ended = True
-        reason = close_reason(reason)
-        verdict = verdict or decide_verdict(reason)
-        if verdict == "failed":
-            self._call.failed = self._server
-        try:
-            self._count(verdict, reason)
-        finally:  # also if a signal handler raised: no span stays current
-            self._end_span(verdict, reason, status, request_id)
-
-    def _count(self, verdict: VerdictLabel, reason: str) -> None:
-        call, exemplar = self._call, _find_exemplar(self.span)
-        seconds = call.lost = perf_counter() - self._started
-        self._leave()
-        try:
-            call.recorder.metrics.attempt_ended(
-                call.operation, self._place, verdict, reason, seconds, exemplar
-            )
-        except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            call.recorder.note_metrics(error)
-
-    def _leave(self) -> None:
-        """Count the attempt as no longer under way."""
-        recorder = self._call.recorder
-        try:
-            recorder.metrics.attempt_left(self._place, id(self))
-        except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            recorder.note_metrics(error)
-        self._left = True
-
-    def _end_span(
-        self, verdict: VerdictLabel, reason: str, status: int, request_id: str | None
-    ) -> None:
-        if self.span is None:
-            return
-        recorder = self._call.recorder
-        try:
-            recorder.spans.end_attempt(self.span, verdict, reason, status, request_id)
-        except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            recorder.note_spans(error)
-
-
-class StreamRecord:
-    """A stream of image data under way; only the first call of `end` counts.
-
-    Attributes:
-        span: The stream's span; None if it has none.
-        call: The call that the stream belongs to; None if unknown.
-    """
-
-    __slots__ = (
-        "_count",
-        "_direction",
-        "_ended",
-        "_latest",
-        "_recorder",
-        "_server",
-        "call",
-        "span",
-    )
-
-    def __init__(
-        self,
-        recorder: Recorder,
-        server: Server | None,
-        direction: Direction,
-        span: Active | None,
-    ) -> None:
-        self._recorder = recorder
-        self._server = server
-        self._direction = direction
-        self._count = 0
-        self._ended = False
-        self._latest = perf_counter()
-        self.span = span
-        self.call: CallRecord | None = None
-
-    def add(self, count: int) -> None:
-        """Record that `count` more bytes were received or sent."""
-        self._count += count
-        self._latest = perf_counter()
-        with self._recorder.guard_metrics:
-            self._recorder.metrics.stream_bytes(self._server, self._direction, count)
-
-    def end(self, reason: str = "", *, complete: bool) -> None:
-        """End the stream.
-
-        Args:
-            reason: Why the stream broke off or its data was wrong; empty for neither.
-            complete: Whether all the data came; false if the reader stopped early.
-        """
-        if self._ended:
-            return
-        self._ended = True
-        recorder, span, reason = self._recorder, self.span, close_reason(reason)
-        if reason:
-            if self.call is not None:
-                self.call.broken, self.call.lost = reason, perf_counter() - self._latest
-            with recorder.guard_metrics:
-                recorder.metrics.stream_error(self._server, self._direction, _find_exemplar(span))
-        if span is not None:
-            with recorder.guard_spans:
-                recorder.spans.end_stream(span, reason, self._count, complete=complete)
-
-
-def _find_exemplar(span: Active | None) -> Exemplar | None:
-    return None if span is None else span.exemplar()

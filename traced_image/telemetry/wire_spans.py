@@ -38,8 +38,9 @@ from .http_instrumentation import (
 )
 from .instrumented_requests import send_instrumented
 from .propagation import Propagation
-from .recorder import CURRENT, StreamRecord, current_call
+from .recorder import CURRENT, current_call
 from .spans import ERROR
+from .stream_record import StreamRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import traced_image
 from traced_image import exporter, telemetry
 from traced_image.exporter.web.server import ExporterHandle
-from traced_image.telemetry.recorder import AttemptRecord, CallRecord, StreamRecord
+from traced_image.telemetry.attempt_record import AttemptRecord
+from traced_image.telemetry.recorder import CallRecord
 from traced_image.telemetry.sdk import Providers
+from traced_image.telemetry.stream_record import StreamRecord
 
 from . import api_examples, docstrings, lab_examples, signatures
 from .pages import table
