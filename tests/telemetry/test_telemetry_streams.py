@@ -413,6 +413,22 @@ def test_attempts_after_a_broken_stream_are_numbered_on(service, servers, big, t
     ]
 
 
+def test_a_transfer_under_way_goes_on_at_another_server_when_its_service_is_closed(
+    service, servers, big, trace
+):
+    servers[0].break_with(CUT)
+    shown = service(retry=NO_MEMORY)
+
+    class Closing(io.BytesIO):
+        def write(self, chunk):
+            shown.close()
+            return super().write(chunk)
+
+    file = Closing()
+    shown.download(None, big, data=file)
+    assert (DATA, ("success_after_retry", None, False)) == (file.getvalue(), of_call(trace))
+
+
 def test_a_call_whose_transfer_fails_is_an_error(service, servers, big, trace, counts, saved):
     servers[0].break_with(faults.corrupt_data())
     with pytest.raises(ChecksumMismatch):
