@@ -14,8 +14,15 @@ from traced_image.errors import (
     Reason,
     TokenUnavailable,
 )
-from traced_image.telemetry import Recorder, catalogue, current_call, make_recorder
-from traced_image.telemetry import recorder as module
+from traced_image.telemetry import (
+    Recorder,
+    attempt_record,
+    catalogue,
+    current_call,
+    make_recorder,
+    stream_record,
+)
+from traced_image.telemetry import recorder as recorder_module
 from traced_image.telemetry.metrics import MOST_SERVERS, Metrics
 from traced_image.telemetry.spans import Spans
 
@@ -292,7 +299,8 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 100.0
-        monkeypatch.setattr(module, "perf_counter", lambda: self.now)
+        for module in (recorder_module, attempt_record, stream_record):
+            monkeypatch.setattr(module, "perf_counter", lambda: self.now)
 
 
 @pytest.fixture

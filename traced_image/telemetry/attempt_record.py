@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import AttemptError, TokenUnavailable, TracedImageError, Unauthorized
 from ..reasons import find_reason, find_status
 from .catalogue import close_reason
-from .spans import find_exemplar, set_trace_ids
+from .reporting import find_exemplar, set_trace_ids
 from .verdicts import decide_verdict, is_cancelled
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..config import Server
     from .catalogue import VerdictLabel
-    from .recorder import CallRecord
+    from .reporting import CallState, Reporting
     from .spans import Active
 
 
@@ -33,11 +33,12 @@ class AttemptRecord:
     """
 
     __slots__ = (
-        *("_call", "_ended", "_handled", "_left", "_place", "_server", "_started"),
+        *("_call", "_ended", "_handled", "_left", "_place", "_reporting", "_server", "_started"),
         *("request_id", "span", "status"),
     )
 
-    def __init__(self, call: CallRecord, server: Server | None) -> None:
+    def __init__(self, reporting: Reporting, call: CallState, server: Server | None) -> None:
+        self._reporting = reporting
         self._call = call
         self._server = server
         self._handled = sys.exc_info()[1]
@@ -46,13 +47,13 @@ class AttemptRecord:
         self.request_id: str | None = None
         self.span: Active | None = None
         self._started = perf_counter()
-        metrics = call.recorder.metrics
+        metrics = reporting.metrics
         self._place = metrics.find_place(server)
         self._left = False
         try:
             metrics.attempt_started(self._place, id(self))
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            call.recorder.note_metrics(error)
+            self._reporting.note_metrics(error)
 
     def __del__(self) -> None:
         # Only if a signal handler raised while this was made or ended.
@@ -132,19 +133,19 @@ class AttemptRecord:
         seconds = call.lost = perf_counter() - self._started
         self._leave()
         try:
-            call.recorder.metrics.attempt_ended(
+            self._reporting.metrics.attempt_ended(
                 call.operation, self._place, verdict, reason, seconds, exemplar
             )
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            call.recorder.note_metrics(error)
+            self._reporting.note_metrics(error)
 
     def _leave(self) -> None:
         """Count the attempt as no longer under way."""
-        recorder = self._call.recorder
+        reporting = self._reporting
         try:
-            recorder.metrics.attempt_left(self._place, id(self))
+            reporting.metrics.attempt_left(self._place, id(self))
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            recorder.note_metrics(error)
+            reporting.note_metrics(error)
         self._left = True
 
     def _end_span(
@@ -152,8 +153,8 @@ class AttemptRecord:
     ) -> None:
         if self.span is None:
             return
-        recorder = self._call.recorder
+        reporting = self._reporting
         try:
-            recorder.spans.end_attempt(self.span, verdict, reason, status, request_id)
+            reporting.spans.end_attempt(self.span, verdict, reason, status, request_id)
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
-            recorder.note_spans(error)
+            reporting.note_spans(error)

@@ -14,8 +14,8 @@ from . import options
 from .global_providers import find_meter_provider, find_tracer_provider
 from .options import Telemetry
 from .recorder import CURRENT
+from .reporting import set_trace_ids
 from .shared_metrics import make_recorder, share_metrics
-from .spans import set_trace_ids
 from .wire_spans import make_quiet_layer, make_wire_layer
 
 if TYPE_CHECKING:

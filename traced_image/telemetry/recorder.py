@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from contextvars import ContextVar
-from functools import lru_cache, partial
+from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from ..errors import (
 from ..reasons import find_reason
 from .attempt_record import AttemptRecord
 from .catalogue import close_reason
-from .spans import find_exemplar
+from .reporting import Reporting, find_exemplar
 from .stream_record import StreamRecord
 from .verdicts import TOKEN_UNAVAILABLE, decide_verdict, is_cancelled
 
@@ -32,15 +32,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .catalogue import Direction, Outcome, RecordKind
-    from .metrics import Metrics
-    from .spans import Active, HTTPRequest, Spans
+    from .spans import Active, HTTPRequest
 
 
 MOST_ENDPOINTS = 1024
 """How many parsed endpoints are cached."""
 
 
-class Recorder:
+class Recorder(Reporting):
     """Records the calls of any client as spans and metrics, with the catalogue's names.
 
     This package's pipeline, its probes and the adapters of other clients all report operations,
@@ -57,15 +56,6 @@ class Recorder:
         spans: Starts and ends the spans.
         metrics: Counts everything, including failures of telemetry.
     """
-
-    def __init__(self, spans: Spans, metrics: Metrics) -> None:
-        self.spans = spans
-        self.metrics = metrics
-        self.guard_spans = metrics.errors.guard("spans")
-        self.guard_metrics = metrics.errors.guard("metrics")
-        # For what each call does: a `try` costs nothing if nothing is raised, a guard does.
-        self.note_spans = partial(metrics.errors.note, "spans")
-        self.note_metrics = partial(metrics.errors.note, "metrics")
 
     def call(
         self,
@@ -259,7 +249,7 @@ class CallRecord:
         self.servers.append(server)
         self.cancelled = False
         number = number or len(self.servers)
-        record = AttemptRecord(self, server)
+        record = AttemptRecord(self.recorder, self, server)
         try:
             record.span = self.recorder.spans.start_attempt(
                 self.operation, server, number, maximum, trial=trial, request=request

@@ -19,7 +19,6 @@ from .._version import find_version
 from ..redact import hide_in_url
 from . import catalogue as names
 from .http_instrumentation import Suppression
-from .updates import format_span_id, format_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from ..config import Server
-    from ..errors import AttemptError
     from .catalogue import Outcome, VerdictLabel
     from .updates import Exemplar
 
@@ -263,16 +261,3 @@ def _end(span: Span, reason: str, message: str = "") -> None:
         span.set_attribute(names.ERROR_TYPE, reason)
         span.set_status(Status(StatusCode.ERROR, message) if message else ERROR)
     span.end()
-
-
-def set_trace_ids(error: AttemptError, active: Active | None) -> None:
-    """Store the ids of a span in an error, in hex digits, for log lines to show them."""
-    context = None if active is None else active.span.get_span_context()
-    if context is not None and context.is_valid:
-        error.trace_id = format_trace_id(context.trace_id)
-        error.span_id = format_span_id(context.span_id)
-
-
-def find_exemplar(active: Active | None) -> Exemplar | None:
-    """Return a span's context for a metric's exemplar; None if there is none, or not sampled."""
-    return None if active is None else active.exemplar()

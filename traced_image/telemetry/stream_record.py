@@ -6,12 +6,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .catalogue import close_reason
-from .spans import find_exemplar
+from .reporting import find_exemplar
 
 if TYPE_CHECKING:
     from ..config import Server
     from .catalogue import Direction
-    from .recorder import CallRecord, Recorder
+    from .reporting import CallState, Reporting
     from .spans import Active
 
 
@@ -28,7 +28,7 @@ class StreamRecord:
         "_direction",
         "_ended",
         "_latest",
-        "_recorder",
+        "_reporting",
         "_server",
         "call",
         "span",
@@ -36,26 +36,26 @@ class StreamRecord:
 
     def __init__(
         self,
-        recorder: Recorder,
+        reporting: Reporting,
         server: Server | None,
         direction: Direction,
         span: Active | None,
     ) -> None:
-        self._recorder = recorder
+        self._reporting = reporting
         self._server = server
         self._direction = direction
         self._count = 0
         self._ended = False
         self._latest = perf_counter()
         self.span = span
-        self.call: CallRecord | None = None
+        self.call: CallState | None = None
 
     def add(self, count: int) -> None:
         """Record that `count` more bytes were received or sent."""
         self._count += count
         self._latest = perf_counter()
-        with self._recorder.guard_metrics:
-            self._recorder.metrics.stream_bytes(self._server, self._direction, count)
+        with self._reporting.guard_metrics:
+            self._reporting.metrics.stream_bytes(self._server, self._direction, count)
 
     def end(self, reason: str = "", *, complete: bool) -> None:
         """End the stream.
@@ -67,12 +67,12 @@ class StreamRecord:
         if self._ended:
             return
         self._ended = True
-        recorder, span, reason = self._recorder, self.span, close_reason(reason)
+        reporting, span, reason = self._reporting, self.span, close_reason(reason)
         if reason:
             if self.call is not None:
                 self.call.broken, self.call.lost = reason, perf_counter() - self._latest
-            with recorder.guard_metrics:
-                recorder.metrics.stream_error(self._server, self._direction, find_exemplar(span))
+            with reporting.guard_metrics:
+                reporting.metrics.stream_error(self._server, self._direction, find_exemplar(span))
         if span is not None:
-            with recorder.guard_spans:
-                recorder.spans.end_stream(span, reason, self._count, complete=complete)
+            with reporting.guard_spans:
+                reporting.spans.end_stream(span, reason, self._count, complete=complete)
