@@ -32,7 +32,7 @@ def test_every_method_of_the_service_is_performed():
 
     methods = {name for name in vars(GlanceImageService) if not name.startswith("_")}
     performed = {name.removeprefix("service.").partition(" ")[0] for name in BY_NAME}
-    assert {"config", "servers", "close", "closed"} == methods - performed
+    assert {"config", "servers", "close", "closed", "reject"} == methods - performed
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 import requests
 import urllib3
+from opentelemetry import trace as otel_trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import SpanKind, StatusCode
@@ -263,8 +264,14 @@ def test_a_duration_goes_to_the_global_provider_if_telemetry_names_none(run_pyth
 # --- no provider but the application's own ------------------------------------------------------
 
 
+@pytest.fixture
+def no_global_provider(monkeypatch):
+    """Undo what another test has set in this process, once and for all as far as it knows."""
+    monkeypatch.setattr(otel_trace, "_TRACER_PROVIDER", None)
+
+
 @pytest.fixture(params=[True, False])
-def unaware(request, service, registry):
+def unaware(request, service, registry, no_global_provider):
     """Build a service that was told of no provider, in a process that has no global one."""
 
     def build(**fields):
@@ -352,7 +359,7 @@ def test_urllib3s_instrumentation_alone_has_no_span_of_a_request(unaware, image_
     assert [] == application.trace.spans
 
 
-def test_a_global_provider_that_can_t_be_loaded_is_none(monkeypatch):
+def test_a_global_provider_that_can_t_be_loaded_is_none(monkeypatch, no_global_provider):
     monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "bogus")
     assert not has_tracer_provider()
 

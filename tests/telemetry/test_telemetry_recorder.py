@@ -9,9 +9,11 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, get_current_
 from traced_image import Server, Telemetry
 from traced_image.errors import (
     CommunicationError,
+    ImageUnacceptable,
     InvalidOption,
     InvalidQuery,
     Reason,
+    StreamConsumed,
     TokenUnavailable,
 )
 from traced_image.telemetry import (
@@ -752,3 +754,32 @@ def test_a_call_whose_only_backend_fails_has_its_spans(trace, caplog):
     with recorder.call("images.get") as call, call.attempt(FIRST):
         pass
     assert [("glance.images.get", [("glance.images.get attempt", [])])] == trace.tree()
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "reason"),
+    [
+        (TokenUnavailable("no token"), "refused", "401"),
+        (ImageUnacceptable("no data"), "success", ""),
+        (StreamConsumed("read"), None, None),
+    ],
+)
+def test_an_attempt_may_end_well_though_its_call_fails(recorder, counts, error, verdict, reason):
+    with pytest.raises(type(error)), recorder.call("images.get") as call, call.attempt(FIRST):
+        raise error
+    expected = {} if verdict is None else {(verdict, reason): 1.0}
+    assert expected == counts.of(f"{ATTEMPTS}_count", "verdict", "error_type")
+
+
+def test_a_call_without_a_token_has_its_spans_if_the_counter_fails(recorder, trace):
+    recorder.metrics.token_failed = None
+    with pytest.raises(TokenUnavailable), recorder.call("images.get"):
+        raise TokenUnavailable("no token")
+    assert "token_unavailable" == trace.one("glance.images.get").attributes[catalogue.ERROR_TYPE]
+
+
+def test_an_attempt_ends_though_its_server_is_no_longer_configured(recorder, counts):
+    with recorder.call("images.get") as call, call.attempt(FIRST):
+        recorder.metrics.forget(FIRST)
+    places = counts.of("glance_client_active_attempts", "server_address", zeros=True)
+    assert ("glance-1",) not in places
