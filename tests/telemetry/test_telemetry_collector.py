@@ -531,9 +531,11 @@ def test_in_multiprocess_mode_a_registry_shows_this_process(several_processes, r
     assert {(): 2.0} == counts.of(catalogue.ACTIVE_ATTEMPTS.name)
 
 
-def test_in_multiprocess_mode_a_server_can_t_be_forgotten(several_processes, registry):
-    with pytest.warns(UserWarning, match="Removal"):
-        PrometheusBackend(registry).forget(*SERVERS[0])
+def test_in_multiprocess_mode_the_series_of_a_server_stay(several_processes, registry, counts):
+    backend = PrometheusBackend(registry)
+    backend.bind(catalogue.ACTIVE_ATTEMPTS, SERVERS[0])(2, None)
+    backend.forget(*SERVERS[0])
+    assert {(): 2.0} == counts.of(catalogue.ACTIVE_ATTEMPTS.name)
 
 
 def test_a_value_that_is_no_number_is_in_no_bucket(backend, counts):

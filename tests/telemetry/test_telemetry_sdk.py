@@ -1,6 +1,7 @@
 """`telemetry.setup`: the SDK set up as ``OTEL_*`` variables say, and errors that say what to do."""
 
 import pytest
+from opentelemetry.sdk import environment_variables
 from otlp_receiver import Receiver
 from traced_program import CALLS
 
@@ -180,12 +181,31 @@ def configure_sdk(path):
 """
 
 
+@pytest.mark.skipif(
+    not hasattr(environment_variables, "OTEL_CONFIG_FILE"), reason="this SDK reads no such file"
+)
 def test_a_configuration_file_decides_alone(run, receiver, endpoint, tmp_path):
     """This one has the SDK provide no meters."""
     (tmp_path / "opentelemetry").mkdir()
     (tmp_path / "opentelemetry/configuration.py").write_text(CONFIGURATION)
     printed = run(SHUT_DOWN, **endpoint, OTEL_CONFIG_FILE="sdk.yaml", PYTHONPATH=str(tmp_path))
     assert (["configured by sdk.yaml"], set()) == (printed, receiver.received.signals)
+
+
+def test_a_configuration_file_that_the_sdk_does_not_read_is_refused(run):
+    source = """
+        import traced_image
+        from opentelemetry.sdk import environment_variables
+        from traced_image.telemetry import setup
+
+        vars(environment_variables).pop("OTEL_CONFIG_FILE", None)
+        try:
+            setup()
+        except traced_image.errors.InvalidOption as error:
+            print(error)
+    """
+    (said,) = run(source, OTEL_CONFIG_FILE="sdk.yaml")
+    assert said.startswith("OTEL_CONFIG_FILE (from environment): opentelemetry-sdk ")
 
 
 UNUSED = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317"}
@@ -214,7 +234,6 @@ BLOCKED = """
 @pytest.mark.parametrize(
     ("module", "protocol"),
     [
-        ("opentelemetry.distro", "grpc"),
         ("opentelemetry.exporter.otlp.proto.grpc", "grpc"),
         ("opentelemetry.exporter.otlp.proto.http", "http/protobuf"),
     ],

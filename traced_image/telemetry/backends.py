@@ -94,8 +94,7 @@ class SharedFamily(Collector):
         return _drop_exemplar(child.set)
 
     def forget(self, address: str, port: str) -> None:
-        """Ask prometheus_client to drop the series of a server, which it refuses by a warning."""
-        self._own.remove_by_labels({"server_address": address, "server_port": port})
+        """Do nothing: prometheus_client's multiprocess mode can't remove a series."""
 
     def describe(self) -> Iterable[Samples]:
         """Return the metric without samples."""

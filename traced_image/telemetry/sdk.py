@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry import metrics, trace
+from opentelemetry.sdk import environment_variables
+from opentelemetry.sdk.version import __version__
 
 from ..config.checks import format_value
 from ..errors import ConfigError, InvalidOption, MissingExtra
@@ -65,8 +67,10 @@ def _find_variables(message: str) -> str:
 
 
 def _configure() -> Providers:
+    _check_file()
     try:
-        from opentelemetry.distro import OpenTelemetryConfigurator
+        # The SDK has this class for distributions of OpenTelemetry, which build on it.
+        from opentelemetry.sdk._configuration import _OTelSDKConfigurator as Configurator
 
         names = {
             "trace_exporter_names": _find_exporters("TRACES"),
@@ -75,12 +79,26 @@ def _configure() -> Providers:
     except ImportError as error:
         problem, fix = f"{error.name} is not installed", "pip install 'traced-image[otlp]'"
         raise MissingExtra("telemetry.setup", problem, fix=fix) from error
+    import_module("opentelemetry.propagate")  # reads OTEL_PROPAGATORS; older SDKs do not import it
     implied = {key: value for key, value in names.items() if value}
-    OpenTelemetryConfigurator().configure(**implied)  # type: ignore[no-untyped-call]
+    Configurator().configure(**implied)  # type: ignore[no-untyped-call]
     return Providers(
         cast("TracerProvider", trace.get_tracer_provider()),
         cast("MeterProvider", metrics.get_meter_provider()),
     )
+
+
+def _check_file() -> None:
+    """Refuse a configuration file if the SDK does not read one.
+
+    Raises:
+        InvalidOption: The SDK is older than its support of ``OTEL_CONFIG_FILE``.
+    """
+    name = "OTEL_CONFIG_FILE"
+    if os.environ.get(name) and not hasattr(environment_variables, name):
+        problem = f"opentelemetry-sdk {__version__} reads no configuration file"
+        fix = f"unset {name}, or install opentelemetry-sdk 1.44 and opentelemetry-configuration"
+        raise InvalidOption(name, problem, source="environment", fix=fix)
 
 
 def _find_exporters(signal: str) -> list[str]:
