@@ -208,7 +208,7 @@ async def _exporter(
     from traced_image import Config, Telemetry
     from traced_image.exporter import app, journal
     from traced_image.exporter.probing import probe_route, schedule
-    from traced_image.exporter.web import server
+    from traced_image.exporter.web import listening, server
     from traced_image.telemetry.recorder import Recorder
     from traced_image.telemetry.shared_metrics import attach, share_metrics
     from traced_image.telemetry.spans import Spans
@@ -226,7 +226,7 @@ async def _exporter(
     registry.register(probes.results)
     route = probe_route.make_probe_route(lambda: probes.probe)
     served = server.ExporterServer(
-        app.make_app(registry, history, routes=[route]), server.listen("127.0.0.1", 0)
+        app.make_app(registry, history, routes=[route]), listening.listen("127.0.0.1", 0)
     )
     async with probes:
         serving = asyncio.ensure_future(served.serve(sockets=[served.sock]))

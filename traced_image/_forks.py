@@ -17,6 +17,7 @@ object                                          what it does in the child of a f
 ``exporter.shared_journal.SharedJournal``       forgets the parent's calls
 ``exporter.start._PerRegistry``                 gets a new lock
 ``exporter.web.server.ExporterServer``          closes its copies of the sockets
+``exporter.web.wsgi_server.ThreadedServer``     closes its copies of the sockets
 ==============================================  ==================================================
 """
 

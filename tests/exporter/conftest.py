@@ -8,8 +8,9 @@ import pytest
 import trustme
 from serving import Certificates, hello
 
-from traced_image.exporter.web.client_connection import ClientLimits
-from traced_image.exporter.web.server import ExporterServer, listen
+from traced_image.exporter.web.client_limits import ClientLimits
+from traced_image.exporter.web.listening import listen
+from traced_image.exporter.web.server import ExporterServer
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from serving import HELLO, LIMIT, Large, Slow, ask, dial, drained, hello, taken,
 from starlette.responses import PlainTextResponse
 from uvicorn.server import ServerState
 
-from traced_image.exporter.web.client_connection import LIMITS, ClientConnection, ConnectionState
+from traced_image.exporter.web.client_connection import ClientConnection, ConnectionState
+from traced_image.exporter.web.client_limits import LIMITS
 from traced_image.exporter.web.config_file import WebConfigFile
 
 SOON = 0.2

@@ -34,7 +34,8 @@ from serving import (
 
 from traced_image.errors import ExporterError
 from traced_image.exporter.web.config_file import WebConfigFile
-from traced_image.exporter.web.server import ExporterServer, listen
+from traced_image.exporter.web.listening import listen
+from traced_image.exporter.web.server import ExporterServer
 
 ROUTABLE = "0.0.0.0"
 
@@ -130,7 +131,7 @@ def test_beyond_loopback_without_protection_it_warns_once(serve, write, caplog, 
         f"The exporter on {ROUTABLE}:{handle.port} answers every client that can reach it; "
         "protect it by a web configuration file with TLS or users."
     )
-    assert [("traced_image.exporter.web.server", logging.WARNING, said)] == [
+    assert [("traced_image.exporter.web.listening", logging.WARNING, said)] == [
         each for each in caplog.record_tuples if each[1] >= logging.WARNING
     ]
 
@@ -394,7 +395,8 @@ def test_as_a_program_it_ends_with_its_signal():
     program = textwrap.dedent(
         """
         from starlette.responses import PlainTextResponse
-        from traced_image.exporter.web.server import ExporterServer, listen
+        from traced_image.exporter.web.listening import listen
+        from traced_image.exporter.web.server import ExporterServer
         sock = listen("127.0.0.1", 0)
         print(sock.getsockname()[1], flush=True)
         ExporterServer(PlainTextResponse("hello"), sock).run()

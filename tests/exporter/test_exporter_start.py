@@ -239,7 +239,9 @@ def test_an_address_of_traces_reaches_the_page(start):
 
 
 @pytest.mark.parametrize("module", ["starlette", "uvicorn", "bcrypt"])
-def test_without_the_packages_the_extra_is_named(monkeypatch, registry, module):
+def test_without_the_packages_of_web_config_the_extra_is_named(
+    monkeypatch, registry, write, module
+):
     for name in sorted(sys.modules, reverse=True):
         if name.startswith("traced_image.exporter.") and not name.endswith(".start"):
             parent, _, last = name.rpartition(".")
@@ -249,12 +251,14 @@ def test_without_the_packages_the_extra_is_named(monkeypatch, registry, module):
     monkeypatch.setitem(sys.modules, module, None)
     for name in [name for name in sys.modules if name.startswith(f"{module}.")]:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingExtra, match=rf"it needs {module}.* extra 'exporter'; pip install"):
-        exporter.start(registry=registry)
+    said = rf"web_config needs {module}.* extra 'exporter'; pip install"
+    with pytest.raises(MissingExtra, match=said):
+        exporter.start(registry=registry, port=0, web_config=write(""))
 
 
 WITHOUT_EXTRA = """
 import sys
+import urllib.request
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
@@ -268,6 +272,8 @@ answered = exporter.wsgi_app()(
     {{"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics"}}, lambda *head: print(head[0])
 )
 print(b"python_info" in b"".join(answered))
+with exporter.start(port=0) as page:
+    print(urllib.request.urlopen(page.url).status)
 """
 EXTRA = [
     Requirement(each).name
@@ -276,12 +282,12 @@ EXTRA = [
 ]
 
 
-def test_the_applications_to_mount_need_no_extra():
+def test_the_applications_to_mount_and_the_server_need_no_extra():
     program = WITHOUT_EXTRA.format(blocked={*EXTRA, "yaml"})
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
-    assert ["200 OK", "True"] == done.stdout.splitlines()
+    assert ["200 OK", "True", "200"] == done.stdout.splitlines()
 
 
 def test_importing_it_imports_none_of_them():

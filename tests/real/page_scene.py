@@ -11,7 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from traced_image.exporter.app import make_app
 from traced_image.exporter.journal import Journal
-from traced_image.exporter.web.server import ExporterHandle, ExporterServer, listen
+from traced_image.exporter.web.handle import ExporterHandle
+from traced_image.exporter.web.listening import listen
+from traced_image.exporter.web.server import ExporterServer
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.verdicts import decide_verdict
 

@@ -15,7 +15,7 @@ from parts.prometheus import Prometheus
 from prometheus_client import CollectorRegistry
 
 from traced_image import exporter
-from traced_image.exporter.web.server import ExporterHandle
+from traced_image.exporter.web.handle import ExporterHandle
 from traced_image.telemetry.catalogue.probe_metrics import RELOADED
 
 USER, PASSWORD = "prometheus", "correct horse"

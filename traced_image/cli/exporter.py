@@ -19,7 +19,8 @@ from ..exporter.probing.probe_route import Allowed, make_probe_route
 from ..exporter.probing.reload import Reloader
 from ..exporter.report import check_trace_url
 from ..exporter.web.config_file import WebConfigFile
-from ..exporter.web.server import ExporterServer, listen
+from ..exporter.web.listening import listen
+from ..exporter.web.server import ExporterServer
 from ..telemetry.catalogue.probe_metrics import RELOADED
 from . import options
 from .exit_status import DONE

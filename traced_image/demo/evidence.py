@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from ..exporter.web.server import ExporterHandle
+    from ..exporter.web.handle import ExporterHandle
 
 
 Accusation = tuple[str, str]

@@ -18,6 +18,8 @@ from .app import make_app
 from .journal import Journal
 from .report import check_trace_url
 from .shared_journal import SharedJournal
+from .web.listening import listen
+from .web.wsgi_server import ThreadedServer
 from .wsgi import make_wsgi_app
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..telemetry.catalogue import Metric
     from ..telemetry.updates import Update
-    from .web.server import ExporterHandle
+    from .web.handle import ExporterHandle
 
 
 class _PerRegistry:
@@ -113,24 +115,36 @@ def start(
         host: The address to listen on. Use one beyond loopback only with `web_config`.
         port: The port to listen on; 0 for any free port.
         web_config: A web configuration file in the format of Prometheus's exporter-toolkit. The
-            exporter reads it again after a change.
+            exporter reads it again after a change. Needs the extra ``exporter``; without a file,
+            the exporter needs no extra.
         trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
 
     Raises:
         ExporterError: The exporter can't listen on the address.
         ConfigError: The web configuration file, `trace_url` or `registry` can't be used
-            (`InvalidOption`), or the packages of the extra ``exporter`` are not installed
-            (`MissingExtra`).
+            (`InvalidOption`), or `web_config` is given and the packages of the extra ``exporter``
+            are not installed (`MissingExtra`).
     """
+    if web_config is not None:
+        return _start_protected(web_config, registry, host, port, trace_url)
+    application = wsgi_app(registry=registry, trace_url=trace_url)
+    return ThreadedServer(application, listen(host, port)).run_in_thread()
+
+
+def _start_protected(
+    web_config: str | os.PathLike[str],
+    registry: CollectorRegistry | None,
+    host: str,
+    port: int,
+    trace_url: str | None,
+) -> ExporterHandle:
     _check_packages()
     from ..telemetry.catalogue.probe_metrics import RELOADED
     from .web.config_file import WebConfigFile
-    from .web.server import ExporterServer, listen
+    from .web.server import ExporterServer
 
-    registry = REGISTRY if registry is None else registry
-    web = None
-    if web_config is not None:
-        web = WebConfigFile(web_config, record=make_setter(_shown.gauge(registry, RELOADED)))
+    gauge = _shown.gauge(REGISTRY if registry is None else registry, RELOADED)
+    web = WebConfigFile(web_config, record=make_setter(gauge))
     application = asgi_app(registry=registry, trace_url=trace_url)
     return ExporterServer(application, listen(host, port), web).run_in_thread()
 
@@ -179,7 +193,7 @@ def _check_packages() -> None:
         import_module(".web.config_file", __package__)
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
-        problem = f"it needs {package}, one of the packages of the extra 'exporter'"
+        problem = f"web_config needs {package}, one of the packages of the extra 'exporter'"
         fix = "pip install 'traced-image[exporter]'"
         raise MissingExtra("exporter", problem, fix=fix) from error
 

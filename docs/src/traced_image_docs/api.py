@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import traced_image
 from traced_image import exporter, telemetry
-from traced_image.exporter.web.server import ExporterHandle
+from traced_image.exporter.web.handle import ExporterHandle
 from traced_image.telemetry.attempt_record import AttemptRecord
 from traced_image.telemetry.recorder import CallRecord
 from traced_image.telemetry.sdk import Providers

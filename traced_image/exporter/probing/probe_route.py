@@ -16,7 +16,7 @@ from ...errors import ConfigError, InvalidOption, InvalidServer
 from ..app import read_request, send_response
 from ..exposition import expose
 from ..messages import complete, say
-from ..web.client_connection import LIMITS
+from ..web.client_limits import LIMITS
 from .result import ProbeResults
 
 if TYPE_CHECKING:

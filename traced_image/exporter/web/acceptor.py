@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Collection
 
-    from .client_connection import ClientConnection, ClientLimits
+    from .client_connection import ClientConnection
+    from .client_limits import ClientLimits
 
 LOG = logging.getLogger(__name__)
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import logging
-import os
-import socket
 import threading
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 from starlette.responses import PlainTextResponse
@@ -20,50 +16,21 @@ from ...errors import ExporterError
 from ...redact import hide_in_text
 from .acceptor import Acceptor
 from .auth import guard
-from .client_connection import LIMITS, ClientConnection, ClientLimits
+from .client_connection import ClientConnection
+from .client_limits import LIMITS
+from .handle import ExporterHandle
+from .listening import close_in_child, warn_if_open
 
 if TYPE_CHECKING:
+    import socket
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from .client_limits import ClientLimits
     from .config_file import WebConfigFile
 
 
-LOG = logging.getLogger(__name__)
-
-_MOST_PORT = 65535
 _POLL_SECONDS = 0.02
-
-_BACKLOG = 1024
-"""The length of the accept queue; Linux drops a further SYN, and the client retries after 1 s."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Listen on an address; clients can connect from now on, and wait until they are served.
-
-    Raises:
-        ExporterError: The exporter can't listen on the address.
-    """
-    place = f"{host}:{port}"
-    if not 0 <= port <= _MOST_PORT:
-        raise ExporterError(f"can't listen on {place}: use a port of 0 to {_MOST_PORT}")
-    sock = None
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, protocol)
-        # Without it, a restart fails while old connections are in TIME_WAIT.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(_BACKLOG)
-    except (OSError, ValueError) as error:  # ValueError: an invalid name
-        if sock is not None:
-            sock.close()
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise ExporterError(
-            f"can't listen on {place}: {reason}; use another port, or an address of this machine"
-        ) from error
-    return sock
 
 
 def _limit_requests(inner: ASGIApp, limits: ClientLimits) -> ASGIApp:
@@ -144,19 +111,14 @@ class ExporterServer(uvicorn.Server):
             )
         )
         _forks.track(self)
-        self._warn()
+        config = None if web is None else web.in_force.config
+        if config is None or (config.tls is None and not config.users):
+            warn_if_open(self.host, self.port)
 
-    def _warn(self) -> None:
-        config = self.web.in_force.config if self.web is not None else None
-        if config is not None and (config.tls is not None or config.users):
-            return
-        if not ipaddress.ip_address(self.host.partition("%")[0]).is_loopback:
-            LOG.warning(
-                "The exporter on %s:%s answers every client that can reach it; protect it by a web "
-                "configuration file with TLS or users.",
-                self.host,
-                self.port,
-            )
+    @property
+    def scheme(self) -> str:
+        """The scheme of its URL."""
+        return "http" if self.web is None or self.web.in_force.context is None else "https"
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until `should_exit` is set; in the main thread also until SIGINT or SIGTERM."""
@@ -221,60 +183,15 @@ class ExporterServer(uvicorn.Server):
         for sock in sockets or ():
             sock.close()
 
+    def request_stop(self) -> None:
+        """Have the server stop soon."""
+        self.should_exit = True
+
     def after_fork(self) -> None:
         """Close all sockets in a forked child.
 
         While the child holds them, a close in the parent does not end the connection for the peer.
         """
         opened = (each.raw.get_extra_info("socket") for each in self._connections)
-        there = [self.sock, *self._acceptor.coming, *opened]
-        with open(os.devnull, "rb") as nothing:  # noqa: PTH123
-            for number in (sock.fileno() for sock in there):
-                if number >= 0:
-                    # The number is reused for /dev/null, and not closed: the parent's objects still
-                    # exist in the child, and would later close whatever file has that number.
-                    os.dup2(nothing.fileno(), number, inheritable=False)
+        close_in_child([self.sock, *self._acceptor.coming, *opened])
         self._connections.clear()
-
-
-@final
-class ExporterHandle:
-    """An exporter that runs in a thread of this process.
-
-    A forked child has no such thread. There, `stop` returns immediately and does not affect the
-    parent.
-
-    Attributes:
-        host: The address that it listens on.
-        port: The port that it listens on; if 0 was given, the free port that it got.
-    """
-
-    def __init__(self, server: ExporterServer, thread: threading.Thread) -> None:
-        self._server = server
-        self._thread = thread
-        self.host, self.port = server.host, server.port
-
-    @property
-    def url(self) -> str:
-        """The page's URL; with a loopback address if the exporter listens on all addresses."""
-        web = self._server.web
-        scheme = "http" if web is None or web.in_force.context is None else "https"
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
-        host = f"[{host}]" if ":" in host else host
-        return f"{scheme}://{host}:{self.port}/"
-
-    def stop(self) -> None:
-        """Finish the answers under way, for a moment, and stop; a second call does nothing.
-
-        It returns within a second, unless a password check is under way: it waits for that.
-        """
-        self._server.should_exit = True
-        # A thread can't join itself; it may be the exporter's own if a route calls this.
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
-
-    def __enter__(self) -> ExporterHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
