@@ -11,9 +11,14 @@ OLDEST ?= python3.10
 # All other supported Pythons of this machine, for test-pythons and test-all.
 PYTHONS ?= $(filter-out python$(firstword $(call facts,$(PYTHON))),$(FOUND))
 
+# OpenStack's releases whose constraints are in requirements/releases, for test-releases. Each
+# has its own Pythons: 2025.1 has up to 3.12.
+RELEASES ?= 2025.1 2025.2 2026.1 master
+
 BIN := $(VENV)/bin
 FOUND = $(foreach v,3.10 3.11 3.12 3.13 3.14,$(if $(shell python$(v) -c 'print(1)' 2>/dev/null),python$(v)))
-INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps
+PIP_INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
+INSTALL = $(PIP_INSTALL) --no-deps
 MAKEFLAGS += --no-print-directory
 
 # Tests of what users rely on, in about a minute; they pass on the oldest and newest versions.
@@ -24,13 +29,13 @@ CONTRACT = tests/test_public.py tests/test_errors.py tests/config tests/lab \
   $(patsubst %,tests/telemetry/test_telemetry_%.py,attach exemplars http_instrumentation logs \
     metrics off recorder spans wire_layer wire_spans wire_spans_compared) \
   tests/telemetry/test_telemetry_otlp.py::test_a_program_that_just_ends_has_all_exported \
-  $(patsubst %,tests/exporter/test_exporter_%.py,app report server) \
+  $(patsubst %,tests/exporter/test_exporter_%.py,app report server start wsgi_server) \
   $(patsubst %,tests/cli/test_cli_%.py,servers show_list)
 LOCK = dev
 SUITE = $(CONTRACT)
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-contract test-oldest test-newest test-pythons test-all test-real
+.PHONY: demo test test-contract test-oldest test-newest test-releases test-pythons test-all test-real
 .PHONY: check format docs dashboards bench lock clean FORCE
 
 # Credentials for Keystone in the environment need the packages that read them.
@@ -48,6 +53,12 @@ test-oldest:
 
 test-newest:
 	@$(call require,$(PYTHON),PYTHON)$(MAKE) VENV=.venv-newest LOCK=newest test-contract
+
+test-releases:
+	@$(call require,$(PYTHON),PYTHON)$(MAKE) $(RELEASES:%=test-release-%)
+
+test-release-%:
+	@$(call require,$(PYTHON),PYTHON)$(MAKE) VENV=.venv-release-$* LOCK=release-$* test-contract
 
 test-pythons:
 	@$(call require,$(PYTHON),PYTHON)$(if $(PYTHONS),$(MAKE) $(PYTHONS:%=test-on-%),echo "Found no other Python.")
@@ -94,6 +105,7 @@ clean:
 
 # The version of a Python and whether it has venv, such as "3.11 venv"; empty if it does not run.
 facts = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2]); import ensurepip, venv; print("venv")' 2>/dev/null)
+COMMA := ,
 TOO_OLD = 2.% $(addprefix 3.,0 1 2 3 4 5 6 7 8 9)
 # $(call require,python3,PYTHON) ends make, in one line and before there is any file, if a Python can't be used.
 require = $(call judge,$(1),$(2),$(call facts,$(1)))
@@ -119,6 +131,20 @@ $(VENV)/.newest: $(VENV)/bin/python FORCE
 	@echo "Installing traced-image and the newest packages of its tests …" >&2
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade pip # that of Python 3.11 finds no solution
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev]'
+
+# What a release of OpenStack would run has its constraints. The packages of the tests are free, but
+# leave it as it is. The instrumentation does not allow the wrapt of 2026.1, but works with it.
+UNCHECKED = $(patsubst %,opentelemetry-%==0.60b1,instrumentation instrumentation-requests \
+  instrumentation-urllib3 util-http)
+
+$(VENV)/.release-%: requirements/releases/%.txt pyproject.toml $(VENV)/bin/python
+	@echo "Installing traced-image as beside OpenStack $*, and the packages of its tests …" >&2
+	@$(PIP_INSTALL) -c $< -e '.[cli,ec2,keystone,oslo,otlp$(if $(filter 2026.1,$*),,$(COMMA)instrument)]'
+	@$(BIN)/python -m pip freeze --exclude-editable >$(VENV)/held.txt
+	@$(PIP_INSTALL) -c $(VENV)/held.txt -e '.[exporter,lab]' hypothesis pytest pytest-xdist \
+	  $(if $(filter 2026.1,$*),,opentelemetry-instrumentation-urllib3)
+	@$(if $(filter 2026.1,$*),$(INSTALL) $(UNCHECKED))
+	@touch $@
 
 $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python
 	@echo "Installing uv …" >&2

@@ -30,6 +30,9 @@ EXTRAS = {
     "oldest": ("test",),
 }
 """What each lock is installed for; the rest is the tool that renews the locks."""
+RELEASES = [path.stem for path in sorted((ROOT / "requirements/releases").glob("*.txt"))]
+BESIDE_OPENSTACK = ("cli", "ec2", "instrument", "keystone", "oslo", "otlp")
+"""The extras that a release's constraints are kept for."""
 PYTHONS = re.findall(
     r"Python :: (3\.\d+)$", "\n".join(PROJECT["project"]["classifiers"]), re.MULTILINE
 )
@@ -124,6 +127,19 @@ def test_what_is_asked_for_is_locked_in_a_version_that_is_allowed(lock, python):
     requirements = [one for one in asked(EXTRAS[lock]) if applies(one, python)]
 
     assert unmet(requirements, pins_on(lock, python)) == []
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_each_release_of_openstack_has_is_allowed(release):
+    lines = (ROOT / f"requirements/releases/{release}.txt").read_text().replace("===", "==")
+    has = [Pin(Requirement(line), ()) for line in lines.splitlines() if not line.startswith("#")]
+    versions = {pin.name: [pin.version] for pin in has if pin.is_for(python_version="3.12")}
+    core = [*PROJECT["project"]["dependencies"]]
+    for extra in BESIDE_OPENSTACK:
+        core += PROJECT["project"]["optional-dependencies"][extra]
+
+    asked_for = [one for one in map(Requirement, core) if canonicalize_name(one.name) in versions]
+    assert (True, []) == (len(asked_for) > len(BESIDE_OPENSTACK), unmet(asked_for, versions))
 
 
 @pytest.mark.parametrize("lock", ["demo", "keystone", "dev"])

@@ -58,7 +58,7 @@ class ThreadedServer(ThreadingWSGIServer):
         self, app: WSGIApplication, sock: socket.socket, *, limits: ClientLimits = LIMITS
     ) -> None:
         # Not bound: its own way to bind would ask the DNS for the machine's name.
-        super().__init__(("", 0), _Connection, bind_and_activate=False)
+        super().__init__(("", 0), _RequestHandler, bind_and_activate=False)
         self.socket.close()
         self.socket = sock
         sock.settimeout(0)  # a client may have gone again before it is accepted
@@ -153,7 +153,7 @@ def _end(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
-class _Answer(SimpleHandler):
+class _AnswerHandler(SimpleHandler):
     """One answer of the application."""
 
     result: Iterable[bytes] | None
@@ -183,7 +183,7 @@ class _Lines:
         return line
 
 
-class _Connection(WSGIRequestHandler):
+class _RequestHandler(WSGIRequestHandler):
     """One client's connection."""
 
     server: ThreadedServer
@@ -202,7 +202,7 @@ class _Connection(WSGIRequestHandler):
             self.connection.settimeout(limits.answer_seconds)
             # typeshed has no type that both a connection's files and a handler's have.
             out = cast("IO[bytes]", self.wfile)
-            answer = _Answer(io.BytesIO(), out, sys.stderr, self.get_environ())
+            answer = _AnswerHandler(io.BytesIO(), out, sys.stderr, self.get_environ())
             answer.run(self.server.app)
 
     def _read_headers(self, size: int) -> bool:
