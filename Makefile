@@ -133,9 +133,9 @@ $(VENV)/.newest: $(VENV)/bin/python FORCE
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev]'
 
 # What a release of OpenStack would run has its constraints. The packages of the tests are free, but
-# leave it as it is. The instrumentation does not allow the wrapt of 2026.1, but works with it.
-UNCHECKED = $(patsubst %,opentelemetry-%==0.60b1,instrumentation instrumentation-requests \
-  instrumentation-urllib3 util-http)
+# leave it as it is. The instrumentation does not allow the wrapt of 2026.1. That of requests works
+# with it; that of urllib3 can't be undone.
+UNCHECKED = $(patsubst %,opentelemetry-%==0.60b1,instrumentation instrumentation-requests util-http)
 
 $(VENV)/.release-%: requirements/releases/%.txt pyproject.toml $(VENV)/bin/python
 	@echo "Installing traced-image as beside OpenStack $*, and the packages of its tests …" >&2

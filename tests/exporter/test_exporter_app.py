@@ -8,10 +8,11 @@ import gzip
 import hashlib
 import json
 import re
-from importlib import resources
+from importlib import metadata, resources
 from urllib.parse import urljoin
 
 import pytest
+from packaging.version import Version
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
@@ -25,6 +26,7 @@ from traced_image.exporter.journal import Journal
 from traced_image.telemetry import catalogue
 
 PAGE = resources.files("traced_image.exporter").joinpath("page.html").read_text("utf-8")
+OLD = Version(metadata.version("prometheus-client")) < Version("0.22")
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PATHS = ["/", "/servers", "/metrics", "/healthz", "/readyz"]
 
@@ -79,7 +81,11 @@ def test_metrics_are_openmetrics_where_that_is_asked_for(exporter):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("Accept", "application/openmetrics-text;version=abc"),
+        pytest.param(
+            "Accept",
+            "application/openmetrics-text;version=abc",
+            marks=pytest.mark.skipif(OLD, reason="this prometheus_client reads no versions"),
+        ),
         ("Accept", "text/plain;version=1.x"),
         ("Accept", "\xff"),
         ("Accept-Encoding", "\xff"),
