@@ -26,7 +26,7 @@ from traced_image.exporter.journal import Journal
 from traced_image.telemetry import catalogue
 
 PAGE = resources.files("traced_image.exporter").joinpath("page.html").read_text("utf-8")
-OLD = Version(metadata.version("prometheus-client")) < Version("0.22")
+OLD = Version(metadata.version("prometheus-client")) < Version("0.23")
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PATHS = ["/", "/servers", "/metrics", "/healthz", "/readyz"]
 

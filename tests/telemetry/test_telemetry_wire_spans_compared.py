@@ -71,7 +71,7 @@ DIFFERENCES = {
 RELEASE = Version(metadata.version("opentelemetry-instrumentation-requests"))
 AGENT = {} if RELEASE >= Version("0.58b0") else {"user_agent.original": (None, "traced-image")}
 """What older releases of contrib do not have, in all cases."""
-if RELEASE < Version("0.58b0"):
+if RELEASE < Version("0.57b0"):
     DIFFERENCES["password"]["url.full"] = (
         "http://{netloc}:PORT/v2/images",
         "http://REDACTED:REDACTED@{netloc}:PORT/v2/images",
