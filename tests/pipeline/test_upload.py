@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Loopback, closing, conversation, read_request, reply, resetting
 
-from traced_image import lab
+from traced_image import RetryPolicy, lab
 from traced_image.errors import (
     CommunicationError,
     GlanceConnectionFailed,
+    ImageUnacceptable,
     InvalidArgument,
     InvalidMetadata,
     OverLimit,
     Reason,
     ServiceUnavailable,
+    TokenUnavailable,
     UploadNotRewindable,
 )
 from traced_image.pipeline.api import v2
@@ -258,6 +260,8 @@ def test_a_source_that_fails_accuses_no_server(three, images, opened):
     [
         CommunicationError("glance-9: connection refused"),
         GlanceConnectionFailed("http://glance-9:9292", Reason("read_timeout"), "no"),
+        ImageUnacceptable("it has no data"),
+        TokenUnavailable("Keystone is down"),
     ],
 )
 def test_another_download_that_fails_accuses_not_the_server_written_to(
@@ -269,6 +273,22 @@ def test_another_download_that_fails_accuses_not_the_server_written_to(
         service.update(None, image_id, {}, failing(error))
     failures = [health.consecutive_failures for health in service.servers()]
     assert (failures, caught.value.__cause__) == ([0] * 3, error)
+
+
+@pytest.mark.parametrize(
+    "error", [ImageUnacceptable("it has no data"), TokenUnavailable("Keystone is down")]
+)
+def test_another_download_that_fails_is_no_answer_of_the_server_written_to(server, opened, error):
+    image_id = server.images.add(name="new", disk_format="raw", container_format="bare")
+    service = opened.service(server, retry=RetryPolicy(cooldown_base=0), num_retries=0)
+    server.break_with(lab.faults.status(503))
+    with pytest.raises(GlanceConnectionFailed):
+        service.show(None, image_id)
+    server.heal()
+    with pytest.raises(InvalidArgument):
+        service._client.call(None, 2, "upload", image_id, failing(error))
+    (health,) = service.servers()
+    assert health.consecutive_failures == 1
 
 
 def test_data_that_grew_meanwhile_is_not_sent_beyond_its_length(path):

@@ -194,7 +194,7 @@ class CallRecord:
         if isinstance(error, TokenUnavailable):
             self._count_token_failure(reason)
             reason = TOKEN_UNAVAILABLE
-        elif isinstance(error.__cause__, TokenUnavailable):
+        elif isinstance(error, AttemptError) and isinstance(error.__cause__, TokenUnavailable):
             # A stream broke, and there was no token to ask another server for the rest.
             self._count_token_failure(find_reason(error.__cause__, self._handled))
         self.end(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
-from ...errors import AttemptError, GlanceConnectionFailed, InvalidArgument, InvalidMetadata
+from ...errors import InvalidArgument, InvalidMetadata, StreamConsumed, TracedImageError
 
 CHUNK = 64 * 1024
 """Bytes per piece, as in python-glanceclient."""
@@ -79,9 +79,11 @@ class UploadBody:
         self._started = True
         try:
             yield from self._exactly()
-        except (AttemptError, GlanceConnectionFailed) as error:
-            # The source is a download. Its server failed, not the server of this upload, so the
-            # attempt loop must not retry the upload.
+        except (InvalidArgument, StreamConsumed) as error:
+            raise SourceError(error) from error
+        except TracedImageError as error:
+            # The source is a download. Its server or Keystone failed, and the server of this
+            # upload has not answered: the error must not count as its answer.
             failure = InvalidArgument(f"the data to upload could not be read: {error}")
             failure.__cause__ = error
             raise SourceError(failure) from error
