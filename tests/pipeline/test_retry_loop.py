@@ -5,6 +5,7 @@ import itertools
 import random
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from support import (
@@ -698,6 +699,37 @@ def test_wherever_a_failed_attempt_is_interrupted_none_is_left_under_way():
     lines = itertools.takewhile(lambda left: left is not None, map(interrupted_at, range(1000)))
 
     assert {(0, 0)} == {tuple(left) for left in lines}
+
+
+def stopped_at(event):
+    """Raise at one of the moments at which Python runs signal handlers; None if there is none."""
+    two = rig(Script("answer", "answer"), 2)
+    left = iter(range(event, -1, -1))
+    stopped = []
+
+    def profile(frame, kind, _arg):
+        place = frame.f_code.co_filename
+        # A dataclass has its methods from a text.
+        ours = place == "<string>" or "attempts" in Path(place).parts
+        if ours and kind in ("call", "c_return") and next(left, None) == 0:
+            sys.setprofile(None)
+            stopped.append(event)
+            raise Stop
+
+    def work(_number):
+        with contextlib.suppress(Stop):
+            sys.setprofile(profile)
+            two.call()
+        sys.setprofile(None)
+
+    together(1, work)
+    return two.active if stopped else None
+
+
+def test_wherever_a_call_is_interrupted_no_attempt_is_left_under_way():
+    events = itertools.takewhile(lambda left: left is not None, map(stopped_at, range(1000)))
+
+    assert {(0, 0)} == {tuple(left) for left in events}
 
 
 def test_threads_leave_no_attempt_behind_whatever_they_meet():

@@ -241,7 +241,11 @@ class AttemptLoop:
         tokens = self._authorize(call.context, left)
         now = self._clock.monotonic()
         pick = self._cycle.pick(careful=not operation.repeatable, transfer=operation.transfer)
-        return _Progress(pick, now, deadline, tokens, made)
+        try:
+            return _Progress(pick, now, deadline, tokens, made)
+        except BaseException:  # a signal handler's: `perform` does not have the pick yet
+            self._cycle.release(pick)
+            raise
 
     def _attempt(self, call: Call[T], progress: _Progress) -> Attempt[T]:
         pick, number = progress.pick, progress.number

@@ -156,28 +156,40 @@ class ServerCycle:
         Returns:
             The server to try. `record_success`, `record_failure` or `release` must follow.
         """
-        with self._lock:
-            now = self._clock.monotonic()
-            self._show_anew()
-            turn = self._next
-            # The common case takes no loop: a first attempt while all servers are healthy.
-            if tried or self._unhealthy or self._is_skipped(self._hosts[turn], now):
-                turn = self._turn(tried, now, now - self._cap if careful else now)
-            self._next = (turn + 1) % len(self._hosts)
-            host = self._hosts[turn]
-            healthy = host.state == "healthy"
-            trial = not healthy and host.ready_at <= now
-            if trial:
-                # If the trial has no outcome after `cooldown_cap` seconds, another one may start.
-                # Otherwise a trial that hangs would keep the server from all calls.
-                host.enter("trial", now + self._cap)
-                self._show(host)
-            wait = max(0.0, host.asked_until - now)
-            pick = Pick(host.server, healthy, trial, wait, host, host.epoch, now, transfer)
-            if trial:
-                pick = self._with_spare(pick)
-            host.active[pick] = None
-            return pick
+        pick = None
+        try:
+            with self._lock:
+                pick = self._pick(tried, careful=careful, transfer=transfer)
+        except BaseException:
+            # A signal handler raised before the caller got the pick, to end it. The server would
+            # seem to hang for ever.
+            if pick is not None:
+                self.release(pick)
+            raise
+        return pick
+
+    def _pick(self, tried: Sequence[Server], *, careful: bool, transfer: bool) -> Pick:
+        now = self._clock.monotonic()
+        self._show_anew()
+        turn = self._next
+        # The common case takes no loop: a first attempt while all servers are healthy.
+        if tried or self._unhealthy or self._is_skipped(self._hosts[turn], now):
+            turn = self._turn(tried, now, now - self._cap if careful else now)
+        self._next = (turn + 1) % len(self._hosts)
+        host = self._hosts[turn]
+        healthy = host.state == "healthy"
+        trial = not healthy and host.ready_at <= now
+        if trial:
+            # If the trial has no outcome after `cooldown_cap` seconds, another one may start.
+            # Otherwise a trial that hangs would keep the server from all calls.
+            host.enter("trial", now + self._cap)
+            self._show(host)
+        wait = max(0.0, host.asked_until - now)
+        pick = Pick(host.server, healthy, trial, wait, host, host.epoch, now, transfer)
+        if trial:
+            pick = self._with_spare(pick)
+        host.active[pick] = None
+        return pick
 
     def _with_spare(self, pick: Pick) -> Pick:
         """Add to a trial whether another server is healthy, and how long quick answers take."""
