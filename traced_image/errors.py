@@ -211,6 +211,7 @@ class AttemptError(TracedImageError):
         reached: Whether the request may have reached the server. If it is False, every
             operation is safe to repeat.
         request_id: The server's ``X-OpenStack-Request-ID``, if it answered with one.
+        token_seconds: Seconds of the attempt in which Keystone renewed a token.
         trace_id: The trace of the attempt in hex digits, if telemetry made one.
         span_id: The attempt's span in hex digits, if telemetry made one.
     """
@@ -219,6 +220,7 @@ class AttemptError(TracedImageError):
     verdict: Verdict | None = None
     reached = True
     request_id: str | None = None
+    token_seconds: float = 0.0
     trace_id: str | None = None
     span_id: str | None = None
 

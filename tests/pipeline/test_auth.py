@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keystoneauth1.identity import v3
 from keystoneauth1.plugin import BaseAuthPlugin
-from loopback import get
+from loopback import Loopback, conversation, get, reply
 
 from traced_image import Config, RequestContext
-from traced_image.errors import InvalidContext, TokenUnavailable
+from traced_image.errors import DeadlineExceeded, InvalidContext, TokenUnavailable
 from traced_image.pipeline.context import SERVICE
 from traced_image.pipeline.http.auth import (
     RequestTokens,
@@ -269,3 +269,21 @@ def test_what_has_no_token_is_no_context_and_is_not_shown(context):
     with pytest.raises(InvalidContext, match=f"^{type(context).__name__} is no context") as caught:
         check_context(context)
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_server_is_not_accused_of_the_time_that_keystone_took_to_renew_a_token(opened):
+    class Slow(Tokens):
+        def invalidate(self):
+            time.sleep(0.3)
+            return super().invalidate()
+
+    def silent(sock):
+        while sock.recv(4096):
+            pass
+
+    with Loopback(conversation(reply(401), silent)) as server:
+        fields = {"auth": Slow("old", "new"), "auth_strategy": "keystone"}
+        service = opened.service(server, deadline=0.5, **fields)
+        with pytest.raises(DeadlineExceeded):
+            service.show(None, "8f3c1a52-0000-4000-8000-000000000001")
+    assert 0 == service.servers()[0].consecutive_failures

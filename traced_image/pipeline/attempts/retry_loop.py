@@ -225,10 +225,10 @@ class AttemptLoop:
 
     def _find_verdict(self, attempt: Attempt[object], error: AttemptError) -> Verdict:
         if error.reason == DEADLINE_EXCEEDED:
-            duration = self._clock.monotonic() - attempt.started
+            duration = self._clock.monotonic() - attempt.started - error.token_seconds
             if duration < (self._deadline or 0.0) / 2:
-                # Earlier attempts and waits used most of the call's time, so this server had too
-                # little of it.
+                # Earlier attempts, waits or Keystone used most of the call's time, so this server
+                # had too little of it.
                 return "cancelled"
         return find_verdict(error, self._policy)
 

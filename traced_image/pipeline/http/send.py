@@ -98,6 +98,7 @@ class HTTPSend:
             value = attempt.call.operation.perform(wire)
         except AttemptError as error:
             error.request_id = error.request_id or wire.request_id
+            error.token_seconds = wire.token_seconds
             raise
         return Answer(value, wire.status, wire.request_id)
 
@@ -110,7 +111,10 @@ class HTTPSend:
 class _ServerWire:
     """A function that sends the requests of one attempt to its server: a `Wire`."""
 
-    __slots__ = ("_attempt", "_origin", "_parts", "_tokens", "_transport", "request_id", "status")
+    __slots__ = (
+        *("_attempt", "_origin", "_parts", "_tokens", "_transport"),
+        *("request_id", "status", "token_seconds"),
+    )
 
     def __init__(self, parts: HTTPSend, attempt: Attempt[object]) -> None:
         self._parts = parts
@@ -120,18 +124,26 @@ class _ServerWire:
         self._tokens = attempt.tokens
         self.status = 0
         self.request_id: str | None = None
+        self.token_seconds = 0.0
 
     def __call__(self, request: Request) -> Reply:
         tokens = self._tokens
         try:
             return self._reply(request, self._follow(request, tokens), tokens)
         except Unauthorized:
-            context = self._attempt.call.context
-            renewed = self._parts.credentials.renew(tokens, context, self._left())
+            renewed = self._renew(tokens)
             if renewed is None or not _rewind(request):
                 raise
         self._tokens = renewed
         return self._reply(request, self._follow(request, renewed), renewed)
+
+    def _renew(self, tokens: SentTokens) -> SentTokens | None:
+        """Return new tokens, if there are any; count the seconds that this takes."""
+        parts, context = self._parts, self._attempt.call.context
+        begun = parts.clock.monotonic()
+        renewed = parts.credentials.renew(tokens, context, self._left())
+        self.token_seconds += parts.clock.monotonic() - begun
+        return renewed
 
     def _follow(self, request: Request, tokens: SentTokens) -> HTTPReply:
         """Send a request, and follow the redirects of its server."""
