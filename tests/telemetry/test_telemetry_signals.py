@@ -4,11 +4,13 @@ import contextlib
 import contextvars
 import functools
 import gc
+import itertools
 import logging
 import signal
 import sys
 import time
 import weakref
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -170,6 +172,48 @@ def test_a_time_limit_ends_a_call_and_leaves_nothing_behind(
         shown.show(None, image_id)
     found = counts.of(ERRORS, "kind"), counts.of(ACTIVE, "server_port")
     assert ({}, {}, INVALID_SPAN, None) == (*found, get_current_span(), current_call())
+
+
+class Stop(BaseException):
+    """What a signal handler raises."""
+
+
+def is_stopped_at(event, work):
+    """Do work; raise at one moment at which Python runs signal handlers, if there are so many."""
+    left = iter(range(event, -1, -1))
+    stopped = []
+
+    def profile(frame, kind, _arg):
+        place, code = Path(frame.f_code.co_filename), frame.f_code
+        # Python itself swallows what is raised in a destructor.
+        ours = "telemetry" in place.parts and "tests" not in place.parts
+        moment = ours and kind in ("call", "c_return") and code.co_name != "__del__"
+        if moment and next(left, None) == 0:
+            sys.setprofile(None)
+            stopped.append(event)
+            raise Stop
+
+    try:
+        sys.setprofile(profile)
+        work()
+    except Stop:
+        pass
+    finally:
+        sys.setprofile(None)
+    return bool(stopped)
+
+
+def test_wherever_telemetry_is_interrupted_it_leaves_no_call_and_no_span_behind(
+    service, registry, image_id
+):
+    telemetry = Telemetry(tracer_provider=TracerProvider(), registry=registry)
+    shown = service(telemetry=telemetry)
+    left = set()
+    for event in itertools.count():
+        if not is_stopped_at(event, functools.partial(shown.show, None, image_id)):
+            break
+        left.add((get_current_span(), current_call()))
+    assert {(INVALID_SPAN, None)} == left
 
 
 @pytest.mark.parametrize("method", ["call", "attempt_ended"])

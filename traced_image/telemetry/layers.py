@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opentelemetry.context import attach, detach
+from opentelemetry.context import attach, detach, get_current
 from opentelemetry.trace import Span, set_span_in_context
 
 from ..errors import AttemptError, TracedImageError
@@ -20,6 +20,8 @@ from .wire_spans import make_quiet_layer, make_wire_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from opentelemetry.context import Context
 
     from ..config import Server
     from ..pipeline.api.download import Resume
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
         Skips,
     )
     from .attempt_record import AttemptRecord
-    from .recorder import Recorder
+    from .recorder import CallRecord, Recorder
     from .stream_record import StreamRecord
     from .telemetry_errors import TelemetryErrors
 
@@ -57,7 +59,7 @@ class Observer:
         """Record each call, with all its attempts."""
         start = self._recorder.call
 
-        def observed(call: Call[T]) -> T:
+        def recorded(call: Call[T]) -> T:
             with start(call.operation.name) as record:
                 try:
                     result = perform(call)
@@ -70,6 +72,15 @@ class Observer:
                 # The reader may need another server when the call has ended.
                 result.resume = _observe_resume(result.resume, record.span.span)
             return result
+
+        def observed(call: Call[T]) -> T:
+            outer, context = CURRENT.get(None), get_current()
+            try:
+                return recorded(call)
+            except BaseException:
+                # A signal handler may have raised while the record started or ended.
+                _restore(outer, context)
+                raise
 
         return observed
 
@@ -177,6 +188,15 @@ def _observe_resume(resume: Resume | None, span: Span) -> Resume | None:
             detach(token)
 
     return observed
+
+
+def _restore(outer: CallRecord | None, context: Context) -> None:
+    """Make what was current before a call current again, if the call did not."""
+    if CURRENT.get(None) is not outer:
+        # Set and not reset, because the token may be lost. None is as good as no value.
+        CURRENT.set(outer)  # type: ignore[arg-type]
+    if get_current() is not context:
+        attach(context)
 
 
 def _start(attempt: Attempt[object]) -> AttemptRecord:
