@@ -239,6 +239,7 @@ def test_variables_without_credentials_are_no_source():
         ({"OS_PASSWORD": ""}, "OS_PASSWORD is not set"),
         ({"OS_USERNAME": None}, "OS_USERNAME or OS_USER_ID is not set"),
         ({"OS_AUTH_URL": None}, "OS_AUTH_URL is not set"),
+        ({"OS_AUTH_URL": "keystone-1:5000/v3"}, "OS_AUTH_URL is not a URL of http or https"),
         ({"OS_PROJECT_NAME": None}, "OS_PROJECT_NAME or OS_PROJECT_ID is not set"),
         (
             {"OS_USERNAME": None, "OS_PASSWORD": None},

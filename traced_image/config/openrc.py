@@ -124,6 +124,12 @@ def _check_complete(values: Mapping[str, str], auth_type: str, source: str) -> N
     groups = _NEEDED.get(auth_type.removeprefix("v3"), ())
     missing = [group for group in groups if not any(name in values for name in group)]
     if not missing:
+        url = values.get("auth_url")
+        if url is not None and not url.lower().startswith(("http://", "https://")):
+            # keystoneauth1 would only say that Keystone has no catalogue.
+            fix = "write the address of Keystone as in https://keystone-1:5000/v3"
+            problem = f"{AUTH_URL} is not a URL of http or https"
+            raise InvalidAuth("auth", problem, source=source, fix=fix)
         return
     # The first member of a group is the usual one; the second one is its other form.
     names = [" or ".join(_name_variable(each) for each in group[:2]) for group in missing]
