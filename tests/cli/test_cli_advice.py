@@ -75,3 +75,8 @@ def test_a_deadline_that_is_too_short_names_the_option(cli, server, on):
     server.break_with(lab.faults.never_answer())
     line = cli("show", "x", "--timeout", "300ms", *on(server)).line
     assert (True, False) == ("raise --timeout" in line, "Config." in line)
+
+
+def test_a_timeout_that_can_not_be_used_is_named_as_it_was_given(cli, server, on):
+    line = cli("show", "x", "--timeout", "0", *on(server)).line
+    assert "traced-image: --timeout: 0.0 can't be used; set a number above 0, at most 1e+06" == line

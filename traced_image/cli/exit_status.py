@@ -77,6 +77,7 @@ _GIVEN = f"{__name__}.given"
 
 _IN_PYTHON = (
     ("Config.deadline", "--timeout"),
+    ("deadline (from argument)", "--timeout"),
     ("Config.max_list_size", "TRACED_IMAGE_MAX_LIST_SIZE"),
 )
 """Words of messages that are for programs, and those that are for a command line."""
