@@ -7,7 +7,9 @@ process that is not there; it has the committed rules, but with an interval of a
 """
 
 import contextlib
+import itertools
 import random
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -74,6 +76,7 @@ def servers() -> Iterator[Servers]:
     images = lab.Images()
     # As many bytes as are cut off in the middle.
     image_id = images.add(name="cirros", data=b"." * 65536, visibility="public")
+    images.add(name="odd", visibility="public", created_at="yesterday")
     tls = TLS.trusted()
     with lab.cluster(4, images=images) as plain, GlanceServer(images, tls=tls) as secure:
         good, slow, cutting, bad = plain
@@ -92,18 +95,47 @@ def callers(glances: Servers) -> Iterator[list[Caller]]:
         made = []
         for instance, job in CALLERS.items():
             urls = [glances.bad.url] if job == "glance-tools" else everywhere
-            port = stack.enter_context(_caller(urls, stop, glances.image_id, instance))
+            auth = BesideServer(glances.bad) if job == "glance-tools" else None
+            port = stack.enter_context(_caller(urls, stop, glances.image_id, instance, auth))
             made.append(Caller(instance, job, port))
         yield made
 
 
+class BesideServer:
+    """A source of tokens that fails while a Glance server does, as on the same machine.
+
+    It has a token for nine of ten calls all the same, so that some calls reach that server.
+    """
+
+    def __init__(self, server: GlanceServer) -> None:
+        self._server = server
+        self._turns = itertools.cycle((True, *[False] * 9))
+
+    def get_token(self) -> str:
+        """Return a token."""
+        if next(self._turns):
+            socket.create_connection((self._server.host, self._server.port), 1).close()
+        return "token"
+
+    def invalidate(self) -> bool:
+        """Do nothing: there is no other token."""
+        return False
+
+
 @contextmanager
-def _caller(urls: list[str], stop: threading.Event, image_id: str, instance: str) -> Iterator[int]:
+def _caller(
+    urls: list[str],
+    stop: threading.Event,
+    image_id: str,
+    instance: str,
+    auth: "BesideServer | None",
+) -> Iterator[int]:
     registry, provider = CollectorRegistry(), TracerProvider()
     if instance == "compute-2":
         provider.add_span_processor(_Broken())
     service = traced_image.connect(
         servers=urls,
+        auth=auth,
         num_retries=3,
         retry=RetryPolicy(
             backoff_base=0.001, budget_share=None, cooldown_base=0.2, cooldown_cap=0.5
@@ -146,7 +178,8 @@ def exporter(glances: Servers, folder: Path) -> Iterator[int]:
     port = free_port()
     web = folder / "web.yml"
     web.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
-    probed = [each.url for each in (glances.good, glances.cutting, glances.bad, glances.secure)]
+    probed = [each.url for each in (glances.good, glances.cutting, glances.bad)]
+    probed.append(f"{glances.secure.url}/image")  # a wrong prefix
     command = [
         *(str(Path(sys.executable).with_name("traced-image")), "exporter"),
         *(word for url in probed for word in ("--server", url)),
