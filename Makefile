@@ -14,6 +14,8 @@ PYTHONS ?= $(filter-out python$(firstword $(call facts,$(PYTHON))),$(FOUND))
 # OpenStack's releases whose constraints are in requirements/releases, for test-releases. Each
 # has its own Pythons: 2025.1 has up to 3.12.
 RELEASES ?= 2025.1 2025.2 2026.1 master
+# The releases of python-glanceclient for test-clients: those of OpenStack 2025.1 to today's.
+GLANCECLIENTS ?= 4.8.0 4.10.0 4.11.0 4.12.0 newest
 
 BIN := $(VENV)/bin
 FOUND = $(foreach v,3.10 3.11 3.12 3.13 3.14,$(if $(shell python$(v) -c 'print(1)' 2>/dev/null),python$(v)))
@@ -36,6 +38,7 @@ SUITE = $(CONTRACT)
 
 .DELETE_ON_ERROR:
 .PHONY: demo test test-contract test-oldest test-newest test-releases test-pythons test-all test-real
+.PHONY: test-clients test-client
 .PHONY: check format docs dashboards bench lock clean FORCE
 
 # Credentials for Keystone in the environment need the packages that read them.
@@ -71,10 +74,22 @@ test-all:
 	@$(call require,$(PYTHON),PYTHON)$(MAKE) test ARGS='-m ""'
 	@$(MAKE) -j1 test-pythons SUITE='-m ""'
 	@$(MAKE) test-oldest
+	@$(MAKE) test-clients
 	@$(MAKE) test-real
 
 test-real: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/real -o addopts="--strict-markers --strict-config -ra" $(ARGS)
+
+# Stock clients, each release in an environment of its own.
+test-clients:
+	@$(call require,$(PYTHON),PYTHON)$(MAKE) -j1 $(GLANCECLIENTS:%=test-glanceclient-%)
+
+test-glanceclient-%:
+	@$(MAKE) VENV=.venv-glanceclient-$* CLIENT=python-glanceclient$(if $(filter newest,$*),,==$*) test-client
+
+test-client: $(VENV)/.client
+	REAL_CLIENTS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/instrumentation/test_*.py \
+	  tests/instrumentation/clients_shapes.py tests/instrumentation/clients_programs.py $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -144,6 +159,12 @@ $(VENV)/.release-%: requirements/releases/%.txt pyproject.toml $(VENV)/bin/pytho
 	@$(PIP_INSTALL) -c $(VENV)/held.txt -e '.[exporter,lab]' hypothesis pytest pytest-xdist \
 	  $(if $(filter 2026.1,$*),,opentelemetry-instrumentation-urllib3)
 	@$(if $(filter 2026.1,$*),$(INSTALL) $(UNCHECKED))
+	@touch $@
+
+$(VENV)/.client: pyproject.toml $(VENV)/bin/python
+	@echo "Installing traced-image, $(CLIENT) and the packages of its tests …" >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade -e '.[instrument]' '$(CLIENT)' \
+	  hypothesis pytest pytest-xdist
 	@touch $@
 
 $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python

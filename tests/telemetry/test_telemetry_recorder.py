@@ -411,8 +411,8 @@ def test_a_stream_may_have_no_attempt(recorder, trace):
 def test_an_unknown_operation_is_other_in_metrics_and_in_the_names_of_spans(
     recorder, trace, counts
 ):
-    recovered(recorder, "tasks.list")
-    recorder.stream("tasks.list", FIRST, "download").end(complete=True)
+    recovered(recorder, "stores.list")
+    recorder.stream("stores.list", FIRST, "download").end(complete=True)
     assert (
         {
             "glance._OTHER",

@@ -132,7 +132,7 @@ def tokens(detail):
 
 
 def at_first(servers, detail):
-    """The series of a process that has made no call: 12 + 22 n, or 8 + 14 n without reasons."""
+    """The series of a process that has made no call: 14 + 22 n, or 10 + 14 n without reasons."""
     reasons = len(FIRST_REASONS) if detail in ("full", "reason") else 1
     return PROCESS + tokens(detail) + servers * (2 * reasons + STREAMS + 1 + STATE)
 

@@ -30,11 +30,12 @@ class AttemptRecord:
         span: The attempt's span; None if the span could not be started.
         status: The HTTP status of the last reply; 0 for none.
         request_id: The server's ``X-OpenStack-Request-ID``; None for none.
+        verdict: What it says about its server; None until it has ended.
     """
 
     __slots__ = (
-        *("_call", "_ended", "_handled", "_left", "_place", "_reporting", "_server", "_started"),
-        *("request_id", "span", "status"),
+        *("_call", "_ended", "_handled", "_place", "_reporting", "_server", "_started"),
+        *("request_id", "span", "status", "verdict"),
     )
 
     def __init__(self, reporting: Reporting, call: CallState, server: Server | None) -> None:
@@ -45,20 +46,17 @@ class AttemptRecord:
         self._ended = False
         self.status = 0
         self.request_id: str | None = None
+        self.verdict: VerdictLabel | None = None
         self.span: Active | None = None
         self._started = perf_counter()
         metrics = reporting.metrics
         self._place = metrics.find_place(server)
-        self._left = False
+        # Before it is counted: what is raised from here on makes the call leave the attempt.
+        call.under_way = self
         try:
             metrics.attempt_started(self._place, id(self))
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             self._reporting.note_metrics(error)
-
-    def __del__(self) -> None:
-        # Only if a signal handler raised while this was made or ended.
-        if not getattr(self, "_left", True):
-            self._leave()
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +83,14 @@ class AttemptRecord:
                 getattr(error, "request_id", self.request_id),
             )
 
+    def idle(self, seconds: float) -> None:
+        """Take time out of the duration that its caller spent, such as between a list's pages.
+
+        Args:
+            seconds: How long the caller took.
+        """
+        self._started += seconds
+
     def _fail(self, error: AttemptError) -> None:
         set_trace_ids(error, self.span)
         if error.verdict == "cancelled":
@@ -98,8 +104,9 @@ class AttemptRecord:
         Metrics do not count it, and its span has no error.
         """
         self._call.cancelled = self._ended = True
+        self.verdict = "cancelled"
         try:
-            self._leave()
+            self.leave()
         finally:
             self._end_span("cancelled", "", self.status, self.request_id)
 
@@ -120,7 +127,7 @@ class AttemptRecord:
         """
         self._ended = True
         reason = close_reason(reason)
-        verdict = verdict or decide_verdict(reason)
+        verdict = self.verdict = verdict or decide_verdict(reason)
         if verdict == "failed":
             self._call.failed = self._server
         try:
@@ -131,7 +138,7 @@ class AttemptRecord:
     def _count(self, verdict: VerdictLabel, reason: str) -> None:
         call, exemplar = self._call, find_exemplar(self.span)
         seconds = call.lost = perf_counter() - self._started
-        self._leave()
+        self.leave()
         try:
             self._reporting.metrics.attempt_ended(
                 call.operation, self._place, verdict, reason, seconds, exemplar
@@ -139,14 +146,14 @@ class AttemptRecord:
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             self._reporting.note_metrics(error)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Count the attempt as no longer under way."""
         reporting = self._reporting
         try:
             reporting.metrics.attempt_left(self._place, id(self))
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             reporting.note_metrics(error)
-        self._left = True
+        self._call.under_way = None
 
     def _end_span(
         self, verdict: VerdictLabel, reason: str, status: int, request_id: str | None

@@ -45,7 +45,7 @@ def send_instrumented(
     Returns:
         What `send` returned.
     """
-    adapter = _Adapter(send)
+    adapter = _ExchangeAdapter(send)
     try:
         with Session() as session:
             for scheme in ("http://", "https://"):
@@ -59,7 +59,7 @@ def send_instrumented(
     return send(prepared) if adapter.reply is None else adapter.reply
 
 
-class _Adapter(BaseAdapter, Generic[_ReplyT]):
+class _ExchangeAdapter(BaseAdapter, Generic[_ReplyT]):
     """A transport of ``requests`` that sends by a function, and keeps what came of it."""
 
     def __init__(self, send: Callable[[PreparedRequest], _ReplyT]) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .catalogue import Direction, Outcome, RecordKind
+    from .reporting import UnderWay
     from .spans import Active, HTTPRequest
 
 
@@ -137,6 +138,7 @@ class CallRecord:
         broken: Why the stream of the last attempt broke; empty for no reason.
         failed: The server of the last attempt that failed; None for none.
         cancelled: Whether the caller ended the last attempt.
+        under_way: The attempt under way; None between attempts.
         sent: How often each request was sent, by its method and the part after the server's URL.
     """
 
@@ -152,6 +154,7 @@ class CallRecord:
             "operation",
             "recorder",
             "sent",
+            "under_way",
         ),
         *("servers", "span"),
     )
@@ -169,6 +172,7 @@ class CallRecord:
         self.servers: list[Server | None] = []
         self.failed: Server | None = None
         self.cancelled = False
+        self.under_way: UnderWay | None = None
         self.delay = self.cost = self.lost = 0.0
         self.broken = ""
         self.sent: dict[tuple[str | None, str], int] = {}
@@ -266,6 +270,19 @@ class CallRecord:
             record.cancel()
             raise
 
+    @property
+    def attempting(self) -> bool:
+        """Whether an attempt is under way."""
+        return self.under_way is not None
+
+    def idle(self, seconds: float) -> None:
+        """Take time out of the duration that its caller spent, such as between a list's pages.
+
+        Args:
+            seconds: How long the caller took.
+        """
+        self._started += seconds
+
     def retry(self, reason: str, delay: float, next_server: Server | None = None) -> None:
         """Record that another attempt follows a failed one.
 
@@ -313,6 +330,8 @@ class CallRecord:
         """
         seconds = perf_counter() - self._started
         self._ended = True
+        if self.under_way is not None:  # what a signal handler raised kept it from ending
+            self.under_way.leave()
         try:  # noqa: SIM105 unlike `suppress`, it costs nothing if nothing is raised
             CURRENT.reset(self._token)
         # RuntimeError: `end` was called before. ValueError: it is called in another context.

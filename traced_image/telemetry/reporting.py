@@ -33,6 +33,13 @@ class Reporting:
         self.note_metrics = partial(metrics.errors.note, "metrics")
 
 
+class UnderWay(Protocol):
+    """An attempt under way."""
+
+    def leave(self) -> None:
+        """Count the attempt as no longer under way."""
+
+
 class CallState(Protocol):
     """What attempts and streams tell their call.
 
@@ -42,6 +49,7 @@ class CallState(Protocol):
         broken: Why the stream of the last attempt broke; empty for no reason.
         failed: The server of the last attempt that failed; None for none.
         cancelled: Whether the caller ended the last attempt.
+        under_way: The attempt under way; None between attempts.
     """
 
     operation: str
@@ -49,6 +57,7 @@ class CallState(Protocol):
     broken: str
     failed: Server | None
     cancelled: bool
+    under_way: UnderWay | None
 
 
 def set_trace_ids(error: AttemptError, active: Active | None) -> None:

@@ -296,6 +296,10 @@ with recorder.call("images.data") as call:
     call.attempt(server).end(status=200)
     stream = call.stream(server, "download")
 """,
+    "CallRecord.idle": """
+with recorder.call("images.list") as call:
+    call.idle(2.5)  # the caller worked on the first page
+""",
     "CallRecord.end": """
 call = recorder.call("images.get")
 call.end("refused", "404")
@@ -304,6 +308,17 @@ call.end("refused", "404")
 call = recorder.call("images.get")
 call.attempt("http://glance-1:9292").end("read_timeout")
 call.end("exhausted", "read_timeout")
+""",
+    "AttemptRecord.idle": """
+with recorder.call("images.list") as call:
+    with call.attempt("http://glance-1:9292") as attempt:
+        attempt.idle(2.5)  # the caller worked on the first page
+""",
+    "AttemptRecord.leave": """
+call = recorder.call("images.get")
+attempt = call.attempt("http://glance-1:9292")
+attempt.leave()
+call.end("cancelled", "_OTHER")
 """,
     "AttemptRecord.cancel": """
 call = recorder.call("images.upload")

@@ -22,6 +22,26 @@ OPERATIONS = frozenset(
 ) | {
     *(f"image_members.{method}" for method in ("list", "get", "create", "update", "delete")),
     *("image_tags.update", "image_tags.delete", "schemas.get", "probe"),
+    *(
+        f"images.{method}"
+        for method in (
+            *("stage", "update_location", "delete_from_store", "get_associated_image_tasks"),
+            *("get_image_locations", "get_import_info", "get_stores_info"),
+            "get_stores_info_detail",
+        )
+    ),
+    *(f"tasks.{method}" for method in ("list", "get", "create")),
+    *(f"cache.{method}" for method in ("list", "list_cached_nodes", "queue", "delete")),
+    *("cache.clear", "cache.clean", "cache.prune", "info.get_usage", "versions.list"),
+    *(f"metadefs_namespace.{method}" for method in ("list", "get", "create", "update", "delete")),
+    *(f"metadefs_resource_type.{method}" for method in ("list", "get")),
+    *("metadefs_resource_type.associate", "metadefs_resource_type.deassociate"),
+    *(
+        f"metadefs_{kind}.{method}"
+        for kind in ("property", "object", "tag")
+        for method in ("list", "get", "create", "update", "delete", "delete_all")
+    ),
+    "metadefs_tag.create_multiple",
 }
 """The operations of calls: controller and method, as in python-glanceclient."""
 
@@ -152,12 +172,14 @@ RecordKind = Literal["image", "member"]
 RECORD_KINDS: tuple[RecordKind, ...] = ("image", "member")
 """The kinds of records that lists have."""
 
-TelemetryErrorKind = Literal["spans", "metrics", "logs", "wire"]
+TelemetryErrorKind = Literal["spans", "metrics", "logs", "wire", "hooks", "instrumentation"]
 TELEMETRY_ERROR_KINDS: dict[TelemetryErrorKind, str] = {
     "spans": "a span processor, sampler or exporter",
     "metrics": "a registry or a meter",
     "logs": "a logging handler",
     "wire": "the span of an HTTP request, or the headers that name it to the server",
+    "hooks": "a request_hook or response_hook of the application",
+    "instrumentation": "the code of another client library is not as expected",
 }
 """The parts of telemetry that may fail."""
 

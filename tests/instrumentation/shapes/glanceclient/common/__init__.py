@@ -1,0 +1,1 @@
+"""What both HTTP clients and all controllers use."""

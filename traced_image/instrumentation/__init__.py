@@ -1,0 +1,21 @@
+"""Stock OpenStack clients recorded as this package's own calls, without a change to their code.
+
+`GlanceInstrumentor` needs the extra ``instrument``. It observes python-glanceclient, from 4.8 on.
+"""
+
+from __future__ import annotations
+
+from ..errors import MissingExtra
+
+try:
+    from .instrumentor import GlanceInstrumentor
+except ImportError as error:
+    if (error.name or "").partition(".")[0] not in ("opentelemetry", "wrapt"):
+        raise
+    raise MissingExtra(
+        "traced_image.instrumentation",
+        f"{error.name} is not installed",
+        fix="pip install 'traced-image[instrument]'",
+    ) from error
+
+__all__ = ["GlanceInstrumentor"]

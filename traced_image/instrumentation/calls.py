@@ -1,0 +1,99 @@
+"""The calls of stock clients that are recorded, and the one that is under way."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+
+from ..telemetry.http_instrumentation import is_instrumented
+from ..telemetry.propagation import Propagation
+from ..telemetry.recorder import current_call
+from .observed_call import ObservedCall, Shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..telemetry.recorder import Recorder
+    from .hooks import Hooks
+    from .hosts import Hosts
+    from .observed_call import GaveUp
+    from .patching import Foreign
+
+UNDER_WAY: ContextVar[ObservedCall | None] = ContextVar("traced_image_observed", default=None)
+"""The call of a stock client under way in this thread or task."""
+
+
+class Instrumentation:
+    """Decides which calls of stock clients are recorded, and makes them.
+
+    Args:
+        recorder: Records calls whose attempts are the CLIENT spans.
+        recorder_below: Records calls whose HTTP requests have CLIENT spans of their own.
+        hooks: The application's hooks.
+        hosts: The state of each server.
+        is_excluded: Tells whether the calls to a server are not recorded, by its URL.
+
+    Attributes:
+        guard: Counts what fails because a library is not as expected.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        recorder_below: Recorder,
+        hooks: Hooks,
+        hosts: Hosts,
+        is_excluded: Callable[[str], object],
+    ) -> None:
+        self._recorder = recorder
+        self._recorder_below = recorder_below
+        errors = recorder.metrics.errors
+        self.guard = errors.guard("instrumentation")
+        self._shared = Shared(hooks, hosts, Propagation(errors), self.guard)
+        self._is_excluded = is_excluded
+
+    def start(
+        self, operation: str, endpoint: str | None, gave_up: GaveUp = ()
+    ) -> ObservedCall | None:
+        """Start a call, or an attempt of the call that another layer has under way.
+
+        Args:
+            operation: The operation, such as ``images.get``.
+            endpoint: The server's URL; None if it is not known yet.
+            gave_up: The exception types of a server that can't be reached or is overloaded.
+
+        Returns:
+            The call; None if nothing is to be recorded: the application has switched it off, or
+            what is above records the attempt itself.
+        """
+        if UNDER_WAY.get() is not None or not is_instrumentation_enabled():
+            return None
+        outer = current_call()
+        if outer is not None and outer.attempting:
+            return None
+        if endpoint is not None and self._is_excluded(endpoint):
+            return None
+        recorder = self._recorder_below if is_instrumented() else self._recorder
+        return ObservedCall(self._shared, recorder, operation, gave_up)
+
+    def call(
+        self,
+        observed: ObservedCall,
+        wrapped: Foreign,
+        args: Foreign,
+        kwargs: Foreign,
+    ) -> Foreign:
+        """Make a call, and record it from its start to its end."""
+        token = UNDER_WAY.set(observed)
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as error:
+            observed.end(error)
+            raise
+        else:
+            observed.end()
+            return result
+        finally:
+            UNDER_WAY.reset(token)

@@ -1,0 +1,94 @@
+"""Whose failure an exception of a stock client is: Glance's, Keystone's, or that of the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .._signals import is_from_signal_handler
+from ..reasons import find_reason
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_OF_TOKENS = frozenset({"get_auth_headers", "get_endpoint"})
+"""The methods of keystoneauth1's sessions that ask Keystone."""
+
+_OF_CHECKSUMS = frozenset({"integrity_iter", "serious_integrity_iter"})
+"""The functions of python-glanceclient that compare checksums; they raise an OSError."""
+
+
+class Blame(NamedTuple):
+    """What an exception of a call has to do with whom.
+
+    Attributes:
+        links: The ids of the exception and of all that it was raised from.
+        keystone: Whether Keystone failed.
+        caller: Whether a signal handler of the caller's raised it, such as a time limit.
+    """
+
+    links: frozenset[int]
+    keystone: bool
+    caller: bool
+
+    def has(self, error: BaseException | None) -> bool:
+        """Return whether an exception is among those."""
+        return id(error) in self.links
+
+
+NOBODY = Blame(frozenset(), keystone=False, caller=False)
+"""Of a call that raised nothing."""
+
+
+def find_blame(error: BaseException, handled: BaseException | None) -> Blame:
+    """Examine an exception and all that it was raised from, or while they were handled.
+
+    Args:
+        error: The exception.
+        handled: What the caller was handling when its call began; it and its causes are left out.
+    """
+    links: dict[int, BaseException] = {}
+    pending: list[BaseException | None] = [error]
+    while pending:
+        link = pending.pop()
+        if link is not None and link is not handled and id(link) not in links:
+            links[id(link)] = link
+            pending += (link.__cause__, link.__context__)
+    chain = links.values()
+    return Blame(
+        frozenset(links),
+        keystone=any(map(_is_of_keystone, chain)),
+        caller=any(map(is_from_signal_handler, chain)),
+    )
+
+
+def _is_of_keystone(error: BaseException) -> bool:
+    """Return whether a request to Glance failed while keystoneauth1 asked Keystone for a token."""
+    frames = _list_frames(error.__traceback__)
+    names = {name for module, name in frames if module.startswith("keystoneauth1.")}
+    # Beside a request, the client also asks for the endpoint to name it in an error.
+    return ("keystoneauth1.adapter", "request") in frames and not names.isdisjoint(_OF_TOKENS)
+
+
+def find_stream_reason(error: BaseException, handled: BaseException | None) -> str:
+    """Return the reason of a broken stream; empty if its caller broke it off.
+
+    Args:
+        error: What reading the stream raised.
+        handled: What its reader was handling when it began.
+    """
+    if not isinstance(error, Exception) or is_from_signal_handler(error):
+        return ""
+    frames = _list_frames(error.__traceback__)
+    # The library raises EPIPE for wrong data, and so the type alone would mean a broken connection.
+    if isinstance(error, OSError) and frames and frames[-1][1] in _OF_CHECKSUMS:
+        return "checksum_mismatch"
+    return find_reason(error, handled)
+
+
+def _list_frames(trace: TracebackType | None) -> list[tuple[str, str]]:
+    """Return the modules and names of the functions that an exception went through."""
+    frames = []
+    while trace is not None:
+        frame, trace = trace.tb_frame, trace.tb_next
+        frames.append((frame.f_globals.get("__name__", ""), frame.f_code.co_name))
+    return frames

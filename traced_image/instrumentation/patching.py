@@ -1,0 +1,87 @@
+"""Replacements of other libraries' methods: made when a library is imported, and undone exactly."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import wrapt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import ModuleType
+
+Foreign: TypeAlias = Any
+"""An object of another library, whose types are not known here."""
+
+Wrapper = Callable[[Foreign, Foreign, Foreign, Foreign], Foreign]
+"""What is called instead of a method, with what wrapt passes: the bound method, its object, the
+arguments and the keyword arguments."""
+
+
+class LibraryChangedError(LookupError):
+    """A library has not the classes or methods that its adapter knows."""
+
+
+def find_method(module: ModuleType, name: str, parameters: Sequence[str] = ()) -> type:
+    """Return the class that defines a method.
+
+    Args:
+        module: The class's module.
+        name: The class and the method, such as ``Controller.get``.
+        parameters: The names of the method's first parameters after ``self``.
+
+    Raises:
+        LibraryChangedError: The module has no such class, or the class no such method.
+    """
+    owner_name, _, method = name.partition(".")
+    owner = getattr(module, owner_name, None)
+    if not isinstance(owner, type) or not callable(vars(owner).get(method)):
+        raise LibraryChangedError(f"{module.__name__} has no {name}()")
+    names = list(inspect.signature(vars(owner)[method]).parameters)[1 : len(parameters) + 1]
+    if names != list(parameters):
+        raise LibraryChangedError(f"{module.__name__}.{name}() has other parameters")
+    return owner
+
+
+class Patches:
+    """The methods that were replaced, with what was there.
+
+    Attributes:
+        active: Whether the replacements do anything. Another instrumentation may have wrapped one
+            of them since; then it stays where it is, and only calls what was there.
+    """
+
+    def __init__(self) -> None:
+        self.active = True
+        self._done: list[tuple[type, str, object, object]] = []
+
+    def wrap(self, owner: type, method: str, wrapper: Wrapper) -> None:
+        """Put a wrapper around a method that a class itself defines."""
+        original = vars(owner)[method]
+        replacement = wrapt.FunctionWrapper(original, wrapper, enabled=self.is_active)
+        setattr(owner, method, replacement)
+        self._done.append((owner, method, original, replacement))
+
+    def is_active(self) -> bool:
+        """Return whether the replacements do anything."""
+        return self.active
+
+    def remove(self) -> None:
+        """Put back the very objects that were there."""
+        self.active = False
+        while self._done:
+            owner, method, original, replacement = self._done.pop()
+            if vars(owner).get(method) is replacement:
+                setattr(owner, method, original)
+
+
+def when_imported(hooks: Mapping[str, Callable[[ModuleType], None]]) -> None:
+    """Call a function with a module as soon as that is imported, or at once if it already is.
+
+    Args:
+        hooks: The functions, by the modules' names; they must raise nothing.
+    """
+    for name, hook in hooks.items():
+        wrapt.register_post_import_hook(hook, name)
