@@ -90,6 +90,12 @@ def test_data_that_ends_before_the_record_s_size_is_cut_short(checksum, pieces):
     assert list(pieces) == found
 
 
+def test_a_checksum_may_be_in_capitals():
+    digest = Digest({"checksum": hashlib.md5(b"data", usedforsecurity=False).hexdigest().upper()})
+    digest.update(b"data")
+    assert digest.matches()
+
+
 def test_content_md5_is_the_last_resort():
     with pytest.raises(ChecksumMismatch):
         list(download_of(b"wrong", record={"checksum": None}, Content_MD5=MD5))

@@ -78,6 +78,29 @@ def test_a_file_that_takes_a_part_of_a_chunk_gets_all_of_it(sizes):
     assert DATA[:150] == file.found
 
 
+class Number:
+    """An integer of another library's."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __index__(self):
+        return self.value
+
+    def __lt__(self, other):
+        return self.value < other
+
+
+def test_a_writer_that_counts_by_another_librarys_integers_gets_all():
+    class Half(io.BytesIO):
+        def write(self, data):
+            return Number(super().write(data[: max(1, len(data) // 2)]))
+
+    file = Half()
+    save(download_of(DATA[:100]), file)
+    assert DATA[:100] == file.getvalue()
+
+
 class Counting:
     """A writer of an application, which returns what it is told to."""
 

@@ -50,9 +50,7 @@ def test_an_equal_policy_has_the_same_fleet(some):
     assert fleet_of(some) is fleet_of(some, retry=RetryPolicy())
 
 
-@pytest.mark.parametrize(
-    "policy", [RetryPolicy(backoff_cap=9.0), RetryPolicy(statuses=frozenset({503}))]
-)
+@pytest.mark.parametrize("policy", [RetryPolicy(backoff_cap=9.0), RetryPolicy(repeat_unsafe=True)])
 def test_what_does_not_bear_on_servers_does_not_part_services(some, policy):
     assert fleet_of(some) is fleet_of(some, retry=policy)
 
@@ -65,6 +63,8 @@ def test_what_does_not_bear_on_servers_does_not_part_services(some, policy):
         RetryPolicy(cooldown_cap=9.0),
         RetryPolicy(budget_share=None),
         RetryPolicy(budget_floor=1.0),
+        RetryPolicy(statuses=frozenset({404, 503})),
+        RetryPolicy(protocol_errors=False),
     ],
 )
 def test_other_rules_have_a_fleet_of_their_own(some, policy):

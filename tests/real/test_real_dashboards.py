@@ -142,9 +142,15 @@ def _all_complain(servers: Servers) -> list[str]:
         f'job_server:glance_client_attempt_errors:ratio_rate5m{{job="nova-compute", {bad}}} > 0.1',
         f'ALERTS{{alertname="GlanceProbeFailing", {failing}}}',
         'sum(job_server:glance_client_connection_failed:rate5m{job="glance-tools"}) > 0',
+        f"{_saved()} > 0",
         "traced_image_exporter_config_last_reload_successful == 0",
         f"{_out(f', {bad}')} == {len(stage.CALLERS) + 1} == {_out()}",
     ]
+
+
+def _saved() -> str:
+    matchers = 'instance="compute-1", outcome="success_after_retry"'
+    return f"instance:glance_client_calls:rate5m{{{matchers}}}"
 
 
 def _all_use() -> list[str]:

@@ -75,7 +75,8 @@ def write_all(file: BinaryIO, chunk: bytes) -> None:
 
 
 def _is_count(taken: object) -> bool:
-    return isinstance(taken, int) and not isinstance(taken, bool)
+    # By `__index__`, because an integer of numpy's is no `int`.
+    return hasattr(taken, "__index__") and not isinstance(taken, bool)
 
 
 @contextmanager

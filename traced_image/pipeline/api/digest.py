@@ -124,5 +124,5 @@ def _make_hash(record: Record, content_md5: str | None) -> tuple[hashlib._Hash |
                 continue
             # An extendable hash such as SHAKE has no size of its own, and `hexdigest` needs one.
             if found.digest_size:
-                return found, expected
+                return found, expected.lower()
     return None, ""

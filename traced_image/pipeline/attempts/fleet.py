@@ -78,13 +78,15 @@ class _Registry:
 def _make_key(config: Config) -> tuple[object, ...]:
     """Build the key of a configuration; services with equal keys share a fleet.
 
-    The key has the servers, the cool-down and budget settings, and the TLS settings. Without the
-    TLS settings, one service's wrong certificate would cool the servers of another service.
+    The key has the servers, the settings of cool-down, budget and verdicts, and the TLS settings.
+    Without the last two, one service's wrong certificate, or what it alone takes for a failure,
+    would cool the servers of another service.
     """
     policy = config.retry
     return (
         frozenset(config.servers),
         (policy.cooldown_base, policy.cooldown_cap, policy.budget_share, policy.budget_floor),
+        (policy.statuses, policy.protocol_errors),
         (config.insecure, config.cafile, config.certfile, config.keyfile),
     )
 
