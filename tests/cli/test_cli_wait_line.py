@@ -38,6 +38,7 @@ class Scene:
 
     def __init__(self, monkeypatch):
         self.clock, self.file = Clock(), io.StringIO()
+        monkeypatch.setenv("TERM", "xterm")  # a dumb terminal can't erase a line
         console = Console(file=self.file, force_terminal=True, width=60, color_system=None)
         self.line = WaitLine(console, self.clock)
         self.tracer = make_provider(None, attempts=False, tracker=self.line.tracker).get_tracer("t")
@@ -229,4 +230,4 @@ def test_a_time_limit_that_is_none_is_one_line(cli, server, on, text):
 
 def test_a_time_limit_of_nothing_is_refused(cli, server, on):
     result = cli("list", "--timeout", "0", *on(server))
-    assert (3, True) == (result.status, "deadline" in result.line)
+    assert (3, True) == (result.status, "--timeout" in result.line)
