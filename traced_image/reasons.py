@@ -101,8 +101,6 @@ _REFUSING_ALERTS = frozenset(name for name, hint in _TLS_HINTS.items() if hint i
 
 _STATUSES = range(400, 600)
 
-_UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
-
 
 class _Rule(NamedTuple):
     """A rule: an exception of one of `kinds` in the chain means `error` with `reason`."""
@@ -146,6 +144,22 @@ _RULES = (
         "the reply is cut short or is not HTTP",
     ),
 )
+
+
+# By errno, because Python has no class of its own for these. A socket has the last two if its
+# other end has reset it before it was used.
+_UNREACHABLE = _Rule((OSError,), CommunicationError, "network_unreachable", "network unreachable")
+_RESET = _Rule(
+    (OSError,), CommunicationError, "connection_reset", "connection closed by the server"
+)
+_ERRNOS = {
+    errno.ENETUNREACH: _UNREACHABLE,
+    errno.EHOSTUNREACH: _UNREACHABLE,
+    errno.ENETDOWN: _UNREACHABLE,
+    errno.EHOSTDOWN: _UNREACHABLE,
+    errno.ENOTCONN: _RESET,
+    errno.ESHUTDOWN: _RESET,
+}
 
 
 def unwrap(error: BaseException) -> Iterator[BaseException]:
@@ -266,8 +280,10 @@ def _find_rule(
         if reached:
             return CommunicationError, "read_timeout", "no answer in time"
         return CommunicationError, "connect_timeout", "no connection in time"
-    if any(isinstance(link, OSError) and link.errno in _UNREACHABLE for link in links):
-        return CommunicationError, "network_unreachable", "network unreachable"
+    for link in links:
+        if isinstance(link, OSError) and link.errno in _ERRNOS:
+            found = _ERRNOS[link.errno]
+            return found.error, found.reason, found.words
     for rule in _RULES:
         if any(isinstance(link, rule.kinds) for link in links):
             detail = _find_detail(links) if rule.error in (ProtocolError, TLSError) else ""

@@ -335,6 +335,11 @@ def test_a_network_is_unreachable_by_its_number(number):
     assert classify(OSError(number, "no"), "glance-1:9292").reason == "network_unreachable"
 
 
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ESHUTDOWN])
+def test_a_connection_that_was_reset_before_it_was_used(number):
+    assert classify(OSError(number, "no"), "glance-1:9292").reason == "connection_reset"
+
+
 def test_what_is_not_known_is_other():
     error = classify(requests.RequestException("strange"), "glance-1:9292")
     assert (type(error), error.reason, error.reached) == (CommunicationError, "_OTHER", True)
