@@ -359,7 +359,7 @@ class Metrics:
     def connection_failed(
         self, operation: str, server: Server | None, reason: str, exemplar: Exemplar | None
     ) -> None:
-        """Count a call that gave up; `server` is the last one that it tried."""
+        """Count a call that gave up; `server` is the last one that failed; None for none."""
         labels = self._labels(operation, server, reason)
         self._series[catalogue.CONNECTION_FAILED][labels](1, exemplar)
 

@@ -108,7 +108,7 @@ CONNECTION_FAILED = Metric(
     "glance.client.connection_failed",
     "{call}",
     "counter",
-    "Calls that ended in GlanceConnectionFailed, by the last server tried.",
+    "Calls that ended in GlanceConnectionFailed, by the last server that failed them.",
     ("operation", *_SERVER, "error_type"),
 )
 TOKEN_FAILURES = Metric(

@@ -106,7 +106,7 @@ def gave_up() -> timeseries.Panel:
     """Build the panel of the calls that gave up."""
     about = About(
         "Calls that gave up, by the last reason",
-        "GlanceConnectionFailed by the reason and the server of the last attempt, the ten most "
+        "GlanceConnectionFailed by the reason and the last server that failed, the ten most "
         "frequent. A dot is such a call's trace.",
         "reqps",
         "No call gave up",
