@@ -177,3 +177,12 @@ def test_every_row_of_what_nova_2013_had_names_a_place():
     rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
 
     assert [] == [row for row in rows if not PLACE.match(row)]
+
+
+def test_the_readme_quotes_the_demo_in_its_own_words():
+    program = (ROOT / "traced_image/demo/report.py").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    quoted = re.findall(r"^ *✓ (right, .+)$|^(Retries hid .+)$", readme, re.MULTILINE)
+    words = [right or hidden for right, hidden in quoted]
+
+    assert (2, []) == (len(words), [each for each in words if each not in program])
