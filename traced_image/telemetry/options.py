@@ -31,7 +31,7 @@ class Telemetry:
             wire spans the attempt's span is the CLIENT span.
         detail: Which labels the metrics have; fewer labels mean fewer series, for large fleets.
             ``full`` keeps all. ``reason`` drops the operation. ``operation`` drops the reason:
-            failures become ``_OTHER`` and refusals ``4xx``. ``host`` drops both.
+            it becomes ``_OTHER``, and the verdict still tells a refusal. ``host`` drops both.
 
     Raises:
         InvalidOption: An attribute has a value of another type, or an unknown `detail`.
