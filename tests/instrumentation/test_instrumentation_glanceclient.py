@@ -369,7 +369,7 @@ def test_an_interrupt_of_the_reader_breaks_no_stream(client, image_id, counts):
         raise KeyboardInterrupt
 
     body = client.images.data(image_id)
-    stream = streams.observe_data(interrupted(), body.wrapped.iterable.gi_frame.f_locals["start"])
+    stream = streams.observe_data(interrupted(), body.wrapped.iterable.gi_frame.f_locals["call"])
     with pytest.raises(KeyboardInterrupt):
         list(stream)
     assert {} == stream_errors(counts)

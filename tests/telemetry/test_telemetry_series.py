@@ -116,8 +116,10 @@ HISTOGRAM = len(catalogue.CALL_DURATION.buckets) + 3
 """A histogram's series: its buckets, that of infinity, the sum and the count."""
 
 RETRY_HISTOGRAM = len(catalogue.CALL_RETRIES.buckets) + 3
-PROCESS = 1 + len(catalogue.TELEMETRY_ERROR_KINDS) + len(catalogue.RECORD_KINDS)
-"""The version, and a counter for each kind of failure of telemetry and of records left out."""
+PROCESS = 1 + sum(
+    map(len, (catalogue.TELEMETRY_ERROR_KINDS, catalogue.RECORD_KINDS, catalogue.HAZARD_KINDS))
+)
+"""The version, and a counter for each kind of failure of telemetry, skipped record and hazard."""
 
 STATE = len(catalogue.STATES) + 3
 """A server's states, failures in a row, last success and last failure."""
@@ -132,7 +134,7 @@ def tokens(detail):
 
 
 def at_first(servers, detail):
-    """The series of a process that has made no call: 14 + 22 n, or 10 + 14 n without reasons."""
+    """The series of a process that has made no call: 21 + 22 n, or 17 + 14 n without reasons."""
     reasons = len(FIRST_REASONS) if detail in ("full", "reason") else 1
     return PROCESS + tokens(detail) + servers * (2 * reasons + STREAMS + 1 + STATE)
 
@@ -332,7 +334,11 @@ def test_labels_have_values_of_closed_sets_whatever_is_told(told):
         "state": set(catalogue.STATES),
         "direction": set(catalogue.DIRECTIONS),
         "version": {traced_image.__version__},
-        "kind": {*catalogue.TELEMETRY_ERROR_KINDS, *catalogue.RECORD_KINDS},
+        "kind": {
+            *catalogue.TELEMETRY_ERROR_KINDS,
+            *catalogue.RECORD_KINDS,
+            *catalogue.HAZARD_KINDS,
+        },
     }
     assert [] == [
         (name, value)

@@ -10,15 +10,16 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from ..telemetry.http_instrumentation import is_instrumented
 from ..telemetry.propagation import Propagation
 from ..telemetry.recorder import current_call
+from .client_call import CLIENT_CALL, open_call
 from .observed_call import ObservedCall, Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..telemetry.recorder import Recorder
+    from .client_call import GaveUp
     from .hooks import Hooks
     from .hosts import Hosts
-    from .observed_call import GaveUp
     from .patching import Foreign
 
 UNDER_WAY: ContextVar[ObservedCall | None] = ContextVar("traced_image_observed", default=None)
@@ -75,8 +76,10 @@ class Instrumentation:
             return None
         if endpoint is not None and self._is_excluded(endpoint):
             return None
-        recorder = self._recorder_below if is_instrumented() else self._recorder
-        return ObservedCall(self._shared, recorder, operation, gave_up)
+        return ObservedCall(self._shared, self._find_recorder(), operation, gave_up)
+
+    def _find_recorder(self) -> Recorder:
+        return self._recorder_below if is_instrumented() else self._recorder
 
     def call(
         self,
@@ -97,3 +100,40 @@ class Instrumentation:
             return result
         finally:
             UNDER_WAY.reset(token)
+
+    def serve(
+        self,
+        operation: str,
+        gave_up: GaveUp,
+        wrapped: Foreign,
+        args: Foreign,
+        kwargs: Foreign,
+    ) -> Foreign:
+        """Make a call of a service, whose attempts are the calls of the client below.
+
+        Args:
+            operation: The operation, such as ``images.get``.
+            gave_up: The exception types by which the service says that no attempt succeeded.
+            wrapped: The service's function.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
+        """
+        call = None
+        with self.guard:
+            if current_call() is None and is_instrumentation_enabled():
+                call = open_call(self._find_recorder(), operation, gave_up)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        token = CLIENT_CALL.set(call)
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as error:
+            with self.guard:
+                call.end(error)
+            raise
+        else:
+            with self.guard:
+                call.end()
+            return result
+        finally:
+            CLIENT_CALL.reset(token)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from .calls import Instrumentation
-    from .observed_call import GaveUp, ObservedCall
+    from .client_call import GaveUp
+    from .observed_call import ObservedCall
     from .patching import Foreign, Patches, Wrapper
 
 NAME = "python-glanceclient"
@@ -219,7 +220,7 @@ class _Adapter:
                 # A proxy around an object with the length and the generator; or around None.
                 body = result.wrapped
                 if inspect.isgenerator(getattr(body, "iterable", None)):
-                    body.iterable = observe_data(body.iterable, observed.open_download)
+                    body.iterable = observe_data(body.iterable, observed)
             return result
 
         return download

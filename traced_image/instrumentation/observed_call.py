@@ -7,27 +7,25 @@ fails before any request, by its caller's arguments or by Keystone, accuses no s
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import get_current
 
-from ..reasons import OTHER, find_reason, find_status
 from ..redact import hide_in_url
 from ..telemetry import catalogue as names
 from ..telemetry.recorder import current_call
 from ..telemetry.stream_record import StreamRecord
-from ..telemetry.verdicts import TOKEN_UNAVAILABLE
-from .failures import NOBODY, find_blame
+from .client_call import CLIENT_CALL, ClientCall, open_call
+from .hazards import report_hazard
 
 if TYPE_CHECKING:
     from ..config import Server
     from ..telemetry.attempt_record import AttemptRecord
     from ..telemetry.propagation import Propagation
-    from ..telemetry.recorder import CallRecord, Recorder
+    from ..telemetry.recorder import Recorder
     from ..telemetry.telemetry_errors import Guard
-    from .failures import Blame
+    from .client_call import GaveUp
     from .hooks import ClientRequest, Hooks
     from .hosts import Hosts
     from .patching import Foreign
@@ -37,9 +35,6 @@ _UNQUOTED = re.compile(r"[A-Za-z0-9_.~/:-]*")
 as parts of a URL."""
 
 _SCHEMAS = "/v2/schemas/"
-
-GaveUp = tuple[type[BaseException], ...]
-"""The exception types of a server that can't be reached or is overloaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +66,27 @@ class ObservedCall:
     """
 
     __slots__ = (
-        *("_call", "_failure", "_handled", "_owned", "_request", "_server", "_shared"),
+        *("_call", "_failure", "_owned", "_replies", "_request", "_sent", "_server", "_shared"),
         *("_shown", "_upload"),
         *("attempt", "guard", "operation", "recorder", "source_error"),
     )
 
     def __init__(self, shared: Shared, recorder: Recorder, operation: str, gave_up: GaveUp) -> None:
-        outer = current_call()
         self.recorder = recorder
         self.operation = operation
         self.attempt: AttemptRecord | None = None
         self.source_error: BaseException | None = None
-        self._owned = outer is None
+        self._owned = current_call() is None
         self.guard = shared.guard
         self._shared = shared
-        self._handled = sys.exc_info()[1]
         self._upload: StreamRecord | None = None
+        self._sent: int | None = None
+        self._replies = 0
         self._request: ClientRequest | None = None
         self._shown: ClientRequest | None = None
         self._server: Server | None = None
         self._failure: BaseException | None = None
-        self._call: CallRecord = outer or recorder.call(operation, gave_up)
+        self._call = _find_call(recorder, operation, gave_up)
 
     def send(
         self,
@@ -130,8 +125,8 @@ class ObservedCall:
         """Start the attempt, if it has not started: the URL of its server is known now."""
         if self.attempt is None and self._request is not None:
             self._shown = self._request
-            self.attempt = self._call.attempt(endpoint, request=self._request)
-            self._server = self._call.servers[-1]
+            self.attempt = self._call.start_attempt(endpoint, self._request)
+            self._server = self._call.record.servers[-1]
 
     def _begin(self, request: ClientRequest) -> None:
         if self.attempt is None or self.attempt.span is None:
@@ -156,6 +151,7 @@ class ObservedCall:
     def _note(self, request: ClientRequest, response: Foreign) -> None:
         if self.attempt is None:
             return
+        self._replies += 1
         self.attempt.status = response.status_code
         self.attempt.request_id = response.headers.get("x-openstack-request-id")
         if self.attempt.span is not None:
@@ -164,6 +160,7 @@ class ObservedCall:
     def sent(self, count: int) -> None:
         """Record that `count` more bytes of an upload's data were read to be sent."""
         with self.guard:
+            self._sent = (self._sent or 0) + count
             if self._upload is None:
                 # Without a span, as in this package's pipeline: the attempt's span shows the time.
                 self._upload = StreamRecord(self.recorder, self._server, "upload", None)
@@ -174,10 +171,15 @@ class ObservedCall:
         span = None if self.attempt is None else self.attempt.span
         return self.recorder.stream(self.operation, self._server, "download", span)
 
+    def report_break(self, stream: StreamRecord) -> None:
+        """Record that a download breaks, which is still to be ended."""
+        server = self._server
+        report_hazard(self.recorder, self.operation, "download_broken", server, stream.span)
+
     def idle(self, seconds: float) -> None:
         """Take time out of the durations that the call's caller spent."""
         if self._owned:
-            self._call.idle(seconds)
+            self._call.record.idle(seconds)
         if self.attempt is not None:
             self.attempt.idle(seconds)
 
@@ -187,19 +189,19 @@ class ObservedCall:
         Args:
             error: What the call raised; None for success.
         """
-        blame = NOBODY if error is None else find_blame(error, self._handled)
         try:
             with self.guard:
-                self._end_attempt(error, blame)
+                self._end_attempt(error)
         finally:  # also if a signal handler raised: no call stays current
             if self._owned:
                 with self.guard:
-                    self._end_call(error, blame)
+                    self._call.end(error, self.source_error)
 
-    def _end_attempt(self, error: BaseException | None, blame: Blame) -> None:
+    def _end_attempt(self, error: BaseException | None) -> None:
         attempt = self.attempt
         if attempt is None:
             return
+        blame = self._call.find_blame(error)
         if error is None or not blame.has(self._failure):
             # What the library raises after a good response is no failure of the server.
             attempt.end("", attempt.status, attempt.request_id)
@@ -209,7 +211,8 @@ class ObservedCall:
             self._describe(self._request)  # the one that failed, which may not be the first one
             attempt.__exit__(type(error), error, None)
             if self._upload is not None and attempt.verdict != "cancelled":
-                self._upload.end(find_reason(error, self._handled), complete=False)
+                self._upload.end(self._call.find_reason(error), complete=False)
+        self._call.note(self._server, attempt, self._replies, self._sent)
         self._shared.hosts.note(self._server, attempt.verdict)
 
     def _describe(self, request: ClientRequest | None) -> None:
@@ -224,18 +227,13 @@ class ObservedCall:
                 {names.HTTP_REQUEST_METHOD: request.method, names.URL_FULL: url}
             )
 
-    def _end_call(self, error: BaseException | None, blame: Blame) -> None:
-        if error is None:
-            self._call.end()
-        elif blame.keystone:
-            reason = names.close_reason(find_reason(error, self._handled))
-            self._call.end("non_retryable", TOKEN_UNAVAILABLE)
-            self.recorder.metrics.token_failed(reason, None)
-        elif blame.caller or blame.has(self.source_error) or self._has_asked_nobody(error):
-            self._call.end("cancelled", OTHER)
-        else:
-            self._call.__exit__(type(error), error, None)
 
-    def _has_asked_nobody(self, error: BaseException) -> bool:
-        """Return whether an argument could not be used, unless the error is a refusal by status."""
-        return self.attempt is None and not find_status(error)
+def _find_call(recorder: Recorder, operation: str, gave_up: GaveUp) -> ClientCall:
+    """Return the call that a new one belongs to, which may be a new one."""
+    outer = current_call()
+    if outer is None:
+        return open_call(recorder, operation, gave_up)
+    call = CLIENT_CALL.get()
+    if call is not None and call.record is outer:
+        return call
+    return ClientCall(recorder, operation, gave_up, outer)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextvars import Context
 
-    from ..telemetry.stream_record import StreamRecord
     from .observed_call import ObservedCall
     from .patching import Foreign
 
@@ -67,10 +66,15 @@ def _step(context: Context, call: ObservedCall, items: Items) -> object:
 
 
 def observe_data(
-    chunks: Generator[bytes, None, None], start: Callable[[], StreamRecord]
+    chunks: Generator[bytes, None, None], call: ObservedCall
 ) -> Generator[bytes, None, None]:
-    """Yield the chunks of a download, counted in a stream that begins with the first one."""
-    record, handled = start(), sys.exc_info()[1]
+    """Yield the chunks of a download, counted in a stream that begins with the first one.
+
+    Args:
+        chunks: The chunks.
+        call: The call that opened the download; it has ended.
+    """
+    record, handled = call.open_download(), sys.exc_info()[1]
     try:
         for chunk in chunks:
             record.add(len(chunk))
@@ -78,7 +82,10 @@ def observe_data(
     except GeneratorExit:
         raise
     except BaseException as error:
-        record.end(find_stream_reason(error, handled), complete=False)
+        reason = find_stream_reason(error, handled)
+        if reason:
+            call.report_break(record)
+        record.end(reason, complete=False)
         raise
     else:
         record.end(complete=True)

@@ -31,11 +31,12 @@ class AttemptRecord:
         status: The HTTP status of the last reply; 0 for none.
         request_id: The server's ``X-OpenStack-Request-ID``; None for none.
         verdict: What it says about its server; None until it has ended.
+        reason: Why it failed; empty for success, and until it has ended.
     """
 
     __slots__ = (
         *("_call", "_ended", "_handled", "_place", "_reporting", "_server", "_started"),
-        *("request_id", "span", "status", "verdict"),
+        *("reason", "request_id", "span", "status", "verdict"),
     )
 
     def __init__(self, reporting: Reporting, call: CallState, server: Server | None) -> None:
@@ -47,6 +48,7 @@ class AttemptRecord:
         self.status = 0
         self.request_id: str | None = None
         self.verdict: VerdictLabel | None = None
+        self.reason = ""
         self.span: Active | None = None
         self._started = perf_counter()
         metrics = reporting.metrics
@@ -126,7 +128,7 @@ class AttemptRecord:
             verdict: What it says about its server; None for what follows from the reason.
         """
         self._ended = True
-        reason = close_reason(reason)
+        reason = self.reason = close_reason(reason)
         verdict = self.verdict = verdict or decide_verdict(reason)
         if verdict == "failed":
             self._call.failed = self._server

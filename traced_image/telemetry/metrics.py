@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..config import Server
     from .catalogue import (
         Direction,
+        HazardKind,
         Metric,
         Outcome,
         RecordKind,
@@ -184,12 +185,11 @@ class Metrics:
 
     def _start(self) -> None:
         self._series[catalogue.BUILD_INFO][(find_version(),)](1, None)
-        for kind in catalogue.TELEMETRY_ERROR_KINDS:
-            self._series[catalogue.TELEMETRY_ERRORS][(kind,)](0, None)
+        for metric, kinds in catalogue.KINDS.items():
+            for kind in kinds:
+                self._series[metric][(kind,)](0, None)
         for reason in FIRST_TOKEN_REASONS:
             self._series[catalogue.TOKEN_FAILURES][(self._reasons.get(reason, OTHER),)](0, None)
-        for record in catalogue.RECORD_KINDS:
-            self.skipped_records(record, 0)
 
     def _count_error(self, kind: TelemetryErrorKind) -> None:
         self._series[catalogue.TELEMETRY_ERRORS][(kind,)](1, None)
@@ -381,6 +381,10 @@ class Metrics:
     def skipped_records(self, kind: RecordKind, count: int) -> None:
         """Count the records that a list left out."""
         self._series[catalogue.SKIPPED_RECORDS][(kind,)](count, None)
+
+    def hazard(self, kind: HazardKind, exemplar: Exemplar | None) -> None:
+        """Count what a stock client did, unseen by its caller."""
+        self._series[catalogue.HAZARDS][(kind,)](1, exemplar)
 
     def host(self, host: HostView) -> None:
         """Show a server's current state; as a `Watch` of the pipeline, this raises nothing."""

@@ -31,7 +31,7 @@ from .verdicts import TOKEN_UNAVAILABLE, decide_verdict, is_cancelled
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .catalogue import Direction, Outcome, RecordKind
+    from .catalogue import Direction, HazardKind, Outcome, RecordKind
     from .reporting import UnderWay
     from .spans import Active, HTTPRequest
 
@@ -90,6 +90,20 @@ class Recorder(Reporting):
         """
         with self.guard_metrics:
             self.metrics.skipped_records(kind, count)
+
+    def hazard(self, kind: HazardKind, span: Active | None, server: Server | None) -> None:
+        """Record what a stock client did with a call and its caller does not see.
+
+        Args:
+            kind: What it did.
+            span: The span of the call or of the stream; None if it has none.
+            server: The server of the last attempt; None if unknown.
+        """
+        with self.guard_metrics:
+            self.metrics.hazard(kind, find_exemplar(span))
+        if span is not None:
+            with self.guard_spans:
+                self.spans.hazard(span, kind, server)
 
     def stream(
         self,

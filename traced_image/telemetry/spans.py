@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from ..config import Server
-    from .catalogue import Outcome, VerdictLabel
+    from .catalogue import HazardKind, Outcome, VerdictLabel
     from .updates import Exemplar
 
 ERROR = Status(StatusCode.ERROR)
@@ -155,6 +155,14 @@ class Spans:
         if next_server is not None:
             attributes[names.RETRY_NEXT_SERVER] = next_server.netloc
         active.span.add_event(names.RETRY_EVENT, attributes)
+
+    def hazard(self, active: Active, kind: HazardKind, server: Server | None) -> None:
+        """Add the event of a hazard to the span of a call or of a stream."""
+        attributes: dict[str, AttributeValue] = {names.HAZARD_KIND: kind}
+        if server is not None:
+            attributes[names.SERVER_ADDRESS] = server.host
+            attributes[names.SERVER_PORT] = server.port
+        active.span.add_event(names.HAZARD_EVENT, attributes)
 
     def start_attempt(
         self,

@@ -273,6 +273,10 @@ with recorder.call("images.get") as call:
     "Recorder.find_server": """
 assert recorder.find_server("http://glance-1:9292/v2").netloc == "glance-1:9292"
 """,
+    "Recorder.hazard": """
+with recorder.call("images.upload") as call:
+    recorder.hazard("upload_truncated", call.span, recorder.find_server("glance-1:9292"))
+""",
     "Recorder.skipped_records": """
 recorder.skipped_records("image", 2)
 """,

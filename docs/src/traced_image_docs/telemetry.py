@@ -68,7 +68,7 @@ _VALUES = {
     "state": ", ".join(f"`{one}`" for one in catalogue.STATES),
     "direction": ", ".join(f"`{one}`" for one in catalogue.DIRECTIONS),
     "version": "the version of traced-image",
-    "kind": ", ".join(f"`{one}`" for one in catalogue.TELEMETRY_ERROR_KINDS),
+    "kind": "of a failure of telemetry, of a record that a list left out, or of a hazard",
 }
 """The closed set of each label's values."""
 
@@ -110,6 +110,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "operations": _operations,
     "outcomes": lambda: _words("outcome", "what it means", catalogue.OUTCOMES),
     "reasons": _reasons,
+    "hazards": lambda: _words("kind", "what the client did", catalogue.HAZARD_KINDS),
     "states": lambda: _words("state", "what it means", catalogue.STATES),
     "troubles": lambda: _words("kind", "what failed", catalogue.TELEMETRY_ERROR_KINDS),
 }

@@ -70,6 +70,8 @@ STREAM_COMPLETE = "glance.stream.complete"
 RETRY_EVENT = "glance.retry.scheduled"
 RETRY_DELAY = "glance.retry.delay"
 RETRY_NEXT_SERVER = "glance.retry.next_server"
+HAZARD_EVENT = "glance.hazard"
+HAZARD_KIND = "glance.hazard.kind"
 
 ERROR_TYPE = "error.type"
 SERVER_ADDRESS = "server.address"
@@ -171,6 +173,30 @@ DIRECTIONS: tuple[Direction, ...] = ("download", "upload")
 RecordKind = Literal["image", "member"]
 RECORD_KINDS: tuple[RecordKind, ...] = ("image", "member")
 """The kinds of records that lists have."""
+
+HazardKind = Literal[
+    "upload_truncated",
+    "create_repeated",
+    "delete_not_found",
+    "list_restarted",
+    "download_broken",
+    "error_swallowed",
+    "server_unnamed",
+]
+HAZARD_KINDS: dict[HazardKind, str] = {
+    "upload_truncated": "a retry of an upload sent fewer bytes than an attempt before it, and the"
+    " call succeeded: the image may lack data",
+    "create_repeated": "an image was created again after an attempt that may have created it: one"
+    " of the two may be left over",
+    "delete_not_found": "a retry of a deletion got 404 after an attempt that may have deleted the"
+    " image: the caller is told that the image does not exist",
+    "list_restarted": "a list that broke after its first page was fetched again from the start",
+    "download_broken": "a download broke off, or its checksum differs, after its call had"
+    " succeeded: no retry followed",
+    "error_swallowed": "the call returned nothing, although Glance had answered with an error",
+    "server_unnamed": "the call gave up with an exception that does not name the failed server",
+}
+"""What stock clients do with a call and its caller does not see."""
 
 TelemetryErrorKind = Literal["spans", "metrics", "logs", "wire", "hooks", "instrumentation"]
 TELEMETRY_ERROR_KINDS: dict[TelemetryErrorKind, str] = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .attributes_reasons import HAZARD_KINDS, RECORD_KINDS, TELEMETRY_ERROR_KINDS
+
 LABELS = {
     "operation": "operation",
     "outcome": "outcome",
@@ -188,6 +190,14 @@ SKIPPED_RECORDS = Metric(
     "Records that lists left out because a field can't be read; no server is the cause.",
     ("kind",),
 )
+HAZARDS = Metric(
+    "glance_client_hazards_total",
+    "glance.client.hazards",
+    "{hazard}",
+    "counter",
+    "Calls of stock clients that did what their callers can't see, such as losing data, by kind.",
+    ("kind",),
+)
 BUILD_INFO = Metric(
     "traced_image_build_info",
     "traced_image.build_info",
@@ -222,6 +232,14 @@ METRICS = (
     STREAM_ERRORS,
     STREAM_BYTES,
     SKIPPED_RECORDS,
+    HAZARDS,
     BUILD_INFO,
     TELEMETRY_ERRORS,
 )
+
+KINDS: dict[Metric, tuple[str, ...]] = {
+    TELEMETRY_ERRORS: tuple(TELEMETRY_ERROR_KINDS),
+    SKIPPED_RECORDS: RECORD_KINDS,
+    HAZARDS: tuple(HAZARD_KINDS),
+}
+"""The counters by kind, with their kinds: each is at zero from the start."""

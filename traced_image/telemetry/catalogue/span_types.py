@@ -139,6 +139,12 @@ ATTRIBUTES = (
         "`host:port` of the server that the next attempt asks",
         ("glance-2:9292",),
     ),
+    Attribute(
+        names.HAZARD_KIND,
+        "string",
+        "[what the client did](#hazards) and its caller does not see",
+        ("upload_truncated",),
+    ),
     Attribute(names.HTTP_REQUEST_METHOD, "string", "as in the conventions", ("GET",)),
     Attribute(
         names.URL_FULL,
@@ -192,7 +198,8 @@ SPAN_TYPES = (
         " first bytes are there; with `download_rest`, when the head of the reply is there.",
         "An error if the call failed, also by a refusal. Unset if it recovered, and if its caller"
         " cancelled it.",
-        f"`{names.RETRY_EVENT}` for each retry",
+        f"`{names.RETRY_EVENT}` for each retry; `{names.HAZARD_EVENT}` for each hazard of a stock"
+        " client",
         (
             (names.OPERATION, _REQUIRED),
             (names.OUTCOME, _REQUIRED),
@@ -216,6 +223,16 @@ SPAN_TYPES = (
             (names.RETRY_DELAY, _REQUIRED),
             (names.RETRY_NEXT_SERVER, _if("if the next server is known")),
         ),
+    ),
+    SpanType(
+        "Hazard",
+        names.HAZARD_EVENT,
+        "",
+        "An event of a stock client's call or stream, when the client does what its caller does not"
+        " see. The server is that of the last attempt.",
+        "",
+        "",
+        ((names.HAZARD_KIND, _REQUIRED), *_SERVER),
     ),
     SpanType(
         "Attempt",
@@ -249,7 +266,7 @@ SPAN_TYPES = (
         " head of the reply, and ends when the data has come, when it breaks off, or when its"
         " reader closes or drops it. It is never the current span of its reader.",
         "An error if the stream broke, or the data is not that of the image's record.",
-        "none",
+        f"`{names.HAZARD_EVENT}` if a stock client's download broke",
         (
             (names.OPERATION, _REQUIRED),
             *_SERVER,
@@ -281,4 +298,4 @@ SPAN_TYPES = (
         ),
     ),
 )
-"""All spans, and the event of a call's span, in the order in which they happen."""
+"""All spans, and the events of a call's span, in the order in which they happen."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from traced_image.telemetry.catalogue import HAZARDS
+
+from ..promql import selector
 from ..recording import (
     ALL_BAD_CALLS,
     ALL_CALLS,
@@ -71,6 +74,9 @@ _RETRIED = f"sum without ({_SERVERS}, error_type) ({RETRIES.record})"
 _FAILED = f"sum without ({_SERVERS}) ({FAILED_ATTEMPTS.record})"
 _ATTEMPTED = f"sum without ({_SERVERS}) ({ATTEMPTS.record})"
 
+_LOST = f"""sum by (job) (increase({selector(HAZARDS, 'kind="upload_truncated"')}[15m]))"""
+"""The uploads that lost data; Prometheus extrapolates one to a little more or less."""
+
 _KEYSTONE_REASONS = (
     f"{{{{ range $i, $each := printf `{TOKEN_FAILURES.record}{{job=%q}} > 0` $labels.job | query"
     " | sortByLabel `error_type` }}{{ if $i }}, {{ end }}{{ .Labels.error_type }}"
@@ -97,6 +103,16 @@ CALL_ALERTS = (
         "About {{ $value | humanize }} calls of {{ $labels.job }} got no token in the last 5"
         " minutes, and asked no Glance server: none of those is at fault. Keystone's reasons:"
         f" {_KEYSTONE_REASONS}.",
+    ),
+    Alert(
+        "GlanceImageDataLost",
+        "page",
+        f"{_LOST} > 0.5",
+        "0m",
+        "{{ $labels.job }} reported an image as uploaded, and it may lack data.",
+        "The client of {{ $labels.job }} repeated an upload whose data it had read already, and"
+        " sent less than the first time. Such uploads in the last 15 minutes: about"
+        " {{ $value | humanize }}. Compare the images' sizes before their sources are deleted.",
     ),
     Alert(
         "GlanceRetryRateHigh",

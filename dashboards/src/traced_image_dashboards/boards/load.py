@@ -48,7 +48,7 @@ def parts() -> tuple[Builder[Any], ...]:
     """Build the rows of load, time and image data, and their panels."""
     return (
         *(row("Load and time"), picks(), times(), time_spread(), under_way()),
-        *(row("Image data"), broken_streams(), streamed(), skipped_records()),
+        *(row("Image data"), broken_streams(), streamed(), skipped_records(), hazards()),
     )
 
 
@@ -163,3 +163,18 @@ def skipped_records() -> timeseries.Panel:
     )
     counted = f"rate({selector(catalogue.SKIPPED_RECORDS, JOB)}[{WINDOW}])"
     return lines(about, query(some(total(counted, "by (job)")), "{{job}}"))
+
+
+def hazards() -> timeseries.Panel:
+    """Build the panel of what stock clients do and their callers do not see."""
+    about = About(
+        "Hazards of stock clients",
+        "Each second, by kind. A client such as nova's did what its caller does not see: "
+        "`upload_truncated` means that an image may lack data. The caller's log and the event "
+        "`glance.hazard` of the trace name the call: follow the runbook of its kind.",
+        "ops",
+        "No stock client hid anything",
+        "GlanceImageDataLost",
+    )
+    counted = f"rate({selector(catalogue.HAZARDS, JOB)}[{WINDOW}])"
+    return lines(about, query(some(total(counted, "by (kind)")), "{{kind}}"))

@@ -1,0 +1,158 @@
+"""A call of a stock client: its record, its attempts so far, and what they mean together."""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from ..reasons import OTHER, find_reason, find_status
+from ..telemetry import catalogue as names
+from ..telemetry.verdicts import TOKEN_UNAVAILABLE, decide_verdict, is_cancelled
+from .failures import NOBODY, find_blame
+from .hazards import PastAttempt, find_hazards, names_server, report_hazard
+
+if TYPE_CHECKING:
+    from ..config import Server
+    from ..telemetry.attempt_record import AttemptRecord
+    from ..telemetry.recorder import CallRecord, Recorder
+    from .failures import Blame
+    from .hooks import ClientRequest
+
+GaveUp = tuple[type[BaseException], ...]
+"""The exception types of a server that can't be reached or is overloaded."""
+
+
+class ClientCall:
+    """A call of a stock client under way, whatever makes its attempts.
+
+    A service that retries, such as nova, opens one with `open_call`; the calls of the client below
+    join it as its attempts. Without a service, the client's call opens one of its own.
+
+    Attributes:
+        recorder: Records it.
+        operation: The operation, such as ``images.get``.
+        record: Its record.
+    """
+
+    __slots__ = (*("_gave_up", "_handled", "_past"), *("operation", "record", "recorder"))
+
+    def __init__(
+        self, recorder: Recorder, operation: str, gave_up: GaveUp, record: CallRecord
+    ) -> None:
+        self.recorder = recorder
+        self.operation = operation
+        self.record = record
+        self._gave_up = gave_up
+        # Python chains a new exception to the one that the caller handles already.
+        self._handled = sys.exc_info()[1]
+        self._past: list[PastAttempt] = []
+
+    def start_attempt(self, endpoint: str, request: ClientRequest) -> AttemptRecord:
+        """Start an attempt; it is a retry if the attempt before it failed.
+
+        Args:
+            endpoint: The server's URL.
+            request: The attempt's first HTTP request.
+        """
+        server = self.recorder.find_server(endpoint)
+        if self._has_failed:
+            last = self._past[-1]
+            self.record.retry(last.reason, perf_counter() - last.ended, server)
+        return self.record.attempt(server, request=request)
+
+    def note(
+        self, server: Server | None, attempt: AttemptRecord, replies: int, sent: int | None
+    ) -> None:
+        """Record that an attempt has ended.
+
+        Args:
+            server: Its server; None if unknown.
+            attempt: The attempt.
+            replies: How many HTTP requests were answered without an error.
+            sent: Bytes of an upload's data that were read to be sent; None if nobody counted them.
+        """
+        if attempt.verdict != "cancelled":
+            ended = perf_counter()
+            self._past.append(PastAttempt(server, attempt.reason, replies, sent, ended))
+
+    def end(self, error: BaseException | None = None, source: BaseException | None = None) -> None:
+        """End the call.
+
+        Args:
+            error: What it raised; None for success.
+            source: What the caller's own data raised while it was read; None for nothing.
+        """
+        try:
+            self._note_hazards(error)
+        finally:  # no call stays current
+            if error is not None:
+                self._end_raised(error, self.find_blame(error), source)
+            elif self._has_failed:  # the client has swallowed the error
+                self._end_as_last(error)
+            else:
+                self.record.end()
+
+    def find_blame(self, error: BaseException | None) -> Blame:
+        """Return whose failure an exception of the call is."""
+        return NOBODY if error is None else find_blame(error, self._handled)
+
+    def find_reason(self, error: BaseException) -> str:
+        """Return why the call failed with an exception."""
+        return names.close_reason(find_reason(error, self._handled))
+
+    def _end_as_last(self, error: BaseException | None) -> None:
+        """End the call with the failure of its last attempt, whatever exception came of that.
+
+        A service's exceptions have statuses of their own: all of nova's say 500 if none is set.
+        """
+        reason = self._past[-1].reason
+        if isinstance(error, self._gave_up):
+            self.record.end("exhausted", reason)
+        else:
+            refused = decide_verdict(reason) == "refused"
+            self.record.end("refused" if refused else "non_retryable", reason)
+
+    def _end_raised(self, error: BaseException, blame: Blame, source: BaseException | None) -> None:
+        if blame.keystone:
+            self.record.end("non_retryable", TOKEN_UNAVAILABLE)
+            self.recorder.metrics.token_failed(self.find_reason(error), None)
+        elif blame.caller or blame.has(source) or self._has_asked_nobody(error):
+            self.record.end("cancelled", OTHER)
+        elif self._has_failed and not is_cancelled(error):
+            self._end_as_last(error)
+        else:
+            self.record.__exit__(type(error), error, None)
+
+    @property
+    def _has_failed(self) -> bool:
+        """Whether the last attempt failed."""
+        return bool(self._past and self._past[-1].reason)
+
+    def _has_asked_nobody(self, error: BaseException) -> bool:
+        """Return whether an argument could not be used, unless the error is a refusal by status."""
+        return not self.record.servers and not find_status(error)
+
+    def _note_hazards(self, error: BaseException | None) -> None:
+        if not self._past:
+            return
+        last, failed = self._past[-1], self.record.failed
+        for kind in find_hazards(self.operation, self._past):
+            self._note_hazard(kind, last.server)
+        if error is None and last.reason:
+            self._note_hazard("error_swallowed", last.server)
+        if isinstance(error, self._gave_up) and failed and not names_server(error, failed):
+            self._note_hazard("server_unnamed", failed)
+
+    def _note_hazard(self, kind: names.HazardKind, server: Server | None) -> None:
+        report_hazard(self.recorder, self.operation, kind, server, self.record.span)
+
+
+CLIENT_CALL: ContextVar[ClientCall | None] = ContextVar("traced_image_client_call", default=None)
+"""The call of a service that makes its attempts by calls of a client, in this thread or task."""
+
+
+def open_call(recorder: Recorder, operation: str, gave_up: GaveUp) -> ClientCall:
+    """Start a call of its own."""
+    return ClientCall(recorder, operation, gave_up, recorder.call(operation, gave_up))

@@ -1,0 +1,109 @@
+"""What a stock client did with a call and its caller does not see, from the call's attempts."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..redact import hide_in_record
+from ..telemetry.catalogue import HAZARD_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ..config import Server
+    from ..telemetry.catalogue import HazardKind
+    from ..telemetry.recorder import Recorder
+    from ..telemetry.spans import Active
+
+LOG = logging.getLogger(__name__)
+LOG.addFilter(hide_in_record)
+
+_NEVER_SENT = frozenset(
+    {"dns_error", "connection_refused", "connect_timeout", "network_unreachable", "tls_error"}
+)
+"""The reasons after which a server has not seen the request."""
+
+_UPLOADS = frozenset({"images.upload", "images.stage"})
+
+
+@dataclass(frozen=True, slots=True)
+class PastAttempt:
+    """An attempt of a call that has ended, and that the caller did not end.
+
+    Attributes:
+        server: Its server; None if unknown.
+        reason: Why it failed; empty for success.
+        replies: How many HTTP requests were answered without an error, such as a list's pages.
+        sent: Bytes of an upload's data that were read to be sent; None if nobody counted them.
+        ended: When it ended, in seconds of ``time.perf_counter()``.
+    """
+
+    server: Server | None
+    reason: str
+    replies: int
+    sent: int | None
+    ended: float
+
+    @property
+    def may_have_worked(self) -> bool:
+        """Whether it failed, and the server may have done what it was asked all the same."""
+        return bool(self.reason) and self.reason not in _NEVER_SENT
+
+
+def find_hazards(operation: str, attempts: Sequence[PastAttempt]) -> Iterator[HazardKind]:
+    """Yield what the attempts of a call that has ended did together.
+
+    Args:
+        operation: The operation, such as ``images.upload``.
+        attempts: The attempts, in order; the call returned something after the last one or raised
+            the failure of the last one.
+    """
+    if len(attempts) < 2:  # noqa: PLR2004 the first attempt alone is what its caller asked for
+        return
+    *before, last = attempts
+    if operation in _UPLOADS and not last.reason and _sent_less(before, last):
+        yield "upload_truncated"
+    if operation == "images.create" and _is_repeated(attempts):
+        yield "create_repeated"
+    if operation == "images.delete" and last.reason == "404" and _may_have_worked(before):
+        yield "delete_not_found"
+    if operation.endswith(".list") and any(each.reason and each.replies for each in before):
+        yield "list_restarted"
+
+
+def _sent_less(before: Sequence[PastAttempt], last: PastAttempt) -> bool:
+    counts = [each.sent for each in before if each.sent is not None]
+    return last.sent is not None and bool(counts) and last.sent < max(counts)
+
+
+def _is_repeated(attempts: Sequence[PastAttempt]) -> bool:
+    """Return whether two attempts may each have created an image."""
+    return sum(not each.reason or each.may_have_worked for each in attempts) > 1
+
+
+def _may_have_worked(attempts: Sequence[PastAttempt]) -> bool:
+    return any(each.may_have_worked for each in attempts)
+
+
+def names_server(error: BaseException, server: Server) -> bool:
+    """Return whether the text of an exception names a server."""
+    return server.host in str(error)
+
+
+def report_hazard(
+    recorder: Recorder, operation: str, kind: HazardKind, server: Server | None, span: Active | None
+) -> None:
+    """Count a hazard, add its event to a span, and log a warning.
+
+    Args:
+        recorder: Counts it.
+        operation: The operation of its call.
+        kind: What the client did.
+        server: The server of the last attempt; None if unknown.
+        span: The span of the call or of the stream; None if it has none.
+    """
+    recorder.hazard(kind, span, server)
+    name = "unknown" if server is None else server.netloc
+    LOG.warning("%s: %s. The last server: %s.", operation, HAZARD_KINDS[kind], name)
