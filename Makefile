@@ -14,8 +14,8 @@ PYTHONS ?= $(filter-out python$(firstword $(call facts,$(PYTHON))),$(FOUND))
 # OpenStack's releases whose constraints are in requirements/releases, for test-releases. Each
 # has its own Pythons: 2025.1 has up to 3.12.
 RELEASES ?= 2025.1 2025.2 2026.1 master
-# The releases of python-glanceclient for test-clients: those of OpenStack 2025.1 to today's.
-GLANCECLIENTS ?= 4.8.0 4.10.0 4.11.0 4.12.0 newest
+# The stock clients for test-clients: library and release.
+CLIENTS ?= $(addprefix glanceclient-,4.8.0 4.10.0 4.11.0 4.12.0 newest)
 
 BIN := $(VENV)/bin
 FOUND = $(foreach v,3.10 3.11 3.12 3.13 3.14,$(if $(shell python$(v) -c 'print(1)' 2>/dev/null),python$(v)))
@@ -82,14 +82,13 @@ test-real: $(VENV)/.dev
 
 # Stock clients, each release in an environment of its own.
 test-clients:
-	@$(call require,$(PYTHON),PYTHON)$(MAKE) -j1 $(GLANCECLIENTS:%=test-glanceclient-%)
+	@$(call require,$(PYTHON),PYTHON)$(MAKE) -j1 $(CLIENTS:%=test-client-%)
 
-test-glanceclient-%:
-	@$(MAKE) VENV=.venv-glanceclient-$* CLIENT=python-glanceclient$(if $(filter newest,$*),,==$*) test-client
+test-client-%:
+	@$(MAKE) VENV=.venv-client-$* CLIENT=$* test-client
 
 test-client: $(VENV)/.client
-	REAL_CLIENTS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/instrumentation/test_*.py \
-	  tests/instrumentation/clients_shapes.py tests/instrumentation/clients_programs.py $(ARGS)
+	REAL_CLIENTS=1 $(BIN)/python -m pytest -q -n $(WORKERS) $(CLIENT_TESTS) $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -161,10 +160,25 @@ $(VENV)/.release-%: requirements/releases/%.txt pyproject.toml $(VENV)/bin/pytho
 	@$(if $(filter 2026.1,$*),$(INSTALL) $(UNCHECKED))
 	@touch $@
 
+# A stock client, such as nova-31.0.0: its library, its requirement, and the release of OpenStack
+# whose constraints it has.
+LIBRARY = $(firstword $(subst -, ,$(CLIENT)))
+RELEASE = $(lastword $(subst -, ,$(CLIENT)))
+DISTRIBUTION = $(or $(DISTRIBUTION_$(LIBRARY)),$(LIBRARY))
+DISTRIBUTION_glanceclient = python-glanceclient
+DISTRIBUTION_heat = openstack-heat
+CONSTRAINTS_nova-31.0.0 = 2025.1
+CONSTRAINTS_cinder-26.0.0 = 2025.1
+CONSTRAINTS = $(CONSTRAINTS_$(CLIENT))
+CLIENT_TESTS = $(if $(filter glanceclient,$(LIBRARY)),$(wildcard tests/instrumentation/test_*.py) \
+  tests/instrumentation/clients_shapes.py tests/instrumentation/clients_programs.py,$(wildcard \
+  tests/instrumentation/test_instrumentation_$(LIBRARY).py tests/instrumentation/clients_$(LIBRARY).py))
+
 $(VENV)/.client: pyproject.toml $(VENV)/bin/python
 	@echo "Installing traced-image, $(CLIENT) and the packages of its tests …" >&2
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade -e '.[instrument]' '$(CLIENT)' \
-	  hypothesis pytest pytest-xdist
+	@$(PIP_INSTALL) --upgrade -e '.[instrument]' '$(DISTRIBUTION)$(if $(filter newest,$(RELEASE)),,==$(RELEASE))' \
+	  $(if $(CONSTRAINTS),-c requirements/releases/$(CONSTRAINTS).txt)
+	@$(PIP_INSTALL) hypothesis pytest pytest-xdist
 	@touch $@
 
 $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python

@@ -69,7 +69,7 @@ def counts(registry):
 
 
 @pytest.fixture
-def instrumentor(trace, registry):
+def instrumentor(library, trace, registry):
     """Instrument with the test's telemetry, and undo it at the end."""
     made = GlanceInstrumentor()
 
