@@ -28,6 +28,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 import traced_image
 from traced_image import RetryPolicy, Telemetry, TracedImageError, lab
 from traced_image.lab import TLS, GlanceServer, faults
+from traced_image.telemetry import make_recorder
 
 RULES = Path(__file__).parents[2] / "dashboards/rules"
 CALLERS = {"compute-1": "nova-compute", "compute-2": "nova-compute", "tools-1": "glance-tools"}
@@ -133,6 +134,8 @@ def _caller(
     registry, provider = CollectorRegistry(), TracerProvider()
     if instance == "compute-2":
         provider.add_span_processor(_Broken())
+    telemetry = Telemetry(tracer_provider=provider, registry=registry, meter_provider=False)
+    recorder = make_recorder(telemetry)
     service = traced_image.connect(
         servers=urls,
         auth=auth,
@@ -140,13 +143,14 @@ def _caller(
         retry=RetryPolicy(
             backoff_base=0.001, budget_share=None, cooldown_base=0.2, cooldown_cap=0.5
         ),
-        telemetry=Telemetry(tracer_provider=provider, registry=registry, meter_provider=False),
+        telemetry=telemetry,
     )
     calls = (
         lambda: service.detail(None),
         lambda: service.show(None, image_id),
         lambda: b"".join(service.download(None, image_id)),
         lambda: service.show(None, "absent"),
+        lambda: recorder.hazard("create_repeated", None, None),
     )
     thread = threading.Thread(target=_call, args=(calls, stop))
     server, serving = start_http_server(0, "127.0.0.1", registry)
@@ -164,7 +168,7 @@ def _caller(
 
 def _call(calls: tuple[Callable[[], object], ...], stop: threading.Event) -> None:
     while not stop.is_set():
-        # In any order: four calls in turn to four servers in turn would not mix.
+        # In any order: calls in turn to servers in turn would not mix.
         for call in random.sample(calls, len(calls)):
             with contextlib.suppress(TracedImageError):
                 call()

@@ -362,6 +362,11 @@ def what_lists_leave_out(seen, found):
     assert found["A"].value > 0
 
 
+@answers("servers", "Hazards of stock clients")
+def what_stock_clients_hide(seen, found):
+    assert found["A"].by("kind").keys() == {"create_repeated"}
+
+
 @answers("servers", "Image data", job="nova-compute")
 def how_much_data_passes(seen, found):
     assert found["A"].by("direction")["download"] > 0
