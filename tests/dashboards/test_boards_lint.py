@@ -156,7 +156,11 @@ def panels_have_units(board):
             for each in override["properties"]
             if each["id"] == "unit"
         ]
-        if not {config["defaults"].get("unit"), *others} <= {*UNITS, "dateTimeFromNow"}:
+        if not {config["defaults"].get("unit"), *others} <= {
+            *UNITS,
+            "dateTimeFromNow",
+            "dateTimeAsIsoNoDateIfToday",
+        }:
             yield panel["title"]
 
 

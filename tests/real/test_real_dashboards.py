@@ -209,9 +209,46 @@ def how_many_processes_tell(seen, found):
     assert found["A"].value == 4
 
 
-@answers("overview", "Alerts that fire")
+@answers("overview", "What fails now", job=CALLING)
+def what_fails_for_whom_and_since_when(seen, found):
+    what = ("server_port", "error_type", "job", "operation")
+    bad = (seen.port("bad"), "connection_refused")
+    rows = found["A"].by(*what)
+    assert {each[:2] for each in rows} == {bad}
+    assert (*bad, "glance-tools", "images.get") in rows
+    assert (*bad, "nova-compute", "images.list") in rows
+    assert rows.keys() == found["B"].by(*what).keys() == found["D"].by(*what).keys()
+    (since,) = {value for row, value in found["C"].by(*what).items() if row[2] == "glance-tools"}
+    assert seen.broken - 60 < since / 1000 <= seen.broken
+    assert set(found["D"].by(*what).values()) <= {1, 2, 3}
+
+
+@answers("overview", "How long calls take, by outcome", job="nova-compute")
+def how_long_a_retry_takes(seen, found):
+    assert found["A"].by("outcome").keys() >= {"success_first_try", "success_after_retry"}
+
+
+@answers("overview", "What retries cost", job="nova-compute")
+def what_retries_cost(seen, found):
+    costs = found["A"].by("server_port", "error_type")
+    assert costs.keys() == {(seen.port("bad"), "connection_refused")}
+
+
+@answers("overview", "Calls that retries saved", job="nova-compute")
+def which_calls_retries_saved(seen, found):
+    assert found["A"].by("server_port").keys() == {seen.port("bad")}
+
+
+@answers("servers", "What fails now", job="glance-tools")
+def what_fails_on_the_chosen_servers(seen, found):
+    rows = found["A"].by("server_port", "operation")
+    assert {port for port, _ in rows} == {seen.port("bad")}
+
+
+@answers("overview", "Alerts")
 def what_fires(seen, found):
-    firing = found["A"].by("alertname", "job", "server_port", "severity")
+    raised = found["A"].by("alertname", "job", "server_port", "severity", "alertstate")
+    firing = {each[:4] for each in raised if each[4] == "firing"}
     of_bad = {name for name, _, port, _ in firing if port == seen.port("bad")}
     assert {"GlanceServerFailing", "GlanceProbeFailing"} <= of_bad
     assert ("GlanceServerFailing", "glance-tools", seen.port("bad"), "ticket") in firing

@@ -121,8 +121,8 @@ PROCESS = 1 + sum(
 )
 """The version, and a counter for each kind of failure of telemetry, skipped record and hazard."""
 
-STATE = len(catalogue.STATES) + 3
-"""A server's states, failures in a row, last success and last failure."""
+STATE = len(catalogue.STATES) + 4
+"""A server's states, failures in a row, when they began, last success and last failure."""
 
 STREAMS = 2 * len(catalogue.DIRECTIONS)
 """Bytes and errors in each direction."""
@@ -134,9 +134,9 @@ def tokens(detail):
 
 
 def at_first(servers, detail):
-    """The series of a process that has made no call: 21 + 22 n, or 17 + 14 n without reasons."""
+    """The series of a process that has made no call: 21 + 33 n, or 17 + 17 n without reasons."""
     reasons = len(FIRST_REASONS) if detail in ("full", "reason") else 1
-    return PROCESS + tokens(detail) + servers * (2 * reasons + STREAMS + 1 + STATE)
+    return PROCESS + tokens(detail) + servers * (4 * reasons + STREAMS + 1 + STATE)
 
 
 def at_most(servers, operations, reasons, detail):
@@ -153,7 +153,7 @@ def at_most(servers, operations, reasons, detail):
     calls = operations * outcomes * HISTOGRAM
     retries = operations * (RETRY_HISTOGRAM + HISTOGRAM)
     attempts = places * operations * verdicts * HISTOGRAM
-    failures = places * operations * 2 * reasons
+    failures = places * (operations * 2 + 2) * reasons
     return (
         PROCESS
         + tokens(detail)

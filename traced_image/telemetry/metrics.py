@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from .. import _forks
 from .._version import find_version
 from . import catalogue
 from .catalogue import OTHER
+from .host_gauges import HostGauges
 from .telemetry_errors import TelemetryErrors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..config import Server
     from .catalogue import (
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
         Metric,
         Outcome,
         RecordKind,
-        StateLabel,
         TelemetryErrorKind,
         VerdictLabel,
     )
+    from .host_gauges import HostView
     from .options import Detail
     from .updates import Backend, Exemplar, Labels, ServerKey, Update
 
@@ -53,22 +53,6 @@ _KEPT = {reason: reason for reason in catalogue.KNOWN_REASONS}
 
 Note = Callable[[Exception], None]
 """Counts and logs an exception that one of several backends raised."""
-
-
-class HostView(Protocol):
-    """The state of one server, as in the pipeline's `HostState`.
-
-    Times are seconds since the epoch; None for never.
-    """
-
-    server: Server
-    consecutive_failures: int
-    last_success: float | None
-    last_failure: float | None
-
-    @property
-    def shown_state(self) -> StateLabel:
-        """The server's state."""
 
 
 class _Updates(dict["Labels", "Update"]):
@@ -132,15 +116,6 @@ def _ignore(_: Exception) -> None:
     """Do nothing: if the counter of failures fails itself, nothing is left to report it."""
 
 
-@dataclass(slots=True)
-class _LastShown:
-    """The values that the metrics last showed for a server; -1 for none."""
-
-    host: HostView
-    state: StateLabel | None = None
-    values: list[float] = field(default_factory=lambda: [-1.0] * 3)
-
-
 class Metrics:
     """The metrics of calls, attempts, servers and streams.
 
@@ -165,7 +140,6 @@ class Metrics:
         # and down: what a signal handler raises in between would leave it wrong for ever.
         self._live: dict[ServerKey, set[int]] = {}
         self._live_lock = _forks.make_rlock()
-        self._told: dict[str, _LastShown] = {}
         self._warned = False
         self._backends = tuple(backends)
         self.errors = TelemetryErrors(self._count_error)
@@ -178,6 +152,7 @@ class Metrics:
         self._attempts = self._series[catalogue.ATTEMPT_DURATION]
         self._active = self._series[catalogue.ACTIVE_ATTEMPTS]
         self._bytes = self._series[catalogue.STREAM_BYTES]
+        self._hosts = HostGauges(self._series)
         self._guard = self.errors.guard("metrics")
         with self._guard:
             self._start()
@@ -200,16 +175,15 @@ class Metrics:
         No attempt is under way there.
         """
         self._live = {}
-        self._told = {name: _LastShown(told.host) for name, told in self._told.items()}
+        self._hosts.start_anew()
 
     def attach(self, backend: Backend) -> None:
         """Count in one more backend from now on, and show it the servers' current states."""
         self._backends = (*self._backends, backend)
         for series in self._series.values():
             series.attach(backend)
-        hosts = [told.host for told in list(self._told.values())]
-        self._told.clear()
-        for host in hosts:
+        self._hosts.start_anew()
+        for host in self._hosts.list_hosts():
             self.host(host)
 
     def known(self, servers: Iterable[Server]) -> None:
@@ -237,7 +211,7 @@ class Metrics:
     def forget(self, server: Server) -> None:
         """Drop the series of a server that is no longer configured and gets no more requests."""
         place = self._servers.pop(server.netloc, None)
-        self._told.pop(server.netloc, None)
+        self._hosts.forget(server)
         if place is None:
             return
         self._live.pop(place, None)
@@ -252,6 +226,8 @@ class Metrics:
             labels = self._labels(FIRST_OPERATION, server, reason)
             for metric in (catalogue.RETRIES, catalogue.CONNECTION_FAILED):
                 self._series[metric][labels](0, None)
+            for metric in (catalogue.RETRY_COST, catalogue.SAVED_CALLS):
+                self._series[metric][labels[1:]](0, None)
         for direction in catalogue.DIRECTIONS:
             self.stream_bytes(server, direction, 0)
             self._series[catalogue.STREAM_ERRORS][(*self.find_place(server), direction)](0, None)
@@ -290,6 +266,20 @@ class Metrics:
     def call_retries(self, operation: str, retries: int, exemplar: Exemplar | None) -> None:
         """Count the retries of a call that had at least one."""
         self._series[catalogue.CALL_RETRIES][(self._operation(operation),)](retries, exemplar)
+
+    def saved(
+        self, costs: Mapping[tuple[Server | None, str], float], exemplar: Exemplar | None
+    ) -> None:
+        """Count a call that retries saved.
+
+        Args:
+            costs: The seconds that they added, by the server that failed before and why.
+            exemplar: Its trace, if it was sampled.
+        """
+        for (server, reason), seconds in costs.items():
+            labels = *self.find_place(server), self._reasons.get(reason, OTHER)
+            self._series[catalogue.RETRY_COST][labels](seconds, exemplar)
+            self._series[catalogue.SAVED_CALLS][labels](1, exemplar)
 
     def attempt_started(self, place: ServerKey, key: int) -> None:
         """Count an attempt as under way.
@@ -394,23 +384,6 @@ class Metrics:
             self.errors.note("metrics", error)
 
     def _host(self, host: HostView) -> None:
-        labels = self.find_place(host.server)
-        if labels is _OTHER_SERVER:
-            return  # one gauge can't show the states of several servers
-        # The pipeline calls this after each attempt: only values that changed are written.
-        told = self._told.get(host.server.netloc)
-        if told is None:
-            told = self._told[host.server.netloc] = _LastShown(host)
-        current = host.shown_state
-        if told.state != current:
-            told.state = current
-            for state in catalogue.STATES:
-                self._series[catalogue.SERVER_STATE][(*labels, state)](int(state == current), None)
-        values = host.consecutive_failures, host.last_success or 0.0, host.last_failure or 0.0
-        for number, metric in enumerate(_OF_A_HOST):
-            if told.values[number] != values[number]:
-                told.values[number] = values[number]
-                self._series[metric][labels](values[number], None)
-
-
-_OF_A_HOST = (catalogue.CONSECUTIVE_FAILURES, catalogue.LAST_SUCCESS, catalogue.LAST_FAILURE)
+        place = self.find_place(host.server)
+        if place is not _OTHER_SERVER:  # one gauge can't show the states of several servers
+            self._hosts.show(host, place)

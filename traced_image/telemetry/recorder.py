@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from .spans import Active, HTTPRequest
 
 
+_NOT_FAILED: tuple[Outcome, ...] = ("success_after_retry", "refused")
+"""The outcomes of a call after a retry that got what a healthy server answers."""
+
 MOST_ENDPOINTS = 1024
 """How many parsed endpoints are cached."""
 
@@ -157,7 +160,7 @@ class CallRecord:
     """
 
     __slots__ = (
-        *("_ended", "_gave_up", "_handled", "_started", "_token"),
+        *("_costs", "_ended", "_gave_up", "_handled", "_started", "_token"),
         *(
             "broken",
             "cancelled",
@@ -190,6 +193,7 @@ class CallRecord:
         self.delay = self.cost = self.lost = 0.0
         self.broken = ""
         self.sent: dict[tuple[str | None, str], int] = {}
+        self._costs: dict[tuple[Server | None, str], float] = {}
         self.span: Active | None = None
         self._started = perf_counter()
         try:
@@ -305,10 +309,12 @@ class CallRecord:
             delay: Seconds until the next one.
             next_server: The server of the next one; None if unknown.
         """
-        self.delay += delay
-        self.cost += self.lost + delay
         recorder, span, reason = self.recorder, self.span, close_reason(reason)
         server = self.servers[-1] if self.servers else None
+        cost = self.lost + delay
+        self.delay += delay
+        self.cost += cost
+        self._costs[server, reason] = self._costs.get((server, reason), 0.0) + cost
         with recorder.guard_metrics:
             recorder.metrics.retry(self.operation, server, reason, delay, find_exemplar(span))
         if span is not None:
@@ -376,6 +382,8 @@ class CallRecord:
         metrics.call(self.operation, outcome, reason, seconds, exemplar)
         if len(self.servers) > 1:
             metrics.call_retries(self.operation, len(self.servers) - 1, exemplar)
+        if self._costs and outcome in _NOT_FAILED:
+            metrics.saved(self._costs, exemplar)
         if outcome == "exhausted" and self.servers:
             metrics.connection_failed(self.operation, self.failed, reason, exemplar)
 

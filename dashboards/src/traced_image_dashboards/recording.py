@@ -82,9 +82,9 @@ ALL_CALLS = Recording("job:glance_client_all_calls:rate5m", _sum(CALLS.record, "
 ALL_BAD_CALLS = Recording(
     "job:glance_client_bad_calls:rate5m", _all_callers(BAD_CALLS_BY_INSTANCE.record)
 )
-CALL_BUCKETS = Recording(
+CALL_BUCKETS = Recording(  # has the label outcome
     "job:glance_client_call_duration_seconds_bucket:rate5m",
-    _all_callers(rate(*_EACH_CALL, suffix="_bucket"), "operation", "outcome", "error_type"),
+    _all_callers(rate(*_EACH_CALL, suffix="_bucket"), "operation", "error_type"),
 )
 
 
@@ -141,9 +141,13 @@ PEER_ERRORS = Recording(  # the job's other servers together; no series if there
         for each in (FAILED_ATTEMPTS.record, ATTEMPTS.record)
     ),
 )
+OPERATION_FAILURES = Recording(  # has the labels operation and error_type
+    "job_server:glance_client_operation_failures:rate5m",
+    _all_callers(rate(*_FAILED, suffix="_count"), "verdict"),
+)
 FAILURES = Recording(  # has the label error_type
     "job_server:glance_client_attempt_failures:rate5m",
-    _all_callers(rate(*_FAILED, suffix="_count"), "operation", "verdict"),
+    _sum(OPERATION_FAILURES.record, "operation"),
 )
 ATTEMPT_BUCKETS = Recording(
     "job_server:glance_client_attempt_duration_seconds_bucket:rate5m",
@@ -171,6 +175,14 @@ SLOW_ATTEMPTS = Recording(
 RETRIES = Recording(  # has the label error_type
     "job_server:glance_client_retries:rate5m",
     _all_callers(rate(catalogue.RETRIES, NO_PROBES), "operation"),
+)
+RETRY_COST = Recording(  # has the label error_type
+    "job_server:glance_client_retry_cost_seconds:rate5m",
+    _all_callers(rate(catalogue.RETRY_COST)),
+)
+SAVED_CALLS = Recording(  # has the label error_type
+    "job_server:glance_client_saved_calls:rate5m",
+    _all_callers(rate(catalogue.SAVED_CALLS)),
 )
 CONNECTION_FAILED = Recording(  # has the label error_type
     "job_server:glance_client_connection_failed:rate5m",
@@ -209,6 +221,11 @@ LAST_FAILURE = Recording(
     "job_server:glance_client_server_last_failure_timestamp_seconds:max",
     _all_callers(selector(catalogue.LAST_FAILURE), by="max"),
 )
+FAILING_SINCE = Recording(  # 0 means that the server's last attempt did not fail
+    "job_server:glance_client_server_failing_since_timestamp_seconds:min",
+    # A worker of prometheus_client's multiprocess mode has a series of its own, with its pid.
+    _all_callers(f"({selector(catalogue.FAILING_SINCE)} > 0)", "pid", by="min"),
+)
 ACTIVE_ATTEMPTS = Recording(
     "job_server:glance_client_active_attempts:sum",
     _all_callers(selector(catalogue.ACTIVE_ATTEMPTS)),
@@ -244,11 +261,14 @@ GROUPS: dict[str, tuple[Recording, ...]] = {
         FAILED_ATTEMPTS,
         SERVER_ERRORS,
         PEER_ERRORS,
+        OPERATION_FAILURES,
         FAILURES,
         ATTEMPT_BUCKETS,
         SHORT_ATTEMPTS,
         SLOW_ATTEMPTS,
         RETRIES,
+        RETRY_COST,
+        SAVED_CALLS,
         CONNECTION_FAILED,
         STREAM_ERRORS,
         STREAM_BYTES,
@@ -256,6 +276,7 @@ GROUPS: dict[str, tuple[Recording, ...]] = {
         CONSECUTIVE_FAILURES,
         LAST_SUCCESS,
         LAST_FAILURE,
+        FAILING_SINCE,
         ACTIVE_ATTEMPTS,
         PROBES,
         CALLERS,

@@ -58,7 +58,7 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
-    merge: Literal["all", "livesum", "livemax", "livemostrecent", "max"] = "all"
+    merge: Literal["all", "liveall", "livesum", "livemax", "livemostrecent", "max"] = "all"
 
 
 CALL_DURATION = Metric(
@@ -104,6 +104,22 @@ RETRY_DELAYS = Metric(
     "Waits before retries, in seconds.",
     ("operation",),
     _SECONDS,
+)
+RETRY_COST = Metric(
+    "glance_client_retry_cost_seconds_total",
+    "glance.client.retry_cost",
+    "s",
+    "counter",
+    "Seconds that retries added to calls that did not fail, by the server that failed before.",
+    (*_SERVER, "error_type"),
+)
+SAVED_CALLS = Metric(
+    "glance_client_saved_calls_total",
+    "glance.client.saved_calls",
+    "{call}",
+    "counter",
+    "Calls that did not fail because of retries, by each server that failed before.",
+    (*_SERVER, "error_type"),
 )
 CONNECTION_FAILED = Metric(
     "glance_client_connection_failed_total",
@@ -166,6 +182,15 @@ LAST_FAILURE = Metric(
     _SERVER,
     merge="max",
 )
+FAILING_SINCE = Metric(
+    "glance_client_server_failing_since_timestamp_seconds",
+    "glance.client.server.failing_since_timestamp",
+    "s",
+    "gauge",
+    "Time of the first of the server's failures in a row, in seconds since the epoch; 0 for none.",
+    _SERVER,
+    merge="liveall",
+)
 STREAM_ERRORS = Metric(
     "glance_client_stream_errors_total",
     "glance.client.stream.errors",
@@ -222,6 +247,8 @@ METRICS = (
     CALL_RETRIES,
     RETRIES,
     RETRY_DELAYS,
+    RETRY_COST,
+    SAVED_CALLS,
     CONNECTION_FAILED,
     TOKEN_FAILURES,
     ACTIVE_ATTEMPTS,
@@ -229,6 +256,7 @@ METRICS = (
     CONSECUTIVE_FAILURES,
     LAST_SUCCESS,
     LAST_FAILURE,
+    FAILING_SINCE,
     STREAM_ERRORS,
     STREAM_BYTES,
     SKIPPED_RECORDS,

@@ -72,7 +72,14 @@ class Board:
 
     def text(self, runbooks: str) -> str:
         """Return the text of the file that Grafana reads."""
-        return json.dumps(self.built(runbooks), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
+        whole = json.loads(json.dumps(self.built(runbooks), cls=JSONEncoder), object_hook=_in_sight)
+        return json.dumps(whole, indent=2, sort_keys=True) + "\n"
+
+
+def _in_sight(part: dict[str, object]) -> dict[str, object]:
+    """Drop the place that the SDK gives to links and marks: a menu, which few readers open."""
+    part.pop("placement", None)
+    return part
 
 
 def _numbered(built: model.Dashboard) -> model.Dashboard:

@@ -40,8 +40,17 @@ NO_CALLS = "No calls in the last 5 minutes"
 def parts() -> tuple[Builder[Any], ...]:
     """Build the rows of calls and retries, and their panels."""
     return (
-        *(row("Calls"), successes(), outcomes(), durations(), gave_up(), without_token()),
-        *(row("Retries"), reasons(), retries_per_call(), amplification(), hidden()),
+        *(row("Calls"), successes(), outcomes(), durations(), durations_by_outcome()),
+        *(gave_up(), without_token()),
+        *(
+            row("Retries"),
+            cost(),
+            saved(),
+            reasons(),
+            retries_per_call(),
+            amplification(),
+            hidden(),
+        ),
     )
 
 
@@ -97,9 +106,26 @@ def durations() -> timeseries.Panel:
     dots = shown_exemplars(selector(catalogue.CALL_DURATION, JOB, NO_PROBES, suffix="_bucket"))
     return lines(
         about,
-        *(query(quantile(each, buckets), f"p{each * 100:g}") for each in (0.5, 0.95, 0.99)),
+        *(query(quantile(each, buckets), f"p{each * 100:g}") for each in (0.5, 0.95, 0.99, 0.999)),
+        query(quantile(1, buckets), "longest, at most"),
         query(dots, "calls with a trace", exemplars=True),
     )
+
+
+def durations_by_outcome() -> timeseries.Panel:
+    """Build the panel of the durations of calls by outcome."""
+    about = About(
+        "How long calls take, by outcome",
+        "The duration that 95 % of the calls of each outcome do not exceed. The difference between "
+        "success_after_retry and success_first_try is what a retry costs its caller. If "
+        "success_after_retry takes as long as a timeout, a server hangs: find it in the table of "
+        "what fails.",
+        "s",
+        NO_CALLS,
+        "GlanceRetriesMaskingFailures",
+    )
+    slow = quantile(0.95, of(recording.CALL_BUCKETS), "le, outcome")
+    return lines(about, query(slow, "{{outcome}}"))
 
 
 def gave_up() -> timeseries.Panel:
@@ -137,6 +163,42 @@ def without_token() -> timeseries.Panel:
 
 
 # --- retries -----------------------------------------------------------------------------------
+
+
+def cost() -> timeseries.Panel:
+    """Build the panel of the time that retries cost."""
+    about = About(
+        "What retries cost",
+        "Seconds that retries add each second to calls which then succeed, by the server that "
+        "failed before and the reason, the ten greatest. 0.5 means that at each moment half a "
+        "caller waits because of it. Remove that server from api_servers if you can't fix it soon.",
+        "s",
+        "No retry was needed",
+        "GlanceRetriesMaskingFailures",
+    )
+    costs = some(total(of(recording.RETRY_COST), f"by ({SERVER}, error_type)"))
+    shown = query(top(10, costs), f"{{{{error_type}}}} {SERVER_NAME}")
+    return lines(about, shown).data_links([links.server_of_series()])
+
+
+def saved() -> timeseries.Panel:
+    """Build the panel of the calls that retries saved."""
+    about = About(
+        "Calls that retries saved",
+        "Calls each second that succeeded although a server failed before, by that server and the "
+        "reason, the ten most frequent. If a second server fails, such calls fail too: fix this "
+        "one first. A dot is such a call's trace.",
+        "reqps",
+        "No retry was needed",
+        "GlanceRetriesMaskingFailures",
+    )
+    calls = some(total(of(recording.SAVED_CALLS), f"by ({SERVER}, error_type)"))
+    dots = shown_exemplars(selector(catalogue.SAVED_CALLS, JOB))
+    return lines(
+        about,
+        query(top(10, calls), f"{{{{error_type}}}} {SERVER_NAME}"),
+        query(dots, "calls with a trace", exemplars=True),
+    ).data_links([links.server_of_series()])
 
 
 def reasons() -> timeseries.Panel:

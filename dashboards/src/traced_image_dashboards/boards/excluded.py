@@ -64,7 +64,7 @@ _EXCLUDED = (
             links.OVERVIEW: (
                 "Error budget left",
                 "Success of calls, and of attempts",
-                "Alerts that fire",
+                "Alerts",
             )
         },
     ),
@@ -74,6 +74,7 @@ _EXCLUDED = (
         {
             links.OVERVIEW: (
                 "Calls that gave up, by the last reason",
+                "Calls that retries saved",
                 "Servers that calls were retried after",
             )
         },

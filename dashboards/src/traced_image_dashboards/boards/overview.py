@@ -9,6 +9,7 @@ from ..promql import SERVER
 from . import calls, links, variables
 from .board import Board
 from .calls import NO_CALLS
+from .failing import failing_now
 from .panels import BAD, GOOD, ODD, About, latest, levels, number, row
 from .queries import (
     CALLS,
@@ -35,8 +36,9 @@ def board() -> Board:
         about="Whether calls to Glance succeed, what retries hide, and which servers fail.",
         variables=(variables.job(),),
         parts=(
+            *(row("What fails?"), failing_now(), alerts(), worst_servers()),
             *(row("Do calls succeed?"), budget(), success(), rate(), given_up(), servers_out()),
-            *(callers(), alerts(), worst_servers()),
+            callers(),
             *calls.parts(),
         ),
     )
@@ -129,26 +131,28 @@ def callers() -> stat.Panel:
 
 
 def alerts() -> table.Panel:
-    """Build the table of the alerts that fire."""
+    """Build the table of the alerts that fire or will soon."""
     about = About(
-        "Alerts that fire",
+        "Alerts",
         "Alerts of the rules that belong to these dashboards; each has a runbook. Begin with those "
-        "of severity page.",
+        "of severity page that fire. A pending alert fires if its condition holds on: it shows a "
+        "failure minutes before anybody is notified.",
         "short",
-        "No alert fires",
+        "No alert fires or is pending",
         "GlanceClientErrorBudgetBurn",
     )
     # GlanceTelemetryAbsent may fire for a job that has no series, or with no job at all.
-    found = 'ALERTS{alertname=~"Glance.+", alertstate="firing", job=~"$job|"}'
-    firing = f"max by (alertname, severity, job, {SERVER}) ({found})"
+    found = 'ALERTS{alertname=~"Glance.+", job=~"$job|"}'
+    raised = f"max by (alertstate, alertname, severity, job, {SERVER}) ({found})"
     labels = {
+        "alertstate": "State",
         "alertname": "Alert",
         "severity": "Severity",
         "job": "Job",
         "server_address": "Server",
         "server_port": "Port",
     }
-    return table_of(about, labels, Column("Firing", firing), width=12)
+    return table_of(about, labels, Column("Alerts", raised), width=12)
 
 
 def worst_servers() -> table.Panel:

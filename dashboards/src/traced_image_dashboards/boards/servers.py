@@ -16,6 +16,7 @@ from .. import recording
 from ..promql import FAILED, SERVER, selector
 from . import links, load, probes, variables
 from .board import Board
+from .failing import failing_now
 from .load import NO_ATTEMPTS, NO_SERVERS
 from .panels import (
     BAD,
@@ -67,7 +68,7 @@ def board() -> Board:
         ),
         variables=(variables.job(), variables.server(), variables.port()),
         parts=(
-            *(row("State"), state(), all_servers()),
+            *(row("State"), state(), failing_now(SERVERS), all_servers()),
             *(row("Failures"), failures(), reasons(), in_a_row()),
             *load.parts(),
             *probes.parts(),
@@ -125,7 +126,7 @@ def all_servers() -> table.Panel:
     attempts = by_server(recording.ATTEMPTS, SERVERS)
     last = f"max {BY_SERVER} ({of(recording.LAST_SUCCESS, SERVERS)}) > 0"
     in_row = f"max {BY_SERVER} ({of(recording.CONSECUTIVE_FAILURES, SERVERS)})"
-    slowest = quantile(0.95, buckets, f"le, {SERVER}")
+    each = f"le, {SERVER}"
     return table_of(
         about,
         {"server_address": "Server", "server_port": "Port"},
@@ -137,7 +138,9 @@ def all_servers() -> table.Panel:
         # Grafana's dateTimeFromNow takes milliseconds.
         Column("Last success", f"1000 * ({last})", "dateTimeFromNow"),
         Column("Failures in a row", in_row, "short", levels((1, ODD), (5, BAD))),
-        Column("p95", slowest, "s"),
+        Column("p95", quantile(0.95, buckets, each), "s"),
+        Column("p99.9", quantile(0.999, buckets, each), "s"),
+        Column("Longest, at most", quantile(1, buckets, each), "s"),
         link=("server_address", links.server_of_row()),
     )
 

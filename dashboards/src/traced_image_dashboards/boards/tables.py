@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from grafana_foundation_sdk.builders.dashboard import DashboardLink, ThresholdsConfig
+    from grafana_foundation_sdk.models.dashboard import ValueMap
 
     from .panels import About
 
@@ -31,12 +32,14 @@ class Column:
         expr: The query of its values.
         unit: The unit of its values.
         levels: The colours of its values, if any.
+        words: What is shown for its values, if they stand for words.
     """
 
     name: str
     expr: str
     unit: str = "short"
     levels: ThresholdsConfig | None = None
+    words: Sequence[ValueMap] = ()
 
 
 def table_of(
@@ -96,4 +99,6 @@ def _looks(column: Column) -> list[DynamicConfigValue]:
     if column.levels:
         looks.append(DynamicConfigValue("thresholds", column.levels.build()))
         looks.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+    if column.words:
+        looks.append(DynamicConfigValue("mappings", [*column.words]))
     return looks
