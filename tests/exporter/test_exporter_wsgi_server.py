@@ -138,7 +138,7 @@ def test_a_client_that_is_being_answered_keeps_its_place(serve):
         first.sendall(HELLO)
         assert slow.asked.wait(LIMIT)
         second.sendall(HELLO)
-        until(lambda: not handle._server._places._value)
+        until(lambda: not handle._server._places.count())
         time.sleep(0.03)  # for longer than its patience
         alone = len(handle._server._open)
         slow.go_on.set()
@@ -166,9 +166,10 @@ def test_a_request_that_comes_byte_by_byte_is_ended_as_well(serve):
 
 def test_a_client_that_has_gone_before_it_was_accepted_takes_no_place():
     server = ThreadedServer(hello, listen("127.0.0.1", 0), limits=ClientLimits(connections=1))
+    server.socket.settimeout(0)
     with server, contextlib.suppress(BlockingIOError):
         server.get_request()
-    assert 1 == server._places._value
+    assert 1 == server._places.count()
 
 
 # --- it stops ----------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ logger = logging.getLogger("traced_image.config")
 PREFIX = "TRACED_IMAGE_"
 CONFIG_FILE = f"{PREFIX}CONFIG_FILE"
 """The variable with the paths of the configuration files, ``os.pathsep`` between them."""
+EXPORTER = f"{PREFIX}EXPORTER"
+"""The variable with the address of the exporter that `exporter.environment` starts."""
 CLOUD = "OS_CLOUD"
 """The variable with the name of a cloud of clouds.yaml."""
 OPENSTACK = "OS_"
@@ -49,8 +51,8 @@ _PLAIN = {name_variable(name): name for name, each in options.OPTIONS.items() if
 _RETRY = {
     name_variable(f"retry.{name}"): name for name, each in retry_policy.OPTIONS.items() if each.read
 }
-VARIABLES = frozenset({*_PLAIN, *_RETRY, CONFIG_FILE})
-"""All variables that `from_environ` knows, without `CLOUD`."""
+VARIABLES = frozenset({*_PLAIN, *_RETRY, CONFIG_FILE, EXPORTER})
+"""All variables with the prefix that are known."""
 
 
 def from_environ(environ: Mapping[str, str]) -> Source:

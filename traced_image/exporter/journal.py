@@ -6,12 +6,12 @@ that, it costs nothing.
 
 from __future__ import annotations
 
-import threading
 import time
 from bisect import bisect_left
 from collections import Counter, deque
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import _forks
@@ -60,7 +60,7 @@ class Journal:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._accounts: dict[ServerKey, Account] = {}
         self._outcomes: dict[int, Counter[str]] = {}
         self._keystone = KeystoneAccount()
@@ -69,7 +69,7 @@ class Journal:
 
     def after_fork(self) -> None:
         """Replace the lock in a forked child, because no thread there can release the old one."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def bind(self, metric: Metric, labels: Labels) -> Update | None:
         """Return what records one series; None for a series that the page does not show."""

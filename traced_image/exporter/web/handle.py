@@ -25,6 +25,13 @@ class RunningServer(Protocol):
         """Have the server stop soon."""
 
 
+def format_url(server: RunningServer) -> str:
+    """Return the URL of a server's page, as `ExporterHandle.url` has it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104
+    host = f"[{host}]" if ":" in host else host
+    return f"{server.scheme}://{host}:{server.port}/"
+
+
 @final
 class ExporterHandle:
     """An exporter that runs in a thread of this process.
@@ -45,9 +52,7 @@ class ExporterHandle:
     @property
     def url(self) -> str:
         """The page's URL; with a loopback address if the exporter listens on all addresses."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
-        host = f"[{host}]" if ":" in host else host
-        return f"{self._server.scheme}://{host}:{self.port}/"
+        return format_url(self._server)
 
     def stop(self) -> None:
         """Finish the answers under way, for a moment, and stop; a second call does nothing.

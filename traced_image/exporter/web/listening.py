@@ -6,6 +6,8 @@ import ipaddress
 import logging
 import os
 import socket
+from socket import getaddrinfo
+from socket import socket as Socket  # noqa: N812 a class
 from typing import TYPE_CHECKING
 
 from ...errors import ExporterError
@@ -32,10 +34,10 @@ def listen(host: str, port: int) -> socket.socket:
         raise ExporterError(f"can't listen on {place}: use a port of 0 to {_MOST_PORT}")
     sock = None
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        sock = socket.socket(family, kind, protocol)
+        sock = Socket(family, kind, protocol)
         # Without it, a restart fails while old connections are in TIME_WAIT.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
@@ -52,13 +54,18 @@ def listen(host: str, port: int) -> socket.socket:
 
 def warn_if_open(host: str, port: int) -> None:
     """Warn that an exporter answers everybody, if other machines can reach its address."""
-    if not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+    if is_open(host):
         LOG.warning(
             "The exporter on %s:%s answers every client that can reach it; protect it by a web "
             "configuration file with TLS or users.",
             host,
             port,
         )
+
+
+def is_open(host: str) -> bool:
+    """Return whether other machines may reach an IP address of this one."""
+    return not ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
 def close_in_child(sockets: Iterable[socket.socket]) -> None:

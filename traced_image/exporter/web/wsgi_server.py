@@ -1,7 +1,13 @@
-"""Serves the exporter's WSGI application in threads, by prometheus_client's server (no extra)."""
+"""Serves the exporter's WSGI application in threads, by prometheus_client's server (no extra).
+
+It keeps to the sockets, threads and locks that were there when this module was imported. If
+eventlet or gevent replace those of the standard library later, the server's threads stay threads of
+the system: no loop of green threads would run what they wait for.
+"""
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import io
 import logging
@@ -9,7 +15,11 @@ import socket
 import sys
 import threading
 import time
+from _thread import start_new_thread
 from http.client import HTTPException
+from queue import Empty, SimpleQueue
+from socket import socket as Socket  # noqa: N812 a class
+from time import sleep
 from typing import IO, TYPE_CHECKING, Any, cast
 from wsgiref.handlers import SimpleHandler
 from wsgiref.simple_server import WSGIRequestHandler
@@ -23,7 +33,7 @@ from .handle import ExporterHandle
 from .listening import close_in_child, warn_if_open
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from wsgiref.types import WSGIApplication
 
@@ -33,6 +43,8 @@ LOG = logging.getLogger(__name__)
 LOG.addFilter(hide_in_record)
 
 _POLL_SECONDS = 0.01
+_ACCEPT_SECONDS = 0.5
+"""Seconds for which the server waits for a client, before it looks for slow ones."""
 
 
 class ThreadedServer(ThreadingWSGIServer):
@@ -61,7 +73,7 @@ class ThreadedServer(ThreadingWSGIServer):
         super().__init__(("", 0), _RequestHandler, bind_and_activate=False)
         self.socket.close()
         self.socket = sock
-        sock.settimeout(0)  # a client may have gone again before it is accepted
+        sock.settimeout(_ACCEPT_SECONDS)
         self.app = app
         self.limits = limits
         self.host: str
@@ -69,48 +81,69 @@ class ThreadedServer(ThreadingWSGIServer):
         self.host, self.port = sock.getsockname()[:2]
         self.server_name, self.server_port = self.host, self.port
         self.setup_environ()
-        self._places = threading.BoundedSemaphore(limits.connections)
+        self._stopping = False
+        self._places = _Places(limits.connections)
         self._open: dict[socket.socket, None] = {}
         self._reading: dict[socket.socket, float] = {}
         _forks.track(self)
-        warn_if_open(self.host, self.port)
 
     def run_in_thread(self) -> ExporterHandle:
         """Serve in a thread until the handle's `stop`."""
-        thread = threading.Thread(target=self._run, name="traced-image-exporter", daemon=True)
+        warn_if_open(self.host, self.port)
+        thread = threading.Thread(target=self.run, name="traced-image-exporter", daemon=True)
         thread.start()
         return ExporterHandle(self, thread)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Serve in this thread until `request_stop`."""
         try:
-            self.serve_forever()
+            while not self._stopping:
+                self._serve_client()
+                self.service_actions()
         finally:
             self.server_close()
             end = time.monotonic() + self.limits.stop_seconds
             while self._open and time.monotonic() < end:
-                time.sleep(_POLL_SECONDS)
+                sleep(_POLL_SECONDS)
             for client in list(self._open):
                 _end(client)
 
+    def _serve_client(self) -> None:
+        try:
+            client, address = self.get_request()
+        except OSError:
+            return
+        try:
+            self.process_request(client, address)
+        except Exception:  # noqa: BLE001 it serves the next client
+            self.handle_error(client, address)
+            self.shutdown_request(client)
+
     def request_stop(self) -> None:
         """Have the server stop soon."""
+        self._stopping = True
         _end(self.socket)  # wakes the thread that waits for clients
-        self.shutdown()
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a client as soon as there is room; a slow one makes room after a moment."""
-        if not self._places.acquire(timeout=self.limits.patience_seconds):
+        if not self._places.take(self.limits.patience_seconds):
             for slow in list(self._reading)[:1]:
                 _end(slow)
             raise TimeoutError("as many clients are connected as are allowed")
         try:
-            client, address = super().get_request()
-        except OSError:
-            self._places.release()
+            client, address = _accept(self.socket)
+        except OSError as error:
+            self._places.leave()
+            if not isinstance(error, TimeoutError):
+                sleep(_POLL_SECONDS)  # it may fail again at once, such as without free descriptors
             raise
         self._open[client] = None
         self._reading[client] = time.monotonic()
         return client, address
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 socketserver's
+        """Serve a client in a thread of its own."""
+        start_new_thread(run_traced, (self.process_request_thread, request, client_address))
 
     def has_read(self, client: socket.socket) -> None:
         """Note that a client's request has arrived."""
@@ -128,7 +161,7 @@ class ThreadedServer(ThreadingWSGIServer):
         self._reading.pop(request, None)
         super().shutdown_request(request)
         self._open.pop(request, None)
-        self._places.release()
+        self._places.leave()
 
     def handle_error(
         self,
@@ -141,10 +174,58 @@ class ThreadedServer(ThreadingWSGIServer):
             LOG.error("The exporter could not serve a client.", exc_info=error)
 
     def after_fork(self) -> None:
-        """Close all sockets in a forked child."""
+        """Close all sockets in a forked child; a green thread that was copied ends there."""
+        self._stopping = True
         close_in_child([self.socket, *self._open])
         self._open.clear()
         self._reading.clear()
+
+
+class _Places:
+    """How many further clients may connect.
+
+    Args:
+        count: How many at first.
+    """
+
+    def __init__(self, count: int) -> None:
+        # A semaphore would be made of the locks that are there now.
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(count):
+            self.leave()
+
+    def take(self, seconds: float) -> bool:
+        """Take a place; return False if none is free for so long."""
+        try:
+            self._free.get(timeout=seconds)
+        except Empty:
+            return False
+        return True
+
+    def leave(self) -> None:
+        """Leave a place."""
+        self._free.put(None)
+
+    def count(self) -> int:
+        """Return how many places are free."""
+        return self._free.qsize()
+
+
+def _accept(listening: Any) -> tuple[Any, Any]:  # noqa: ANN401 a socket of any library
+    if not isinstance(listening, _socket.socket):
+        accepted: tuple[Any, Any] = listening.accept()
+        return accepted
+    # Its `accept` would make a socket of the class that is there now.
+    number, address = listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+    return Socket(fileno=number), address
+
+
+def run_traced(serve: Callable[..., None], *arguments: object) -> None:
+    """Run a thread's function so that debuggers see it, as `threading.Thread` does."""
+    trace = threading.gettrace()
+    if trace is not None:
+        sys.settrace(trace)
+    serve(*arguments)
 
 
 def _end(sock: socket.socket) -> None:
