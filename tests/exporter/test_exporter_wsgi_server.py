@@ -8,10 +8,12 @@ import os
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from serving import HELLO, LIMIT, ask, dial, drained, serving_threads, taken, until
 
+from traced_image.exporter.web import wsgi_server
 from traced_image.exporter.web.client_limits import ClientLimits
 from traced_image.exporter.web.listening import listen
 from traced_image.exporter.web.wsgi_server import ThreadedServer
@@ -170,6 +172,23 @@ def test_a_client_that_has_gone_before_it_was_accepted_takes_no_place():
     with server, contextlib.suppress(BlockingIOError):
         server.get_request()
     assert 1 == server._places.count()
+
+
+# --- threads and sockets of other libraries ----------------------------------------------------
+
+
+@pytest.mark.parametrize(("trace", "seen"), [(None, ["served"]), ("trace", ["trace", "served"])])
+def test_debuggers_see_its_threads(monkeypatch, trace, seen):
+    noted = []
+    monkeypatch.setattr(wsgi_server, "sys", SimpleNamespace(settrace=noted.append))
+    monkeypatch.setattr(wsgi_server, "threading", SimpleNamespace(gettrace=lambda: trace))
+    wsgi_server.run_traced(noted.append, "served")
+    assert seen == noted
+
+
+def test_a_socket_of_another_library_accepts_in_its_own_way():
+    accepted = ("its socket", ("10.0.0.1", 1))
+    assert accepted == wsgi_server._accept(SimpleNamespace(accept=lambda: accepted))
 
 
 # --- it stops ----------------------------------------------------------------------------------

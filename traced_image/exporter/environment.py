@@ -48,6 +48,10 @@ program, before that."""
 NEXT_LOOK_SECONDS = 10.0
 """How long a process without a port waits until it looks again."""
 
+_FIRST = "_TRACED_IMAGE_EXPORTER_PROCESS"
+"""The variable that tells a program that the service runs, such as a helper, that it is not the
+service itself."""
+
 _FORK_SECONDS = 1.0
 """For how long a fork waits for an answer under way, so that the child finds no lock held."""
 
@@ -107,9 +111,13 @@ class EnvironmentExporter:
     Args:
         application: What the exporter answers with.
         place: Where it listens.
-        shows_all: Whether one process shows all, so that the others need no port.
+        may_lack: Whether nobody misses this process if it finds no port.
         first_look: Seconds until a new process takes a port.
         next_look: Seconds until a process without a port looks again.
+
+    Attributes:
+        answering: Held while an answer is built; a fork waits for it.
+        pid: The process that it serves in; None if it does not.
     """
 
     def __init__(
@@ -117,23 +125,24 @@ class EnvironmentExporter:
         application: WSGIApplication,
         place: ListenPlace,
         *,
-        shows_all: bool,
+        may_lack: bool,
         first_look: float = FIRST_LOOK_SECONDS,
         next_look: float = NEXT_LOOK_SECONDS,
     ) -> None:
         self._application = application
         self._place = place
-        self._shows_all = shows_all
+        self._may_lack = may_lack
         self._looks = (first_look, next_look)
         self._server: ThreadedServer | None = None
         self._turn: object = None
-        self._said = _Said()
+        self._notices = _Notices()
         self.answering = Lock()
+        self.pid: int | None = None
         _exporters.add(self)
 
     def start(self) -> None:
         """Serve in a thread of this process, soon."""
-        self._turn = object()
+        self.pid, self._turn = os.getpid(), object()
         try:
             start_new_thread(run_traced, (self._run, self._turn))
         except RuntimeError as error:  # no more threads, or the interpreter ends
@@ -141,7 +150,7 @@ class EnvironmentExporter:
 
     def stop(self) -> None:
         """Serve no more in this process; return at once."""
-        self._turn = None
+        self.pid = self._turn = None
         if self._server is not None:
             self._server.request_stop()
 
@@ -149,7 +158,7 @@ class EnvironmentExporter:
         """Serve in a forked child by a port of its own."""
         self.answering = Lock()
         self._server = None
-        if self._turn is not None:
+        if self.pid is not None:
             self.start()
 
     def _run(self, turn: object) -> None:
@@ -162,7 +171,7 @@ class EnvironmentExporter:
                     return
                 seconds = later
         except Exception as error:  # noqa: BLE001 nobody could handle it in this thread
-            self._said.say(logging.WARNING, f"The exporter of {EXPORTER} ended: {error!r}")
+            self._notices.say(logging.WARNING, f"The exporter of {EXPORTER} ended: {error!r}")
 
     def _serve(self) -> bool:
         """Serve until `stop`; return False at once if no port is free."""
@@ -171,9 +180,11 @@ class EnvironmentExporter:
             return False
         self._server = server
         url = format_url(server)
-        self._said.say(logging.INFO, f"The exporter of process {os.getpid()} is on {url}.")
+        self._notices.say(logging.INFO, f"The exporter of process {os.getpid()} is on {url}.")
         if is_open(server.host):
-            self._said.say_once(0, f"The exporter on {url} answers every client that can reach it.")
+            self._notices.say_once(
+                0, f"The exporter on {url} answers every client that can reach it."
+            )
         server.run()
         return True
 
@@ -183,11 +194,11 @@ class EnvironmentExporter:
             try:
                 sock = listen(self._place.host, port)
             except ExporterError as error:
-                problem = str(error)
+                problem = str(error).partition(";")[0]
             else:
                 return ThreadedServer(self._answer, sock)
-        if not self._shows_all:
-            self._said.say_once(
+        if not self._may_lack:
+            self._notices.say_once(
                 1,
                 f"Process {os.getpid()} shows no metrics and no page, because no port of {EXPORTER}"
                 f"={self._place} can be used ({problem}). Each process needs a port of its own: "
@@ -201,7 +212,7 @@ class EnvironmentExporter:
             return self._application(environ, start_response)
 
 
-class _Said:
+class _Notices:
     """What was said to the operator; a family of forked processes says a warning once."""
 
     def __init__(self) -> None:
@@ -259,14 +270,16 @@ def start_from_environment() -> None:
     """Start the exporter if ``TRACED_IMAGE_EXPORTER`` says where; never raise.
 
     ``opentelemetry-instrument`` calls it in each process that it instruments. Other programs may
-    call it themselves, before they fork.
+    call it themselves, before they fork, or in each child if the system forks without Python's
+    knowledge. A second call in a process does nothing.
     """
-    text = os.environ.get(EXPORTER)
-    if not text:
+    text, pid = os.environ.get(EXPORTER), os.getpid()
+    if not text or any(each.pid == pid for each in list(_exporters)):
         return
     try:
-        place = read_place(text)
-        application = wsgi_app()
-        EnvironmentExporter(application, place, shows_all=multiprocess.is_on()).start()
+        is_helper = os.environ.setdefault(_FIRST, str(pid)) != str(pid)
+        place, application = read_place(text), wsgi_app()
+        may_lack = is_helper or multiprocess.is_on()
+        EnvironmentExporter(application, place, may_lack=may_lack).start()
     except Exception as error:  # noqa: BLE001 a service must start, whatever is wrong here
         LOG.warning("The exporter does not start: %s", error)

@@ -14,6 +14,7 @@ from ..redact import hide_in_record
 from ..telemetry import Telemetry, make_recorder
 from . import glanceclient
 from .calls import Instrumentation
+from .configuration import DeclaredOptions
 from .hooks import Hooks, find_excluded
 from .hosts import Hosts
 from .patching import Patches, when_imported
@@ -47,6 +48,9 @@ class GlanceInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     There is one instrumentor in a process.
     """
+
+    configuration = DeclaredOptions
+    """The options in a file of OpenTelemetry's declarative configuration."""
 
     _patches: Patches | None = None
     _wire: Foreign = None
