@@ -1,0 +1,175 @@
+"""Services that know nothing of this package show which server fails.
+
+They run under ``opentelemetry-instrument``, and their exporter is that of the environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse
+from stock_client import REAL, SHAPES
+
+from traced_image.config.environment import EXPORTER
+from traced_image.lab import faults
+
+HERE = Path(__file__).parent
+LIMIT = 30.0
+GUNICORN = ("-m", "gunicorn", "--workers=2", "--no-control-socket", "glance_user:application")
+EVENTLET = ("glance_user.py",)
+NO_EXPORTERS = {f"OTEL_{kind}_EXPORTER": "none" for kind in ("TRACES", "METRICS", "LOGS")}
+ATTEMPTS = "glance_client_attempt_duration_seconds_count"
+"""The attempts by server and reason."""
+
+
+@pytest.fixture
+def ports():
+    """Five ports in a row that are free: the service's own, and those of its exporters."""
+    for first in range(20000 + os.getpid() % 10000, 60000, 7):
+        found = range(first, first + 5)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in found:
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            break
+    return found
+
+
+@pytest.fixture
+def run(ports, servers, image_id, tmp_path):
+    """Run a service until the test ends; the second of its servers refuses connections."""
+    servers[1].break_with(faults.refuse())
+    command = Path(sys.executable).with_name("opentelemetry-instrument")
+    paths = [] if REAL else [str(SHAPES)]
+    with contextlib.ExitStack() as stack:
+
+        def started(*arguments, **variables):
+            environment = {
+                **os.environ,
+                "GLANCE_SERVERS": " ".join(each.url for each in servers[:2]),
+                "IMAGE": image_id,
+                "PYTHONPATH": os.pathsep.join([*paths, *sys.path]),
+                "PYTHONWARNINGS": "ignore",
+                **NO_EXPORTERS,
+                EXPORTER: f"127.0.0.1:{ports[1]}-{ports[-1]}",
+                **variables,
+            }
+            output = stack.enter_context((tmp_path / "output").open("w+"))
+            stack.enter_context(
+                process := subprocess.Popen(
+                    [command, sys.executable, *arguments],
+                    cwd=HERE,
+                    env=environment,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+            )
+            stack.callback(os.killpg, process.pid, 9)
+            return tmp_path / "output"
+
+        yield started
+
+
+def fetch(port, path="/"):
+    """The answer on a port; None if nobody listens."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)) as opened:
+        try:
+            opened.request("GET", path)
+        except ConnectionRefusedError:
+            return None
+        return opened.getresponse().read().decode()
+
+
+def until(condition, otherwise):
+    """What a condition returns, as soon as it holds."""
+    end = time.monotonic() + LIMIT
+    while not (found := condition()):
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.05)
+    return found
+
+
+def call_all(port, workers):
+    """Call the service until each of its workers has answered."""
+    seen = set()
+
+    def complete():
+        seen.add(fetch(port))
+        return len(seen - {None}) == workers
+
+    until(complete, "a worker does not answer")
+
+
+def failing_servers(port):
+    """The ports of the servers that a page calls failing, and those with failed attempts."""
+    report, metrics = fetch(port, "/servers"), fetch(port, "/metrics")
+    if report is None:
+        return None
+    servers = json.loads(report)["servers"]
+    samples = [sample for family in parse(metrics) for sample in family.samples]
+    return (
+        {each["port"] for each in servers if each["state"] == "failing"},
+        {
+            each.labels["server_port"]
+            for each in samples
+            if each.name == ATTEMPTS and each.labels["error_type"] == "connection_refused"
+        },
+    )
+
+
+def show_failing(ports, server, count):
+    """Whether so many of the pages, and their metrics, show that one server fails."""
+    one = ({str(server.port)}, {str(server.port)})
+    return [failing_servers(port) for port in ports].count(one) == count
+
+
+def test_each_worker_of_gunicorn_shows_the_failing_server(run, ports, servers):
+    pytest.importorskip("gunicorn")
+    run(*GUNICORN, f"--bind=127.0.0.1:{ports[0]}")
+    call_all(ports[0], 2)
+    until(lambda: show_failing(ports[1:], servers[1], 2), "a worker shows no failing server")
+
+
+def test_one_port_shows_all_workers_in_multiprocess_mode(run, ports, servers, tmp_path):
+    pytest.importorskip("gunicorn")
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    place = {EXPORTER: f"127.0.0.1:{ports[1]}", "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    run(*GUNICORN, f"--bind=127.0.0.1:{ports[0]}", **place)
+    call_all(ports[0], 2)
+    until(lambda: show_failing(ports[1:2], servers[1], 1), "the page shows no failing server")
+
+
+def test_a_service_of_eventlet_shows_the_failing_server(run, ports, servers):
+    pytest.importorskip("eventlet")
+    run(*EVENTLET, str(ports[0]))
+    call_all(ports[0], 1)
+    until(lambda: show_failing(ports[1:], servers[1], 1), "the page shows no failing server")
+
+
+@pytest.mark.skipif(
+    not list(metadata.entry_points(group="opentelemetry_configurator")),
+    reason="needs opentelemetry-distro, which sets up the SDK",
+)
+@pytest.mark.parametrize("service", ["gunicorn", "eventlet"])
+def test_the_traces_reach_their_exporter(run, ports, servers, service):
+    pytest.importorskip(service)
+    arguments = {
+        "gunicorn": (*GUNICORN, f"--bind=127.0.0.1:{ports[0]}"),
+        "eventlet": (*EVENTLET, str(ports[0])),
+    }
+    settings = {"OTEL_TRACES_EXPORTER": "console", "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    output = run(*arguments[service], **settings)
+    call_all(ports[0], 1)
+    failed = f'"server.port": {servers[1].port}'
+    until(lambda: failed in output.read_text("utf-8"), "no span of the failing server arrives")
