@@ -179,7 +179,7 @@ $(VENV)/.client: pyproject.toml $(VENV)/bin/python
 	@$(PIP_INSTALL) --upgrade -e '.[instrument]' '$(DISTRIBUTION)$(if $(filter newest,$(RELEASE)),,==$(RELEASE))' \
 	  $(if $(CONSTRAINTS),-c requirements/releases/$(CONSTRAINTS).txt)
 	@$(PIP_INSTALL) eventlet gunicorn hypothesis opentelemetry-configuration opentelemetry-distro \
-	  pytest pytest-xdist
+	  pytest pytest-xdist pyuwsgi
 	@touch $@
 
 $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python

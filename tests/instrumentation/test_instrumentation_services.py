@@ -26,6 +26,13 @@ from traced_image.lab import faults
 HERE = Path(__file__).parent
 LIMIT = 30.0
 GUNICORN = ("-m", "gunicorn", "--workers=2", "--no-control-socket", "glance_user:application")
+UWSGI = (
+    *("-c", "import pyuwsgi; pyuwsgi.run()"),
+    *("--master", "--enable-threads", "--lazy-apps", "--processes=2", "--die-on-term"),
+    "--wsgi-file=glance_user.py",
+)
+"""uWSGI as kolla-ansible and openstack-ansible run it."""
+
 EVENTLET = ("glance_user.py",)
 NO_EXPORTERS = {f"OTEL_{kind}_EXPORTER": "none" for kind in ("TRACES", "METRICS", "LOGS")}
 ATTEMPTS = "glance_client_attempt_duration_seconds_count"
@@ -136,6 +143,13 @@ def show_failing(ports, server, count):
 def test_each_worker_of_gunicorn_shows_the_failing_server(run, ports, servers):
     pytest.importorskip("gunicorn")
     run(*GUNICORN, f"--bind=127.0.0.1:{ports[0]}")
+    call_all(ports[0], 2)
+    until(lambda: show_failing(ports[1:], servers[1], 2), "a worker shows no failing server")
+
+
+def test_each_worker_of_uwsgi_shows_the_failing_server(run, ports, servers):
+    pytest.importorskip("pyuwsgi")
+    run(*UWSGI, f"--http-socket=127.0.0.1:{ports[0]}", UWSGI_PY_CALL_OSAFTERFORK="1")
     call_all(ports[0], 2)
     until(lambda: show_failing(ports[1:], servers[1], 2), "a worker shows no failing server")
 
