@@ -96,6 +96,7 @@ GROUPS: Mapping[str, Mapping[str, Any]] = {
         "exporter.start": exporter.start,
         "exporter.asgi_app": exporter.asgi_app,
         "exporter.wsgi_app": exporter.wsgi_app,
+        "exporter.start_from_environment": exporter.start_from_environment,
         "ExporterHandle": ExporterHandle,
     },
 }
