@@ -356,6 +356,9 @@ from wsgiref.simple_server import make_server
 with make_server("127.0.0.1", 0, exporter.wsgi_app(registry=registry)) as server:
     print(server.server_port)
 """,
+    "exporter.start_from_environment": """
+exporter.start_from_environment()
+""",
     "ExporterHandle.stop": """
 page = exporter.start(registry=registry, port=0)
 page.stop()
