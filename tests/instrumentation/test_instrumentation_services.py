@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -25,15 +26,15 @@ from traced_image.lab import faults
 
 HERE = Path(__file__).parent
 LIMIT = 30.0
-GUNICORN = ("-m", "gunicorn", "--workers=2", "--no-control-socket", "glance_user:application")
+USERS = ("glance_user", "nova_user")
+"""The programs that use python-glanceclient, and nova's image service on top of it."""
+GUNICORN = ("-m", "gunicorn", "--workers=2", "--no-control-socket")
 UWSGI = (
     *("-c", "import pyuwsgi; pyuwsgi.run()"),
     *("--master", "--enable-threads", "--lazy-apps", "--processes=2", "--die-on-term"),
-    "--wsgi-file=glance_user.py",
 )
 """uWSGI as kolla-ansible and openstack-ansible run it."""
 
-EVENTLET = ("glance_user.py",)
 NO_EXPORTERS = {f"OTEL_{kind}_EXPORTER": "none" for kind in ("TRACES", "METRICS", "LOGS")}
 ATTEMPTS = "glance_client_attempt_duration_seconds_count"
 """The attempts by server and reason."""
@@ -140,50 +141,74 @@ def show_failing(ports, server, count):
     return [failing_servers(port) for port in ports].count(one) == count
 
 
-def test_each_worker_of_gunicorn_shows_the_failing_server(run, ports, servers):
-    pytest.importorskip("gunicorn")
-    run(*GUNICORN, f"--bind=127.0.0.1:{ports[0]}")
+@pytest.fixture(params=USERS)
+def user(request):
+    """A program that uses Glance."""
+    if request.param == "nova_user":
+        pytest.importorskip("nova")
+        if not REAL:
+            pytest.skip("nova needs the real python-glanceclient")
+    return request.param
+
+
+@pytest.fixture
+def run_as(run, user, ports):
+    """Run the program, as an application of a server, on the first port."""
+    bind = f"127.0.0.1:{ports[0]}"
+    arguments = {
+        "gunicorn": (*GUNICORN, f"--bind={bind}", f"{user}:application"),
+        "pyuwsgi": (*UWSGI, f"--http-socket={bind}", f"--wsgi-file={user}.py"),
+        "eventlet": (f"{user}.py", str(ports[0])),
+    }
+
+    def started(server, **variables):
+        pytest.importorskip(server)
+        return run(*arguments[server], **variables)
+
+    return started
+
+
+def wait_for(condition, ports, otherwise):
+    """Call the service again and again, until a condition holds."""
+    until(lambda: fetch(ports[0]) is not None and condition(), otherwise)
+
+
+def test_each_worker_of_gunicorn_shows_the_failing_server(run_as, ports, servers):
+    run_as("gunicorn")
     call_all(ports[0], 2)
-    until(lambda: show_failing(ports[1:], servers[1], 2), "a worker shows no failing server")
+    shown = partial(show_failing, ports[1:], servers[1], 2)
+    wait_for(shown, ports, "a worker shows no failing server")
 
 
-def test_each_worker_of_uwsgi_shows_the_failing_server(run, ports, servers):
-    pytest.importorskip("pyuwsgi")
-    run(*UWSGI, f"--http-socket=127.0.0.1:{ports[0]}", UWSGI_PY_CALL_OSAFTERFORK="1")
+def test_each_worker_of_uwsgi_shows_the_failing_server(run_as, ports, servers):
+    run_as("pyuwsgi", UWSGI_PY_CALL_OSAFTERFORK="1")
     call_all(ports[0], 2)
-    until(lambda: show_failing(ports[1:], servers[1], 2), "a worker shows no failing server")
+    shown = partial(show_failing, ports[1:], servers[1], 2)
+    wait_for(shown, ports, "a worker shows no failing server")
 
 
-def test_one_port_shows_all_workers_in_multiprocess_mode(run, ports, servers, tmp_path):
-    pytest.importorskip("gunicorn")
+def test_one_port_shows_all_workers_in_multiprocess_mode(run_as, ports, servers, tmp_path):
     folder = tmp_path / "metrics"
     folder.mkdir()
     place = {EXPORTER: f"127.0.0.1:{ports[1]}", "PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    run(*GUNICORN, f"--bind=127.0.0.1:{ports[0]}", **place)
+    run_as("gunicorn", **place)
     call_all(ports[0], 2)
-    until(lambda: show_failing(ports[1:2], servers[1], 1), "the page shows no failing server")
+    shown = partial(show_failing, ports[1:2], servers[1], 1)
+    wait_for(shown, ports, "the page shows no failing server")
 
 
-def test_a_service_of_eventlet_shows_the_failing_server(run, ports, servers):
-    pytest.importorskip("eventlet")
-    run(*EVENTLET, str(ports[0]))
-    call_all(ports[0], 1)
-    until(lambda: show_failing(ports[1:], servers[1], 1), "the page shows no failing server")
+def test_a_service_of_eventlet_shows_the_failing_server(run_as, ports, servers):
+    run_as("eventlet")
+    shown = partial(show_failing, ports[1:], servers[1], 1)
+    wait_for(shown, ports, "the page shows no failing server")
 
 
 @pytest.mark.skipif(
     not list(metadata.entry_points(group="opentelemetry_configurator")),
     reason="needs opentelemetry-distro, which sets up the SDK",
 )
-@pytest.mark.parametrize("service", ["gunicorn", "eventlet"])
-def test_the_traces_reach_their_exporter(run, ports, servers, service):
-    pytest.importorskip(service)
-    arguments = {
-        "gunicorn": (*GUNICORN, f"--bind=127.0.0.1:{ports[0]}"),
-        "eventlet": (*EVENTLET, str(ports[0])),
-    }
-    settings = {"OTEL_TRACES_EXPORTER": "console", "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    output = run(*arguments[service], **settings)
-    call_all(ports[0], 1)
+@pytest.mark.parametrize("server", ["gunicorn", "eventlet"])
+def test_the_traces_reach_their_exporter(run_as, ports, servers, server):
+    output = run_as(server, OTEL_TRACES_EXPORTER="console", OTEL_BSP_SCHEDULE_DELAY="100")
     failed = f'"server.port": {servers[1].port}'
-    until(lambda: failed in output.read_text("utf-8"), "no span of the failing server arrives")
+    wait_for(lambda: failed in output.read_text("utf-8"), ports, "no span of it arrives")
