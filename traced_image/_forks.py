@@ -19,6 +19,8 @@ object                                          what it does in the child of a f
 ``exporter.web.server.ExporterServer``          closes its copies of the sockets
 ``exporter.web.wsgi_server.ThreadedServer``     closes its copies of the sockets
 ==============================================  ==================================================
+
+When all of them have done so, ``exporter.environment`` serves in the child by a port of its own.
 """
 
 from __future__ import annotations

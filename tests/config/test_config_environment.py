@@ -57,7 +57,8 @@ def test_every_plain_field_has_a_variable():
     fields = {each.name for each in dataclasses.fields(Config)} - {
         *("auth", "service_auth", "sources", "retry")
     }
-    fields |= {f"retry_{each.name}" for each in dataclasses.fields(RetryPolicy)} | {"config_file"}
+    fields |= {f"retry_{each.name}" for each in dataclasses.fields(RetryPolicy)}
+    fields |= {"config_file", "exporter"}
     assert {f"TRACED_IMAGE_{name.upper()}" for name in fields} == environment.VARIABLES
 
 

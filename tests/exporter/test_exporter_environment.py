@@ -7,6 +7,8 @@ import http.client
 import logging
 import os
 import socket
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -458,3 +460,31 @@ def test_whatever_fails_is_one_warning(started, log, monkeypatch):
     monkeypatch.setattr(environment, "wsgi_app", fail)
     started(**{EXPORTER: "127.0.0.1:9465"})
     assert ["The exporter does not start: nobody expected this"] == log()
+
+
+# --- a program of its own ----------------------------------------------------------------------
+
+SERVE = """
+import os, socket, sys, time
+from traced_image import exporter
+
+exporter.start_from_environment()
+port, again = int(sys.argv[1]), int(sys.argv[2])
+while again >= 0 and socket.socket().connect_ex(("127.0.0.1", port)):
+    time.sleep(0.01)
+if again > 0:
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:-1], "0"])
+"""
+
+
+@pytest.mark.parametrize("again", ["-1", "0", "1"], ids=["at once", "served", "after execv"])
+def test_a_program_ends_by_itself_and_says_nothing(ports, again):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SERVE, str(ports[0]), again],
+        env={**os.environ, EXPORTER: f"127.0.0.1:{ports[0]}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
