@@ -15,6 +15,7 @@ from traced_image_docs.pages import fill
 
 from traced_image import Config, RetryPolicy, errors, lab
 from traced_image.config.environment import VARIABLES
+from traced_image.instrumentation import GlanceInstrumentor
 from traced_image.telemetry import catalogue
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +32,14 @@ def glances():
         servers[0].images.add(name="fedora", data=b"....", visibility="public")
         servers[0].images.add(name="cirros", data=b"...", visibility="public")
         yield servers
+
+
+@pytest.fixture(autouse=True)
+def not_instrumented():
+    """Undo what a page instruments: it is of the whole process."""
+    yield
+    if GlanceInstrumentor().is_instrumented_by_opentelemetry:
+        GlanceInstrumentor().uninstrument()
 
 
 def _on(servers, code):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import importlib.util
 import os
 import socket
 import subprocess
@@ -66,16 +65,14 @@ def answers(port):
 
 @pytest.mark.parametrize("library", PATCH)
 def test_before_it_they_change_nothing_even_in_a_busy_program_and_its_child(run, ports, library):
-    if importlib.util.find_spec(library) is None:
-        pytest.skip(f"needs {library}")
+    pytest.importorskip(library)
     run(START, PATCH[library], FORK, BLOCK)
     until(lambda: all(map(answers, ports)))
 
 
 @pytest.mark.parametrize("library", PATCH)
 def test_after_them_it_is_one_of_their_green_threads(run, ports, library):
-    if importlib.util.find_spec(library) is None:
-        pytest.skip(f"needs {library}")
+    pytest.importorskip(library)
     run(PATCH[library], START, SLEEP)
     until(lambda: answers(ports[0]))
     # A client that is silent does not keep others waiting.

@@ -101,8 +101,6 @@ def test_the_options_do_what_the_arguments_do(instrumentor, build, server, image
 @pytest.fixture
 def observed(server, image_id, tmp_path):
     """Whether a program is observed under ``opentelemetry-instrument`` with an option in a file."""
-    pytest.importorskip("opentelemetry.configuration")
-    pytest.importorskip("glanceclient")
 
     def run(option):
         path = tmp_path / "otel.yaml"
@@ -126,15 +124,18 @@ def observed(server, image_id, tmp_path):
     return run
 
 
+@pytest.mark.clients
 def test_a_file_instruments_with_its_options(observed, server):
     seen = [observed(f"excluded_urls: '{port}'")[0] for port in (server.port, server.port + 1)]
     assert [False, True] == seen
 
 
+@pytest.mark.clients
 def test_a_file_with_a_wrong_option_is_told_what_is_wrong(observed):
     was_observed, said = observed("wire_spans: 3")
     assert (False, True) == (was_observed, "wire_spans (from instrumentation/" in said)
 
 
+@pytest.mark.clients
 def test_a_file_may_leave_it_out(observed):
     assert not observed("enabled: false")[0]

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from functools import partial
-from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ from traced_image.lab import faults
 
 HERE = Path(__file__).parent
 LIMIT = 30.0
-USERS = ("glance_user", "nova_user")
+USERS = ("glance_user", *(("nova_user",) if REAL and find_spec("nova") else ()))
 """The programs that use python-glanceclient, and nova's image service on top of it."""
 GUNICORN = ("-m", "gunicorn", "--workers=2", "--no-control-socket")
 UWSGI = (
@@ -144,10 +144,6 @@ def show_failing(ports, server, count):
 @pytest.fixture(params=USERS)
 def user(request):
     """A program that uses Glance."""
-    if request.param == "nova_user":
-        pytest.importorskip("nova")
-        if not REAL:
-            pytest.skip("nova needs the real python-glanceclient")
     return request.param
 
 
@@ -162,7 +158,6 @@ def run_as(run, user, ports):
     }
 
     def started(server, **variables):
-        pytest.importorskip(server)
         return run(*arguments[server], **variables)
 
     return started
@@ -180,6 +175,7 @@ def test_each_worker_of_gunicorn_shows_the_failing_server(run_as, ports, servers
     wait_for(shown, ports, "a worker shows no failing server")
 
 
+@pytest.mark.clients
 def test_each_worker_of_uwsgi_shows_the_failing_server(run_as, ports, servers):
     run_as("pyuwsgi", UWSGI_PY_CALL_OSAFTERFORK="1")
     call_all(ports[0], 2)
@@ -203,10 +199,7 @@ def test_a_service_of_eventlet_shows_the_failing_server(run_as, ports, servers):
     wait_for(shown, ports, "the page shows no failing server")
 
 
-@pytest.mark.skipif(
-    not list(metadata.entry_points(group="opentelemetry_configurator")),
-    reason="needs opentelemetry-distro, which sets up the SDK",
-)
+@pytest.mark.clients
 @pytest.mark.parametrize("server", ["gunicorn", "eventlet"])
 def test_the_traces_reach_their_exporter(run_as, ports, servers, server):
     output = run_as(server, OTEL_TRACES_EXPORTER="console", OTEL_BSP_SCHEDULE_DELAY="100")
