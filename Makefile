@@ -178,8 +178,8 @@ $(VENV)/.client: pyproject.toml $(VENV)/bin/python
 	@echo "Installing traced-image, $(CLIENT) and the packages of its tests …" >&2
 	@$(PIP_INSTALL) --upgrade -e '.[instrument]' '$(DISTRIBUTION)$(if $(filter newest,$(RELEASE)),,==$(RELEASE))' \
 	  $(if $(CONSTRAINTS),-c requirements/releases/$(CONSTRAINTS).txt)
-	@$(PIP_INSTALL) eventlet gunicorn hypothesis opentelemetry-configuration opentelemetry-distro \
-	  pytest pytest-xdist pyuwsgi
+	@$(PIP_INSTALL) eventlet gevent gunicorn hypothesis opentelemetry-configuration opentelemetry-distro \
+	  pytest pytest-xdist pyuwsgi trustme
 	@touch $@
 
 $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python
