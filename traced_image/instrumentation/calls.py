@@ -11,7 +11,8 @@ from ..telemetry.http_instrumentation import is_instrumented
 from ..telemetry.propagation import Propagation
 from ..telemetry.recorder import current_call
 from .client_call import CLIENT_CALL, open_call
-from .observed_call import ObservedCall, Shared
+from .observed_attempt import Shared
+from .observed_call import ObservedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,7 @@ class Instrumentation:
 
     Attributes:
         guard: Counts what fails because a library is not as expected.
+        sees_sessions: Whether each request that a session of keystoneauth1 sends is seen.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Instrumentation:
         hosts: Hosts,
         is_excluded: Callable[[str], object],
     ) -> None:
+        self.sees_sessions = False
         self._recorder = recorder
         self._recorder_below = recorder_below
         errors = recorder.metrics.errors

@@ -60,7 +60,8 @@ class ClientCall:
         if self._has_failed:
             last = self._past[-1]
             self.record.retry(last.reason, perf_counter() - last.ended, server)
-        return self.record.attempt(server, request=request)
+        # Another instrumentation may have a span between: that one ends before the attempt's.
+        return self.record.attempt(server, request=request, parent=self.record.span)
 
     def note(
         self, server: Server | None, attempt: AttemptRecord, replies: int, sent: int | None

@@ -100,10 +100,7 @@ def hooks(
         for owner, method, wrapper in found:
             patches.wrap(owner, method, wrapper)
 
-    def observe_session(session: ModuleType) -> None:
-        patches.wrap(find_method(session, "Session.get_endpoint"), "get_endpoint", _tell_endpoint)
-
-    return {"glanceclient.v2.client": observe_client, "keystoneauth1.session": observe_session}
+    return {"glanceclient.v2.client": observe_client}
 
 
 def _get_module(client: ModuleType, name: str) -> ModuleType:
@@ -120,19 +117,8 @@ def _find_gave_up(http: ModuleType) -> GaveUp:
     return tuple(getattr(errors, name) for name in names if hasattr(errors, name))
 
 
-def _tell_endpoint(wrapped: Foreign, _session: Foreign, args: Foreign, kwargs: Foreign) -> Foreign:
-    """Ask the catalogue for an endpoint, and tell the call under way whose server it names."""
-    endpoint = wrapped(*args, **kwargs)
-    call = UNDER_WAY.get()
-    if call is not None and endpoint:
-        with call.guard:
-            call.found(endpoint)
-    return endpoint
-
-
-def _find_endpoint(controller: Foreign) -> str | None:
-    """Return the URL of a controller's server; None if a catalogue will name it."""
-    client = controller.http_client
+def _find_endpoint(client: Foreign) -> str | None:
+    """Return the URL of an HTTP client's server; None if a catalogue will name it."""
     endpoint = getattr(client, "endpoint_override", None) or getattr(client, "endpoint", None)
     return endpoint or None
 
@@ -151,12 +137,14 @@ class _Adapter:
 
     def wrap_http_clients(self, http: ModuleType) -> Iterator[tuple[type, str, Wrapper]]:
         """Yield the methods that send requests; their first two arguments differ in order."""
-        for name, parameters in (
-            ("HTTPClient._request", ("method", "url")),
-            ("SessionClient.request", ("url", "method")),
-        ):
-            owner = find_method(http, name, parameters)
-            yield owner, name.partition(".")[2], _make_send(parameters)
+        owner = find_method(http, "HTTPClient._request", ("method", "url"))
+        yield owner, "_request", _make_send(("method", "url"), _find_endpoint)
+        owner = find_method(http, "SessionClient.request", ("url", "method"))
+        yield owner, "request", _make_send(("url", "method"), self._find_unseen)
+
+    def _find_unseen(self, client: Foreign) -> str | None:
+        """Return the URL of a server, unless the session will tell it when it sends a request."""
+        return None if self._instrumentation.sees_sessions else _find_endpoint(client)
 
     def wrap_controllers(self, client: ModuleType) -> Iterator[tuple[type, str, Wrapper]]:
         """Yield the methods of the controllers that this release has."""
@@ -183,7 +171,8 @@ class _Adapter:
 
     def _start(self, operation: str, controller: Foreign) -> ObservedCall | None:
         with self._instrumentation.guard:
-            return self._instrumentation.start(operation, _find_endpoint(controller), self._gave_up)
+            endpoint = _find_endpoint(controller.http_client)
+            return self._instrumentation.start(operation, endpoint, self._gave_up)
         return None
 
     def _make_call(self, operation: str) -> Wrapper:
@@ -239,11 +228,14 @@ class _Adapter:
         return upload
 
 
-def _make_send(parameters: tuple[str, str]) -> Wrapper:
+def _make_send(
+    parameters: tuple[str, str], find_endpoint: Callable[[Foreign], str | None]
+) -> Wrapper:
     """Return the wrapper of a method that sends requests.
 
     Args:
         parameters: The names of its first two parameters, in their order.
+        find_endpoint: Returns the URL of a client's server; None if the session will tell it.
     """
 
     def send(wrapped: Foreign, client: Foreign, args: Foreign, kwargs: Foreign) -> Foreign:
@@ -252,8 +244,7 @@ def _make_send(parameters: tuple[str, str]) -> Wrapper:
         if call is None or len(args) != len(parameters):
             return wrapped(*args, **kwargs)
         given = dict(zip(parameters, args, strict=True))
-        endpoint = getattr(client, "endpoint_override", None) or getattr(client, "endpoint", None)
         request = ClientRequest(given["method"], given["url"])
-        return call.send(endpoint, request, wrapped, args, kwargs)
+        return call.send(find_endpoint(client), request, wrapped, args, kwargs)
 
     return send

@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 
 from ..redact import hide_in_record
 from ..telemetry import Telemetry, make_recorder
-from . import glanceclient
+from . import glanceclient, keystoneauth1
 from .calls import Instrumentation
 from .configuration import DeclaredOptions
 from .hooks import Hooks, find_excluded
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 LOG.addFilter(hide_in_record)
 
-LIBRARIES = (glanceclient,)
+LIBRARIES = (glanceclient, keystoneauth1)
 """The adapters, one for each library."""
 
 

@@ -253,6 +253,7 @@ class CallRecord:
         *,
         trial: bool = False,
         request: HTTPRequest | None = None,
+        parent: Active | None = None,
     ) -> AttemptRecord:
         """Start an attempt on one server; it ends with its ``with`` block, or with its `end`.
 
@@ -262,6 +263,7 @@ class CallRecord:
             maximum: How many attempts the call may make; 0 if unknown.
             trial: Whether the server is on trial after a cool-down.
             request: The HTTP request, for the attempt's span if there are no wire spans.
+            parent: The span above the attempt's; None for the current one.
         """
         if isinstance(server, str):
             server = self.recorder.find_server(server)
@@ -274,7 +276,13 @@ class CallRecord:
         record = AttemptRecord(self.recorder, self, server)
         try:
             record.span = self.recorder.spans.start_attempt(
-                self.operation, server, number, maximum, trial=trial, request=request
+                self.operation,
+                server,
+                number,
+                maximum,
+                trial=trial,
+                request=request,
+                parent=parent,
             )
         except Exception as error:  # noqa: BLE001 telemetry never fails a call
             self._note_start(record, error)

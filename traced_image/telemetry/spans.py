@@ -62,6 +62,14 @@ class Active(NamedTuple):
         context = self.span.get_span_context()
         return context if context.trace_flags.sampled else None
 
+    def enter(self) -> Active:
+        """Make the span current, if it is not; return it with the token to leave it."""
+        return self if self.token is not None else _make_current(self.span)
+
+    def leave(self) -> Active:
+        """Make the previous span current again, if this one was; return it without a token."""
+        return Active(_leave(self), None)
+
 
 class Spans:
     """Starts and ends spans; each method raises whatever a processor or sampler raises.
@@ -173,8 +181,19 @@ class Spans:
         *,
         trial: bool,
         request: HTTPRequest | None,
+        parent: Active | None = None,
     ) -> Active | None:
-        """Start the span of an attempt and make it current."""
+        """Start the span of an attempt and make it current.
+
+        Args:
+            operation: The operation of its call.
+            server: Its server; None if unknown.
+            number: Its number, from 1.
+            maximum: How many attempts the call may make; 0 if unknown.
+            trial: Whether the server is on trial after a cool-down.
+            request: The HTTP request, for the span if there are no wire spans.
+            parent: The span above it; None for the current one.
+        """
         if self._suppression.is_on_for_all(otel_context.get_current()):
             return None
         attributes: dict[str, AttributeValue] = {
@@ -195,6 +214,7 @@ class Spans:
         return _make_current(
             self._tracer.start_span(
                 _ATTEMPTS.get(operation) or _ATTEMPTS[names.OTHER],
+                None if parent is None else set_span_in_context(parent.span),
                 kind=self._attempt_kind,
                 attributes=attributes,
             )

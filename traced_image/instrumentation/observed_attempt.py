@@ -1,0 +1,184 @@
+"""An attempt of a stock client's call under way: one or more HTTP requests to one server."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from ..redact import hide_in_url
+from ..telemetry import catalogue as names
+from ..telemetry.stream_record import StreamRecord
+
+if TYPE_CHECKING:
+    from ..telemetry.propagation import Propagation
+    from ..telemetry.spans import Active
+    from ..telemetry.telemetry_errors import Guard
+    from .client_call import ClientCall
+    from .failures import Blame
+    from .hooks import ClientRequest, Hooks
+    from .hosts import Hosts
+    from .patching import Foreign
+
+_SCHEMAS = "/v2/schemas/"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all observed calls share.
+
+    Attributes:
+        hooks: The application's hooks.
+        hosts: The state of each server.
+        propagation: Adds the headers that name a span to a server.
+        guard: Counts what fails because a library is not as expected.
+    """
+
+    hooks: Hooks
+    hosts: Hosts
+    propagation: Propagation
+    guard: Guard
+
+
+class ObservedAttempt:
+    """An attempt under way, from its first HTTP request to the call's end or to a failure.
+
+    Args:
+        shared: What all calls share.
+        call: The call.
+        endpoint: The server's URL.
+        request: The first HTTP request.
+        sent: Bytes of an upload's data that were read to be sent; None if nobody counts them.
+
+    Attributes:
+        record: Its record.
+        server: Its server; None if the URL is none.
+        handled: What was being handled when it began: no failure of this attempt.
+        replies: How many HTTP requests were answered without an error.
+    """
+
+    __slots__ = (
+        *("_call", "_request", "_response", "_sent", "_shared", "_shown", "_upload"),
+        *("handled", "record", "replies", "server"),
+    )
+
+    def __init__(
+        self,
+        shared: Shared,
+        call: ClientCall,
+        endpoint: str,
+        request: ClientRequest,
+        sent: int | None,
+    ) -> None:
+        self.handled = sys.exc_info()[1]
+        self.replies = 0
+        self._shared = shared
+        self._call = call
+        self._request = self._shown = request
+        self._response: Foreign = None
+        self._sent = sent
+        self._upload: StreamRecord | None = None
+        self.record = call.start_attempt(endpoint, request)
+        self.server = call.record.servers[-1]
+
+    @property
+    def span(self) -> Active | None:
+        """Its span; None if it has none."""
+        return self.record.span
+
+    def begin(self, request: ClientRequest) -> None:
+        """Record that an HTTP request is sent, which may be sent again."""
+        self._show_response()
+        self._request = request
+        if self.span is not None:
+            if self._shown.path.startswith(_SCHEMAS):
+                # The client asks for the schema of what it sends: its own request is next.
+                self._describe()
+            self._shared.hooks.before(self.span.span, request)
+
+    def note_response(self, response: Foreign) -> None:
+        """Record what the headers of a response say."""
+        self.record.status = response.status_code
+        self.record.request_id = response.headers.get("x-openstack-request-id")
+        self._response = response
+
+    def note_reply(self, response: Foreign) -> None:
+        """Record that the library has got its response, without an error."""
+        self.replies += 1
+        self.note_response(response)
+        self._show_response()
+
+    def enter(self) -> None:
+        """Make its span current, if it is not."""
+        if self.span is not None:
+            self.record.span = self.span.enter()
+
+    def leave(self) -> None:
+        """Make the span above current, which may be another instrumentation's, and end soon."""
+        if self.span is not None:
+            self.record.span = self.span.leave()
+
+    def sent(self, count: int) -> None:
+        """Record that `count` more bytes of an upload's data were read to be sent."""
+        self._sent = (self._sent or 0) + count
+        if self._upload is None:
+            # Without a span, as in this package's pipeline: the attempt's span shows the time.
+            self._upload = StreamRecord(self._call.recorder, self.server, "upload", None)
+        self._upload.add(count)
+
+    def end(self, reason: str = "") -> None:
+        """End it after a response.
+
+        Args:
+            reason: Why it failed; empty for success.
+        """
+        if reason:
+            self._describe()
+        self._show_response()
+        self.record.end(reason, self.record.status, self.record.request_id)
+        self._close()
+
+    def fail(self, error: BaseException, blame: Blame, source: BaseException | None) -> None:
+        """End it with what an HTTP request raised.
+
+        Args:
+            error: That.
+            blame: Whose failure it is.
+            source: What the caller's own data raised while it was read; None for nothing.
+        """
+        status = self.record.status
+        if blame.keystone and status:
+            # Between two requests. The server may have rejected the token of the first one.
+            self.end(str(status) if status == HTTPStatus.UNAUTHORIZED else "")
+            return
+        if blame.keystone or blame.caller or blame.has(source):
+            self.record.cancel()
+        else:
+            self._describe()
+            self.record.__exit__(type(error), error, None)
+        self._close()
+
+    def _close(self) -> None:
+        """Tell the call, the server's state and the stream that it has ended."""
+        if self._upload is not None and self.record.reason:
+            self._upload.end(self.record.reason, complete=False)
+        self._call.note(self.server, self.record, self.replies, self._sent)
+        self._shared.hosts.note(self.server, self.record.verdict)
+
+    def _show_response(self) -> None:
+        """Show the last response to the application, if it has not seen it."""
+        response, self._response = self._response, None
+        if response is not None and self.span is not None:
+            self._shared.hooks.after(self.span.span, self._request, response)
+
+    def _describe(self) -> None:
+        """Name the last request in the span, which may not be the first one."""
+        if self.span is None or self.server is None or self._request is self._shown:
+            return
+        self._shown = self._request
+        if not self._call.recorder.spans.wire_spans:
+            url = hide_in_url(self.server.url + self._request.path)
+            self.span.span.set_attributes(
+                {names.HTTP_REQUEST_METHOD: self._request.method, names.URL_FULL: url}
+            )
