@@ -1,17 +1,23 @@
 """What sessions of keystoneauth1 send again, and what they ask of Keystone, within a call."""
 
 import io
+import re
 import signal
+import threading
+import time
 
+import identity
 import pytest
 import requests
-from keystoneauth1 import session
+from keystoneauth1 import discover, session
 from keystoneauth1.noauth import NoAuth
 from opentelemetry.trace import INVALID_SPAN, get_current_span
 from stock_client import over_catalogue, over_session
 
+from traced_image.instrumentation import observed_call
 from traced_image.lab import faults
 
+ERRORS = "traced_image_telemetry_errors_total"
 NEW = {"name": "new", "disk_format": "raw", "container_format": "bare"}
 AT_ONCE = {"connect_retry_delay": 0.001, "status_code_retry_delay": 0.001}
 # A record needs a second request, for its schema.
@@ -225,6 +231,40 @@ def test_a_session_below_that_takes_no_hooks_gets_none(instrumentor, library, se
     assert image_id == got["id"]
 
 
+# --- beside other instrumentation --------------------------------------------------------------
+
+
+def test_each_attempt_is_above_the_spans_of_its_requests(
+    instrumentor, connect, server, image_id, trace
+):
+    instrumentor.instrument(wire_spans=True)
+    server.break_with(faults.flapping(faults.status(503), None))
+    connect(server).images.delete(image_id)
+    name = "glance.images.delete"
+    assert [(name, [(f"{name} attempt", [("DELETE", [])])] * 2)] == trace.tree()
+
+
+def test_a_span_of_the_sessions_work_is_beside_the_attempts(
+    client, server, images, trace, monkeypatch
+):
+    image = images.add(name="old")
+    original = session.Session.request
+    tracer = trace.provider.get_tracer("another")
+
+    def request(self, url, method, **kwargs):
+        with tracer.start_as_current_span(method):
+            return original(self, url, method, **kwargs)
+
+    monkeypatch.setattr(session.Session, "request", request)
+    server.break_with(faults.flapping(None, None, faults.status(503), None))
+    client.images.update(image, name="new")
+    call = trace.one("glance.images.update")
+    names = [span.name for span in trace.below(call)]
+    assert ["glance.images.update attempt"] * 2 == [name for name in names if " " in name]
+    assert ["GET", "GET", "PATCH"] == [name for name in names if " " not in name][:3]
+    assert (INVALID_SPAN, set()) == (get_current_span(), trace.open)
+
+
 # --- data that is sent again -------------------------------------------------------------------
 
 
@@ -253,32 +293,174 @@ def test_a_creation_that_is_sent_again_is_a_hazard(client, server, counts):
 # --- the token ---------------------------------------------------------------------------------
 
 
-class Tokens(NoAuth):
-    """A plugin that gets a token again after the server has rejected one."""
-
-    def __init__(self, url, asked=lambda: None):
-        super().__init__(endpoint=url)
-        self._asked = asked
-        self._valid = True
-
-    def get_headers(self, _session, **_):
-        if not self._valid:
-            self._asked()
-        return {"X-Auth-Token": "t"}
-
-    def invalidate(self):
-        self._valid = False
-        return True
+@pytest.fixture
+def keystone(server):
+    with identity.Keystone(server.url) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
 
 
-def test_a_token_that_is_rejected_once_ends_no_attempt(
+@pytest.fixture
+def log_in(instrumentor, library, keystone):
+    """Build a client that gets its tokens from Keystone, and its server from the catalogue."""
+    instrumentor.instrument()
+    make = library("glanceclient").Client
+    return lambda **options: make("2", session=keystone.session(), **options)
+
+
+def failed_tokens(counts):
+    return counts.of("glance_client_token_failures_total", "error_type")
+
+
+def test_a_token_that_is_rejected_once_ends_no_attempt(log_in, keystone, server, image_id, trace):
+    server.break_with(faults.flapping(faults.status(401), None, None))
+    log_in().images.get(image_id)
+    assert (2, tree("images.get", 1)) == (keystone.issued, trace.tree())
+
+
+def test_the_time_for_a_token_is_no_part_of_an_attempt(
+    instrumentor, library, keystone, server, image_id, counts
+):
+    instrumentor.instrument()
+    given = session.Session(auth=Slow(endpoint=server.url))
+    library("glanceclient").Client("2", session=given).images.delete(image_id)
+    for what, expected in (("call", True), ("attempt", False)):
+        (seconds,) = counts.of(f"glance_client_{what}_duration_seconds_sum", "operation").values()
+        assert expected == (seconds >= 0.2)
+
+
+class Slow(NoAuth):
+    """A plugin that takes its time."""
+
+    def get_token(self, _session, **_):
+        time.sleep(0.2)
+        return "t"
+
+
+def test_no_token_is_no_failure_of_a_server(log_in, keystone, image_id, counts):
+    keystone.status = 503
+    with pytest.raises(Exception, match="503"):
+        log_in().images.get(image_id)
+    assert {("images.get", "non_retryable", "token_unavailable"): 1.0} == calls(counts)
+    assert ({}, {("503",): 1.0}) == (attempts(counts), failed_tokens(counts))
+
+
+def test_keystones_own_retries_are_no_attempts(log_in, keystone, image_id, counts):
+    keystone.shutdown()
+    keystone.server_close()
+    client = log_in(**RETRIES)
+    with pytest.raises(Exception, match="Unable to establish connection"):
+        client.images.get(image_id)
+    assert ({}, {}) == (attempts(counts), retries(counts))
+    assert {("connection_refused",): 1.0} == failed_tokens(counts)
+
+
+def test_a_token_that_cant_be_renewed_is_keystones_failure(
+    log_in, keystone, server, image_id, counts
+):
+    client = log_in()
+    client.schemas.get("image")
+    server.break_with(faults.status(401))
+    keystone.status = 503
+    with pytest.raises(Exception, match="503"):
+        client.images.get(image_id)
+    assert 1.0 == calls(counts)["images.get", "non_retryable", "token_unavailable"]
+    assert 1.0 == attempts(counts)[str(server.port), "refused", "401"]
+    assert {("503",): 1.0} == failed_tokens(counts)
+
+
+def test_a_token_that_is_missing_between_requests_is_keystones_failure(
+    log_in, keystone, server, images, counts, monkeypatch
+):
+    client = log_in()
+    client.schemas.get("image")
+    image = images.add(name="old")
+    monkeypatch.setattr(client.http_client, "patch", patch_without_token(client, keystone))
+    with pytest.raises(Exception, match="503"):
+        client.images.update(image, name="new")
+    assert 1.0 == calls(counts)["images.update", "non_retryable", "token_unavailable"]
+    assert {(str(server.port), "success", "")} == set(attempts(counts))
+
+
+def patch_without_token(client, keystone):
+    """Return the client's method, whose token is no longer valid."""
+    original = client.http_client.patch
+
+    def patch(*args, **kwargs):
+        client.http_client.session.auth.invalidate()
+        keystone.status = 503
+        return original(*args, **kwargs)
+
+    return patch
+
+
+def test_a_catalogue_that_names_no_server_accuses_none(log_in, keystone, image_id, counts):
+    keystone.endpoint = None
+    with pytest.raises(Exception, match="image"):
+        log_in().images.get(image_id)
+    assert {("images.get", "non_retryable", "invalid_endpoint"): 1.0} == calls(counts)
+    assert ({}, {}) == (attempts(counts), failed_tokens(counts))
+
+
+# --- the versions of the API -------------------------------------------------------------------
+
+
+VERSIONS = {"min_version": "2.0", "max_version": "2.latest"}
+
+
+def test_versions_are_asked_for_in_the_attempt(log_in, server, image_id, trace):
+    with pytest.raises(Exception, match="404"):  # the client has the version in its paths as well
+        log_in(**VERSIONS).images.get(image_id)
+    assert tree("images.get", 1) == trace.tree()
+    span = trace.one("glance.images.get attempt")
+    assert f"{server.url}/v2/v2/images/{image_id}" == span.attributes["url.full"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [(faults.refuse(), "connection_refused"), (faults.status(503), "503")],
+    ids=["refused", "503"],
+)
+def test_versions_that_cant_be_asked_for_are_the_servers_failure(
+    log_in, server, image_id, counts, fault, reason
+):
+    server.break_with(fault)
+    with pytest.raises(Exception):  # noqa: B017, PT011 any of the library's
+        log_in(**VERSIONS).images.get(image_id)
+    ((_, outcome, why),) = calls(counts)
+    assert {(str(server.port), "failed", reason)} == set(attempts(counts))
+    assert ({}, reason) == (failed_tokens(counts), why)
+    assert outcome in ("non_retryable", "exhausted")
+
+
+class OfKeystone(NoAuth):
+    """A plugin that asks for the versions of Keystone's API."""
+
+    def get_token(self, given, **_):
+        data = discover.EndpointData(catalog_url=self.endpoint, service_type="identity")
+        data.get_versioned_data(given)
+        return "t"
+
+
+def test_keystones_versions_are_not_asked_for_in_an_attempt(
     instrumentor, library, server, image_id, trace
 ):
     instrumentor.instrument()
-    server.break_with(faults.flapping(faults.status(401), None, None))
-    auth = session.Session(auth=Tokens(server.url))
-    library("glanceclient").Client("2", session=auth).images.get(image_id)
-    assert tree("images.get", 1) == trace.tree()
+    given = session.Session(auth=OfKeystone(endpoint=server.url))
+    library("glanceclient").Client("2", session=given).images.delete(image_id)
+    assert [None, trace.one("glance.images.delete attempt").context.span_id] == [
+        each.traceparent and int(each.traceparent.split("-")[2], 16) for each in server.access_log
+    ]
+
+
+def test_a_server_without_the_version_is_not_accused(log_in, server, image_id, counts):
+    with pytest.raises(Exception, match="endpoint"):
+        log_in(min_version="9.0", max_version="9.latest").images.get(image_id)
+    assert {("images.get", "non_retryable", "invalid_endpoint"): 1.0} == calls(counts)
+    assert {(str(server.port), "success", ""): 1.0} == attempts(counts)
 
 
 def test_a_redirect_ends_no_attempt(client, server, image_id, trace):
@@ -320,6 +502,116 @@ def test_a_wait_that_the_caller_ends_is_cancelled(
     assert {("images.get", "cancelled", "_OTHER"): 1.0} == calls(counts)
     assert 1 == len(attempts(counts))
     assert (INVALID_SPAN, set()) == (get_current_span(), trace.open)
+
+
+def test_an_interrupt_before_a_request_leaves_the_sessions_semaphore(
+    instrumentor, library, server, image_id, trace
+):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    instrumentor.instrument(request_hook=interrupt)
+    semaphore = threading.BoundedSemaphore(1)
+    given = session.Session(auth=NoAuth(endpoint=server.url), rate_semaphore=semaphore)
+    with pytest.raises(KeyboardInterrupt):
+        library("glanceclient").Client("2", session=given).images.get(image_id)
+    assert semaphore.acquire(blocking=False)
+    assert (INVALID_SPAN, set()) == (get_current_span(), trace.open)
+
+
+# --- what fails here ---------------------------------------------------------------------------
+
+
+def test_an_attempt_that_cant_be_recorded_harms_nobody(
+    instrumentor, connect, server, image_id, counts, monkeypatch
+):
+    instrumentor.instrument()
+    monkeypatch.setattr(observed_call, "ObservedAttempt", None)
+    assert image_id == connect(server).images.get(image_id)["id"]
+    assert {("instrumentation",): 2.0} == counts.of(ERRORS, "kind")
+    assert {("images.get", "success_first_try", ""): 1.0} == calls(counts)
+
+
+def test_data_for_an_attempt_that_cant_be_recorded_is_sent(
+    client, server, images, counts, monkeypatch
+):
+    image = images.add(name="new", disk_format="raw", container_format="bare")
+    monkeypatch.setattr(observed_call, "ObservedAttempt", None)
+    client.images.upload(image, io.BytesIO(b"0123456789"))
+    assert b"0123456789" == images.get(image).data
+
+
+def test_a_broken_tracer_harms_nobody(instrumentor, connect, server, image_id, counts):
+    class Provider:
+        def get_tracer(self, *_, **__):
+            return self
+
+        def start_span(self, *_, **__):
+            raise ValueError("a bug of the tracer")
+
+    instrumentor.instrument(tracer_provider=Provider(), request_hook=print, response_hook=print)
+    server.break_with(ONCE)
+    assert image_id == connect(server).images.get(image_id)["id"]
+    assert {(str(server.port), "503"): 1.0} == retries(counts)
+
+
+def test_an_address_that_is_none_names_no_server(instrumentor, library, trace):
+    instrumentor.instrument()
+    given = session.Session(auth=NoAuth(endpoint="http://glance\u00a0:99"))
+    with pytest.raises(Exception):  # noqa: B017, PT011 any of the library's
+        library("glanceclient").Client("2", session=given).images.update("image", name="new")
+    assert "server.address" not in trace.one("glance.images.update attempt").attributes
+
+
+# --- a library that has changed ----------------------------------------------------------------
+
+
+def doctor_method(change):
+    change.delattr(session.Session, "_send_request")
+
+
+def doctor_parameters(change):
+    change.setattr(session.Session, "_send_request", lambda self, method, url: None)
+
+
+def doctor_class(change):
+    change.setattr(session, "Session", None)
+
+
+@pytest.mark.parametrize("doctor", [doctor_method, doctor_parameters, doctor_class])
+def test_a_session_that_has_changed_is_left_alone_with_one_warning(
+    instrumentor, caplog, monkeypatch, doctor
+):
+    owner = session.Session
+    with monkeypatch.context() as change:
+        doctor(change)
+        before = dict(vars(owner))
+        instrumentor.instrument()
+        assert before == dict(vars(owner))
+    (record,) = caplog.records
+    assert re.fullmatch(
+        r"keystoneauth1 [\w.]+ is not fully observed: keystoneauth1\.session\S* has .+\.",
+        record.getMessage(),
+    )
+
+
+def test_a_second_change_is_not_told(instrumentor, caplog, monkeypatch):
+    with monkeypatch.context() as change:
+        doctor_method(change)
+        change.delattr(discover.EndpointData, "get_versioned_data")
+        instrumentor.instrument()
+    assert 1 == len(caplog.records)
+
+
+def test_without_its_sessions_a_server_that_is_known_has_attempts(
+    instrumentor, library, server, image_id, trace, monkeypatch
+):
+    with monkeypatch.context() as change:
+        doctor_method(change)
+        instrumentor.instrument()
+    over_session(library("glanceclient").Client, server.url).images.get(image_id)
+    assert tree("images.get", 1) == trace.tree()
+    assert "traceparent" in str(server.access_log[0])
 
 
 # --- without a call ----------------------------------------------------------------------------

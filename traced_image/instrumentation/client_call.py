@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .failures import Blame
     from .hooks import ClientRequest
 
+INVALID_ENDPOINT = "invalid_endpoint"
+"""The reason of a call for which Keystone's catalogue names no server."""
+
 GaveUp = tuple[type[BaseException], ...]
 """The exception types of a server that can't be reached or is overloaded."""
 
@@ -119,6 +122,8 @@ class ClientCall:
         if blame.keystone:
             self.record.end("non_retryable", TOKEN_UNAVAILABLE)
             self.recorder.metrics.token_failed(self.find_reason(error), None)
+        elif blame.catalogue and not self._has_failed:
+            self.record.end("non_retryable", INVALID_ENDPOINT)
         elif blame.caller or blame.has(source) or self._has_asked_nobody(error):
             self.record.end("cancelled", OTHER)
         elif self._has_failed and not is_cancelled(error):

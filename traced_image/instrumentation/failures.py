@@ -23,19 +23,21 @@ class Blame(NamedTuple):
     Attributes:
         links: The ids of the exception and of all that it was raised from.
         keystone: Whether Keystone failed.
+        catalogue: Whether Keystone's catalogue names no server, or the server has not the version.
         caller: Whether a signal handler of the caller's raised it, such as a time limit.
     """
 
     links: frozenset[int]
-    keystone: bool
-    caller: bool
+    keystone: bool = False
+    catalogue: bool = False
+    caller: bool = False
 
     def has(self, error: BaseException | None) -> bool:
         """Return whether an exception is among those."""
         return id(error) in self.links
 
 
-NOBODY = Blame(frozenset(), keystone=False, caller=False)
+NOBODY = Blame(frozenset())
 """Of a call that raised nothing."""
 
 
@@ -57,16 +59,27 @@ def find_blame(error: BaseException, handled: BaseException | None) -> Blame:
     return Blame(
         frozenset(links),
         keystone=any(map(_is_of_keystone, chain)),
+        catalogue=any(map(_is_of_catalogue, chain)),
         caller=any(map(is_from_signal_handler, chain)),
     )
 
 
 def _is_of_keystone(error: BaseException) -> bool:
     """Return whether a request to Glance failed while keystoneauth1 asked Keystone for a token."""
+    if _is_of_catalogue(error):
+        return False
     frames = _list_frames(error.__traceback__)
     names = {name for module, name in frames if module.startswith("keystoneauth1.")}
     # Beside a request, the client also asks for the endpoint to name it in an error.
     return ("keystoneauth1.adapter", "request") in frames and not names.isdisjoint(_OF_TOKENS)
+
+
+def _is_of_catalogue(error: BaseException) -> bool:
+    """Return whether keystoneauth1 found no endpoint, which its CatalogException says."""
+    return any(
+        kind.__name__ == "CatalogException" and kind.__module__.startswith("keystoneauth1.")
+        for kind in type(error).__mro__
+    )
 
 
 def find_stream_reason(error: BaseException, handled: BaseException | None) -> str:

@@ -9,10 +9,11 @@ from .calls import UNDER_WAY
 from .patching import find_method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from types import ModuleType, TracebackType
 
     from .calls import Instrumentation
+    from .hooks import ClientRequest
     from .observed_call import ObservedCall
     from .patching import Foreign, Patches
 
@@ -26,18 +27,40 @@ _PARAMETERS = (
 )
 """Those of the session's method that sends a request, and calls itself to send it again."""
 
+_SERVER_ERRORS = range(500, 600)
+"""The statuses of a server that can't say which versions it has, unlike 300 or 404."""
+
 
 def hooks(
     instrumentation: Instrumentation, patches: Patches
 ) -> Mapping[str, Callable[[ModuleType], None]]:
-    """Return what to do when the module of sessions is imported."""
+    """Return what to do when the modules of sessions and of versions are imported."""
 
     def observe_session(session: ModuleType) -> None:
         owner = find_method(session, "Session._send_request", _PARAMETERS)
         patches.wrap(owner, "_send_request", _Sending(session.requests.Session).send)
         instrumentation.sees_sessions = True
 
-    return {"keystoneauth1.session": observe_session}
+    def observe_discovery(discover: ModuleType) -> None:
+        owner = find_method(discover, "EndpointData.get_versioned_data", ("session",))
+        patches.wrap(owner, "get_versioned_data", _discover)
+
+    return {
+        "keystoneauth1.session": observe_session,
+        "keystoneauth1.discover": observe_discovery,
+    }
+
+
+def _discover(wrapped: Foreign, data: Foreign, args: Foreign, kwargs: Foreign) -> Foreign:
+    """Ask a service of the catalogue which versions of its API it has."""
+    call = UNDER_WAY.get()
+    if call is None or data.service_type == "identity":
+        return wrapped(*args, **kwargs)
+    call.discovering = True
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        call.discovering = False
 
 
 class _Sending:
@@ -68,8 +91,8 @@ class _Sending:
         sends = given["rate_semaphore"]
         if isinstance(sends, _ObservedSends):
             sends.retries = given["status_code_retries"]
-        elif call.awaits(given["method"], given["url"]):
-            given = {**given, "rate_semaphore": _ObservedSends(call, given)}
+        elif located := call.locate(given["method"], given["url"]):
+            given = {**given, "rate_semaphore": _ObservedSends(call, *located, given)}
             transport = session.session
             if isinstance(transport, self._requests):
                 # A hook of the request replaces those of the session.
@@ -90,16 +113,21 @@ class _ObservedSends:
 
     Args:
         call: The call that the request is for.
+        endpoint: The server's URL.
+        request: The request.
         given: The arguments of the method that sends it.
 
     Attributes:
         retries: How often the request may be sent again because of the response's status.
     """
 
-    def __init__(self, call: ObservedCall, given: Foreign) -> None:
+    def __init__(
+        self, call: ObservedCall, endpoint: str, request: ClientRequest, given: Foreign
+    ) -> None:
         self.retries: int = given["status_code_retries"]
         self._call = call
-        self._url = given["url"]
+        self._endpoint = endpoint
+        self._request = request
         self._headers = given["headers"]
         self._statuses = given["retriable_status_codes"]
         self._semaphore = given["rate_semaphore"]
@@ -108,7 +136,7 @@ class _ObservedSends:
         entered = self._semaphore.__enter__()
         try:
             with self._call.guard:
-                self._call.start_request(self._url, self._headers)
+                self._call.start_request(self._endpoint, self._request, self._headers)
         except BaseException:  # a signal handler's: nobody else leaves the semaphore
             self._semaphore.__exit__(*sys.exc_info())
             raise
@@ -127,7 +155,13 @@ class _ObservedSends:
     ) -> Foreign:
         try:
             with self._call.guard:
-                self._call.end_request(error, self._statuses if self.retries > 0 else ())
+                self._call.end_request(error, self._find_statuses())
         finally:
             leave = self._semaphore.__exit__(kind, error, trace)
         return leave
+
+    def _find_statuses(self) -> Collection[int]:
+        """Return the statuses after which the session sends this request or another one."""
+        if self._call.discovering:
+            return _SERVER_ERRORS
+        return self._statuses if self.retries > 0 else ()

@@ -59,7 +59,17 @@ class ObservedAttempt:
     """
 
     __slots__ = (
-        *("_call", "_request", "_response", "_sent", "_shared", "_shown", "_upload"),
+        *(
+            "_ahead",
+            "_call",
+            "_endpoint",
+            "_request",
+            "_response",
+            "_sent",
+            "_shared",
+            "_shown",
+            "_upload",
+        ),
         *("handled", "record", "replies", "server"),
     )
 
@@ -76,6 +86,8 @@ class ObservedAttempt:
         self._shared = shared
         self._call = call
         self._request = self._shown = request
+        self._ahead = False
+        self._endpoint = endpoint
         self._response: Foreign = None
         self._sent = sent
         self._upload: StreamRecord | None = None
@@ -87,14 +99,22 @@ class ObservedAttempt:
         """Its span; None if it has none."""
         return self.record.span
 
-    def begin(self, request: ClientRequest) -> None:
-        """Record that an HTTP request is sent, which may be sent again."""
+    def begin(self, endpoint: str, request: ClientRequest, *, discovering: bool) -> None:
+        """Record that an HTTP request is sent, which may be sent again.
+
+        Args:
+            endpoint: The server's URL, which may have another path than that of the first request.
+            request: The request.
+            discovering: Whether it asks for the versions of the API.
+        """
         self._show_response()
-        self._request = request
+        self._endpoint, self._request = endpoint, request
+        if self._ahead:
+            self._describe()
+        if request == self._shown:
+            # A client also asks for the schema of what it sends: its own request is next.
+            self._ahead = discovering or request.path.startswith(_SCHEMAS)
         if self.span is not None:
-            if self._shown.path.startswith(_SCHEMAS):
-                # The client asks for the schema of what it sends: its own request is next.
-                self._describe()
             self._shared.hooks.before(self.span.span, request)
 
     def note_response(self, response: Foreign) -> None:
@@ -148,11 +168,11 @@ class ObservedAttempt:
             source: What the caller's own data raised while it was read; None for nothing.
         """
         status = self.record.status
-        if blame.keystone and status:
+        if (blame.keystone or blame.catalogue) and status:
             # Between two requests. The server may have rejected the token of the first one.
             self.end(str(status) if status == HTTPStatus.UNAUTHORIZED else "")
             return
-        if blame.keystone or blame.caller or blame.has(source):
+        if blame.keystone or blame.catalogue or blame.caller or blame.has(source):
             self.record.cancel()
         else:
             self._describe()
@@ -174,11 +194,12 @@ class ObservedAttempt:
 
     def _describe(self) -> None:
         """Name the last request in the span, which may not be the first one."""
-        if self.span is None or self.server is None or self._request is self._shown:
+        if self.span is None or self._request == self._shown:
             return
-        self._shown = self._request
-        if not self._call.recorder.spans.wire_spans:
-            url = hide_in_url(self.server.url + self._request.path)
+        self._shown, recorder = self._request, self._call.recorder
+        server = recorder.find_server(self._endpoint)
+        if server is not None and not recorder.spans.wire_spans:
+            url = hide_in_url(server.url + self._request.path)
             self.span.span.set_attributes(
                 {names.HTTP_REQUEST_METHOD: self._request.method, names.URL_FULL: url}
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from opentelemetry.context import get_current
 
@@ -16,6 +17,7 @@ from ..telemetry.recorder import current_call
 from .client_call import CLIENT_CALL, ClientCall, open_call
 from .failures import find_blame
 from .hazards import report_hazard
+from .hooks import ClientRequest
 from .observed_attempt import ObservedAttempt
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from ..telemetry.recorder import Recorder
     from ..telemetry.stream_record import StreamRecord
     from .client_call import GaveUp
-    from .hooks import ClientRequest
     from .observed_attempt import Shared
     from .patching import Foreign
 
@@ -43,11 +44,12 @@ class ObservedCall:
         attempt: Its attempt, under way or the last one; None before its first HTTP request, and
             after a failure until the library sends the request again.
         source_error: What the caller's own data raised while it was read; None for nothing.
+        discovering: Whether a session asks the server which versions of the API it has.
     """
 
     __slots__ = (
         *("_call", "_failure", "_owned", "_request", "_sent", "_shared"),
-        *("attempt", "guard", "operation", "recorder", "source_error"),
+        *("attempt", "discovering", "guard", "operation", "recorder", "source_error"),
     )
 
     def __init__(self, shared: Shared, recorder: Recorder, operation: str, gave_up: GaveUp) -> None:
@@ -55,6 +57,7 @@ class ObservedCall:
         self.operation = operation
         self.attempt: ObservedAttempt | None = None
         self.source_error: BaseException | None = None
+        self.discovering = False
         self._owned = current_call() is None
         self.guard = shared.guard
         self._shared = shared
@@ -101,7 +104,7 @@ class ObservedCall:
         """Start the attempt, if it has not started, and a request of it."""
         if self.attempt is None:
             self.attempt = ObservedAttempt(self._shared, self._call, endpoint, request, self._sent)
-        self.attempt.begin(request)
+        self.attempt.begin(endpoint, request, discovering=self.discovering)
         return self.attempt
 
     def _propagate(self, kwargs: Foreign) -> Foreign:
@@ -116,28 +119,44 @@ class ObservedCall:
         sent = {name: value for name, value in told.items() if _UNQUOTED.fullmatch(value)}
         return {**kwargs, "headers": {**(kwargs.get("headers") or {}), **sent}} if sent else kwargs
 
-    def awaits(self, method: str, url: str) -> bool:
-        """Return whether what a session sends is the request under way, and none to Keystone.
+    def locate(self, method: str, url: str) -> tuple[str, ClientRequest] | None:
+        """Return the server and the request that a session sends; None for one to Keystone.
 
         Args:
-            method: The HTTP method of what it sends.
-            url: The whole URL of that.
+            method: The HTTP method.
+            url: The whole URL.
         """
         request = self._request
-        return request is not None and request.method == method and url.endswith(request.path)
+        if request is not None and request.method == method and url.endswith(request.path):
+            return self._split(url.removesuffix(request.path) or url, url, request)
+        if self.discovering:
+            parts = urlsplit(url)
+            return f"{parts.scheme}://{parts.netloc}", ClientRequest(method, parts.path)
+        return None
 
-    def start_request(self, url: str, headers: MutableMapping[str, str]) -> None:
-        """Record that a session sends the request under way, for the first time or again.
+    def _split(self, endpoint: str, url: str, request: ClientRequest) -> tuple[str, ClientRequest]:
+        """Return a request with the path after the URL that a server has in spans and metrics.
+
+        An endpoint may end in the version of the API, which is then no part of the server's URL.
+        """
+        server = self.recorder.find_server(endpoint)
+        if server is None or not url.startswith(server.url):
+            return endpoint, request
+        return endpoint, ClientRequest(request.method, url.removeprefix(server.url))
+
+    def start_request(
+        self, endpoint: str, request: ClientRequest, headers: MutableMapping[str, str]
+    ) -> None:
+        """Record that a session sends a request, for the first time or again.
 
         Args:
-            url: Its whole URL.
+            endpoint: The server's URL.
+            request: The request.
             headers: Its headers; those that name the attempt's span to the server are added.
         """
-        if self._request is not None:
-            endpoint = url.removesuffix(self._request.path) or url
-            self._begin(endpoint, self._request).enter()
-            if not self.recorder.spans.wire_spans:
-                self._shared.propagation.add_to(headers, get_current())
+        self._begin(endpoint, request).enter()
+        if not self.recorder.spans.wire_spans:
+            self._shared.propagation.add_to(headers, get_current())
 
     def note_response(self, response: Foreign) -> None:
         """Record what the headers of a session's response say."""
@@ -149,7 +168,8 @@ class ObservedCall:
 
         Args:
             error: What it raised; None for a response.
-            statuses: After a response with one of these the session sends the request again.
+            statuses: After a response with one of these the session sends the request again, or
+                another one in its place.
         """
         attempt = self.attempt
         if attempt is None:
