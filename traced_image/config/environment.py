@@ -51,8 +51,11 @@ _PLAIN = {name_variable(name): name for name, each in options.OPTIONS.items() if
 _RETRY = {
     name_variable(f"retry.{name}"): name for name, each in retry_policy.OPTIONS.items() if each.read
 }
-VARIABLES = frozenset({*_PLAIN, *_RETRY, CONFIG_FILE, EXPORTER})
-"""All variables with the prefix that are known."""
+VARIABLES = frozenset({*_PLAIN, *_RETRY, CONFIG_FILE})
+"""All variables that `from_environ` knows, without `CLOUD`."""
+STOCK_CYCLE = f"{PREFIX}STOCK_CYCLE"
+"""The variable that gives nova's and cinder's own code this package's cycle of servers."""
+_READ_ELSEWHERE = frozenset({EXPORTER, STOCK_CYCLE})
 
 
 def from_environ(environ: Mapping[str, str]) -> Source:
@@ -85,7 +88,8 @@ def from_environ(environ: Mapping[str, str]) -> Source:
 
 
 def _warn_of_unknown(environ: Mapping[str, str]) -> None:
-    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in VARIABLES)
+    known = VARIABLES | _READ_ELSEWHERE
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
     for name in unknown:
         # A high cutoff: all names share the prefix, so that most of them look alike.
         hint = suggest(name, VARIABLES, "is it misspelt?", cutoff=0.85)

@@ -68,7 +68,7 @@ def _is_of_keystone(error: BaseException) -> bool:
     """Return whether a request to Glance failed while keystoneauth1 asked Keystone for a token."""
     if _is_of_catalogue(error):
         return False
-    frames = _list_frames(error.__traceback__)
+    frames = list_frames(error.__traceback__)
     names = {name for module, name in frames if module.startswith("keystoneauth1.")}
     # Beside a request, the client also asks for the endpoint to name it in an error.
     return ("keystoneauth1.adapter", "request") in frames and not names.isdisjoint(_OF_TOKENS)
@@ -91,14 +91,14 @@ def find_stream_reason(error: BaseException, handled: BaseException | None) -> s
     """
     if not isinstance(error, Exception) or is_from_signal_handler(error):
         return ""
-    frames = _list_frames(error.__traceback__)
+    frames = list_frames(error.__traceback__)
     # The library raises EPIPE for wrong data, and so the type alone would mean a broken connection.
     if isinstance(error, OSError) and frames and frames[-1][1] in _OF_CHECKSUMS:
         return "checksum_mismatch"
     return find_reason(error, handled)
 
 
-def _list_frames(trace: TracebackType | None) -> list[tuple[str, str]]:
+def list_frames(trace: TracebackType | None) -> list[tuple[str, str]]:
     """Return the modules and names of the functions that an exception went through."""
     frames = []
     while trace is not None:

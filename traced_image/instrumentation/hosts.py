@@ -1,4 +1,4 @@
-"""The host state of servers that stock clients call: these have no cycle, and so no cool-down."""
+"""The host state of servers that stock clients call: from the attempts, or told by a cycle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..config import Server
     from ..telemetry.catalogue import StateLabel, VerdictLabel
-    from ..telemetry.metrics import Metrics
+    from ..telemetry.metrics import HostView, Metrics
 
 
 @dataclass(slots=True)
@@ -39,8 +39,53 @@ class FailingHost:
         return "failing" if self.consecutive_failures else "healthy"
 
 
+class ToldStates:
+    """The states that a cycle of servers tells: it knows of cool-downs, which attempts do not show.
+
+    A stock client has no cycle of its own, but may have been given one.
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[str, HostView] = {}
+        self._shown_by: list[Hosts] = []
+        self._lock = _forks.make_rlock()
+
+    def tell(self, host: HostView) -> None:
+        """Show a server's state, now and instead of what its attempts say."""
+        with self._lock:
+            if host.server.netloc in self._states or len(self._states) < MOST_SERVERS:
+                self._states[host.server.netloc] = host
+                for hosts in self._shown_by:
+                    hosts.show(host)
+
+    def has(self, server: Server) -> bool:
+        """Return whether a server's state is told."""
+        return server.netloc in self._states
+
+    def clear(self) -> None:
+        """Forget all states: the cycles are gone."""
+        with self._lock:
+            self._states.clear()
+
+    def add(self, hosts: Hosts) -> None:
+        """Show all states in `hosts`, from now on."""
+        with self._lock:
+            self._shown_by.append(hosts)
+            for host in self._states.values():
+                hosts.show(host)
+
+    def remove(self, hosts: Hosts) -> None:
+        """Show no more states in `hosts`."""
+        with self._lock:
+            self._shown_by.remove(hosts)
+
+
+TOLD = ToldStates()
+"""The states that the cycles of this process tell."""
+
+
 class Hosts:
-    """The state of each server that attempts were made on.
+    """The state of each server that attempts were made on; servers of `TOLD` are left to it.
 
     Args:
         metrics: Shows the states.
@@ -55,7 +100,7 @@ class Hosts:
 
     def note(self, server: Server | None, verdict: VerdictLabel | None) -> None:
         """Record what an attempt says about its server; one that its caller ended says nothing."""
-        if server is None or verdict in (None, "cancelled"):
+        if server is None or verdict in (None, "cancelled") or TOLD.has(server):
             return
         with self._lock:
             host = self._hosts.get(server.netloc)
@@ -70,3 +115,8 @@ class Hosts:
                 host.consecutive_failures = 0
                 host.last_success = self._clock()
             self._metrics.host(host)
+
+    def show(self, host: HostView) -> None:
+        """Show the state that something else knows of a server."""
+        self._metrics.known((host.server,))
+        self._metrics.host(host)

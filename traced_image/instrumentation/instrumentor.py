@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
@@ -16,8 +15,8 @@ from . import glanceclient, keystoneauth1
 from .calls import Instrumentation
 from .configuration import DeclaredOptions
 from .hooks import Hooks, find_excluded
-from .hosts import Hosts
-from .patching import Patches, when_imported
+from .hosts import TOLD, Hosts
+from .patching import Patches, find_version, when_imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -53,12 +52,13 @@ class GlanceInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """The options in a file of OpenTelemetry's declarative configuration."""
 
     _patches: Patches | None = None
+    _hosts: Hosts | None = None
     _wire: Foreign = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return the requirements of the libraries that are installed; of all if none is."""
         requirements = {each.NAME: each.REQUIREMENT for each in LIBRARIES}
-        installed = [text for name, text in requirements.items() if _find_version(name)]
+        installed = [text for name, text in requirements.items() if find_version(name)]
         return installed or list(requirements.values())
 
     def _instrument(
@@ -106,9 +106,9 @@ class GlanceInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             for has_wire_spans in (False, True)
         )
         hooks = Hooks(request_hook, response_hook, recorder.metrics.errors)
-        instrumentation = Instrumentation(
-            recorder, below, hooks, Hosts(recorder.metrics), is_excluded
-        )
+        hosts = self._hosts = Hosts(recorder.metrics)
+        TOLD.add(hosts)
+        instrumentation = Instrumentation(recorder, below, hooks, hosts, is_excluded)
         if wire_spans:
             self._wire = _instrument_requests(tracer_provider, meter_provider or None)
         patches = self._patches = Patches()
@@ -126,6 +126,9 @@ class GlanceInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         if self._patches is not None:
             self._patches.remove()
             self._patches = None
+        if self._hosts is not None:
+            TOLD.remove(self._hosts)
+            self._hosts = None
         if self._wire is not None:
             self._wire.uninstrument()
             self._wire = None
@@ -160,15 +163,8 @@ class _Warning:
     def _warn(self, error: Exception) -> None:
         if not self._warned:
             self._warned = True
-            version = _find_version(self._library) or "of unknown version"
+            version = find_version(self._library) or "of unknown version"
             LOG.warning("%s %s is not fully observed: %s.", self._library, version, error)
-
-
-def _find_version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _instrument_requests(

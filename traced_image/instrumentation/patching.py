@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import wrapt
@@ -55,14 +56,19 @@ class Patches:
 
     def __init__(self) -> None:
         self.active = True
-        self._done: list[tuple[type, str, object, object]] = []
+        self._done: list[tuple[type | ModuleType, str, object, object]] = []
 
     def wrap(self, owner: type, method: str, wrapper: Wrapper) -> None:
         """Put a wrapper around a method that a class itself defines."""
         original = vars(owner)[method]
         replacement = wrapt.FunctionWrapper(original, wrapper, enabled=self.is_active)
-        setattr(owner, method, replacement)
-        self._done.append((owner, method, original, replacement))
+        self.replace(owner, method, replacement)
+
+    def replace(self, owner: type | ModuleType, name: str, replacement: object) -> None:
+        """Put an object in the place of another one that a class or a module itself defines."""
+        original = vars(owner)[name]
+        setattr(owner, name, replacement)
+        self._done.append((owner, name, original, replacement))
 
     def is_active(self) -> bool:
         """Return whether the replacements do anything."""
@@ -72,9 +78,9 @@ class Patches:
         """Put back the very objects that were there."""
         self.active = False
         while self._done:
-            owner, method, original, replacement = self._done.pop()
-            if vars(owner).get(method) is replacement:
-                setattr(owner, method, original)
+            owner, name, original, replacement = self._done.pop()
+            if vars(owner).get(name) is replacement:
+                setattr(owner, name, original)
 
 
 def when_imported(hooks: Mapping[str, Callable[[ModuleType], None]]) -> None:
@@ -85,3 +91,11 @@ def when_imported(hooks: Mapping[str, Callable[[ModuleType], None]]) -> None:
     """
     for name, hook in hooks.items():
         wrapt.register_post_import_hook(hook, name)
+
+
+def find_version(distribution: str) -> str | None:
+    """Return the version of an installed distribution; None if it is not installed."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

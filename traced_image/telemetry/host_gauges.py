@@ -77,6 +77,7 @@ class HostGauges:
         shown = self._shown.get(host.server.netloc)
         if shown is None:
             shown = self._shown[host.server.netloc] = _LastShown(host)
+        shown.host = host
         failures, failed = host.consecutive_failures, host.last_failure or 0.0
         shown.since = (shown.since or failed) if failures else 0.0
         current = host.shown_state

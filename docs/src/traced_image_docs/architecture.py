@@ -30,6 +30,7 @@ LAYERS = (
     ("telemetry",),
     ("telemetry.wire_spans", "telemetry.layers"),
     ("instrumentation",),
+    ("stock_cycle",),
     ("__init__", "_connect"),
     ("lab",),
     ("exporter.web",),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 from ... import errors
 from ..._signals import SUPPRESSED
 from ...errors import AttemptError, FailedAttempt, GlanceConnectionFailed, Reason
-from ..clock import double
 from ..context import NO_TOKENS
+from .backoff import find_delay
 from .seams import Announce, Answer, Attempt, Call, Failure, Send, T, layered
 
 if TYPE_CHECKING:
@@ -337,7 +337,7 @@ class AttemptLoop:
         attempt = failure.attempt
         transfer = attempt.call.operation.transfer
         pick = progress.pick = self._cycle.pick(progress.tried, careful=True, transfer=transfer)
-        delay = self._delay(progress, attempt.server)
+        delay = find_delay(self._policy, self._rng, pick, attempt.server, progress.number)
         if attempt.deadline is not None and now + delay >= attempt.deadline:
             self._give_up(failure, errors.DeadlineExceeded)
         if not self._budget.retry():
@@ -347,17 +347,6 @@ class AttemptLoop:
         if delay:
             self._clock.sleep(delay)
         progress.started = self._clock.monotonic()
-
-    def _delay(self, progress: _Progress, failed: Server) -> float:
-        """Return the seconds to wait: 0 for another server that is healthy, else full jitter."""
-        # Full jitter: "Exponential Backoff And Jitter", AWS Architecture Blog.
-        policy, pick = self._policy, progress.pick
-        if policy.fixed_delay is not None:
-            return policy.fixed_delay
-        if (pick.healthy or pick.trial) and pick.server != failed:
-            return pick.wait
-        longest = double(policy.backoff_base, progress.number - 1, policy.backoff_cap)
-        return max(self._rng.uniform(0.0, longest), pick.wait)
 
     def _give_up(self, failure: Failure, refusal: type[GlanceConnectionFailed]) -> NoReturn:
         given_up = build_refusal(refusal, failure.attempt, failure.error)
