@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,8 +15,8 @@ from .turns import Fleets
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ..config import RetryPolicy
     from ..instrumentation.patching import Patches, Wrapper
+    from .stock_call import Rules
 
 _CLIENT = "GlanceClientWrapper"
 
@@ -67,14 +66,14 @@ class InPlaceOf:
         return getattr(self._module, name)
 
 
-def give_cycle(library: Library, module: ModuleType, patches: Patches, policy: RetryPolicy) -> None:
+def give_cycle(library: Library, module: ModuleType, patches: Patches, rules: Rules) -> None:
     """Put the cycle in the place of a library's order of servers and of its waits.
 
     Args:
         library: The library.
         module: Its module.
         patches: Keeps what was there.
-        policy: The rules for waits and cool-downs.
+        rules: The rules of its cycle.
 
     Raises:
         LibraryChangedError: The module has not the code that this knows; nothing was replaced.
@@ -83,7 +82,7 @@ def give_cycle(library: Library, module: ModuleType, patches: Patches, policy: R
     find_method(module, f"{_CLIENT}._create_onetime_client")
     itertools = _find_used(module, "itertools", "cycle", "get_api_servers")
     time = _find_used(module, "time", "sleep", f"{_CLIENT}.call")
-    fleets = Fleets(library.name, library.read_url, policy)
+    fleets = Fleets(library.name, library.read_url, rules)
 
     def cycle(items: Foreign) -> Foreign:
         if patches.active and isinstance(items, Sequence):
@@ -91,7 +90,7 @@ def give_cycle(library: Library, module: ModuleType, patches: Patches, policy: R
                 return fleets.cycle(items)
         return itertools.cycle(items)
 
-    patches.wrap(owner, "call", _make_call(library.parameters.index("method"), policy))
+    patches.wrap(owner, "call", _make_call(library.parameters.index("method"), rules))
     patches.replace(module, "itertools", InPlaceOf(itertools, "cycle", cycle))
     patches.replace(module, "time", InPlaceOf(time, "sleep", _make_sleep(time)))
 
@@ -112,12 +111,10 @@ def _find_used(module: ModuleType, name: str, attribute: str, user: str) -> Modu
     return found
 
 
-def _make_call(place: int, policy: RetryPolicy) -> Wrapper:
-    rng = random.SystemRandom()
-
+def _make_call(place: int, rules: Rules) -> Wrapper:
     def call(wrapped: Foreign, _client: Foreign, args: Foreign, kwargs: Foreign) -> Foreign:
         method = args[place] if len(args) > place else kwargs.get("method")
-        under_way = StockCall(str(method), policy, rng)
+        under_way = StockCall(str(method), rules)
         token = CURRENT_CALL.set(under_way)
         try:
             result = wrapped(*args, **kwargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..pipeline.attempts.backoff import find_delay
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..config import RetryPolicy, Server
     from ..pipeline.attempts.fleet import Fleet
     from ..pipeline.attempts.host_state import Pick
+    from ..pipeline.clock import Clock
     from .judgement import Judgement
 
 _READS = frozenset({"get", "list", "data", "get_image_locations"})
@@ -22,6 +24,21 @@ _READS = frozenset({"get", "list", "data", "get_image_locations"})
 
 _TRANSFERS = frozenset({"upload", "stage"})
 """The methods that send image data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of a cycle that a library was given.
+
+    Attributes:
+        policy: Those for waits, cool-downs and the retry budget.
+        clock: The source of time; the library waits by its own.
+        rng: The source of the shuffle and of the jitter.
+    """
+
+    policy: RetryPolicy
+    clock: Clock
+    rng: random.Random
 
 
 class StockCall:
@@ -32,13 +49,11 @@ class StockCall:
 
     Args:
         method: The method of python-glanceclient, such as ``get``.
-        policy: The rules for waits and cool-downs.
-        rng: The source of the jitter.
+        rules: The rules of the cycle.
     """
 
-    def __init__(self, method: str, policy: RetryPolicy, rng: random.Random) -> None:
-        self._policy = policy
-        self._rng = rng
+    def __init__(self, method: str, rules: Rules) -> None:
+        self._rules = rules
         self._careful = method not in _READS
         self._transfer = method in _TRANSFERS
         self._handled = sys.exc_info()[1]
@@ -80,7 +95,8 @@ class StockCall:
         # makes as many attempts as ever, and so a retry beyond the budget waits as it always did.
         if judgement.verdict != "failed" or not fleet.budget.retry():
             return seconds
-        return find_delay(self._policy, self._rng, pick, failed.server, len(self._tried))
+        rules = self._rules
+        return find_delay(rules.policy, rules.rng, pick, failed.server, len(self._tried))
 
     def end(self, error: BaseException | None, *, is_known: bool = True) -> None:
         """End the call.
@@ -101,7 +117,7 @@ class StockCall:
             self._end_attempt(fleet, pick, error)
 
     def _end_attempt(self, fleet: Fleet, pick: Pick, error: BaseException) -> Judgement:
-        judgement = judge(error, self._handled, self._policy, transfer=self._transfer)
+        judgement = judge(error, self._handled, self._rules.policy, transfer=self._transfer)
         if judgement.verdict == "failed":
             fleet.cycle.record_failure(pick, judgement.reason, cool=judgement.cool)
         elif judgement.verdict == "refused":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,10 @@ from ..config.parse import parse_boolean
 from ..errors import InvalidOption, TracedImageError
 from ..instrumentation.hosts import TOLD
 from ..instrumentation.patching import Patches, find_version, when_imported
+from ..pipeline.clock import Clock
 from ..redact import hide_in_record
 from .libraries import LIBRARIES, give_cycle
+from .stock_call import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,10 +40,17 @@ class StockCycle:
         policy: The rules; of these, those for waits, for cool-downs, for the retry budget and
             the statuses that cool a server down. The library decides what it retries, and how
             often.
+        clock: The source of time for cool-downs.
+        rng: The source of the shuffle and of the jitter.
     """
 
-    def __init__(self, policy: RetryPolicy | None = None) -> None:
-        self._policy = policy or RetryPolicy()
+    def __init__(
+        self,
+        policy: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._rules = Rules(policy or RetryPolicy(), clock or Clock(), rng or random.SystemRandom())
         self._patches: Patches | None = None
 
     def install(self) -> None:
@@ -59,7 +69,7 @@ class StockCycle:
         if not patches.active:
             return
         try:
-            give_cycle(library, module, patches, self._policy)
+            give_cycle(library, module, patches, self._rules)
         except Exception as error:  # noqa: BLE001 a service must start, whatever its libraries
             version = find_version(library.name) or "of unknown version"
             LOG.warning("%s %s keeps its own order and waits: %s.", library.name, version, error)

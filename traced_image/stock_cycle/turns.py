@@ -18,8 +18,8 @@ from .stock_call import CURRENT_CALL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ..config import RetryPolicy
     from ..instrumentation.patching import Foreign
+    from .stock_call import Rules
 
 LOG = logging.getLogger(__name__)
 LOG.addFilter(hide_in_record)
@@ -61,15 +61,15 @@ class Fleets:
     Args:
         library: The library's name, for the log.
         read_url: Returns the URL of one of its items; None for none.
-        policy: The rules for cool-downs and the retry budget.
+        rules: The rules of their cycles.
     """
 
     def __init__(
-        self, library: str, read_url: Callable[[Foreign], str | None], policy: RetryPolicy
+        self, library: str, read_url: Callable[[Foreign], str | None], rules: Rules
     ) -> None:
         self._library = library
         self._read_url = read_url
-        self._policy = policy
+        self._rules = rules
         self._lock = _forks.make_rlock()
         self._find = lru_cache(maxsize=KEPT)(self._build)
 
@@ -81,7 +81,7 @@ class Fleets:
 
     def _build(self, items: frozenset[Foreign]) -> tuple[Fleet, Mapping[Server, Foreign]] | None:
         items_of: dict[Server, Foreign] = {}
-        for item in items:
+        for item in sorted(items, key=str):
             url = self._read_url(item)
             if url is None:
                 return None
@@ -92,6 +92,6 @@ class Fleets:
                 return None
         if not items_of:
             return None
-        fleet = Fleet.of(items_of, self._policy)
+        fleet = Fleet.of(items_of, self._rules.policy, self._rules.clock, self._rules.rng)
         fleet.cycle.watch(TOLD.tell)
         return fleet, items_of

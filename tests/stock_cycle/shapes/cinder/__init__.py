@@ -1,0 +1,1 @@
+"""A small cinder with a client of Glance of the same shape as the real one's."""

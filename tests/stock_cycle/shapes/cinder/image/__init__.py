@@ -1,0 +1,1 @@
+"""cinder's use of Glance."""

@@ -1,0 +1,1 @@
+"""nova's use of Glance."""
