@@ -473,7 +473,7 @@ def test_an_address_that_is_none_names_no_server(instrumentor, library, trace):
 
 
 def test_it_depends_on_the_libraries_that_are_installed(monkeypatch):
-    monkeypatch.setattr(module.metadata, "version", lambda _: "4.8.0")
+    monkeypatch.setattr(metadata, "version", lambda _: "4.8.0")
     assert [
         each.REQUIREMENT for each in module.LIBRARIES
     ] == GlanceInstrumentor().instrumentation_dependencies()
@@ -483,7 +483,7 @@ def test_without_any_library_it_says_what_it_would_observe(monkeypatch):
     def version(name):
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(module.metadata, "version", version)
+    monkeypatch.setattr(metadata, "version", version)
     assert [
         each.REQUIREMENT for each in module.LIBRARIES
     ] == GlanceInstrumentor().instrumentation_dependencies()

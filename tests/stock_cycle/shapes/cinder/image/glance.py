@@ -44,7 +44,7 @@ class GlanceClientWrapper:
         self.netloc, self.use_ssl = next(self.api_servers)
         return _create_glance_client(context, self.netloc, self.use_ssl, privileged_user)
 
-    def call(self, context, method, *args, **kwargs):
+    def call(self, context, method, *args, **kwargs):  # noqa: RET503 as in cinder
         retry_excs = (
             glanceclient.exc.HTTPServiceUnavailable,
             glanceclient.exc.InvalidEndpoint,
@@ -58,7 +58,7 @@ class GlanceClientWrapper:
             try:
                 return getattr(getattr(client, controller), method)(*args, **kwargs)
             except retry_excs as e:
-                LOG.exception("Error contacting glance server '%s' for '%s'", self.netloc, method)
+                LOG.exception("Error contacting %s for %s", self.netloc, method)
                 if attempt == num_attempts:
                     raise exception.GlanceConnectionFailed(reason=e)  # noqa: B904
                 time.sleep(1)

@@ -52,7 +52,9 @@ class GlanceClientWrapper:
         self.api_server = next(self.api_servers)
         return _glanceclient_from_endpoint(context, self.api_server, version)
 
-    def call(self, context, version, method, controller=None, args=None, kwargs=None):
+    def call(  # noqa: RET503 as in nova
+        self, context, version, method, controller=None, args=None, kwargs=None
+    ):
         retry_excs = (
             glanceclient.exc.HTTPServiceUnavailable,
             glanceclient.exc.InvalidEndpoint,
@@ -68,9 +70,9 @@ class GlanceClientWrapper:
                 )
                 if inspect.isgenerator(result):
                     return list(result)
-                return result
+                return result  # noqa: TRY300
             except retry_excs as e:
-                LOG.exception("Error contacting glance server '%s' for '%s'", self.api_server, method)
+                LOG.exception("Error contacting %s for %s", self.api_server, method)
                 if attempt == num_attempts:
                     raise exception.GlanceConnectionFailed(  # noqa: B904
                         server=str(self.api_server), reason=str(e)
