@@ -210,9 +210,9 @@ def test_it_is_off_by_default(monkeypatch):
     assert start_from_environment() is None
 
 
-def test_the_rules_are_those_of_the_environment(started):
+def test_the_rules_are_those_of_the_environment(started, caplog):
     found = started(TRACED_IMAGE_STOCK_CYCLE="true", TRACED_IMAGE_RETRY_COOLDOWN_BASE="7")
-    assert RetryPolicy(cooldown_base=7) == found._rules.policy
+    assert (RetryPolicy(cooldown_base=7), []) == (found._rules.policy, caplog.records)
 
 
 @pytest.mark.parametrize(
