@@ -240,7 +240,7 @@ def test_what_cant_be_used_is_said_once_and_nothing_is_installed(
 def test_opentelemetry_instrument_finds_it():
     project = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
     group = project.partition("[project.entry-points.opentelemetry_post_instrument]")[2]
-    assert 'glance_stock_cycle = "traced_image.stock_cycle:start_from_environment"' in group
+    assert 'traced_image_stock_cycle = "traced_image.stock_cycle:start_from_environment"' in group
 
 
 # --- the state of the servers ------------------------------------------------------------------
