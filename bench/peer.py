@@ -1,18 +1,23 @@
 """One client in a process of its own: ``python bench/peer.py nova|openstacksdk|… URL IMAGE_ID``.
 
+``--observed`` instruments the client, and ``--cycle`` gives it this package's cycle of servers;
+the URL may then be several, with commas between them.
+
 For each line of standard input, which has a number, it makes so many calls and prints how long
 each took, as JSON. It imports nothing of this folder, since it runs in other environments too.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import logging
 import os
 import re
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +27,19 @@ if TYPE_CHECKING:
 
 def nova(url: str, image_id: str) -> Call:
     """The `show` of nova, with a service that is reused; it makes a client for each call."""
+    make, context = _nova(url)
+    service = make()
+    return lambda: service.show(context, image_id)
+
+
+def nova_operation(url: str, image_id: str) -> Call:
+    """The same with a service for each call, as nova's API makes one for each operation."""
+    make, context = _nova(url)
+    return lambda: make().show(context, image_id)
+
+
+def _nova(urls: str) -> tuple[Any, Any]:
+    """What makes nova's image service, and a context."""
     os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "1"
     import nova.conf
     from keystoneauth1 import noauth
@@ -30,12 +48,12 @@ def nova(url: str, image_id: str) -> Call:
 
     del os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"]
     nova.conf.CONF([], project="nova", default_config_files=[])
-    nova.conf.CONF.set_override("api_servers", [url], group="glance")
+    nova.conf.CONF.set_override("api_servers", urls.split(","), group="glance")
     objects.register_all()
+    logging.disable(logging.CRITICAL)  # a failed attempt is logged with its traceback
     # Without a token nova needs a plugin.
     admin = context.RequestContext(is_admin=True, user_auth_plugin=noauth.NoAuth())
-    service = glance.GlanceImageServiceV2()
-    return lambda: service.show(admin, image_id)
+    return glance.GlanceImageServiceV2, admin
 
 
 def openstacksdk(url: str, image_id: str) -> Call:
@@ -73,7 +91,52 @@ def glanceclient(url: str, image_id: str) -> Call:
     return lambda: sink.writelines(images.data(image_id))
 
 
-CLIENTS = {each.__name__: each for each in (nova, openstacksdk, download, glanceclient)}
+def glanceclient_get(url: str, image_id: str) -> Call:
+    """python-glanceclient's `images.get`, with a client that is reused."""
+    from glanceclient import Client
+
+    images = Client("2", endpoint=url).images
+    return lambda: images.get(image_id)
+
+
+CLIENTS = {
+    each.__name__: each
+    for each in (nova, nova_operation, openstacksdk, download, glanceclient, glanceclient_get)
+}
+
+
+def observe(how: str) -> None:
+    """Instrument stock clients, with a batch processor and a registry of its own.
+
+    Args:
+        how: ``calls``; ``wire`` for the spans of requests too; ``requests`` for these alone.
+    """
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    class NoExporter(SpanExporter):
+        def export(self, _spans: object) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(NoExporter()))
+    trace.set_tracer_provider(provider)
+    if how == "requests":
+        from opentelemetry.instrumentation.requests import RequestsInstrumentor
+
+        RequestsInstrumentor().instrument()
+    else:
+        from traced_image.instrumentation import GlanceInstrumentor
+
+        GlanceInstrumentor().instrument(wire_spans=how == "wire")
+
+
+def give_cycle() -> None:
+    """Give nova and cinder the cycle of servers."""
+    from traced_image.stock_cycle import StockCycle
+
+    StockCycle().install()
 
 
 def most_memory() -> float:
@@ -91,8 +154,20 @@ def timed(call: Call) -> float:
 
 def main() -> None:
     """Make calls until standard input ends."""
-    name, url, image_id = sys.argv[1:]
-    call = CLIENTS[name](url, image_id)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("client", choices=CLIENTS)
+    parser.add_argument("url")
+    parser.add_argument("image_id")
+    parser.add_argument("--observed", choices=("calls", "requests", "wire"))
+    parser.add_argument("--cycle", action="store_true")
+    options = parser.parse_args()
+    # Other environments do not have this package.
+    sys.path.append(str(Path(__file__).parents[1]))
+    if options.observed:
+        observe(options.observed)
+    if options.cycle:
+        give_cycle()
+    call = CLIENTS[options.client](options.url, options.image_id)
     before = most_memory()
     for line in sys.stdin:
         seconds = [timed(call) for _ in range(int(line))]

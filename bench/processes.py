@@ -78,12 +78,21 @@ def broken(fault: str) -> Iterator[str]:
         yield driver.process.stdout.readline().strip()  # type: ignore[union-attr]
 
 
-@functools.cache
 def nova_python() -> list[str] | None:
-    """The command of a Python that has nova 34; None, with a word about it, if there is none.
+    """The command of a Python that has nova 34; None, with a word about it, if there is none."""
+    return _install("NOVA")
 
-    The tests with real servers install it once, in an environment of its own that they keep. To
-    install it, pip may need variables that `small_environment` removes: call this before.
+
+def observed_nova_python() -> list[str] | None:
+    """The same of one that also has what instruments nova."""
+    return _install("OBSERVED_NOVA")
+
+
+@functools.cache
+def _install(part: str) -> list[str] | None:
+    """Install a part in an environment of its own, once; the tests with real servers share it.
+
+    To install it, pip may need variables that `small_environment` removes: call this before.
     """
     sys.path.insert(0, str(HERE.parent / "tests/real"))
     from parts import cache
@@ -92,7 +101,7 @@ def nova_python() -> list[str] | None:
         print(text, file=sys.stderr)
 
     try:
-        return cache.python(cache.install(cache.NOVA, say))
+        return cache.python(cache.install(getattr(cache, part), say))
     except (cache.PartUnavailableError, cache.PartCommandError) as error:
         say(f"nova is left out of the table: {error}")
         return None

@@ -34,9 +34,14 @@ class PartCommandError(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """What to install: `requirements[0]` is the part itself, the others are what it is run with."""
+    """What to install: `requirements[0]` is the part itself, the others are what it is run with.
+
+    Attributes:
+        suffix: What tells its environment from that of the same part with other requirements.
+    """
 
     requirements: tuple[str, ...]
+    suffix: str = ""
 
     @property
     def title(self) -> str:
@@ -44,12 +49,19 @@ class Part:
 
     @property
     def key(self) -> str:
-        return self.requirements[0].replace("==", "-")
+        return self.requirements[0].replace("==", "-") + self.suffix
 
 
 GLANCE = Part(("glance==33.0.0", "waitress==3.0.2"))
 KEYSTONE = Part(("keystone==30.0.0", "waitress==3.0.2"))
 NOVA = Part(("nova==34.0.0", "waitress==3.0.2"))
+OBSERVED_NOVA = Part(
+    (
+        *("nova==34.0.0", "opentelemetry-sdk==1.45.1", "prometheus-client==0.26.0"),
+        *("opentelemetry-instrumentation-requests==0.66b1", "wrapt==2.5.2"),
+    ),
+    "-observed",
+)
 
 
 def folder() -> Path:
