@@ -238,13 +238,14 @@ def _make_send(
         find_endpoint: Returns the URL of a client's server; None if the session will tell it.
     """
 
+    method, url = parameters.index("method"), parameters.index("url")
+
     def send(wrapped: Foreign, client: Foreign, args: Foreign, kwargs: Foreign) -> Foreign:
         call = UNDER_WAY.get()
         # The library passes both by their places.
         if call is None or len(args) != len(parameters):
             return wrapped(*args, **kwargs)
-        given = dict(zip(parameters, args, strict=True))
-        request = ClientRequest(given["method"], given["url"])
+        request = ClientRequest(args[method], args[url])
         return call.send(find_endpoint(client), request, wrapped, args, kwargs)
 
     return send

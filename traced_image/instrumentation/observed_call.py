@@ -114,8 +114,7 @@ class ObservedCall:
         """
         if self.recorder.spans.wire_spans:
             return kwargs
-        told: dict[str, str] = {}
-        self._shared.propagation.add_to(told, get_current())
+        told = self._shared.propagation.collect(get_current())
         sent = {name: value for name, value in told.items() if _UNQUOTED.fullmatch(value)}
         return {**kwargs, "headers": {**(kwargs.get("headers") or {}), **sent}} if sent else kwargs
 

@@ -41,12 +41,16 @@ class Propagation:
             )
             errors.note("wire", error.with_traceback(cause.__traceback__))
 
-    def add_to(self, headers: MutableMapping[str, str], context: Context) -> None:
-        """Add the headers that name a context's span; leave out those that HTTP can't carry."""
+    def collect(self, context: Context) -> dict[str, str]:
+        """Return the headers that name a context's span, whether HTTP can carry them or not."""
         told: dict[str, str] = {}
         with self._guard:
             self._inject(told, context)
-        for name, value in told.items():
+        return told
+
+    def add_to(self, headers: MutableMapping[str, str], context: Context) -> None:
+        """Add the headers that name a context's span; leave out those that HTTP can't carry."""
+        for name, value in self.collect(context).items():
             if _is_header(name, value):
                 headers[name] = value
             else:
