@@ -58,7 +58,7 @@ def test_every_plain_field_has_a_variable():
         *("auth", "service_auth", "sources", "retry")
     }
     fields |= {f"retry_{each.name}" for each in dataclasses.fields(RetryPolicy)}
-    fields |= {"config_file", "exporter"}
+    fields |= {"config_file"}
     assert {f"TRACED_IMAGE_{name.upper()}" for name in fields} == environment.VARIABLES
 
 

@@ -237,7 +237,6 @@ def _make_send(
         parameters: The names of its first two parameters, in their order.
         find_endpoint: Returns the URL of a client's server; None if the session will tell it.
     """
-
     method, url = parameters.index("method"), parameters.index("url")
 
     def send(wrapped: Foreign, client: Foreign, args: Foreign, kwargs: Foreign) -> Foreign:

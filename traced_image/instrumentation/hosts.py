@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from ..config import Server
     from ..telemetry.catalogue import StateLabel, VerdictLabel
-    from ..telemetry.metrics import HostView, Metrics
+    from ..telemetry.host_gauges import HostView
+    from ..telemetry.metrics import Metrics
 
 
 @dataclass(slots=True)
