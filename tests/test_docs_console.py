@@ -27,7 +27,7 @@ NOT_RUN = {
     r"curl http://127.0.0.1:9293/readyz": "it asks the system's exporter",
     r"podman ": "it needs a container engine; tests/real/test_real_deployment.py has the image",
     r"kubectl ": "it needs a cluster; tests/test_deployment.py checks the manifests",
-    r"(TRACED_IMAGE_\w+=\S+ )?opentelemetry-instrument ": "tests/instrumentation/test_instrumentation_services.py has some",
+    r"(TRACED_IMAGE_\w+=\S+ )?opentelemetry-instrument ": "tests/instrumentation runs some",
     r"gunicorn ": "it runs until it is ended; tests/exporter/test_exporter_workers.py runs it",
     r"go install ": "it needs Go and the network; tests/real has the collector",
     r"builder ": "it needs the collector's builder; tests/real has the collector",
