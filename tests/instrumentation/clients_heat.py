@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-import threading
 from importlib import metadata
 from pathlib import Path
 
@@ -50,13 +49,11 @@ def clouds():
 
     cfg.CONF([], project="heat", default_config_files=[], default_config_dirs=[])
     cfg.CONF.set_override("client_retry_limit", RETRIES)
-    with lab.cluster(3) as servers, identity.Keystone(servers[0].url) as keystone:
+    with lab.cluster(3) as servers, identity.running(servers[0].url) as keystone:
         image = servers[0].images.add(name="cirros", data=b"0123456789")
         servers[1].break_with(faults.refuse())
         servers[2].break_with(faults.status(503))
         named = dict(zip(("", REFUSED, BROKEN), servers, strict=True))
-        thread = threading.Thread(target=keystone.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         contexts = []
 
         def build(server):
@@ -68,11 +65,7 @@ def clouds():
             plugin.context.keystone_session.get_token()
             return plugin
 
-        try:
-            yield named, image, build
-        finally:
-            keystone.shutdown()
-            thread.join()
+        yield named, image, build
 
 
 def describe(use, plugin, image):

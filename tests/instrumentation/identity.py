@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from keystoneauth1 import session
 from keystoneauth1.identity import V3Password
+
+
+@contextlib.contextmanager
+def running(endpoint):
+    """Run a Keystone until the block ends."""
+    with Keystone(endpoint) as keystone:
+        thread = threading.Thread(target=keystone.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield keystone
+        finally:
+            keystone.shutdown()
+            thread.join()
 
 
 class Keystone(ThreadingHTTPServer):

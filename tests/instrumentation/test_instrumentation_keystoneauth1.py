@@ -187,7 +187,7 @@ def test_a_status_that_is_not_repeated_ends_no_attempt(client, server, image_id,
 
 def test_a_later_request_that_is_repeated_is_the_second_attempts(client, server, images, trace):
     image = images.add(name="old")
-    server.break_with(faults.flapping(None, None, faults.status(503), None))
+    server.break_with(faults.status(503).only(method="PATCH").times(1))
     client.images.update(image, name="new")
     first, second = trace.named("glance.images.update attempt")
     assert ["PATCH"] * 2 == [span.attributes["http.request.method"] for span in (first, second)]
@@ -256,12 +256,12 @@ def test_a_span_of_the_sessions_work_is_beside_the_attempts(
             return original(self, url, method, **kwargs)
 
     monkeypatch.setattr(session.Session, "request", request)
-    server.break_with(faults.flapping(None, None, faults.status(503), None))
+    server.break_with(faults.status(503).only(method="PATCH").times(1))
     client.images.update(image, name="new")
     call = trace.one("glance.images.update")
     names = [span.name for span in trace.below(call)]
     assert ["glance.images.update attempt"] * 2 == [name for name in names if " " in name]
-    assert ["GET", "GET", "PATCH"] == [name for name in names if " " not in name][:3]
+    assert {"GET", "PATCH"} == {name for name in names if " " not in name}
     assert (INVALID_SPAN, set()) == (get_current_span(), trace.open)
 
 
@@ -273,6 +273,52 @@ def test_data_that_is_not_sent_again_is_a_hazard(client, server, counts):
     server.break_with(faults.flapping(faults.status(503), None))
     client.images.upload(image, io.BytesIO(b"0123456789"))
     assert {"upload_truncated"} == hazards(counts)
+
+
+class Chunks(io.BytesIO):
+    """Data that is read in small pieces."""
+
+    def read(self, _):
+        return super().read(5)
+
+
+class Pipe(Chunks):
+    """Data whose position nobody can tell."""
+
+    def tell(self):
+        raise io.UnsupportedOperation
+
+
+@pytest.mark.parametrize("kind_of_data", [Chunks, Pipe])
+def test_data_that_is_sent_again_without_its_begin_is_a_hazard(
+    client, server, counts, kind_of_data
+):
+    image = client.images.create(**NEW)["id"]
+    server.break_with(faults.early_answer(503).times(1))
+    client.images.upload(image, kind_of_data(b"0123456789" * 100_000))
+    assert {"upload_truncated"} == hazards(counts)
+
+
+class Again:
+    """The chunks of a body, from its begin each time that they are asked for."""
+
+    def __init__(self, body):
+        self._body = body
+
+    def __iter__(self):
+        self._body.seek(0)
+        return iter(lambda: self._body.read(10), b"")
+
+
+def test_data_that_is_sent_again_as_a_whole_is_no_hazard(
+    client, server, counts, monkeypatch, library
+):
+    image = client.images.create(**NEW)["id"]
+    http = library("glanceclient.common.http")
+    monkeypatch.setattr(http._BaseHTTPClient, "_chunk_body", staticmethod(Again))
+    server.break_with(faults.status(503).times(1))
+    client.images.upload(image, io.BytesIO(b"0123456789"))
+    assert (set(), b"0123456789") == (hazards(counts), server.images.get(image).data)
 
 
 def test_data_of_which_nothing_was_read_is_no_hazard(client, server, counts):
@@ -295,12 +341,8 @@ def test_a_creation_that_is_sent_again_is_a_hazard(client, server, counts):
 
 @pytest.fixture
 def keystone(server):
-    with identity.Keystone(server.url) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with identity.running(server.url) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture

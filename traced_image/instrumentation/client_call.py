@@ -67,7 +67,12 @@ class ClientCall:
         return self.record.attempt(server, request=request, parent=self.record.span)
 
     def note(
-        self, server: Server | None, attempt: AttemptRecord, replies: int, sent: int | None
+        self,
+        server: Server | None,
+        attempt: AttemptRecord,
+        replies: int,
+        sent: int | None,
+        skipped: int,
     ) -> None:
         """Record that an attempt has ended.
 
@@ -76,10 +81,11 @@ class ClientCall:
             attempt: The attempt.
             replies: How many HTTP requests were answered without an error.
             sent: Bytes of an upload's data that were read to be sent; None if nobody counted them.
+            skipped: Bytes of it that attempts before had read, and that were not read again.
         """
         if attempt.verdict != "cancelled":
             ended = perf_counter()
-            self._past.append(PastAttempt(server, attempt.reason, replies, sent, ended))
+            self._past.append(PastAttempt(server, attempt.reason, replies, sent, ended, skipped))
 
     def end(self, error: BaseException | None = None, source: BaseException | None = None) -> None:
         """End the call.

@@ -38,6 +38,7 @@ class PastAttempt:
         replies: How many HTTP requests were answered without an error, such as a list's pages.
         sent: Bytes of an upload's data that were read to be sent; None if nobody counted them.
         ended: When it ended, in seconds of ``time.perf_counter()``.
+        skipped: Bytes of the same data that attempts before it had read, and that it did not send.
     """
 
     server: Server | None
@@ -45,6 +46,7 @@ class PastAttempt:
     replies: int
     sent: int | None
     ended: float
+    skipped: int = 0
 
     @property
     def may_have_worked(self) -> bool:
@@ -74,6 +76,8 @@ def find_hazards(operation: str, attempts: Sequence[PastAttempt]) -> Iterator[Ha
 
 
 def _sent_less(before: Sequence[PastAttempt], last: PastAttempt) -> bool:
+    if last.skipped:
+        return True
     counts = [each.sent for each in before if each.sent is not None]
     return last.sent is not None and bool(counts) and last.sent < max(counts)
 

@@ -49,28 +49,21 @@ class ObservedAttempt:
         call: The call.
         endpoint: The server's URL.
         request: The first HTTP request.
-        sent: Bytes of an upload's data that were read to be sent; None if nobody counts them.
+        skipped: Bytes of an upload's data that attempts before have read; None if nobody has
+            counted any.
 
     Attributes:
         record: Its record.
         server: Its server; None if the URL is none.
         handled: What was being handled when it began: no failure of this attempt.
         replies: How many HTTP requests were answered without an error.
+        sent: Bytes of an upload's data that were read to be sent; None if nobody counted them.
+        skipped: Bytes of it that attempts before have read, and that it has not read again.
     """
 
     __slots__ = (
-        *(
-            "_ahead",
-            "_call",
-            "_endpoint",
-            "_request",
-            "_response",
-            "_sent",
-            "_shared",
-            "_shown",
-            "_upload",
-        ),
-        *("handled", "record", "replies", "server"),
+        *("_ahead", "_call", "_endpoint", "_request", "_response", "_shared", "_shown"),
+        *("_upload", "handled", "record", "replies", "sent", "server", "skipped"),
     )
 
     def __init__(
@@ -79,7 +72,7 @@ class ObservedAttempt:
         call: ClientCall,
         endpoint: str,
         request: ClientRequest,
-        sent: int | None,
+        skipped: int | None,
     ) -> None:
         self.handled = sys.exc_info()[1]
         self.replies = 0
@@ -89,7 +82,8 @@ class ObservedAttempt:
         self._ahead = False
         self._endpoint = endpoint
         self._response: Foreign = None
-        self._sent = sent
+        self.sent = None if skipped is None else 0
+        self.skipped = skipped or 0
         self._upload: StreamRecord | None = None
         self.record = call.start_attempt(endpoint, request)
         self.server = call.record.servers[-1]
@@ -139,9 +133,9 @@ class ObservedAttempt:
         if self.span is not None:
             self.record.span = self.span.leave()
 
-    def sent(self, count: int) -> None:
+    def note_sent(self, count: int) -> None:
         """Record that `count` more bytes of an upload's data were read to be sent."""
-        self._sent = (self._sent or 0) + count
+        self.sent = (self.sent or 0) + count
         if self._upload is None:
             # Without a span, as in this package's pipeline: the attempt's span shows the time.
             self._upload = StreamRecord(self._call.recorder, self.server, "upload", None)
@@ -183,7 +177,7 @@ class ObservedAttempt:
         """Tell the call, the server's state and the stream that it has ended."""
         if self._upload is not None and self.record.reason:
             self._upload.end(self.record.reason, complete=False)
-        self._call.note(self.server, self.record, self.replies, self._sent)
+        self._call.note(self.server, self.record, self.replies, self.sent, self.skipped)
         self._shared.hosts.note(self.server, self.record.verdict)
 
     def _show_response(self) -> None:

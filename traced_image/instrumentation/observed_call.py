@@ -48,7 +48,7 @@ class ObservedCall:
     """
 
     __slots__ = (
-        *("_call", "_failure", "_owned", "_request", "_sent", "_shared"),
+        *("_call", "_failure", "_owned", "_request", "_shared", "_skipped"),
         *("attempt", "discovering", "guard", "operation", "recorder", "source_error"),
     )
 
@@ -61,7 +61,7 @@ class ObservedCall:
         self._owned = current_call() is None
         self.guard = shared.guard
         self._shared = shared
-        self._sent: int | None = None
+        self._skipped: int | None = None
         self._request: ClientRequest | None = None
         self._failure: BaseException | None = None
         self._call = _find_call(recorder, operation, gave_up)
@@ -103,7 +103,9 @@ class ObservedCall:
     def _begin(self, endpoint: str, request: ClientRequest) -> ObservedAttempt:
         """Start the attempt, if it has not started, and a request of it."""
         if self.attempt is None:
-            self.attempt = ObservedAttempt(self._shared, self._call, endpoint, request, self._sent)
+            self.attempt = ObservedAttempt(
+                self._shared, self._call, endpoint, request, self._skipped
+            )
         self.attempt.begin(endpoint, request, discovering=self.discovering)
         return self.attempt
 
@@ -181,15 +183,15 @@ class ObservedCall:
             attempt.end(str(status))
         else:
             return
+        if attempt.sent is not None:
+            self._skipped = attempt.skipped + attempt.sent
         self.attempt = None
 
     def sent(self, count: int) -> None:
         """Record that `count` more bytes of an upload's data were read to be sent."""
         with self.guard:
-            # Another attempt has nothing to send, unless the library goes back in the data.
-            self._sent = 0
             if self.attempt is not None:
-                self.attempt.sent(count)
+                self.attempt.note_sent(count)
 
     def open_download(self) -> StreamRecord:
         """Start to record the data that the server sends after the call has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from contextvars import copy_context
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextvars import Context
 
+    from .observed_attempt import ObservedAttempt
     from .observed_call import ObservedCall
     from .patching import Foreign
 
@@ -106,6 +108,8 @@ class CountedData:
     def __init__(self, data: Foreign, call: ObservedCall) -> None:
         self._data = data
         self._call = call
+        self._attempt: ObservedAttempt | None = None
+        self._start: object = None
 
     def __getattr__(self, name: str) -> Foreign:
         return getattr(self._data, name)
@@ -115,6 +119,10 @@ class CountedData:
 
     def read(self, *args: Foreign, **kwargs: Foreign) -> Foreign:
         """Read from the data, and count what comes."""
+        attempt = self._call.attempt
+        if attempt is not None and attempt is not self._attempt:
+            self._attempt = attempt
+            self._note_start(attempt)
         try:
             chunk = self._data.read(*args, **kwargs)
         except BaseException as error:
@@ -122,3 +130,13 @@ class CountedData:
             raise
         self._call.sent(len(chunk))
         return chunk
+
+    def _note_start(self, attempt: ObservedAttempt) -> None:
+        """Tell an attempt whether it begins to read where the first one has begun."""
+        start = None
+        with suppress(AttributeError, OSError, ValueError):  # such as those of a pipe
+            start = self._data.tell()
+        if self._start is None:
+            self._start = start
+        elif self._start == start:
+            attempt.skipped = 0
