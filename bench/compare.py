@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import download
 import failover
 import show
+import stock
 import threads
-from processes import nova_python
+from processes import nova_python, observed_nova_python
 from rounds import conditions, small_environment
 from serving import nginx_version
 from targets import BEFORE, MAIN, PYTHON, save, summary, write
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
     from targets import Figure, Report
 
-ROUNDS = {"show": 120, "threads": 10, "download": 5}
+ROUNDS = {"show": 120, "threads": 10, "download": 5, "stock": 100}
 SECONDS = 50.0
 MEBIBYTES = 1024
+OPERATIONS = 60
+"""Of stock nova, with one server dead: a third of them wait a second."""
 
 
 def _show(scale: float) -> Report:
@@ -42,6 +45,11 @@ def _download(scale: float) -> Report:
     return download.report(taken, MEBIBYTES)
 
 
+def _stock(scale: float) -> Report:
+    rounds = _scaled(ROUNDS["stock"], scale)
+    return stock.report(stock.measured(rounds, _scaled(OPERATIONS, scale)), rounds)
+
+
 def _failover(scale: float) -> Report:
     return failover.report(failover.measured(SECONDS * scale), SECONDS * scale)
 
@@ -51,6 +59,7 @@ PARTS: dict[str, Callable[[float], Report]] = {
     "show": _show,
     "threads": _threads,
     "download": _download,
+    "stock": _stock,
     "failover": _failover,
 }
 
@@ -69,6 +78,8 @@ def main() -> None:
     options = parser.parse_args()
     if "show" in options.only:
         nova_python()
+    if "stock" in options.only:
+        observed_nova_python()
     small_environment()
     told = conditions(nginx_version())
     texts: list[str] = []

@@ -32,10 +32,11 @@ HOW = {
 }
 """How a client is observed, and what the table says."""
 
-LIMITS = {"python-glanceclient, images.get": 1.18, "nova 34, show": 1.08}
+GET, SHOW = "python-glanceclient, images.get", "nova 34, show"
+LIMITS = {GET: 1.18, SHOW: 1.08}
 """The ratio to the client that is not observed that is not to be exceeded, by client."""
 
-_PEERS = {"python-glanceclient, images.get": "glanceclient_get", "nova 34, show": "nova"}
+_PEERS = {GET: "glanceclient_get", SHOW: "nova"}
 
 STOCK, CYCLE = "its own order and waits", "the cycle"
 P99_LIMIT = 20.0
@@ -73,38 +74,51 @@ def main() -> None:
 
 def measured(rounds: int, calls: int) -> Results:
     """What observed clients took, and nova with a dead server."""
-    pythons = {"nova 34, show": observed_nova_python(), "python-glanceclient, images.get": THIS}
+    nova = observed_nova_python()
     image_id, bodies = recorded_image()
+    with nginx(bodies, 2) as urls:
+        seconds = _observe(rounds, urls[0], image_id, {GET: THIS, **({SHOW: nova} if nova else {})})
+        outage = _break(calls, urls, image_id, nova) if nova else {}
     found: dict[tuple[str, str], Timing] = {}
-    outage: dict[str, list[float]] = {}
-    with nginx(bodies, 2) as urls, ExitStack() as stack:
+    for client in dict.fromkeys(client for client, _ in seconds):
+        of_client = {how: seconds[client, how] for how in HOW}
+        found |= {(client, each.name): each for each in timings(of_client, "off")}
+    return Results(found, outage)
+
+
+def _observe(
+    rounds: int, url: str, image_id: str, pythons: Mapping[str, Sequence[str]]
+) -> dict[tuple[str, str], list[float]]:
+    """What each call took, by client and how it was observed; all of them take turns."""
+    with ExitStack() as stack:
         drivers = {
-            f"{client}, {how}": stack.enter_context(
+            (client, how): stack.enter_context(
                 started(
                     "peer.py",
-                    *(_PEERS[client], urls[0], image_id),
+                    *(_PEERS[client], url, image_id),
                     *(() if how == "off" else ("--observed", how)),
                     python=python,
                 )
             )
             for client, python in pythons.items()
-            if python
             for how in HOW
         }
-        seconds = interleaved(drivers, rounds)
-        for client in pythons:
-            of_client = {how: seconds.get(f"{client}, {how}") for how in HOW}
-            if of_client["off"]:
-                for timing in timings({k: v for k, v in of_client.items() if v}, "off"):
-                    found[client, timing.name] = timing
-        nova = pythons["nova 34, show"]
-        if nova:
-            with refusing() as dead:
-                for name, more in ((STOCK, ()), (CYCLE, ("--cycle",))):
-                    arguments = ("nova_operation", ",".join([*urls, dead]), image_id, *more)
-                    with started("peer.py", *arguments, python=nova) as driver:
-                        outage[name] = driver.run(calls * (MORE if more else 1))
-    return Results(found, outage)
+        names = {f"{client}, {how}": (client, how) for client, how in drivers}
+        taken = interleaved({name: drivers[key] for name, key in names.items()}, rounds)
+        return {names[name]: seconds for name, seconds in taken.items()}
+
+
+def _break(
+    calls: int, urls: Sequence[str], image_id: str, nova: Sequence[str]
+) -> dict[str, list[float]]:
+    """What each of nova's operations took with one server dead, by whose order it was."""
+    found: dict[str, list[float]] = {}
+    with refusing() as dead:
+        for name, options in ((STOCK, ()), (CYCLE, ("--cycle",))):
+            arguments = ("nova_operation", ",".join([*urls, dead]), image_id, *options)
+            with started("peer.py", *arguments, python=nova) as driver:
+                found[name] = driver.run(calls * (MORE if options else 1))
+    return found
 
 
 def report(results: Results, rounds: int) -> Report:
