@@ -12,6 +12,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, NamedTuple
 
+import requests.exceptions
 import urllib3.exceptions
 
 from ._signals import raise_if_from_signal_handler
@@ -42,16 +43,27 @@ class MalformedReplyError(Exception):
     """A reply is not valid HTTP/1.1, or ends too early; its text says how, as "it …"."""
 
 
+_UNUSABLE = (
+    urllib3.exceptions.LocationValueError,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+)
+
 # After these no byte of a request was sent, so even an operation that changes something is safe
 # to repeat.
 _NOT_CONNECTED = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.LocationValueError,
+    *_UNUSABLE,
     NotConnectedError,
 )
 
-_PROXY = (urllib3.exceptions.ProxyError, ProxyRefusedError)
+_PROXY = (
+    urllib3.exceptions.ProxyError,
+    requests.exceptions.InvalidProxyURL,
+    ProxyRefusedError,
+)
 
 OTHER = Reason("_OTHER")
 """The reason for a failure that no other reason of the closed set describes.
@@ -115,12 +127,7 @@ class _Rule(NamedTuple):
 # ConnectionResetError and an HTTPException, and must become "connection_reset".
 _RULES = (
     _Rule((socket.gaierror,), InvalidEndpoint, "dns_error", "its name does not resolve"),
-    _Rule(
-        (urllib3.exceptions.LocationValueError,),
-        InvalidEndpoint,
-        "invalid_endpoint",
-        "not a usable address",
-    ),
+    _Rule(_UNUSABLE, InvalidEndpoint, "invalid_endpoint", "not a usable address"),
     _Rule(
         (ConnectionRefusedError,), CommunicationError, "connection_refused", "connection refused"
     ),

@@ -32,9 +32,10 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture
 def library(monkeypatch):
-    """Import a module of python-glanceclient; none is imported before."""
-    if not REAL:
-        monkeypatch.syspath_prepend(SHAPES)
+    """Import a module of python-glanceclient, or of a service; none is imported before."""
+    # Of the libraries that are not installed, there are the shapes.
+    path = [*sys.path, str(SHAPES)] if REAL else [str(SHAPES), *sys.path]
+    monkeypatch.setattr(sys, "path", path)
     forget_library()
     yield importlib.import_module
     forget_library()

@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind
 from stock_client import over_catalogue, over_requests
 
 from traced_image import errors
-from traced_image.instrumentation import GlanceInstrumentor, hosts
+from traced_image.instrumentation import GlanceInstrumentor, hosts, nova
 from traced_image.instrumentation import instrumentor as module
 from traced_image.instrumentation.hooks import EXCLUDED, ClientRequest
 from traced_image.lab import faults
@@ -473,10 +473,8 @@ def test_an_address_that_is_none_names_no_server(instrumentor, library, trace):
 
 
 def test_it_depends_on_the_libraries_that_are_installed(monkeypatch):
-    monkeypatch.setattr(metadata, "version", lambda _: "4.8.0")
-    assert [
-        each.REQUIREMENT for each in module.LIBRARIES
-    ] == GlanceInstrumentor().instrumentation_dependencies()
+    monkeypatch.setattr(module, "_find_version", {"nova": "31.0.0"}.get)
+    assert [nova.REQUIREMENT] == GlanceInstrumentor().instrumentation_dependencies()
 
 
 def test_without_any_library_it_says_what_it_would_observe(monkeypatch):
@@ -484,9 +482,8 @@ def test_without_any_library_it_says_what_it_would_observe(monkeypatch):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    assert [
-        each.REQUIREMENT for each in module.LIBRARIES
-    ] == GlanceInstrumentor().instrumentation_dependencies()
+    requirements = [library.REQUIREMENT for library in module.LIBRARIES]
+    assert requirements == GlanceInstrumentor().instrumentation_dependencies()
 
 
 def test_opentelemetry_instrument_finds_it():

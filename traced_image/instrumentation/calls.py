@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..telemetry.recorder import Recorder
-    from .client_call import GaveUp
+    from .client_call import ClientCall, GaveUp
     from .hooks import Hooks
     from .hosts import Hosts
     from .patching import Foreign
@@ -121,10 +121,7 @@ class Instrumentation:
             args: Its arguments.
             kwargs: Its keyword arguments.
         """
-        call = None
-        with self.guard:
-            if current_call() is None and is_instrumentation_enabled():
-                call = open_call(self._find_recorder(), operation, gave_up)
+        call = self._open(operation, gave_up)
         if call is None:
             return wrapped(*args, **kwargs)
         token = CLIENT_CALL.set(call)
@@ -140,3 +137,61 @@ class Instrumentation:
             return result
         finally:
             CLIENT_CALL.reset(token)
+
+    def prepare(
+        self,
+        operation: str,
+        gave_up: GaveUp,
+        wrapped: Foreign,
+        args: Foreign,
+        kwargs: Foreign,
+    ) -> Foreign:
+        """Make a call of a service that returns a list, which is a call of its own when it is read.
+
+        Only if it raises, as where the service finds no server, this is a call.
+
+        Args:
+            operation: The operation, such as ``images.list``.
+            gave_up: As for `serve`.
+            wrapped: The service's function.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
+        """
+        try:
+            return wrapped(*args, **kwargs)
+        except BaseException as error:
+            with self.guard:
+                call = self._open(operation, gave_up)
+                if call is not None:
+                    call.end(error)
+            raise
+
+    def bypass(self, operation: str, wrapped: Foreign, args: Foreign, kwargs: Foreign) -> Foreign:
+        """Make a call of a service that gets image data without Glance: it accuses no server.
+
+        Args:
+            operation: The operation, such as ``images.rbd_download``.
+            wrapped: The service's function.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
+        """
+        call = self._open(operation, ())
+        if call is None:
+            return wrapped(*args, **kwargs)
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as error:
+            with self.guard:
+                call.end_bypassed(error)
+            raise
+        else:
+            with self.guard:
+                call.end()
+            return result
+
+    def _open(self, operation: str, gave_up: GaveUp) -> ClientCall | None:
+        """Start a call of a service; return None if nothing is to be recorded."""
+        with self.guard:
+            if current_call() is None and is_instrumentation_enabled():
+                return open_call(self._find_recorder(), operation, gave_up)
+        return None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .hooks import ClientRequest
 
 INVALID_ENDPOINT = "invalid_endpoint"
-"""The reason of a call for which Keystone's catalogue names no server."""
+"""The reason of a call that found no server to ask, such as by Keystone's catalogue."""
 
 GaveUp = tuple[type[BaseException], ...]
 """The exception types of a server that can't be reached or is overloaded."""
@@ -59,7 +59,9 @@ class ClientCall:
             endpoint: The server's URL.
             request: The attempt's first HTTP request.
         """
-        server = self.recorder.find_server(endpoint)
+        # `requests` does not send what has no scheme, and so no server is to be named.
+        is_url = endpoint.lower().startswith(("http://", "https://"))
+        server = self.recorder.find_server(endpoint) if is_url else None
         if self._has_failed:
             last = self._past[-1]
             self.record.retry(last.reason, perf_counter() - last.ended, server)
@@ -104,6 +106,17 @@ class ClientCall:
             else:
                 self.record.end()
 
+    def end_bypassed(self, error: BaseException) -> None:
+        """End a call without Glance that raised an exception, whose HTTP status is the service's.
+
+        Args:
+            error: What it raised.
+        """
+        if is_cancelled(error):
+            self.record.end("cancelled", OTHER)
+        else:
+            self.record.end("non_retryable", self.find_reason(error.__context__ or error))
+
     def find_blame(self, error: BaseException | None) -> Blame:
         """Return whose failure an exception of the call is."""
         return NOBODY if error is None else find_blame(error, self._handled)
@@ -125,14 +138,16 @@ class ClientCall:
             self.record.end("refused" if refused else "non_retryable", reason)
 
     def _end_raised(self, error: BaseException, blame: Blame, source: BaseException | None) -> None:
-        if blame.keystone:
-            self.record.end("non_retryable", TOKEN_UNAVAILABLE)
-            self.recorder.metrics.token_failed(self.find_reason(error), None)
-        elif blame.catalogue and not self._has_failed:
-            self.record.end("non_retryable", INVALID_ENDPOINT)
-        elif blame.caller or blame.has(source) or self._has_asked_nobody(error):
+        if blame.caller or blame.has(source) or is_cancelled(error):
             self.record.end("cancelled", OTHER)
-        elif self._has_failed and not is_cancelled(error):
+        elif blame.keystone is not None:
+            self.record.end("non_retryable", TOKEN_UNAVAILABLE)
+            self.recorder.metrics.token_failed(self.find_reason(blame.keystone), None)
+        elif blame.lost and not self._has_failed:
+            self.record.end("non_retryable", INVALID_ENDPOINT)
+        elif self._has_asked_nobody(error):
+            self.record.end("cancelled", OTHER)
+        elif self._has_failed:
             self._end_as_last(error)
         else:
             self.record.__exit__(type(error), error, None)

@@ -10,8 +10,16 @@ from ..reasons import find_reason
 if TYPE_CHECKING:
     from types import TracebackType
 
-_OF_TOKENS = frozenset({"get_auth_headers", "get_endpoint"})
+_OF_TOKENS = frozenset({"get_auth_headers", "get_endpoint", "get_endpoint_data"})
 """The methods of keystoneauth1's sessions that ask Keystone."""
+
+_OF_SERVERS = frozenset(
+    (f"{service}.image.glance", "_create_onetime_client") for service in ("nova", "cinder")
+)
+"""The methods of services that find a server, before any request to Glance."""
+
+_OF_DATA = ("glanceclient.common.http", "_chunk_body")
+"""The function of python-glanceclient that reads the data of an upload."""
 
 _OF_CHECKSUMS = frozenset({"integrity_iter", "serious_integrity_iter"})
 """The functions of python-glanceclient that compare checksums; they raise an OSError."""
@@ -22,15 +30,16 @@ class Blame(NamedTuple):
 
     Attributes:
         links: The ids of the exception and of all that it was raised from.
-        keystone: Whether Keystone failed.
-        catalogue: Whether Keystone's catalogue names no server, or the server has not the version.
-        caller: Whether a signal handler of the caller's raised it, such as a time limit.
+        keystone: What Keystone's failure raised; None if it did not fail.
+        caller: Whether it is the caller's: a signal handler raised it, such as a time limit, or
+            the data of an upload.
+        lost: Whether there was no server to ask: by the configuration, or by Keystone's catalogue.
     """
 
     links: frozenset[int]
-    keystone: bool = False
-    catalogue: bool = False
+    keystone: BaseException | None = None
     caller: bool = False
+    lost: bool = False
 
     def has(self, error: BaseException | None) -> bool:
         """Return whether an exception is among those."""
@@ -52,26 +61,37 @@ def find_blame(error: BaseException, handled: BaseException | None) -> Blame:
     pending: list[BaseException | None] = [error]
     while pending:
         link = pending.pop()
-        if link is not None and link is not handled and id(link) not in links:
+        if link is not None and (link is error or link is not handled) and id(link) not in links:
             links[id(link)] = link
             pending += (link.__cause__, link.__context__)
     chain = links.values()
     return Blame(
         frozenset(links),
-        keystone=any(map(_is_of_keystone, chain)),
-        catalogue=any(map(_is_of_catalogue, chain)),
-        caller=any(map(is_from_signal_handler, chain)),
+        keystone=next(filter(_is_of_keystone, chain), None),
+        caller=any(map(_is_of_caller, chain)),
+        lost=any(map(_is_lost, chain)),
     )
 
 
 def _is_of_keystone(error: BaseException) -> bool:
-    """Return whether a request to Glance failed while keystoneauth1 asked Keystone for a token."""
-    if _is_of_catalogue(error):
-        return False
+    """Return whether a request failed while keystoneauth1 asked Keystone, for Glance."""
     frames = list_frames(error.__traceback__)
     names = {name for module, name in frames if module.startswith("keystoneauth1.")}
     # Beside a request, the client also asks for the endpoint to name it in an error.
-    return ("keystoneauth1.adapter", "request") in frames and not names.isdisjoint(_OF_TOKENS)
+    asks = ("keystoneauth1.adapter", "request") in frames or not _OF_SERVERS.isdisjoint(frames)
+    return asks and not names.isdisjoint(_OF_TOKENS) and not _is_of_catalogue(error)
+
+
+def _is_of_caller(error: BaseException) -> bool:
+    return is_from_signal_handler(error) or _OF_DATA in list_frames(error.__traceback__)
+
+
+def _is_lost(error: BaseException) -> bool:
+    if _is_of_catalogue(error):
+        return True
+    return isinstance(error, Exception) and not _OF_SERVERS.isdisjoint(
+        list_frames(error.__traceback__)
+    )
 
 
 def _is_of_catalogue(error: BaseException) -> bool:

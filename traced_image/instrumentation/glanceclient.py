@@ -86,6 +86,11 @@ _CONTROLLERS = (
     _Controller("metadefs", "TagController", "metadefs_tag", _RECORDS, "list create_multiple"),
 )
 
+LISTS = frozenset(
+    f"{each.group}.{method}" for each in _CONTROLLERS for method in each.lists.split()
+)
+"""The operations that make their requests when their results are read."""
+
 
 def hooks(
     instrumentation: Instrumentation, patches: Patches

@@ -21,7 +21,8 @@ LOG = logging.getLogger(__name__)
 LOG.addFilter(hide_in_record)
 
 _NEVER_SENT = frozenset(
-    {"dns_error", "connection_refused", "connect_timeout", "network_unreachable", "tls_error"}
+    "connect_timeout connection_refused dns_error invalid_endpoint network_unreachable"
+    " tls_error".split()
 )
 """The reasons after which a server has not seen the request."""
 

@@ -41,9 +41,11 @@ OPERATIONS = frozenset(
         for kind in ("property", "object", "tag")
         for method in ("list", "get", "create", "update", "delete", "delete_all")
     ),
-    "metadefs_tag.create_multiple",
+    *("metadefs_tag.create_multiple", "images.rbd_download"),
 }
-"""The operations of calls: controller and method, as in python-glanceclient."""
+"""The operations of calls: controller and method, as in python-glanceclient.
+
+Nova's ``rbd_download`` copies an image's data from Ceph, and asks no server of Glance."""
 
 OTHER = "_OTHER"
 """Stands for an operation, a server or a reason outside its closed set."""
@@ -130,7 +132,8 @@ REASONS: dict[str, str] = {
     "read_timeout": "no reply in time",
     "connection_reset": "the connection closed before the reply was complete",
     "protocol_error": "the reply is not valid, or not what its headers say",
-    "invalid_endpoint": "the server's address, or the address it redirects to, is not usable",
+    "invalid_endpoint": "the server's address, or the address it redirects to, is not usable; or"
+    " the service found no server to ask",
     "too_many_redirects": "the server redirects in a loop",
     "checksum_mismatch": "the data does not match the checksum of the image's record",
     "deadline_exceeded": "the call's deadline passed",

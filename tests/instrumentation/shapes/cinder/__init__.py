@@ -1,0 +1,1 @@
+"""A small cinder of the same shape as the real one, for tests of its adapter."""

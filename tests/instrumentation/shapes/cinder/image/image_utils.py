@@ -1,0 +1,1 @@
+"""What to do with images; the real one must be imported before `cinder.image.glance`."""
