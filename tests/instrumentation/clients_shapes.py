@@ -1,10 +1,11 @@
-"""The real library has the shape of the small one, and the page says what is seen of it.
+"""The real libraries have the shapes of the small ones, and the page says what is seen of them.
 
 Run by ``make test-clients``, in one environment for each release.
 """
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import subprocess
 import sys
@@ -20,6 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs/reference/stock-clients.md"
 CLASSES = [
     (".".join(path.relative_to(SHAPES).with_suffix("").parts), node)
     for path in sorted(SHAPES.glob("**/*.py"))
+    if importlib.util.find_spec(path.relative_to(SHAPES).parts[0])
     for node in ast.parse(path.read_text("utf-8")).body
     if isinstance(node, ast.ClassDef)
 ]
@@ -31,9 +33,15 @@ METHODS = [
 ]
 
 
+def import_real(module):
+    if module == "cinder.image.glance":
+        importlib.import_module("cinder.image.image_utils")  # it fails without
+    return importlib.import_module(module)
+
+
 @pytest.mark.parametrize(("module", "owner", "method"), METHODS)
 def test_a_method_has_the_same_arguments(module, owner, method):
-    real = inspect.getattr_static(getattr(importlib.import_module(module), owner), method.name)
+    real = inspect.getattr_static(getattr(import_real(module), owner), method.name)
     if isinstance(real, staticmethod):
         real = real.__func__
     if not callable(real):
@@ -44,7 +52,7 @@ def test_a_method_has_the_same_arguments(module, owner, method):
 
 @pytest.mark.parametrize(("module", "owner", "method"), METHODS)
 def test_a_generator_is_one_here_and_there(module, owner, method):
-    real = inspect.getattr_static(getattr(importlib.import_module(module), owner), method.name)
+    real = inspect.getattr_static(getattr(import_real(module), owner), method.name)
     if not callable(real):
         return
     is_one = any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in ast.walk(method))
@@ -71,4 +79,4 @@ def test_every_public_method_of_a_controller_is_observed():
 def test_the_page_says_what_is_seen():
     program = [sys.executable, clients_seen.__file__]
     done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.strip() in PAGE.read_text("utf-8").splitlines()
+    assert set(done.stdout.splitlines()) <= set(PAGE.read_text("utf-8").splitlines())
