@@ -321,8 +321,18 @@ def test_the_exception_that_the_caller_is_handling_is_not_looked_at(opened, free
     assert found == (CommunicationError, "connection_refused", False)
 
 
-def test_a_host_that_urllib3_refuses_was_not_reached():
-    error = classify(urllib3.exceptions.LocationParseError("label too long"), "glance-1:9292")
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        urllib3.exceptions.LocationParseError("label too long"),
+        requests.exceptions.InvalidSchema("No connection adapters were found"),
+        requests.exceptions.MissingSchema("No scheme supplied"),
+        requests.exceptions.InvalidURL("No host supplied"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_address_that_a_library_refuses_was_not_reached(refusal):
+    error = classify(refusal, "glance-1:9292")
     assert (type(error), error.reason, error.reached) == (
         InvalidEndpoint,
         "invalid_endpoint",
