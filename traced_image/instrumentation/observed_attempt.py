@@ -162,11 +162,11 @@ class ObservedAttempt:
             source: What the caller's own data raised while it was read; None for nothing.
         """
         status = self.record.status
-        if (blame.keystone or blame.catalogue) and status:
+        if (blame.keystone or blame.lost) and status:
             # Between two requests. The server may have rejected the token of the first one.
             self.end(str(status) if status == HTTPStatus.UNAUTHORIZED else "")
             return
-        if blame.keystone or blame.catalogue or blame.caller or blame.has(source):
+        if blame.keystone or blame.lost or blame.caller or blame.has(source):
             self.record.cancel()
         else:
             self._describe()
