@@ -473,7 +473,7 @@ def test_an_address_that_is_none_names_no_server(instrumentor, library, trace):
 
 
 def test_it_depends_on_the_libraries_that_are_installed(monkeypatch):
-    monkeypatch.setattr(module, "_find_version", {"nova": "31.0.0"}.get)
+    monkeypatch.setattr(module, "find_version", {"nova": "31.0.0"}.get)
     assert [nova.REQUIREMENT] == GlanceInstrumentor().instrumentation_dependencies()
 
 

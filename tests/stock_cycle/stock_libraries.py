@@ -11,7 +11,7 @@ REAL = os.environ.get("REAL_LIBRARY")
 """The one library of this environment that is the real one; None for the shapes of both."""
 
 _HERE = Path(__file__).parent
-SHAPES = (_HERE / "shapes", _HERE.parent / "instrumentation/shapes")
+SHAPES = (_HERE.parent / "instrumentation/shapes", _HERE / "shapes")  # the last one comes first
 
 
 def forget_libraries():
