@@ -11,14 +11,18 @@ from ..reasons import OTHER, find_reason, find_status
 from ..telemetry import catalogue as names
 from ..telemetry.verdicts import TOKEN_UNAVAILABLE, decide_verdict, is_cancelled
 from .failures import NOBODY, find_blame
-from .hazards import PastAttempt, find_hazards, names_server, report_hazard
+from .hazards import find_hazards, names_server, report_hazard
 
 if TYPE_CHECKING:
     from ..config import Server
     from ..telemetry.attempt_record import AttemptRecord
     from ..telemetry.recorder import CallRecord, Recorder
     from .failures import Blame
+    from .hazards import PastAttempt
     from .hooks import ClientRequest
+
+_OVERLOADED = "503"
+"""The reason that openstacksdk has no exception of its own for."""
 
 INVALID_ENDPOINT = "invalid_endpoint"
 """The reason of a call that found no server to ask, such as by Keystone's catalogue."""
@@ -68,26 +72,9 @@ class ClientCall:
         # Another instrumentation may have a span between: that one ends before the attempt's.
         return self.record.attempt(server, request=request, parent=self.record.span)
 
-    def note(
-        self,
-        server: Server | None,
-        attempt: AttemptRecord,
-        replies: int,
-        sent: int | None,
-        skipped: int,
-    ) -> None:
-        """Record that an attempt has ended.
-
-        Args:
-            server: Its server; None if unknown.
-            attempt: The attempt.
-            replies: How many HTTP requests were answered without an error.
-            sent: Bytes of an upload's data that were read to be sent; None if nobody counted them.
-            skipped: Bytes of it that attempts before had read, and that were not read again.
-        """
-        if attempt.verdict != "cancelled":
-            ended = perf_counter()
-            self._past.append(PastAttempt(server, attempt.reason, replies, sent, ended, skipped))
+    def note(self, attempt: PastAttempt) -> None:
+        """Record that an attempt has ended, and not because its caller ended it."""
+        self._past.append(attempt)
 
     def end(self, error: BaseException | None = None, source: BaseException | None = None) -> None:
         """End the call.
@@ -131,7 +118,7 @@ class ClientCall:
         A service's exceptions have statuses of their own: all of nova's say 500 if none is set.
         """
         reason = self._past[-1].reason
-        if isinstance(error, self._gave_up):
+        if isinstance(error, self._gave_up) or (error is not None and reason == _OVERLOADED):
             self.record.end("exhausted", reason)
         else:
             refused = decide_verdict(reason) == "refused"
@@ -166,7 +153,8 @@ class ClientCall:
             return
         last, failed = self._past[-1], self.record.failed
         for kind in find_hazards(self.operation, self._past):
-            self._note_hazard(kind, last.server)
+            if error is None or kind != "upload_truncated":  # the caller knows of that failure
+                self._note_hazard(kind, last.server)
         if error is None and last.reason:
             self._note_hazard("error_swallowed", last.server)
         if isinstance(error, self._gave_up) and failed and not names_server(error, failed):

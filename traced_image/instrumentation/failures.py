@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _OF_TOKENS = frozenset({"get_auth_headers", "get_endpoint", "get_endpoint_data"})
 """The methods of keystoneauth1's sessions that ask Keystone."""
 
+_DISCOVERS = "get_versioned_data"
+"""The method of keystoneauth1 that asks a server itself for its versions, not Keystone."""
+
 _OF_SERVERS = frozenset(
     (f"{service}.image.glance", "_create_onetime_client") for service in ("nova", "cinder")
 )
@@ -21,29 +24,33 @@ _OF_SERVERS = frozenset(
 _OF_DATA = ("glanceclient.common.http", "_chunk_body")
 """The function of python-glanceclient that reads the data of an upload."""
 
-_OF_CHECKSUMS = frozenset({"integrity_iter", "serious_integrity_iter"})
-"""The functions of python-glanceclient that compare checksums; they raise an OSError."""
+_OF_CHECKSUMS = frozenset({"integrity_iter", "serious_integrity_iter", "_verify_checksum"})
+"""The functions of python-glanceclient, which raise an OSError, and of openstacksdk that compare
+checksums."""
 
 
 class Blame(NamedTuple):
     """What an exception of a call has to do with whom.
 
     Attributes:
-        links: The ids of the exception and of all that it was raised from.
+        links: The ids of the exception, of all that it was raised from, and of their responses.
         keystone: What Keystone's failure raised; None if it did not fail.
         caller: Whether it is the caller's: a signal handler raised it, such as a time limit, or
             the data of an upload.
-        lost: Whether there was no server to ask: by the configuration, or by Keystone's catalogue.
+        lost: Whether there was no server to ask: by the configuration, by Keystone's catalogue, or
+            because the server has not the version.
+        checksum: Whether the data is not what its checksum says.
     """
 
     links: frozenset[int]
     keystone: BaseException | None = None
     caller: bool = False
     lost: bool = False
+    checksum: bool = False
 
-    def has(self, error: BaseException | None) -> bool:
-        """Return whether an exception is among those."""
-        return id(error) in self.links
+    def has(self, cause: object) -> bool:
+        """Return whether an exception or a response is among those."""
+        return id(cause) in self.links
 
 
 NOBODY = Blame(frozenset())
@@ -65,11 +72,13 @@ def find_blame(error: BaseException, handled: BaseException | None) -> Blame:
             links[id(link)] = link
             pending += (link.__cause__, link.__context__)
     chain = links.values()
+    responses = (getattr(link, "response", None) for link in chain)
     return Blame(
-        frozenset(links),
+        frozenset(links).union(id(each) for each in responses if each is not None),
         keystone=next(filter(_is_of_keystone, chain), None),
         caller=any(map(_is_of_caller, chain)),
         lost=any(map(_is_lost, chain)),
+        checksum=any(map(_is_of_checksum, chain)),
     )
 
 
@@ -79,7 +88,12 @@ def _is_of_keystone(error: BaseException) -> bool:
     names = {name for module, name in frames if module.startswith("keystoneauth1.")}
     # Beside a request, the client also asks for the endpoint to name it in an error.
     asks = ("keystoneauth1.adapter", "request") in frames or not _OF_SERVERS.isdisjoint(frames)
-    return asks and not names.isdisjoint(_OF_TOKENS) and not _is_of_catalogue(error)
+    return (
+        asks
+        and not names.isdisjoint(_OF_TOKENS)
+        and _DISCOVERS not in names
+        and not _is_of_catalogue(error)
+    )
 
 
 def _is_of_caller(error: BaseException) -> bool:
@@ -92,6 +106,11 @@ def _is_lost(error: BaseException) -> bool:
     return isinstance(error, Exception) and not _OF_SERVERS.isdisjoint(
         list_frames(error.__traceback__)
     )
+
+
+def _is_of_checksum(error: BaseException) -> bool:
+    frames = list_frames(error.__traceback__)
+    return bool(frames) and frames[-1][1] in _OF_CHECKSUMS
 
 
 def _is_of_catalogue(error: BaseException) -> bool:
@@ -111,9 +130,8 @@ def find_stream_reason(error: BaseException, handled: BaseException | None) -> s
     """
     if not isinstance(error, Exception) or is_from_signal_handler(error):
         return ""
-    frames = list_frames(error.__traceback__)
     # The library raises EPIPE for wrong data, and so the type alone would mean a broken connection.
-    if isinstance(error, OSError) and frames and frames[-1][1] in _OF_CHECKSUMS:
+    if _is_of_checksum(error):
         return "checksum_mismatch"
     return find_reason(error, handled)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ..redact import hide_in_record
@@ -26,7 +27,8 @@ _NEVER_SENT = frozenset(
 )
 """The reasons after which a server has not seen the request."""
 
-_UPLOADS = frozenset({"images.upload", "images.stage"})
+_UPLOADS = frozenset({"images.create", "images.upload", "images.stage"})
+"""The operations that send data; that of openstacksdk that creates an image may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class PastAttempt:
         sent: Bytes of an upload's data that were read to be sent; None if nobody counted them.
         ended: When it ended, in seconds of ``time.perf_counter()``.
         skipped: Bytes of the same data that attempts before it had read, and that it did not send.
+        method: The HTTP method of its last request, or of the one that failed; empty if unknown.
+        resumes: Whether it went on with the request that failed in the attempt before.
     """
 
     server: Server | None
@@ -48,6 +52,8 @@ class PastAttempt:
     sent: int | None
     ended: float
     skipped: int = 0
+    method: str = ""
+    resumes: bool = False
 
     @property
     def may_have_worked(self) -> bool:
@@ -72,8 +78,14 @@ def find_hazards(operation: str, attempts: Sequence[PastAttempt]) -> Iterator[Ha
         yield "create_repeated"
     if operation == "images.delete" and last.reason == "404" and _may_have_worked(before):
         yield "delete_not_found"
-    if operation.endswith(".list") and any(each.reason and each.replies for each in before):
+    if operation.endswith(".list") and _is_restarted(attempts):
         yield "list_restarted"
+
+
+def _is_restarted(attempts: Sequence[PastAttempt]) -> bool:
+    return any(
+        one.reason and one.replies and not other.resumes for one, other in pairwise(attempts)
+    )
 
 
 def _sent_less(before: Sequence[PastAttempt], last: PastAttempt) -> bool:
@@ -84,8 +96,17 @@ def _sent_less(before: Sequence[PastAttempt], last: PastAttempt) -> bool:
 
 
 def _is_repeated(attempts: Sequence[PastAttempt]) -> bool:
-    """Return whether two attempts may each have created an image."""
-    return sum(not each.reason or each.may_have_worked for each in attempts) > 1
+    """Return whether two attempts may each have created an image.
+
+    One that failed has not if its last request was another one, such as that of the data.
+    """
+    return (
+        sum(
+            not each.reason or (each.may_have_worked and each.method in ("", "POST"))
+            for each in attempts
+        )
+        > 1
+    )
 
 
 def _may_have_worked(attempts: Sequence[PastAttempt]) -> bool:

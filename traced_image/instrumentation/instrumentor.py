@@ -11,7 +11,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 
 from ..redact import hide_in_record
 from ..telemetry import Telemetry, make_recorder
-from . import cinder, glanceclient, keystoneauth1, nova
+from . import cinder, glanceclient, ironic, keystoneauth1, nova, openstacksdk
 from .calls import Instrumentation
 from .configuration import DeclaredOptions
 from .hooks import Hooks, find_excluded
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 LOG.addFilter(hide_in_record)
 
-LIBRARIES = (cinder, glanceclient, keystoneauth1, nova)
+LIBRARIES = (cinder, glanceclient, ironic, keystoneauth1, nova, openstacksdk)
 """The adapters, one for each library."""
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from http import HTTPStatus
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ..redact import hide_in_url
 from ..telemetry import catalogue as names
 from ..telemetry.stream_record import StreamRecord
+from .hazards import PastAttempt
+from .request_failures import RequestFailures
 
 if TYPE_CHECKING:
     from ..telemetry.propagation import Propagation
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from .hooks import ClientRequest, Hooks
     from .hosts import Hosts
     from .patching import Foreign
+    from .request_failures import RequestFailure
 
 _SCHEMAS = "/v2/schemas/"
 
@@ -51,19 +55,21 @@ class ObservedAttempt:
         request: The first HTTP request.
         skipped: Bytes of an upload's data that attempts before have read; None if nobody has
             counted any.
+        before: The attempt that failed, and whose last request this one makes again; None for none.
 
     Attributes:
         record: Its record.
         server: Its server; None if the URL is none.
         handled: What was being handled when it began: no failure of this attempt.
-        replies: How many HTTP requests were answered without an error.
+        replies: How many HTTP requests were answered, also in the attempts that it goes on from.
         sent: Bytes of an upload's data that were read to be sent; None if nobody counted them.
         skipped: Bytes of it that attempts before have read, and that it has not read again.
+        failures: The HTTP requests that failed.
     """
 
     __slots__ = (
-        *("_ahead", "_call", "_endpoint", "_request", "_response", "_shared", "_shown"),
-        *("_upload", "handled", "record", "replies", "sent", "server", "skipped"),
+        *("_ahead", "_call", "_endpoint", "_request", "_response", "_resumes", "_shared", "_shown"),
+        *("_upload", "failures", "handled", "record", "replies", "sent", "server", "skipped"),
     )
 
     def __init__(
@@ -73,9 +79,12 @@ class ObservedAttempt:
         endpoint: str,
         request: ClientRequest,
         skipped: int | None,
+        before: ObservedAttempt | None = None,
     ) -> None:
         self.handled = sys.exc_info()[1]
-        self.replies = 0
+        self.replies: int = 0 if before is None else before.replies
+        self.failures = RequestFailures()
+        self._resumes = before is not None
         self._shared = shared
         self._call = call
         self._request = self._shown = request
@@ -118,10 +127,18 @@ class ObservedAttempt:
         self._response = response
 
     def note_reply(self, response: Foreign) -> None:
-        """Record that the library has got its response, without an error."""
+        """Record that the library has got its response; openstacksdk examines the status later."""
         self.replies += 1
         self.note_response(response)
         self._show_response()
+        if response.status_code < HTTPStatus.BAD_REQUEST:
+            self.failures.clear()
+        else:
+            self.failures.hold(response, self._request)
+
+    def note_failure(self, error: BaseException) -> None:
+        """Record what an HTTP request raised, after which the library may make another one."""
+        self.failures.add(error, self._request)
 
     def enter(self) -> None:
         """Make its span current, if it is not."""
@@ -153,6 +170,22 @@ class ObservedAttempt:
         self.record.end(reason, self.record.status, self.record.request_id)
         self._close()
 
+    def fail_by(self, failure: RequestFailure, blame: Blame, source: BaseException | None) -> None:
+        """End it with an HTTP request that failed, which may not be the last one.
+
+        Args:
+            failure: That.
+            blame: Whose failure it is.
+            source: As for `fail`.
+        """
+        self._request = failure.request
+        if isinstance(failure.cause, BaseException):
+            self.fail(failure.cause, blame, source)
+        else:
+            self.note_response(failure.cause)
+            self._response = None  # the application has seen it
+            self.end(str(failure.cause.status_code))
+
     def fail(self, error: BaseException, blame: Blame, source: BaseException | None) -> None:
         """End it with what an HTTP request raised.
 
@@ -177,7 +210,10 @@ class ObservedAttempt:
         """Tell the call, the server's state and the stream that it has ended."""
         if self._upload is not None and self.record.reason:
             self._upload.end(self.record.reason, complete=False)
-        self._call.note(self.server, self.record, self.replies, self.sent, self.skipped)
+        if self.record.verdict != "cancelled":
+            ended, method = perf_counter(), self._request.method
+            past = (self.server, self.record.reason, self.replies, self.sent, ended, self.skipped)
+            self._call.note(PastAttempt(*past, method, self._resumes))
         self._shared.hosts.note(self.server, self.record.verdict)
 
     def _show_response(self) -> None:

@@ -45,11 +45,12 @@ class ObservedCall:
             after a failure until the library sends the request again.
         source_error: What the caller's own data raised while it was read; None for nothing.
         discovering: Whether a session asks the server which versions of the API it has.
+        ignored: The HTTP status that is no failure if the call returns after it; 0 for none.
     """
 
     __slots__ = (
-        *("_call", "_failure", "_owned", "_request", "_shared", "_skipped"),
-        *("attempt", "discovering", "guard", "operation", "recorder", "source_error"),
+        *("_before", "_call", "_owned", "_request", "_shared", "_skipped"),
+        *("attempt", "discovering", "guard", "ignored", "operation", "recorder", "source_error"),
     )
 
     def __init__(self, shared: Shared, recorder: Recorder, operation: str, gave_up: GaveUp) -> None:
@@ -58,12 +59,13 @@ class ObservedCall:
         self.attempt: ObservedAttempt | None = None
         self.source_error: BaseException | None = None
         self.discovering = False
+        self.ignored = 0
         self._owned = current_call() is None
         self.guard = shared.guard
         self._shared = shared
         self._skipped: int | None = None
         self._request: ClientRequest | None = None
-        self._failure: BaseException | None = None
+        self._before: ObservedAttempt | None = None
         self._call = _find_call(recorder, operation, gave_up)
 
     def send(
@@ -92,9 +94,9 @@ class ObservedCall:
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
-            self._failure = error
+            if self.attempt is not None:
+                self.attempt.note_failure(error)
             raise
-        self._failure = None
         with self.guard:
             if self.attempt is not None:
                 self.attempt.note_reply(result[0])
@@ -104,7 +106,7 @@ class ObservedCall:
         """Start the attempt, if it has not started, and a request of it."""
         if self.attempt is None:
             self.attempt = ObservedAttempt(
-                self._shared, self._call, endpoint, request, self._skipped
+                self._shared, self._call, endpoint, request, self._skipped, self._before
             )
         self.attempt.begin(endpoint, request, discovering=self.discovering)
         return self.attempt
@@ -185,7 +187,7 @@ class ObservedCall:
             return
         if attempt.sent is not None:
             self._skipped = attempt.skipped + attempt.sent
-        self.attempt = None
+        self._before, self.attempt = attempt, None
 
     def sent(self, count: int) -> None:
         """Record that `count` more bytes of an upload's data were read to be sent."""
@@ -199,8 +201,16 @@ class ObservedCall:
         server, span = (None, None) if attempt is None else (attempt.server, attempt.span)
         return self.recorder.stream(self.operation, server, "download", span)
 
-    def report_break(self, stream: StreamRecord) -> None:
-        """Record that a download breaks, which is still to be ended."""
+    def report_break(self, stream: StreamRecord, error: BaseException) -> None:
+        """Record that a download breaks, which is still to be ended.
+
+        Args:
+            stream: The download.
+            error: What it raises.
+        """
+        if self.attempt is not None and self.attempt.record.verdict is None:
+            self.attempt.note_failure(error)  # the library reads the data within the call
+            return
         server = None if self.attempt is None else self.attempt.server
         report_hazard(self.recorder, self.operation, "download_broken", server, stream.span)
 
@@ -229,11 +239,12 @@ class ObservedCall:
         if self.attempt is None:
             return
         blame = self._call.find_blame(error)
-        if error is None or not blame.has(self._failure):
-            # What the library raises after a good response is no failure of the server.
-            self.attempt.end()
+        failure = self.attempt.failures.find(error, blame, self.ignored)
+        if failure is None:
+            # What else the library raises after a good response is no failure of the server.
+            self.attempt.end("checksum_mismatch" if blame.checksum else "")
         else:
-            self.attempt.fail(error, blame, self.source_error)
+            self.attempt.fail_by(failure, blame, self.source_error)
 
 
 def _find_call(recorder: Recorder, operation: str, gave_up: GaveUp) -> ClientCall:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import io
 import sys
 from contextlib import suppress
 from contextvars import copy_context
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import wrapt
+
 from .calls import UNDER_WAY
 from .failures import find_stream_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from contextvars import Context
 
     from .observed_attempt import ObservedAttempt
@@ -86,7 +90,7 @@ def observe_data(
     except BaseException as error:
         reason = find_stream_reason(error, handled)
         if reason:
-            call.report_break(record)
+            call.report_break(record, error)
         record.end(reason, complete=False)
         raise
     else:
@@ -95,6 +99,36 @@ def observe_data(
         # Only the first `end` counts: this one is for a reader that stops early.
         record.end(complete=False)
         chunks.close()
+
+
+def count_data(data: Foreign, call: ObservedCall) -> Foreign:
+    """Return the data of an upload, counted while the library reads it; or what it can't count.
+
+    Args:
+        data: A binary file, a generator of bytes, or anything else.
+        call: The call that uploads it.
+    """
+    if inspect.isgenerator(data):
+        return _count_chunks(data, call)
+    # What is text is encoded by whoever finds it to be so.
+    if not hasattr(data, "read") or isinstance(data, io.TextIOBase):
+        return data
+    special = {name: method for name, method in _SPECIAL.items() if hasattr(data, name)}
+    return type(CountedData.__name__, (CountedData,), special)(data, call)
+
+
+def _count_chunks(chunks: Iterable[Foreign], call: ObservedCall) -> Iterator[Foreign]:
+    """Yield the chunks of an upload, and count them.
+
+    The data stays open: its owner may read on after a failure.
+    """
+    try:
+        for chunk in chunks:
+            call.sent(len(chunk))
+            yield chunk
+    except BaseException as error:
+        call.source_error = error
+        raise
 
 
 class CountedData:
@@ -116,6 +150,9 @@ class CountedData:
 
     def __bool__(self) -> bool:
         return bool(self._data)
+
+    def __repr__(self) -> str:
+        return repr(self._data)
 
     def read(self, *args: Foreign, **kwargs: Foreign) -> Foreign:
         """Read from the data, and count what comes."""
@@ -140,3 +177,33 @@ class CountedData:
             self._start = start
         elif self._start == start:
             attempt.skipped = 0
+
+
+def _iterate(counted: CountedData) -> Iterator[Foreign]:
+    """Iterate over the data as urllib3 1 does to send what has no length; that may be by lines."""
+    return _count_chunks(counted._data, counted._call)  # noqa: SLF001
+
+
+def _count(counted: CountedData) -> int:
+    return len(counted._data)  # noqa: SLF001
+
+
+_SPECIAL = {"__len__": _count, "__iter__": _iterate}
+"""The methods that are asked of an object's type, and that not all data has."""
+
+
+class CountedBody(wrapt.ObjectProxy):  # type: ignore[type-arg] # wrapt 1.17 has no arguments
+    """The body of a response, whose data is a stream of the call; otherwise the library's object.
+
+    Args:
+        body: The body, of urllib3.
+        call: The call that opened the download.
+    """
+
+    def __init__(self, body: Foreign, call: ObservedCall) -> None:
+        super().__init__(body)
+        self._self_call = call
+
+    def stream(self, *args: Foreign, **kwargs: Foreign) -> Generator[bytes, None, None]:
+        """Yield the chunks of the data, as `requests` reads them, and count them."""
+        return observe_data(self.__wrapped__.stream(*args, **kwargs), self._self_call)
