@@ -771,9 +771,7 @@ def test_where_sessions_are_not_seen_the_configuration_names_the_server(
     instrumentor.instrument()
     find_images(over_override(server.url)).get_image(image_id)
     assert {("images.get", "success", ""): 1.0} == attempts(counts)
-    assert {("versions.list", str(server.port), ""), ("images.get", str(server.port), "")} == set(
-        discoveries(counts)
-    )
+    assert ("images.get", str(server.port), "") in discoveries(counts)
 
 
 def test_an_endpoint_of_another_shape_is_passed_on(sdk, image_id, counts, caplog, monkeypatch):
