@@ -774,6 +774,13 @@ def test_where_sessions_are_not_seen_the_configuration_names_the_server(
     assert ("images.get", str(server.port), "") in discoveries(counts)
 
 
+def test_a_proxy_without_an_endpoint_is_passed_on(sdk, image_id, counts, caplog):
+    del sdk.endpoint_override
+    with pytest.raises(AttributeError):
+        sdk.get_image(image_id)
+    assert ({}, {("instrumentation",): 1.0}) == (calls(counts), errors(counts))
+
+
 def test_an_endpoint_of_another_shape_is_passed_on(sdk, image_id, counts, caplog, monkeypatch):
     monkeypatch.setattr(openstacksdk, "urlsplit", None)
     assert image_id == sdk.get_image(image_id).id

@@ -2,6 +2,7 @@
 
 import functools
 import time
+import types
 
 from keystoneauth1 import exceptions as ks_exception
 from openstack.connection import exceptions as openstack_exc
@@ -9,16 +10,8 @@ from openstack.connection import exceptions as openstack_exc
 from ironic.common import exception
 
 
-class Retrying:
-    """How a function is retried."""
-
-    def __init__(self):
-        self.num_retries = 0
-        self.sleep = time.sleep
-
-
 def retry(function):
-    settings = Retrying()
+    settings = types.SimpleNamespace(num_retries=0, sleep=time.sleep)
 
     @functools.wraps(function)
     def wrapped(*args, **kwargs):
