@@ -555,7 +555,7 @@ class Sent:
     """A call that counts what is sent."""
 
     def __init__(self):
-        self.count, self.source_error = 0, None
+        self.count, self.source_error, self.attempt = 0, None, None
 
     def sent(self, count):
         self.count += count

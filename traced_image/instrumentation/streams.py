@@ -192,7 +192,7 @@ _SPECIAL = {"__len__": _count, "__iter__": _iterate}
 """The methods that are asked of an object's type, and that not all data has."""
 
 
-class CountedBody(wrapt.ObjectProxy):  # type: ignore[type-arg] # wrapt 1.17 has no arguments
+class ObservedBody(wrapt.ObjectProxy):  # type: ignore[type-arg] # wrapt 1.17 has no arguments
     """The body of a response, whose data is a stream of the call; otherwise the library's object.
 
     Args:
