@@ -546,6 +546,32 @@ def test_a_wait_that_the_caller_ends_is_cancelled(
     assert (INVALID_SPAN, set()) == (get_current_span(), trace.open)
 
 
+def test_a_time_limit_that_the_session_takes_for_the_servers_accuses_no_server(
+    client, server, image_id, counts, monkeypatch
+):
+    original, limits = requests.Session.request, [TimeoutError("time is up")]
+
+    def handler(*_):
+        raise limits.pop()
+
+    def request(*args, **kwargs):
+        if limits:
+            try:
+                signal.raise_signal(signal.SIGUSR1)
+            except TimeoutError as error:
+                raise requests.ReadTimeout from error
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    old = signal.signal(signal.SIGUSR1, handler)
+    try:
+        client.images.delete(image_id)
+    finally:
+        signal.signal(signal.SIGUSR1, old)
+    assert {(str(server.port), "success", ""): 1.0} == attempts(counts)
+    assert {} == retries(counts)
+
+
 def test_an_interrupt_before_a_request_leaves_the_sessions_semaphore(
     instrumentor, library, server, image_id, trace
 ):
