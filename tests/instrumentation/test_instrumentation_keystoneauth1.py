@@ -336,6 +336,12 @@ def test_a_creation_that_is_sent_again_is_a_hazard(client, server, counts):
     assert {"create_repeated"} == hazards(counts)
 
 
+def test_a_creation_that_only_asked_for_the_schema_again_is_no_hazard(client, server, counts):
+    server.break_with(faults.status(503).only(method="GET").times(1))
+    client.images.create(**NEW)
+    assert set() == hazards(counts)
+
+
 # --- the token ---------------------------------------------------------------------------------
 
 

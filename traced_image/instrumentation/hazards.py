@@ -27,6 +27,9 @@ _NEVER_SENT = frozenset(
 )
 """The reasons after which a server has not seen the request."""
 
+_SAFE = frozenset({"GET", "HEAD"})
+"""The methods of requests that change nothing."""
+
 _UPLOADS = frozenset({"images.create", "images.upload", "images.stage"})
 """The operations that send data; that of openstacksdk that creates an image may."""
 
@@ -58,7 +61,8 @@ class PastAttempt:
     @property
     def may_have_worked(self) -> bool:
         """Whether it failed, and the server may have done what it was asked all the same."""
-        return bool(self.reason) and self.reason not in _NEVER_SENT
+        changing = self.method not in _SAFE
+        return changing and bool(self.reason) and self.reason not in _NEVER_SENT
 
 
 def find_hazards(operation: str, attempts: Sequence[PastAttempt]) -> Iterator[HazardKind]:
