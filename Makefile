@@ -15,7 +15,8 @@ PYTHONS ?= $(filter-out python$(firstword $(call facts,$(PYTHON))),$(FOUND))
 # has its own Pythons: 2025.1 has up to 3.12.
 RELEASES ?= 2025.1 2025.2 2026.1 master
 # The stock clients for test-clients: library and release.
-CLIENTS ?= $(addprefix glanceclient-,4.8.0 4.10.0 4.11.0 4.12.0 newest)
+CLIENTS ?= $(addprefix glanceclient-,4.8.0 4.10.0 4.11.0 4.12.0 newest) nova-31.3.1 nova-newest \
+  cinder-26.3.0 cinder-newest openstacksdk-4.4.0 openstacksdk-newest ironic-newest heat-newest
 
 BIN := $(VENV)/bin
 FOUND = $(foreach v,3.10 3.11 3.12 3.13 3.14,$(if $(shell python$(v) -c 'print(1)' 2>/dev/null),python$(v)))
@@ -89,6 +90,8 @@ test-client-%:
 
 test-client: $(VENV)/.client
 	REAL_CLIENTS=1 $(BIN)/python -m pytest -q -n $(WORKERS) $(CLIENT_TESTS) $(ARGS)
+	$(if $(filter nova cinder,$(LIBRARY)),REAL_LIBRARY=$(LIBRARY) $(BIN)/python -m pytest -q -n $(WORKERS) \
+	  tests/stock_cycle $(ARGS))
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -167,19 +170,30 @@ RELEASE = $(lastword $(subst -, ,$(CLIENT)))
 DISTRIBUTION = $(or $(DISTRIBUTION_$(LIBRARY)),$(LIBRARY))
 DISTRIBUTION_glanceclient = python-glanceclient
 DISTRIBUTION_heat = openstack-heat
-CONSTRAINTS_nova-31.0.0 = 2025.1
-CONSTRAINTS_cinder-26.0.0 = 2025.1
+CONSTRAINTS_nova-31.3.1 = 2025.1
+CONSTRAINTS_cinder-26.3.0 = 2025.1
+CONSTRAINTS_openstacksdk-4.4.0 = 2025.1
 CONSTRAINTS = $(CONSTRAINTS_$(CLIENT))
-CLIENT_TESTS = $(if $(filter glanceclient,$(LIBRARY)),$(wildcard tests/instrumentation/test_*.py) \
-  tests/instrumentation/clients_shapes.py tests/instrumentation/clients_programs.py,$(wildcard \
-  tests/instrumentation/test_instrumentation_$(LIBRARY).py tests/instrumentation/clients_$(LIBRARY).py))
+# What its tests use beside it.
+BESIDE_glanceclient = opentelemetry-instrumentation-keystoneauth1
+
+TESTS_glanceclient = $(patsubst %,test_instrumentation_%,calls configuration glanceclient green_tls hazards \
+  instrumentor keystoneauth1 services) clients_shapes clients_programs clients_beside
+TESTS_nova = test_instrumentation_nova_cinder test_instrumentation_services clients_shapes clients_services \
+  clients_nova
+TESTS_cinder = test_instrumentation_nova_cinder clients_shapes clients_services
+TESTS_openstacksdk = test_instrumentation_openstacksdk clients_openstacksdk
+TESTS_ironic = test_instrumentation_ironic clients_openstacksdk
+TESTS_heat = clients_heat
+CLIENT_TESTS = $(TESTS_$(LIBRARY):%=tests/instrumentation/%.py)
 
 $(VENV)/.client: pyproject.toml $(VENV)/bin/python
 	@echo "Installing traced-image, $(CLIENT) and the packages of its tests …" >&2
 	@$(PIP_INSTALL) --upgrade -e '.[instrument]' '$(DISTRIBUTION)$(if $(filter newest,$(RELEASE)),,==$(RELEASE))' \
 	  $(if $(CONSTRAINTS),-c requirements/releases/$(CONSTRAINTS).txt)
-	@$(PIP_INSTALL) eventlet gevent gunicorn hypothesis opentelemetry-configuration opentelemetry-distro \
-	  pytest pytest-xdist pyuwsgi trustme
+	@$(BIN)/python -m pip freeze --exclude-editable >$(VENV)/held.txt
+	@$(PIP_INSTALL) -c $(VENV)/held.txt eventlet gevent gunicorn hypothesis opentelemetry-configuration \
+	  opentelemetry-distro pytest pytest-xdist pyuwsgi trustme $(BESIDE_$(LIBRARY))
 	@touch $@
 
 $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python
