@@ -23,7 +23,7 @@ from sdk_client import find_images, over_override
 from stock_client import SHAPES
 
 from traced_image import lab
-from traced_image.instrumentation.openstacksdk_operations import LISTS, OPERATIONS
+from traced_image.instrumentation.sdk_operations import LISTS, OPERATIONS
 from traced_image.lab import faults
 
 sys.path.append(str(Path(__file__).parents[1] / "real"))

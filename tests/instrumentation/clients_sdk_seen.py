@@ -106,7 +106,7 @@ def call_ironic(url):
 
 
 def count_methods():
-    from traced_image.instrumentation.openstacksdk_operations import OPERATIONS
+    from traced_image.instrumentation.sdk_operations import OPERATIONS
 
     proxy = import_module("openstack.image.v2._proxy").Proxy
     return f"of {sum(method in vars(proxy) for method in OPERATIONS)} methods"

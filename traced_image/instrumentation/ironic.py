@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .openstacksdk_operations import LISTS, OPERATIONS
 from .patching import LibraryChangedError, find_method
+from .sdk_operations import LISTS, OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from .calls import UNDER_WAY
 from .hooks import ClientRequest
-from .openstacksdk_operations import LISTS, OPERATIONS
 from .patching import LibraryChangedError, find_method
-from .streams import ObservedBody, count_data, observe_list
+from .sdk_operations import LISTS, OPERATIONS
+from .streams import CountedDownload, count_data, observe_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +47,7 @@ def hooks(
     discovery = _Discovery(instrumentation)
 
     def observe_proxy(module: ModuleType) -> None:
-        adapter = _ProxyAdapter(instrumentation, find_method(module, "Proxy.get_image"))
+        adapter = _ImageProxy(instrumentation, find_method(module, "Proxy.get_image"))
         base = getattr(module, "proxy", None)
         if not inspect.ismodule(base):
             raise LibraryChangedError(f"{module.__name__} has no module proxy")
@@ -135,7 +135,7 @@ class _Discovery:
         return self._instrumentation.call(observed, wrapped, args, kwargs)
 
 
-class _ProxyAdapter:
+class _ImageProxy:
     """The wrappers of the image proxy's methods.
 
     Args:
@@ -236,4 +236,4 @@ def _count_response(call: ObservedCall, given: Foreign, response: Foreign) -> No
     if isinstance(given.get("data"), bytes):
         call.sent(len(given["data"]))
     if given.get("stream") and hasattr(response.raw, "stream"):
-        response.raw = ObservedBody(response.raw, call)
+        response.raw = CountedDownload(response.raw, call)

@@ -156,10 +156,7 @@ class CountedData:
 
     def read(self, *args: Foreign, **kwargs: Foreign) -> Foreign:
         """Read from the data, and count what comes."""
-        attempt = self._call.attempt
-        if attempt is not None and attempt is not self._attempt:
-            self._attempt = attempt
-            self._note_start(attempt)
+        self._note_attempt()
         try:
             chunk = self._data.read(*args, **kwargs)
         except BaseException as error:
@@ -167,6 +164,21 @@ class CountedData:
             raise
         self._call.sent(len(chunk))
         return chunk
+
+    def _measure(self) -> int:
+        """Return the length of the data."""
+        return len(self._data)
+
+    def _iterate(self) -> Iterator[Foreign]:
+        """Iterate over the data, maybe by lines, as urllib3 1 sends what has no length."""
+        self._note_attempt()
+        return _count_chunks(self._data, self._call)
+
+    def _note_attempt(self) -> None:
+        attempt = self._call.attempt
+        if attempt is not None and attempt is not self._attempt:
+            self._attempt = attempt
+            self._note_start(attempt)
 
     def _note_start(self, attempt: ObservedAttempt) -> None:
         """Tell an attempt whether it begins to read where the first one has begun."""
@@ -179,20 +191,11 @@ class CountedData:
             attempt.skipped = 0
 
 
-def _iterate(counted: CountedData) -> Iterator[Foreign]:
-    """Iterate over the data as urllib3 1 does to send what has no length; that may be by lines."""
-    return _count_chunks(counted._data, counted._call)  # noqa: SLF001
-
-
-def _count(counted: CountedData) -> int:
-    return len(counted._data)  # noqa: SLF001
-
-
-_SPECIAL = {"__len__": _count, "__iter__": _iterate}
+_SPECIAL = {"__len__": CountedData._measure, "__iter__": CountedData._iterate}  # noqa: SLF001
 """The methods that are asked of an object's type, and that not all data has."""
 
 
-class ObservedBody(wrapt.ObjectProxy):  # type: ignore[type-arg] # wrapt 1.17 has no arguments
+class CountedDownload(wrapt.ObjectProxy):  # type: ignore[type-arg] # wrapt 1.17 has no arguments
     """The body of a response, whose data is a stream of the call; otherwise the library's object.
 
     Args:
