@@ -1,8 +1,8 @@
 """Stock OpenStack clients recorded as this package's own calls, without a change to their code.
 
 `GlanceInstrumentor` needs the extra ``instrument``. It observes python-glanceclient from 4.8 on,
-nova from 31 on, cinder from 26 on, openstacksdk from 4.4 on and ironic from 29 on, with what sessions
-of keystoneauth1 send again.
+nova from 31 on, cinder from 26 on, openstacksdk from 4.4 on and ironic from 29 on, with what
+sessions of keystoneauth1 send again.
 """
 
 from __future__ import annotations
