@@ -178,7 +178,7 @@ CONSTRAINTS = $(CONSTRAINTS_$(CLIENT))
 BESIDE_glanceclient = opentelemetry-instrumentation-keystoneauth1
 
 TESTS_glanceclient = $(patsubst %,test_instrumentation_%,calls configuration glanceclient green_tls hazards \
-  instrumentor keystoneauth1 services) clients_shapes clients_programs clients_beside
+  instrumentor keystoneauth1 services) clients_shapes clients_programs clients_sessions clients_beside
 TESTS_nova = test_instrumentation_nova_cinder test_instrumentation_services clients_shapes clients_services \
   clients_nova
 TESTS_cinder = test_instrumentation_nova_cinder clients_shapes clients_services

@@ -1,17 +1,26 @@
-"""python-glanceclient over sessions that send requests again, on real Glances: one is killed."""
+"""python-glanceclient over sessions that send requests again, on real Glances: one is killed.
 
+Run by ``make test-clients``.
+"""
+
+import io
 import re
+import sys
+from pathlib import Path
 
 import glanceclient
 import pytest
 from keystoneauth1.noauth import NoAuth
 from keystoneauth1.session import Session
-from parts.outage import restored
 from prometheus_client import CollectorRegistry
 
 from traced_image import lab
 from traced_image.instrumentation import GlanceInstrumentor
 from traced_image.lab import faults
+
+sys.path.append(str(Path(__file__).parents[1] / "real"))
+
+from parts import cache, glance
 
 RETRIES = {
     "connect_retries": 1,
@@ -41,22 +50,36 @@ def describe(use, client, image):
         return type(error), re.sub("0x[0-9a-f]+|req-[0-9a-f-]+", "", str(error)), frames
 
 
+def add_image(url):
+    """Add an image to a Glance, and return its id."""
+    images = glanceclient.Client("2", session=Session(auth=NoAuth(endpoint=url))).images
+    created = images.create(name="cirros", disk_format="raw", container_format="bare")
+    images.upload(created["id"], io.BytesIO(b"0123456789" * 1000))
+    return created["id"]
+
+
 @pytest.fixture(scope="module")
-def seen(glances, urls, image_ids):
+def seen(tmp_path_factory):
     """What the calls give without the instrumentor and with it, the samples, and the servers."""
     registry = CollectorRegistry()
+    environment = cache.install(cache.GLANCE, sys.stderr.write)
+    home = tmp_path_factory.mktemp("glance") / "home"
 
     def call_all():
         clients = [
             glanceclient.Client("2", session=Session(auth=NoAuth(endpoint=url)), **RETRIES)
             for url in asked
         ]
-        return [describe(use, each, image_ids["active"]) for each in clients for use in USES]
+        return [describe(use, each, image) for each in clients for use in USES]
 
-    with lab.cluster(1) as (broken,), restored(glances):
-        asked = [urls[WELL], urls[KILLED], broken.url]
+    with (
+        glance.glances(environment, home, count=2) as (well, killed),
+        lab.cluster(1) as (broken,),
+    ):
+        asked = [well.url, killed.url, broken.url]
+        image = add_image(well.url)
         broken.break_with(faults.status(503))
-        glances[KILLED].kill()
+        killed.kill()
         stock = call_all()
         GlanceInstrumentor().instrument(registry=registry, meter_provider=False)
         try:
