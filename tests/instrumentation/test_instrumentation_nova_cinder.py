@@ -251,6 +251,25 @@ def test_an_upload_whose_retry_sends_nothing_is_reported(service, servers, queue
     assert {("images.upload", "success_after_retry", ""): 1.0} == calls(counts)
 
 
+class Halting(io.BytesIO):
+    """Data that can't be read for a moment, after its first half."""
+
+    broken = False
+
+    def read(self, *_):
+        if self.tell() and not self.broken:
+            self.broken = True
+            raise OSError("the disk is slow")
+        return super().read(5)
+
+
+def test_an_upload_whose_reading_is_tried_again_is_reported(service, servers, queued, counts):
+    service.call("upload", queued, Halting(b"0123456789"))
+    assert b"56789" == servers[1].images.get(queued).data
+    assert {"upload_truncated"} == hazards(counts)
+    assert {(str(servers[1].port), ""): 1.0} == attempts(counts)
+
+
 def test_an_upload_that_was_never_begun_is_repeated_in_full(service, servers, queued, counts):
     servers[0].break_with(faults.refuse())
     service.call("upload", queued, io.BytesIO(b"0123456789"))

@@ -225,9 +225,12 @@ class _Adapter:
             if observed is None:
                 return wrapped(*args, **kwargs)
             if len(args) > 1 and hasattr(args[1], "read"):
-                args = (args[0], CountedData(args[1], observed), *args[2:])
+                args = (args[0], CountedData(args[1], observed).resume(), *args[2:])
             elif hasattr(kwargs.get("image_data"), "read"):
-                kwargs = {**kwargs, "image_data": CountedData(kwargs["image_data"], observed)}
+                kwargs = {
+                    **kwargs,
+                    "image_data": CountedData(kwargs["image_data"], observed).resume(),
+                }
             return self._instrumentation.call(observed, wrapped, args, kwargs)
 
         return upload

@@ -73,11 +73,11 @@ def find_hazards(operation: str, attempts: Sequence[PastAttempt]) -> Iterator[Ha
         attempts: The attempts, in order; the call returned something after the last one or raised
             the failure of the last one.
     """
-    if len(attempts) < 2:  # noqa: PLR2004 the first attempt alone is what its caller asked for
-        return
     *before, last = attempts
     if operation in _UPLOADS and not last.reason and _sent_less(before, last):
         yield "upload_truncated"
+    if not before:  # the first attempt alone is what its caller asked for
+        return
     if operation == "images.create" and _is_repeated(attempts):
         yield "create_repeated"
     if operation == "images.delete" and last.reason == "404" and _may_have_worked(before):

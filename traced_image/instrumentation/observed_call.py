@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .client_call import GaveUp
     from .observed_attempt import Shared
     from .patching import Foreign
+    from .streams import CountedData
 
 _UNQUOTED = re.compile(r"[A-Za-z0-9_.~/:-]*")
 """The values of headers that the library sends as they are, such as `traceparent`: it quotes them
@@ -188,6 +189,15 @@ class ObservedCall:
         if attempt.sent is not None:
             self._skipped = attempt.skipped + attempt.sent
         self._before, self.attempt = attempt, None
+
+    def resume_upload(self, data: CountedData) -> CountedData | None:
+        """Return the data of the service's attempt before; keep this one's for the next one."""
+        earlier, self._call.uploaded = self._call.uploaded, data
+        return earlier
+
+    def skip(self, count: int) -> None:
+        """Record that attempts before have read `count` bytes of the same data."""
+        self._skipped = count
 
     def sent(self, count: int) -> None:
         """Record that `count` more bytes of an upload's data were read to be sent."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from contextvars import Context
 
+    from typing_extensions import Self
+
     from .observed_attempt import ObservedAttempt
     from .observed_call import ObservedCall
     from .patching import Foreign
@@ -144,6 +146,19 @@ class CountedData:
         self._call = call
         self._attempt: ObservedAttempt | None = None
         self._start: object = None
+        self._read = 0
+
+    def resume(self) -> Self:
+        """Go on counting where the service's attempt before stopped, if it sent the same data."""
+        earlier = self._call.resume_upload(self)
+        if earlier is not None:
+            self._continue(**vars(earlier))
+        return self
+
+    def _continue(self, _data: Foreign, _start: object, _read: int, **_: object) -> None:
+        if _data is self._data and _read:
+            self._start, self._read = _start, _read
+            self._call.skip(_read)
 
     def __getattr__(self, name: str) -> Foreign:
         return getattr(self._data, name)
@@ -162,6 +177,7 @@ class CountedData:
         except BaseException as error:
             self._call.source_error = error
             raise
+        self._read += len(chunk)
         self._call.sent(len(chunk))
         return chunk
 
