@@ -260,7 +260,7 @@ def run_own_tests(how, names):
     [
         pytest.param(
             ("oslo_config", "requests_mock", "testscenarios"),
-            [f"openstack.tests.unit.image.v2.test_{name}" for name in ("proxy", "image")],
+            [f"openstack.tests.unit.image.v2.test_{name}" for name in ("image", "proxy")],
             id="openstacksdk",
         ),
         pytest.param(
