@@ -15,7 +15,7 @@ PYTHONS ?= $(filter-out python$(firstword $(call facts,$(PYTHON))),$(FOUND))
 # has its own Pythons: 2025.1 has up to 3.12.
 RELEASES ?= 2025.1 2025.2 2026.1 master
 # The stock clients for test-clients: library and release.
-CLIENTS ?= $(addprefix glanceclient-,4.8.0 4.10.0 4.11.0 4.12.0 newest) nova-31.3.1 nova-newest \
+CLIENTS ?= $(addprefix glanceclient-,4.8.0 4.10.0 4.11.0 4.12.0 newest) nova-31.3.1 nova-34.0.0 \
   cinder-26.3.0 cinder-newest openstacksdk-4.4.0 openstacksdk-newest ironic-newest heat-newest
 
 BIN := $(VENV)/bin
@@ -172,6 +172,7 @@ DISTRIBUTION_glanceclient = python-glanceclient
 DISTRIBUTION_heat = openstack-heat
 CONSTRAINTS_nova-31.3.1 = 2025.1
 CONSTRAINTS_cinder-26.3.0 = 2025.1
+CONSTRAINTS_cinder-newest = master
 CONSTRAINTS_openstacksdk-4.4.0 = 2025.1
 CONSTRAINTS = $(CONSTRAINTS_$(CLIENT))
 # What its tests use beside it.

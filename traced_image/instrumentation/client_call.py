@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .failures import Blame
     from .hazards import PastAttempt
     from .hooks import ClientRequest
-    from .streams import CountedData
+    from .upload_progress import UploadProgress
 
 _OVERLOADED = "503"
 """The reason that openstacksdk has no exception of its own for."""
@@ -42,7 +42,7 @@ class ClientCall:
         recorder: Records it.
         operation: The operation, such as ``images.get``.
         record: Its record.
-        uploaded: The data of its last attempt; None if that has sent none.
+        uploaded: How far its last attempt has read its data; None if that has sent none.
     """
 
     __slots__ = (
@@ -60,7 +60,7 @@ class ClientCall:
         # Python chains a new exception to the one that the caller handles already.
         self._handled = sys.exc_info()[1]
         self._past: list[PastAttempt] = []
-        self.uploaded: CountedData | None = None
+        self.uploaded: UploadProgress | None = None
 
     def start_attempt(self, endpoint: str, request: ClientRequest) -> AttemptRecord:
         """Start an attempt; it is a retry if the attempt before it failed.

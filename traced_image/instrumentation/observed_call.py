@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .client_call import GaveUp
     from .observed_attempt import Shared
     from .patching import Foreign
-    from .streams import CountedData
+    from .upload_progress import UploadProgress
 
 _UNQUOTED = re.compile(r"[A-Za-z0-9_.~/:-]*")
 """The values of headers that the library sends as they are, such as `traceparent`: it quotes them
@@ -190,9 +190,9 @@ class ObservedCall:
             self._skipped = attempt.skipped + attempt.sent
         self._before, self.attempt = attempt, None
 
-    def resume_upload(self, data: CountedData) -> CountedData | None:
-        """Return the data of the service's attempt before; keep this one's for the next one."""
-        earlier, self._call.uploaded = self._call.uploaded, data
+    def resume_upload(self, progress: UploadProgress) -> UploadProgress | None:
+        """Return the progress of the service's attempt before; keep this one for the next one."""
+        earlier, self._call.uploaded = self._call.uploaded, progress
         return earlier
 
     def skip(self, count: int) -> None:

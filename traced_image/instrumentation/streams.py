@@ -14,6 +14,7 @@ import wrapt
 
 from .calls import UNDER_WAY
 from .failures import find_stream_reason
+from .upload_progress import UploadProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -145,20 +146,16 @@ class CountedData:
         self._data = data
         self._call = call
         self._attempt: ObservedAttempt | None = None
-        self._start: object = None
-        self._read = 0
+        self._progress = UploadProgress(data)
 
     def resume(self) -> Self:
         """Go on counting where the service's attempt before stopped, if it sent the same data."""
-        earlier = self._call.resume_upload(self)
-        if earlier is not None:
-            self._continue(**vars(earlier))
+        progress = self._progress
+        earlier = self._call.resume_upload(progress)
+        if earlier is not None and earlier.data is self._data and earlier.read:
+            progress.start, progress.read = earlier.start, earlier.read
+            self._call.skip(earlier.read)
         return self
-
-    def _continue(self, _data: Foreign, _start: object, _read: int, **_: object) -> None:
-        if _data is self._data and _read:
-            self._start, self._read = _start, _read
-            self._call.skip(_read)
 
     def __getattr__(self, name: str) -> Foreign:
         return getattr(self._data, name)
@@ -177,7 +174,7 @@ class CountedData:
         except BaseException as error:
             self._call.source_error = error
             raise
-        self._read += len(chunk)
+        self._progress.read += len(chunk)
         self._call.sent(len(chunk))
         return chunk
 
@@ -201,9 +198,9 @@ class CountedData:
         start = None
         with suppress(AttributeError, OSError, ValueError):  # such as those of a pipe
             start = self._data.tell()
-        if self._start is None:
-            self._start = start
-        elif self._start == start:
+        if self._progress.start is None:
+            self._progress.start = start
+        elif self._progress.start == start:
             attempt.skipped = 0
 
 
