@@ -77,12 +77,11 @@ def row():
     calls = [span for span in trace.spans if span.parent is None]
     below = {len(trace.below(call)) for call in calls}
     attempts = "one for each call" if below == {1} else f"{sorted(below)} for a call"
-    found = cells(counts, ports)
-    return write("python-glanceclient", f"of {patched} methods", attempts, *found, "none yet")
+    return write("python-glanceclient", f"of {patched} methods", attempts, *cells(counts, ports))
 
 
 def cells(counts, ports):
-    """What is seen of the servers, of the reasons and of the streams."""
+    """What is seen of the servers, of the reasons, of the streams and of the hazards."""
     attempts = counts.of(
         "glance_client_attempt_duration_seconds_count", "server_port", "error_type"
     )
@@ -92,6 +91,8 @@ def cells(counts, ports):
     yield "always" if named == ports else "not always"
     yield ", ".join(f"`{reason}`" for reason in reasons)
     yield ", ".join(sorted(direction for (direction,) in streams))
+    hazards = sorted(kind for (kind,) in counts.of("glance_client_hazards_total", "kind"))
+    yield ", ".join(f"`{kind}`" for kind in hazards)
 
 
 def write(library, *cells):
@@ -115,13 +116,11 @@ def service_row(service):
     GlanceInstrumentor().uninstrument()
     counts = Counts(registry)
     most = max(len(trace.below(span)) for span in trace.spans if span.parent is None)
-    hazards = sorted(kind for (kind,) in counts.of("glance_client_hazards_total", "kind"))
     return write(
         service.name,
         f"`{service.name}.image.glance.GlanceClientWrapper.call`",
         f"up to {most} for a call, with {most - 1} retries",
         *cells(counts, ports),
-        ", ".join(f"`{kind}`" for kind in hazards),
     )
 
 
