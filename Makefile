@@ -89,8 +89,8 @@ test-client-%:
 	@$(MAKE) VENV=.venv-client-$* CLIENT=$* test-client
 
 test-client: $(VENV)/.client
-	REAL_CLIENTS=1 $(BIN)/python -m pytest -q -n $(WORKERS) $(CLIENT_TESTS) $(ARGS)
-	$(if $(filter nova cinder,$(LIBRARY)),REAL_LIBRARY=$(LIBRARY) $(BIN)/python -m pytest -q -n $(WORKERS) \
+	REAL_CLIENTS=1 $(BIN)/python -m pytest -q $(WARNINGS) -n $(WORKERS) $(CLIENT_TESTS) $(ARGS)
+	$(if $(filter nova cinder,$(LIBRARY)),REAL_LIBRARY=$(LIBRARY) $(BIN)/python -m pytest -q $(WARNINGS) -n $(WORKERS) \
 	  tests/stock_cycle $(ARGS))
 
 check: $(VENV)/.dev
@@ -175,8 +175,13 @@ CONSTRAINTS_cinder-26.3.0 = 2025.1
 CONSTRAINTS_cinder-newest = master
 CONSTRAINTS_openstacksdk-4.4.0 = 2025.1
 CONSTRAINTS = $(CONSTRAINTS_$(CLIENT))
-# What its tests use beside it.
-BESIDE_glanceclient = opentelemetry-instrumentation-keystoneauth1
+# What its tests use beside it; with OWN_TESTS also those that the library brings.
+OWN_TESTS = ddt fixtures oslotest requests-mock testresources testscenarios testtools
+BESIDE_glanceclient = opentelemetry-configuration opentelemetry-instrumentation-keystoneauth1
+BESIDE_nova = $(OWN_TESTS) PyMySQL oslo.db psycopg2-binary wsgi-intercept
+BESIDE_cinder = $(BESIDE_nova)
+BESIDE_openstacksdk = $(OWN_TESTS) oslo.config python-glanceclient statsd
+BESIDE_ironic = $(BESIDE_openstacksdk)
 
 TESTS_glanceclient = $(patsubst %,test_instrumentation_%,calls configuration glanceclient green_tls hazards \
   instrumentor keystoneauth1 services) clients_shapes clients_programs clients_sessions clients_beside
@@ -186,6 +191,8 @@ TESTS_cinder = test_instrumentation_nova_cinder clients_shapes clients_services
 TESTS_openstacksdk = test_instrumentation_openstacksdk clients_openstacksdk
 TESTS_ironic = test_instrumentation_ironic clients_openstacksdk
 TESTS_heat = clients_heat
+# The services and what they use warn of themselves when they are imported.
+WARNINGS = $(if $(filter glanceclient,$(LIBRARY)),,-W ignore)
 CLIENT_TESTS = $(TESTS_$(LIBRARY):%=tests/instrumentation/%.py)
 
 $(VENV)/.client: pyproject.toml $(VENV)/bin/python
@@ -193,8 +200,8 @@ $(VENV)/.client: pyproject.toml $(VENV)/bin/python
 	@$(PIP_INSTALL) --upgrade -e '.[instrument]' '$(DISTRIBUTION)$(if $(filter newest,$(RELEASE)),,==$(RELEASE))' \
 	  $(if $(CONSTRAINTS),-c requirements/releases/$(CONSTRAINTS).txt)
 	@$(BIN)/python -m pip freeze --exclude-editable >$(VENV)/held.txt
-	@$(PIP_INSTALL) -c $(VENV)/held.txt eventlet gevent gunicorn hypothesis opentelemetry-configuration \
-	  opentelemetry-distro pytest pytest-xdist pyuwsgi trustme $(BESIDE_$(LIBRARY))
+	@$(PIP_INSTALL) -c $(VENV)/held.txt eventlet gevent gunicorn hypothesis opentelemetry-distro pytest \
+	  pytest-xdist pyuwsgi trustme $(BESIDE_$(LIBRARY))
 	@touch $@
 
 $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python
