@@ -118,7 +118,7 @@ def ask_probe(scene: ProbeScene) -> Testimony:
         attach(registry, journal)
         registry.register(results)
         asyncio.run(asyncio.wait_for(_play(schedule, results.come), LIMIT))
-        report = make_report(journal.hour(), None, results.misconfigurations())
+        report = make_report(journal.hour(), None, results.summarize())
         failed = [
             f"{sample.labels['server_address']}:{sample.labels['server_port']}"
             for metric in registry.collect()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.samples import Sample
 
-    from traced_image.exporter.report import Report
+    from traced_image.exporter.schema import Report
 
 PLACES = ("first", "second", "third")
 """The servers, in the order in which they are tried."""

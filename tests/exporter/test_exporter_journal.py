@@ -10,17 +10,22 @@ import pytest
 from opentelemetry.trace import SpanContext
 from serving import LIMIT, until
 
-from traced_image.exporter.journal import (
+from traced_image.exporter.hour import (
+    LAST,
     LATEST,
     MINUTE,
     MINUTES,
+    MOST_FAILURES,
     PAUSE,
+    CallFailure,
     Cell,
-    FailedCall,
-    Journal,
+    KeptCall,
     KeystoneAccount,
+    OperationAccount,
 )
+from traced_image.exporter.journal import Journal
 from traced_image.telemetry import catalogue
+from traced_image.telemetry.updates import EndedCall
 from traced_image.telemetry.verdicts import decide_verdict
 
 PLACE = "10.0.0.1", "9292"
@@ -38,13 +43,20 @@ class Told:
         self.now = NOON
         self.journal = Journal(clock=lambda: self.now)
 
-    def attempt(self, reason="", seconds=0.004, place=PLACE):
-        labels = "images.get", *place, decide_verdict(reason), reason
+    def attempt(self, reason="", seconds=0.004, place=PLACE, operation="images.get"):
+        labels = operation, *place, decide_verdict(reason), reason
         self.journal.bind(catalogue.ATTEMPT_DURATION, labels)(seconds, None)
 
-    def call(self, outcome="exhausted", reason="503", exemplar=None):
+    def call(self, outcome="exhausted", reason="503", exemplar=None, failures=()):
         labels = "images.list", outcome, reason
         self.journal.bind(catalogue.CALL_DURATION, labels)(2.5, exemplar)
+        if failures or outcome in catalogue.FAILED_OUTCOMES:
+            attempts = len(failures) + 1
+            ended = EndedCall("images.list", outcome, reason, 2.5, attempts, failures, exemplar)
+            self.journal.keep_call(ended)
+
+    def saved(self, *failures, exemplar=None):
+        self.call("success_after_retry", "", exemplar, failures)
 
     def keystone(self, reason="connection_refused", value=1):
         self.journal.bind(catalogue.TOKEN_FAILURES, (reason,))(value, None)
@@ -79,7 +91,10 @@ def test_attempts_are_counted_by_their_minute(told):
     told.attempt("503")
     told.attempt("503")
     told.attempt("404")
-    assert Cell(MINUTE_OF_NOON, 1, {"503": 2}, {"404": 1}, {0: 1}) == told.minute()
+    expected = Cell(MINUTE_OF_NOON, 1, {"503": 2}, {"404": 1}, {0: 1})
+    expected.operations, expected.failed_operations = {"images.get": 4}, {"images.get": 2}
+    expected.longest = 0.004
+    assert expected == told.minute()
 
 
 @pytest.mark.parametrize(
@@ -113,6 +128,48 @@ def test_servers_are_kept_apart(told):
     assert [{}, {"503": 1}] == [told.minute(place).failed for place in (PLACE, OTHER)]
 
 
+def test_the_longest_success_of_a_minute_is_kept(told):
+    for seconds in (0.2, 0.5, 0.1):
+        told.attempt(seconds=seconds)
+    assert 0.5 == told.minute().longest
+
+
+def test_the_last_attempts_are_kept_and_no_more(told):
+    for number in range(LAST + 1):
+        told.now = NOON + number
+        told.attempt("503" if number % 2 else "")
+    expected = [(NOON + number, bool(number % 2)) for number in range(1, LAST + 1)]
+    assert expected == list(told.account().last)
+
+
+def test_a_refused_attempt_has_not_failed(told):
+    told.attempt("404")
+    assert [(NOON, False)] == list(told.account().last)
+
+
+def test_operations_are_kept_apart(told):
+    told.attempt("503", operation="images.data")
+    told.attempt(operation="images.get")
+    assert {
+        "images.data": OperationAccount(NOON, 0.0, NOON, "503"),
+        "images.get": OperationAccount(last_success=NOON),
+    } == told.account().operations
+
+
+def test_an_operation_fails_since_the_first_failure_in_a_row(told):
+    for moment, reason in enumerate(("503", "", "502", "read_timeout")):
+        told.now = NOON + moment
+        told.attempt(reason)
+    expected = OperationAccount(NOON + 2, NOON + 1, NOON + 3, "read_timeout")
+    assert expected == told.account().operations["images.get"]
+
+
+def test_an_operation_that_is_refused_does_not_fail(told):
+    for reason in ("503", "404"):
+        told.attempt(reason)
+    assert 0.0 == told.account().operations["images.get"].since
+
+
 def test_the_state_is_the_one_that_is_set(told):
     for state, value in (("healthy", 0), ("cooling", 1), ("trial", 0)):
         told.journal.bind(catalogue.SERVER_STATE, (*PLACE, state))(value, None)
@@ -125,6 +182,7 @@ def test_the_state_is_the_one_that_is_set(told):
         (catalogue.CONSECUTIVE_FAILURES, "consecutive_failures"),
         (catalogue.LAST_SUCCESS, "last_success"),
         (catalogue.LAST_FAILURE, "last_failure"),
+        (catalogue.FAILING_SINCE, "since"),
     ],
 )
 def test_what_is_known_of_a_server_is_what_was_told_last(told, metric, name):
@@ -189,7 +247,7 @@ def test_keystones_failures_are_forgotten_after_an_hour(told):
 
 def test_a_call_that_failed_is_kept_with_its_trace(told):
     told.call(exemplar=EXEMPLAR)
-    expected = FailedCall(NOON, "images.list", "exhausted", "503", 2.5, TRACE_ID)
+    expected = KeptCall(NOON, "images.list", "exhausted", "503", 2.5, TRACE_ID)
     assert (expected,) == told.journal.hour().latest
 
 
@@ -198,9 +256,59 @@ def test_a_call_that_was_not_sampled_has_no_trace(told):
     assert None is told.journal.hour().latest[0].trace_id
 
 
-def test_a_call_that_succeeded_is_not_kept(told):
-    told.call("success_after_retry", "")
-    assert () == told.journal.hour().latest
+def test_a_call_that_failed_is_kept_with_the_servers_that_failed_it(told):
+    told.call(failures=((PLACE, "503", 1.0), (OTHER, "502", 0.5)))
+    kept = told.journal.hour().latest[0]
+    assert (3, (CallFailure(*PLACE, "503", 1.0), CallFailure(*OTHER, "502", 0.5))) == (
+        kept.attempts,
+        kept.failures,
+    )
+
+
+def test_the_servers_of_a_call_are_bounded(told):
+    told.call(failures=((PLACE, "503", 1.0),) * (MOST_FAILURES + 1))
+    assert MOST_FAILURES == len(told.journal.hour().latest[0].failures)
+
+
+def test_a_call_that_retries_saved_is_kept_apart(told):
+    told.saved((PLACE, "503", 1.0), exemplar=EXEMPLAR)
+    expected = KeptCall(
+        NOON,
+        "images.list",
+        "success_after_retry",
+        "",
+        2.5,
+        TRACE_ID,
+        2,
+        (CallFailure(*PLACE, "503", 1.0),),
+    )
+    hour = told.journal.hour()
+    assert ((), (expected,), 1) == (hour.latest, hour.saved, hour.saved_calls)
+
+
+def test_a_saved_call_counts_once_for_each_server_that_failed(told):
+    for place in (PLACE, OTHER):
+        told.attempt("503", place=place)
+    told.saved((PLACE, "503", 1.0), (PLACE, "502", 0.25), (OTHER, "503", 0.5))
+    costs = [(told.minute(place).saved, told.minute(place).cost) for place in (PLACE, OTHER)]
+    assert [(1, 1.25), (1, 0.5)] == costs
+
+
+def test_a_saved_call_brings_no_server_back_that_is_forgotten(told):
+    told.saved((PLACE, "503", 1.0))
+    assert {} == told.journal.hour().servers
+
+
+def test_a_call_that_failed_costs_a_server_nothing(told):
+    told.attempt("503")
+    told.call(failures=((PLACE, "503", 1.0),))
+    assert (0, 0.0) == (told.minute().saved, told.minute().cost)
+
+
+def test_saved_calls_are_forgotten_after_an_hour(told):
+    told.saved((PLACE, "503", 1.0))
+    told.now += MINUTES * MINUTE
+    assert 0 == told.journal.hour().saved_calls
 
 
 def test_the_latest_failures_are_kept_and_no_more(told):

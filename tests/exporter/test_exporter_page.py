@@ -6,7 +6,7 @@ from importlib import resources
 
 import pytest
 
-from traced_image.exporter import hour, report
+from traced_image.exporter import hour, schema
 from traced_image.telemetry import catalogue
 
 PAGE = resources.files("traced_image.exporter").joinpath("page.html").read_text("utf-8")
@@ -72,10 +72,10 @@ def _read(name):
 @pytest.mark.parametrize(
     ("name", "part"),
     [
-        ("report", report.Report),
-        ("server", report.ServerReport),
-        ("minute", report.Minute),
-        ("call", report.CallReport),
+        ("report", schema.Report),
+        ("server", schema.ServerReport),
+        ("minute", schema.Minute),
+        ("call", schema.CallReport),
     ],
 )
 def test_the_script_reads_all_of_the_report_and_nothing_that_is_not_there(name, part):

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import os
+import socket
+from collections import Counter, deque
+from dataclasses import replace
 from importlib import metadata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
 
 from traced_image.errors import InvalidOption
 from traced_image.exporter.hour import (
     MINUTE,
     MINUTES,
     Account,
+    CallFailure,
     Cell,
-    FailedCall,
     Hour,
+    KeptCall,
     KeystoneAccount,
+    OperationAccount,
 )
-from traced_image.exporter.report import check_trace_url, find_quantile, make_report
+from traced_image.exporter.quantiles import find_quantile
+from traced_image.exporter.report import check_trace_url, make_report
+from traced_image.exporter.server_report import Probed
 from traced_image.telemetry import catalogue
 
 BOUNDS = catalogue.ATTEMPT_DURATION.buckets
@@ -42,9 +52,9 @@ def told(*cells, **known):
     return make_report(hour({PLACE: account(*cells, **known)}))["servers"][0]
 
 
-def cell(ago=0, succeeded=0, failed=None, seconds=None, refused=None):
+def cell(ago=0, succeeded=0, failed=None, seconds=None, refused=None, **more):
     counts = Counter(failed or {}), Counter(refused or {}), Counter(seconds or {})
-    return Cell(MINUTE_OF_NOW - ago, succeeded, *counts)
+    return Cell(MINUTE_OF_NOW - ago, succeeded, *counts, **more)
 
 
 # --- the whole ---------------------------------------------------------------------------------
@@ -68,20 +78,24 @@ def test_it_says_what_the_reasons_mean():
     assert catalogue.REASONS == make_report(hour())["meanings"]
 
 
-@pytest.mark.parametrize(("wrong", "expected"), [(None, False), ({}, True), ({PLACE: "x"}, True)])
-def test_it_says_whether_its_attempts_are_probes(wrong, expected):
-    assert expected is make_report(hour(), misconfigurations=wrong)["probes"]
+def test_it_says_what_the_states_mean():
+    assert catalogue.STATES == make_report(hour())["states"]
+
+
+@pytest.mark.parametrize(("probed", "expected"), [(None, False), (Probed(), True)])
+def test_it_says_whether_its_attempts_are_probes(probed, expected):
+    assert expected is make_report(hour(), probed=probed)["probes"]
 
 
 def test_a_server_has_what_is_wrong_with_its_probes():
     servers = {PLACE: account(), ("10.0.0.2", "9292"): account()}
-    made = make_report(hour(servers), misconfigurations={PLACE: "no such image"})
+    made = make_report(hour(servers), probed=Probed({PLACE: "no such image"}))
     assert ["no such image", None] == [each["misconfigured"] for each in made["servers"]]
 
 
 def test_it_is_json():
     servers = {PLACE: account(cell(failed={"503": 1}), cell(1, 2, seconds={0: 2}))}
-    failed = FailedCall(NOW, "images.get", "exhausted", "503", 1.0, None)
+    failed = KeptCall(NOW, "images.get", "exhausted", "503", 1.0, None)
     made = make_report(hour(servers, {"exhausted": 1}, [failed]))
     assert made == json.loads(json.dumps(made, allow_nan=False))
 
@@ -123,15 +137,97 @@ def test_the_servers_are_in_order():
 
 
 def test_the_latest_failing_call_is_first():
-    calls = [FailedCall(when, "images.get", "exhausted", "503", 1.0, "ab") for when in (1.0, 2.0)]
+    calls = [KeptCall(when, "images.get", "exhausted", "503", 1.0, "ab") for when in (1.0, 2.0)]
     made = make_report(hour(latest=calls))["failing_calls"]
     assert [2.0, 1.0] == [each["when"] for each in made]
 
 
 def test_a_failing_call_has_all_that_is_known_of_it():
-    failed = FailedCall(5.0, "images.get", "exhausted", "503", 1.5, "ab")
+    failures = CallFailure(*PLACE, "503", 1.0), CallFailure("10.0.0.2", "9292", "502", 0.25)
+    failed = KeptCall(5.0, "images.get", "exhausted", "503", 1.5, "ab", 2, failures)
     (made,) = make_report(hour(latest=[failed]))["failing_calls"]
-    assert (5.0, "images.get", "exhausted", "503", 1.5, "ab") == tuple(made.values())
+    assert {
+        "when": 5.0,
+        "operation": "images.get",
+        "outcome": "exhausted",
+        "reason": "503",
+        "seconds": 1.5,
+        "trace_id": "ab",
+        "attempts": 2,
+        "added_seconds": 1.25,
+        "failures": [
+            {"address": "10.0.0.1", "port": "9292", "reason": "503", "seconds": 1.0},
+            {"address": "10.0.0.2", "port": "9292", "reason": "502", "seconds": 0.25},
+        ],
+    } == made
+
+
+def test_calls_that_retries_saved_stand_among_those_that_failed():
+    failed, saved = (
+        [KeptCall(when, "images.get", outcome, "", 1.0, None) for when in times]
+        for outcome, times in (("exhausted", (1.0, 3.0)), ("success_after_retry", (2.0, 4.0)))
+    )
+    made = make_report(replace(hour(latest=failed), saved=tuple(saved)))
+    assert ([4.0, 3.0, 2.0, 1.0], [3.0, 1.0]) == tuple(
+        [each["when"] for each in made[name]] for name in ("latest_calls", "failing_calls")
+    )
+
+
+def test_the_cost_of_retries_is_that_of_all_servers():
+    servers = {
+        PLACE: account(cell(cost=1.0, saved=2)),
+        ("10.0.0.2", "9292"): account(cell(cost=0.5, saved=1)),
+    }
+    made = make_report(replace(hour(servers), saved_calls=2))
+    assert (1.5, 2) == (made["cost_seconds"], made["saved_calls"])
+
+
+# --- the process -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_names(monkeypatch):
+    """An environment that names no service."""
+    for name in ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def service():
+    return make_report(hour())["process"]["service"]
+
+
+def test_the_process_has_its_host_its_id_and_how_many_there_are():
+    process = make_report(replace(hour(), processes=3))["process"]
+    assert (socket.gethostname(), os.getpid(), 3) == (
+        process["host"],
+        process["pid"],
+        process["processes"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("OTEL_SERVICE_NAME", "nova-api", "nova-api"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=b, service.name=nova%20api", "nova api"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=", None),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.namespace=nova", None),
+    ],
+)
+def test_the_service_is_that_of_the_environment(without_names, name, value, expected):
+    without_names.setenv(name, value)
+    assert expected == service()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("nova-api", "nova-api"), ("unknown_service:python", "cinder")]
+)
+def test_the_service_is_first_that_of_the_sdk(without_names, name, expected):
+    without_names.setenv("OTEL_SERVICE_NAME", "cinder")
+    provider = TracerProvider(resource=Resource({"service.name": name}))
+    without_names.setattr(trace, "_TRACER_PROVIDER", provider)
+    assert expected == service()
 
 
 # --- Keystone ----------------------------------------------------------------------------------
@@ -171,9 +267,8 @@ def test_a_server_that_nothing_is_known_of_has_nothing_invented():
         made["failed"],
         made["reasons"],
     )
-    assert [None] * 5 == [
-        made[name] for name in ("last_success", "last_failure", "last_error", "p50", "p95")
-    ]
+    unknown = "since", "last_success", "last_failure", "last_error", "p50", "p95", "phases"
+    assert {None} == {made[name] for name in unknown}
 
 
 def test_a_server_has_what_the_journal_knows():
@@ -183,6 +278,7 @@ def test_a_server_has_what_the_journal_knows():
         "last_success": 5.0,
         "last_failure": 6.0,
         "last_error": "503",
+        "since": 4.0,
     }
     made = told(**known)
     assert known == {name: made[name] for name in known}
@@ -217,6 +313,97 @@ def test_a_minute_has_its_attempts_and_why_most_of_them_failed():
 @pytest.mark.parametrize("ago", [1, 2])
 def test_a_minute_without_failures_has_no_reason(ago):
     assert None is told(cell(1, 1))["strip"][-1 - ago]["reason"]
+
+
+def test_what_is_older_than_an_hour_does_not_count():
+    assert 1 == told(cell(0, 1), cell(MINUTES, 5))["attempts"]
+
+
+def test_a_server_has_what_its_failures_cost():
+    made = told(cell(0, cost=1.0, saved=2), cell(9, cost=0.5, saved=1))
+    assert (1.5, 3) == (made["cost_seconds"], made["saved_calls"])
+
+
+def test_a_server_has_its_last_attempts():
+    ends = deque([(1.0, True), (2.0, False), (3.0, True)])
+    assert {"attempts": 3, "failed": 2} == told(last=ends)["last"]
+
+
+def test_a_server_has_the_phases_of_its_latest_probe_in_their_order():
+    phases = {"dns": 0.1, "connect": 0.2}
+    made = make_report(hour({PLACE: account()}), probed=Probed(phases={PLACE: phases}))
+    assert list(phases.items()) == list(made["servers"][0]["phases"].items())
+
+
+def test_a_server_has_its_operations():
+    one = Counter({"images.get": 1})
+    counts = {"operations": one + one, "failed_operations": one}
+    known = OperationAccount(since=5.0, last_success=4.0, last_failure=6.0, last_error="503")
+    made = told(cell(**counts), cell(1, **counts), operations={"images.get": known})
+    assert [
+        {
+            "operation": "images.get",
+            "attempts": 4,
+            "failed": 2,
+            "since": 5.0,
+            "last_success": 4.0,
+            "last_failure": 6.0,
+            "last_error": "503",
+        }
+    ] == made["operations"]
+
+
+def test_of_an_operation_nothing_is_invented():
+    made = told(operations={"images.get": OperationAccount()})["operations"][0]
+    unknown = "since", "last_success", "last_failure", "last_error"
+    assert {None} == {made[name] for name in unknown}
+
+
+# --- the last five minutes ---------------------------------------------------------------------
+
+
+def test_recent_latencies_are_of_the_last_five_minutes():
+    before = cell(5, 9, seconds={0: 9}, longest=0.004)
+    made = told(before, cell(4, 1, seconds={1: 1}, longest=0.008))["recent"]
+    assert (0.0075, 0.008) == (made["p50"], made["max"])
+
+
+def test_a_server_that_has_not_answered_for_five_minutes_has_no_recent_latencies():
+    made = told(cell(5, 9, seconds={0: 9}, longest=0.004), cell(0, failed={"503": 2}))["recent"]
+    assert (2, 2, None, None, None) == (
+        made["attempts"],
+        made["failed"],
+        made["p50"],
+        made["p95"],
+        made["max"],
+    )
+
+
+def shares(one, other):
+    made = make_report(hour({PLACE: one, ("10.0.0.2", "9292"): other}))["servers"]
+    return [(each["recent"]["share_before"], each["recent"]["share"]) for each in made]
+
+
+def test_the_load_is_that_before_the_server_failed_and_now():
+    since = NOW - 20 * MINUTE
+    failing = account(cell(21, 5), cell(20, failed={"503": 9}), cell(1), since=since)
+    left = account(cell(21, 5), cell(20, 50), cell(1, 3))
+    assert [(0.5, 0.0), (0.5, 1.0)] == shares(failing, left)
+
+
+def test_the_load_before_is_that_of_the_rest_of_the_hour_if_no_server_fails():
+    assert [(0.25, 0.5), (0.75, 0.5)] == shares(
+        account(cell(5, 1), cell(4, 1)), account(cell(5, 3), cell(4, 1))
+    )
+
+
+def test_the_load_before_is_unknown_if_a_server_has_failed_for_an_hour():
+    failing = account(cell(1, failed={"503": 1}), since=NOW - 7200)
+    assert [(None, 1.0), (None, 0.0)] == shares(failing, account())
+
+
+def test_the_load_is_unknown_without_attempts():
+    assert [(None, None), (None, None)] == shares(account(), account())
 
 
 # --- quantiles ---------------------------------------------------------------------------------

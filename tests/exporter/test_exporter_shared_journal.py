@@ -11,23 +11,41 @@ from collections import Counter
 import pytest
 from serving import until
 
-from traced_image.exporter.hour import Account, Cell, Content, FailedCall, KeystoneAccount, merge
-from traced_image.exporter.shared_journal import SharedJournal, decode, encode
+from traced_image.exporter.hour import (
+    Account,
+    CallFailure,
+    Cell,
+    Content,
+    KeptCall,
+    KeystoneAccount,
+    OperationAccount,
+)
+from traced_image.exporter.hour_json import decode, encode
+from traced_image.exporter.merge import merge
+from traced_image.exporter.shared_journal import SharedJournal
 from traced_image.telemetry import catalogue
+from traced_image.telemetry.updates import EndedCall
 
 NOW = 1_800_000_030.0
 MINUTE_OF_NOW = int(NOW // 60)
 PLACE = "10.0.0.1", "9292"
-ATTEMPT = "images.get", *PLACE, "failed", "503"
+GET = "images.get"
+ATTEMPT = GET, *PLACE, "failed", "503"
+FAILURE = CallFailure(*PLACE, "503", 0.25)
 
 
-def content(*, when=NOW, failed="503", state="cooling", minute=MINUTE_OF_NOW):
+def content(*, when=NOW, failed="503", state="cooling", minute=MINUTE_OF_NOW, since=5.0):
     cell = Cell(minute, 2, Counter({failed: 1}), Counter({"404": 1}), Counter({3: 2}))
-    account = Account(state, 1, when - 1, when, failed, {minute: cell})
+    cell.operations, cell.failed_operations = Counter({GET: 4}), Counter({GET: 1})
+    cell.longest, cell.cost, cell.saved = when / NOW, 0.5, 1
+    account = Account(state, 1, when - 1, when, failed, {minute: cell}, since)
+    account.operations[GET] = OperationAccount(since, when - 1, when, failed)
+    account.last.extend([(when - 1, False), (when, True)])
     outcomes = {minute: Counter({"exhausted": 1, "refused": 1})}
     keystone = KeystoneAccount(when - 9, when, "401", {minute: 1})
-    call = FailedCall(when, "images.get", "exhausted", failed, 0.5, None)
-    return Content({PLACE: account}, outcomes, keystone, (call,))
+    call = KeptCall(when, GET, "exhausted", failed, 0.5, None)
+    saved = KeptCall(when, GET, "success_after_retry", "", 0.5, None, 2, (FAILURE,))
+    return Content({PLACE: account}, outcomes, keystone, (call,), (saved,), {minute: 1})
 
 
 @pytest.fixture
@@ -51,6 +69,50 @@ def test_the_counts_of_workers_are_added():
     expected = {"503": 1, "read_timeout": 1}, {"404": 2}, {3: 4}
     assert (4, *expected) == (cell.succeeded, cell.failed, cell.refused, cell.seconds)
     assert {"exhausted": 2, "refused": 2} == hour.outcomes
+    assert ({GET: 8}, {GET: 2}, 1.0, 1.0, 2) == (
+        cell.operations,
+        cell.failed_operations,
+        cell.longest,
+        cell.cost,
+        cell.saved,
+    )
+    assert (2, 2) == (hour.saved_calls, hour.processes)
+
+
+def test_a_server_fails_since_the_first_of_the_workers_noticed_it():
+    both = [content(since=7.0), content(when=NOW - 9, since=5.0)]
+    account = merge(NOW, both).servers[PLACE]
+    assert (5.0, 5.0) == (account.since, account.operations[GET].since)
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_server_does_not_fail_if_the_last_attempt_of_all_workers_did_not(turn):
+    both = [content(since=0.0), content(when=NOW - 9, since=5.0)]
+    account = merge(NOW, both[::turn]).servers[PLACE]
+    assert (0.0, 0.0) == (account.since, account.operations[GET].since)
+
+
+def test_a_worker_that_has_not_seen_a_server_fail_does_not_say_since_when():
+    both = [content(since=7.0), content(when=NOW - 9, since=0.0)]
+    assert 7.0 == merge(NOW, both).servers[PLACE].since
+
+
+def test_an_operation_of_one_worker_alone_is_kept():
+    other = content()
+    other.accounts[PLACE].operations = {"images.data": OperationAccount()}
+    assert {GET, "images.data"} == set(merge(NOW, [content(), other]).servers[PLACE].operations)
+
+
+def test_the_last_attempts_of_all_workers_are_in_their_order():
+    workers = [content(when=NOW - 60 + number) for number in range(20)]
+    last = merge(NOW, workers).servers[PLACE].last
+    assert (16, sorted(last), NOW - 41) == (len(last), list(last), last[-1][0])
+
+
+def test_merging_changes_no_worker_s_own():
+    one, other = content(), content()
+    merge(NOW, [one, other])
+    assert (content(), content()) == (one, other)
 
 
 @pytest.mark.parametrize(("before", "since"), [(60, 69), (309, 318), (320, 9)])
@@ -98,6 +160,20 @@ def test_what_is_older_than_an_hour_does_not_count():
 
 def test_what_is_read_is_what_was_written():
     assert content() == decode(encode(content()))
+
+
+@pytest.mark.parametrize(("live", "since"), [(True, 5.0), (False, 0.0)])
+def test_only_a_live_worker_says_since_when_a_server_fails(journal, tmp_path, live, since):
+    put(tmp_path, encode(content()))
+    if live:
+        (tmp_path / "gauge_liveall_other.db").touch()
+    account = journal.hour().servers[PLACE]
+    assert (since, since) == (account.since, account.operations[GET].since)
+
+
+def test_a_call_that_is_kept_is_soon_in_the_file(journal, started):
+    journal.keep_call(EndedCall(GET, "exhausted", "503", 1.0, 1, (), None))
+    assert 1 == len(started)
 
 
 def test_the_hour_of_another_worker_is_shown_with_the_own_one(journal, tmp_path):
@@ -200,7 +276,8 @@ def test_the_file_has_no_more_than_it_must(journal, tmp_path):
     journal.write()
     (path,) = tmp_path.iterdir()
     keystone = {"since": 0.0, "last_failure": 0.0, "last_error": "", "failures": []}
-    expected = {"accounts": [], "outcomes": [], "keystone": keystone, "latest": []}
+    lists = {key: [] for key in ("accounts", "outcomes", "latest", "saved", "saved_calls")}
+    expected = {**lists, "keystone": keystone}
     assert expected == json.loads(path.read_text())
 
 
@@ -208,6 +285,8 @@ def test_the_file_has_no_more_than_it_must(journal, tmp_path):
 def test_a_child_of_a_fork_does_not_count_what_the_parent_did(journal, tmp_path):
     journal._scheduled = True
     journal.bind(catalogue.ATTEMPT_DURATION, ATTEMPT)(0.1, None)
+    for outcome in ("exhausted", "success_after_retry"):
+        journal.keep_call(EndedCall(GET, outcome, "", 1.0, 1, (), None))
     child = os.fork()
     if not child:
         journal.write()

@@ -1,9 +1,10 @@
 """An hour in the life of some servers, told to a journal as telemetry tells it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 from starlette.responses import Response
@@ -15,7 +16,11 @@ from traced_image.exporter.web.handle import ExporterHandle
 from traced_image.exporter.web.listening import listen
 from traced_image.exporter.web.server import ExporterServer
 from traced_image.telemetry import catalogue
+from traced_image.telemetry.updates import EndedCall
 from traced_image.telemetry.verdicts import decide_verdict
+
+if TYPE_CHECKING:
+    from traced_image.exporter.server_report import Probed
 
 HEALTHY = "10.0.0.1", "9292"
 FAILING = "10.0.0.2", "9292"
@@ -53,14 +58,14 @@ class Told:
         journal: The journal.
         began: When this was made, in seconds since the epoch.
         now: Its time, in seconds since the epoch; None for that of the machine.
-        misconfigurations: What is wrong with the probes, by server; None for no probes.
+        probed: Returns what the probes found; None for no probes.
     """
 
     def __init__(self) -> None:
         self.began = time.time()
         self.now: float | None = None
         self.journal = Journal(clock=self.time)
-        self.misconfigurations: Callable[[], Mapping[tuple[str, str], str]] | None = None
+        self.probed: Callable[[], Probed] | None = None
 
     def time(self) -> float:
         """Seconds since the epoch."""
@@ -89,12 +94,19 @@ class Told:
         moment = catalogue.LAST_FAILURE if reason else catalogue.LAST_SUCCESS
         self.journal.bind(moment, server)(self.time(), None)
 
-    def calls(self, outcome, times=1, reason="", trace_id=None, operation=GET, seconds=0.1) -> None:
-        """Tell of calls that ended."""
+    def calls(
+        self, outcome, times=1, reason="", trace_id=None, operation=GET, seconds=0.1, failed=()
+    ) -> None:
+        """Tell of calls that ended; `failed` is each server that failed them, why and the time."""
         record = self.journal.bind(catalogue.CALL_DURATION, (operation, outcome, reason))
         exemplar = None if trace_id is None else SpanOf(TraceId(trace_id))
+        ended = EndedCall(
+            operation, outcome, reason, seconds, 1 + len(failed), tuple(failed), exemplar
+        )
         for _ in range(times):
             record(seconds, exemplar)
+            if failed or outcome in catalogue.FAILED_OUTCOMES:
+                self.journal.keep_call(ended)
 
     def keystone(self, times=1, reason="connection_refused") -> None:
         """Tell of calls for which Keystone gave no token."""
@@ -187,7 +199,7 @@ def application(told: Told, trace_url: str | None = TRACE_URL) -> ASGIApp:
         CollectorRegistry(),
         told.journal,
         trace_url=trace_url,
-        misconfigurations=told.misconfigurations,
+        probed=told.probed,
     )
 
 

@@ -34,6 +34,7 @@ from starlette.routing import Mount
 import traced_image
 from traced_image import Telemetry, exporter, lab
 from traced_image.errors import ServerError
+from traced_image.exporter.server_report import Probed
 from traced_image.lab import faults
 
 MARKUP = "<img src=x onerror=\"document.title='broken'\">"
@@ -699,7 +700,7 @@ def probed(*, wrong=None, reason=""):
     refused = "refused" if wrong else "exhausted"
     told.calls(refused if reason else "success_first_try", 5, reason, operation="probe")
     told.state(HEALTHY, *(("cooling", 5) if reason and not wrong else ("healthy", 0)))
-    told.misconfigurations = lambda: {HEALTHY: wrong} if wrong else {}
+    told.probed = lambda: Probed({HEALTHY: wrong} if wrong else {})
     return told
 
 
@@ -724,7 +725,7 @@ def test_several_servers_that_refuse_the_probes_are_counted(page):
     told = probed(wrong=WRONG, reason="404")
     told.attempts(FAILING, 5, "404", operation="probe")
     told.state(FAILING)
-    told.misconfigurations = lambda: {HEALTHY: WRONG, FAILING: WRONG}
+    told.probed = lambda: Probed({HEALTHY: WRONG, FAILING: WRONG})
     words = "2 of 2 servers are up, but refuse the probes: a setting is wrong"
     assert words == page(told).text("#words")
 

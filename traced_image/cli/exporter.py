@@ -144,7 +144,7 @@ async def _run(choice: Choice, config: Config, asked: _ExporterOptions, allowed:
         on.registry,
         on.journal,
         trace_url=asked.trace_url,
-        misconfigurations=prober.results.misconfigurations,
+        probed=prober.results.summarize,
         ready=lambda: prober.ready,
         routes=make_probe_route(lambda: prober.probe, allowed),
     )

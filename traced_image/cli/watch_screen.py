@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..config import Server
     from ..exporter.probing.result import ProbeResult
-    from ..exporter.report import ServerReport
+    from ..exporter.schema import ServerReport
     from .probe_observers import ProbeObservers
 
 _HEADINGS = ("server", "state", "why", "last success", "probes", "failed", "p50 ms", "p95 ms")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from prometheus_client.parser import text_string_to_metric_families
 
-from ..exporter.report import find_quantile
+from ..exporter.quantiles import find_quantile
 from ..telemetry import catalogue
 from ..terminal import (
     AttemptSummary,

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from ..telemetry.updates import ServerKey
     from .journal import Journal
     from .messages import ExporterRequest
+    from .server_report import Probed
 
 METHODS = ("GET", "HEAD")
 """The methods that the exporter answers."""
@@ -56,8 +56,7 @@ class ExporterAnswers:
         registry: The registry whose metrics ``/metrics`` shows.
         journal: The last hour, for ``/servers`` and the page.
         trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
-        misconfigurations: Returns what is wrong with the settings of the probes, by server; None
-            if the process makes no probes.
+        probed: Returns what the exporter's probes found; None if the process makes no probes.
         ready: Says whether ``/readyz`` answers 200; otherwise it answers 503.
 
     Attributes:
@@ -70,12 +69,12 @@ class ExporterAnswers:
         journal: Journal,
         *,
         trace_url: str | None = None,
-        misconfigurations: Callable[[], Mapping[ServerKey, str]] | None = None,
+        probed: Callable[[], Probed] | None = None,
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._journal = journal
         self._trace_url = trace_url
-        self._misconfigurations = misconfigurations
+        self._probed = probed
         self._ready = ready
         page = _read_page()
         self._page = page.encode()
@@ -113,8 +112,8 @@ class ExporterAnswers:
     def _report(self, request: ExporterRequest) -> ExporterResponse:
         hour = self._journal.hour()
         notice = self._journal.notice(hour, several=request.shared)
-        wrong = None if self._misconfigurations is None else self._misconfigurations()
-        report = make_report(hour, self._trace_url, wrong, notice=notice)
+        probed = None if self._probed is None else self._probed()
+        report = make_report(hour, self._trace_url, probed, notice=notice)
         body = json.dumps(report, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         kind = "content-type", "application/json"
         return ExporterResponse(200, (kind, ("cache-control", "no-store")), body.encode())

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from ..telemetry.updates import ServerKey
     from .journal import Journal
     from .messages import ExporterResponse
+    from .server_report import Probed
 
 
 def make_app(
@@ -23,7 +23,7 @@ def make_app(
     journal: Journal,
     *,
     trace_url: str | None = None,
-    misconfigurations: Callable[[], Mapping[ServerKey, str]] | None = None,
+    probed: Callable[[], Probed] | None = None,
     ready: Callable[[], bool] = lambda: True,
     routes: Mapping[str, ASGIApp] | None = None,
 ) -> ASGIApp:
@@ -33,14 +33,11 @@ def make_app(
         registry: The registry whose metrics ``/metrics`` shows.
         journal: The last hour, for ``/servers`` and the page.
         trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
-        misconfigurations: Returns what is wrong with the settings of the probes, by server; None
-            if the process makes no probes.
+        probed: Returns what the exporter's probes found; None if the process makes no probes.
         ready: Says whether ``/readyz`` answers 200; otherwise it answers 503.
         routes: Further applications by their paths; they get GET and HEAD requests only.
     """
-    answers = ExporterAnswers(
-        registry, journal, trace_url=trace_url, misconfigurations=misconfigurations, ready=ready
-    )
+    answers = ExporterAnswers(registry, journal, trace_url=trace_url, probed=probed, ready=ready)
     further = routes or {}
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:

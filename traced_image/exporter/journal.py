@@ -21,21 +21,24 @@ from .hour import (
     LATEST,
     MINUTE,
     MINUTES,
+    MOST_FAILURES,
     PAUSE,
     Account,
+    CallFailure,
     Cell,
     Content,
-    FailedCall,
+    KeptCall,
     KeystoneAccount,
+    OperationAccount,
     list_minutes,
-    merge,
 )
+from .merge import merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..telemetry.catalogue import Metric
-    from ..telemetry.updates import Exemplar, Labels, ServerKey, Update
+    from ..telemetry.updates import EndedCall, Exemplar, Labels, ServerKey, Update
     from .hour import Hour
 
 _BOUNDS = catalogue.ATTEMPT_DURATION.buckets
@@ -49,7 +52,7 @@ ONE_OF_SEVERAL = (
 
 
 class Journal:
-    """Keeps the last hour; a `Backend` of the metrics.
+    """Keeps the last hour; a `Backend` of the metrics, and their `CallKeeper`.
 
     Each update holds a lock for some microseconds. If the system clock is changed, only later
     updates get other times.
@@ -64,7 +67,9 @@ class Journal:
         self._accounts: dict[ServerKey, Account] = {}
         self._outcomes: dict[int, Counter[str]] = {}
         self._keystone = KeystoneAccount()
-        self._latest: deque[FailedCall] = deque(maxlen=LATEST)
+        self._latest: deque[KeptCall] = deque(maxlen=LATEST)
+        self._saved: deque[KeptCall] = deque(maxlen=LATEST)
+        self._saved_calls: dict[int, int] = {}
         _forks.track(self)
 
     def after_fork(self) -> None:
@@ -74,10 +79,10 @@ class Journal:
     def bind(self, metric: Metric, labels: Labels) -> Update | None:
         """Return what records one series; None for a series that the page does not show."""
         if metric is catalogue.CALL_DURATION:
-            return partial(self._call, labels)
+            return partial(self._call, labels[1])
         if metric is catalogue.ATTEMPT_DURATION:
-            _, address, port, verdict, reason = labels
-            return partial(self._attempt, (address, port), verdict, reason)
+            operation, address, port, verdict, reason = labels
+            return partial(self._attempt, (address, port), operation, verdict, reason)
         if metric is catalogue.TOKEN_FAILURES:
             return partial(self._token_failed, labels[0])
         if metric is catalogue.SERVER_STATE:
@@ -124,37 +129,62 @@ class Journal:
                 if minute in minutes
             }
             keystone = replace(self._keystone, failures=failures)
-            latest = tuple(self._latest)
+            latest, saved = tuple(self._latest), tuple(self._saved)
+            saved_calls = {
+                minute: count for minute, count in self._saved_calls.items() if minute in minutes
+            }
         servers = {place: self._copy(account, minutes) for place, account in accounts}
-        return Content(servers, outcomes, keystone, latest)
+        return Content(servers, outcomes, keystone, latest, saved, saved_calls)
 
     def _copy(self, account: Account, minutes: range) -> Account:
         # One server at a time, so that a service's calls never wait until all servers are copied.
         with self._lock:
             cells = {
-                minute: replace(
-                    cell,
-                    failed=Counter(cell.failed),
-                    refused=Counter(cell.refused),
-                    seconds=Counter(cell.seconds),
-                )
-                for minute, cell in account.cells.items()
-                if minute in minutes
+                minute: cell.copy() for minute, cell in account.cells.items() if minute in minutes
             }
-            return replace(account, cells=cells)
+            operations = {name: replace(each) for name, each in account.operations.items()}
+            last = account.last.copy()
+            return replace(account, cells=cells, operations=operations, last=last)
 
-    def _call(self, labels: Labels, seconds: float, exemplar: Exemplar | None) -> None:
-        operation, outcome, reason = labels
-        now = self.clock()
-        minute = int(now // MINUTE)
-        trace_id = None if exemplar is None else format_trace_id(exemplar.trace_id)
+    def _call(self, outcome: str, _seconds: float, _: Exemplar | None) -> None:
+        minute = int(self.clock() // MINUTE)
         with self._lock:
             if minute not in self._outcomes:
                 _make_room(self._outcomes, minute)
                 self._outcomes[minute] = Counter()
             self._outcomes[minute][outcome] += 1
-            if outcome in catalogue.FAILED_OUTCOMES:
-                self._latest.append(FailedCall(now, operation, outcome, reason, seconds, trace_id))
+
+    def keep_call(self, call: EndedCall) -> None:
+        """Keep a call that failed, or that retries saved."""
+        now = self.clock()
+        kept = KeptCall(
+            now,
+            call.operation,
+            call.outcome,
+            call.reason,
+            call.seconds,
+            None if call.exemplar is None else format_trace_id(call.exemplar.trace_id),
+            call.attempts,
+            tuple(
+                CallFailure(*place, reason, seconds)
+                for place, reason, seconds in call.failures[:MOST_FAILURES]
+            ),
+        )
+        with self._lock:
+            if call.outcome in catalogue.FAILED_OUTCOMES:
+                self._latest.append(kept)
+            else:
+                self._saved.append(kept)
+                self._count_saved(call, int(now // MINUTE))
+
+    def _count_saved(self, call: EndedCall, minute: int) -> None:
+        _make_room(self._saved_calls, minute)
+        self._saved_calls[minute] = self._saved_calls.get(minute, 0) + 1
+        for place, _, seconds in call.failures:
+            if place in self._accounts:  # else it is no longer configured
+                self._cell(self._accounts[place], minute).cost += seconds
+        for place in {place for place, _, _ in call.failures} & self._accounts.keys():
+            self._cell(self._accounts[place], minute).saved += 1
 
     def _token_failed(self, reason: str, value: float, _: Exemplar | None) -> None:
         if not value:
@@ -170,23 +200,42 @@ class Journal:
             account.last_failure, account.last_error = now, reason
 
     def _attempt(
-        self, place: ServerKey, verdict: str, reason: str, seconds: float, _: Exemplar | None
+        self,
+        place: ServerKey,
+        operation: str,
+        verdict: str,
+        reason: str,
+        seconds: float,
+        _: Exemplar | None,
     ) -> None:
-        minute = int(self.clock() // MINUTE)
+        now = self.clock()
+        failed = verdict == "failed"
         with self._lock:
             account = self._account(place)
-            cell = account.cells.get(minute)
-            if cell is None:
-                _make_room(account.cells, minute)
-                cell = account.cells[minute] = Cell(minute)
-            if verdict == "failed":
+            cell = self._cell(account, int(now // MINUTE))
+            account.last.append((now, failed))
+            cell.operations[operation] += 1
+            if failed:
                 cell.failed[reason] += 1
+                cell.failed_operations[operation] += 1
                 account.last_error = reason
             elif verdict == "refused":
                 cell.refused[reason] += 1
             else:
                 cell.succeeded += 1
                 cell.seconds[bisect_left(_BOUNDS, seconds)] += 1
+                cell.longest = max(cell.longest, seconds)
+            self._note_operation(account, operation, now, reason if failed else "")
+
+    def _note_operation(self, account: Account, operation: str, now: float, error: str) -> None:
+        known = account.operations.get(operation)
+        if known is None:
+            known = account.operations[operation] = OperationAccount()
+        if error:
+            known.since = known.since or now
+            known.last_failure, known.last_error = now, error
+        else:
+            known.since, known.last_success = 0.0, now
 
     def _state(self, place: ServerKey, state: str, value: float, _: Exemplar | None) -> None:
         # The metric has one series for each state; only the current one has the value 1.
@@ -197,6 +246,13 @@ class Journal:
     def _set(self, place: ServerKey, name: str, value: float, _: Exemplar | None) -> None:
         with self._lock:
             setattr(self._account(place), name, value)
+
+    def _cell(self, account: Account, minute: int) -> Cell:
+        cell = account.cells.get(minute)
+        if cell is None:
+            _make_room(account.cells, minute)
+            cell = account.cells[minute] = Cell(minute)
+        return cell
 
     def _account(self, place: ServerKey) -> Account:
         account = self._accounts.get(place)
@@ -216,4 +272,5 @@ _FIELDS = {
     catalogue.CONSECUTIVE_FAILURES.name: "consecutive_failures",
     catalogue.LAST_SUCCESS.name: "last_success",
     catalogue.LAST_FAILURE.name: "last_failure",
+    catalogue.FAILING_SINCE.name: "since",
 }

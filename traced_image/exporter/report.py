@@ -3,114 +3,25 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections import Counter
-from itertools import accumulate
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from .._version import find_version
 from ..config.checks import format_value
 from ..errors import InvalidOption
 from ..redact import hide_in_url
 from ..telemetry import catalogue
-from .hour import MINUTE, list_minutes
+from .process import name_process
+from .schema import CallReport, FailureReport, KeystoneReport, Report
+from .server_report import report_servers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from .hour import CallFailure, Hour, KeptCall
+    from .server_report import Probed
 
-    from ..telemetry.updates import ServerKey
-    from .hour import Account, Cell, FailedCall, Hour
-
-_BOUNDS = catalogue.ATTEMPT_DURATION.buckets
 _RECENT = 120.0
 """Seconds after its last failure for which Keystone counts as failing."""
 
 _WEB = re.compile(r"https?://[^\s/]")
-
-
-class Minute(TypedDict):
-    """One minute of a server; ``reason`` is the most frequent reason of its failures, or None."""
-
-    start: float
-    attempts: int
-    failed: int
-    reason: str | None
-
-
-class ServerReport(TypedDict):
-    """One server. Times are seconds since the epoch, latencies are seconds; None means unknown.
-
-    The reasons of failures come from the catalogue's closed set, so that they contain no secret.
-    ``refusals`` are the reasons of refused attempts, such as 404, which are no failures, because a
-    healthy server answers so. ``misconfigured`` says what is wrong with the settings of the probes,
-    as a sentence that may name the canary; it is None for nothing.
-    """
-
-    address: str
-    port: str
-    state: str
-    consecutive_failures: int
-    last_success: float | None
-    last_failure: float | None
-    last_error: str | None
-    attempts: int
-    failed: int
-    reasons: dict[str, int]
-    refusals: dict[str, int]
-    p50: float | None
-    p95: float | None
-    misconfigured: str | None
-    strip: list[Minute]
-
-
-class KeystoneReport(TypedDict):
-    """Keystone, as the calls show that needed the service's own token.
-
-    ``failing`` is whether a call got no token in the last two minutes, ``failures`` how many got
-    none in the last hour. Times are seconds since the epoch, or None if there was no failure.
-    """
-
-    failing: bool
-    failures: int
-    since: float | None
-    last_failure: float | None
-    last_error: str | None
-
-
-class CallReport(TypedDict):
-    """A call that failed; ``when`` is in seconds since the epoch, ``seconds`` is its duration."""
-
-    when: float
-    operation: str
-    outcome: str
-    reason: str
-    seconds: float
-    trace_id: str | None
-
-
-class Report(TypedDict):
-    """The last hour.
-
-    ``effective_success`` is the share of calls that did not fail, from 0 to 1. ``actual_success``
-    is the share of attempts that did not fail. If they differ, retries hide failures. Each is None
-    if there was no call or attempt. Calls that a server refused or a caller cancelled are among
-    the outcomes, and are no failures. ``probes`` is true if the attempts and the calls are the
-    exporter's own probes, so that no caller is behind them. ``notice`` says what a reader must
-    know of the whole, such as that it is of one worker of several; None for nothing.
-    """
-
-    generated: float
-    version: str
-    trace_url: str | None
-    probes: bool
-    notice: str | None
-    meanings: dict[str, str]
-    outcomes: dict[str, int]
-    effective_success: float | None
-    actual_success: float | None
-    keystone: KeystoneReport
-    servers: list[ServerReport]
-    failing_calls: list[CallReport]
 
 
 def check_trace_url(trace_url: str | None, source: str = "argument") -> None:
@@ -139,7 +50,7 @@ def check_trace_url(trace_url: str | None, source: str = "argument") -> None:
 def make_report(
     hour: Hour,
     trace_url: str | None = None,
-    misconfigurations: Mapping[ServerKey, str] | None = None,
+    probed: Probed | None = None,
     *,
     notice: str | None = None,
 ) -> Report:
@@ -148,36 +59,37 @@ def make_report(
     Args:
         hour: The journal's copy.
         trace_url: The URL of a trace in a tracing UI, with ``{trace_id}`` as a placeholder.
-        misconfigurations: What is wrong with the settings of the probes, by server; None if the
-            process makes no probes.
+        probed: What the probes found; None if the process makes no probes.
         notice: What a reader must know; None for nothing.
     """
-    wrong = misconfigurations or {}
-    servers = [
-        _make_server(hour, place, account, wrong.get(place))
-        for place, account in sorted(hour.servers.items())
-    ]
+    servers = report_servers(hour, probed)
     attempts = sum(server["attempts"] for server in servers)
     failed = sum(server["failed"] for server in servers)
     calls = sum(hour.outcomes.values())
     lost = sum(hour.outcomes.get(outcome, 0) for outcome in catalogue.FAILED_OUTCOMES)
+    latest = sorted([*hour.latest, *hour.saved], key=lambda call: call.when)
     return Report(
         generated=hour.now,
         version=find_version(),
+        process=name_process(hour.processes),
         trace_url=trace_url,
-        probes=misconfigurations is not None,
+        probes=probed is not None,
         notice=notice,
         meanings=catalogue.REASONS,
+        states=catalogue.STATES,
         outcomes=dict(hour.outcomes),
         effective_success=(calls - lost) / calls if calls else None,
         actual_success=(attempts - failed) / attempts if attempts else None,
-        keystone=_make_keystone(hour),
+        cost_seconds=sum(server["cost_seconds"] for server in servers),
+        saved_calls=hour.saved_calls,
+        keystone=_report_keystone(hour),
         servers=servers,
-        failing_calls=[_make_call(each) for each in reversed(hour.latest)],
+        failing_calls=[_report_call(each) for each in reversed(hour.latest)],
+        latest_calls=[_report_call(each) for each in reversed(latest)],
     )
 
 
-def _make_keystone(hour: Hour) -> KeystoneReport:
+def _report_keystone(hour: Hour) -> KeystoneReport:
     account = hour.keystone
     return KeystoneReport(
         failing=hour.now - account.last_failure <= _RECENT,
@@ -188,53 +100,7 @@ def _make_keystone(hour: Hour) -> KeystoneReport:
     )
 
 
-def _make_server(
-    hour: Hour, place: ServerKey, account: Account, misconfigured: str | None
-) -> ServerReport:
-    reasons, refusals, seconds, succeeded = Counter[str](), Counter[str](), Counter[int](), 0
-    for cell in account.cells.values():
-        reasons.update(cell.failed)
-        refusals.update(cell.refused)
-        seconds.update(cell.seconds)
-        succeeded += cell.succeeded
-    failed = reasons.total()
-    return ServerReport(
-        address=place[0],
-        port=place[1],
-        state=account.state,
-        consecutive_failures=int(account.consecutive_failures),
-        last_success=account.last_success or None,
-        last_failure=account.last_failure or None,
-        last_error=account.last_error or None,
-        attempts=succeeded + failed + refusals.total(),
-        failed=failed,
-        # Sorted by count: readers of the JSON see the most frequent reason first.
-        reasons=dict(reasons.most_common()),
-        refusals=dict(refusals.most_common()),
-        p50=find_quantile(seconds, 0.5),
-        p95=find_quantile(seconds, 0.95),
-        misconfigured=misconfigured,
-        strip=_make_strip(hour, account.cells),
-    )
-
-
-def _make_strip(hour: Hour, cells: Mapping[int, Cell]) -> list[Minute]:
-    return [_make_minute(minute, cells.get(minute)) for minute in list_minutes(hour.now)]
-
-
-def _make_minute(minute: int, cell: Cell | None) -> Minute:
-    if cell is None:
-        return Minute(start=minute * MINUTE, attempts=0, failed=0, reason=None)
-    failed = cell.failed.total()
-    return Minute(
-        start=minute * MINUTE,
-        attempts=cell.succeeded + cell.refused.total() + failed,
-        failed=failed,
-        reason=next((reason for reason, _ in cell.failed.most_common(1)), None),
-    )
-
-
-def _make_call(call: FailedCall) -> CallReport:
+def _report_call(call: KeptCall) -> CallReport:
     return CallReport(
         when=call.when,
         operation=call.operation,
@@ -242,27 +108,16 @@ def _make_call(call: FailedCall) -> CallReport:
         reason=call.reason,
         seconds=call.seconds,
         trace_id=call.trace_id,
+        attempts=call.attempts,
+        added_seconds=sum(failure.seconds for failure in call.failures),
+        failures=[_report_failure(each) for each in call.failures],
     )
 
 
-def find_quantile(buckets: Mapping[int, int], share: float) -> float | None:
-    """Return a quantile in seconds; None without any count.
-
-    It mirrors Prometheus's ``histogram_quantile``: linear within a bucket, and for the bucket
-    without an upper bound the highest bound.
-
-    Args:
-        buckets: Counts by the index of the bucket.
-        share: The quantile, from 0 to 1.
-    """
-    numbers = sorted(number for number, count in buckets.items() if count)
-    sums = list(accumulate(buckets[number] for number in numbers))
-    if not sums:
-        return None
-    rank = share * sums[-1]
-    place = bisect_left(sums, rank)
-    number, below = numbers[place], sums[place - 1] if place else 0
-    if number == len(_BOUNDS):
-        return _BOUNDS[-1]
-    start = _BOUNDS[number - 1] if number else 0.0
-    return start + (_BOUNDS[number] - start) * (rank - below) / buckets[number]
+def _report_failure(failure: CallFailure) -> FailureReport:
+    return FailureReport(
+        address=failure.address,
+        port=failure.port,
+        reason=failure.reason,
+        seconds=failure.seconds,
+    )

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
 import time
-from collections import Counter
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from .hour import MINUTE, MINUTES, Account, Cell, Content, FailedCall, KeystoneAccount, merge
+from .hour import MINUTE, MINUTES, KeystoneAccount
+from .hour_json import decode, encode
 from .journal import Journal
+from .merge import merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ..telemetry.catalogue import Metric
-    from ..telemetry.updates import Exemplar, Labels, Update
-    from .hour import Hour
+    from ..telemetry.updates import EndedCall, Exemplar, Labels, Update
+    from .hour import Content, Hour
 
 LOG = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ _SHARE = 20
 """A process writes at most a twentieth of the time, however many servers there are."""
 
 _NAME = "traced_image_hour_{}.json"
+
+_LIVE = "gauge_liveall_{}.db"
+"""A file of prometheus_client, which its ``mark_process_dead`` removes."""
 
 NO_WORKER = (
     "No worker has shared its calls so far. A worker does so once it has built the exporter's "
@@ -64,6 +67,8 @@ class SharedJournal(Journal):
         self._outcomes.clear()
         self._keystone = KeystoneAccount()
         self._latest.clear()
+        self._saved.clear()
+        self._saved_calls.clear()
 
     def bind(self, metric: Metric, labels: Labels) -> Update | None:
         """Return what records one series; None for a series that the page does not show."""
@@ -76,6 +81,11 @@ class SharedJournal(Journal):
             self._schedule()
 
         return update
+
+    def keep_call(self, call: EndedCall) -> None:
+        """Keep a call that failed, or that retries saved."""
+        super().keep_call(call)
+        self._schedule()
 
     def hour(self) -> Hour:
         """Return a copy of the last hour of all processes, which does not change."""
@@ -123,61 +133,24 @@ class SharedJournal(Journal):
                 if path.stat().st_mtime < now - MINUTE * MINUTES:
                     path.unlink()
                 else:
-                    yield decode(path.read_text("utf-8"))
+                    content = decode(path.read_text("utf-8"))
+                    live = self._folder / _LIVE.format(path.stem.rpartition("_")[2])
+                    yield content if live.exists() else _end(content)
             except (OSError, ValueError, TypeError, KeyError) as error:
                 LOG.debug("%s can't be read: %s", path, type(error).__name__)
 
 
-def encode(content: Content) -> str:
-    """Return what one process knows, as JSON."""
-    accounts = [
-        [*place, {**asdict(replace(account, cells={})), "cells": _encode_cells(account)}]
+def _end(content: Content) -> Content:
+    """Return what an ended process knew: it is no longer a witness that a server fails."""
+    accounts = {
+        place: replace(
+            account,
+            since=0.0,
+            operations={
+                name: replace(operation, since=0.0)
+                for name, operation in account.operations.items()
+            },
+        )
         for place, account in content.accounts.items()
-    ]
-    outcomes = [
-        [minute, outcome, count]
-        for minute, counts in content.outcomes.items()
-        for outcome, count in counts.items()
-    ]
-    keystone = {
-        **asdict(content.keystone),
-        "failures": list(content.keystone.failures.items()),
     }
-    latest = [asdict(call) for call in content.latest]
-    told = {"accounts": accounts, "outcomes": outcomes, "keystone": keystone, "latest": latest}
-    return json.dumps(told)
-
-
-def decode(text: str) -> Content:
-    """Return what `encode` wrote.
-
-    Raises:
-        ValueError: The text is no JSON; as KeyError and TypeError, it is of another version.
-    """
-    told = json.loads(text)
-    outcomes: dict[int, Counter[str]] = {}
-    for minute, outcome, count in told["outcomes"]:
-        outcomes.setdefault(minute, Counter())[outcome] = count
-    keystone = told["keystone"]
-    return Content(
-        {(address, port): _decode_account(account) for address, port, account in told["accounts"]},
-        outcomes,
-        KeystoneAccount(**{**keystone, "failures": dict(keystone["failures"])}),
-        tuple(FailedCall(**call) for call in told["latest"]),
-    )
-
-
-def _encode_cells(account: Account) -> list[object]:
-    cells = account.cells.values()
-    return [
-        [cell.minute, cell.succeeded, cell.failed, cell.refused, cell.seconds] for cell in cells
-    ]
-
-
-def _decode_account(told: dict[str, Any]) -> Account:
-    cells = {}
-    for minute, succeeded, failed, refused, seconds in told.pop("cells"):
-        # JSON's names are text.
-        buckets = Counter({int(bucket): count for bucket, count in seconds.items()})
-        cells[minute] = Cell(minute, succeeded, Counter(failed), Counter(refused), buckets)
-    return Account(**told, cells=cells)
+    return replace(content, accounts=accounts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from . import catalogue
 from .catalogue import OTHER
 from .host_gauges import HostGauges
 from .telemetry_errors import TelemetryErrors
+from .updates import CallKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     )
     from .host_gauges import HostView
     from .options import Detail
-    from .updates import Backend, Exemplar, Labels, ServerKey, Update
+    from .updates import Backend, EndedCall, Exemplar, Labels, ServerKey, Update
 
 LOG = logging.getLogger(__name__)
 
@@ -116,6 +118,10 @@ def _ignore(_: Exception) -> None:
     """Do nothing: if the counter of failures fails itself, nothing is left to report it."""
 
 
+def _find_keepers(backends: Iterable[Backend]) -> tuple[CallKeeper, ...]:
+    return tuple(backend for backend in backends if isinstance(backend, CallKeeper))
+
+
 class Metrics:
     """The metrics of calls, attempts, servers and streams.
 
@@ -142,6 +148,7 @@ class Metrics:
         self._live_lock = _forks.make_rlock()
         self._warned = False
         self._backends = tuple(backends)
+        self._keepers = _find_keepers(backends)
         self.errors = TelemetryErrors(self._count_error)
         note = partial(self.errors.note, "metrics")
         self._series = {metric: _Updates(metric, backends, note) for metric in catalogue.METRICS}
@@ -180,6 +187,7 @@ class Metrics:
     def attach(self, backend: Backend) -> None:
         """Count in one more backend from now on, and show it the servers' current states."""
         self._backends = (*self._backends, backend)
+        self._keepers = _find_keepers(self._backends)
         for series in self._series.values():
             series.attach(backend)
         self._hosts.start_anew()
@@ -280,6 +288,12 @@ class Metrics:
             labels = *self.find_place(server), self._reasons.get(reason, OTHER)
             self._series[catalogue.RETRY_COST][labels](seconds, exemplar)
             self._series[catalogue.SAVED_CALLS][labels](1, exemplar)
+
+    def keep_call(self, call: EndedCall) -> None:
+        """Give a call that failed, or that retries saved, to the backends that keep calls."""
+        kept = replace(call, operation=self._operation(call.operation))
+        for keeper in self._keepers:
+            keeper.keep_call(kept)
 
     def attempt_started(self, place: ServerKey, key: int) -> None:
         """Count an attempt as under way.

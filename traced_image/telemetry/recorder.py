@@ -23,9 +23,10 @@ from ..errors import (
 )
 from ..reasons import find_reason
 from .attempt_record import AttemptRecord
-from .catalogue import close_reason
+from .catalogue import FAILED_OUTCOMES, close_reason
 from .reporting import Reporting, find_exemplar
 from .stream_record import StreamRecord
+from .updates import EndedCall
 from .verdicts import TOKEN_UNAVAILABLE, decide_verdict, is_cancelled
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .catalogue import Direction, HazardKind, Outcome, RecordKind
     from .reporting import UnderWay
     from .spans import Active, HTTPRequest
+    from .updates import Exemplar, ServerKey
 
 
 _NOT_FAILED: tuple[Outcome, ...] = ("success_after_retry", "refused")
@@ -388,12 +390,32 @@ class CallRecord:
     def _count(self, outcome: Outcome, reason: str, seconds: float) -> None:
         metrics, exemplar = self.recorder.metrics, find_exemplar(self.span)
         metrics.call(self.operation, outcome, reason, seconds, exemplar)
-        if len(self.servers) > 1:
-            metrics.call_retries(self.operation, len(self.servers) - 1, exemplar)
-        if self._costs and outcome in _NOT_FAILED:
+        if outcome != "success_first_try":
+            self._count_trouble(outcome, reason, seconds, exemplar)
+
+    def _count_trouble(
+        self, outcome: Outcome, reason: str, seconds: float, exemplar: Exemplar | None
+    ) -> None:
+        metrics, attempts = self.recorder.metrics, len(self.servers)
+        if attempts > 1:
+            metrics.call_retries(self.operation, attempts - 1, exemplar)
+        saved = self._costs and outcome in _NOT_FAILED
+        if saved:
             metrics.saved(self._costs, exemplar)
         if outcome == "exhausted" and self.servers:
             metrics.connection_failed(self.operation, self.failed, reason, exemplar)
+        if saved or outcome in FAILED_OUTCOMES:
+            failures = self._list_failures("" if saved else reason)
+            call = EndedCall(self.operation, outcome, reason, seconds, attempts, failures, exemplar)
+            metrics.keep_call(call)
+
+    def _list_failures(self, last: str) -> tuple[tuple[ServerKey, str, float], ...]:
+        """Return the servers that failed the call; the last attempt counts if it has a reason."""
+        costs = dict(self._costs)
+        if last and self.failed is not None and self.failed is self.servers[-1]:
+            costs[self.failed, last] = costs.get((self.failed, last), 0.0) + self.lost
+        find = self.recorder.metrics.find_place
+        return tuple((find(server), reason, cost) for (server, reason), cost in costs.items())
 
 
 CURRENT: ContextVar[CallRecord] = ContextVar("traced_image_call")

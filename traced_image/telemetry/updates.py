@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from .catalogue import Metric
+    from .catalogue import Metric, Outcome
 
 
 class Exemplar(Protocol):
@@ -42,6 +43,37 @@ class Backend(Protocol):
 
     def forget(self, address: str, port: str) -> None:
         """Drop all series of a server, if the backend can."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedCall:
+    """A call that failed, or that retries saved.
+
+    Attributes:
+        operation: What it asked of Glance.
+        outcome: How it ended.
+        reason: Why it failed; empty if it did not.
+        seconds: How long it took.
+        attempts: How many attempts it made.
+        failures: The servers that failed it, why, and the seconds that each took of it.
+        exemplar: Its trace; None if it was not sampled.
+    """
+
+    operation: str
+    outcome: Outcome
+    reason: str
+    seconds: float
+    attempts: int
+    failures: tuple[tuple[ServerKey, str, float], ...]
+    exemplar: Exemplar | None
+
+
+@runtime_checkable
+class CallKeeper(Protocol):
+    """A backend that also keeps single calls."""
+
+    def keep_call(self, call: EndedCall) -> None:
+        """Keep a call that failed, or that retries saved."""
 
 
 def format_trace_id(trace_id: int) -> str:

@@ -24,6 +24,7 @@ from ...telemetry.catalogue.probe_metrics import (
     SUCCESS,
     TIME,
 )
+from ..server_report import Probed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -167,6 +168,14 @@ class ProbeResults(Collector):
         """Return what is wrong with the probes' settings, as sentences, by address and port."""
         latest = list(self._latest.items())
         return {place: result.error for place, result in latest if result.misconfigured}
+
+    def summarize(self) -> Probed:
+        """Return what the report shows of the probes."""
+        latest = list(self._latest.items())
+        return Probed(
+            self.misconfigurations(),
+            {place: result.phases for place, result in latest},
+        )
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Yield the metrics without series; a registry checks their names before it collects."""
