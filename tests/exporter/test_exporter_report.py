@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
 
 from traced_image.errors import InvalidOption
 from traced_image.exporter.hour import (
@@ -225,7 +224,9 @@ def test_the_service_is_that_of_the_environment(without_names, name, value, expe
 )
 def test_the_service_is_first_that_of_the_sdk(without_names, name, expected):
     without_names.setenv("OTEL_SERVICE_NAME", "cinder")
-    provider = TracerProvider(resource=Resource({"service.name": name}))
+    # Not the SDK's provider, whose hook for forks outlives it, and may block a forked child.
+    provider = trace.NoOpTracerProvider()
+    provider.resource = Resource({"service.name": name})
     without_names.setattr(trace, "_TRACER_PROVIDER", provider)
     assert expected == service()
 
