@@ -21,6 +21,7 @@ FILES = {
 HOST = {
     "traced_image/config/server.py": "a part of an address, beside the port",
     "traced_image/errors.py": "nova's words, for which operators search logs",
+    "traced_image/exporter/page.html": "the report's key for the name of the process's machine",
     "traced_image/pipeline/log.py": "nova's words, for which operators search logs",
 }
 """Files that say ``host``, and what it is there."""

@@ -176,6 +176,13 @@ def test_the_state_is_the_one_that_is_set(told):
     assert "cooling" == told.account().state
 
 
+@pytest.mark.parametrize("when", [NOON + 30, None])
+def test_the_end_of_a_cool_down_is_the_one_that_was_told_last(told, when):
+    told.journal.keep_trial(PLACE, NOON)
+    told.journal.keep_trial(PLACE, when)
+    assert when == told.account().next_trial
+
+
 @pytest.mark.parametrize(
     ("metric", "name"),
     [

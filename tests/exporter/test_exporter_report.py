@@ -268,7 +268,7 @@ def test_a_server_that_nothing_is_known_of_has_nothing_invented():
         made["failed"],
         made["reasons"],
     )
-    unknown = "since", "last_success", "last_failure", "last_error", "p50", "p95", "phases"
+    unknown = "since", "last_success", "last_error", "next_trial", "p50", "p95", "phases"
     assert {None} == {made[name] for name in unknown}
 
 
@@ -280,6 +280,7 @@ def test_a_server_has_what_the_journal_knows():
         "last_failure": 6.0,
         "last_error": "503",
         "since": 4.0,
+        "next_trial": 7.0,
     }
     made = told(**known)
     assert known == {name: made[name] for name in known}
@@ -367,6 +368,11 @@ def test_recent_latencies_are_of_the_last_five_minutes():
     before = cell(5, 9, seconds={0: 9}, longest=0.004)
     made = told(before, cell(4, 1, seconds={1: 1}, longest=0.008))["recent"]
     assert (0.0075, 0.008) == (made["p50"], made["max"])
+
+
+def test_a_recent_quantile_is_at_most_the_longest():
+    made = told(cell(0, 2, seconds={1: 2}, longest=0.006))["recent"]
+    assert (0.006, 0.006, 0.006) == (made["p50"], made["p95"], made["max"])
 
 
 def test_a_server_that_has_not_answered_for_five_minutes_has_no_recent_latencies():

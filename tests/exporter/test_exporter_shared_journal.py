@@ -40,6 +40,7 @@ def content(*, when=NOW, failed="503", state="cooling", minute=MINUTE_OF_NOW, si
     cell.longest, cell.cost, cell.saved = when / NOW, 0.5, 1
     account = Account(state, 1, when - 1, when, failed, {minute: cell}, since)
     account.operations[GET] = OperationAccount(since, when - 1, when, failed)
+    account.next_trial = when + 9
     account.last.extend([(when - 1, False), (when, True)])
     outcomes = {minute: Counter({"exhausted": 1, "refused": 1})}
     keystone = KeystoneAccount(when - 9, when, "401", {minute: 1})
@@ -138,8 +139,9 @@ def test_the_state_is_that_of_the_worker_that_tried_last(turn):
     old = content(when=NOW - 9, failed="503", state="healthy")
     new = content(failed="read_timeout")
     account = merge(NOW, [old, new][::turn]).servers[PLACE]
-    assert ("cooling", "read_timeout", NOW, NOW - 1) == (
+    assert ("cooling", NOW + 9, "read_timeout", NOW, NOW - 1) == (
         account.state,
+        account.next_trial,
         account.last_error,
         account.last_failure,
         account.last_success,

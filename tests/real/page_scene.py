@@ -29,9 +29,10 @@ RECOVERED = "glance-4.example", "443"
 
 
 TRACE_URL = "https://traces.example/trace/{trace_id}?from=page"
+SAVED_TRACE = "a3ce929d0e0e47364bf92f3577b34da6"
 TRACES = "4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"
 
-GET, LIST = "images.get", "images.list"
+GET, LIST, DATA = "images.get", "images.list", "images.data"
 
 
 class TraceId(str):
@@ -114,12 +115,18 @@ class Told:
         for _ in range(times):
             record(1.0, None)
 
-    def state(self, server, state="healthy", failures=0) -> None:
-        """Tell of what the cycle thinks of a server."""
+    def state(self, server, state="healthy", failures=0, since=None) -> None:
+        """Tell of what the cycle thinks of a server, which fails since so many minutes ago."""
         for one in catalogue.STATES:
             labels = (*server, one)
             self.journal.bind(catalogue.SERVER_STATE, labels)(float(one == state), None)
         self.journal.bind(catalogue.CONSECUTIVE_FAILURES, server)(failures, None)
+        began = 0.0 if since is None else self.began - 60 * since
+        self.journal.bind(catalogue.FAILING_SINCE, server)(began, None)
+
+    def saved(self, times, *failed, trace_id=None, operation=GET, seconds=1.01) -> None:
+        """Tell of calls that retries saved; `failed` is each server, why, and the time."""
+        self.calls("success_after_retry", times, "", trace_id, operation, seconds, failed)
 
 
 def scene() -> Told:
@@ -129,30 +136,32 @@ def scene() -> Told:
         with told.ago(minutes):
             _minute(told, minutes)
     told.state(HEALTHY)
-    told.state(FAILING, "trial", failures=22)
-    told.state(COOLING, "cooling", failures=1)
+    told.state(FAILING, "trial", failures=22, since=21)
+    told.state(COOLING, "cooling", failures=1, since=3)
     told.state(RECOVERED)
     return told
 
 
 def _minute(told: Told, minutes: int) -> None:
     told.attempts(HEALTHY, 5 + minutes % 3, seconds=0.003)
-    told.attempts(HEALTHY, 1, seconds=0.09)
+    told.attempts(HEALTHY, 1, seconds=0.09, operation=LIST)
     if minutes > 21:
         told.attempts(FAILING, 6)
     elif minutes % 2:
         told.attempts(FAILING, 2, "connection_refused")
-        told.calls("success_after_retry", 2)
+        told.saved(2, (FAILING, "connection_refused", 0.25), seconds=0.26)
+        told.saved(minutes == 1, (FAILING, "connection_refused", 0.25), trace_id=SAVED_TRACE)
     if minutes % 7 == 3:
         told.attempts(COOLING, 2, seconds=0.3)
     if minutes in (45, 17, 3):
         told.attempts(COOLING, 1, "read_timeout")
-        told.calls("success_after_retry")
+        told.saved(1, (COOLING, "read_timeout", 1.0))
     if 40 <= minutes < 47:
         told.attempts(RECOVERED, 4, "503")
         told.attempts(RECOVERED, 4 if minutes < 43 else 0)
-        told.calls("success_after_retry", 4)
-        told.calls("exhausted", minutes == 44, "503", TRACES[0], LIST, 2.4)
+        told.saved(4, (RECOVERED, "503", 0.02), seconds=0.03)
+        failed = (RECOVERED, "503", 0.4), (COOLING, "503", 2.0)
+        told.calls("exhausted", minutes == 44, "503", TRACES[0], LIST, 2.4, failed)
     else:
         told.attempts(RECOVERED, 6, seconds=0.02)
     told.calls("success_first_try", 15)
@@ -172,8 +181,8 @@ def many(count: int) -> Told:
                 told.attempts(server, 2, "connect_timeout" if bad else "")
     for number, server in enumerate(servers):
         bad = number % 10 == 0
-        told.state(server, "cooling" if bad else "healthy", 40 if bad else 0)
-    told.calls("success_after_retry", count)
+        told.state(server, *(("cooling", 40, 19) if bad else ()))
+    told.saved(count, (servers[0], "connect_timeout", 1.0))
     return told
 
 
@@ -187,9 +196,9 @@ def failing(minutes: int = 21) -> Told:
     for passed in (minutes, minutes // 2):
         with told.ago(passed):
             told.attempts(FAILING, 3, "connection_refused")
-            told.calls("success_after_retry", 3)
+            told.saved(3, (FAILING, "connection_refused", 1.0))
     told.state(HEALTHY)
-    told.state(FAILING, "cooling", failures=6)
+    told.state(FAILING, "cooling", failures=6, since=minutes)
     return told
 
 

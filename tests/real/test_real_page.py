@@ -1,7 +1,9 @@
 """The exporter's page in a real Chromium: what it tells, and to whom it is of use."""
 
 import json
+import os
 import re
+import socket
 import time
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta, timezone
@@ -10,10 +12,12 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from page_scene import (
     COOLING,
+    DATA,
     FAILING,
     GET,
     HEALTHY,
     RECOVERED,
+    SAVED_TRACE,
     TRACE_URL,
     TRACES,
     Interrupted,
@@ -39,6 +43,7 @@ from traced_image.lab import faults
 
 MARKUP = "<img src=x onerror=\"document.title='broken'\">"
 CELL = "[role=gridcell]"
+SECONDS = "%H:%M:%S"
 NONE, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 FOCUS = (
     "return document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText"
@@ -128,9 +133,69 @@ def refreshed(browser):
 
 def test_the_verdict_names_the_server_the_reason_and_the_time_and_that_retries_hid_it(page):
     told = failing(minutes=21)
-    since = clock(told.began - 21 * 60)
+    since = clock(told.began - 21 * 60, SECONDS)
     words = f"10.0.0.2:9292 fails: connection_refused, since {since}; retries hid it"
     assert words == page(told).text("#words")
+
+
+def test_without_the_time_of_the_first_failure_the_verdict_has_its_minute(page):
+    told = failing(minutes=21)
+    told.state(FAILING, "cooling", failures=6)
+    assert f", since {clock(told.began - 21 * 60)};" in page(told).text("#words")
+
+
+def test_the_verdict_says_what_it_hits_what_it_cost_and_who_carries_the_load(page):
+    told = failing().still()
+    told.attempts(HEALTHY, 2)
+    load = "1 server left; 10.0.0.1:9292 has most, 100 % of attempts, 50 % before"
+    assert [
+        "Operations that fail there: images.get",
+        "Cost in the last 60 min: retries added 6 s to 6 calls, 1 s each on average",
+        f"Load in the last 5 min: {load}",
+    ] == page(told).texts("#more li")
+
+
+@pytest.fixture
+def broken_data():
+    """A server that answers one operation, and fails another for twelve minutes."""
+    told = Told().still()
+    for minutes in range(12, 0, -1):
+        with told.ago(minutes):
+            told.attempts(FAILING, 1, "503", operation=DATA)
+            told.attempts(FAILING, 3)
+            told.attempts(HEALTHY, 3)
+    told.state(FAILING)
+    return told
+
+
+def test_the_verdict_names_the_operation_if_a_server_fails_for_one_only(page, broken_data):
+    since = clock(broken_data.began - 12 * 60, SECONDS)
+    words = f"10.0.0.2:9292 fails for images.data only: 503, since {since}"
+    assert words == page(broken_data).text("#words")
+
+
+def test_a_server_has_the_operations_that_fail_and_those_that_do_not(page, broken_data):
+    since = clock(broken_data.began - 12 * 60, SECONDS)
+    assert [
+        f"images.data fails: 503, since {since}, 12 of 12 failed",
+        "images.get does not fail, 0 of 36 failed",
+    ] == server(page(broken_data), "10.0.0.2:9292", ".operations").split("\n")
+
+
+def test_an_operation_that_failed_long_ago_is_held_against_no_server(page):
+    told = Told().still()
+    with told.ago(6):
+        told.attempts(HEALTHY, 2, "503", operation=DATA)
+    told.attempts(HEALTHY)
+    assert "10.0.0.1:9292 is healthy" == page(told).text("#words")
+
+
+def test_an_operation_that_works_again_does_not_fail_now(page):
+    told = Told().still()
+    told.attempts(HEALTHY, 2, "503")
+    told.attempts(HEALTHY, 2)
+    row = server(page(told), "10.0.0.1:9292", ".operations")
+    assert "images.get does not fail now, 2 of 4 failed" == row
 
 
 def test_the_verdict_counts_the_calls_that_gave_up_since_then(page):
@@ -191,20 +256,34 @@ def test_without_memory_of_failures_a_server_fails_whose_last_attempt_failed(pag
 def test_the_verdict_on_several_servers_tells_of_each(page):
     told = scene()
     lines = [
-        f"10.0.0.2:9292: connection_refused, since {clock(told.began - 21 * 60)}",
-        f"[fd00::3]:9292: read_timeout, since {clock(told.began - 3 * 60)}",
+        f"10.0.0.2:9292: connection_refused, since {clock(told.began - 21 * 60, SECONDS)}",
+        f"[fd00::3]:9292: read_timeout, since {clock(told.began - 3 * 60, SECONDS)}",
     ]
     shown = page(told)
     assert ["2 of 4 servers fail; retries hid it", *lines] == [
         shown.text("#words"),
-        *shown.texts("#more li"),
+        *shown.texts("#more li")[:2],
     ]
 
 
-def test_the_verdict_on_very_many_servers_counts_them_by_reason(page):
+def test_servers_with_one_cause_are_one_group_with_its_time(page):
     told = many(60)
-    line = f"connect_timeout: 6 servers, since {clock(told.began - 19 * 60)}"
-    assert [line] == page(told).texts("#more li")
+    since = clock(told.began - 19 * 60, SECONDS)
+    line = "6 servers, 10.1.0.0:9292, 10.1.0.10:9292, 10.1.0.20:9292 and 3 more: connect_timeout"
+    assert f"{line}, since {since}" == page(told).texts("#more li")[0]
+
+
+def test_servers_that_began_to_fail_at_other_times_are_groups_of_their_own(page):
+    told = Told().still()
+    for number, since in enumerate((30, 30, 5)):
+        place = f"10.0.0.{number}", "9292"
+        told.attempts(place, 1, "503")
+        told.state(place, "cooling", 1, since)
+    first, second = (clock(told.began - 60 * since, SECONDS) for since in (30, 5))
+    assert [
+        f"2 servers, 10.0.0.0:9292, 10.0.0.1:9292: 503, since {first}",
+        f"10.0.0.2:9292: 503, since {second}",
+    ] == page(told).texts("#more li")[:2]
 
 
 def test_all_are_well_when_none_fails(page):
@@ -252,7 +331,7 @@ def without_tokens():
 def test_the_verdict_says_that_it_is_keystone_with_the_reason_and_the_time(page, without_tokens):
     since = clock(without_tokens.began - 10 * 60)
     words = f"Keystone gives no token: connection_refused, since {since}"
-    assert f"{words}; 5 calls got none in the last hour" == page(without_tokens).text("#words")
+    assert f"{words}; 5 calls got none in the last 60 min" == page(without_tokens).text("#words")
 
 
 def test_a_keystone_that_fails_is_held_against_no_server(page, without_tokens):
@@ -322,8 +401,23 @@ def test_under_real_traffic_the_verdict_names_the_server_that_died(browser, traf
 
 
 def test_under_real_traffic_a_call_that_failed_has_its_trace(browser, traffic):
-    cells = browser.texts("#rows td")[1:]
-    assert ["images.get", "non_retryable", "500", 32] == [*cells[:3], len(cells[4])]
+    rows = browser.run(
+        "return [...document.querySelectorAll('#rows tr')]"
+        ".map(row => [...row.children].map(cell => cell.innerText))"
+    )
+    (cells,) = [row for row in rows if row[2] == "failed: non_retryable"]
+    assert ["images.get", " 500", 32] == [cells[1], cells[3][-4:], len(cells[-1])]
+
+
+def test_under_real_traffic_a_call_that_a_retry_saved_has_its_server_and_trace(browser, traffic):
+    cells = browser.run(
+        "return [...document.querySelector('#rows tr:last-child').children]"
+        ".map(cell => cell.innerText)"
+    )
+    assert ["images.list", "saved: success_after_retry", f"{traffic} connection_refused", "2"] == [
+        *cells[1:5]
+    ]
+    assert 32 == len(cells[-1])
 
 
 # --- numbers ------------------------------------------------------------------------------------
@@ -332,10 +426,11 @@ def test_under_real_traffic_a_call_that_failed_has_its_trace(browser, traffic):
 def test_effective_success_stands_beside_actual_success(page):
     tiles = page(failing()).texts("#tiles > div")
     assert [
-        "Calls that succeeded\n100 %\neffective: 14 of 14",
-        "Attempts that succeeded\n57.1 %\nactual: 8 of 14",
-        "Calls that retries saved\n6\nthe callers saw no failure",
-        "Calls that failed\n0",
+        "Calls that did not fail, 60 min\n100 %\neffective: 14 of 14",
+        "Attempts that did not fail, 60 min\n57.1 %\nactual: 8 of 14",
+        "Calls that retries saved, 60 min\n6\nthe callers saw no failure",
+        "What retries cost, 60 min\n6 s\n1 s added to each saved call",
+        "Calls that failed, 60 min\n0",
     ] == [tile.strip() for tile in tiles]
 
 
@@ -347,7 +442,7 @@ def test_what_is_not_all_is_not_rounded_to_all(page):
 
 
 def test_calls_that_failed_are_counted_by_outcome(page):
-    tile = page(scene()).texts("#tiles > div")[3]
+    tile = page(scene()).texts("#tiles > div")[4]
     words = "1 non_retryable, 1 refused, which is not a failure, 1 cancelled by their callers"
     assert {"2", *f"1 exhausted, {words}".split(", 1 ")} == {
         tile.split("\n")[-2],
@@ -364,19 +459,43 @@ def test_a_server_has_its_counts_its_latencies_and_its_times(page):
         told.attempts(FAILING, 1, "503")
         failure = clock(told.time(), "%H:%M:%S")
     assert [
-        ("Failed", "1 of 4 attempts"),
-        ("p50", "2.5 ms"),
-        ("p95", "4.75 ms"),
+        ("Failed, 60 min", "1 of 4 attempts"),
+        ("Failed, last ones", "1 of the last 4 attempts"),
+        ("p50, p95, max, 5 min", "no success in 1 attempt"),
+        ("p50, p95, 60 min", "2.5 ms, 4.75 ms"),
+        ("Share of load, 5 min", "100 %, 100 % before"),
         ("Last success", f"10 min ago, {success}"),
         ("Last failure", f"2 min ago, {failure}"),
     ] == facts(page(told))
+
+
+def test_recent_latencies_stand_before_those_of_the_hour(page):
+    told = Told()
+    with told.ago(10):
+        told.attempts(HEALTHY, 3, seconds=0.0035)
+    told.attempts(HEALTHY, 2, seconds=0.04)
+    shown = dict(facts(page(told)))
+    assert ("37.5 ms, 40 ms, 40 ms", "4.17 ms, 46.9 ms") == (
+        shown["p50, p95, max, 5 min"],
+        shown["p50, p95, 60 min"],
+    )
+
+
+def test_a_server_that_fails_shows_no_latencies_of_the_time_before(page):
+    shown = dict(facts(page(failing(minutes=2))))
+    assert "p50, p95, 60 min" not in shown
+
+
+def test_a_server_has_what_its_failures_cost(page):
+    assert "6 s added to 6 calls" == dict(facts(page(failing())))["Cost, 60 min"]
 
 
 def facts(browser):
     return [
         tuple(fact)
         for fact in browser.run(
-            "return [...document.querySelectorAll('.facts div')]"
+            "return [...document.querySelectorAll('.server:first-child .facts div')]"
+            ".filter(one => !one.hidden)"
             ".map(one => [...one.children].map(part => part.innerText))"
         )
     ]
@@ -386,9 +505,8 @@ def test_what_never_happened_is_called_so(page):
     told = Told()
     told.state(HEALTHY)
     assert [
-        ("Failed", "0 of 0 attempts"),
-        ("p50", NONE),
-        ("p95", NONE),
+        ("Failed, 60 min", "0 of 0 attempts"),
+        ("p50, p95, max, 5 min", "no success in 0 attempts"),
         ("Last success", "never"),
         ("Last failure", "never"),
     ] == facts(page(told))
@@ -399,6 +517,39 @@ def test_a_server_has_its_state_and_its_failures_in_a_row(page):
     assert ["cooling", "6 failures in a row"] == [
         server(shown, "10.0.0.2:9292", ".state"),
         server(shown, "10.0.0.2:9292", ".row"),
+    ]
+
+
+def test_the_first_line_of_a_server_has_the_reason_and_since_when(page):
+    told = failing(minutes=21).still()
+    since = clock(told.began - 21 * 60, SECONDS)
+    line = f"connection_refused, since {since} (21 min)"
+    assert line == server(page(told), "10.0.0.2:9292", ".first .why")
+
+
+def test_a_server_says_what_its_state_means(page):
+    words = "the server failed, and other servers are tried first"
+    assert words == server(page(failing()), "10.0.0.2:9292", ".about p")
+
+
+@pytest.mark.parametrize("seconds", [30, -30])
+def test_a_server_that_cools_down_says_when_it_is_tried_next(page, seconds):
+    told = failing().still()
+    told.journal.keep_trial(FAILING, told.began + seconds)
+    moment = f" after {clock(told.began + seconds, SECONDS)}" if seconds > 0 else ""
+    words = server(page(told), "10.0.0.2:9292", ".about p")
+    assert words.endswith(f"; it is tried next by the next call{moment}")
+
+
+def test_a_server_without_attempts_is_not_called_healthy(page):
+    told = Told()
+    told.state(HEALTHY)
+    told.attempts(RECOVERED, 3)
+    shown = page(told)
+    assert ["no attempts", "state ", "No attempts in the last 60 min: 10.0.0.1:9292"] == [
+        server(shown, "10.0.0.1:9292", ".state"),
+        shown.run("return document.querySelectorAll('.state')[1].className"),
+        shown.text("#more"),
     ]
 
 
@@ -423,7 +574,7 @@ def test_servers_without_metrics_of_their_own_are_called_others(page):
 
 def test_times_are_those_of_the_reader(page, browser):
     told = failing(minutes=21)
-    since = clock(told.began - 21 * 60, offset=19800)
+    since = clock(told.began - 21 * 60, SECONDS, offset=19800)
     browser.command("Emulation.setTimezoneOverride", timezoneId="Asia/Kolkata")
     try:
         assert f"since {since}" in page(told).text("#words")
@@ -548,7 +699,7 @@ def test_the_focus_stays_on_a_trace_while_calls_are_added(page):
     shown.run("document.querySelector('#rows a').focus()")
     told.calls("exhausted", 1, "503", "f" * 32)
     refreshed(shown)
-    assert TRACES[1] == shown.run(FOCUS)
+    assert SAVED_TRACE == shown.run(FOCUS)
 
 
 @pytest.mark.parametrize(
@@ -617,7 +768,21 @@ def test_the_verdict_is_called_the_last_known_while_the_exporter_does_not_answer
     browser, left_alone
 ):
     _, last, _ = left_alone(failing())
-    assert f"Last known, {clock(last, '%H:%M:%S')}" == browser.text("#as-of")
+    moment = datetime.fromtimestamp(last, timezone.utc)
+    words = f"Last known, {moment.day} {moment:%b %Y, %H:%M:%S}"
+    assert words == browser.text("#as-of")
+
+
+def test_the_page_has_its_date_its_time_zone_and_the_name_of_the_process(page, monkeypatch):
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "nova-api")
+    told = failing().still()
+    moment = datetime.fromtimestamp(told.began, timezone.utc)
+    shown = page(told)
+    process = f"process {os.getpid()} of nova-api on {socket.gethostname()}"
+    assert [
+        f"Now, {moment.day} {moment:%b %Y, %H:%M:%S}",
+        f"Time zone UTC. As {process} sees it.",
+    ] == shown.texts(".as-of")
 
 
 def test_the_title_says_so_while_the_exporter_does_not_answer(browser, left_alone):
@@ -753,6 +918,14 @@ def test_the_verdict_on_a_server_whose_probes_fail_names_the_reason_alone(page):
     assert f"10.0.0.1:9292 fails: 503, since {since}" == page(told).text("#words")
 
 
+def test_the_phases_of_the_latest_probe_are_shown(page):
+    told = probed()
+    phases = {"dns": 0.001, "connect": 0.0025, "first_byte": 0.04}
+    told.probed = lambda: Probed(phases={HEALTHY: phases})
+    expected = "dns 1 ms, connect 2.5 ms, first_byte 40 ms"
+    assert expected == dict(facts(page(told)))["Latest probe"]
+
+
 # --- nothing yet --------------------------------------------------------------------------------
 
 
@@ -767,12 +940,15 @@ def test_an_exporter_without_servers_explains_itself(page):
 def test_servers_that_nobody_has_asked_are_not_called_well(page):
     told = Told()
     told.state(HEALTHY)
-    assert "No attempt in the last hour" == page(told).text("#words")
+    assert "No attempts in the last 60 minutes" == page(told).text("#words")
 
 
-def test_where_no_call_failed_there_is_no_table(page):
-    shown = page(failing())
-    assert ("", "No failed call is known.") == (shown.text("#table"), shown.text("#no-calls"))
+def test_where_no_call_failed_or_was_saved_there_is_no_table(page):
+    told = Told()
+    told.calls("success_first_try")
+    shown = page(told)
+    words = "No call has failed or needed a retry since the exporter started."
+    assert ("", words) == (shown.text("#table"), shown.text("#no-calls"))
 
 
 # --- other people's strings ---------------------------------------------------------------------
@@ -793,7 +969,7 @@ def hostile(page):
         "#words",
         "h3",
         ".reasons code",
-        *(f"#rows td:nth-child({n})" for n in (2, 4, 6)),
+        *(f"#rows td:nth-child({n})" for n in (2, 4, 8)),
     ],
 )
 def test_markup_is_shown_as_the_text_that_it_is(hostile, place):
@@ -823,11 +999,27 @@ def test_the_latest_call_that_failed_comes_first_with_all_that_is_known_of_it(pa
     assert [
         f"{clock(told.began, '%H:%M:%S')} 0 s ago",
         GET,
-        "exhausted",
+        "failed: exhausted",
         "read_timeout",
+        "1",
+        NONE,
         "2.5 s",
         "f" * 32,
     ] == cells
+
+
+def test_a_call_that_retries_saved_has_the_servers_that_failed_and_the_time_added(page):
+    told = Told().still()
+    failed = (FAILING, "503", 0.25), (COOLING, "read_timeout", 1.0)
+    told.saved(1, *failed, trace_id=TRACES[0], seconds=1.5)
+    assert [
+        "saved: success_after_retry",
+        "10.0.0.2:9292 503\n[fd00::3]:9292 read_timeout",
+        "3",
+        "1.25 s",
+        "1.5 s",
+        TRACES[0],
+    ] == page(told).texts("#rows tr:first-child td")[2:]
 
 
 def links(browser):
@@ -835,7 +1027,8 @@ def links(browser):
 
 
 def test_a_trace_links_to_where_it_is_shown(page):
-    expected = [TRACE_URL.replace("{trace_id}", trace) for trace in reversed(TRACES)]
+    traces = SAVED_TRACE, *reversed(TRACES)
+    expected = [TRACE_URL.replace("{trace_id}", trace) for trace in traces]
     assert expected == links(page(scene()))
 
 
@@ -881,7 +1074,7 @@ def test_the_first_stop_skips_to_the_servers(page):
 def test_each_stop_is_reached_once_and_a_strip_is_one(page):
     shown = page(scene().still())
     stops = []
-    for _ in range(9):
+    for _ in range(10):
         shown.press(Keys.TAB)
         stops.append(shown.run(STOP))
     strips = "10.0.0.2:9292", "[fd00::3]:9292", "glance-4.example:443", "10.0.0.1:9292"
@@ -889,6 +1082,7 @@ def test_each_stop_is_reached_once_and_a_strip_is_one(page):
         "Skip to the servers",
         "filter",
         *(f"The last 60 minutes of {name}" for name in strips),
+        SAVED_TRACE,
         *reversed(TRACES),
         "This report as JSON",
     ] == stops
@@ -1074,6 +1268,48 @@ def test_of_two_hundred_servers_those_that_fail_come_first(page, fleet):
         "return [...document.querySelectorAll('.state')].map(one => one.textContent)"
     )
     assert ["cooling"] * 20 + ["healthy"] * 180 == states
+
+
+# --- healthy servers are folded -----------------------------------------------------------------
+
+
+def listed(browser):
+    return [name for name in browser.texts("h3") if name]
+
+
+def test_of_many_servers_the_healthy_ones_are_folded(page):
+    shown = page(many(60))
+    assert [6, "6 of 60 servers", "Show 54 servers without a failure in the last 60 minutes"] == [
+        len(listed(shown)),
+        shown.text("#count"),
+        shown.text("#fold"),
+    ]
+
+
+def test_folded_servers_are_shown_at_the_press_of_a_key(page):
+    shown = page(many(60))
+    shown.run("document.querySelector('#fold').focus()")
+    shown.press(Keys.ENTER)
+    assert [60, "true", "Hide 54 servers without a failure in the last 60 minutes"] == [
+        len(listed(shown)),
+        shown.run("return document.querySelector('#fold').getAttribute('aria-expanded')"),
+        shown.text("#fold"),
+    ]
+
+
+def test_the_filter_finds_servers_that_are_folded(page):
+    assert ["10.1.0.11:9292"] == written(page(many(60)), "10.1.0.11")
+
+
+def test_a_fold_without_a_server_beside_it_does_not_say_that_there_is_none(page):
+    told = Told()
+    for number in range(13):
+        told.attempts((f"10.0.0.{number}", "9292"))
+    shown = page(told)
+    assert ["", "Show 13 servers without a failure in the last 60 minutes"] == [
+        shown.text("#nothing"),
+        shown.text("#fold"),
+    ]
 
 
 # --- where it is --------------------------------------------------------------------------------

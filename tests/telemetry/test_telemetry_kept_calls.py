@@ -1,4 +1,6 @@
-"""The calls that a backend may keep: those that failed, and those that retries saved."""
+"""What a backend may keep beside numbers: calls that failed or were saved, and trials to come."""
+
+import time
 
 import pytest
 
@@ -15,7 +17,7 @@ class Keeper:
     """A backend that keeps calls, and no numbers."""
 
     def __init__(self):
-        self.kept = []
+        self.kept, self.trials = [], {}
 
     def bind(self, _metric, _labels):
         return None
@@ -26,12 +28,22 @@ class Keeper:
     def keep_call(self, call):
         self.kept.append(call)
 
+    def keep_trial(self, place, when):
+        self.trials[place] = when
+
 
 @pytest.fixture
 def kept(registry):
     keeper = Keeper()
     attach(registry, keeper)
     return keeper.kept
+
+
+@pytest.fixture
+def trials(registry):
+    keeper = Keeper()
+    attach(registry, keeper)
+    return keeper.trials
 
 
 def failures(call):
@@ -122,3 +134,11 @@ def test_a_call_that_fails_before_its_first_attempt_names_no_server(recorder, ke
 def test_an_operation_that_is_not_of_the_catalogue_is_another(recorder, kept):
     recorder.call("my.own").end("non_retryable", "503")
     assert "_OTHER" == kept[0].operation
+
+
+def test_a_backend_is_told_when_a_cool_down_ends(service, servers, image_id, trials):
+    servers[0].break_with(faults.status(503))
+    retry = RetryPolicy(backoff_base=0.0, cooldown_base=10.0, cooldown_cap=10.0)
+    service(retry=retry).show(None, image_id)
+    ends = [trials[server.host, str(server.port)] for server in servers[:2]]
+    assert [True, None] == [4.0 <= ends[0] - time.time() <= 10.0, ends[1]]

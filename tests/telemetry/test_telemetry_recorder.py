@@ -257,6 +257,7 @@ def test_a_state_that_an_adapter_knows_is_shown(recorder, counts):
         consecutive_failures=2,
         last_success=None,
         last_failure=1_800_000_000.0,
+        trial_at=None,
     )
     recorder.metrics.host(host)
     assert (

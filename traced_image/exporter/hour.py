@@ -151,6 +151,7 @@ class Account:
         since: Time of the first of its failures in a row, in seconds since the epoch; 0 for none.
         operations: What is known of each operation.
         last: When each of the last attempts ended, and whether it failed, the oldest first.
+        next_trial: When its cool-down ends, in seconds since the epoch; None for no cool-down.
     """
 
     state: str = "healthy"
@@ -162,6 +163,7 @@ class Account:
     since: float = 0.0
     operations: dict[str, OperationAccount] = field(default_factory=dict)
     last: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=LAST))
+    next_trial: float | None = None
 
 
 @dataclass(slots=True)

@@ -52,7 +52,7 @@ ONE_OF_SEVERAL = (
 
 
 class Journal:
-    """Keeps the last hour; a `Backend` of the metrics, and their `CallKeeper`.
+    """Keeps the last hour; a `Backend` of the metrics, and their `DetailKeeper`.
 
     Each update holds a lock for some microseconds. If the system clock is changed, only later
     updates get other times.
@@ -176,6 +176,11 @@ class Journal:
             else:
                 self._saved.append(kept)
                 self._count_saved(call, int(now // MINUTE))
+
+    def keep_trial(self, place: ServerKey, when: float | None) -> None:
+        """Keep when a server's cool-down ends; None for no cool-down."""
+        with self._lock:
+            self._account(place).next_trial = when
 
     def _count_saved(self, call: EndedCall, minute: int) -> None:
         _make_room(self._saved_calls, minute)

@@ -86,6 +86,7 @@ def _add(one: Account, other: Account) -> Account:
         since=_find_first(one.since, other.since) if newest.since else 0.0,
         operations=operations,
         last=deque(sorted([*one.last, *other.last]), maxlen=LAST),
+        next_trial=newest.next_trial,
     )
 
 

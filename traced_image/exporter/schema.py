@@ -69,19 +69,21 @@ class LastReport(TypedDict):
 class ServerReport(TypedDict):
     """One server.
 
-    ``since`` is the time of the first of its failures in a row; it is None if the last attempt did
-    not fail. ``p50`` and ``p95`` are of the hour's attempts that succeeded. The reasons of failures
-    come from the catalogue's closed set, so that they contain no secret. ``refusals`` are the
-    reasons of refused attempts, such as 404, which are no failures, because a healthy server
-    answers so. ``cost_seconds`` is what retries after its failures added to the calls that they
-    saved, and ``saved_calls`` counts these calls. ``phases`` are the seconds of each phase of the
-    latest probe, in their order; None if there is none. ``misconfigured`` says what is wrong with
-    the settings of the probes, as a sentence that may name the canary; it is None for nothing.
+    ``next_trial`` is when its cool-down ends: the next call after that tries it. ``since`` is the
+    time of the first of its failures in a row; it is None if the last attempt did not fail. ``p50``
+    and ``p95`` are of the hour's attempts that succeeded. The reasons of failures come from the
+    catalogue's closed set, so that they contain no secret. ``refusals`` are the reasons of refused
+    attempts, such as 404, which are no failures, because a healthy server answers so.
+    ``cost_seconds`` is what retries after its failures added to the calls that they saved, and
+    ``saved_calls`` counts these calls. ``phases`` are the seconds of each phase of the latest
+    probe, in their order; None if there is none. ``misconfigured`` says what is wrong with the
+    settings of the probes, as a sentence that may name the canary; it is None for nothing.
     """
 
     address: str
     port: str
     state: str
+    next_trial: float | None
     since: float | None
     consecutive_failures: int
     last_success: float | None

@@ -83,6 +83,7 @@ def _report_server(hour: Hour, place: ServerKey, account: Account, loads: _Loads
         address=place[0],
         port=place[1],
         state=account.state,
+        next_trial=account.next_trial,
         since=account.since or None,
         consecutive_failures=int(account.consecutive_failures),
         last_success=account.last_success or None,
@@ -125,12 +126,18 @@ def _report_recent(place: ServerKey, account: Account, loads: _Loads) -> RecentR
     return RecentReport(
         attempts=total.count(),
         failed=total.failed.total(),
-        p50=find_quantile(total.seconds, 0.5),
-        p95=find_quantile(total.seconds, 0.95),
+        p50=_find_quantile(total, 0.5),
+        p95=_find_quantile(total, 0.95),
         max=total.longest if total.succeeded else None,
         share=loads.share(place),
         share_before=loads.share_before(place),
     )
+
+
+def _find_quantile(total: Cell, share: float) -> float | None:
+    found = find_quantile(total.seconds, share)
+    # Within its bucket, it is an estimate, which must not exceed the maximum beside it.
+    return None if found is None else min(found, total.longest)
 
 
 def _report_operation(name: str, account: OperationAccount, total: Cell) -> OperationReport:

@@ -27,12 +27,14 @@ class FailingHost:
         consecutive_failures: Failed attempts since the last one that it answered as it should.
         last_success: When that was, in seconds since the epoch; None for never.
         last_failure: When an attempt last failed, in seconds since the epoch; None for never.
+        trial_at: None, because there is no cool-down.
     """
 
     server: Server
     consecutive_failures: int = 0
     last_success: float | None = None
     last_failure: float | None = None
+    trial_at: float | None = None
 
     @property
     def shown_state(self) -> StateLabel:

@@ -26,13 +26,14 @@ _OF_A_HOST = (
 class HostView(Protocol):
     """The state of one server, as in the pipeline's `HostState` or `HostHealth`.
 
-    Times are seconds since the epoch; None for never.
+    Times are seconds since the epoch; None for never. ``trial_at`` is the end of a cool-down.
     """
 
     server: Server
     consecutive_failures: int
     last_success: float | None
     last_failure: float | None
+    trial_at: float | None
 
     @property
     def shown_state(self) -> StateLabel:

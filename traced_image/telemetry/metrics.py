@@ -14,7 +14,7 @@ from . import catalogue
 from .catalogue import OTHER
 from .host_gauges import HostGauges
 from .telemetry_errors import TelemetryErrors
-from .updates import CallKeeper
+from .updates import DetailKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -118,8 +118,8 @@ def _ignore(_: Exception) -> None:
     """Do nothing: if the counter of failures fails itself, nothing is left to report it."""
 
 
-def _find_keepers(backends: Iterable[Backend]) -> tuple[CallKeeper, ...]:
-    return tuple(backend for backend in backends if isinstance(backend, CallKeeper))
+def _find_keepers(backends: Iterable[Backend]) -> tuple[DetailKeeper, ...]:
+    return tuple(backend for backend in backends if isinstance(backend, DetailKeeper))
 
 
 class Metrics:
@@ -401,3 +401,5 @@ class Metrics:
         place = self.find_place(host.server)
         if place is not _OTHER_SERVER:  # one gauge can't show the states of several servers
             self._hosts.show(host, place)
+            for keeper in self._keepers:
+                keeper.keep_trial(place, host.trial_at)

@@ -69,11 +69,14 @@ class EndedCall:
 
 
 @runtime_checkable
-class CallKeeper(Protocol):
-    """A backend that also keeps single calls."""
+class DetailKeeper(Protocol):
+    """A backend that also keeps what no metric has."""
 
     def keep_call(self, call: EndedCall) -> None:
         """Keep a call that failed, or that retries saved."""
+
+    def keep_trial(self, place: ServerKey, when: float | None) -> None:
+        """Keep when a server's cool-down ends, in seconds since the epoch; None for none."""
 
 
 def format_trace_id(trace_id: int) -> str:

@@ -37,6 +37,8 @@ class HostState:
             epoch is out of date.
         ready_at: When the server may be tried again, in monotonic seconds: at the end of its
             cool-down, or when its trial has lasted so long that another one is due.
+        trial_at: When that is in seconds since the epoch, as the watches were last shown it; None
+            if the server does not cool down.
         asked_until: The end of the wait that the server asked for, in monotonic seconds.
         cooldowns: Failures in a row that each lengthened the cool-down.
         consecutive_failures: Failed attempts since the last successful one.
@@ -53,6 +55,7 @@ class HostState:
     state: State = "healthy"
     epoch: int = 0
     ready_at: float = 0.0
+    trial_at: float | None = None
     asked_until: float = 0.0
     cooldowns: int = 0
     consecutive_failures: int = 0

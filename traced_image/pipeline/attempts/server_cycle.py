@@ -122,6 +122,9 @@ class ServerCycle:
 
     def _show(self, host: HostState) -> None:
         self._dismiss()
+        cooling = host.state == "cooling"
+        now = self._clock
+        host.trial_at = now.time() + host.ready_at - now.monotonic() if cooling else None
         for watch in self._watches:
             watch(host)
 
