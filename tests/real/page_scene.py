@@ -138,6 +138,7 @@ def scene() -> Told:
     told.state(HEALTHY)
     told.state(FAILING, "trial", failures=22, since=21)
     told.state(COOLING, "cooling", failures=1, since=3)
+    told.journal.keep_trial(COOLING, told.began + 45)
     told.state(RECOVERED)
     return told
 

@@ -1274,13 +1274,14 @@ def test_of_two_hundred_servers_those_that_fail_come_first(page, fleet):
 
 
 def listed(browser):
-    return [name for name in browser.texts("h3") if name]
+    """How many servers are shown, also those outside the viewport, which the browser skips."""
+    return browser.count(".server:not([hidden])")
 
 
 def test_of_many_servers_the_healthy_ones_are_folded(page):
     shown = page(many(60))
     assert [6, "6 of 60 servers", "Show 54 servers without a failure in the last 60 minutes"] == [
-        len(listed(shown)),
+        listed(shown),
         shown.text("#count"),
         shown.text("#fold"),
     ]
@@ -1291,7 +1292,7 @@ def test_folded_servers_are_shown_at_the_press_of_a_key(page):
     shown.run("document.querySelector('#fold').focus()")
     shown.press(Keys.ENTER)
     assert [60, "true", "Hide 54 servers without a failure in the last 60 minutes"] == [
-        len(listed(shown)),
+        listed(shown),
         shown.run("return document.querySelector('#fold').getAttribute('aria-expanded')"),
         shown.text("#fold"),
     ]
