@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -11,6 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from traced_image import Server
 from traced_image.exporter.probing.result import CanaryResult, ProbeResult, ProbeResults
+from traced_image.exporter.server_report import Probed
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue.probe_metrics import (
     CHECKS,
@@ -155,6 +157,12 @@ def test_the_latest_result_can_be_asked_for(results):
     results.put(WELL)
     results.put(FAILED)
     assert FAILED is results.get(SERVER)
+
+
+def test_the_report_gets_the_phases_and_what_is_wrong_with_a_setting(results):
+    results.put(replace(WELL, reason="404", error="no such image", misconfigured="image"))
+    place = SERVER.host, str(SERVER.port)
+    assert Probed({place: "no such image"}, {place: WELL.phases}) == results.summarize()
 
 
 def test_servers_at_one_place_share_its_series(results, registry):

@@ -25,6 +25,7 @@ from traced_image.errors import InvalidOption
 from traced_image.exporter.journal import ONE_OF_SEVERAL
 from traced_image.exporter.shared_journal import NO_WORKER
 from traced_image.exporter.start import _PerRegistry
+from traced_image.lab import faults
 from traced_image.telemetry import multiprocess
 from traced_image.telemetry.catalogue.probe_metrics import RELOADED
 from traced_image.telemetry.shared_metrics import attach
@@ -111,6 +112,29 @@ def test_the_page_and_the_metrics_show_all_workers(tmp_path, glance):
         until(lambda: attempts() == [made], "the page does not show all calls")
         assert (made, 1) == sums(fetch("/metrics"))
         assert json.loads(fetch("/servers"))["notice"] is None
+
+
+def test_all_workers_agree_since_when_a_server_fails(tmp_path):
+    metrics = tmp_path / "metrics"
+    metrics.mkdir()
+    with lab.cluster(2) as servers:
+        servers[0].break_with(faults.status(503))
+        environment = {
+            "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+            "TRACED_IMAGE_SERVERS": ",".join(server.url for server in servers),
+        }
+        with gunicorn(tmp_path, servers[0], **environment) as fetch:
+
+            def failing():
+                report = json.loads(fetch("/servers"))
+                (server,) = [each for each in report["servers"] if each["failed"]] or [{}]
+                return report["process"]["processes"], server.get("since")
+
+            until(lambda: call_both(fetch) and failing()[1] is not None, "no server fails")
+            until(
+                lambda: {failing()[0] for _ in range(9)} == {2}, "one worker does not see the other"
+            )
+            assert 1 == len({failing()[1] for _ in range(9)} - {None})
 
 
 def test_without_a_folder_the_page_says_that_it_shows_one_worker(tmp_path, glance):
