@@ -56,7 +56,8 @@
     ├── ImageUnacceptable                   an image without data
     │   └── UploadIncomplete                an upload that Glance confirmed and did not store
     ├── ImageMapUnavailable                 the database that maps EC2's integers
-    └── ExporterError                       the exporter can't listen, or its files can't be used
+    ├── ExporterError                       the exporter can't listen, or its files can't be used
+    └── DiagnosisError                      a source of the diagnosis that can't be read
 
 The names and the conditions follow nova 34 ``nova/exception.py`` and ``nova/image/glance.py``. The
 errors of an attempt follow python-glanceclient's ``exc.py``.
@@ -506,6 +507,10 @@ class ImageMapUnavailable(TracedImageError):
 
 class ExporterError(TracedImageError):
     """The exporter can't listen on its address, or can't use a file that it needs."""
+
+
+class DiagnosisError(TracedImageError):
+    """A source of the diagnosis can't be read: a Prometheus, an exporter, or a file of traces."""
 
 
 _BY_STATUS: dict[int, type[HTTPStatusError]] = {

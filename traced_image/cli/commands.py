@@ -22,6 +22,7 @@ COMMANDS = {
     "config": _CommandEntry("config", "config", "cli"),
     "dashboards": _CommandEntry("dashboards", "dashboards", "cli"),
     "demo": _CommandEntry(".demo.__main__", "main", "exporter,lab"),
+    "diagnose": _CommandEntry("diagnose", "diagnose", "cli"),
     "download": _CommandEntry("download_upload", "download", "cli"),
     "exporter": _CommandEntry("exporter", "exporter", "exporter"),
     "list": _CommandEntry("show_list", "list_", "cli"),

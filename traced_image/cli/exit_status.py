@@ -17,6 +17,7 @@ from click.shell_completion import shell_complete
 from ..errors import (
     CommunicationError,
     ConfigError,
+    DiagnosisError,
     ExporterError,
     Forbidden,
     GlanceConnectionFailed,
@@ -40,12 +41,14 @@ DONE, REFUSED, UNREACHABLE, UNUSABLE, FILE = range(5)
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
 STATUSES = {
-    DONE: "done; for `servers`: all answer",
-    REFUSED: "Glance refused, has no such image, or gave wrong data; for `servers`: some fail",
-    UNREACHABLE: "no server answered, or Keystone gave no token; for `servers`: all fail",
+    DONE: "done; for `servers`: all answer; for `diagnose`: nothing fails now",
+    REFUSED: "Glance refused, has no such image, or gave wrong data; for `servers`: some fail; for "
+    "`diagnose`: something fails or is slow, and no call fails by it",
+    UNREACHABLE: "no server answered, or Keystone gave no token; for `servers`: all fail; for "
+    "`diagnose`: calls fail",
     UNUSABLE: "the command line or the configuration can't be used, or packages are missing; for "
     "`servers`: no server fails, but the image, the credentials or a prefix is wrong, or Keystone "
-    "gave no token for the image",
+    "gave no token for the image; for `diagnose`: a source can't be read",
     FILE: "a file can't be read or written",
     INTERRUPTED: "ended by Ctrl-C",
     BROKEN_PIPE: "the reader of the output has closed it; no message is printed",
@@ -58,7 +61,7 @@ The source of these four is the Monitoring Plugins' Development Guidelines, "Plu
 
 # The first match counts, so that subclasses stand before their bases.
 _KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
-    ((ConfigError, ExporterError, InvalidArgument), UNUSABLE),
+    ((ConfigError, DiagnosisError, ExporterError, InvalidArgument), UNUSABLE),
     ((CommunicationError, GlanceConnectionFailed, TokenUnavailable), UNREACHABLE),
     (TracedImageError, REFUSED),
     (OSError, FILE),

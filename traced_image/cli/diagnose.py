@@ -1,0 +1,150 @@
+"""The command ``diagnose``: what fails, since when, why, who is hit, and what it costs."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..config.checks import format_value
+from ..diagnosis import answer, exporter, findings, prometheus, trace
+from ..diagnosis.prometheus_api import PrometheusAPI
+from ..diagnosis.requests_of_sources import Access, SourceReader
+from .exit_status import DONE, REFUSED, UNREACHABLE
+from .options import json_output, read_duration
+from .output import make_printable, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+    from ..diagnosis.findings import Finding
+    from ..diagnosis.observations import Observations
+
+_HOUR = 3600.0
+_PATH = click.Path(path_type=Path, dir_okay=False)
+
+
+def read_time(text: str) -> float:
+    """Return the seconds since the epoch of a time: ISO 8601, in UTC unless it names a zone.
+
+    Raises:
+        BadParameter: The text is not a time.
+    """
+    try:
+        # Python before 3.11 knows no Z.
+        told = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
+    except ValueError:
+        fix = "write it like 2026-11-29T15:56 or 2026-11-29T15:56:27+01:00"
+        raise click.BadParameter(f"{format_value(text)} is not a time: {fix}") from None
+    return (told if told.tzinfo else told.replace(tzinfo=timezone.utc)).timestamp()
+
+
+@click.command(short_help="Say which server fails, why, since when, and what it costs.")
+@click.option("--prometheus", "url", metavar="URL", help="A Prometheus that scrapes the callers.")
+@click.option(
+    "--exporter",
+    "exporters",
+    multiple=True,
+    metavar="URL",
+    help="An exporter of a process that calls Glance; repeatable.",
+)
+@click.option(
+    "--trace",
+    "traces",
+    type=click.File(encoding="utf-8", errors="replace"),
+    metavar="FILE",
+    help="A trace in JSON: OTLP's, Jaeger's, or that of the SDK's console; - for standard input.",
+)
+@click.option(
+    "--since",
+    type=read_duration,
+    metavar="DURATION",
+    help="With --prometheus: how far to look back, 1h by default.",
+)
+@click.option(
+    "--at",
+    type=read_time,
+    metavar="TIME",
+    help="With --prometheus: the time to look back from, in ISO 8601, UTC by default.",
+)
+@click.option("--job", "jobs", multiple=True, metavar="NAME", help="Only this job; repeatable.")
+@click.option("--user", metavar="NAME", help="The user for basic auth.")
+@click.option("--password-file", type=_PATH, metavar="FILE", help="The file of its password.")
+@click.option("--token-file", type=_PATH, metavar="FILE", help="The file of a bearer token.")
+@click.option(
+    "--cafile", metavar="FILE", help="Certificate authorities to trust for https, in PEM."
+)
+@json_output
+def diagnose(
+    *,
+    url: str | None,
+    exporters: tuple[str, ...],
+    traces: TextIO | None,
+    since: float | None,
+    at: float | None,
+    jobs: tuple[str, ...],
+    user: str | None,
+    password_file: Path | None,
+    token_file: Path | None,
+    cafile: str | None,
+    as_json: bool,
+) -> int:
+    """Say which server fails, why, since when, who is hit, and what it costs; worst first.
+
+    It asks one source: a Prometheus, exporters, or a trace. It also says what this source can't
+    know. The exit status is that of a check plugin: 0 if nothing fails now, 1 if something fails or
+    is slow and no call fails by it, 2 if calls fail, 3 if the source can't be read.
+    """
+    if sum((url is not None, bool(exporters), traces is not None)) != 1:
+        raise click.UsageError("name one source: --prometheus, --exporter or --trace")
+    if url is None and (since, at) != (None, None):
+        raise click.UsageError("--since and --at need --prometheus: the others tell what they have")
+    access = Access(user, _read(password_file), _read(token_file) or None, cafile)
+    if traces is not None:
+        seen = trace.observe(traces.read(), traces.name, jobs=jobs)
+    elif url is not None:
+        end = time.time() if at is None else at
+        seen = _ask_prometheus(url, access, end, since or _HOUR, jobs)
+    else:
+        seen = _ask_exporters(exporters, access, jobs)
+    found = findings.find(seen)
+    _print(found, seen, as_json=as_json)
+    return find_status(found)
+
+
+def _ask_prometheus(
+    url: str, access: Access, end: float, window: float, jobs: Sequence[str]
+) -> Observations:
+    with SourceReader(url, access, "Prometheus") as reader:
+        return prometheus.observe(PrometheusAPI(reader), end=end, window=window, jobs=jobs)
+
+
+def _ask_exporters(urls: Sequence[str], access: Access, jobs: Sequence[str]) -> Observations:
+    with ExitStack() as stack:
+        readers = [stack.enter_context(SourceReader(url, access, "exporter")) for url in urls]
+        return exporter.observe(readers, jobs=jobs)
+
+
+def _read(file: Path | None) -> str:
+    return "" if file is None else file.read_text("utf-8").strip()
+
+
+def _print(found: Sequence[Finding], seen: Observations, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer.make_json(found, seen))
+        return
+    for line in answer.make_lines(found, seen):
+        click.echo(make_printable(line))
+
+
+def find_status(found: Sequence[Finding]) -> int:
+    """Return the exit status of what was found; what has ended does not count."""
+    ongoing = [each for each in found if each.is_ongoing]
+    if any(each.calls_failed for each in ongoing):
+        return UNREACHABLE
+    return REFUSED if ongoing else DONE

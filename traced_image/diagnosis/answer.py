@@ -1,0 +1,237 @@
+"""The answer: findings as plain sentences, and as JSON for programs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from .latencies import is_slow
+from .words import (
+    describe_failure,
+    describe_reason,
+    format_count,
+    format_duration,
+    format_share,
+    format_time,
+    join,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .findings import Finding
+    from .observations import AlertSeen, CallSeen, Latency, Observations
+
+_INDENT = 10
+_MOST_CALLS = 3
+"""How many single calls are shown."""
+
+
+def make_json(findings: Sequence[Finding], seen: Observations) -> list[dict[str, object]]:
+    """Return the findings for a program; times are `datetime` in UTC, None is unknown."""
+    return [_to_json(each, seen) for each in findings]
+
+
+def _to_json(finding: Finding, seen: Observations) -> dict[str, object]:
+    return {
+        "server": finding.servers[0] if len(finding.servers) == 1 else None,
+        "servers": finding.servers,
+        "rule": finding.rule.name,
+        "says": _conclude(finding, seen),
+        "reason": next(iter(finding.reasons), None),
+        "reasons": {reason: round(count) for reason, count in finding.reasons.items()},
+        "since": _to_time(finding.since),
+        "since_exact": finding.exact,
+        "until": _to_time(finding.until),
+        "operations": sorted({name for each in finding.operations.values() for name in each}),
+        "jobs": finding.operations,
+        "processes": {
+            each.job: {"asking": each.asking, "failing": each.failing} for each in finding.callers
+        },
+        "failures_in_a_row": finding.row,
+        "calls_failed": _to_count(finding.calls_failed),
+        "calls_saved": _to_count(finding.calls_saved),
+        "cost_seconds": finding.cost_seconds,
+        "hidden_by_retries": finding.hidden_by_retries,
+        "alerts": [
+            {"name": each.name, "state": each.state, "since": _to_time(each.since)}
+            for each in finding.alerts
+        ],
+        "traces": finding.traces,
+        "confidence": finding.confidence,
+        "unknown": seen.unknown,
+    }
+
+
+def _to_time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def _to_count(count: float | None) -> int | None:
+    return None if count is None else round(count)
+
+
+def make_lines(findings: Sequence[Finding], seen: Observations) -> Iterator[str]:
+    """Yield the lines of the answer."""
+    yield _describe_source(seen)
+    for each in findings:
+        yield ""
+        yield from _describe(each, seen, is_first=each is findings[0])
+    if not findings:
+        yield ""
+        yield _describe_nothing(seen)
+    for call in seen.calls[:_MOST_CALLS]:
+        yield ""
+        yield from _describe_call(call)
+    yield ""
+    if seen.hazards:
+        kinds = join(f"{kind} ({count:.0f})" for kind, count in seen.hazards.items())
+        yield f"Stock clients did what their callers do not see: {kinds}."
+    if seen.unknown:
+        yield f"It can't know: {'; '.join(seen.unknown)}."
+
+
+def _describe_source(seen: Observations) -> str:
+    start, end = (datetime.fromtimestamp(each, timezone.utc) for each in (seen.start, seen.end))
+    until = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M:%S}"
+    jobs = format_count(len(seen.jobs), "job")
+    processes = sum(seen.jobs.values())
+    callers = f"{format_count(processes, 'process')} of {jobs}" if processes else jobs
+    servers = format_count(len(seen.servers), "server")
+    return f"{seen.source}, {start:%Y-%m-%d %H:%M:%S} to {until} UTC: {servers}, {callers}"
+
+
+def _describe_nothing(seen: Observations) -> str:
+    if not seen.servers:
+        return "Nothing is known: no call asked a server."
+    servers = join(each.server for each in seen.servers)
+    return f"Nothing fails now, and nothing is slow: {servers}."
+
+
+def _describe(finding: Finding, seen: Observations, *, is_first: bool) -> Iterator[str]:
+    yield _conclude(finding, seen)
+    parts = (
+        ("hit", _describe_hit(finding)),
+        ("cost", _describe_cost(finding, seen)),
+        ("then", _describe_load(finding, seen) if is_first else ""),
+        ("probes", _describe_probes(finding)),
+        ("look", _describe_look(finding)),
+        ("sure", "no: there were few failures" if finding.confidence == "low" else ""),
+    )
+    for name, text in parts:
+        if text:
+            yield f"  {name:<{_INDENT - 2}}{text}"
+
+
+def _conclude(finding: Finding, seen: Observations) -> str:
+    never = [each for each in finding.callers if each.never]
+    names = [name for each in never for name in each.names]
+    succeeding = sum(each.succeeding for each in finding.callers)
+    operations = {name for each in finding.operations.values() for name in each}
+    sentence = finding.rule.concludes.format(
+        servers=join(finding.servers),
+        number=len(finding.servers),
+        fails=describe_failure(finding.reasons),
+        reasons=join(describe_reason(each) for each in finding.reasons) or "no reason is known",
+        when=_describe_time(finding, seen),
+        operations=join(sorted(operations)) or "attempts",
+        fine=join(finding.fine) or "others",
+        share=format_share(finding.share),
+        recoveries=finding.recoveries,
+        never=f"{join(each.job for each in never)} ({join(names)})",
+        others=format_count(succeeding, "other process"),
+        latencies=join(_describe_latency(each) for each in finding.latencies if is_slow(each)),
+    )
+    row = f" {finding.row} failures in a row." if (finding.row or 0) > 1 else ""
+    return f"{sentence}{row}"
+
+
+def _describe_time(finding: Finding, seen: Observations) -> str:
+    if finding.since is None:
+        return "since an unknown time"
+    since = format_time(finding.since, seen.end)
+    if finding.until is not None:
+        length = format_duration(finding.until - finding.since)
+        return f"from {since} to {format_time(finding.until, seen.end)}, {length}"
+    if not finding.exact:
+        return f"since {since} at the latest"
+    return f"since {since}, {format_duration(seen.end - finding.since)}"
+
+
+def _describe_latency(latency: Latency) -> str:
+    name = latency.operation or "an attempt"
+    others = "" if latency.others is None else f" in place of {format_duration(latency.others)}"
+    return f"{name} takes {format_duration(latency.seconds)}{others}"
+
+
+def _describe_hit(finding: Finding) -> str:
+    processes = {each.job: each for each in finding.callers}
+    parts = []
+    for job, operations in finding.operations.items():
+        caller = processes.get(job)
+        count = f" ({caller.failing} of {caller.asking} processes)" if caller is not None else ""
+        parts.append(f"{job or 'a caller'}{count}: {', '.join(operations) or 'any operation'}")
+    return "; ".join(parts)
+
+
+def _describe_cost(finding: Finding, seen: Observations) -> str:
+    if finding.calls_failed is None and finding.calls_saved is None:
+        return ""
+    parts = [_describe_saved(finding, seen)] if finding.calls_saved else []
+    if finding.calls_failed:
+        parts.append(f"{format_count(round(finding.calls_failed), 'call')} failed")
+    elif finding.calls_failed is not None:
+        parts.append("none failed: retries hid it" if finding.calls_saved else "no call failed")
+    return "; ".join(parts)
+
+
+def _describe_saved(finding: Finding, seen: Observations) -> str:
+    saved, cost = finding.calls_saved or 1.0, finding.cost_seconds or 0.0
+    calls = format_count(round(saved), "call")
+    every, whole = format_duration(cost / saved), format_duration(cost)
+    if seen.usual_seconds is None:
+        return f"{calls} took {every} longer, {whole} in all"
+    took, usual = format_duration(cost / saved + seen.usual_seconds), seen.usual_seconds
+    return f"{calls} took {took} in place of {format_duration(usual)}, {whole} more in all"
+
+
+def _describe_load(finding: Finding, seen: Observations) -> str:
+    others = [each for each in seen.servers if each.server not in finding.servers]
+    shares = [each.share for each in others if not each.since and each.share[0] is not None]
+    if not shares or not finding.is_ongoing:
+        return ""
+    now = max(share or 0.0 for share, _ in shares)
+    before = [share for _, share in shares if share is not None]
+    was = f", {format_share(max(before))} before" if before else ""
+    servers = f"{len(shares)} of {len(seen.servers)} servers carry the load"
+    return f"{servers}: up to {format_share(now)} of attempts each{was}"
+
+
+def _describe_probes(finding: Finding) -> str:
+    if not finding.probe_reason or finding.rule.name == "probes":
+        return ""
+    return f"fail, too ({describe_reason(finding.probe_reason)})"
+
+
+def _describe_look(finding: Finding) -> str:
+    parts = [f"trace {each}" for each in finding.traces[:1]]
+    parts += [_describe_alert(each) for each in finding.alerts]
+    parts += dict.fromkeys(f"runbook {each.runbook}" for each in finding.alerts if each.runbook)
+    return ", ".join(parts)
+
+
+def _describe_alert(alert: AlertSeen) -> str:
+    verb = "fires" if alert.state == "firing" else f"is {alert.state}"
+    since = "" if alert.since is None else f" since {format_time(alert.since, alert.since)}"
+    return f"{alert.name} {verb}{since}"
+
+
+def _describe_call(call: CallSeen) -> Iterator[str]:
+    reason = f" ({call.reason})" if call.reason else ""
+    yield (
+        f"{call.operation} in {format_duration(call.seconds)}: {call.outcome}{reason};"
+        f" retries cost {format_duration(call.cost_seconds)}; trace {call.trace_id}"
+    )
+    for number, (server, why, seconds) in enumerate(call.attempts, 1):
+        end = describe_reason(why) if why else "answered"
+        yield f"  {number}. {server} {end}, {format_duration(seconds)}"

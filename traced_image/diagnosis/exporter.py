@@ -1,0 +1,186 @@
+"""What exporters tell: the reports of the last hour of several processes together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from statistics import mean
+from typing import TYPE_CHECKING
+
+from ..telemetry import catalogue
+from .exporter_report import ProcessSaw, ServerByProcess
+from .json_values import find, find_list, find_number, find_text
+from .latencies import compare
+from .observations import NAMED, Callers, KeystoneSeen, Observations, ServerSeen, Tally, add_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .requests_of_sources import SourceReader
+
+_HOUR = 3600.0
+
+_UNKNOWN = (
+    "callers whose exporters it was not given",
+    "alerts",
+    "what happened more than an hour ago",
+)
+
+
+def observe(readers: Iterable[SourceReader], *, jobs: Sequence[str] = ()) -> Observations:
+    """Return what the reports of exporters tell together.
+
+    Args:
+        readers: Reads each exporter.
+        jobs: The names of services to look at; empty for all.
+
+    Raises:
+        DiagnosisError: An exporter can't be read.
+    """
+    processes = [ProcessSaw(each.shown, each.read("/servers")) for each in readers]
+    return combine([each for each in processes if not jobs or each.job in jobs])
+
+
+def combine(processes: Sequence[ProcessSaw]) -> Observations:
+    """Return what some reports tell together."""
+    end = max((each.end for each in processes), default=0.0)
+    callers = [each for each in processes if not each.probes]
+    seen: dict[str, list[ServerByProcess]] = defaultdict(list)
+    for process in processes:
+        for each in process.list_servers():
+            seen[each.server].append(each)
+    servers = [_merge(server, views) for server, views in sorted(seen.items())]
+    return Observations(
+        f"exporter {', '.join(each.url for each in processes)}",
+        end - _HOUR,
+        end,
+        servers=tuple(_add_latencies(servers, seen)),
+        keystone=_find_keystone(callers),
+        jobs={name: round(n) for name, n in add_up((p.job, p.processes) for p in callers).items()},
+        failed_calls=tuple(_list_failed(callers)),
+        unknown=_UNKNOWN,
+    )
+
+
+def _merge(server: str, views: Sequence[ServerByProcess]) -> ServerSeen:
+    probed = [each for each in views if each.process.probes and each.row]
+    asked = [each for each in views if not each.process.probes]
+    healthy = ServerSeen(
+        server,
+        state=next((find_text(each.told, "state") for each in asked), ""),
+        probe_reason=next((find_text(each.told, "last_error") for each in probed), ""),
+        probe_since=next((each.find_time("since") for each in probed), None),
+        share=(_average(asked, "share"), _average(asked, "share_before")),
+    )
+    failing = [each for each in asked if each.episode is not None]
+    return _add_failures(healthy, failing, asked) if failing else healthy
+
+
+def _average(views: Iterable[ServerByProcess], name: str) -> float | None:
+    numbers = [find_number(each.told, "recent", name) for each in views]
+    known = [each for each in numbers if each is not None]
+    return mean(known) if known else None
+
+
+def _add_failures(
+    server: ServerSeen, failing: Sequence[ServerByProcess], asked: Sequence[ServerByProcess]
+) -> ServerSeen:
+    ends = [end for each in failing if (end := each.find_until()) is not None]
+    ongoing = [each for each in failing if each.find_until() is None]
+    # A process that recovered says nothing of failures that last.
+    those = ongoing or failing
+    since, exact = min(each.find_since(each.episode) for each in those if each.episode)
+    calls = [call for each in those for call in each.list_calls(since)]
+    lost = [each for each in calls if find_text(each, "outcome") in catalogue.FAILED_OUTCOMES]
+    traces = [find_text(each, "trace_id") for each in calls]
+    return replace(
+        server,
+        since=since,
+        exact=exact,
+        until=None if ongoing else max(ends),
+        row=max(each.row for each in those),
+        tallies=tuple(tally for each in asked for tally in each.tally(each.episode)),
+        callers=tuple(_list_callers(asked, those)),
+        calls_failed=float(len(lost)),
+        calls_saved=_add(those, "saved_calls"),
+        cost_seconds=_add(those, "cost_seconds"),
+        recoveries=max(each.count_recoveries() for each in those),
+        traces=tuple(dict.fromkeys(filter(None, traces)))[:NAMED],
+    )
+
+
+def _add(views: Iterable[ServerByProcess], name: str) -> float | None:
+    numbers = [find_number(each.told, name) for each in views]
+    known = [each for each in numbers if each is not None]
+    return sum(known) if known else None
+
+
+def _list_callers(
+    asked: Sequence[ServerByProcess], failing: Sequence[ServerByProcess]
+) -> Iterator[Callers]:
+    by_job: dict[str, list[ServerByProcess]] = defaultdict(list)
+    for each in asked:
+        by_job[each.process.job].append(each)
+    for job, views in sorted(by_job.items()):
+        those = [each for each in views if each in failing]
+        never = [each.process for each in those if not each.succeeds]
+        succeeding = [each.process for each in views if each.succeeds]
+        yield Callers(
+            job,
+            _count(each.process for each in views),
+            _count(each.process for each in those),
+            _count(succeeding),
+            _count(never),
+            tuple(each.name for each in never)[:NAMED],
+        )
+
+
+def _count(processes: Iterable[ProcessSaw]) -> int:
+    return sum(each.processes for each in processes)
+
+
+def _add_latencies(
+    servers: Sequence[ServerSeen], seen: dict[str, list[ServerByProcess]]
+) -> Iterator[ServerSeen]:
+    """Yield the servers with the medians of their last five minutes."""
+    medians = {
+        server: mean(known)
+        for server, views in seen.items()
+        if (known := [m for each in views if (m := find_number(each.told, "recent", "p50"))])
+    }
+    compared = compare({"": medians})
+    for each in servers:
+        yield replace(each, latencies=compared.get(each.server, ()))
+
+
+def _find_keystone(callers: Iterable[ProcessSaw]) -> KeystoneSeen | None:
+    told = [
+        (process, keystone)
+        for process in callers
+        if find_number(keystone := find(process.report, "keystone"), "failures")
+        and find_number(keystone, "since")
+    ]
+    if not told:
+        return None
+    last = max(find_number(keystone, "last_failure") or 0.0 for _, keystone in told)
+    failing = any(find(keystone, "failing") is True for _, keystone in told)
+    return KeystoneSeen(
+        since=min(find_number(keystone, "since") or last for _, keystone in told),
+        until=None if failing else last,
+        tallies=tuple(
+            Tally(
+                process.job,
+                "",
+                find_text(keystone, "last_error"),
+                find_number(keystone, "failures") or 0.0,
+            )
+            for process, keystone in told
+        ),
+    )
+
+
+def _list_failed(callers: Iterable[ProcessSaw]) -> Iterator[Tally]:
+    """Yield the latest calls that failed."""
+    for process in callers:
+        for call in find_list(process.report, "failing_calls"):
+            yield Tally(process.job, find_text(call, "operation"), find_text(call, "reason"), 1.0)

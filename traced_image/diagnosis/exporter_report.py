@@ -1,0 +1,207 @@
+"""The report of one exporter, ``/servers``, and what it says of each server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from .episodes import Episode, find_latest
+from .json_values import find, find_list, find_number, find_numbers, find_text
+from .observations import Tally, name_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MINUTE = 60.0
+_LATE = 120.0
+"""Seconds after its last failure for which a server still counts as failing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSaw:
+    """The report of one process; what an older exporter leaves out counts as unknown.
+
+    Attributes:
+        url: Where it was read.
+        report: The JSON.
+    """
+
+    url: str
+    report: object
+
+    @property
+    def job(self) -> str:
+        """The name of its service; its URL if it does not tell it."""
+        return find_text(self.report, "process", "service") or self.url
+
+    @property
+    def name(self) -> str:
+        """Its host and its number; its URL if it does not tell them."""
+        pid = find_number(self.report, "process", "pid")
+        name = find_text(self.report, "process", "host")
+        return f"{name}:{pid:.0f}" if name and pid else self.url
+
+    @property
+    def processes(self) -> int:
+        """How many processes the report is of."""
+        return round(find_number(self.report, "process", "processes") or 1)
+
+    @property
+    def end(self) -> float:
+        """When it was made, in seconds since the epoch."""
+        return find_number(self.report, "generated") or 0.0
+
+    @property
+    def probes(self) -> bool:
+        """Whether the attempts are probes, and no caller is behind them."""
+        return find(self.report, "probes") is True
+
+    def list_servers(self) -> Iterator[ServerByProcess]:
+        """Yield its servers."""
+        for each in find_list(self.report, "servers"):
+            yield ServerByProcess(self, each)
+
+    def list_calls(self) -> list[object]:
+        """Return its latest calls: those that failed, and if it tells them, those saved."""
+        calls = find_list(self.report, "latest_calls")
+        return calls or find_list(self.report, "failing_calls")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerByProcess:
+    """One server, as one process saw it.
+
+    Attributes:
+        process: The process.
+        told: What its report says of the server.
+    """
+
+    process: ProcessSaw
+    told: object
+
+    @property
+    def server(self) -> str:
+        """``host:port``."""
+        return _name(self.told)
+
+    def find_time(self, name: str) -> float | None:
+        """Return a time that is told, in seconds since the epoch; None for never."""
+        return find_number(self.told, name) or None
+
+    @property
+    def episode(self) -> Episode | None:
+        """Its latest failures, by the minutes that they begin in; None if there are none."""
+        return find_latest(
+            {
+                find_number(each, "start") or 0.0: find_number(each, "failed") or 0.0
+                for each in find_list(self.told, "strip")
+            }
+        )
+
+    @property
+    def row(self) -> int:
+        """Its failures in a row."""
+        return round(find_number(self.told, "consecutive_failures") or 0)
+
+    @property
+    def failing_operations(self) -> list[object]:
+        """The operations whose last attempt failed, not long before the server last failed."""
+        last = self.find_time("last_failure") or 0.0
+        return [
+            each
+            for each in find_list(self.told, "operations")
+            if find_number(each, "since")
+            and last - (find_number(each, "last_failure") or 0.0) <= _LATE
+        ]
+
+    def find_until(self) -> float | None:
+        """Return when its failures ended; None if they have not."""
+        last = self.find_time("last_failure")
+        if self.row or self.failing_operations or last is None:
+            return None
+        return last if self.process.end - last > _LATE else None
+
+    def find_since(self, episode: Episode) -> tuple[float, bool]:
+        """Return since when it fails, and whether that is when it began.
+
+        The report says it to the second for what fails without a break; else the minute is known.
+        """
+        rows = [find_number(each, "since") or 0.0 for each in self.failing_operations]
+        if self.row:
+            rows.append(self.find_time("since") or 0.0)
+        told = [each for each in rows if each and each < episode.first + 2 * _MINUTE]
+        if told:
+            return min(told), True
+        latest = self.find_time("last_failure") or self.process.end
+        return min(episode.first + _MINUTE / 2, latest), False
+
+    def tally(self, episode: Episode | None) -> Iterator[Tally]:
+        """Yield its attempts since its failures began, as far as the report tells them apart."""
+        operations = find_list(self.told, "operations")
+        if not operations:
+            yield from self._tally_minutes(episode)
+        for each in operations:
+            failed = find_number(each, "failed") or 0.0
+            # All since the first of the failures in a row have failed; those before do not count.
+            fine = 0.0 if find_number(each, "since") else _count(each) - failed
+            reason = find_text(each, "last_error") or self._reason
+            yield from self._pair(find_text(each, "operation"), reason, failed, fine)
+
+    def _tally_minutes(self, episode: Episode | None) -> Iterator[Tally]:
+        """Yield its attempts by minutes; the one in which it began has successes from before."""
+        begin = 0.0 if episode is None else episode.first
+        strip = find_list(self.told, "strip")
+        since = [each for each in strip if (find_number(each, "start") or 0.0) >= begin]
+        failed = sum(find_number(each, "failed") or 0.0 for each in since)
+        later = since if episode is None else since[1:]
+        fine = sum(_count(each) - (find_number(each, "failed") or 0.0) for each in later)
+        yield from self._pair("", self._reason, failed, fine)
+
+    @property
+    def _reason(self) -> str:
+        reasons = find_numbers(self.told, "reasons")
+        return find_text(self.told, "last_error") or next(iter(reasons), "")
+
+    def _pair(self, operation: str, reason: str, failed: float, fine: float) -> Iterator[Tally]:
+        if failed:
+            yield Tally(self.process.job, operation, reason, failed)
+        if fine > 0:
+            yield Tally(self.process.job, operation, "", fine)
+
+    @property
+    def succeeds(self) -> bool:
+        """Whether its last attempt succeeded, or the last one of some operation."""
+        last, failure = self.find_time("last_success"), self.find_time("last_failure")
+        return last is not None and (failure is None or last > failure or not self.row)
+
+    def count_recoveries(self) -> int:
+        """Return how often a minute without failures followed one with some."""
+        failing = [
+            bool(find_number(each, "failed"))
+            for each in find_list(self.told, "strip")
+            if _count(each)
+        ]
+        return sum(before and not now for before, now in pairwise(failing))
+
+    def list_calls(self, since: float) -> list[object]:
+        """Return the latest calls that it failed since a time, or that retries saved from it."""
+        return [
+            call
+            for call in self.process.list_calls()
+            if (find_number(call, "when") or 0.0) >= since and self._has_failed(call)
+        ]
+
+    def _has_failed(self, call: object) -> bool:
+        failures = find_list(call, "failures")
+        if failures:
+            return any(_name(each) == self.server for each in failures)
+        return find_text(call, "reason") in find_numbers(self.told, "reasons")
+
+
+def _name(told: object) -> str:
+    return name_server({f"server_{name}": find(told, name) for name in ("address", "port")})
+
+
+def _count(told: object) -> float:
+    return find_number(told, "attempts") or 0.0

@@ -1,0 +1,197 @@
+"""The questions to Prometheus, in PromQL: all are sums over callers, never a caller's own series.
+
+They read the metrics themselves, so that they need no recording rules.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..telemetry import catalogue
+from ..telemetry.catalogue import probe_metrics
+from .observations import PROBE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..telemetry.catalogue import Metric
+
+SCRAPES = 120
+PLACE = "server_address, server_port"
+_PROCESS = "job, instance"
+_NO_PROBES = f'operation!="{PROBE}"'
+_FAILED, _NOT_FAILED = 'verdict="failed"', 'verdict!="failed"'
+_SUCCEEDED, _HEALTHY = 'verdict="success"', 'state="healthy"'
+_PROBING = f"on ({_PROCESS}) {probe_metrics.TIME.name}"
+"""The processes that probe: their host states are those of the probes."""
+
+
+def quote(text: str) -> str:
+    """Return a text as a string of PromQL."""
+    escaped = text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'"{escaped}"'
+
+
+def match_server(labels: tuple[str, str]) -> str:
+    """Return the matchers of a server, by its address and its port."""
+    return f"server_address={quote(labels[0])}, server_port={quote(labels[1])}"
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Builds the questions.
+
+    Attributes:
+        jobs: The jobs to ask of; empty for all.
+    """
+
+    jobs: tuple[str, ...] = ()
+
+    def _series(self, name: str, matchers: Iterable[str]) -> str:
+        every = [each for each in matchers if each]
+        if self.jobs:
+            every.append(f"job=~{quote('|'.join(map(re.escape, self.jobs)))}")
+        return f"{name}{{{', '.join(every)}}}"
+
+    def _grown(self, metric: Metric, seconds: float, *matchers: str, suffix: str = "") -> str:
+        """Return by how much each series of a counter grew, the first sample of a new one included.
+
+        In this order: the difference; after a restart, or if the series is new in a process that
+        was there before, its value; and of a process that is new or has gone, what ``increase``
+        sees.
+        """
+        now = self._series(metric.name + suffix, matchers)
+        window = f"{max(1, round(seconds))}s"
+        there = f"on ({_PROCESS}) ({self._series(catalogue.BUILD_INFO.name, ())} offset {window})"
+        return (
+            f"((({now} - {now} offset {window}) >= 0)"
+            f" or ({now} and {there})"
+            f" or increase({now}[{window}]))"
+        )
+
+    def processes(self) -> str:
+        """How many processes each job has, but for those that probe."""
+        return f"count by (job) ({self._series(catalogue.BUILD_INFO.name, ())} unless {_PROBING})"
+
+    def scrapes(self) -> str:
+        """How often a process was scraped in `SCRAPES` seconds."""
+        return f"max(count_over_time({self._series(catalogue.BUILD_INFO.name, ())}[{SCRAPES}s]))"
+
+    def failures(self, seconds: float, *matchers: str) -> str:
+        """How many attempts failed, by job, server, operation, verdict and reason."""
+        return _by_all(self._attempts(seconds, _FAILED, *matchers))
+
+    def successes(self, seconds: float, *matchers: str) -> str:
+        """How many attempts did not fail, by the same labels."""
+        return _by_all(self._attempts(seconds, _NOT_FAILED, *matchers))
+
+    def failures_now(self, server: str) -> str:
+        """How many attempts on a server have failed since its callers began."""
+        name = f"{catalogue.ATTEMPT_DURATION.name}_count"
+        return f"sum({self._series(name, (server, _FAILED, _NO_PROBES))})"
+
+    def _attempts(self, seconds: float, *matchers: str, suffix: str = "_count") -> str:
+        return self._grown(
+            catalogue.ATTEMPT_DURATION, seconds, *matchers, _NO_PROBES, suffix=suffix
+        )
+
+    def load(self, seconds: float) -> str:
+        """How many attempts each server had."""
+        return f"sum by ({PLACE}) ({self._attempts(seconds)})"
+
+    def durations(self, seconds: float, *matchers: str) -> str:
+        """The mean duration of attempts that succeeded, by server and operation."""
+        total, count = (
+            f"sum by ({PLACE}, operation)"
+            f" ({self._attempts(seconds, _SUCCEEDED, *matchers, suffix=suffix)})"
+            for suffix in ("_sum", "_count")
+        )
+        return f"{total} / ({count} > 0)"
+
+    def asking(self, server: str, seconds: float, *matchers: str) -> str:
+        """How many processes of each job ask a server."""
+        return f"count by (job) ({self._by_process(seconds, server, *matchers)} > 0)"
+
+    def failing(self, server: str, seconds: float) -> str:
+        """How many processes of each job had failures on a server."""
+        return self.asking(server, seconds, _FAILED)
+
+    def succeeding(self, server: str, seconds: float) -> str:
+        """How many processes of each job had attempts on a server that did not fail."""
+        return self.asking(server, seconds, _NOT_FAILED)
+
+    def never(self, server: str, seconds: float, later: float) -> str:
+        """Which processes had failures on a server, and no success in the last `later` seconds."""
+        failing = self._by_process(seconds, server, _FAILED)
+        other = self._by_process(later, server, _NOT_FAILED)
+        return f"({failing} > 0) unless ({other} > 0)"
+
+    def _by_process(self, seconds: float, *matchers: str) -> str:
+        return f"sum by ({_PROCESS}) ({self._attempts(seconds, *matchers)})"
+
+    def summed(self, metric: Metric, seconds: float, *matchers: str, by: str = "") -> str:
+        """By how much a counter grew, by some labels."""
+        return f"sum by ({by}) ({self._grown(metric, seconds, *matchers)})"
+
+    def calls(self, seconds: float, outcomes: str, suffix: str = "_count", by: str = "") -> str:
+        """How many calls ended so, by some labels; with `suffix` ``_sum``, their seconds."""
+        matchers = (f"outcome=~{quote(outcomes)}", _NO_PROBES)
+        grown = self._grown(catalogue.CALL_DURATION, seconds, *matchers, suffix=suffix)
+        return f"sum by ({by}) ({grown})"
+
+    # --- host states ---------------------------------------------------------------------------
+
+    def since(self, server: str, start: float) -> str:
+        """Since when a server fails its callers, by those alone who asked it since `start`."""
+        since = self._series(catalogue.FAILING_SINCE.name, (server,))
+        last = self._series(catalogue.LAST_FAILURE.name, (server,))
+        return f"min((({since} > 0) and on ({_PROCESS}) ({last} > {start:.3f})) unless {_PROBING})"
+
+    def row(self, server: str, start: float) -> str:
+        """The most failures in a row of a caller who asked a server since `start`."""
+        row = self._series(catalogue.CONSECUTIVE_FAILURES.name, (server,))
+        last = self._series(catalogue.LAST_FAILURE.name, (server,))
+        return f"max(({row} and on ({_PROCESS}) ({last} > {start:.3f})) unless {_PROBING})"
+
+    def last(self, metric: Metric, server: str) -> str:
+        """The latest of the times that a gauge has for a server."""
+        return f"max({self._series(metric.name, (server,))} unless {_PROBING})"
+
+    def states(self) -> str:
+        """How many processes see each server in each state."""
+        state = self._series(catalogue.SERVER_STATE.name, ())
+        return f"count by ({PLACE}, state) (({state} == 1) unless {_PROBING})"
+
+    def changes(self, server: str, seconds: float) -> str:
+        """How often a server's state became healthy, or no longer was, for one caller at most."""
+        state = self._series(catalogue.SERVER_STATE.name, (server, _HEALTHY))
+        return f"max(changes({state}[{max(1, round(seconds))}s]) unless {_PROBING})"
+
+    def failed_buckets(self, server: str) -> str:
+        """The series whose exemplars are traces of a server's failures."""
+        name = f"{catalogue.ATTEMPT_DURATION.name}_bucket"
+        return self._series(name, (server, _FAILED, _NO_PROBES))
+
+
+def _by_all(grown: str) -> str:
+    return f"sum by (job, {PLACE}, operation, verdict, error_type) ({grown})"
+
+
+def alerts(window: float) -> str:
+    """Since when each alert is in its state, if it was so late in the window only."""
+    every = 'ALERTS{alertname=~"Glance.+"}'
+    first = f"min_over_time(timestamp({every})[{max(1, round(window))}s:15s])"
+    labels = f"alertname, alertstate, {PLACE}"
+    return f"min by ({labels}) ({first} and {every})"
+
+
+PROBES = f"max by ({PLACE}, error_type) ({probe_metrics.FAILURE.name} == 1)"
+"""Why the latest probe of a server failed."""
+
+PROBES_SINCE = (
+    f"min by ({PLACE}) (({catalogue.FAILING_SINCE.name} > 0) and on ({_PROCESS}, {PLACE})"
+    f" ({probe_metrics.SUCCESS.name} == 0))"
+)
+"""Since when the probes of a server fail."""

@@ -1,0 +1,235 @@
+"""What a trace tells: calls with their attempts, in order, and what they cost."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import DiagnosisError
+from ..telemetry import catalogue
+from .json_values import find_number
+from .observations import (
+    NAMED,
+    Callers,
+    CallSeen,
+    KeystoneSeen,
+    Observations,
+    ServerSeen,
+    Tally,
+    add_up,
+    name_server,
+)
+from .trace_formats import read_spans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .trace_formats import SpanSeen
+
+_TOKEN = "token_unavailable"  # noqa: S105 a reason
+
+_UNKNOWN = (
+    "since when it is so, only when the trace saw it first",
+    "whether it is so now",
+    "other callers and calls than those of the trace",
+    "alerts",
+)
+
+
+def observe(text: str, source: str, *, jobs: Sequence[str] = ()) -> Observations:
+    """Return what the spans of a text tell.
+
+    Args:
+        text: JSON in one of the formats.
+        source: The name of the file, for messages.
+        jobs: The names of services to look at; empty for all.
+
+    Raises:
+        DiagnosisError: It has no call of this package's.
+    """
+    spans = [each for each in read_spans(text) if not jobs or each.job in jobs]
+    calls = [_Call(each, _below(each, spans)) for each in spans if _is_call(each)]
+    if not calls:
+        raise DiagnosisError(
+            f"{source} has no span of a call to Glance; give OTLP's, Jaeger's or the console's"
+            " JSON of a whole trace"
+        )
+    calls.sort(key=lambda each: each.span.start)
+    names = dict.fromkeys(each.server for call in calls for each in call.attempts)
+    return Observations(
+        f"trace {source}",
+        min(each.span.start for each in calls),
+        max(each.span.end for each in calls),
+        servers=tuple(_see_server(name, calls) for name in sorted(names)),
+        keystone=_see_keystone(calls),
+        jobs=_count_processes(calls),
+        failed_calls=tuple(each.tally for each in calls if each.has_failed),
+        usual_seconds=_find_usual(calls),
+        calls=tuple(each.show() for each in calls if each.outcome != "success_first_try"),
+        unknown=_UNKNOWN,
+    )
+
+
+def _is_call(span: SpanSeen) -> bool:
+    return catalogue.OUTCOME in span.attributes
+
+
+def _below(call: SpanSeen, spans: Iterable[SpanSeen]) -> list[SpanSeen]:
+    below = [
+        each for each in spans if (each.trace_id, each.parent_id) == (call.trace_id, call.span_id)
+    ]
+    return sorted(below, key=lambda each: each.start)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """An attempt, or a stream that broke after its attempt had ended."""
+
+    span: SpanSeen
+    server: str
+    reason: str
+
+    @property
+    def seconds(self) -> float:
+        return self.span.end - self.span.start
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call, and the spans below it."""
+
+    span: SpanSeen
+    below: list[SpanSeen]
+
+    @property
+    def attempts(self) -> list[_Attempt]:
+        return [each for span in self.below if (each := _read_attempt(span)) is not None]
+
+    @property
+    def failures(self) -> list[_Attempt]:
+        return [each for each in self.attempts if each.reason]
+
+    @property
+    def operation(self) -> str:
+        return str(self.span.attributes.get(catalogue.OPERATION, ""))
+
+    @property
+    def outcome(self) -> str:
+        return str(self.span.attributes[catalogue.OUTCOME])
+
+    @property
+    def has_failed(self) -> bool:
+        return self.outcome in catalogue.FAILED_OUTCOMES
+
+    @property
+    def reason(self) -> str:
+        return str(self.span.attributes.get(catalogue.ERROR_TYPE, "")) if self.has_failed else ""
+
+    @property
+    def tally(self) -> Tally:
+        return Tally(self.span.job, self.operation, self.reason, 1.0)
+
+    @property
+    def cost(self) -> float:
+        """What retries added; of a trace that does not say it, the time of failed attempts."""
+        told = find_number(self.span.attributes, catalogue.RETRY_COST_TOTAL)
+        waits = find_number(self.span.attributes, catalogue.RETRY_DELAY_TOTAL) or 0.0
+        return sum(each.seconds for each in self.failures) + waits if told is None else told
+
+    def share_cost(self, server: str) -> float:
+        """Return the part of the cost that one of the servers has caused."""
+        every = sum(each.seconds for each in self.failures)
+        own = sum(each.seconds for each in self.failures if each.server == server)
+        return self.cost * own / every if every else 0.0
+
+    def show(self) -> CallSeen:
+        return CallSeen(
+            self.operation,
+            self.outcome,
+            self.reason,
+            self.span.end - self.span.start,
+            self.cost,
+            tuple((each.server, each.reason, each.seconds) for each in self.attempts),
+            self.span.trace_id,
+        )
+
+
+def _read_attempt(span: SpanSeen) -> _Attempt | None:
+    told = span.attributes
+    reason = str(told.get(catalogue.ERROR_TYPE, ""))
+    if catalogue.ATTEMPT_NUMBER in told:
+        failed = told.get(catalogue.ATTEMPT_VERDICT) == "failed"
+        return _Attempt(span, name_server(told), reason if failed else "")
+    if catalogue.STREAM_SIZE in told and reason:
+        return _Attempt(span, name_server(told), reason)
+    return None
+
+
+def _see_server(server: str, calls: Sequence[_Call]) -> ServerSeen:
+    asking = [each for each in calls if any(a.server == server for a in each.attempts)]
+    hit = [each for each in asking if any(a.server == server for a in each.failures)]
+    saved = [each for each in hit if each.outcome in ("success_after_retry", "refused")]
+    failures = [a for each in hit for a in each.failures if a.server == server]
+    return ServerSeen(
+        server,
+        since=min((each.span.end for each in failures), default=None),
+        exact=False,
+        tallies=tuple(_tally(server, asking)),
+        callers=tuple(_see_callers(server, asking)) if hit else (),
+        calls_failed=float(sum(each.has_failed for each in hit)) if hit else None,
+        calls_saved=float(len(saved)) if hit else None,
+        cost_seconds=sum(each.share_cost(server) for each in saved) if hit else None,
+        traces=tuple(dict.fromkeys(each.span.trace_id for each in hit))[:NAMED],
+    )
+
+
+def _tally(server: str, calls: Iterable[_Call]) -> Iterator[Tally]:
+    for call in calls:
+        for each in call.attempts:
+            if each.server == server:
+                yield Tally(call.span.job, call.operation, each.reason, 1.0)
+
+
+def _see_callers(server: str, calls: Iterable[_Call]) -> Iterator[Callers]:
+    ends: dict[str, dict[str, set[bool]]] = defaultdict(lambda: defaultdict(set))
+    for call in calls:
+        for each in call.attempts:
+            if each.server == server:
+                ends[call.span.job][call.span.process].add(bool(each.reason))
+    for job, processes in sorted(ends.items()):
+        never = [name for name, failed in processes.items() if failed == {True}]
+        yield Callers(
+            job,
+            asking=len(processes),
+            failing=sum(True in failed for failed in processes.values()),
+            succeeding=sum(False in failed for failed in processes.values()),
+            never=len(never),
+            names=tuple(filter(None, never))[:NAMED],
+        )
+
+
+def _see_keystone(calls: Iterable[_Call]) -> KeystoneSeen | None:
+    lost = [
+        each for each in calls if each.has_failed and not each.attempts and each.reason == _TOKEN
+    ]
+    if not lost:
+        return None
+    return KeystoneSeen(
+        since=min(each.span.end for each in lost),
+        exact=False,
+        tallies=tuple(each.tally for each in lost),
+        traces=tuple(dict.fromkeys(each.span.trace_id for each in lost))[:NAMED],
+    )
+
+
+def _count_processes(calls: Iterable[_Call]) -> dict[str, int]:
+    processes = {(each.span.job, each.span.process) for each in calls}
+    return {job: round(count) for job, count in add_up((job, 1.0) for job, _ in processes).items()}
+
+
+def _find_usual(calls: Iterable[_Call]) -> float | None:
+    first = [
+        each.span.end - each.span.start for each in calls if each.outcome == "success_first_try"
+    ]
+    return sum(first) / len(first) if first else None

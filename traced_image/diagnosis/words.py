@@ -1,0 +1,81 @@
+"""The words of the answer: counts, times, durations, and what a server does for each reason."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_VERBS = {
+    "dns_error": "has a name that does not resolve",
+    "connection_refused": "refuses connections",
+    "connect_timeout": "can't be reached",
+    "network_unreachable": "can't be reached",
+    "tls_error": "fails the TLS handshake",
+    "proxy_error": "can't be reached through its proxy",
+    "read_timeout": "never answers",
+    "connection_reset": "closes connections too early",
+    "protocol_error": "sends replies that are not valid",
+    "checksum_mismatch": "sends data that does not match its checksum",
+}
+"""What a server does, by the reason of its failures."""
+
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+
+
+def describe_reason(reason: str) -> str:
+    """Return a reason as the answer names it: that of the catalogue, and HTTP before a status."""
+    return f"HTTP {reason}" if reason[:1].isdigit() else reason
+
+
+def describe_failure(reasons: Iterable[str]) -> str:
+    """Return what a server does that fails, such as ``never answers (read_timeout)``.
+
+    Args:
+        reasons: The reasons of its failures, the most frequent first.
+    """
+    every = list(reasons)
+    told = join(describe_reason(each) for each in every)
+    if not every:
+        return "fails"
+    if every[0][:1].isdigit():
+        return f"answers {told}"
+    return f"{_VERBS.get(every[0], 'fails')} ({told})"
+
+
+def join(words: Iterable[str]) -> str:
+    """Return words as a part of a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    *rest, last = [*words] or [""]
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def format_count(count: int, name: str) -> str:
+    """Return a count and what it is of, such as ``2 servers``."""
+    several = f"{name}es" if name.endswith("s") else f"{name}s"
+    return f"{count:,} {name if count == 1 else several}"
+
+
+def format_share(share: float) -> str:
+    """Return a share as a percentage; what is not zero does not become it."""
+    return "less than 1 %" if 0 < share < 0.01 else f"{share:.0%}".replace("%", " %")  # noqa: PLR2004
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in the unit that fits it, such as ``5 ms``, ``1.01 s``, ``12 min``."""
+    for limit, unit, name in (
+        (1.0, 0.001, "ms"),
+        (_MINUTE, 1.0, "s"),
+        (2 * _HOUR, _MINUTE, "min"),
+        (2 * _DAY, _HOUR, "h"),
+    ):
+        if abs(seconds) < limit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds / _DAY:,.0f} days"
+
+
+def format_time(seconds: float, now: float) -> str:
+    """Return a time of day in UTC, with its date if that is not the date of `now`."""
+    time, today = (datetime.fromtimestamp(each, timezone.utc) for each in (seconds, now))
+    return f"{time:%H:%M:%S}" if time.date() == today.date() else f"{time:%Y-%m-%d %H:%M:%S}"
