@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from .latencies import is_slow
+from .observations import KEYSTONE
 from .words import (
     describe_failure,
     describe_reason,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .findings import Finding
-    from .observations import AlertSeen, CallSeen, Latency, Observations
+    from .observations import AlertSeen, Callers, CallSeen, Latency, Observations
 
 _INDENT = 10
 _MOST_CALLS = 3
@@ -169,19 +170,27 @@ def _describe_hit(finding: Finding) -> str:
     parts = []
     for job, operations in finding.operations.items():
         caller = processes.get(job)
-        count = f" ({caller.failing} of {caller.asking} processes)" if caller is not None else ""
-        parts.append(f"{job or 'a caller'}{count}: {', '.join(operations) or 'any operation'}")
+        count = "" if caller is None else f" ({caller.failing} of {_count_processes(caller)})"
+        parts.append(
+            f"{job or 'a caller'}{count}: {', '.join(operations) or 'its operations are not told'}"
+        )
     return "; ".join(parts)
 
 
+def _count_processes(caller: Callers) -> str:
+    return format_count(caller.asking, "process")
+
+
 def _describe_cost(finding: Finding, seen: Observations) -> str:
-    if finding.calls_failed is None and finding.calls_saved is None:
+    if finding.rule.name in ("slow", "probes"):
         return ""
     parts = [_describe_saved(finding, seen)] if finding.calls_saved else []
     if finding.calls_failed:
         parts.append(f"{format_count(round(finding.calls_failed), 'call')} failed")
     elif finding.calls_failed is not None:
         parts.append("none failed: retries hid it" if finding.calls_saved else "no call failed")
+    if finding.calls_saved is None and finding.servers != (KEYSTONE,):
+        parts.append("what retries cost is not told")
     return "; ".join(parts)
 
 
@@ -215,7 +224,7 @@ def _describe_probes(finding: Finding) -> str:
 
 def _describe_look(finding: Finding) -> str:
     parts = [f"trace {each}" for each in finding.traces[:1]]
-    parts += [_describe_alert(each) for each in finding.alerts]
+    parts += dict.fromkeys(_describe_alert(each) for each in finding.alerts)
     parts += dict.fromkeys(f"runbook {each.runbook}" for each in finding.alerts if each.runbook)
     return ", ".join(parts)
 

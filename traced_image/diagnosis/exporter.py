@@ -7,7 +7,6 @@ from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from ..telemetry import catalogue
 from .exporter_report import ProcessSaw, ServerByProcess
 from .json_values import find, find_list, find_number, find_text
 from .latencies import compare
@@ -91,7 +90,7 @@ def _add_failures(
     those = ongoing or failing
     since, exact = min(each.find_since(each.episode) for each in those if each.episode)
     calls = [call for each in those for call in each.list_calls(since)]
-    lost = [each for each in calls if find_text(each, "outcome") in catalogue.FAILED_OUTCOMES]
+    lost = [each for view in those for each in view.list_failed_calls(since)]
     traces = [find_text(each, "trace_id") for each in calls]
     return replace(
         server,

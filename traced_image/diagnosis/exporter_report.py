@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from ..telemetry import catalogue
 from .episodes import Episode, find_latest
 from .json_values import find, find_list, find_number, find_numbers, find_text
 from .observations import Tally, name_server
@@ -190,6 +191,15 @@ class ServerByProcess:
             call
             for call in self.process.list_calls()
             if (find_number(call, "when") or 0.0) >= since and self._has_failed(call)
+        ]
+
+    def list_failed_calls(self, since: float) -> list[object]:
+        """Return the latest calls that failed since a time, and this server last of all."""
+        return [
+            call
+            for call in self.list_calls(since)
+            if find_text(call, "outcome") in catalogue.FAILED_OUTCOMES
+            and [_name(each) for each in find_list(call, "failures")][-1:] == [self.server]
         ]
 
     def _has_failed(self, call: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .observations import KEYSTONE, NAMED, Callers, add_up
+from .observations import KEYSTONE, NAMED, TOKEN_UNAVAILABLE, Callers, add_up
 from .rules import Rule, apply
 
 if TYPE_CHECKING:
@@ -221,6 +221,7 @@ def _add(values: Iterable[float | None]) -> float | None:
 
 def _make_keystone(keystone: KeystoneSeen, seen: Observations) -> Finding:
     failed = sum(each.count for each in keystone.tallies)
+    calls = [each for each in seen.failed_calls if each.reason == TOKEN_UNAVAILABLE]
     return Finding(
         rule=KEYSTONE_RULE,
         servers=(KEYSTONE,),
@@ -229,7 +230,7 @@ def _make_keystone(keystone: KeystoneSeen, seen: Observations) -> Finding:
         exact=keystone.exact,
         until=keystone.until,
         row=None,
-        operations=_find_operations(keystone.tallies),
+        operations=_find_operations([*keystone.tallies, *calls]),
         fine=(),
         callers=(),
         share=1.0,

@@ -10,6 +10,9 @@ from ..telemetry import catalogue
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105 a reason
+"""The reason of calls for which Keystone gave the service no token."""
+
 PROBE = "probe"
 """The operation of an exporter's probes, which are no calls."""
 

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import DiagnosisError
@@ -13,8 +14,17 @@ from ..telemetry import catalogue
 from . import promql
 from .episodes import add_points, choose_step, find_latest
 from .latencies import compare, is_slow
-from .observations import AlertSeen, KeystoneSeen, Observations, ServerSeen, Tally, name_server
-from .prometheus_servers import FailingServer, Place, Window, round_count
+from .observations import (
+    AlertSeen,
+    KeystoneSeen,
+    Latency,
+    Observations,
+    ServerSeen,
+    Tally,
+    name_server,
+)
+from .prometheus_servers import FailingServer, Place, Window, find_begin, round_count
+from .promql import match_server, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +35,7 @@ RECENT = 300.0
 """Seconds before the end in which durations are compared."""
 
 _LOAD = 900.0
+_FINE = 15.0
 _AT_ONCE = 4
 """How many servers are asked about at the same time; Prometheus answers 20 queries at once."""
 
@@ -140,7 +151,7 @@ class _Observer:
 
     def _add_latencies(self, servers: Mapping[Place, ServerSeen]) -> dict[Place, ServerSeen]:
         means: dict[str, dict[Place, float]] = defaultdict(dict)
-        for each in self._api.query(self._ask.durations(RECENT), self._window.end):
+        for each in self._api.query(self._ask.durations(seconds=RECENT), self._window.end):
             means[each.labels.get("operation", "")][_find_place(each)] = each.value
         compared = compare(means)
         return {
@@ -152,14 +163,22 @@ class _Observer:
         slow = next((each for each in server.latencies if is_slow(each)), None)
         if slow is None:
             return server
-        matchers = promql.match_server(place), f"operation={promql.quote(slow.operation)}"
-        points = add_points(
-            each.points for each in self._range(self._ask.durations(self._window.step, *matchers))
+        query = partial(
+            self._ask.durations, match_server(place), f"operation={quote(slow.operation)}"
         )
-        late = {time: 1.0 for time, mean in points.items() if is_slow(replace(slow, seconds=mean))}
+        first = self._find_slow(slow, self._range(query(seconds=self._window.step)))
+        if first is None:
+            return server
+        fine = max(_FINE, 2 * self._window.scrape)
+        closer = self._api.query_range(query(seconds=fine), first - self._window.step, first, fine)
+        return replace(server, slow_since=(self._find_slow(slow, closer) or first) - fine / 2)
+
+    def _find_slow(self, slow: Latency, found: Iterable[Sample]) -> float | None:
+        """Return the first time of the latest at which an operation is slow; None for none."""
+        points = add_points(each.points for each in found).items()
+        late = {time: 1.0 for time, seconds in points if is_slow(replace(slow, seconds=seconds))}
         episode = find_latest(late)
-        since = None if episode is None else episode.first - self._window.step
-        return replace(server, slow_since=since)
+        return None if episode is None else episode.first
 
     def _add_load(self, servers: Mapping[Place, ServerSeen]) -> Iterable[ServerSeen]:
         """Yield the servers with their shares of the attempts, now and before the first failed."""
@@ -196,7 +215,10 @@ class _Observer:
         )
         over = self._window.end - episode.last > max(2 * step, 60.0)
         return KeystoneSeen(
-            since=episode.first - step / 2,
+            since=find_begin(
+                self._api, self._ask.token_failures_now(), self._window, episode.first
+            ),
+            exact=episode.first - step > self._window.start + step,
             until=episode.last if over else None,
             tallies=_read_tallies(tallies),
         )

@@ -53,6 +53,24 @@ def round_count(sample: Sample) -> int:
     return max(1, round(sample.value)) if sample.value > 0 else 0
 
 
+def find_begin(api: PrometheusAPI, query: str, window: Window, first: float) -> float:
+    """Return when a counter began to grow within a step, to half a scrape.
+
+    Args:
+        api: Asks Prometheus.
+        query: The sum of the counters of all callers.
+        window: The time to look at.
+        first: The end of the step.
+    """
+    fine = min(_FINE, window.step)
+    start = first - window.step - window.scrape
+    found = api.query_range(query, start, first, fine)
+    counts = sorted((time, value) for each in found for time, value in each.points)
+    before = next((value for time, value in counts if time < start + fine / 2), 0.0)
+    grown = next((time for time, value in counts if value > before), first)
+    return grown - (window.scrape + fine) / 2
+
+
 @dataclass(frozen=True, slots=True)
 class FailingServer:
     """Asks about one server.
@@ -142,18 +160,8 @@ class FailingServer:
         gauge = self._number(self.ask.since(self._server, self.window.start), end)
         if gauge is not None and gauge <= first and (gauge >= earliest or from_start):
             return gauge, True
-        return self._look_closer(first), not from_start
-
-    def _look_closer(self, first: float) -> float:
-        """Return the time of the first failure within a step, to half a scrape."""
-        step, scrape = self.window.step, self.window.scrape
         query = self.ask.failures_now(self._server)
-        start = first - step - scrape
-        found = self.api.query_range(query, start, first, min(_FINE, step))
-        counts = {time: value for each in found for time, value in each.points}
-        before = counts.get(start, 0.0)
-        grown = [time for time, count in sorted(counts.items()) if count > before]
-        return (grown[0] if grown else first) - (scrape + min(_FINE, step)) / 2
+        return find_begin(self.api, query, self.window, first), not from_start
 
     def _find_tallies(self, seconds: float, later: float, end: float) -> Iterator[Tally]:
         failed = self.api.query(self.ask.failures(seconds, self._server), end)

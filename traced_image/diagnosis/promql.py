@@ -97,11 +97,15 @@ class Questions:
             catalogue.ATTEMPT_DURATION, seconds, *matchers, _NO_PROBES, suffix=suffix
         )
 
+    def token_failures_now(self) -> str:
+        """How many calls have got no token since their callers began."""
+        return f"sum({self._series(catalogue.TOKEN_FAILURES.name, ())})"
+
     def load(self, seconds: float) -> str:
         """How many attempts each server had."""
         return f"sum by ({PLACE}) ({self._attempts(seconds)})"
 
-    def durations(self, seconds: float, *matchers: str) -> str:
+    def durations(self, *matchers: str, seconds: float) -> str:
         """The mean duration of attempts that succeeded, by server and operation."""
         total, count = (
             f"sum by ({PLACE}, operation)"

@@ -9,7 +9,9 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from ..config.checks import format_value
+from ..config.tls import check_path
 from ..errors import DiagnosisError
+from ..reasons import classify
 from ..redact import hide_in_text, hide_in_url
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ LIMIT = 30.0
 """Seconds for one answer; Prometheus itself gives up a query after two minutes."""
 
 _WEB = ("http://", "https://")
+_TLS = " and --cafile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,11 @@ class SourceReader:
         self.shown = hide_in_url(url).rstrip("/")
         if not url.startswith(_WEB):
             raise DiagnosisError(f"{kind} {format_value(url)}: write it like http://10.0.0.9:9090")
-        self._url, self._access, self._kind = url.rstrip("/"), access, kind
+        self._url, self._access, self._name = url.rstrip("/"), access, f"{kind} {self.shown}"
         self._session = requests.Session()
         self._session.auth = self._make_auth()
         if access.cafile is not None:
+            check_path("--cafile", access.cafile, "argument")
             self._session.verify = access.cafile
 
     def __enter__(self) -> Self:
@@ -95,18 +99,15 @@ class SourceReader:
         try:
             reply = self._session.get(f"{self._url}{path}", params=parameters, timeout=LIMIT)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
-            detail = hide_in_text(str(error), self._access.token, self._access.password)
-            raise self._error(f"no answer: {detail}", "check the URL and --cafile") from error
+            raise DiagnosisError(f"{classify(error, self._name)}; check its URL{_TLS}") from error
         try:
             answer: object = reply.json()
         except ValueError:
             answer = None
         if reply.ok and answer is not None:
             return answer
-        raise self._error(f"HTTP {reply.status_code}{_read_error(answer)}", _fix(reply.status_code))
-
-    def _error(self, problem: str, fix: str) -> DiagnosisError:
-        return DiagnosisError(f"{self._kind} {self.shown} can't be read: {problem}; {fix}")
+        problem = f"HTTP {reply.status_code}{_read_error(answer)}"
+        raise DiagnosisError(f"{self._name}: {problem}; {_fix(reply.status_code)}")
 
 
 def _read_error(answer: object) -> str:

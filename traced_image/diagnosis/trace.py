@@ -11,6 +11,7 @@ from ..telemetry import catalogue
 from .json_values import find_number
 from .observations import (
     NAMED,
+    TOKEN_UNAVAILABLE,
     Callers,
     CallSeen,
     KeystoneSeen,
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from .trace_formats import SpanSeen
-
-_TOKEN = "token_unavailable"  # noqa: S105 a reason
 
 _UNKNOWN = (
     "since when it is so, only when the trace saw it first",
@@ -211,7 +210,9 @@ def _see_callers(server: str, calls: Iterable[_Call]) -> Iterator[Callers]:
 
 def _see_keystone(calls: Iterable[_Call]) -> KeystoneSeen | None:
     lost = [
-        each for each in calls if each.has_failed and not each.attempts and each.reason == _TOKEN
+        each
+        for each in calls
+        if each.has_failed and not each.attempts and each.reason == TOKEN_UNAVAILABLE
     ]
     if not lost:
         return None

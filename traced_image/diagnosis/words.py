@@ -23,6 +23,8 @@ _VERBS = {
 """What a server does, by the reason of its failures."""
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+_SHORT = 2 * _MINUTE
+_ONE_PERCENT = 0.01
 
 
 def describe_reason(reason: str) -> str:
@@ -59,19 +61,18 @@ def format_count(count: int, name: str) -> str:
 
 def format_share(share: float) -> str:
     """Return a share as a percentage; what is not zero does not become it."""
-    return "less than 1 %" if 0 < share < 0.01 else f"{share:.0%}".replace("%", " %")  # noqa: PLR2004
+    return "less than 1 %" if 0 < share < _ONE_PERCENT else f"{share:.0%}".replace("%", " %")
 
 
 def format_duration(seconds: float) -> str:
     """Return a duration in the unit that fits it, such as ``5 ms``, ``1.01 s``, ``12 min``."""
-    for limit, unit, name in (
-        (1.0, 0.001, "ms"),
-        (_MINUTE, 1.0, "s"),
-        (2 * _HOUR, _MINUTE, "min"),
-        (2 * _DAY, _HOUR, "h"),
-    ):
-        if abs(seconds) < limit:
-            return f"{seconds / unit:.3g} {name}"
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < _SHORT:
+        return f"{seconds:.3g} s"
+    for limit, unit, name in ((2 * _HOUR, _MINUTE, "min"), (2 * _DAY, _HOUR, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
     return f"{seconds / _DAY:,.0f} days"
 
 
