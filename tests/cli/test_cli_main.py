@@ -22,7 +22,9 @@ from traced_image.cli import commands, exit_status, main
 from traced_image.cli.signals import Terminated
 from traced_image.errors import Reason
 
-COMMANDS = "config dashboards demo download exporter list servers show upload watch".split()
+COMMANDS = (
+    "config dashboards demo diagnose download exporter list servers show upload watch".split()
+)
 
 
 # --- commands ----------------------------------------------------------------------------------

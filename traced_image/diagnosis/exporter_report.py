@@ -150,13 +150,13 @@ class ServerByProcess:
             yield from self._pair(find_text(each, "operation"), reason, failed, fine)
 
     def _tally_minutes(self, episode: Episode | None) -> Iterator[Tally]:
-        """Yield its attempts by minutes; the one in which it began has successes from before."""
+        """Yield its attempts by minutes, those of the minute in which it began to fail included."""
         begin = 0.0 if episode is None else episode.first
         strip = find_list(self.told, "strip")
         since = [each for each in strip if (find_number(each, "start") or 0.0) >= begin]
         failed = sum(find_number(each, "failed") or 0.0 for each in since)
-        later = since if episode is None else since[1:]
-        fine = sum(_count(each) - (find_number(each, "failed") or 0.0) for each in later)
+        # If all of them are in a row, its successes are from before the first.
+        fine = 0.0 if 0 < failed <= self.row else sum(map(_count, since)) - failed
         yield from self._pair("", self._reason, failed, fine)
 
     @property

@@ -1,0 +1,291 @@
+"""Exporters as a source: real reports, and reports that tell more or less."""
+
+from __future__ import annotations
+
+import pytest
+from replayed import read, serving
+
+from traced_image.diagnosis import exporter, findings
+from traced_image.diagnosis.exporter_report import ProcessSaw
+from traced_image.diagnosis.requests_of_sources import Access, SourceReader
+
+CONCLUSIONS = {
+    "down": ("down", "connection_refused"),
+    "hanging": ("down", "read_timeout"),
+    "network": ("one_caller", "network_unreachable"),
+    "keystone": ("keystone", "connection_refused"),
+    "all": ("all_servers", "connection_refused"),
+    "image": ("one_image", "500"),
+}
+
+
+def observe(reports):
+    return exporter.combine([ProcessSaw(f"http://{n}", each) for n, each in enumerate(reports)])
+
+
+def diagnose(*reports):
+    return findings.find(observe(reports))
+
+
+@pytest.mark.parametrize("scene", CONCLUSIONS)
+def test_it_concludes_what_fails_and_why(scene):
+    found = diagnose(*read(scene).exporters)
+    told = [(each.rule.name, next(iter(each.reasons), None)) for each in found]
+    assert [CONCLUSIONS[scene]] == told
+
+
+@pytest.mark.parametrize("scene", CONCLUSIONS)
+def test_it_knows_since_when_to_half_a_minute(scene):
+    recorded = read(scene)
+    (found,) = diagnose(*recorded.exporters)
+    assert recorded.began == pytest.approx(found.since, abs=31)
+
+
+def test_where_nothing_fails_it_finds_nothing():
+    assert [] == diagnose(*read("nothing").exporters)
+
+
+def test_it_reads_each_exporter_and_keeps_those_of_the_jobs():
+    def answer(path, _):
+        return 200, report(service="api" if path.startswith("/one") else "other")
+
+    with (
+        serving(answer) as url,
+        SourceReader(f"{url}/one/", Access(), "exporter") as one,
+        SourceReader(f"{url}/two", Access(), "exporter") as two,
+    ):
+        seen = exporter.observe([one, two], jobs=["api"])
+    assert (f"exporter {url}/one", {"api": 1}) == (seen.source, dict(seen.jobs))
+
+
+# --- reports by hand ---------------------------------------------------------------------------
+
+NOW, BEGAN = 6000.0, 5790.0
+
+
+def minute(number, attempts, failed=0, reason=None):
+    return {"start": number * 60.0, "attempts": attempts, "failed": failed, "reason": reason}
+
+
+def server(port="1", **told):
+    """A server that has answered twenty attempts in the last two minutes, unless told otherwise."""
+    usual = {
+        "state": "healthy",
+        "since": None,
+        "consecutive_failures": 0,
+        "last_success": NOW - 1,
+        "last_failure": None,
+        "last_error": None,
+        "reasons": {},
+        "operations": [],
+        "strip": [minute(98, 10), minute(99, 10)],
+    }
+    return {"address": "10.0.0.1", "port": port, **usual, **told}
+
+
+FAILING = {
+    "state": "cooling",
+    "since": BEGAN,
+    "consecutive_failures": 9,
+    "last_success": BEGAN - 1,
+    "last_failure": NOW - 2,
+    "last_error": "read_timeout",
+    "reasons": {"read_timeout": 9},
+    "strip": [minute(95, 10), minute(96, 5, 3, "read_timeout"), minute(97, 6, 6, "read_timeout")],
+}
+
+
+def report(*servers, service="api", pid=7, calls=(), **told):
+    usual = {
+        "generated": NOW,
+        "process": {"service": service, "host": "node", "pid": pid, "processes": 1},
+        "probes": False,
+        "keystone": {"failing": False, "failures": 0, "since": None},
+        "failing_calls": [each for each in calls if each["outcome"] != "success_after_retry"],
+        "latest_calls": list(calls),
+    }
+    return {**usual, "servers": list(servers), **told}
+
+
+def operation(name, attempts, failed, since=None, last_failure=None):
+    return {
+        "operation": name,
+        "attempts": attempts,
+        "failed": failed,
+        "since": since,
+        "last_failure": last_failure,
+        "last_error": "503" if failed else None,
+    }
+
+
+def call(outcome="exhausted", when=NOW - 5, ports=("1",), trace=None, reason="read_timeout"):
+    failures = [{"address": "10.0.0.1", "port": each, "reason": reason} for each in ports]
+    return {
+        "when": when,
+        "operation": "images.get",
+        "outcome": outcome,
+        "reason": reason,
+        "trace_id": trace,
+        "failures": failures,
+    }
+
+
+def test_a_server_that_fails_in_a_row_fails_since_the_second_that_is_told():
+    (found,) = diagnose(report(server(**FAILING), server("2")))
+    assert ("down", BEGAN, True, None, 9) == (
+        found.rule.name,
+        found.since,
+        found.exact,
+        found.until,
+        found.row,
+    )
+
+
+def test_one_operation_fails_since_its_own_first_failure():
+    operations = [operation("images.data", 30, 9, 5800.0, NOW - 2), operation("images.get", 40, 0)]
+    strip = [minute(96, 20, 2, "503"), minute(99, 20, 7, "503")]
+    told = {**FAILING, "since": NOW - 3, "operations": operations, "strip": strip}
+    (found,) = diagnose(report(server(**told)))
+    assert ("one_operation", 5800.0, {"503": 9.0}, ("images.get",)) == (
+        found.rule.name,
+        found.since,
+        found.reasons,
+        found.fine,
+    )
+
+
+def test_an_operation_that_failed_once_long_before_does_not_count():
+    operations = [operation("images.list", 1, 1, 3000.0, 3000.0), operation("images.get", 40, 0)]
+    strip = [minute(50, 1, 1, "503"), minute(99, 20)]
+    (found,) = diagnose(
+        report(server(last_failure=3000.0, last_error="503", operations=operations, strip=strip))
+    )
+    # Nobody has asked for it since, so that it fails for all that is known.
+    assert (3000.0, None) == (found.since, found.until)
+
+
+def test_without_a_row_the_minute_is_known():
+    told = {"last_failure": NOW - 2, "last_error": "503", "reasons": {"503": 2}}
+    strip = [minute(97, 9, 1, "503"), minute(98, 9), minute(99, 9, 1, "503")]
+    (found,) = diagnose(report(server(**told, strip=strip)))
+    assert (97 * 60.0 + 30, False) == (found.since, found.exact)
+
+
+def test_what_began_a_moment_ago_did_not_begin_later():
+    told = {"last_failure": NOW - 55, "last_error": "503", "reasons": {"503": 2}}
+    (found,) = diagnose(report(server(**told, strip=[minute(99, 9, 1, "503")])))
+    assert NOW - 55 == found.since
+
+
+def test_failures_of_an_hour_that_are_over_have_ended():
+    told = {"last_failure": NOW - 600, "last_error": "503", "reasons": {"503": 2}}
+    strip = [minute(90, 9, 2, "503"), *(minute(each, 9) for each in range(91, 100))]
+    (found,) = diagnose(report(server(**told, strip=strip)))
+    assert (NOW - 600, False) == (found.until, found.is_ongoing)
+
+
+def test_failures_without_a_time_have_not_ended():
+    (found,) = diagnose(report(server(reasons={"503": 2}, strip=[minute(99, 9, 2, "503")])))
+    assert (None, "503") == (found.until, next(iter(found.reasons)))
+
+
+def test_a_process_that_recovered_says_nothing_of_one_that_has_not():
+    told = {"last_failure": NOW - 600, "last_error": "503", "reasons": {"503": 2}}
+    strip = [minute(90, 9, 2, "503"), minute(99, 9)]
+    seen = observe([report(server(**told, strip=strip)), report(server(**FAILING), pid=8)])
+    assert (BEGAN, None) == (seen.servers[0].since, seen.servers[0].until)
+
+
+def test_calls_that_failed_count_for_the_server_that_failed_them_last():
+    calls = [call(trace="aa"), call(ports=("2", "1"), trace="bb"), call(ports=("1", "2"))]
+    one, two = observe([report(server(**FAILING), server("2", **FAILING), calls=calls)]).servers
+    assert (2.0, ("aa", "bb"), 1.0) == (one.calls_failed, one.traces, two.calls_failed)
+
+
+def test_calls_of_before_do_not_count():
+    (found,) = diagnose(report(server(**FAILING), calls=[call(when=BEGAN - 9, trace="aa")]))
+    assert () == found.traces
+
+
+def test_saved_calls_have_a_cost_and_a_trace():
+    told = {**FAILING, "saved_calls": 4, "cost_seconds": 2.5}
+    calls = [call("success_after_retry", trace="cc")]
+    (found,) = diagnose(report(server(**told), server("2"), calls=calls))
+    assert (4, 2.5, 0.0, True, ("cc",)) == (
+        found.calls_saved,
+        found.cost_seconds,
+        found.calls_failed,
+        found.hidden_by_retries,
+        found.traces,
+    )
+
+
+def test_of_an_older_exporter_a_call_belongs_to_the_servers_with_its_reason():
+    old = report(server(**FAILING), server("2"))
+    del old["latest_calls"]
+    old["failing_calls"] = [{"when": NOW, "outcome": "exhausted", "reason": "read_timeout"}]
+    (found,) = diagnose(old)
+    # No server is told, but only one fails for that reason.
+    assert 1.0 == found.calls_failed
+
+
+def test_a_slow_server_is_known_by_its_last_five_minutes():
+    recent = [{"p50": 1.5, "share": 0.4, "share_before": 0.5}, {"p50": 0.01, "share": 0.6}]
+    seen = observe([report(server("1", recent=recent[0]), server("2", recent=recent[1]))])
+    (found,) = findings.find(seen)
+    assert ("slow", ("10.0.0.1:1",), None, (0.4, 0.5), (0.6, None)) == (
+        found.rule.name,
+        found.servers,
+        found.since,
+        *(each.share for each in seen.servers),
+    )
+
+
+def test_probes_are_no_callers():
+    seen = observe([report(server(**FAILING), probes=True)])
+    (found,) = findings.find(seen)
+    assert ("probes", {"read_timeout": 1.0}, BEGAN, {}) == (
+        found.rule.name,
+        found.reasons,
+        found.since,
+        dict(seen.jobs),
+    )
+
+
+def test_keystone_fails_since_the_first_process_noticed():
+    def keystone(since, *, failing):
+        told = {"failing": failing, "failures": 3, "since": since, "last_failure": since + 100}
+        return {**told, "last_error": "connection_refused"}
+
+    (found,) = diagnose(
+        report(keystone=keystone(5000.0, failing=True)),
+        report(keystone=keystone(5060.0, failing=False), pid=8),
+    )
+    assert (5000.0, None, 6.0) == (found.since, found.until, found.calls_failed)
+
+
+def test_keystones_failures_end():
+    told = {"failing": False, "failures": 3, "since": 5000.0, "last_failure": 5100.0}
+    (found,) = diagnose(report(keystone=told))
+    assert 5100.0 == found.until
+
+
+def test_a_process_is_named_by_its_host_and_number_or_its_url():
+    old = report()
+    old["process"] = {}
+    new, nameless = ProcessSaw("http://a", report()), ProcessSaw("http://a", old)
+    assert (("api", "node:7"), ("http://a", "http://a")) == (
+        (new.job, new.name),
+        (nameless.job, nameless.name),
+    )
+
+
+def test_recoveries_are_minutes_without_failures_after_some_with():
+    strip = [minute(95, 9, 1), minute(96, 9), minute(97, 9, 1), minute(98, 9), minute(99, 9, 1)]
+    told = {"last_failure": NOW, "last_error": "503", "reasons": {"503": 3}}
+    (found,) = diagnose(report(server(**told, strip=strip)))
+    assert ("flapping", 2) == (found.rule.name, found.recoveries)
+
+
+def test_nothing_at_all_is_known_of_no_report():
+    assert (0.0, ()) == (exporter.combine([]).end, exporter.combine([]).servers)
