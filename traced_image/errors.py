@@ -516,18 +516,8 @@ class DiagnosisError(TracedImageError):
 _BY_STATUS: dict[int, type[HTTPStatusError]] = {
     kind.status: kind
     for kind in (
-        Invalid,
-        Unauthorized,
-        Forbidden,
-        NotFound,
-        Conflict,
-        OverLimit,
-        TooManyRequests,
-        ServerError,
-        NotImplementedByServer,
-        BadGateway,
-        ServiceUnavailable,
-        GatewayTimeout,
+        *(Invalid, Unauthorized, Forbidden, NotFound, Conflict, OverLimit, TooManyRequests),
+        *(ServerError, NotImplementedByServer, BadGateway, ServiceUnavailable, GatewayTimeout),
     )
 }
 

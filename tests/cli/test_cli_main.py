@@ -32,7 +32,7 @@ COMMANDS = (
 
 def test_the_commands_are_those_of_the_help(cli):
     listed = cli("--help").out.partition("Commands:\n")[2].splitlines()
-    assert COMMANDS == [each.split()[0] for each in listed]
+    assert [*COMMANDS] == [each.split()[0] for each in listed]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

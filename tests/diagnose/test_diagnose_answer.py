@@ -58,8 +58,8 @@ def test_the_answer_says_all_six_things():
         "10.0.0.3:9292 never answers (read_timeout) since 12:00:00, 12 min. 19 failures in a row.",
         "  hit     cinder (1 of 1 process): images.data; nova-api (2 of 2 processes): images.get",
         (
-            "  cost    76 calls took 505 ms in place of 5 ms, 38 s more in all; none failed: retries"
-            " hid it"
+            "  cost    76 calls took 505 ms in place of 5 ms, 38 s more in all; none failed:"
+            " retries hid it"
         ),
         "  then    2 of 3 servers carry the load: up to 37 % of attempts each, 25 % before",
         (
@@ -130,8 +130,8 @@ def test_keystone_is_said_to_be_none_of_the_servers():
     keystone = KeystoneSeen(NOON, tallies=(Tally("a", "", "502", 9),))
     assert [
         (
-            "Keystone gives no token (HTTP 502) since 12:00:00, 12 min. No Glance server was asked for"
-            " those calls."
+            "Keystone gives no token (HTTP 502) since 12:00:00, 12 min. No Glance server was asked"
+            " for those calls."
         ),
         "  hit     a: its operations are not told",
         "  cost    9 calls failed",

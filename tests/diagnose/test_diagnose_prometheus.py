@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote_plus
+
 import pytest
 from replayed import SCENES, WINDOW, read, replaying, serving
 
 from traced_image.diagnosis import findings, prometheus
 from traced_image.diagnosis.prometheus_api import PrometheusAPI
-from traced_image.diagnosis.requests_of_sources import Access, SourceReader
+from traced_image.diagnosis.requests_of_sources import SourceAccess, SourceReader
 from traced_image.errors import DiagnosisError
 
 CONCLUSIONS = {
@@ -25,7 +27,7 @@ CONCLUSIONS = {
 def observe(recorded, answers=None, end=None, jobs=None):
     with (
         replaying(recorded.prometheus if answers is None else answers) as url,
-        SourceReader(url, Access(), "Prometheus") as reader,
+        SourceReader(url, SourceAccess(), "Prometheus") as reader,
     ):
         api = PrometheusAPI(reader)
         return prometheus.observe(
@@ -135,7 +137,7 @@ NOTHING = {"status": "success", "data": {"resultType": "vector", "result": []}}
 def test_a_prometheus_that_scrapes_no_caller_is_told(jobs, words):
     with (
         serving(lambda *_: (200, NOTHING)) as url,
-        SourceReader(url, Access(), "Prometheus") as reader,
+        SourceReader(url, SourceAccess(), "Prometheus") as reader,
         pytest.raises(DiagnosisError, match=words),
     ):
         prometheus.observe(PrometheusAPI(reader), end=1e9, window=60, jobs=jobs)
@@ -147,7 +149,7 @@ def test_a_prometheus_that_scrapes_no_caller_is_told(jobs, words):
 def test_something_else_than_a_prometheus_is_told(answer):
     with (
         serving(lambda *_: (200, answer)) as url,
-        SourceReader(url, Access(), "Prometheus") as reader,
+        SourceReader(url, SourceAccess(), "Prometheus") as reader,
         pytest.raises(DiagnosisError, match="does not answer as Prometheus does"),
     ):
         prometheus.observe(PrometheusAPI(reader), end=1e9, window=60)
@@ -165,8 +167,108 @@ def test_probes_alone_are_told_as_probes():
         result = [PROBED] if "probe_failure_info" in path or "probe_success" in path else []
         return 200, {"status": "success", "data": {"result": result}}
 
-    with serving(answer) as url, SourceReader(url, Access(), "Prometheus") as reader:
+    with serving(answer) as url, SourceReader(url, SourceAccess(), "Prometheus") as reader:
         seen = prometheus.observe(PrometheusAPI(reader), end=1e9, window=60)
     assert [("probes", ("a:1",), {"read_timeout": 1.0})] == [
         (each.rule.name, each.servers, each.reasons) for each in findings.find(seen)
     ]
+
+
+# --- when it ended -----------------------------------------------------------------------------
+
+PLACE = {"server_address": "a", "server_port": "1"}
+END, WINDOW_OF_FAKE = 100_000.0, 3600.0
+
+
+def observe_failures(last, **values):
+    """What is seen of a server that failed once, `last` seconds before the end.
+
+    Args:
+        last: Seconds.
+        **values: The gauges, by a part of their names.
+    """
+
+    def answer(path, _):
+        query = unquote_plus(path)
+        if "query_range" in path and "duration_seconds_count" in query:
+            point = [END - last, "1"]
+            result = [{"metric": PLACE, "values": [point]}]
+        elif "build_info" in query and query.startswith("/api/v1/query?query=count by (job)"):
+            result = [{"metric": {"job": "api"}, "value": [END, "1"]}]
+        elif "count_over_time" in query:
+            result = [{"metric": {}, "value": [END, "8"]}]
+        else:
+            found = (value for name, value in values.items() if f"_{name}" in query)
+            value = next(found, None)
+            result = [] if value is None else [{"metric": {}, "value": [END, str(value)]}]
+        return 200, {"status": "success", "data": {"result": result}}
+
+    with serving(answer) as url, SourceReader(url, SourceAccess(), "Prometheus") as reader:
+        seen = prometheus.observe(PrometheusAPI(reader), end=END, window=WINDOW_OF_FAKE)
+    (server,) = [each for each in seen.servers if each.server == "a:1"]
+    return server
+
+
+@pytest.mark.parametrize(
+    ("last", "values", "until"),
+    [
+        # A moment ago: it fails still, whatever its state.
+        (30.0, {"consecutive_failures": 0}, None),
+        # Some minutes ago, and each caller has had a success since.
+        (200.0, {"consecutive_failures": 0}, END - 200),
+        (200.0, {"consecutive_failures": 0, "last_failure_timestamp": END - 210}, END - 210),
+        # Some minutes ago, and a caller has had none.
+        (200.0, {"consecutive_failures": 3}, None),
+        # Long ago, and no caller has had a success since.
+        (900.0, {"last_success_timestamp": END - 1000}, None),
+        (900.0, {"last_success_timestamp": END - 10}, END - 900),
+        (900.0, {}, END - 900),
+    ],
+)
+def test_failures_have_ended_if_somebody_succeeded_since(last, values, until):
+    assert until == observe_failures(last, **values).until
+
+
+def test_what_fails_from_the_start_of_the_window_began_then_at_the_latest():
+    server = observe_failures(WINDOW_OF_FAKE - 30.0)
+    assert (True, False) == (server.since <= END - WINDOW_OF_FAKE + 30, server.exact)
+
+
+def test_a_gauge_knows_what_began_before_the_window():
+    gauges = {"failing_since_timestamp": END - 9000, "last_success_timestamp": 1.0}
+    server = observe_failures(WINDOW_OF_FAKE - 30.0, **gauges)
+    assert (END - 9000, True) == (server.since, server.exact)
+
+
+def test_a_gauge_of_a_caller_that_was_idle_for_long_is_not_believed():
+    server = observe_failures(900.0, failing_since_timestamp=END - 9000)
+    assert END - 900 == pytest.approx(server.since, abs=60)
+
+
+def test_a_server_that_was_slow_a_moment_ago_alone_has_no_beginning():
+    def answer(path, _):
+        query = unquote_plus(path)
+        if "query_range" in path:
+            result = []
+        elif "duration_seconds_sum" in query and "server_address, server_port, operation" in query:
+            result = [{"metric": {**PLACE, "operation": "images.get"}, "value": [END, "9"]}]
+        elif "server_state" in query or "build_info" in query:
+            result = [{"metric": {**PLACE, "job": "api"}, "value": [END, "1"]}]
+        else:
+            result = []
+        return 200, {"status": "success", "data": {"result": result}}
+
+    with serving(answer) as url, SourceReader(url, SourceAccess(), "Prometheus") as reader:
+        seen = prometheus.observe(PrometheusAPI(reader), end=END, window=60.0)
+    assert [("slow", None)] == [(each.rule.name, each.since) for each in findings.find(seen)]
+
+
+def test_points_that_are_none_are_left_out():
+    values = [[1, "NaN"], ["x", "1"], [1], 7, [2, "5"]]
+    answer = {"status": "success", "data": {"result": [{"metric": {}, "values": values}, {}]}}
+    with (
+        serving(lambda *_: (200, answer)) as url,
+        SourceReader(url, SourceAccess(), "Prometheus") as reader,
+    ):
+        (sample,) = PrometheusAPI(reader).query_range("up", 0, 1, 1)
+    assert ((2.0, 5.0),) == sample.points

@@ -9,7 +9,7 @@ import pytest
 from replayed import serving
 
 from traced_image import lab
-from traced_image.diagnosis.requests_of_sources import Access, SourceReader
+from traced_image.diagnosis.requests_of_sources import SourceAccess, SourceReader
 from traced_image.errors import DiagnosisError, InvalidTLS
 
 
@@ -34,10 +34,10 @@ BASIC = f"Basic {base64.b64encode(b'me:secret').decode()}"
 @pytest.mark.parametrize(
     ("access", "user", "sent"),
     [
-        (Access(), "", None),
-        (Access(user="me", password="secret"), "", BASIC),
-        (Access(), "me:secret@", BASIC),
-        (Access(token="abc"), "", "Bearer abc"),
+        (SourceAccess(), "", None),
+        (SourceAccess(user="me", password="secret"), "", BASIC),
+        (SourceAccess(), "me:secret@", BASIC),
+        (SourceAccess(token="abc"), "", "Bearer abc"),
     ],
 )
 def test_it_lets_itself_in(access, user, sent):
@@ -45,16 +45,16 @@ def test_it_lets_itself_in(access, user, sent):
 
 
 def test_a_password_in_the_url_is_not_shown():
-    reader = SourceReader("http://me:secret@10.0.0.9:9090/", Access(), "Prometheus")
+    reader = SourceReader("http://me:secret@10.0.0.9:9090/", SourceAccess(), "Prometheus")
     assert "http://REDACTED:REDACTED@10.0.0.9:9090" == reader.shown
 
 
 def test_secrets_are_not_in_its_representation():
-    assert "secret" not in repr(Access(user="me", password="secret", token="secret"))
+    assert "secret" not in repr(SourceAccess(user="me", password="secret", token="secret"))
 
 
 def read(url, access=None):
-    with SourceReader(url, access or Access(), "Prometheus") as reader:
+    with SourceReader(url, access or SourceAccess(), "Prometheus") as reader:
         return reader.read("/x", {"query": "up"})
 
 
@@ -94,7 +94,7 @@ def test_a_url_is_of_the_web(url):
 def test_authorities_are_trusted_that_are_named():
     tls = lab.TLS.trusted()
     with lab.GlanceServer(tls=tls) as server:
-        with SourceReader(server.url, Access(cafile=tls.cafile), "exporter") as reader:
+        with SourceReader(server.url, SourceAccess(cafile=tls.cafile), "exporter") as reader:
             assert "versions" in reader.read("/versions")
         with pytest.raises(DiagnosisError, match="TLS failed"):
             read(server.url)
@@ -102,4 +102,4 @@ def test_authorities_are_trusted_that_are_named():
 
 def test_authorities_that_can_not_be_read_are_told(tmp_path):
     with pytest.raises(InvalidTLS, match="--cafile"):
-        read("https://10.0.0.9", Access(cafile=str(tmp_path / "absent")))
+        read("https://10.0.0.9", SourceAccess(cafile=str(tmp_path / "absent")))

@@ -166,6 +166,20 @@ def test_a_text_without_a_call_is_refused(text):
         diagnose(text)
 
 
+def test_other_spans_below_a_call_are_no_attempts(two, image):
+    two[0].break_with(faults.status(503))
+    text = to_console(record(two, show(image))).replace("attempt.number", "attempt.other")
+    seen = trace.observe(text, "a file")
+    assert ((), True) == (seen.servers, bool(seen.calls))
+
+
+def test_a_value_of_otlp_that_is_none_is_left_out():
+    span = {"spanId": "1", "attributes": [{"key": "a", "value": 1}, {"key": "b", "value": {}}]}
+    text = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
+    (found,) = read_spans(text)
+    assert {"a": None, "b": None} == found.attributes
+
+
 def test_a_time_that_is_none_is_the_epoch():
     (span,) = read_spans('{"context": {"span_id": "1"}, "start_time": "noon"}')
     assert 0.0 == span.start

@@ -20,10 +20,11 @@ from parts.prometheus import install
 
 from traced_image.diagnosis import prometheus
 from traced_image.diagnosis.prometheus_api import PrometheusAPI
-from traced_image.diagnosis.requests_of_sources import Access, SourceReader
+from traced_image.diagnosis.requests_of_sources import SourceAccess, SourceReader
 
 FOLDER = Path(__file__).parents[1] / "diagnose/recorded"
 WINDOW = 600.0
+CALLS = 5
 
 
 @contextmanager
@@ -50,10 +51,12 @@ def recorder(url: str, answers: dict[str, object]) -> Iterator[str]:
 
 
 def read_report(exporter: str) -> dict[str, object]:
-    """What an exporter reports, without its texts, and without minutes in which nothing was."""
+    """What an exporter reports, without its texts, empty minutes, and all but a few calls."""
     report = requests.get(f"{exporter}/servers", timeout=30).json()
     for server in report["servers"]:
         server["strip"] = [each for each in server["strip"] if each["attempts"]]
+    for name in ("failing_calls", "latest_calls"):
+        report[name] = report[name][:CALLS]
     return {name: value for name, value in report.items() if name not in ("meanings", "states")}
 
 
@@ -69,7 +72,7 @@ def main() -> None:
             at = round(time.time(), 3)
             with (
                 recorder(watched.prometheus.url, answers) as url,
-                SourceReader(url, Access(), "Prometheus") as reader,
+                SourceReader(url, SourceAccess(), "Prometheus") as reader,
             ):
                 api = PrometheusAPI(reader)
                 prometheus.observe(api, end=at, window=WINDOW, jobs=scene.jobs)

@@ -13,7 +13,7 @@ import click
 from ..config.checks import format_value
 from ..diagnosis import answer, exporter, findings, prometheus, trace
 from ..diagnosis.prometheus_api import PrometheusAPI
-from ..diagnosis.requests_of_sources import Access, SourceReader
+from ..diagnosis.requests_of_sources import SourceAccess, SourceReader
 from .exit_status import DONE, REFUSED, UNREACHABLE
 from .options import json_output, read_duration
 from .output import make_printable, print_json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-    from ..diagnosis.findings import Finding
+    from ..diagnosis.findings import DiagnosisFinding
     from ..diagnosis.observations import Observations
 
 _HOUR = 3600.0
@@ -104,7 +104,7 @@ def diagnose(
         raise click.UsageError("name one source: --prometheus, --exporter or --trace")
     if url is None and (since, at) != (None, None):
         raise click.UsageError("--since and --at need --prometheus: the others tell what they have")
-    access = Access(user, _read(password_file), _read(token_file) or None, cafile)
+    access = SourceAccess(user, _read(password_file), _read(token_file) or None, cafile)
     if traces is not None:
         seen = trace.observe(traces.read(), traces.name, jobs=jobs)
     elif url is not None:
@@ -118,13 +118,13 @@ def diagnose(
 
 
 def _ask_prometheus(
-    url: str, access: Access, end: float, window: float, jobs: Sequence[str]
+    url: str, access: SourceAccess, end: float, window: float, jobs: Sequence[str]
 ) -> Observations:
     with SourceReader(url, access, "Prometheus") as reader:
         return prometheus.observe(PrometheusAPI(reader), end=end, window=window, jobs=jobs)
 
 
-def _ask_exporters(urls: Sequence[str], access: Access, jobs: Sequence[str]) -> Observations:
+def _ask_exporters(urls: Sequence[str], access: SourceAccess, jobs: Sequence[str]) -> Observations:
     with ExitStack() as stack:
         readers = [stack.enter_context(SourceReader(url, access, "exporter")) for url in urls]
         return exporter.observe(readers, jobs=jobs)
@@ -134,7 +134,7 @@ def _read(file: Path | None) -> str:
     return "" if file is None else file.read_text("utf-8").strip()
 
 
-def _print(found: Sequence[Finding], seen: Observations, *, as_json: bool) -> None:
+def _print(found: Sequence[DiagnosisFinding], seen: Observations, *, as_json: bool) -> None:
     if as_json:
         print_json(answer.make_json(found, seen))
         return
@@ -142,7 +142,7 @@ def _print(found: Sequence[Finding], seen: Observations, *, as_json: bool) -> No
         click.echo(make_printable(line))
 
 
-def find_status(found: Sequence[Finding]) -> int:
+def find_status(found: Sequence[DiagnosisFinding]) -> int:
     """Return the exit status of what was found; what has ended does not count."""
     ongoing = [each for each in found if each.is_ongoing]
     if any(each.calls_failed for each in ongoing):

@@ -20,7 +20,7 @@ from .words import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .findings import Finding
+    from .findings import DiagnosisFinding
     from .observations import AlertSeen, Callers, CallSeen, Latency, Observations
 
 _INDENT = 10
@@ -28,12 +28,12 @@ _MOST_CALLS = 3
 """How many single calls are shown."""
 
 
-def make_json(findings: Sequence[Finding], seen: Observations) -> list[dict[str, object]]:
+def make_json(findings: Sequence[DiagnosisFinding], seen: Observations) -> list[dict[str, object]]:
     """Return the findings for a program; times are `datetime` in UTC, None is unknown."""
     return [_to_json(each, seen) for each in findings]
 
 
-def _to_json(finding: Finding, seen: Observations) -> dict[str, object]:
+def _to_json(finding: DiagnosisFinding, seen: Observations) -> dict[str, object]:
     return {
         "server": finding.servers[0] if len(finding.servers) == 1 else None,
         "servers": finding.servers,
@@ -72,7 +72,7 @@ def _to_count(count: float | None) -> int | None:
     return None if count is None else round(count)
 
 
-def make_lines(findings: Sequence[Finding], seen: Observations) -> Iterator[str]:
+def make_lines(findings: Sequence[DiagnosisFinding], seen: Observations) -> Iterator[str]:
     """Yield the lines of the answer."""
     yield _describe_source(seen)
     for each in findings:
@@ -109,7 +109,7 @@ def _describe_nothing(seen: Observations) -> str:
     return f"Nothing fails now, and nothing is slow: {servers}."
 
 
-def _describe(finding: Finding, seen: Observations, *, is_first: bool) -> Iterator[str]:
+def _describe(finding: DiagnosisFinding, seen: Observations, *, is_first: bool) -> Iterator[str]:
     yield _conclude(finding, seen)
     parts = (
         ("hit", _describe_hit(finding)),
@@ -124,7 +124,7 @@ def _describe(finding: Finding, seen: Observations, *, is_first: bool) -> Iterat
             yield f"  {name:<{_INDENT - 2}}{text}"
 
 
-def _conclude(finding: Finding, seen: Observations) -> str:
+def _conclude(finding: DiagnosisFinding, seen: Observations) -> str:
     never = [each for each in finding.callers if each.never]
     names = [name for each in never for name in each.names]
     succeeding = sum(each.succeeding for each in finding.callers)
@@ -147,7 +147,7 @@ def _conclude(finding: Finding, seen: Observations) -> str:
     return f"{sentence}{row}"
 
 
-def _describe_time(finding: Finding, seen: Observations) -> str:
+def _describe_time(finding: DiagnosisFinding, seen: Observations) -> str:
     if finding.since is None:
         return "since an unknown time"
     since = format_time(finding.since, seen.end)
@@ -165,7 +165,7 @@ def _describe_latency(latency: Latency) -> str:
     return f"{name} takes {format_duration(latency.seconds)}{others}"
 
 
-def _describe_hit(finding: Finding) -> str:
+def _describe_hit(finding: DiagnosisFinding) -> str:
     processes = {each.job: each for each in finding.callers}
     parts = []
     for job, operations in finding.operations.items():
@@ -181,7 +181,7 @@ def _count_processes(caller: Callers) -> str:
     return format_count(caller.asking, "process")
 
 
-def _describe_cost(finding: Finding, seen: Observations) -> str:
+def _describe_cost(finding: DiagnosisFinding, seen: Observations) -> str:
     if finding.rule.name in ("slow", "probes"):
         return ""
     parts = [_describe_saved(finding, seen)] if finding.calls_saved else []
@@ -194,7 +194,7 @@ def _describe_cost(finding: Finding, seen: Observations) -> str:
     return "; ".join(parts)
 
 
-def _describe_saved(finding: Finding, seen: Observations) -> str:
+def _describe_saved(finding: DiagnosisFinding, seen: Observations) -> str:
     saved, cost = finding.calls_saved or 1.0, finding.cost_seconds or 0.0
     calls = format_count(round(saved), "call")
     every, whole = format_duration(cost / saved), format_duration(cost)
@@ -204,7 +204,7 @@ def _describe_saved(finding: Finding, seen: Observations) -> str:
     return f"{calls} took {took} in place of {format_duration(usual)}, {whole} more in all"
 
 
-def _describe_load(finding: Finding, seen: Observations) -> str:
+def _describe_load(finding: DiagnosisFinding, seen: Observations) -> str:
     others = [each for each in seen.servers if each.server not in finding.servers]
     shares = [each.share for each in others if not each.since and each.share[0] is not None]
     if not shares or not finding.is_ongoing:
@@ -216,13 +216,13 @@ def _describe_load(finding: Finding, seen: Observations) -> str:
     return f"{servers}: up to {format_share(now)} of attempts each{was}"
 
 
-def _describe_probes(finding: Finding) -> str:
+def _describe_probes(finding: DiagnosisFinding) -> str:
     if not finding.probe_reason or finding.rule.name == "probes":
         return ""
     return f"fail, too ({describe_reason(finding.probe_reason)})"
 
 
-def _describe_look(finding: Finding) -> str:
+def _describe_look(finding: DiagnosisFinding) -> str:
     parts = [f"trace {each}" for each in finding.traces[:1]]
     parts += dict.fromkeys(_describe_alert(each) for each in finding.alerts)
     parts += dict.fromkeys(f"runbook {each.runbook}" for each in finding.alerts if each.runbook)

@@ -141,13 +141,13 @@ def _count(processes: Iterable[ProcessSaw]) -> int:
 def _add_latencies(
     servers: Sequence[ServerSeen], seen: dict[str, list[ServerByProcess]]
 ) -> Iterator[ServerSeen]:
-    """Yield the servers with the medians of their last five minutes."""
-    medians = {
+    """Yield the servers with how long 95 % of attempts took at most in the last five minutes."""
+    most = {
         server: mean(known)
         for server, views in seen.items()
-        if (known := [m for each in views if (m := find_number(each.told, "recent", "p50"))])
+        if (known := [m for each in views if (m := find_number(each.told, "recent", "p95"))])
     }
-    compared = compare({"": medians})
+    compared = compare({"": most})
     for each in servers:
         yield replace(each, latencies=compared.get(each.server, ()))
 

@@ -128,12 +128,12 @@ class ServerByProcess:
 
         The report says it to the second for what fails without a break; else the minute is known.
         """
-        rows = [find_number(each, "since") or 0.0 for each in self.failing_operations]
-        if self.row:
-            rows.append(self.find_time("since") or 0.0)
-        told = [each for each in rows if each and each < episode.first + 2 * _MINUTE]
-        if told:
-            return min(told), True
+        rows = [each for each in self.failing_operations if _is_unbroken(each, episode)]
+        if self.row and _is_unbroken(self.told, episode):
+            rows.append(self.told)
+        times = [since for each in rows if (since := find_number(each, "since"))]
+        if times:
+            return min(times), True
         latest = self.find_time("last_failure") or self.process.end
         return min(episode.first + _MINUTE / 2, latest), False
 
@@ -144,8 +144,8 @@ class ServerByProcess:
             yield from self._tally_minutes(episode)
         for each in operations:
             failed = find_number(each, "failed") or 0.0
-            # All since the first of the failures in a row have failed; those before do not count.
-            fine = 0.0 if find_number(each, "since") else _count(each) - failed
+            # Of a row since the beginning, the successes are from before it.
+            fine = 0.0 if _is_unbroken(each, episode) else _count(each) - failed
             reason = find_text(each, "last_error") or self._reason
             yield from self._pair(find_text(each, "operation"), reason, failed, fine)
 
@@ -211,6 +211,14 @@ class ServerByProcess:
 
 def _name(told: object) -> str:
     return name_server({f"server_{name}": find(told, name) for name in ("address", "port")})
+
+
+def _is_unbroken(told: object, episode: Episode | None) -> bool:
+    """Whether a server, or an operation, has failed in a row since an episode began."""
+    since, last = find_number(told, "since"), find_number(told, "last_failure")
+    if not since or episode is None or since >= episode.first + _MINUTE:
+        return False
+    return since != last or (find_number(told, "failed") or 0.0) <= 1
 
 
 def _count(told: object) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .observations import KEYSTONE, NAMED, TOKEN_UNAVAILABLE, Callers, add_up
-from .rules import Rule, apply
+from .rules import DiagnosisRule, apply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .observations import AlertSeen, KeystoneSeen, Latency, Observations, ServerSeen, Tally
     from .rules import Confidence
 
-KEYSTONE_RULE = Rule(
+KEYSTONE_RULE = DiagnosisRule(
     "keystone",
     lambda server: server.server == KEYSTONE,
     "Keystone gives no token ({reasons}) {when}. No Glance server was asked for those calls.",
@@ -25,7 +25,7 @@ _FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DiagnosisFinding:
     """What is wrong with one server, with several together, or with Keystone.
 
     Attributes:
@@ -51,7 +51,7 @@ class Finding:
         confidence: How sure the conclusion is.
     """
 
-    rule: Rule
+    rule: DiagnosisRule
     servers: tuple[str, ...]
     reasons: dict[str, float]
     since: float | None
@@ -85,7 +85,7 @@ class Finding:
         return self.until is None
 
 
-def find(seen: Observations) -> list[Finding]:
+def find(seen: Observations) -> list[DiagnosisFinding]:
     """Return the findings, worst first: what still fails, what fails calls, what costs most."""
     findings = [_make_finding(rule, servers, seen) for rule, servers in apply(seen)]
     if seen.keystone is not None:
@@ -101,14 +101,16 @@ def find(seen: Observations) -> list[Finding]:
     )
 
 
-def _make_finding(rule: Rule, servers: tuple[ServerSeen, ...], seen: Observations) -> Finding:
+def _make_finding(
+    rule: DiagnosisRule, servers: tuple[ServerSeen, ...], seen: Observations
+) -> DiagnosisFinding:
     tallies = [tally for each in servers for tally in each.tallies]
     failed = sum(each.failed for each in servers)
     every = sum(each.attempts for each in servers)
     names = tuple(each.server for each in servers)
     reasons = add_up((each.reason, each.count) for each in tallies if each.reason)
     probed = next((each.probe_reason for each in servers if each.probe_reason), "")
-    return Finding(
+    return DiagnosisFinding(
         rule=rule,
         servers=names,
         reasons=reasons or ({probed: 1.0} if rule.name == "probes" else {}),
@@ -132,7 +134,7 @@ def _make_finding(rule: Rule, servers: tuple[ServerSeen, ...], seen: Observation
     )
 
 
-def _weigh(rule: Rule, failed: float, servers: Iterable[ServerSeen]) -> Confidence:
+def _weigh(rule: DiagnosisRule, failed: float, servers: Iterable[ServerSeen]) -> Confidence:
     if rule.name in ("slow", "probes"):
         return rule.confidence
     return rule.confidence if max(failed, _find_row(servers) or 0) >= _FEW else "low"
@@ -143,7 +145,7 @@ def _find_row(servers: Iterable[ServerSeen]) -> int | None:
     return max(rows) if rows else None
 
 
-def _find_since(rule: Rule, servers: tuple[ServerSeen, ...]) -> float | None:
+def _find_since(rule: DiagnosisRule, servers: tuple[ServerSeen, ...]) -> float | None:
     """Return since when; of all servers, when the last of them began to fail."""
     if rule.name == "probes":
         return servers[0].probe_since
@@ -219,10 +221,10 @@ def _add(values: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _make_keystone(keystone: KeystoneSeen, seen: Observations) -> Finding:
+def _make_keystone(keystone: KeystoneSeen, seen: Observations) -> DiagnosisFinding:
     failed = sum(each.count for each in keystone.tallies)
     calls = [each for each in seen.failed_calls if each.reason == TOKEN_UNAVAILABLE]
-    return Finding(
+    return DiagnosisFinding(
         rule=KEYSTONE_RULE,
         servers=(KEYSTONE,),
         reasons=add_up((each.reason, each.count) for each in keystone.tallies),

@@ -68,7 +68,7 @@ class Latency:
 
     Attributes:
         operation: What they ask of Glance; empty if the source does not tell.
-        seconds: Their usual duration: a mean or a median.
+        seconds: Their duration: the mean, or what 95 % of them take at most.
         others: That of the other servers; None if there are none.
     """
 

@@ -56,10 +56,10 @@ def observe(
     Raises:
         DiagnosisError: It can't be read, or knows no caller.
     """
-    return _Observer(api, end, window, tuple(jobs)).observe()
+    return _PrometheusObserver(api, end, window, tuple(jobs)).observe()
 
 
-class _Observer:
+class _PrometheusObserver:
     def __init__(
         self, api: PrometheusAPI, end: float, window: float, jobs: tuple[str, ...]
     ) -> None:

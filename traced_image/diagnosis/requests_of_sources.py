@@ -27,7 +27,7 @@ _TLS = " and --cafile"
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class SourceAccess:
     """How a source lets its readers in.
 
     Attributes:
@@ -66,7 +66,7 @@ class SourceReader:
         shown: The URL without its secrets.
     """
 
-    def __init__(self, url: str, access: Access, kind: str) -> None:
+    def __init__(self, url: str, access: SourceAccess, kind: str) -> None:
         self.shown = hide_in_url(url).rstrip("/")
         if not url.startswith(_WEB):
             raise DiagnosisError(f"{kind} {format_value(url)}: write it like http://10.0.0.9:9090")

@@ -37,7 +37,7 @@ _RECOVERIES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class DiagnosisRule:
     """A rule.
 
     Attributes:
@@ -126,7 +126,7 @@ def _name_callers(server: ServerSeen) -> tuple[Callers, ...]:
 
 
 RULES = (
-    Rule(
+    DiagnosisRule(
         "one_caller",
         fails_for_one_caller,
         "{never} can't use {servers} ({reasons}) {when}. {others} can: suspect the way between"
@@ -135,7 +135,7 @@ RULES = (
         together="some",
         alike=_name_callers,
     ),
-    Rule(
+    DiagnosisRule(
         "one_image",
         fails_some_images,
         "{servers} fail {share} of {operations} in the same way ({reasons}) {when}. Other attempts"
@@ -144,35 +144,37 @@ RULES = (
         together="two",
         alike=lambda server: tuple(server.reasons),
     ),
-    Rule(
+    DiagnosisRule(
         "all_servers",
         fails_always,
         "All {number} servers fail ({reasons}) {when}: {servers}. Suspect what they share: the"
         " network, the database, a load balancer.",
         together="all",
     ),
-    Rule(
+    DiagnosisRule(
         "all_servers_one_operation",
         fails_one_operation,
         "All {number} servers fail {operations} ({reasons}) {when}, and not {fine}: {servers}."
         " Suspect what they share for it, such as the image store.",
         together="all",
     ),
-    Rule("down", fails_always, "{servers} {fails} {when}."),
-    Rule(
+    DiagnosisRule("down", fails_always, "{servers} {fails} {when}."),
+    DiagnosisRule(
         "one_operation",
         fails_one_operation,
         "{servers} {fails} for {operations} alone {when}; not for {fine}.",
     ),
-    Rule(
+    DiagnosisRule(
         "flapping",
         flaps,
         "{servers} fails and recovers by turns ({reasons}) {when}: {recoveries} recoveries.",
         "medium",
     ),
-    Rule("sometimes", fails_sometimes, "{servers} fails {share} of attempts ({reasons}) {when}."),
-    Rule("slow", is_slower, "{servers} is slow {when}: {latencies}.", "medium"),
-    Rule(
+    DiagnosisRule(
+        "sometimes", fails_sometimes, "{servers} fails {share} of attempts ({reasons}) {when}."
+    ),
+    DiagnosisRule("slow", is_slower, "{servers} is slow {when}: {latencies}.", "medium"),
+    DiagnosisRule(
         "probes",
         fails_probes,
         "{servers} fails its probes ({reasons}) {when}. No call of a caller fails there.",
@@ -182,7 +184,7 @@ RULES = (
 """The rules, in their order."""
 
 
-def apply(seen: Observations) -> Iterator[tuple[Rule, tuple[ServerSeen, ...]]]:
+def apply(seen: Observations) -> Iterator[tuple[DiagnosisRule, tuple[ServerSeen, ...]]]:
     """Yield each rule that applies, with the servers of the finding that it makes.
 
     A server whose failures have ended is never together with one that still fails.
@@ -196,11 +198,11 @@ def apply(seen: Observations) -> Iterator[tuple[Rule, tuple[ServerSeen, ...]]]:
                 left = [each for each in left if each not in group]
 
 
-def _find_least(rule: Rule, seen: Observations) -> int:
+def _find_least(rule: DiagnosisRule, seen: Observations) -> int:
     return {"two": 2, "all": max(2, len(seen.servers))}.get(rule.together, 1)
 
 
-def _group(rule: Rule, servers: Sequence[ServerSeen]) -> list[tuple[ServerSeen, ...]]:
+def _group(rule: DiagnosisRule, servers: Sequence[ServerSeen]) -> list[tuple[ServerSeen, ...]]:
     if rule.together == "each":
         return [(each,) for each in servers]
     groups: dict[object, list[ServerSeen]] = {}

@@ -48,7 +48,7 @@ def observe(text: str, source: str, *, jobs: Sequence[str] = ()) -> Observations
         DiagnosisError: It has no call of this package's.
     """
     spans = [each for each in read_spans(text) if not jobs or each.job in jobs]
-    calls = [_Call(each, _below(each, spans)) for each in spans if _is_call(each)]
+    calls = [_TracedCall(each, _below(each, spans)) for each in spans if _is_call(each)]
     if not calls:
         raise DiagnosisError(
             f"{source} has no span of a call to Glance; give OTLP's, Jaeger's or the console's"
@@ -82,7 +82,7 @@ def _below(call: SpanSeen, spans: Iterable[SpanSeen]) -> list[SpanSeen]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
+class _AttemptSeen:
     """An attempt, or a stream that broke after its attempt had ended."""
 
     span: SpanSeen
@@ -95,18 +95,18 @@ class _Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _TracedCall:
     """A call, and the spans below it."""
 
     span: SpanSeen
     below: list[SpanSeen]
 
     @property
-    def attempts(self) -> list[_Attempt]:
+    def attempts(self) -> list[_AttemptSeen]:
         return [each for span in self.below if (each := _read_attempt(span)) is not None]
 
     @property
-    def failures(self) -> list[_Attempt]:
+    def failures(self) -> list[_AttemptSeen]:
         return [each for each in self.attempts if each.reason]
 
     @property
@@ -154,18 +154,18 @@ class _Call:
         )
 
 
-def _read_attempt(span: SpanSeen) -> _Attempt | None:
+def _read_attempt(span: SpanSeen) -> _AttemptSeen | None:
     told = span.attributes
     reason = str(told.get(catalogue.ERROR_TYPE, ""))
     if catalogue.ATTEMPT_NUMBER in told:
         failed = told.get(catalogue.ATTEMPT_VERDICT) == "failed"
-        return _Attempt(span, name_server(told), reason if failed else "")
+        return _AttemptSeen(span, name_server(told), reason if failed else "")
     if catalogue.STREAM_SIZE in told and reason:
-        return _Attempt(span, name_server(told), reason)
+        return _AttemptSeen(span, name_server(told), reason)
     return None
 
 
-def _see_server(server: str, calls: Sequence[_Call]) -> ServerSeen:
+def _see_server(server: str, calls: Sequence[_TracedCall]) -> ServerSeen:
     asking = [each for each in calls if any(a.server == server for a in each.attempts)]
     hit = [each for each in asking if any(a.server == server for a in each.failures)]
     saved = [each for each in hit if each.outcome in ("success_after_retry", "refused")]
@@ -183,14 +183,14 @@ def _see_server(server: str, calls: Sequence[_Call]) -> ServerSeen:
     )
 
 
-def _tally(server: str, calls: Iterable[_Call]) -> Iterator[Tally]:
+def _tally(server: str, calls: Iterable[_TracedCall]) -> Iterator[Tally]:
     for call in calls:
         for each in call.attempts:
             if each.server == server:
                 yield Tally(call.span.job, call.operation, each.reason, 1.0)
 
 
-def _see_callers(server: str, calls: Iterable[_Call]) -> Iterator[Callers]:
+def _see_callers(server: str, calls: Iterable[_TracedCall]) -> Iterator[Callers]:
     ends: dict[str, dict[str, set[bool]]] = defaultdict(lambda: defaultdict(set))
     for call in calls:
         for each in call.attempts:
@@ -208,7 +208,7 @@ def _see_callers(server: str, calls: Iterable[_Call]) -> Iterator[Callers]:
         )
 
 
-def _see_keystone(calls: Iterable[_Call]) -> KeystoneSeen | None:
+def _see_keystone(calls: Iterable[_TracedCall]) -> KeystoneSeen | None:
     lost = [
         each
         for each in calls
@@ -224,12 +224,12 @@ def _see_keystone(calls: Iterable[_Call]) -> KeystoneSeen | None:
     )
 
 
-def _count_processes(calls: Iterable[_Call]) -> dict[str, int]:
+def _count_processes(calls: Iterable[_TracedCall]) -> dict[str, int]:
     processes = {(each.span.job, each.span.process) for each in calls}
     return {job: round(count) for job, count in add_up((job, 1.0) for job, _ in processes).items()}
 
 
-def _find_usual(calls: Iterable[_Call]) -> float | None:
+def _find_usual(calls: Iterable[_TracedCall]) -> float | None:
     first = [
         each.span.end - each.span.start for each in calls if each.outcome == "success_first_try"
     ]
