@@ -98,7 +98,7 @@ def test_calls_that_fail_are_counted_for_their_servers(two, image):
 
 
 def test_a_stream_that_breaks_is_a_failure_of_its_server(two, image):
-    two[0].break_with(faults.cut_body())
+    two[0].break_with(faults.cut_body().only(path="/file$"))
 
     def act(service):
         for _ in two:  # each server is the first once

@@ -38,7 +38,7 @@ class ProcessSaw:
 
     @property
     def name(self) -> str:
-        """Its host and its number; its URL if it does not tell them."""
+        """Its machine and its number; its URL if it does not tell them."""
         pid = find_number(self.report, "process", "pid")
         name = find_text(self.report, "process", "host")
         return f"{name}:{pid:.0f}" if name and pid else self.url

@@ -1,4 +1,4 @@
-"""What a source tells of servers, callers, calls and Keystone, in one form for all sources."""
+"""What a source knows about servers, callers, calls and Keystone, in one form for all sources."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class ServerSeen:
 
     @property
     def never_reaching(self) -> tuple[Callers, ...]:
-        """The callers of which some or all processes never succeed."""
+        """The callers with processes that never succeed."""
         return tuple(each for each in self.callers if each.never)
 
     def failing_share(self, operation: str | None = None) -> float:
@@ -234,7 +234,7 @@ class Observations:
 
     Attributes:
         source: What it is, such as ``Prometheus http://…``.
-        start: Begin of the time that it tells of, in seconds since the epoch.
+        start: Begin of the time that it knows, in seconds since the epoch.
         end: End of that time.
         servers: All servers that are asked, failing or not.
         keystone: Keystone's failures; None for none.

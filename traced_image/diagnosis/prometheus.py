@@ -144,7 +144,7 @@ class _PrometheusObserver:
         return ServerSeen(name_server(_label(place)))
 
     def _range(self, query: str) -> list[Sample]:
-        """Ask for all steps of the window, the last of which ends with it."""
+        """Ask for all steps of the window; the last one ends with it."""
         step, end = self._window.step, self._window.end
         steps = math.ceil(self._window.seconds / step)
         return self._api.query_range(query, end - (steps - 1) * step, end, step)

@@ -1,4 +1,4 @@
-"""What a Prometheus tells of one server that fails: since when, whom, and what it costs."""
+"""What a Prometheus knows about a server that fails: since when, for whom, at what cost."""
 
 from __future__ import annotations
 

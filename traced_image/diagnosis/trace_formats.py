@@ -28,7 +28,7 @@ class SpanSeen:
         end: When it ended.
         attributes: Its attributes.
         job: The ``service.name`` of its process.
-        process: The host and the number of its process; empty if they are not told.
+        process: The machine and the number of its process; empty if they are not told.
     """
 
     trace_id: str
