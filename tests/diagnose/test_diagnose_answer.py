@@ -87,7 +87,7 @@ def sentence(*servers, **told):
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ({"exact": False}, " since 12:00:00 at the latest. "),
+        ({"exact": False}, " since about 12:00:00 or earlier. "),
         ({"until": NOON + 300}, " from 12:00:00 to 12:05:00, 5 min. "),
         ({"since": NOON - 86400}, " since 2026-11-28 12:00:00, 24 h. "),
         ({"since": None}, " since an unknown time. "),

@@ -8,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import diagnose_scene
 import pytest
 from diagnose_scene import Scene, Watched
 from parts.prometheus import Prometheus
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SOURCES = ("prometheus", "exporter")
 FAILING = {

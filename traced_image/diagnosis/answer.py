@@ -155,7 +155,7 @@ def _describe_time(finding: DiagnosisFinding, seen: Observations) -> str:
         length = format_duration(finding.until - finding.since)
         return f"from {since} to {format_time(finding.until, seen.end)}, {length}"
     if not finding.exact:
-        return f"since {since} at the latest"
+        return f"since about {since} or earlier"
     return f"since {since}, {format_duration(seen.end - finding.since)}"
 
 

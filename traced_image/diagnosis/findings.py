@@ -33,7 +33,7 @@ class DiagnosisFinding:
         servers: The servers, or `KEYSTONE`.
         reasons: Why they fail, with how often; the most frequent first.
         since: Since when, in seconds since the epoch; None if unknown.
-        exact: Whether it began then; otherwise it began then at the latest.
+        exact: Whether it began then; otherwise it began about then, or earlier.
         until: When it ended; None if it has not.
         row: The most failures in a row of a caller; None if unknown.
         operations: The operations that fail, by job.

@@ -84,7 +84,7 @@ class ServerSeen:
     Attributes:
         server: ``host:port``.
         since: Since when it fails, in seconds since the epoch; None if it does not.
-        exact: Whether `since` is when it began; otherwise it began then at the latest.
+        exact: Whether `since` is when it began; otherwise it began about then, or earlier.
         until: When its failures ended; None if they have not.
         row: The most failures in a row that a caller has now; None if unknown.
         state: Its host state for most callers; empty if unknown.

@@ -155,13 +155,14 @@ class FailingServer:
         not if only one operation fails: each success of another begins a new row.
         """
         first, step = self.episode.first, self.window.step
-        earliest = first - step - 2 * self.window.scrape - _FINE
         from_start = first - step <= self.window.start + step
+        begin = find_begin(self.api, self.ask.failures_now(self._server), self.window, first)
         gauge = self._number(self.ask.since(self._server, self.window.start), end)
-        if gauge is not None and gauge <= first and (gauge >= earliest or from_start):
-            return gauge, True
-        query = self.ask.failures_now(self._server)
-        return find_begin(self.api, query, self.window, first), not from_start
+        if gauge is not None and gauge <= first:
+            near = abs(gauge - begin) <= 2 * self.window.scrape + _FINE
+            if near or (from_start and gauge < begin):
+                return gauge, True
+        return begin, not from_start
 
     def _find_tallies(self, seconds: float, later: float, end: float) -> Iterator[Tally]:
         failed = self.api.query(self.ask.failures(seconds, self._server), end)

@@ -29,7 +29,7 @@ _WAY = NETWORK | {"read_timeout", "connection_reset"}
 _IMAGE = frozenset({"500", "checksum_mismatch"})
 """Reasons that a single image may have on any server."""
 
-ALL, MOST, NONE = 0.95, 0.5, 0.1
+ALL, MOST, NONE = 0.95, 0.75, 0.1
 """The shares from which a server fails for all attempts and for most, and up to which for none."""
 
 _RECOVERIES = 2
@@ -78,8 +78,9 @@ def fails_for_one_caller(server: ServerSeen) -> bool:
 
 def fails_some_images(server: ServerSeen) -> bool:
     """Whether a server fails some attempts for a reason that a single image may have."""
-    shares = [server.failing_share(operation) for operation in server.failing_operations]
-    return bool(shares) and set(server.reasons) <= _IMAGE and max(shares) < MOST
+    asked = [each for each in server.tallies if each.operation in server.failing_operations]
+    every = sum(each.count for each in asked)
+    return bool(every) and set(server.reasons) <= _IMAGE and server.failed < MOST * every
 
 
 def fails_always(server: ServerSeen) -> bool:
