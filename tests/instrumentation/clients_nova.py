@@ -38,7 +38,8 @@ def env(servers, tmp_path):
     conf = tmp_path / "nova.conf"
     urls = ",".join(server.url for server in servers)
     conf.write_text(f"[glance]\napi_servers = {urls}\nnum_retries = 9\n")
-    return {**os.environ, "NOVA_CONF": str(conf), "SEED": "1", "PYTHONWARNINGS": "ignore"}
+    none = {f"OTEL_{kind}_EXPORTER": "none" for kind in ("TRACES", "METRICS", "LOGS")}
+    return {**os.environ, **none, "NOVA_CONF": str(conf), "SEED": "1", "PYTHONWARNINGS": "ignore"}
 
 
 def states(metrics):

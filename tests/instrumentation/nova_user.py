@@ -10,7 +10,8 @@ if __name__ == "__main__":
     os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "false"
     from nova import monkey_patch
 
-    monkey_patch.patch()
+    # That of nova 31 has done it when it is imported.
+    getattr(monkey_patch, "patch", bool)()
 
 import nova.conf
 from nova.context import RequestContext

@@ -150,7 +150,7 @@ class ServerSeen:
         """Return the share of attempts that failed, from 0 to 1.
 
         Args:
-            operation: Of which operation; None for all.
+            operation: The operation that it is of; None for all.
         """
         those = [each for each in self.tallies if operation in (None, each.operation)]
         all_of_them = sum(each.count for each in those)
