@@ -37,7 +37,7 @@ def env(servers, tmp_path):
     """The environment of a program, with nova's configuration."""
     conf = tmp_path / "nova.conf"
     urls = ",".join(server.url for server in servers)
-    conf.write_text(f"[glance]\napi_servers = {urls}\nnum_retries = 9\n")
+    conf.write_text(f"[glance]\napi_servers = {urls}\nnum_retries = 50\n")
     none = {f"OTEL_{kind}_EXPORTER": "none" for kind in ("TRACES", "METRICS", "LOGS")}
     return {**os.environ, **none, "NOVA_CONF": str(conf), "SEED": "1", "PYTHONWARNINGS": "ignore"}
 
