@@ -386,6 +386,18 @@ def test_a_server_that_has_not_answered_for_five_minutes_has_no_recent_latencies
     )
 
 
+@pytest.mark.parametrize(
+    ("failures", "since", "expected"), [(3, 5.0, None), (2, 5.0, 0.004), (3, 0.0, 0.004)]
+)
+def test_of_a_server_that_has_just_died_the_latencies_before_do_not_count(
+    failures, since, expected
+):
+    operations = {"images.get": OperationAccount(since=since)}
+    before = cell(0, 9, seconds={0: 9}, longest=0.004)
+    made = told(before, operations=operations, consecutive_failures=failures)["recent"]
+    assert (9, expected) == (made["attempts"], made["max"])
+
+
 def shares(one, other):
     made = make_report(hour({PLACE: one, ("10.0.0.2", "9292"): other}))["servers"]
     return [(each["recent"]["share_before"], each["recent"]["share"]) for each in made]

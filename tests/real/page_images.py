@@ -1,6 +1,7 @@
 """Makes the pictures of the page in docs/images: ``python tests/real/page_images.py``."""
 
 import base64
+import os
 import struct
 import sys
 import tempfile
@@ -12,8 +13,8 @@ from parts import chromium
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 
-LOOKS = {"page-light": ("light", 1280, 1110), "page-dark": ("dark", 1280, 1110)} | {
-    "page-narrow": ("light", 360, 1100)
+LOOKS = {"page-light": ("light", 1280, 1600), "page-dark": ("dark", 1280, 1600)} | {
+    "page-narrow": ("light", 360, 1400)
 }
 
 FEW_COLOURS = """
@@ -74,6 +75,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def main() -> None:
     """Make each picture anew."""
     FOLDER.mkdir(exist_ok=True)
+    os.environ["OTEL_SERVICE_NAME"] = "nova-api"
     programs = chromium.install(lambda line: sys.stdout.write(f"{line}\n"))
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place,

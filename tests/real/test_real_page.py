@@ -190,6 +190,14 @@ def test_an_operation_that_failed_long_ago_is_held_against_no_server(page):
     assert "10.0.0.1:9292 is healthy" == page(told).text("#words")
 
 
+def test_without_the_names_of_operations_none_are_listed(page):
+    told = Told().still()
+    told.attempts(FAILING, 2, "503", operation="")
+    told.state(FAILING, "cooling", 2, since=0)
+    shown = page(told)
+    assert ("", []) == (server(shown, "10.0.0.2:9292", ".operations"), shown.texts("#more li"))
+
+
 def test_an_operation_that_works_again_does_not_fail_now(page):
     told = Told().still()
     told.attempts(HEALTHY, 2, "503")
@@ -460,7 +468,7 @@ def test_a_server_has_its_counts_its_latencies_and_its_times(page):
         failure = clock(told.time(), "%H:%M:%S")
     assert [
         ("Failed, 60 min", "1 of 4 attempts"),
-        ("Failed, last ones", "1 of the last 4 attempts"),
+        ("Failed, latest", "1 of the last 4 attempts"),
         ("p50, p95, max, 5 min", "no success in 1 attempt"),
         ("p50, p95, 60 min", "2.5 ms, 4.75 ms"),
         ("Share of load, 5 min", "100 %, 100 % before"),
@@ -484,6 +492,14 @@ def test_recent_latencies_stand_before_those_of_the_hour(page):
 def test_a_server_that_fails_shows_no_latencies_of_the_time_before(page):
     shown = dict(facts(page(failing(minutes=2))))
     assert "p50, p95, 60 min" not in shown
+
+
+def test_a_server_that_has_just_died_shows_no_latencies(page):
+    told = Told().still()
+    told.attempts(FAILING, 4)
+    told.attempts(FAILING, 3, "503")
+    told.state(FAILING, "cooling", 3, since=0)
+    assert "no success since it fails" == dict(facts(page(told)))["p50, p95, max, 5 min"]
 
 
 def test_a_server_has_what_its_failures_cost(page):
@@ -1223,6 +1239,13 @@ def test_axe_finds_no_fault_while_the_data_is_stale(browser, left_alone, scheme,
 @LOOKS
 def test_axe_finds_no_fault_while_there_is_nothing(page, scheme, width):
     shown = page(Told())
+    shown.look(scheme, width, 4000)
+    assert [] == found_by_axe(shown)
+
+
+@LOOKS
+def test_axe_finds_no_fault_while_healthy_servers_are_folded(page, scheme, width):
+    shown = page(many(20))
     shown.look(scheme, width, 4000)
     assert [] == found_by_axe(shown)
 

@@ -42,9 +42,11 @@ class OperationReport(TypedDict):
 class RecentReport(TypedDict):
     """A server in the last five minutes, with the minute that is under way.
 
-    The latencies are those of attempts that succeeded: they are None if there was none. ``share``
-    is the server's share of the attempts on all servers, from 0 to 1; ``share_before`` is its share
-    in the earlier minutes of the hour, before the first server failed of those that fail now.
+    The latencies are those of attempts that succeeded. They are None if there was none, and if all
+    operations fail after three failures in a row, because they are of the time before then.
+    ``share`` is the server's share of the attempts on all servers, from 0 to 1; ``share_before`` is
+    its share in the earlier minutes of the hour, before the first server failed of those that fail
+    now.
     """
 
     attempts: int

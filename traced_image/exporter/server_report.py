@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 RECENT = 5
 """How many minutes count as recent, with the one that is under way."""
 
+DOWN = 3
+"""After how many failures in a row a server's recent latencies are no longer shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Probed:
@@ -123,15 +126,22 @@ def _add_up(cells: Iterable[Cell]) -> Cell:
 def _report_recent(place: ServerKey, account: Account, loads: _Loads) -> RecentReport:
     cells = account.cells.items()
     total = _add_up(cell for minute, cell in cells if minute in loads.recent)
+    measured = Cell(0) if _is_down(account) else total
     return RecentReport(
         attempts=total.count(),
         failed=total.failed.total(),
-        p50=_find_quantile(total, 0.5),
-        p95=_find_quantile(total, 0.95),
-        max=total.longest if total.succeeded else None,
+        p50=_find_quantile(measured, 0.5),
+        p95=_find_quantile(measured, 0.95),
+        max=measured.longest if measured.succeeded else None,
         share=loads.share(place),
         share_before=loads.share_before(place),
     )
+
+
+def _is_down(account: Account) -> bool:
+    """Return whether all operations fail, so that latencies are of the time before."""
+    failing = all(operation.since for operation in account.operations.values())
+    return failing and account.consecutive_failures >= DOWN
 
 
 def _find_quantile(total: Cell, share: float) -> float | None:
