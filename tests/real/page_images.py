@@ -13,7 +13,7 @@ from parts import chromium
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 
-LOOKS = {"page-light": ("light", 1280, 1600), "page-dark": ("dark", 1280, 1600)} | {
+LOOKS = {"page-light": ("light", 1280, 1504), "page-dark": ("dark", 1280, 1504)} | {
     "page-narrow": ("light", 360, 1400)
 }
 
