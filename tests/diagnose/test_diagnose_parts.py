@@ -192,6 +192,7 @@ QUESTIONS = [
     *(getattr(ASK, name)(SERVER, 60.0) for name in ("asking", "failing", "succeeding", "changes")),
     *(getattr(ASK, name)(SERVER, 1e9) for name in ("since", "row")),
     ASK.load(60.0),
+    ASK.usual(60.0),
     ASK.durations(SERVER, seconds=60.0),
     ASK.never(SERVER, 60.0, 30.0),
     ASK.summed(catalogue.RETRY_COST, 60.0, SERVER),

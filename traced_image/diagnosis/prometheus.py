@@ -163,13 +163,13 @@ class _PrometheusObserver:
         slow = next((each for each in server.latencies if is_slow(each)), None)
         if slow is None:
             return server
+        fine = max(_FINE, 4 * self._window.scrape)  # a rate needs two samples at least
         query = partial(
             self._ask.durations, match_server(place), f"operation={quote(slow.operation)}"
         )
-        first = self._find_slow(slow, self._range(query(seconds=self._window.step)))
+        first = self._find_slow(slow, self._range(query(seconds=max(self._window.step, fine))))
         if first is None:
             return server
-        fine = max(_FINE, 2 * self._window.scrape)
         closer = self._api.query_range(query(seconds=fine), first - self._window.step, first, fine)
         return replace(server, slow_since=(self._find_slow(slow, closer) or first) - fine / 2)
 
@@ -230,13 +230,7 @@ class _PrometheusObserver:
 
     def _find_usual(self) -> float | None:
         seconds = min(_LOAD, self._window.seconds)
-        total, count = (
-            self._api.number(
-                self._ask.calls(seconds, "success_first_try", suffix), self._window.end
-            )
-            for suffix in ("_sum", "_count")
-        )
-        return total / count if total is not None and count else None
+        return self._api.number(self._ask.usual(seconds), self._window.end)
 
     def _find_hazards(self, seconds: float) -> dict[str, float]:
         found = self._api.query(

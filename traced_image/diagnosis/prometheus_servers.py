@@ -180,7 +180,9 @@ class FailingServer:
         succeeding = self._count(self.ask.succeeding(self._server, later), end)
         never = self.ask.never(self._server, seconds, later)
         counts = self._count(f"count by (job) ({never})", end)
-        named = self.api.query(f"topk by (job) ({NAMED}, {never})", end) if counts else []
+        # Their names tell who is cut off, if others are not.
+        told = f"topk by (job) ({NAMED}, {never})" if counts and succeeding else ""
+        named = self.api.query(told, end) if told else []
         for job, number in asking.items():
             names = sorted(each.labels["instance"] for each in named if each.labels["job"] == job)
             fail, succeed, never_succeed = (

@@ -24,6 +24,7 @@ _PROCESS = "job, instance"
 _NO_PROBES = f'operation!="{PROBE}"'
 _FAILED, _NOT_FAILED = 'verdict="failed"', 'verdict!="failed"'
 _SUCCEEDED, _HEALTHY = 'verdict="success"', 'state="healthy"'
+_FIRST_TRY = 'outcome="success_first_try"'
 _PROBING = f"on ({_PROCESS}) {probe_metrics.TIME.name}"
 """The processes that probe: their host states are those of the probes."""
 
@@ -92,9 +93,9 @@ class Questions:
         name = f"{catalogue.ATTEMPT_DURATION.name}_count"
         return f"sum({self._series(name, (server, _FAILED, _NO_PROBES))})"
 
-    def _attempts(self, seconds: float, *matchers: str, suffix: str = "_count") -> str:
+    def _attempts(self, seconds: float, *matchers: str) -> str:
         return self._grown(
-            catalogue.ATTEMPT_DURATION, seconds, *matchers, _NO_PROBES, suffix=suffix
+            catalogue.ATTEMPT_DURATION, seconds, *matchers, _NO_PROBES, suffix="_count"
         )
 
     def token_failures_now(self) -> str:
@@ -102,17 +103,32 @@ class Questions:
         return f"sum({self._series(catalogue.TOKEN_FAILURES.name, ())})"
 
     def load(self, seconds: float) -> str:
-        """How many attempts each server had."""
-        return f"sum by ({PLACE}) ({self._attempts(seconds)})"
+        """How many attempts each server has a second."""
+        rate = self._rate(catalogue.ATTEMPT_DURATION, seconds, suffix="_count")
+        return f"sum by ({PLACE}) ({rate})"
 
     def durations(self, *matchers: str, seconds: float) -> str:
         """The mean duration of attempts that succeeded, by server and operation."""
+        metric = catalogue.ATTEMPT_DURATION
+        rates = (
+            self._rate(metric, seconds, _SUCCEEDED, *matchers, suffix=suffix)
+            for suffix in ("_sum", "_count")
+        )
+        total, count = (f"sum by ({PLACE}, operation) ({rate})" for rate in rates)
+        return f"{total} / ({count} > 0)"
+
+    def usual(self, seconds: float) -> str:
+        """The mean duration of calls whose first attempt succeeded."""
         total, count = (
-            f"sum by ({PLACE}, operation)"
-            f" ({self._attempts(seconds, _SUCCEEDED, *matchers, suffix=suffix)})"
+            f"sum({self._rate(catalogue.CALL_DURATION, seconds, _FIRST_TRY, suffix=suffix)})"
             for suffix in ("_sum", "_count")
         )
         return f"{total} / ({count} > 0)"
+
+    def _rate(self, metric: Metric, seconds: float, *matchers: str, suffix: str) -> str:
+        """Return each series' growth a second, which reads all callers faster than `_grown`."""
+        series = self._series(metric.name + suffix, (*matchers, _NO_PROBES))
+        return f"rate({series}[{max(1, round(seconds))}s])"
 
     def asking(self, server: str, seconds: float, *matchers: str) -> str:
         """How many processes of each job ask a server."""
@@ -139,10 +155,10 @@ class Questions:
         """By how much a counter grew, by some labels."""
         return f"sum by ({by}) ({self._grown(metric, seconds, *matchers)})"
 
-    def calls(self, seconds: float, outcomes: str, suffix: str = "_count", by: str = "") -> str:
-        """How many calls ended so, by some labels; with `suffix` ``_sum``, their seconds."""
+    def calls(self, seconds: float, outcomes: str, by: str) -> str:
+        """How many calls ended so, by some labels."""
         matchers = (f"outcome=~{quote(outcomes)}", _NO_PROBES)
-        grown = self._grown(catalogue.CALL_DURATION, seconds, *matchers, suffix=suffix)
+        grown = self._grown(catalogue.CALL_DURATION, seconds, *matchers, suffix="_count")
         return f"sum by ({by}) ({grown})"
 
     # --- host states ---------------------------------------------------------------------------
