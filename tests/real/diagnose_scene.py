@@ -98,6 +98,9 @@ ACTS: Mapping[str, Callable[[Scene], object]] = {
     "keystone": lambda scene: scene.keystone.break_with(faults.refuse()),
     "all": _break_all,
     "image": _break_image,
+    "flapping": lambda scene: scene.servers[0].break_with(
+        faults.flapping(*[faults.status(503)] * 4, *[None] * 12)
+    ),
     "nothing": lambda scene: None,
 }
 

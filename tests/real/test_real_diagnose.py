@@ -28,16 +28,17 @@ FAILING = {
     "image": ("500", ["images.data", "images.get"]),
     "keystone": ("connection_refused", ["images.data", "images.get"]),
     "slow": (None, []),
+    "flapping": ("503", ["images.data", "images.get"]),
 }
 RULES = {
-    **{name: name for name in ("slow", "keystone", "down")},
+    **{name: name for name in ("slow", "keystone", "down", "flapping")},
     "hanging": "down",
     "operation": "one_operation",
     "network": "one_caller",
     "all": "all_servers",
     "image": "one_image",
 }
-HIDDEN = ("down", "hanging", "operation", "network")
+HIDDEN = ("down", "hanging", "operation", "network", "flapping")
 """Scenes in which retries hide all failures."""
 
 Answers = Mapping[tuple[str, str], tuple[int, list[dict[str, Any]]]]
@@ -94,7 +95,9 @@ def test_where_nothing_fails_nothing_is_found(answers: Answers, source: str) -> 
 
 @pytest.mark.parametrize("scene", FAILING)
 def test_the_conclusion_is_right(answers: Answers, scene: str, source: str) -> None:
-    assert RULES[scene] == only(answers, scene, source)["rule"]
+    # Exporters count by minutes, in which a server may both fail and answer.
+    expected = "sometimes" if (scene, source) == ("flapping", "exporter") else RULES[scene]
+    assert expected == only(answers, scene, source)["rule"]
 
 
 @pytest.mark.parametrize("scene", FAILING)
@@ -115,9 +118,12 @@ def test_the_reason_and_the_operations_are_named(answers: Answers, scene: str, s
 def test_it_is_known_since_when(
     watched: Watched, answers: Answers, scene: str, source: str
 ) -> None:
+    since = only(answers, scene, source)["since"]
     if (scene, source) == ("slow", "exporter"):
-        pytest.skip("an exporter reports no durations by minute")
-    since = datetime.fromisoformat(only(answers, scene, source)["since"]).timestamp()
+        # An exporter reports no durations by minute.
+        assert None is since
+        return
+    since = datetime.fromisoformat(since).timestamp()
     assert watched.scenes[scene].began == pytest.approx(since, abs=30)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import DiagnosisError
@@ -154,6 +154,10 @@ class _TracedCall:
         )
 
 
+_Attempted = tuple[_TracedCall, _AttemptSeen]
+"""An attempt with its call."""
+
+
 def _read_attempt(span: SpanSeen) -> _AttemptSeen | None:
     told = span.attributes
     reason = str(told.get(catalogue.ERROR_TYPE, ""))
@@ -166,36 +170,38 @@ def _read_attempt(span: SpanSeen) -> _AttemptSeen | None:
 
 
 def _see_server(server: str, calls: Sequence[_TracedCall]) -> ServerSeen:
-    asking = [each for each in calls if any(a.server == server for a in each.attempts)]
-    hit = [each for each in asking if any(a.server == server for a in each.failures)]
-    saved = [each for each in hit if each.outcome in ("success_after_retry", "refused")]
-    failures = [a for each in hit for a in each.failures if a.server == server]
-    return ServerSeen(
+    attempts = [(call, each) for call in calls for each in call.attempts if each.server == server]
+    since = min((each.span.end for _, each in attempts if each.reason), default=None)
+    # What was before its first failure is no part of the trouble.
+    those = [pair for pair in attempts if since is None or pair[1].span.end >= since]
+    seen = ServerSeen(
         server,
-        since=min((each.span.end for each in failures), default=None),
+        since,
         exact=False,
-        tallies=tuple(_tally(server, asking)),
-        callers=tuple(_see_callers(server, asking)) if hit else (),
-        calls_failed=float(sum(each.has_failed for each in hit)) if hit else None,
-        calls_saved=float(len(saved)) if hit else None,
-        cost_seconds=sum(each.share_cost(server) for each in saved) if hit else None,
+        tallies=tuple(
+            Tally(call.span.job, call.operation, each.reason, 1.0) for call, each in those
+        ),
+    )
+    return seen if since is None else _add_calls(seen, those)
+
+
+def _add_calls(seen: ServerSeen, attempts: Sequence[_Attempted]) -> ServerSeen:
+    hit = list({id(call): call for call, each in attempts if each.reason}.values())
+    saved = [each for each in hit if each.outcome in ("success_after_retry", "refused")]
+    return replace(
+        seen,
+        callers=tuple(_see_callers(attempts)),
+        calls_failed=float(sum(each.has_failed for each in hit)),
+        calls_saved=float(len(saved)),
+        cost_seconds=sum(each.share_cost(seen.server) for each in saved),
         traces=tuple(dict.fromkeys(each.span.trace_id for each in hit))[:NAMED],
     )
 
 
-def _tally(server: str, calls: Iterable[_TracedCall]) -> Iterator[Tally]:
-    for call in calls:
-        for each in call.attempts:
-            if each.server == server:
-                yield Tally(call.span.job, call.operation, each.reason, 1.0)
-
-
-def _see_callers(server: str, calls: Iterable[_TracedCall]) -> Iterator[Callers]:
+def _see_callers(attempts: Iterable[_Attempted]) -> Iterator[Callers]:
     ends: dict[str, dict[str, set[bool]]] = defaultdict(lambda: defaultdict(set))
-    for call in calls:
-        for each in call.attempts:
-            if each.server == server:
-                ends[call.span.job][call.span.process].add(bool(each.reason))
+    for call, each in attempts:
+        ends[call.span.job][call.span.process].add(bool(each.reason))
     for job, processes in sorted(ends.items()):
         never = [name for name, failed in processes.items() if failed == {True}]
         yield Callers(
