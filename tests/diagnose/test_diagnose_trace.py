@@ -115,6 +115,22 @@ class Sink:
         return len(data)
 
 
+def test_a_slow_server_is_known_beside_the_others(two, image):
+    two[0].break_with(faults.slow_headers(0.003))
+    (found,) = diagnose(to_console(record(two, show(image, 2))))
+    assert ("slow", (place(two[0]),)) == (found.rule.name, found.servers)
+
+
+def test_what_was_before_the_first_failure_does_not_count(two, image):
+    def act(service):
+        show(image)(service)
+        two[0].break_with(faults.refuse())
+        show(image)(service)
+
+    (found,) = diagnose(to_console(record(two, act)))
+    assert ("down", (place(two[0]),)) == (found.rule.name, found.servers)
+
+
 def test_keystone_is_told_from_a_server(two, image):
     class Tokens:
         def get_token(self):

@@ -48,6 +48,7 @@ class Scene:
         cut: The file that cuts one caller off.
         keystone: What has to listen for its tokens; None for no tokens.
         exporters: The exporters of its callers.
+        logs: What its callers print, which has their spans.
         began: When it broke, in seconds since the epoch.
     """
 
@@ -58,6 +59,7 @@ class Scene:
     cut: Path = Path()
     keystone: GlanceServer | None = None
     exporters: list[str] = field(default_factory=list)
+    logs: list[Path] = field(default_factory=list)
     began: float = 0.0
 
     def job(self, name: str) -> str:
@@ -178,11 +180,13 @@ def _prepare(name: str, folder: Path) -> Iterator[Scene]:
                 folder / f"{name}-{number}.log",
                 env={
                     "OTEL_SERVICE_NAME": scene.job(job),
-                    "OTEL_TRACES_EXPORTER": "none",
+                    "OTEL_TRACES_EXPORTER": "console",
+                    "OTEL_BSP_SCHEDULE_DELAY": "1000",
                     "OTEL_METRICS_EXPORTER": "none",
                 },
             )
             process.start()
             stack.callback(process.close)
+            scene.logs.append(process.log)
             scene.exporters.append(f"http://127.0.0.1:{port}")
         yield scene

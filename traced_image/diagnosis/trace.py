@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from statistics import mean
 from typing import TYPE_CHECKING
 
 from ..errors import DiagnosisError
 from ..telemetry import catalogue
 from .json_values import find_number
+from .latencies import compare
 from .observations import (
     NAMED,
     TOKEN_UNAVAILABLE,
@@ -60,7 +62,7 @@ def observe(text: str, source: str, *, jobs: Sequence[str] = ()) -> Observations
         f"trace {source}",
         min(each.span.start for each in calls),
         max(each.span.end for each in calls),
-        servers=tuple(_see_server(name, calls) for name in sorted(names)),
+        servers=tuple(_see_servers(sorted(names), calls)),
         keystone=_see_keystone(calls),
         jobs=_count_processes(calls),
         failed_calls=tuple(each.tally for each in calls if each.has_failed),
@@ -167,6 +169,22 @@ def _read_attempt(span: SpanSeen) -> _AttemptSeen | None:
     if catalogue.STREAM_SIZE in told and reason:
         return _AttemptSeen(span, name_server(told), reason)
     return None
+
+
+def _see_servers(names: Sequence[str], calls: Sequence[_TracedCall]) -> Iterator[ServerSeen]:
+    seconds: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for call in calls:
+        for each in call.attempts:
+            if not each.reason:
+                seconds[call.operation][each.server].append(each.seconds)
+    compared = compare(
+        {
+            operation: {server: mean(every) for server, every in by_server.items()}
+            for operation, by_server in seconds.items()
+        }
+    )
+    for name in names:
+        yield replace(_see_server(name, calls), latencies=compared.get(name, ()))
 
 
 def _see_server(server: str, calls: Sequence[_TracedCall]) -> ServerSeen:
