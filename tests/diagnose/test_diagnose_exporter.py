@@ -79,8 +79,9 @@ def test_it_knows_that_retries_hid_it_and_what_they_cost(scene):
     assert (0, True, True) == (found.calls_failed, found.calls_saved > 3, found.cost_seconds > 0)
 
 
-def test_where_nothing_fails_it_finds_nothing():
-    assert [] == diagnose(*read("nothing").exporters)
+@pytest.mark.parametrize("scene", ["nothing", "stream"])
+def test_where_nothing_fails_that_it_is_told_it_finds_nothing(scene):
+    assert [] == diagnose(*read(scene).exporters)
 
 
 def test_it_reads_each_exporter_and_keeps_those_of_the_jobs():

@@ -10,7 +10,7 @@ from promql_parser import parse
 from traced_image.diagnosis import json_values, promql, words
 from traced_image.diagnosis.episodes import PAUSE, Episode, add_points, choose_step, find_latest
 from traced_image.diagnosis.latencies import compare, is_slow
-from traced_image.diagnosis.observations import Latency, name_server
+from traced_image.diagnosis.observations import STREAM_ERROR, Latency, name_server
 from traced_image.telemetry import catalogue
 
 # --- JSON --------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_a_server_is_said_to_do_what_its_reason_means(reasons, said):
 
 
 def test_each_reason_that_has_words_is_one_of_the_catalogues():
-    assert set() == {*words._VERBS} - catalogue.KNOWN_REASONS
+    assert {STREAM_ERROR} == {*words._VERBS} - catalogue.KNOWN_REASONS
 
 
 @pytest.mark.parametrize(

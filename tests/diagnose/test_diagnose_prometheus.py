@@ -13,6 +13,8 @@ from traced_image.diagnosis.requests_of_sources import SourceAccess, SourceReade
 from traced_image.errors import DiagnosisError
 
 CONCLUSIONS = {
+    "stream": ("one_operation", "stream_error"),
+    "flapping": ("flapping", "503"),
     "down": ("down", "connection_refused"),
     "hanging": ("down", "read_timeout"),
     "slow": ("slow", None),
@@ -73,6 +75,7 @@ def test_it_knows_since_when_to_some_seconds(scene):
     [
         ("down", [("images.data",), ("images.get",)]),
         ("operation", [("images.data",)]),
+        ("stream", [("images.data",)]),
         ("network", [("images.get",)]),
         ("keystone", [("images.data",), ("images.get",)]),
     ],

@@ -103,6 +103,7 @@ ACTS: Mapping[str, Callable[[Scene], object]] = {
     "flapping": lambda scene: scene.servers[0].break_with(
         faults.flapping(*[faults.status(503)] * 4, *[None] * 12)
     ),
+    "stream": lambda scene: scene.servers[0].break_with(faults.cut_body().only(path="/file$")),
     "nothing": lambda scene: None,
 }
 
@@ -156,7 +157,7 @@ def _by_job(scene: Scene) -> Iterator[tuple[str, list[str]]]:
 @contextmanager
 def _prepare(name: str, folder: Path) -> Iterator[Scene]:
     images = lab.Images()
-    ids = [images.add(name=f"{n}", data=b"." * 4096, visibility="public") for n in range(6)]
+    ids = [images.add(name=f"{n}", data=b"." * 400_000, visibility="public") for n in range(6)]
     with ExitStack() as stack:
         servers = stack.enter_context(lab.cluster(3, images=images))
         keystone = stack.enter_context(GlanceServer()) if name == "keystone" else None

@@ -1,4 +1,4 @@
-"""The diagnosis of ten scenes, by a real Prometheus, and by real processes' exporters and spans.
+"""The diagnosis of eleven scenes, by a real Prometheus, and by real processes' exporters and spans.
 
 `diagnose_scene` says what fails. Each scene is diagnosed from each source alone.
 """
@@ -90,6 +90,16 @@ def only(answers: Answers, scene: str, source: str) -> dict[str, Any]:
 
 
 pytestmark = pytest.mark.parametrize("source", SOURCES)
+
+
+def test_image_data_that_breaks_off_is_found_where_it_is_known(
+    watched: Watched, answers: Answers, source: str
+) -> None:
+    place = watched.scenes["stream"].place(0)
+    # The reports of exporters have attempts, and these had ended.
+    expected = [] if source == "exporter" else [([place], ["images.data"])]
+    found = answers["stream", source][1]
+    assert expected == [(each["servers"], each["operations"]) for each in found]
 
 
 def test_where_nothing_fails_nothing_is_found(answers: Answers, source: str) -> None:

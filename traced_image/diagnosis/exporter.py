@@ -21,6 +21,7 @@ _HOUR = 3600.0
 
 _UNKNOWN = (
     "callers whose exporters it was not given",
+    "image data that breaks off after its call has ended",
     "alerts",
     "what happened more than an hour ago",
 )

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105 a reason
 """The reason of calls for which Keystone gave the service no token."""
 
+STREAM_ERROR = "stream_error"
+"""Stands for the reason of image data that broke off: its metric has no reason."""
+
 PROBE = "probe"
 """The operation of an exporter's probes, which are no calls."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..telemetry import catalogue
 from .episodes import PAUSE, Episode
-from .observations import NAMED, Callers, ServerSeen, Tally, name_server
+from .observations import NAMED, STREAM_ERROR, Callers, ServerSeen, Tally, name_server
 from .promql import match_server
 
 if TYPE_CHECKING:
@@ -69,6 +69,19 @@ def find_begin(api: PrometheusAPI, query: str, window: Window, first: float) -> 
     before = next((value for time, value in counts if time < start + fine / 2), 0.0)
     grown = next((time for time, value in counts if value > before), first)
     return grown - (window.scrape + fine) / 2
+
+
+_STREAMED = {"download": "images.data", "upload": "images.upload"}
+"""The operation of a stream, by its direction."""
+
+
+def _read_failures(sample: Sample) -> Tally:
+    labels, job = sample.labels, sample.labels.get("job", "")
+    if "direction" in labels:
+        operation = _STREAMED.get(labels["direction"], "")
+        return Tally(job, operation, STREAM_ERROR, round_count(sample))
+    reason = labels.get("error_type") or catalogue.OTHER
+    return Tally(job, labels.get("operation", ""), reason, round_count(sample))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +179,19 @@ class FailingServer:
 
     def _find_tallies(self, seconds: float, later: float, end: float) -> Iterator[Tally]:
         failed = self.api.query(self.ask.failures(seconds, self._server), end)
-        other = self.api.query(self.ask.successes(later, self._server), end)
-        for each in (*failed, *other):
+        broken: dict[tuple[str, str], int] = {}
+        for each in failed:
+            tally = _read_failures(each)
+            if tally.reason == STREAM_ERROR:
+                broken[tally.job, tally.operation] = round(tally.count)
+            if tally.count:
+                yield tally
+        for each in self.api.query(self.ask.successes(later, self._server), end):
             job, operation = each.labels.get("job", ""), each.labels.get("operation", "")
-            has_failed = each.labels.get("verdict") == "failed"
-            reason = (each.labels.get("error_type") or catalogue.OTHER) if has_failed else ""
-            if count := round_count(each):
-                yield Tally(job, operation, reason, count)
+            # The attempt of a stream that broke had succeeded.
+            count = round_count(each) - broken.get((job, operation), 0)
+            if count > 0:
+                yield Tally(job, operation, "", count)
 
     def _find_callers(self, seconds: float, later: float, end: float) -> Iterator[Callers]:
         asking = self._count(self.ask.asking(self._server, seconds + PAUSE), end)

@@ -81,8 +81,11 @@ class Questions:
         return f"max(count_over_time({self._series(catalogue.BUILD_INFO.name, ())}[{SCRAPES}s]))"
 
     def failures(self, seconds: float, *matchers: str) -> str:
-        """How many attempts failed, by job, server, operation, verdict and reason."""
-        return _by_all(self._attempts(seconds, _FAILED, *matchers))
+        """How many attempts failed, by job, server, operation, verdict and reason.
+
+        And how many streams broke, by job, server and direction, after their attempts had ended.
+        """
+        return _by_all(self._failed(seconds, *matchers))
 
     def successes(self, seconds: float, *matchers: str) -> str:
         """How many attempts did not fail, by the same labels."""
@@ -91,7 +94,8 @@ class Questions:
     def failures_now(self, server: str) -> str:
         """How many attempts on a server have failed since its callers began."""
         name = f"{catalogue.ATTEMPT_DURATION.name}_count"
-        return f"sum({self._series(name, (server, _FAILED, _NO_PROBES))})"
+        failed = self._series(name, (server, _FAILED, _NO_PROBES))
+        return f"sum({failed} or {self._series(catalogue.STREAM_ERRORS.name, (server,))})"
 
     def _attempts(self, seconds: float, *matchers: str) -> str:
         return self._grown(
@@ -101,6 +105,10 @@ class Questions:
     def token_failures_now(self) -> str:
         """How many calls have got no token since their callers began."""
         return f"sum({self._series(catalogue.TOKEN_FAILURES.name, ())})"
+
+    def _failed(self, seconds: float, *matchers: str) -> str:
+        broken = self._grown(catalogue.STREAM_ERRORS, seconds, *matchers)
+        return f"({self._attempts(seconds, _FAILED, *matchers)} or {broken})"
 
     def load(self, seconds: float) -> str:
         """How many attempts each server has a second."""
@@ -136,7 +144,8 @@ class Questions:
 
     def failing(self, server: str, seconds: float) -> str:
         """How many processes of each job had failures on a server."""
-        return self.asking(server, seconds, _FAILED)
+        failed = f"sum by ({_PROCESS}) ({self._failed(seconds, server)})"
+        return f"count by (job) ({failed} > 0)"
 
     def succeeding(self, server: str, seconds: float) -> str:
         """How many processes of each job had attempts on a server that did not fail."""
@@ -196,7 +205,7 @@ class Questions:
 
 
 def _by_all(grown: str) -> str:
-    return f"sum by (job, {PLACE}, operation, verdict, error_type) ({grown})"
+    return f"sum by (job, {PLACE}, operation, direction, verdict, error_type) ({grown})"
 
 
 def alerts(window: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from .observations import STREAM_ERROR
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -18,6 +20,7 @@ _VERBS = {
     "read_timeout": "never answers",
     "connection_reset": "closes connections too early",
     "protocol_error": "sends replies that are not valid",
+    STREAM_ERROR: "breaks off image data",
     "checksum_mismatch": "sends data that does not match its checksum",
 }
 """What a server does, by the reason of its failures."""
