@@ -18,9 +18,10 @@ object                                          what it does in the child of a f
 ``exporter.start._PerRegistry``                 gets a new lock
 ``exporter.web.server.ExporterServer``          closes its copies of the sockets
 ``exporter.web.wsgi_server.ThreadedServer``     closes its copies of the sockets
+``exporter.environment.EnvironmentExporter``    serves by a port of its own, as the last one
 ==============================================  ==================================================
 
-When all of them have done so, ``exporter.environment`` serves in the child by a port of its own.
+The last one has a hook of its own for that.
 """
 
 from __future__ import annotations

@@ -784,3 +784,10 @@ def test_an_attempt_ends_though_its_server_is_no_longer_configured(recorder, cou
         recorder.metrics.forget(FIRST)
     places = counts.of("glance_client_active_attempts", "server_address", zeros=True)
     assert ("glance-1",) not in places
+
+
+def test_a_hazard_of_an_unknown_server_names_none(recorder, trace):
+    with recorder.call("images.upload") as call:
+        recorder.hazard("upload_truncated", call.span, None)
+    (event,) = trace.one("glance.images.upload").events
+    assert {"glance.hazard.kind": "upload_truncated"} == dict(event.attributes)

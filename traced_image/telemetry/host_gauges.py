@@ -102,6 +102,6 @@ class HostGauges:
 
     def start_anew(self) -> None:
         """Show all values again at the next `show`, because the gauges are empty."""
-        self._shown = {
-            name: _LastShown(shown.host, shown.since) for name, shown in self._shown.items()
-        }
+        # A copy, because another thread may show another server now.
+        shown = list(self._shown.items())
+        self._shown = {name: _LastShown(each.host, each.since) for name, each in shown}
