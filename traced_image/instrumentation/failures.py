@@ -21,8 +21,10 @@ _OF_SERVERS = frozenset(
 )
 """The methods of services that find a server, before any request to Glance."""
 
-_OF_DATA = ("glanceclient.common.http", "_chunk_body")
-"""The function of python-glanceclient that reads the data of an upload."""
+_OF_DATA = frozenset(
+    {("glanceclient.common.http", "_chunk_body"), ("requests.models", "prepare_body")}
+)
+"""The functions that read the data of an upload, and that find out how to send it."""
 
 _OF_CHECKSUMS = frozenset({"integrity_iter", "serious_integrity_iter", "_verify_checksum"})
 """The functions of python-glanceclient, which raise an OSError, and of openstacksdk that compare
@@ -97,7 +99,9 @@ def _is_of_keystone(error: BaseException) -> bool:
 
 
 def _is_of_caller(error: BaseException) -> bool:
-    return is_from_signal_handler(error) or _OF_DATA in list_frames(error.__traceback__)
+    return is_from_signal_handler(error) or not _OF_DATA.isdisjoint(
+        list_frames(error.__traceback__)
+    )
 
 
 def _is_lost(error: BaseException) -> bool:
