@@ -224,16 +224,20 @@ class _Adapter:
             observed = self._start(operation, instance)
             if observed is None:
                 return wrapped(*args, **kwargs)
-            if len(args) > 1 and hasattr(args[1], "read"):
-                args = (args[0], CountedData(args[1], observed).resume(), *args[2:])
-            elif hasattr(kwargs.get("image_data"), "read"):
-                kwargs = {
-                    **kwargs,
-                    "image_data": CountedData(kwargs["image_data"], observed).resume(),
-                }
+            with observed.guard:
+                args, kwargs = _count_upload(observed, args, kwargs)
             return self._instrumentation.call(observed, wrapped, args, kwargs)
 
         return upload
+
+
+def _count_upload(observed: ObservedCall, args: Foreign, kwargs: Foreign) -> Foreign:
+    """Return the arguments of an upload with what counts its data, if that is a file."""
+    if len(args) > 1 and hasattr(args[1], "read"):
+        args = (args[0], CountedData(args[1], observed).resume(), *args[2:])
+    elif hasattr(kwargs.get("image_data"), "read"):
+        kwargs = {**kwargs, "image_data": CountedData(kwargs["image_data"], observed).resume()}
+    return args, kwargs
 
 
 def _make_send(

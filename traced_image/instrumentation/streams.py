@@ -54,11 +54,11 @@ def observe_list(
             left = perf_counter()
             try:
                 yield item
-            finally:
+            except BaseException:  # the reader has enough, or throws an exception of its own in
                 call.idle(perf_counter() - left)
-    except GeneratorExit:
-        context.run(call.end)  # the reader has enough
-        raise
+                context.run(call.end)
+                raise
+            call.idle(perf_counter() - left)
     finally:
         items.close()
 
@@ -127,7 +127,8 @@ def _count_chunks(chunks: Iterable[Foreign], call: ObservedCall) -> Iterator[For
     """
     try:
         for chunk in chunks:
-            call.sent(len(chunk))
+            with call.guard:
+                call.sent(len(chunk))
             yield chunk
     except BaseException as error:
         call.source_error = error
@@ -174,9 +175,16 @@ class CountedData:
         except BaseException as error:
             self._call.source_error = error
             raise
-        self._progress.read += len(chunk)
-        self._call.sent(len(chunk))
+        self._note_chunk(chunk)
         return chunk
+
+    def _note_chunk(self, chunk: Foreign) -> None:
+        # The library takes anything that is false for the end, such as the None of a pipe.
+        if chunk is not None:
+            with self._call.guard:
+                count = len(chunk)
+                self._progress.read += count
+                self._call.sent(count)
 
     def _measure(self) -> int:
         """Return the length of the data."""
