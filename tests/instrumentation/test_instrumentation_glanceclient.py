@@ -1,6 +1,7 @@
 """Calls of python-glanceclient: their spans, their samples and the state of their servers."""
 
 import contextlib
+import contextvars
 import gc
 import io
 import signal
@@ -8,11 +9,13 @@ import signal
 import pytest
 import urllib3
 from keystoneauth1 import exceptions, noauth, session
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from traced_image import Telemetry, telemetry
 from traced_image.instrumentation import streams
 from traced_image.lab import faults
+from traced_image.telemetry.recorder import CURRENT, current_call
 
 CALLS = "glance_client_call_duration_seconds_count"
 ATTEMPTS = "glance_client_attempt_duration_seconds_count"
@@ -262,6 +265,103 @@ def test_a_time_limit_of_the_caller_accuses_no_server(client, image_id, counts, 
         signal.signal(signal.SIGUSR1, old)
     assert 1.0 == calls(counts)["images.get", "cancelled", "_OTHER"]
     assert {"schemas.get"} == {operation for operation, *_ in attempts(counts)}
+
+
+class UnreadableError(Exception):
+    @property
+    def response(self):
+        raise ValueError("no response")
+
+
+class Unseen:
+    """Data that raises an exception when one of its methods is looked at."""
+
+    def __init__(self, on):
+        self._on = on
+
+    def __getattr__(self, name):
+        if name == self._on:
+            raise UnreadableError
+        raise AttributeError(name)
+
+
+class Chunks:
+    """Data whose end is a chunk without a length."""
+
+    def __init__(self, *chunks):
+        self._chunks = list(chunks)
+
+    def read(self, _size=-1):
+        chunk = self._chunks.pop(0)
+        if isinstance(chunk, Exception):
+            raise chunk
+        return chunk
+
+
+def test_an_exception_that_cannot_be_examined_leaves_no_call_current(client, counts):
+    image = client.images.create(**NEW)["id"]
+    with pytest.raises(UnreadableError):
+        client.images.upload(image, Chunks(UnreadableError()))
+    assert (None, 1.0) == (current_call(), calls(counts)["images.upload", "cancelled", "_OTHER"])
+
+
+def make_call(trace):
+    return telemetry.make_recorder(
+        Telemetry(tracer_provider=trace.provider, registry=False, meter_provider=False)
+    ).call("images.get")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_call_whose_end_was_interrupted_leaves_nothing_current(trace, times):
+    call = make_call(trace)
+    call.ended = True
+    for _ in range(times):
+        call.abandon()
+    assert (None, False) == (CURRENT.get(None), get_current_span().is_recording())
+    assert ["glance.images.get"] == [span.name for span in trace.named("glance.images.get")]
+
+
+def test_a_call_without_a_span_can_be_abandoned(trace):
+    with suppress_instrumentation():
+        call = make_call(trace)
+    call.end()
+    call.abandon()
+    assert current_call() is None
+
+
+def test_data_that_cannot_be_looked_at_leaves_no_call_current(client):
+    image = client.images.create(**NEW)["id"]
+    with pytest.raises(UnreadableError):
+        client.images.upload(image, Unseen("read"))
+    assert current_call() is None
+
+
+def test_data_may_end_with_none(client, counts, server):
+    image = client.images.create(**NEW)["id"]
+    client.images.upload(image, Chunks(b"0123456789", None))
+    assert {(str(server.port), "upload"): 10.0} == stream_bytes(counts)
+
+
+def test_a_call_in_a_context_copied_during_another_one_is_recorded(client, image_id, counts):
+    contexts = []
+
+    class Copying(Chunks):
+        def read(self, _size=-1):
+            contexts.append(contextvars.copy_context())
+            return super().read()
+
+    client.images.upload(client.images.create(**NEW)["id"], Copying(b"0", b""))
+    contexts[0].run(client.images.get, image_id)
+    assert 1.0 == calls(counts)["images.get", "success_first_try", ""]
+
+
+def test_a_list_ends_when_its_reader_throws_an_exception_in(client, images, counts):
+    images.add(name="one")
+    items = client.images.list()
+    next(items)
+    with pytest.raises(KeyError):
+        items.throw(KeyError("mine"))
+    assert 1.0 == calls(counts)["images.list", "success_first_try", ""]
 
 
 # --- lists -------------------------------------------------------------------------------------

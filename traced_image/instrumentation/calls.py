@@ -72,7 +72,8 @@ class Instrumentation:
             The call; None if nothing is to be recorded: the application has switched it off, or
             what is above records the attempt itself.
         """
-        if UNDER_WAY.get() is not None or not is_instrumentation_enabled():
+        above = UNDER_WAY.get()
+        if (above is not None and not above.ended) or not is_instrumentation_enabled():
             return None
         outer = current_call()
         if outer is not None and outer.attempting:

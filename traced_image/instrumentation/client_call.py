@@ -90,8 +90,15 @@ class ClientCall:
             source: What the caller's own data raised while it was read; None for nothing.
         """
         try:
+            self._end(error, source)
+        except BaseException:  # a signal handler's, or that of an exception that can't be examined
+            self.record.abandon()
+            raise
+
+    def _end(self, error: BaseException | None, source: BaseException | None) -> None:
+        try:
             self._note_hazards(error)
-        finally:  # no call stays current
+        finally:
             if error is not None:
                 self._end_raised(error, self.find_blame(error), source)
             elif self._has_failed:  # the client has swallowed the error

@@ -46,12 +46,14 @@ class ObservedCall:
             after a failure until the library sends the request again.
         source_error: What the caller's own data raised while it was read; None for nothing.
         discovering: Whether a session asks the server which versions of the API it has.
+        ended: Whether it has ended; a context that was copied before keeps it.
         ignored: The HTTP status that is no failure if the call returns after it; 0 for none.
     """
 
     __slots__ = (
         *("_before", "_call", "_owned", "_request", "_shared", "_skipped"),
-        *("attempt", "discovering", "guard", "ignored", "operation", "recorder", "source_error"),
+        *("attempt", "discovering", "ended", "guard", "ignored", "operation", "recorder"),
+        "source_error",
     )
 
     def __init__(self, shared: Shared, recorder: Recorder, operation: str, gave_up: GaveUp) -> None:
@@ -60,6 +62,7 @@ class ObservedCall:
         self.attempt: ObservedAttempt | None = None
         self.source_error: BaseException | None = None
         self.discovering = False
+        self.ended = False
         self.ignored = 0
         self._owned = current_call() is None
         self.guard = shared.guard
@@ -237,6 +240,7 @@ class ObservedCall:
         Args:
             error: What the call raised; None for success.
         """
+        self.ended = True
         try:
             with self.guard:
                 self._end_attempt(error)

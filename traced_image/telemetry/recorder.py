@@ -21,7 +21,7 @@ from ..errors import (
     TokenUnavailable,
     TracedImageError,
 )
-from ..reasons import find_reason
+from ..reasons import OTHER, find_reason
 from .attempt_record import AttemptRecord
 from .catalogue import FAILED_OUTCOMES, close_reason
 from .reporting import Reporting, find_exemplar
@@ -157,17 +157,19 @@ class CallRecord:
         broken: Why the stream of the last attempt broke; empty for no reason.
         failed: The server of the last attempt that failed; None for none.
         cancelled: Whether the caller ended the last attempt.
+        ended: Whether the call has ended.
         under_way: The attempt under way; None between attempts.
         sent: How often each request was sent, by its method and the part after the server's URL.
     """
 
     __slots__ = (
-        *("_costs", "_ended", "_gave_up", "_handled", "_started", "_token"),
+        *("_costs", "_gave_up", "_handled", "_started", "_token"),
         *(
             "broken",
             "cancelled",
             "cost",
             "delay",
+            "ended",
             "failed",
             "lost",
             "operation",
@@ -187,7 +189,7 @@ class CallRecord:
         # Python chains a new exception to the one that the caller handles already. That one is
         # no cause of this call's failure: `find_reason` must ignore it.
         self._handled = sys.exc_info()[1]
-        self._ended = False
+        self.ended = False
         self.servers: list[Server | None] = []
         self.failed: Server | None = None
         self.cancelled = False
@@ -209,7 +211,7 @@ class CallRecord:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if self._ended:
+        if self.ended:
             return
         if error is None:
             self.end()
@@ -359,7 +361,7 @@ class CallRecord:
             message: The description in the span's status; it must not contain a secret.
         """
         seconds = perf_counter() - self._started
-        self._ended = True
+        self.ended = True
         if self.under_way is not None:  # what a signal handler raised kept it from ending
             self.under_way.leave()
         try:  # noqa: SIM105 unlike `suppress`, it costs nothing if nothing is raised
@@ -377,6 +379,19 @@ class CallRecord:
         finally:  # also if a signal handler raised: no span stays current
             cancelled = outcome == "cancelled" and not message
             self._end_span(outcome, "" if cancelled else reason, message)
+
+    def abandon(self) -> None:
+        """End the call if it has not ended, as one that its caller cancelled.
+
+        Nothing of it stays current, even if what a signal handler raised interrupted its `end`.
+        """
+        if not self.ended:
+            self.end("cancelled", OTHER)
+            return
+        if CURRENT.get(None) is self:
+            CURRENT.reset(self._token)
+        if self.span is not None:
+            self.span.abandon()
 
     def _end_span(self, outcome: Outcome, reason: str, message: str) -> None:
         if self.span is None:
@@ -424,4 +439,6 @@ CURRENT: ContextVar[CallRecord] = ContextVar("traced_image_call")
 
 def current_call() -> CallRecord | None:
     """Return the call under way in this thread or task; None if there is no call."""
-    return CURRENT.get(None)
+    call = CURRENT.get(None)
+    # A context that was copied during a call, such as a task's, keeps it after its end.
+    return None if call is None or call.ended else call

@@ -11,6 +11,7 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     TracerProvider,
+    get_current_span,
     get_tracer,
     set_span_in_context,
 )
@@ -69,6 +70,13 @@ class Active(NamedTuple):
     def leave(self) -> Active:
         """Make the previous span current again, if this one was; return it without a token."""
         return Active(_leave(self), None)
+
+    def abandon(self) -> None:
+        """End the span, and make the previous one current again, if neither has been done."""
+        if self.token is not None and get_current_span() is self.span:
+            otel_context.detach(self.token)
+        if self.span.is_recording():
+            self.span.end()
 
 
 class Spans:
