@@ -97,7 +97,8 @@ def read_place(text: str) -> ListenPlace:
         ports = range(first, int(found["last"] or first) + 1)
         if ports and ports[0] > 0 and ports[-1] <= _MOST_PORT:
             return ListenPlace(found["six"] or found["host"], ports)
-    problem = f"{format_value(text)} is not an address with a port or a range of ports"
+    shown = "it (not shown here)" if "@" in text else format_value(text)  # it may have a password
+    problem = f"{shown} is not an address with a port or a range of ports"
     fix = "write one like 127.0.0.1:9465 or 127.0.0.1:9465-9475"
     raise InvalidOption(EXPORTER, problem, source="environment", fix=fix)
 
@@ -183,7 +184,7 @@ class EnvironmentExporter:
         self._notices.say(logging.INFO, f"The exporter of process {os.getpid()} is on {url}.")
         if is_open(server.host):
             self._notices.say_once(
-                0, f"The exporter on {url} answers every client that can reach it."
+                0, f"The exporter on {server.host} answers every client that can reach it."
             )
         server.run()
         return True

@@ -304,6 +304,14 @@ with recorder.call("images.data") as call:
 with recorder.call("images.list") as call:
     call.idle(2.5)  # the caller worked on the first page
 """,
+    "CallRecord.abandon": """
+call = recorder.call("images.get")
+try:
+    call.end()
+except TimeoutError:  # of a signal handler
+    call.abandon()  # no call stays current
+    raise
+""",
     "CallRecord.end": """
 call = recorder.call("images.get")
 call.end("refused", "404")
