@@ -93,3 +93,9 @@ def test_a_page_has_no_banned_word(page):
 )
 def test_the_search_finds_what_is_banned(text, words):
     assert sorted(words) == sorted(word for _, word, _ in find_banned(text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_has_no_mark_of_a_merge(page):
+    marks = ("<<<<<<< ", "=======", ">>>>>>> ")
+    assert [] == [line for line in page.read_text("utf-8").splitlines() if line.startswith(marks)]
