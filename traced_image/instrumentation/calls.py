@@ -127,15 +127,7 @@ class Instrumentation:
             return wrapped(*args, **kwargs)
         token = CLIENT_CALL.set(call)
         try:
-            result = wrapped(*args, **kwargs)
-        except BaseException as error:
-            with self.guard:
-                call.end(error)
-            raise
-        else:
-            with self.guard:
-                call.end()
-            return result
+            return self._finish(call, call.end, wrapped, args, kwargs)
         finally:
             CLIENT_CALL.reset(token)
 
@@ -179,16 +171,34 @@ class Instrumentation:
         call = self._open(operation, ())
         if call is None:
             return wrapped(*args, **kwargs)
+        return self._finish(call, call.end_bypassed, wrapped, args, kwargs)
+
+    def _finish(
+        self,
+        call: ClientCall,
+        fail: Callable[[BaseException], None],
+        wrapped: Foreign,
+        args: Foreign,
+        kwargs: Foreign,
+    ) -> Foreign:
+        """Call a service's function, and end its call with what comes of it.
+
+        Args:
+            call: The call.
+            fail: Ends it with what the function raises.
+            wrapped: The function.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
+        """
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
             with self.guard:
-                call.end_bypassed(error)
+                fail(error)
             raise
-        else:
-            with self.guard:
-                call.end()
-            return result
+        with self.guard:
+            call.end()
+        return result
 
     def _open(self, operation: str, gave_up: GaveUp) -> ClientCall | None:
         """Start a call of a service; return None if nothing is to be recorded."""

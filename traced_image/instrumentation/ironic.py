@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .patching import LibraryChangedError, find_method
+from .patching import find_method
 from .sdk_operations import LISTS, OPERATIONS
+from .services import find_gave_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
     from .calls import Instrumentation
-    from .client_call import GaveUp
     from .patching import Foreign, Patches
 
 NAME = "ironic"
@@ -28,7 +28,7 @@ def hooks(
 
     def observe_service(module: ModuleType) -> None:
         owner = find_method(module, "GlanceImageService.call", ("method",))
-        gave_up = _find_gave_up(module)
+        gave_up = find_gave_up(module)
 
         def call(wrapped: Foreign, _service: Foreign, args: Foreign, kwargs: Foreign) -> Foreign:
             method = args[0] if args else kwargs.get("method")
@@ -40,11 +40,3 @@ def hooks(
         patches.wrap(owner, "call", call)
 
     return {_MODULE: observe_service}
-
-
-def _find_gave_up(module: ModuleType) -> GaveUp:
-    """Return the exception by which the service says that no attempt succeeded."""
-    error = getattr(getattr(module, "exception", None), "GlanceConnectionFailed", None)
-    if not isinstance(error, type) or not issubclass(error, BaseException):
-        raise LibraryChangedError(f"{module.__name__} has no exception.GlanceConnectionFailed")
-    return (error,)

@@ -1,4 +1,4 @@
-"""What the adapters of services share: nova and cinder call python-glanceclient, and retry."""
+"""What the adapters of nova, cinder and ironic share: how they give up, and their operations."""
 
 from __future__ import annotations
 
