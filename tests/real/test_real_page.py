@@ -212,6 +212,20 @@ def test_the_verdict_counts_the_calls_that_gave_up_since_then(page):
     assert page(told).text("#words").endswith("; 2 calls gave up")
 
 
+def test_the_verdict_counts_the_calls_that_failed_without_a_retry(page):
+    told = failing()
+    told.calls("success_after_retry")
+    told.calls("non_retryable", 1, "500")
+    assert page(told).text("#words").endswith("; 1 call failed")
+
+
+def test_the_verdict_on_servers_leaves_out_the_calls_that_keystone_failed(page):
+    told = failing()
+    told.calls("success_after_retry")
+    told.calls("non_retryable", 1, "token_unavailable")
+    assert page(told).text("#words").endswith("; retries hid it")
+
+
 def test_the_verdict_does_not_count_calls_that_are_no_longer_kept(page):
     told = failing()
     told.calls("exhausted", 60, "connection_refused")
@@ -268,7 +282,7 @@ def test_the_verdict_on_several_servers_tells_of_each(page):
         f"[fd00::3]:9292: read_timeout, since {clock(told.began - 3 * 60, SECONDS)}",
     ]
     shown = page(told)
-    assert ["2 of 4 servers fail; retries hid it", *lines] == [
+    assert ["2 of 4 servers fail; 1 call failed", *lines] == [
         shown.text("#words"),
         *shown.texts("#more li")[:2],
     ]
@@ -404,7 +418,7 @@ def test_under_real_traffic_the_verdict_names_the_server_that_died(browser, traf
     words = browser.text("#words")
     assert (True, True) == (
         words.startswith(f"{traffic} fails: connection_refused, since "),
-        words.endswith("; retries hid it"),
+        words.endswith("; 1 call failed"),
     )
 
 

@@ -106,11 +106,11 @@ class GlanceInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             for has_wire_spans in (False, True)
         )
         hooks = Hooks(request_hook, response_hook, recorder.metrics.errors)
+        if wire_spans:
+            self._wire = _instrument_requests(tracer_provider, meter_provider or None)
         hosts = self._hosts = Hosts(recorder.metrics)
         TOLD.add(hosts)
         instrumentation = Instrumentation(recorder, below, hooks, hosts, is_excluded)
-        if wire_spans:
-            self._wire = _instrument_requests(tracer_provider, meter_provider or None)
         patches = self._patches = Patches()
         for library in LIBRARIES:
             warned = _Warning(library.NAME, patches)
