@@ -144,7 +144,9 @@ def test_beyond_loopback_with_protection_it_does_not_warn(serve, certificates, w
 
 def test_on_loopback_it_does_not_warn(serve, caplog):
     serve()
-    assert [] == [record for record in caplog.records if record.levelno >= logging.WARNING]
+    # A thread of a test before may still log what it calls.
+    said = [each for each in caplog.records if each.name.startswith("traced_image.exporter")]
+    assert [] == [record for record in said if record.levelno >= logging.WARNING]
 
 
 # --- what it answers ---------------------------------------------------------------------------
