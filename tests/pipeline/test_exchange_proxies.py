@@ -1,6 +1,7 @@
 """Proxies and handshakes that fail: no Glance server is accused of a proxy's failure."""
 
 import io
+import select
 
 import pytest
 from exchange import (
@@ -23,6 +24,7 @@ from exchange import (
 import traced_image
 from traced_image import lab
 from traced_image.lab import faults
+from traced_image.pipeline.http import connect as http_connect
 
 FAILED = traced_image.GlanceConnectionFailed
 
@@ -117,6 +119,25 @@ def test_a_proxys_failure_cools_no_server_down(proxy, server, tls, image_id, fau
         with within(1), pytest.raises(FAILED) as caught:
             service.show(None, image_id)
         assert (caught.value.reason, states(service)) == ("proxy_error", ["failing"])
+
+
+def test_a_proxy_that_resets_before_it_is_asked_cools_no_server_down(
+    proxy, server, tls, image_id, monkeypatch
+):
+    def connect_until_reset(*args):
+        sock, peer = connect_at_once(*args)
+        hung_up = select.poll()
+        hung_up.register(sock, 0)
+        assert hung_up.poll(SOON * 1000)
+        return sock, peer
+
+    connect_at_once = http_connect._connect
+    monkeypatch.setattr(http_connect, "_connect", connect_until_reset)
+    proxy.break_with(faults.reset())
+    with connect(server, tls=tls, num_retries=1) as service:
+        with pytest.raises(FAILED):
+            service.show(None, image_id)
+        assert states(service) == ["failing"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

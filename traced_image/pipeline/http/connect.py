@@ -101,13 +101,12 @@ class Route:
         proxy, server = self.proxy, self.server
         try:
             if proxy is None:
-                sock = _connect(server.host, server.port, until)
+                sock, peer = _connect(server.host, server.port, until)
             else:
-                sock = self._reach_proxy(proxy, until)
+                sock, peer = self._reach_proxy(proxy, until)
         except (OSError, UnicodeError) as error:
             raise NotConnectedError(*error.args) from error
         try:
-            peer = sock.getpeername()[:2]
             return self._secure(sock, peer, until)
         except (OSError, ValueError, MalformedReplyError) as error:
             sock.close()
@@ -118,15 +117,17 @@ class Route:
             sock.close()
             raise
 
-    def _reach_proxy(self, proxy: ProxyAddress, until: float) -> socket.socket:
+    def _reach_proxy(
+        self, proxy: ProxyAddress, until: float
+    ) -> tuple[socket.socket, tuple[str, int]]:
         try:
-            sock = _connect(proxy.host, proxy.port, until)
+            sock, peer = _connect(proxy.host, proxy.port, until)
         except (OSError, UnicodeError) as error:
             raise ProxyRefusedError("no connection to it") from error
         if not proxy.secure:
-            return sock
+            return sock, peer
         try:
-            return self._wrap(sock, proxy.host, until)
+            return self._wrap(sock, proxy.host, until), peer
         except OSError as error:
             sock.close()
             raise ProxyRefusedError("TLS with it failed") from error
@@ -185,8 +186,11 @@ def _strip(host: str) -> str:
     return host.partition("%")[0].rstrip(".")
 
 
-def _connect(host: str, port: int, until: float) -> socket.socket:
+def _connect(host: str, port: int, until: float) -> tuple[socket.socket, tuple[str, int]]:
     """Connect to the first address of a name that accepts; raise the first failure if none does.
+
+    The address and port come with the socket: asking it for them fails if the other end has reset
+    the connection already, and then nobody could tell a proxy's failure from its server's.
 
     Each address gets an equal share of the time that is left, so that a silent one leaves time
     for the others. A resolver can't be interrupted; its time counts all the same.
@@ -210,7 +214,7 @@ def _connect(host: str, port: int, until: float) -> socket.socket:
                 raise
             failure = failure or error
         else:
-            return sock
+            return sock, (str(address[0]), port)
     raise failure or socket.gaierror(socket.EAI_NONAME, "the name has no address")
 
 
