@@ -11,6 +11,7 @@ from rich.console import Console
 from terminals import plain
 
 from traced_image import lab
+from traced_image.cli.watch_probes import ProbeTable
 from traced_image.cli.watch_screen import WatchScreen
 from traced_image.config import parse_servers
 from traced_image.exporter.journal import Journal
@@ -36,7 +37,7 @@ class Watched:
             file=io.StringIO(), force_terminal=True, width=columns, height=lines, color_system=None
         )
         on = SimpleNamespace(prober=prober, journal=Journal())
-        self.screen = WatchScreen(self.console, on, has_keys=has_keys)
+        self.screen = WatchScreen(self.console, ProbeTable(on), has_keys=has_keys)
 
     def lines(self):
         """What the screen shows, line by line."""

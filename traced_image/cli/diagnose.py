@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,10 +11,11 @@ import click
 from ..config.checks import format_value
 from ..diagnosis import answer, exporter, findings, prometheus, trace
 from ..diagnosis.prometheus_api import PrometheusAPI
-from ..diagnosis.requests_of_sources import SourceAccess, SourceReader
+from ..diagnosis.requests_of_sources import SourceReader
 from .exit_status import DONE, REFUSED, UNREACHABLE
 from .options import json_output, read_duration
 from .output import make_printable, print_json
+from .source_options import open_readers, with_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
 
     from ..diagnosis.findings import DiagnosisFinding
     from ..diagnosis.observations import Observations
+    from ..diagnosis.requests_of_sources import SourceAccess
+    from .source_options import SourceCredentials
 
 _HOUR = 3600.0
-_PATH = click.Path(path_type=Path, dir_okay=False)
 
 
 def read_time(text: str) -> float:
@@ -73,9 +73,7 @@ def read_time(text: str) -> float:
     help="With --prometheus: the time to look back from, in ISO 8601, UTC by default.",
 )
 @click.option("--job", "jobs", multiple=True, metavar="NAME", help="Only this job; repeatable.")
-@click.option("--user", metavar="NAME", help="The user for basic auth.")
-@click.option("--password-file", type=_PATH, metavar="FILE", help="The file of its password.")
-@click.option("--token-file", type=_PATH, metavar="FILE", help="The file of a bearer token.")
+@with_credentials
 @click.option(
     "--cafile", metavar="FILE", help="Certificate authorities to trust for https, in PEM."
 )
@@ -88,9 +86,7 @@ def diagnose(
     since: float | None,
     at: float | None,
     jobs: tuple[str, ...],
-    user: str | None,
-    password_file: Path | None,
-    token_file: Path | None,
+    credentials: SourceCredentials,
     cafile: str | None,
     as_json: bool,
 ) -> int:
@@ -104,7 +100,7 @@ def diagnose(
         raise click.UsageError("name one source: --prometheus, --exporter or --trace")
     if url is None and (since, at) != (None, None):
         raise click.UsageError("--since and --at need --prometheus: the others tell what they have")
-    access = SourceAccess(user, _read(password_file), _read(token_file) or None, cafile)
+    access = credentials.read(cafile)
     if traces is not None:
         seen = trace.observe(traces.read(), traces.name, jobs=jobs)
     elif url is not None:
@@ -125,13 +121,8 @@ def _ask_prometheus(
 
 
 def _ask_exporters(urls: Sequence[str], access: SourceAccess, jobs: Sequence[str]) -> Observations:
-    with ExitStack() as stack:
-        readers = [stack.enter_context(SourceReader(url, access, "exporter")) for url in urls]
+    with open_readers(urls, access) as readers:
         return exporter.observe(readers, jobs=jobs)
-
-
-def _read(file: Path | None) -> str:
-    return "" if file is None else file.read_text("utf-8").strip()
 
 
 def _print(found: Sequence[DiagnosisFinding], seen: Observations, *, as_json: bool) -> None:

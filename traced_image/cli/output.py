@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 from rich import box
@@ -85,6 +85,7 @@ def make_table(
     rows: Iterable[Sequence[object]],
     *,
     flexible: Sequence[str],
+    optional: Sequence[str] = (),
 ) -> RenderableType:
     """Draw rows as a table, or a block for each row if the console is too narrow for a table.
 
@@ -93,24 +94,65 @@ def make_table(
         headings: The headings of the columns.
         rows: The values of each row; a `Text` keeps its style.
         flexible: The headings of columns whose values may be broken into several lines.
+        optional: The headings of columns that a table leaves out, the last one first, where it
+            would be too wide with them.
     """
     shown_rows = [[format_cell(value) for value in row] for row in rows]
-    columns = list(zip(headings, *shown_rows, strict=True))
-    cells = [max((value.cell_len for value in values), default=0) for _, *values in columns]
-    whole = [max(cell_len(head), width) for head, width in zip(headings, cells, strict=True)]
-    # A heading of several words may be broken, so that its column is as wide as its values.
-    least = [
-        max(width, *map(cell_len, head.split())) if head not in flexible else min(wide, _LEAST)
-        for head, width, wide in zip(headings, cells, whole, strict=True)
+    columns = [
+        _Column(heading, values, heading in flexible)
+        for heading, *values in zip(headings, *shown_rows, strict=True)
     ]
-    room = console.width - len(headings)
-    if sum(least) > room:
-        blocks = (_make_block((*zip(headings, row, strict=True), None)) for row in shown_rows)
-        return Group(*blocks)
+    left_out = list(optional)
+    while left_out and not _fits(columns, console):
+        name = left_out.pop()
+        columns = [each for each in columns if each.heading != name]
+    if _fits(columns, console):
+        return _draw(columns, console)
+    return Group(*(_make_block((*zip(headings, row, strict=True), None)) for row in shown_rows))
+
+
+class _Column(NamedTuple):
+    """A column of a table, and whether its values may be broken into several lines."""
+
+    heading: str
+    values: Sequence[Text]
+    is_flexible: bool
+
+    @property
+    def widest(self) -> int:
+        """The columns of the terminal that its widest value has."""
+        return max((value.cell_len for value in self.values), default=0)
+
+    @property
+    def whole(self) -> int:
+        """Those that it has if nothing is broken."""
+        return max(cell_len(self.heading), self.widest)
+
+    @property
+    def least(self) -> int:
+        """Those that it needs."""
+        if self.is_flexible:
+            return min(self.whole, _LEAST)
+        # A heading of several words may be broken, so that its column is as wide as its values.
+        return max(self.widest, *map(cell_len, self.heading.split()))
+
+
+def _find_room(columns: Sequence[_Column], console: Console) -> int:
+    """Return how wide the columns may be together; two spaces are between two of them."""
+    return console.width - 2 * len(columns) + 1
+
+
+def _fits(columns: Sequence[_Column], console: Console) -> bool:
+    return sum(each.least for each in columns) <= _find_room(columns, console)
+
+
+def _draw(columns: Sequence[_Column], console: Console) -> Table:
+    is_whole = sum(each.whole for each in columns) <= _find_room(columns, console)
     drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for heading, width in zip(headings, whole if sum(whole) <= room else least, strict=True):
-        drawn.add_column(heading, overflow="fold", width=None if heading in flexible else width)
-    for row in shown_rows:
+    for each in columns:
+        width = each.whole if is_whole else each.least
+        drawn.add_column(each.heading, overflow="fold", width=None if each.is_flexible else width)
+    for row in zip(*(each.values for each in columns), strict=True):
         drawn.add_row(*row)
     return drawn
 

@@ -1,4 +1,4 @@
-"""The command ``servers``: probes each server once; its exit status is a check plugin's."""
+"""The command ``servers``: probes each server once, or asks exporters, as a check plugin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from .exit_status import DONE, REFUSED, UNREACHABLE, UNUSABLE
 from .options import json_output, verbose, with_choice
 from .output import make_line, make_table, open_output, print_json, write
 from .probe_observers import describe
+from .servers_of_exporters import show_exporters
 from .signals import run_in_loop
+from .source_options import check_exporters, instead_of_probes, open_readers, with_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from ..config import Server
     from ..exporter.probing.result import Canary, ProbeResult
     from .options import Choice
+    from .source_options import SourceCredentials
 
 
 _HEADINGS = ("server", "state", "why", "ms", "api", "health", "certificate")
@@ -33,19 +36,38 @@ _SOON = 14
 """A certificate that expires within so many days is shown in yellow."""
 
 
-@click.command(short_help="Probe each server once.")
+@click.command(short_help="Probe each server once, or show them as callers see them.")
 @options.image
 @options.timeout
+@instead_of_probes
+@with_credentials
 @json_output
 @verbose
 @with_choice
-def servers(choice: Choice, *, image: str | None, timeout: float, as_json: bool) -> int:
+def servers(
+    choice: Choice,
+    *,
+    image: str | None,
+    timeout: float,
+    exporters: tuple[str, ...],
+    credentials: SourceCredentials,
+    as_json: bool,
+) -> int:
     """Probe each server once; the exit status is that of a check plugin.
 
     0 if all servers answer, 1 if some fail, 2 if all fail, 3 if the configuration is invalid, or if
     no server fails but one refuses the image, the credentials or the prefix, or Keystone gives no
     token to request the image with.
+
+    With --exporter, show what the calls of processes see: since when a server fails, why, for which
+    operations and processes, and what the retries cost. --timeout is then that of an exporter's
+    answer. A server fails if it does for a process, and the status is 3 if none fails but an
+    exporter can't be read.
     """
+    check_exporters(exporters, credentials, choice, image)
+    if exporters:
+        with open_readers(exporters, credentials.read(choice.cafile), timeout) as readers:
+            return show_exporters(readers, timeout, as_json=as_json)
     config = choice.config(retries=False)
 
     async def probed() -> tuple[ProbeResult, ...]:

@@ -33,6 +33,25 @@ def terminate(_number: int, _frame: object) -> NoReturn:
     raise Terminated(TERMINATED)
 
 
+def start_work(work: Callable[[], _T]) -> Future[_T]:
+    """Start blocking work in a thread that the end of the process does not wait for.
+
+    Args:
+        work: A function without arguments; its result or its error becomes that of the future.
+    """
+    future: Future[_T] = Future()
+    future.set_running_or_notify_cancel()  # so that nobody who gives up waiting can cancel it
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 the waiting thread raises it
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="traced-image-work", daemon=True).start()
+    return future
+
+
 def run_interruptibly(work: Callable[[], _T], look: Callable[[], object] = bool) -> _T:
     """Run blocking work in a thread, and abandon the thread if a signal comes.
 
@@ -47,15 +66,7 @@ def run_interruptibly(work: Callable[[], _T], look: Callable[[], object] = bool)
         KeyboardInterrupt: Ctrl-C came.
         Terminated: SIGTERM came.
     """
-    future: Future[_T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 the waiting thread raises it
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="traced-image-work", daemon=True).start()
+    future = start_work(work)
     # A signal that comes just before the wait begins, or to another thread, does not wake the wait.
     # So the wait is short: Python runs a signal's handler in the main thread between two waits.
     while not wait({future}, _LOOK_SECONDS).done:

@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.text import Text
 
-from ..exporter.report import make_report
 from .output import make_line, make_table
-from .servers import name_state, name_why
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console, RenderableType
 
-    from ..config import Server
-    from ..exporter.probing.result import ProbeResult
-    from ..exporter.schema import ServerReport
-    from .probe_observers import ProbeObservers
 
-_HEADINGS = ("server", "state", "why", "last success", "probes", "failed", "p50 ms", "p95 ms")
-_FLEXIBLE = ("server", "why")
-_MOST_WRONG = 3
-"""How many servers have a line below the table that says what is wrong with their probes."""
+@dataclass(frozen=True, slots=True)
+class WatchRow:
+    """A row of the table.
+
+    Attributes:
+        cells: Its values.
+        fails: Whether it is of a server that fails; None if it is of no server.
+    """
+
+    cells: tuple[object, ...]
+    fails: bool | None
+
+
+class WatchTable(ABC):
+    """What the screen draws.
+
+    Attributes:
+        headings: The headings of the columns.
+        flexible: Those of columns whose values may be broken into several lines.
+        optional: Those of columns that a narrow table leaves out, the last one first.
+        interval: Seconds between two updates.
+    """
+
+    headings: tuple[str, ...]
+    flexible: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    interval: float
+
+    @abstractmethod
+    def list_rows(self) -> list[WatchRow]:
+        """Return the rows, those that fail first."""
+
+    @abstractmethod
+    def list_notes(self) -> list[str]:
+        """Return lines to show below the table."""
 
 
 class WatchScreen:
@@ -34,13 +60,13 @@ class WatchScreen:
 
     Args:
         console: The terminal.
-        on: The probes and their results.
+        table: What it draws.
         has_keys: Whether keys scroll the table.
     """
 
-    def __init__(self, console: Console, on: ProbeObservers, *, has_keys: bool) -> None:
+    def __init__(self, console: Console, table: WatchTable, *, has_keys: bool) -> None:
         self._console = console
-        self._on = on
+        self._table = table
         self._has_keys = has_keys
         self._first = 0
         self._shown = 1
@@ -51,20 +77,15 @@ class WatchScreen:
 
     def draw(self) -> RenderableType:
         """Draw the table, and below it the summary with the keys; both fit on the terminal."""
-        latest = {
-            server: self._on.prober.results.get(server)
-            for server in self._on.prober.probe.config.servers
-        }
-        order = sorted(latest, key=lambda each: (not _is_failing(latest[each]), each.netloc))
-        rows = self._make_rows([(server, latest[server]) for server in order])
-        failing = [_is_failing(latest[server]) for server in order]
-        self._first = min(max(self._first, 0), len(rows) - 1)
+        rows = self._table.list_rows()
+        self._first = max(min(self._first, len(rows) - 1), 0)
         self._shown = len(rows)
         while True:
             # Near the end, the screen stays full.
-            first = min(self._first, len(rows) - max(self._shown, 1))
+            first = max(min(self._first, len(rows) - max(self._shown, 1)), 0)
             last = first + self._shown
-            drawn = self._draw_rows(rows[first:last], self._summarize(failing, first, last))
+            summary = self._summarize(rows, first, last)
+            drawn = summary if rows and last == first else self._draw(rows[first:last], summary)
             lines = len(self._console.render_lines(drawn, pad=False))
             if lines <= self._console.height or not self._shown:
                 self._first = first
@@ -72,62 +93,29 @@ class WatchScreen:
             excess = lines - self._console.height
             self._shown -= min(self._shown, ceil(excess * self._shown / lines))
 
-    def _draw_rows(self, rows: Sequence[tuple[object, ...]], summary: Text) -> RenderableType:
+    def _draw(self, rows: Sequence[WatchRow], summary: Text) -> RenderableType:
+        notes = [Text(make_line(each), "yellow") for each in self._table.list_notes()]
         if not rows:
-            return summary
-        table = make_table(self._console, _HEADINGS, rows, flexible=_FLEXIBLE)
-        wrong = sorted(self._on.prober.results.misconfigurations().values())[:_MOST_WRONG]
-        notes = [Text(make_line(each), "yellow") for each in wrong]
+            return Group(*notes, summary)
+        table = make_table(
+            self._console,
+            self._table.headings,
+            [each.cells for each in rows],
+            flexible=self._table.flexible,
+            optional=self._table.optional,
+        )
         return Group(table, *notes, summary)
 
-    def _summarize(self, failing: Sequence[bool], first: int, last: int) -> Text:
-        interval = f"every {self._on.prober.interval:g} s"
-        parts = [f"{sum(failing)} of {len(failing)} fail", interval]
-        if last - first < len(failing):
-            hidden = sum(failing[:first]) + sum(failing[last:])
-            parts.append(f"{len(failing) - (last - first)} not shown, {hidden} of them fail")
+    def _summarize(self, rows: Sequence[WatchRow], first: int, last: int) -> Text:
+        servers = sum(each.fails is not None for each in rows)
+        parts = [f"{_count_failing(rows)} of {servers} fail", f"every {self._table.interval:g} s"]
+        if last - first < len(rows):
+            hidden = _count_failing([*rows[:first], *rows[last:]])
+            parts.append(f"{len(rows) - (last - first)} not shown, {hidden} of them fail")
             if self._has_keys:
                 parts.append("arrows and page keys scroll")
         return Text("; ".join([*parts, "q ends it"]), "dim")
 
-    def _make_rows(
-        self, results: Sequence[tuple[Server, ProbeResult | None]]
-    ) -> list[tuple[object, ...]]:
-        report = make_report(self._on.journal.hour())["servers"]
-        known = {(each["address"], each["port"]): each for each in report}
-        return [_make_row(each, result, known.get(_format_place(each))) for each, result in results]
 
-
-def _format_place(server: Server) -> tuple[str, str]:
-    return server.host, str(server.port)
-
-
-def _is_failing(result: ProbeResult | None) -> bool:
-    return result is not None and result.failed
-
-
-def _make_row(
-    server: Server, result: ProbeResult | None, hour: ServerReport | None
-) -> tuple[object, ...]:
-    if result is None or hour is None:
-        return (server.netloc, name_state(None), *[""] * (len(_HEADINGS) - 2))
-    return (
-        server.netloc,
-        name_state(result),
-        name_why(result),
-        _format_clock(hour["last_success"]),
-        hour["attempts"],
-        hour["failed"],
-        _format_milliseconds(hour["p50"]),
-        _format_milliseconds(hour["p95"]),
-    )
-
-
-def _format_clock(when: float | None) -> str:
-    if when is None:
-        return "never"
-    return f"{datetime.fromtimestamp(when, timezone.utc).astimezone():%H:%M:%S}"
-
-
-def _format_milliseconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds * 1000:.1f}"
+def _count_failing(rows: Sequence[WatchRow]) -> int:
+    return sum(each.fails is True for each in rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from .latencies import is_slow
@@ -15,10 +14,12 @@ from .words import (
     format_share,
     format_time,
     join,
+    to_time,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from .findings import DiagnosisFinding
     from .observations import AlertSeen, Callers, CallSeen, Latency, Observations
@@ -65,7 +66,7 @@ def _to_json(finding: DiagnosisFinding, seen: Observations) -> dict[str, object]
 
 
 def _to_time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+    return None if seconds is None else to_time(seconds)
 
 
 def _to_count(count: float | None) -> int | None:
@@ -93,7 +94,7 @@ def make_lines(findings: Sequence[DiagnosisFinding], seen: Observations) -> Iter
 
 
 def _describe_source(seen: Observations) -> str:
-    start, end = (datetime.fromtimestamp(each, timezone.utc) for each in (seen.start, seen.end))
+    start, end = to_time(seen.start), to_time(seen.end)
     until = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M:%S}"
     jobs = format_count(len(seen.jobs), "job")
     processes = sum(seen.jobs.values())

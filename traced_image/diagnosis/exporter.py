@@ -45,10 +45,7 @@ def combine(processes: Sequence[ProcessSaw]) -> Observations:
     """Return what some reports tell together."""
     end = max((each.end for each in processes), default=0.0)
     callers = [each for each in processes if not each.probes]
-    seen: dict[str, list[ServerByProcess]] = defaultdict(list)
-    for process in processes:
-        for each in process.list_servers():
-            seen[each.server].append(each)
+    seen = group_by_server(processes)
     servers = [_merge(server, views) for server, views in sorted(seen.items())]
     return Observations(
         f"exporter {', '.join(each.url for each in processes)}",
@@ -60,6 +57,16 @@ def combine(processes: Sequence[ProcessSaw]) -> Observations:
         failed_calls=tuple(_list_failed(callers)),
         unknown=_UNKNOWN,
     )
+
+
+def group_by_server(processes: Iterable[ProcessSaw]) -> dict[str, list[ServerByProcess]]:
+    """Return what each process saw of each server."""
+    seen: dict[str, list[ServerByProcess]] = defaultdict(list)
+    for process in processes:
+        for each in process.list_servers():
+            if each.server:
+                seen[each.server].append(each)
+    return seen
 
 
 def _merge(server: str, views: Sequence[ServerByProcess]) -> ServerSeen:

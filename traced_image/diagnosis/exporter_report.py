@@ -44,6 +44,11 @@ class ProcessSaw:
         return f"{name}:{pid:.0f}" if name and pid else self.url
 
     @property
+    def label(self) -> str:
+        """The name of its service; if it does not tell it, its machine and number, or its URL."""
+        return find_text(self.report, "process", "service") or self.name
+
+    @property
     def processes(self) -> int:
         """How many processes the report is of."""
         return round(find_number(self.report, "process", "processes") or 1)
@@ -116,10 +121,29 @@ class ServerByProcess:
             and last - (find_number(each, "last_failure") or 0.0) <= _LATE
         ]
 
+    @property
+    def fails_now(self) -> bool:
+        """Whether its last attempt failed, or the last one of some operation."""
+        return bool(self.row or self.failing_operations)
+
+    @property
+    def reasons_now(self) -> list[str]:
+        """Why it fails now, by operation if the report tells them apart."""
+        told = (find_text(each, "last_error") for each in self.failing_operations)
+        return list(filter(None, told)) or list(filter(None, [self._reason]))
+
+    def find_since_now(self) -> tuple[float, bool] | None:
+        """Return since when it fails, as `find_since` does; None if the report does not tell."""
+        if self.episode is not None:
+            return self.find_since(self.episode)
+        # Its failures are older than the minutes that the report tells apart.
+        since = self.find_time("since") or self.find_time("last_failure")
+        return None if since is None else (since, self.find_time("since") is not None)
+
     def find_until(self) -> float | None:
         """Return when its failures ended; None if they have not."""
         last = self.find_time("last_failure")
-        if self.row or self.failing_operations or last is None:
+        if self.fails_now or last is None:
             return None
         return last if self.process.end - last > _LATE else None
 

@@ -61,16 +61,19 @@ class SourceReader:
         url: The URL; ``user:password@`` in it is used, and never shown.
         access: How the source lets its readers in.
         kind: What the source is, for messages.
+        limit: Seconds for one answer.
 
     Attributes:
         shown: The URL without its secrets.
+        name: What the source is, and the URL without its secrets.
     """
 
-    def __init__(self, url: str, access: SourceAccess, kind: str) -> None:
-        self.shown = hide_in_url(url).rstrip("/")
+    def __init__(self, url: str, access: SourceAccess, kind: str, limit: float = LIMIT) -> None:
+        self.shown = hide_in_text(hide_in_url(url)).rstrip("/")
         if not url.startswith(_WEB):
             raise DiagnosisError(f"{kind} {format_value(url)}: write it like http://10.0.0.9:9090")
-        self._url, self._access, self._name = url.rstrip("/"), access, f"{kind} {self.shown}"
+        self.name = f"{kind} {self.shown}"
+        self._url, self._access, self._limit = url.rstrip("/"), access, limit
         self._session = requests.Session()
         self._session.auth = self._make_auth()
         if access.cafile is not None:
@@ -97,17 +100,17 @@ class SourceReader:
             DiagnosisError: There is no answer, a refusal, or no JSON.
         """
         try:
-            reply = self._session.get(f"{self._url}{path}", params=parameters, timeout=LIMIT)
+            reply = self._session.get(f"{self._url}{path}", params=parameters, timeout=self._limit)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
-            raise DiagnosisError(f"{classify(error, self._name)}; check its URL{_TLS}") from error
+            raise DiagnosisError(f"{classify(error, self.name)}; check its URL{_TLS}") from error
         try:
             answer: object = reply.json()
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: lists in lists without end
             answer = None
         if reply.ok and answer is not None:
             return answer
         problem = f"HTTP {reply.status_code}{_read_error(answer)}"
-        raise DiagnosisError(f"{self._name}: {problem}; {_fix(reply.status_code)}")
+        raise DiagnosisError(f"{self.name}: {problem}; {_fix(reply.status_code)}")
 
 
 def _read_error(answer: object) -> str:

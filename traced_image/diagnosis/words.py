@@ -28,6 +28,7 @@ _VERBS = {
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _SHORT = 2 * _MINUTE
 _ONE_PERCENT = 0.01
+_LAST = datetime.max.replace(tzinfo=timezone.utc, microsecond=0).timestamp()
 
 
 def describe_reason(reason: str) -> str:
@@ -79,7 +80,12 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / _DAY:,.0f} days"
 
 
+def to_time(seconds: float) -> datetime:
+    """Return a time in UTC of seconds since the epoch; what no calendar has becomes its end."""
+    return datetime.fromtimestamp(min(max(seconds, 0.0), _LAST), timezone.utc)
+
+
 def format_time(seconds: float, now: float) -> str:
     """Return a time of day in UTC, with its date if that is not the date of `now`."""
-    time, today = (datetime.fromtimestamp(each, timezone.utc) for each in (seconds, now))
+    time, today = to_time(seconds), to_time(now)
     return f"{time:%H:%M:%S}" if time.date() == today.date() else f"{time:%Y-%m-%d %H:%M:%S}"
