@@ -60,14 +60,13 @@ def watch(
     If the output is not a terminal, each probe prints a line; with --exporter, each change does.
     """
     check_exporters(exporters, credentials, choice, image)
-    if exporters:
-        access = credentials.read(choice.cafile)
-        with open_readers(exporters, access, timeout) as readers:
-            run_in_loop(watch_exporters(readers, interval, timeout, verbose=choice.verbose))
+    if not exporters:
+        config = choice.config(retries=False)
+        logging.getLogger(schedule.__name__).setLevel(logging.ERROR)  # the table says the same
+        run_in_loop(_watch(config, choice, interval, image, timeout))
         return
-    config = choice.config(retries=False)
-    logging.getLogger(schedule.__name__).setLevel(logging.ERROR)  # the table says the same
-    run_in_loop(_watch(config, choice, interval, image, timeout))
+    with open_readers(exporters, credentials.read(choice.cafile), timeout) as readers:
+        run_in_loop(watch_exporters(readers, interval, timeout, verbose=choice.verbose))
 
 
 async def _watch(
