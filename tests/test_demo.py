@@ -183,6 +183,32 @@ def test_it_accuses_nobody_where_all_are_well(whole):
     assert "While no server was broken, telemetry named none." in whole.output
 
 
+def _shape(text):
+    """A text without its figures and line breaks, for two that were printed at other times."""
+    text = re.sub(r"[0-9a-f]{32}", "ID", text)
+    return " ".join(re.sub(r"\d[\d.,:]*( m?s)?", "N", text).split())
+
+
+def test_it_tells_what_diagnose_says_while_a_server_is_broken(whole):
+    told = " ".join(whole.output.partition("What diagnose reported")[2].split())
+
+    dead = re.escape(_broken(whole.output, "dead"))
+    assert re.search(
+        rf" {dead} refuses connections \(connection_refused\) since .* in a row\."
+        r" hit demo \(1 of 1 process\): images\.get cost ",
+        told,
+    )
+
+
+def test_the_first_screen_of_the_readme_has_that_diagnosis(whole):
+    lines = (Path(__file__).parents[1] / "README.md").read_text("utf-8").splitlines()[:45]
+    start = next(n for n, line in enumerate(lines) if "refuses connections (" in line)
+    quoted = lines[start : lines.index("```", start)]
+
+    assert 5 == len(quoted)
+    assert [] == [line for line in quoted if _shape(line) not in _shape(whole.output)]
+
+
 def test_it_tells_at_the_end_which_servers_failed_and_why(whole):
     told = re.findall(r"^(\S+) failed: (\S+) \(", whole.output, re.MULTILINE)
 
@@ -259,6 +285,7 @@ def test_the_document_has_the_servers_the_calls_and_a_trace(as_json):
     }
     assert {"success_first_try", "success_after_retry"} == set(told["calls"])
     assert 0 == told["failed_calls"]
+    assert any("refuses connections" in line for line in told["diagnosis"])
     call, attempt, *_ = told["trace"]["spans"]
     assert (None, "success_after_retry") == (call["parent_id"], call["outcome"])
     assert (call["span_id"], "connection_refused") == (attempt["parent_id"], attempt["reason"])

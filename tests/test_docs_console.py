@@ -36,6 +36,7 @@ NOT_RUN = {
     r'eval "\$\(_TRACED_IMAGE_COMPLETE=zsh': "it needs zsh",
     r"_TRACED_IMAGE_COMPLETE=fish": "it needs fish",
     r"traced-image diagnose ": "it asks Prometheus; tests/diagnose/test_diagnose_page.py runs it",
+    r"traced-image (servers|watch) --exporter ": "it asks callers; test_cli_*_exporter.py run it",
     r"traced-image servers --server http://127\.0\.0\.1:\d+": "it was run for the page, once",
 }
 """The commands that no test here runs, by what begins them, and why."""

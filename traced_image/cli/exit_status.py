@@ -47,8 +47,9 @@ STATUSES = {
     UNREACHABLE: "no server answered, or Keystone gave no token; for `servers`: all fail; for "
     "`diagnose`: calls fail",
     UNUSABLE: "the command line or the configuration can't be used, or packages are missing; for "
-    "`servers`: no server fails, but the image, the credentials or a prefix is wrong, or Keystone "
-    "gave no token for the image; for `diagnose`: a source can't be read",
+    "`servers`: no server fails, but the image, the credentials or a prefix is wrong, Keystone "
+    "gave no token for the image, or an exporter can't be read; for `diagnose`: a source can't be "
+    "read",
     FILE: "a file can't be read or written",
     INTERRUPTED: "ended by Ctrl-C",
     BROKEN_PIPE: "the reader of the output has closed it; no message is printed",

@@ -26,7 +26,7 @@ _NO_REPORT = "its answer is no report of an exporter; check that the URL is righ
 
 @dataclass(frozen=True, slots=True)
 class ExporterSeen:
-    """An exporter that tells of no server.
+    """An exporter that reports no server.
 
     Attributes:
         url: Its URL, without secrets.

@@ -1,4 +1,4 @@
-"""The servers as exporters tell of them: rows of a table, lines, and JSON."""
+"""The servers as exporters report them: rows of a table, lines, and JSON."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def make_row(server: ServerNow, now: float) -> tuple[object, ...]:
 
 
 def describe_exporter(exporter: ExporterSeen) -> str:
-    """Describe an exporter that tells of no server in one line."""
+    """Describe an exporter that reports no server in one line."""
     return f"exporter {exporter.url}: {exporter.problem or 'no call of its process asked a server'}"
 
 

@@ -56,7 +56,7 @@ def find_status(servers: Sequence[ServerNow], without: Sequence[ExporterSeen]) -
 
     Args:
         servers: The servers, and Keystone if it fails.
-        without: The exporters that tell of no server.
+        without: The exporters that report no server.
     """
     failing = [each for each in servers if each.fails]
     if failing:

@@ -32,7 +32,7 @@ _LOOK_SECONDS = 1.0
 """Seconds between two looks for changes, at most."""
 
 _MOST_EXPORTERS = 3
-"""How many exporters that tell of no server have a line below the table."""
+"""How many exporters that report no server have a line below the table."""
 
 
 class ExporterTable(WatchTable):
@@ -60,7 +60,7 @@ class ExporterTable(WatchTable):
         ]
 
     def list_notes(self) -> list[str]:
-        """Return the exporters that tell of no server, and why."""
+        """Return the exporters that report no server, and why."""
         lines = [describe_exporter(each) for each in self._poll.without_servers]
         more = len(lines) - _MOST_EXPORTERS
         rest = [f"and {format_count(more, 'exporter')} more"] if more > 0 else []
@@ -68,7 +68,7 @@ class ExporterTable(WatchTable):
 
 
 class ChangeLog:
-    """What has been told of servers and exporters, to tell of changes only.
+    """What was printed about servers and exporters, to print changes only.
 
     Args:
         poll: The latest reports.
@@ -94,10 +94,10 @@ class ChangeLog:
 
 
 def _list_back(before: Iterable[object], told: Container[str]) -> Iterator[str]:
-    """Yield a line for each exporter that told of no server before, and tells of some now."""
+    """Yield a line for each exporter that reported no server before, and reports some now."""
     for each in before:
         if isinstance(each, ExporterSeen) and each.problem != WAITING and each.url not in told:
-            yield f"exporter {each.url} tells of servers"
+            yield f"exporter {each.url} reports servers"
 
 
 def _choose_told(server: ServerNow) -> object:

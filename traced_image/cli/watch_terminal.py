@@ -38,7 +38,7 @@ _SCROLLS: Mapping[bytes, tuple[int, int]] = {
 
 
 class LinePrinter:
-    """Prints lines that tell of events, until the reader of the output has gone.
+    """Prints lines about events, until the reader of the output has gone.
 
     Args:
         console: The output.

@@ -103,6 +103,7 @@ def _hide_variables() -> Iterator[None]:
     for name in before:
         if name.upper().startswith(_READ_ELSEWHERE):
             del os.environ[name]
+    os.environ["OTEL_SERVICE_NAME"] = "demo"  # the name of the caller on the page
     try:
         yield
     finally:
@@ -131,7 +132,7 @@ def _perform(wish: _DemoOptions, stack: ExitStack) -> int:
         _open(scene.page, scene.screen)
     try:
         with scene.screen:
-            scene.play.perform(scene.service, scene.screen, scene.witnesses.said)
+            scene.play.perform(scene.service, scene.screen, scene.witnesses)
     except BaseException as error:
         interrupted = not isinstance(error, Exception)
         if interrupted:

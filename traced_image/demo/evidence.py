@@ -6,6 +6,7 @@ environment variables.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from prometheus_client.parser import text_string_to_metric_families
 
+from ..diagnosis.answer import make_lines
+from ..diagnosis.exporter import combine
+from ..diagnosis.exporter_report import ProcessSaw
+from ..diagnosis.findings import find
 from ..exporter.quantiles import find_quantile
 from ..telemetry import catalogue
 from ..terminal import (
@@ -238,13 +243,8 @@ class Scrape:
 
 
 def scrape(page: ExporterHandle) -> Scrape:
-    """Read ``/metrics`` over HTTP, as Prometheus does, without the environment's proxies."""
-    connection = HTTPConnection(page.host, page.port, timeout=_SCRAPE_SECONDS)
-    try:
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-    finally:
-        connection.close()
+    """Read ``/metrics`` over HTTP, as Prometheus does."""
+    text = _read(page, "/metrics")
     families = {family.name: family for family in text_string_to_metric_families(text)}
     failures, seconds = _count_attempts(families[catalogue.ATTEMPT_DURATION.name])
     states = families[catalogue.SERVER_STATE.name].samples
@@ -254,6 +254,16 @@ def scrape(page: ExporterHandle) -> Scrape:
         if each.value and each.labels["state"] != "healthy"
     }
     return Scrape(failures, seconds, not_healthy)
+
+
+def _read(page: ExporterHandle, path: str) -> str:
+    """Read what the exporter serves, without the environment's proxies."""
+    connection = HTTPConnection(page.host, page.port, timeout=_SCRAPE_SECONDS)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
 
 
 def _count_attempts(family: Metric) -> tuple[Counter[Accusation], Mapping[str, Counter[float]]]:
@@ -311,3 +321,9 @@ class Evidence:
         }
         self._attempts, self._logged, self._scraped = len(attempts), logged.copy(), scraped
         return said
+
+    def diagnose(self) -> list[str]:
+        """Return the lines that ``traced-image diagnose --exporter`` prints of the page now."""
+        process = ProcessSaw(self._page.url.rstrip("/"), json.loads(_read(self._page, "/servers")))
+        seen = combine([process])
+        return list(make_lines(find(seen), seen))

@@ -83,6 +83,7 @@ def make_document(report: DemoReport) -> dict[str, object]:
         "interrupted": report.interrupted,
         "complaints": report.complaints,
         "page": report.page,
+        "diagnosis": report.play.diagnosis,
         "episodes": [_make_period(each) for each in episodes],
         "calls": dict(report.spans.outcomes),
         "failed_calls": report.spans.failed,
@@ -152,6 +153,10 @@ def _make_span(span: ReadableSpan) -> dict[str, object]:
 def print_report(report: DemoReport, console: Console) -> None:
     """Print one trace, the faults with what telemetry reported, the servers, and the verdict."""
     ascii_only = console.options.ascii_only
+    if report.play.diagnosis:
+        console.print("\n[bold]What diagnose reported while the first server was broken[/]")
+        for line in report.play.diagnosis:
+            console.print(escape(line))
     title, trace = report.spans.telling
     if trace:
         console.print(f"\n[bold]{title}[/]")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -18,7 +17,7 @@ from .evidence import FaultPeriod, Finding
 from .traffic import Traffic, start_daemon
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import ExitStack
 
     from ..pipeline.service import GlanceImageService
@@ -43,8 +42,15 @@ _PATIENCE = 30.0
 _CONNECT_SECONDS = 30.0
 """A high limit, so that a busy machine causes no connect timeout."""
 
-Said = Callable[[], Mapping[str, Finding]]
-"""A function that returns the finding of each source since its last call."""
+
+class Witnesses(Protocol):
+    """What telemetry reports of the scenario."""
+
+    def said(self) -> Mapping[str, Finding]:
+        """Return the finding of each source since the last call."""
+
+    def diagnose(self) -> list[str]:
+        """Return the lines of the diagnosis now."""
 
 
 class Onlooker(Protocol):
@@ -68,6 +74,7 @@ class Scenario(ABC):
         broken: The name of the current fault, by server.
         episodes: The periods so far, with what telemetry reported about each.
         failed: The number of calls that failed for their caller.
+        diagnosis: The lines of the diagnosis while the first server was broken.
     """
 
     def __init__(self, seconds: int | None) -> None:
@@ -75,13 +82,16 @@ class Scenario(ABC):
         self.broken: dict[str, str] = {}
         self.episodes: list[FaultPeriod] = []
         self.failed = 0
+        self.diagnosis: list[str] = []
 
     @abstractmethod
     def connect(self, telemetry: Telemetry) -> GlanceImageService:
         """Build the service."""
 
     @abstractmethod
-    def perform(self, service: GlanceImageService, onlooker: Onlooker, said: Said) -> None:
+    def perform(
+        self, service: GlanceImageService, onlooker: Onlooker, witnesses: Witnesses
+    ) -> None:
         """Run the scenario to its end."""
 
 
@@ -101,7 +111,12 @@ class OwnServers(Scenario):
         """Build a service as a user would, with the credentials of the environment."""
         return connect(servers=list(self._urls), telemetry=telemetry)
 
-    def perform(self, service: GlanceImageService, onlooker: Onlooker, said: Said) -> None:  # noqa: ARG002
+    def perform(
+        self,
+        service: GlanceImageService,
+        onlooker: Onlooker,
+        witnesses: Witnesses,  # noqa: ARG002
+    ) -> None:
         """Make the calls.
 
         Raises:
@@ -186,7 +201,9 @@ class FaultScript(Scenario):
         )
         return connect(config=config, telemetry=telemetry)
 
-    def perform(self, service: GlanceImageService, onlooker: Onlooker, said: Said) -> None:
+    def perform(
+        self, service: GlanceImageService, onlooker: Onlooker, witnesses: Witnesses
+    ) -> None:
         """Run the script to its end."""
 
         def call() -> None:
@@ -194,7 +211,7 @@ class FaultScript(Scenario):
 
         def well(share: float) -> None:
             seconds = self._traffic(call, share, onlooker, lambda: _is_all_healthy(service))
-            self.episodes.append(FaultPeriod(seconds, said()))
+            self.episodes.append(FaultPeriod(seconds, witnesses.said()))
 
         well(_FIRST)
         for each in BREAKAGES:
@@ -204,7 +221,10 @@ class FaultScript(Scenario):
             self.broken[name] = each.name
             onlooker.tell(f"{name} is broken ({each.name}): {each.told}")
             seconds = self._traffic(call, _BROKEN, onlooker)
-            self.episodes.append(FaultPeriod(seconds, said(), name, each.name, each.reason))
+            self.episodes.append(
+                FaultPeriod(seconds, witnesses.said(), name, each.name, each.reason)
+            )
+            self.diagnosis = self.diagnosis or witnesses.diagnose()
             server.heal()
             del self.broken[name]
             onlooker.tell(f"{name} is healed")

@@ -83,7 +83,7 @@ class ServerNow:
 
 
 def list_servers(processes: Sequence[ProcessSaw]) -> list[ServerNow]:
-    """Return what reports tell of the servers; those that fail for most processes come first."""
+    """Return what reports say about the servers; those that fail for most processes come first."""
     seen = combine(processes)
     views = group_by_server(processes)
     servers = [_look_at(each, views[each.server]) for each in seen.servers]
