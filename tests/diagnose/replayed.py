@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -55,7 +55,8 @@ def serving(answer):
             text = body if isinstance(body, str) else json.dumps(body)
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(text.encode())
+            with suppress(ConnectionError):  # it may have given up
+                self.wfile.write(text.encode())
 
         def log_message(self, *_):
             pass

@@ -9,6 +9,7 @@ import pytest
 from replayed import serving
 
 from traced_image import lab
+from traced_image.diagnosis import requests_of_sources
 from traced_image.diagnosis.requests_of_sources import SourceAccess, SourceReader
 from traced_image.errors import DiagnosisError, InvalidTLS
 
@@ -75,6 +76,20 @@ def test_what_is_no_answer_is_told(status, body, words):
         pytest.raises(DiagnosisError, match=f"^Prometheus {url}: {words}"),
     ):
         read(url)
+
+
+def test_an_answer_without_an_end_is_given_up(monkeypatch):
+    monkeypatch.setattr(requests_of_sources, "MOST", 100)
+    with serving(lambda *_: (200, f'"{"x" * 1000}"')) as url:
+        with pytest.raises(DiagnosisError, match="longer than 100 bytes; check"):
+            read(url)
+        monkeypatch.setattr(requests_of_sources, "MOST", 2000)
+        assert "x" * 1000 == read(url)
+
+
+def test_secrets_in_the_query_of_a_url_are_not_shown():
+    reader = SourceReader("http://10.0.0.9/?token=secret", SourceAccess(), "exporter")
+    assert "secret" not in reader.shown
 
 
 def test_a_source_that_is_down_is_told():

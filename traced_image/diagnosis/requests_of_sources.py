@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 LIMIT = 30.0
 """Seconds for one answer; Prometheus itself gives up a query after two minutes."""
 
+MOST = 2**28
+"""Bytes that an answer has at most: what is at the URL may never end."""
+
+_PART = 2**16
 _WEB = ("http://", "https://")
 _TLS = " and --cafile"
 
@@ -97,20 +102,37 @@ class SourceReader:
         """Return the JSON at a path.
 
         Raises:
-            DiagnosisError: There is no answer, a refusal, or no JSON.
+            DiagnosisError: There is no answer, a refusal, no JSON, or too much of it.
         """
+        url = f"{self._url}{path}"
         try:
-            reply = self._session.get(f"{self._url}{path}", params=parameters, timeout=self._limit)
+            with self._session.get(
+                url, params=parameters, timeout=self._limit, stream=True
+            ) as reply:
+                body = _read_body(reply)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
             raise DiagnosisError(f"{classify(error, self.name)}; check its URL{_TLS}") from error
+        if len(body) > MOST:
+            problem = f"its answer is longer than {MOST:,} bytes; check that the URL is right"
+            raise DiagnosisError(f"{self.name}: {problem}")
         try:
-            answer: object = reply.json()
+            answer: object = json.loads(body)
         except (ValueError, RecursionError):  # the latter: lists in lists without end
             answer = None
         if reply.ok and answer is not None:
             return answer
         problem = f"HTTP {reply.status_code}{_read_error(answer)}"
         raise DiagnosisError(f"{self.name}: {problem}; {_fix(reply.status_code)}")
+
+
+def _read_body(reply: requests.Response) -> bytes:
+    """Return the body, up to the part that exceeds `MOST`."""
+    body = bytearray()
+    for part in reply.iter_content(_PART):
+        body += part
+        if len(body) > MOST:
+            break
+    return bytes(body)
 
 
 def _read_error(answer: object) -> str:
