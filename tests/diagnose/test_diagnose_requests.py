@@ -68,6 +68,7 @@ def read(url, access=None):
         (422, {"error": "too many samples"}, r"HTTP 422, too many samples; "),
         (200, "<html>", r"HTTP 200; check"),
         (500, {"error": "password=secret"}, r"HTTP 500, password=REDACTED; "),
+        (500, {"error": "x" * 9999}, r"HTTP 500, x{300}; "),
     ],
 )
 def test_what_is_no_answer_is_told(status, body, words):

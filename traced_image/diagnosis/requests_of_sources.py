@@ -27,6 +27,9 @@ MOST = 2**28
 """Bytes that an answer has at most: what is at the URL may never end."""
 
 _PART = 2**16
+_READ, _SHOWN = 2000, 300
+"""Characters of an error that are looked at for secrets, and of those that are shown."""
+
 _WEB = ("http://", "https://")
 _TLS = " and --cafile"
 
@@ -138,7 +141,7 @@ def _read_body(reply: requests.Response) -> bytes:
 def _read_error(answer: object) -> str:
     """Return what Prometheus says of an error, which may quote the query, but no secret."""
     told = answer.get("error") if isinstance(answer, dict) else None
-    return f", {hide_in_text(str(told))}" if told else ""
+    return f", {hide_in_text(str(told)[:_READ])[:_SHOWN]}" if told else ""
 
 
 def _fix(status: int) -> str:
