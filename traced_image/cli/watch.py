@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .source_options import SourceCredentials
 
 
-@click.command(short_help="Show the servers at an interval: by probes, or as callers see them.")
+@click.command(short_help="Show the servers by probes, or as callers see them.")
 @click.option(
     "--interval",
     type=read_duration,
