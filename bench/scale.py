@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 
 import requests
 from prometheus_client import CollectorRegistry, generate_latest
-from traced_image_dashboards.recording import GROUPS
+from traced_image_dashboards.recording import GROUPS, OUTAGES
 
 from traced_image import Server, Telemetry
 from traced_image.pipeline.attempts.host_state import HostState
@@ -232,7 +232,10 @@ def backfill(folder: Path, callers: int, servers: int) -> None:
         f'server_address="10.0.0.{number + 1}",server_port="9292"' for number in range(servers)
     ]
     by_caller = [
-        rule.record for group in GROUPS.values() for rule in group if "instance" in rule.record
+        rule.record
+        for group in (*GROUPS.values(), OUTAGES)
+        for rule in group
+        if "instance" in rule.record
     ]
     now = int(time.time())
     with (folder / "hour.txt").open("w") as file:

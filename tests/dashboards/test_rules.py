@@ -16,11 +16,11 @@ FOLDER = Path(__file__).parents[2] / "dashboards"
 RULES = FOLDER / "rules"
 ALERTS = {
     (alert.name, alert.severity, alert.labels.get("long_window", ""))
-    for group in alerts.GROUPS.values()
-    for alert in group
+    for group in alerts.GROUPS
+    for alert in group.alerts
 }
 NAMES = sorted({name for name, *_ in ALERTS})
-RECORDINGS = [rule for group in recording.GROUPS.values() for rule in group]
+RECORDINGS = [rule for group in (*recording.GROUPS.values(), recording.OUTAGES) for rule in group]
 
 
 def cases():

@@ -56,8 +56,12 @@ def test_an_alert_reads_what_somebody_is_accused_of(name):
 
 # --- the rules ---------------------------------------------------------------------------------
 
-RECORDED = {rule.record: rule.expr for group in recording.GROUPS.values() for rule in group}
-RULES = [alert for group in rules.GROUPS.values() for alert in group]
+RECORDED = {
+    rule.record: rule.expr
+    for group in (*recording.GROUPS.values(), recording.OUTAGES)
+    for rule in group
+}
+RULES = [alert for group in rules.GROUPS for alert in group.alerts]
 
 
 def expanded(expr):

@@ -36,8 +36,8 @@ FASTER = 20
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _TIME = r"(\d+)([smhd])"
-_DURATION = re.compile(rf"(\[|\bfor: |\binterval: ){_TIME}\b")
-_FACTOR = re.compile(r"(?<=\* )(300|30)(?= >)|(?<= > )900\b")
+_DURATION = re.compile(rf"(\[|\bfor: |\binterval: |\boffset ){_TIME}\b")
+_FACTOR = re.compile(r"(?<=\* )(300|30)(?= >)|(?<= > )900\b|(?<= [<>+] )(60|300)\b")
 
 
 def faster(rules: str) -> str:

@@ -95,8 +95,9 @@ def test_who_is_told_of_a_killed_glance_and_that_it_is_well_again(watched, hook)
     page = hook.wait("firing", LIMIT, alertname="GlanceAllServersFailing", job="alone")
 
     assert ("ticket", "page") == (ticket.route, page.route)
-    assert f"on 127.0.0.1:{victim.port} failed" in ticket.alert["annotations"]["description"]
-    assert "mostly with connection_refused" in ticket.alert["annotations"]["description"]
+    said = ticket.alert["annotations"]["description"]
+    assert said.startswith(f"Attempts of three on 127.0.0.1:{victim.port} have failed for ")
+    assert re.search(r", since \d\d:\d\d:\d\d UTC: images.get connection_refused\. ", said)
     assert f"127.0.0.1:{victim.port} connection_refused" in page.alert["annotations"]["description"]
     # Whose calls succeed is not woken, and no other server is blamed.
     assert {"alone"} == {

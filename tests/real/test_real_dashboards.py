@@ -618,7 +618,9 @@ def test_a_panel_answers_its_question(seen, board, title):
     check(seen, found)
 
 
-RECORDINGS = [rule.record for group in recording.GROUPS.values() for rule in group]
+RECORDINGS = [
+    rule.record for group in (*recording.GROUPS.values(), recording.OUTAGES) for rule in group
+]
 
 
 @pytest.mark.parametrize("record", [recording.OBJECTIVE, *RECORDINGS])

@@ -18,6 +18,9 @@ NO_PROBES = 'operation!="probe"'
 FAILED = 'verdict="failed"'
 """A matcher of attempts that failed because of their server: no successes and no refusals."""
 
+NOT_FAILED = 'verdict!="failed"'
+"""A matcher of attempts that their server answered as it should, even if by a refusal."""
+
 BAD_CALLS = f'outcome=~"{"|".join(FAILED_OUTCOMES)}"'
 """A matcher of calls that failed, and that are not their caller's fault."""
 

@@ -226,6 +226,27 @@ FAILING_SINCE = Recording(  # 0 means that the server's last attempt did not fai
     # A worker of prometheus_client's multiprocess mode has a series of its own, with its pid.
     _all_callers(f"({selector(catalogue.FAILING_SINCE)} > 0)", "pid", by="min"),
 )
+_ASKED_LATELY = f"time() - {selector(catalogue.LAST_FAILURE)} < 300"
+RECENT_SINCE = Recording(
+    # Of the callers that had a failure lately: what an idle one remembers may be a day old.
+    "job_server:glance_client_server_recent_failing_since_timestamp_seconds:min",
+    _all_callers(
+        f"({selector(catalogue.FAILING_SINCE)} > 0) and ignoring (pid) ({_ASKED_LATELY})",
+        "pid",
+        by="min",
+    ),
+)
+RECENT_FAILURES = Recording(
+    "job_server:glance_client_server_recent_consecutive_failures:sum",
+    _all_callers(f"{selector(catalogue.CONSECUTIVE_FAILURES)} and ({_ASKED_LATELY})"),
+)
+FAILING_FOR = Recording(
+    # From the first failure to the last one, both of any process, and no process had a success
+    # since. After a restart of a minute this is a minute at most, however late a cool-down ends.
+    "job_server:glance_client_server_failing_seconds:max",
+    f"{LAST_FAILURE.record} - (({RECENT_SINCE.record} > {LAST_SUCCESS.record}"
+    f" or {LAST_SUCCESS.record} or {RECENT_SINCE.record}) and {RECENT_SINCE.record})",
+)
 ACTIVE_ATTEMPTS = Recording(
     "job_server:glance_client_active_attempts:sum",
     _all_callers(selector(catalogue.ACTIVE_ATTEMPTS)),
@@ -273,13 +294,20 @@ GROUPS: dict[str, tuple[Recording, ...]] = {
         STREAM_ERRORS,
         STREAM_BYTES,
         STATES,
-        CONSECUTIVE_FAILURES,
-        LAST_SUCCESS,
-        LAST_FAILURE,
-        FAILING_SINCE,
         ACTIVE_ATTEMPTS,
         PROBES,
         CALLERS,
     ),
 }
-"""All recordings except the objective, in the order in which Prometheus evaluates them."""
+"""All recordings but the objective and `OUTAGES`, in the order of their evaluation."""
+
+OUTAGES = (
+    CONSECUTIVE_FAILURES,
+    LAST_SUCCESS,
+    LAST_FAILURE,
+    FAILING_SINCE,
+    RECENT_SINCE,
+    RECENT_FAILURES,
+    FAILING_FOR,
+)
+"""The recordings that alerts on outages wait for; they are evaluated in one group with these."""

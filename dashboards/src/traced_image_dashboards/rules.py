@@ -36,8 +36,19 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def _group(name: str, rules: Iterable[Mapping[str, object]]) -> dict[str, object]:
-    return {"name": name, "interval": f"{recording.INTERVAL}s", "rules": list(rules)}
+def _group(
+    name: str, rules: Iterable[Mapping[str, object]], interval: int = recording.INTERVAL
+) -> dict[str, object]:
+    return {"name": name, "interval": f"{interval}s", "rules": list(rules)}
+
+
+def _record(rules: Iterable[recording.Recording]) -> list[Mapping[str, object]]:
+    return [{"record": each.record, "expr": each.expr} for each in rules]
+
+
+def _alert(group: alerts.AlertGroup, page: str) -> dict[str, object]:
+    rules = [*_record(group.recordings), *(each.rule(page) for each in group.alerts)]
+    return _group(group.name, rules, group.interval)
 
 
 def _file(head: str, *groups: Mapping[str, object]) -> str:
@@ -56,17 +67,11 @@ def files(page: str = RUNBOOKS) -> dict[str, str]:
         "objective.yaml": _file(_OBJECTIVE_HEAD, _group("glance_objective", [objective])),
         "recording.yaml": _file(
             _MADE,
-            *(
-                _group(name, ({"record": each.record, "expr": each.expr} for each in rules))
-                for name, rules in recording.GROUPS.items()
-            ),
+            *(_group(name, _record(rules)) for name, rules in recording.GROUPS.items()),
         ),
         "alerts.yaml": _file(
             _MADE,
-            *(
-                _group(name, (each.rule(page) for each in rules))
-                for name, rules in alerts.GROUPS.items()
-            ),
+            *(_alert(group, page) for group in alerts.GROUPS),
         ),
     }
 

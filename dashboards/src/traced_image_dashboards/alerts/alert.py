@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ..links import runbook
-from ..recording import FAILURES, INTERVAL
+from ..recording import (
+    ALL_BAD_CALLS,
+    FAILURES,
+    INTERVAL,
+    OPERATION_FAILURES,
+    RECENT_SINCE,
+    RETRY_COST,
+    SAVED_CALLS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,16 +79,60 @@ def at_least_within(window: str, count: int, rate: str) -> str:
 SERVER = "{{ $labels.server_address }}:{{ $labels.server_port }}"
 """The template of the server of an alert, if the alert has one."""
 
-_OF_SERVER = (
-    "job=%q, server_address=%q, server_port=%q}> 0` "
-    "$labels.job $labels.server_address $labels.server_port"
-)
+_OF_SERVER = "{job=%q, server_address=%q, server_port=%q}"
+_OF_OPERATION = "{job=%q, server_address=%q, server_port=%q, operation=%q}"
+_LABELS = "$labels.job $labels.server_address $labels.server_port"
 
-REASON = (
-    f"{{{{ with printf `topk(1, {FAILURES.record}{{{_OF_SERVER.replace('> 0', ' > 0)')}"
-    " | query }}{{ . | first | label `error_type` }}{{ else }}unknown{{ end }}"
-)
+
+def _with(query: str, shown: str, otherwise: str, labels: str = _LABELS) -> str:
+    """Build the template that shows the first result of a query, or something else if none is."""
+    asked = f"{{{{ with printf `{query}` {labels} | query }}}}"
+    return f"{asked}{shown}{{{{ else }}}}{otherwise}{{{{ end }}}}"
+
+
+def _most_frequent(failures: str, labels: str = _LABELS) -> str:
+    reason = "{{ . | first | label `error_type` }}"
+    return _with(f"topk(1, {failures} > 0)", reason, "unknown", labels)
+
+
+REASON = _most_frequent(FAILURES.record + _OF_SERVER)
 """The template of the most frequent reason of failed attempts on an alert's server now."""
+
+REASON_OF_OPERATION = _most_frequent(
+    OPERATION_FAILURES.record + _OF_OPERATION, f"{_LABELS} $labels.operation"
+)
+"""The same for the operation of an alert."""
+
+SINCE = _with(
+    RECENT_SINCE.record + _OF_SERVER,
+    ', since {{ (. | first | value | toTime).Format "15:04:05" }} UTC',
+    "",
+)
+"""The template of the time of day since when an alert's server fails, if it is known."""
+
+
+def _count(rate: str, labels: str = _LABELS) -> str:
+    return _with(f"sum({rate}) * 300", '{{ . | first | value | printf "%.0f" }}', "0", labels)
+
+
+COST = (
+    f"In the last 5 minutes, retries saved about {_count(SAVED_CALLS.record + _OF_SERVER)} calls of"
+    " {{ $labels.job }} from it, which took"
+    f" {_count(RETRY_COST.record + _OF_SERVER)} s longer in all; about"
+    f" {_count(ALL_BAD_CALLS.record + '{job=%q}', '$labels.job')} of its calls failed."
+)
+"""The template of what an alert's server costs its job."""
+
+
+def _list(series: str, labels: str) -> str:
+    each = "{{ if $i }}, {{ end }}{{ .Labels.what }}{{ else }}none{{ end }}"
+    found = f"printf `{series}` {labels} | query | sortByLabel `what`"
+    return f"{{{{ range $i, $each := {found} }}}}{each}"
+
+
+_FAILS = f"{OPERATION_FAILURES.record}{_OF_SERVER} > 0"
+OPERATIONS = _list(f'label_join({_FAILS}, "what", " ", "operation", "error_type")', _LABELS)
+"""The template of the operations that fail on an alert's server now, with the reasons."""
 
 
 def listed(series: str) -> str:
@@ -92,11 +144,7 @@ def listed(series: str) -> str:
     # sortByLabel leaves equal labels in any order. So one label has all that is shown, and no two
     # are equal.
     server = f'label_join({series}{{job=%q}} > 0, "at", ":", "server_address", "server_port")'
-    return (
-        f'{{{{ range $i, $each := printf `label_join({server}, "what", " ", "at", "error_type")`'
-        " $labels.job | query | sortByLabel `what` }}"
-        "{{ if $i }}, {{ end }}{{ .Labels.what }}{{ else }}none{{ end }}"
-    )
+    return _list(f'label_join({server}, "what", " ", "at", "error_type")', "$labels.job")
 
 
 BLAMED = listed(FAILURES.record)

@@ -1,8 +1,7 @@
-"""Alerts on single Glance servers, as their callers see them."""
+"""Alerts on servers that fail rarely, are slow or silent, or break transfers off."""
 
 from __future__ import annotations
 
-from ..promql import SERVER as SERVER_LABELS
 from ..recording import (
     ACTIVE_ATTEMPTS,
     FAILED_ATTEMPTS,
@@ -16,34 +15,14 @@ from ..recording import (
     STREAM_BYTES,
     STREAM_ERRORS,
 )
-from .alert import BLAMED, REASON, SERVER, Alert, at_least, at_least_within
+from .alert import REASON, SERVER, Alert, at_least, at_least_within
 
 _NOT_PROBED = f"unless\n{PROBES.record}"
 """A clause that leaves out servers with probes, which have an alert of their own."""
 
-_ALL = f"sum without ({SERVER_LABELS}) ({FAILED_ATTEMPTS.record})"
 _STALE = 15 * 60
 
 SERVER_ALERTS = (
-    Alert(
-        "GlanceAllServersFailing",
-        "page",
-        f"min without ({SERVER_LABELS}) ({SERVER_ERRORS.record}) > 0.5\nand\n{at_least(5, _ALL)}",
-        "2m",
-        "Every Glance server fails {{ $labels.job }}.",
-        "On each server that {{ $labels.job }} tried in the last 5 minutes, at least"
-        f" {{{{ $value | humanizePercentage }}}} of the attempts failed: {BLAMED}.",
-    ),
-    Alert(
-        "GlanceServerFailing",
-        "ticket",
-        f"{SERVER_ERRORS.record} > 0.5\nand\n{at_least(3, FAILED_ATTEMPTS.record)}\n{_NOT_PROBED}",
-        "5m",
-        f"Glance server {SERVER} fails {{{{ $labels.job }}}}.",
-        f"{{{{ $value | humanizePercentage }}}} of the attempts of {{{{ $labels.job }}}} on"
-        f" {SERVER} failed in the last 5 minutes, mostly with {REASON}. Calls go on as long as"
-        " another server answers, except after errors that are not retried, such as 500.",
-    ),
     Alert(
         "GlanceServerNoSuccess",
         "ticket",
