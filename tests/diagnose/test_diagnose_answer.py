@@ -126,6 +126,17 @@ def test_a_slow_server_is_compared():
     )
 
 
+def test_a_slow_server_has_callers_who_wait():
+    asked = (Tally("nova-api", GET, "", 9), Tally("cinder", DATA, "", 9))
+    slow = replace(
+        FINE, latencies=(Latency(GET, 1.2, 0.005), Latency(DATA, 0.1, 0.1)), tallies=asked
+    )
+    assert (
+        "nova-api: images.get",
+        "its callers wait; no attempt on it failed, so that none was retried",
+    ) == (line("hit", slow), line("cost", slow))
+
+
 def test_keystone_is_said_to_be_none_of_the_servers():
     keystone = KeystoneSeen(NOON, tallies=(Tally("a", "", "502", 9),))
     assert [

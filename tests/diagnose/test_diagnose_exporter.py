@@ -12,6 +12,7 @@ from traced_image.diagnosis.requests_of_sources import SourceAccess, SourceReade
 CONCLUSIONS = {
     "down": ("down", "connection_refused"),
     "hanging": ("down", "read_timeout"),
+    "tls": ("down", "tls_error"),
     "slow": ("slow", None),
     "operation": ("one_operation", "503"),
     "network": ("one_caller", "network_unreachable"),
@@ -259,6 +260,13 @@ def test_saved_calls_have_a_cost_and_a_trace():
     )
 
 
+def test_calls_that_are_no_longer_kept_count_by_the_outcomes_of_the_hour():
+    told = report(server(**FAILING), calls=[call(), call()])
+    told["outcomes"] = {"success_first_try": 9, "exhausted": 7, "non_retryable": 3}
+    (found,) = diagnose(told)
+    assert 10.0 == found.calls_failed
+
+
 def test_of_an_older_exporter_a_call_belongs_to_the_servers_with_its_reason():
     old = report(server(**FAILING), server("2"))
     del old["latest_calls"]
@@ -277,6 +285,15 @@ def test_a_slow_server_is_known_by_its_last_five_minutes():
         found.servers,
         found.since,
         *(each.share for each in seen.servers),
+    )
+
+
+def test_a_slow_server_hits_those_who_ask_it():
+    (found,) = diagnose(*read("slow").exporters)
+    assert ({"slow/image-cache": (), "slow/nova-api": ()}, 0.0, False) == (
+        found.operations,
+        found.calls_failed,
+        found.hidden_by_retries,
     )
 
 

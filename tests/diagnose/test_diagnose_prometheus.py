@@ -17,6 +17,7 @@ CONCLUSIONS = {
     "flapping": ("flapping", "503"),
     "down": ("down", "connection_refused"),
     "hanging": ("down", "read_timeout"),
+    "tls": ("down", "tls_error"),
     "slow": ("slow", None),
     "operation": ("one_operation", "503"),
     "network": ("one_caller", "network_unreachable"),
@@ -78,6 +79,7 @@ def test_it_knows_since_when_to_some_seconds(scene):
         ("stream", [("images.data",)]),
         ("network", [("images.get",)]),
         ("keystone", [("images.data",), ("images.get",)]),
+        ("slow", [("images.data",), ("images.get",)]),
     ],
 )
 def test_it_knows_the_operations_of_each_job(scene, operations):
@@ -92,7 +94,7 @@ def test_it_counts_the_processes_that_are_hit():
     }
 
 
-@pytest.mark.parametrize("scene", ["down", "hanging", "operation", "network"])
+@pytest.mark.parametrize("scene", ["down", "hanging", "tls", "operation", "network"])
 def test_it_knows_that_retries_hid_it_and_what_they_cost(scene):
     (found,) = diagnose(scene)
     assert (0, True, True) == (found.calls_failed, found.calls_saved > 3, found.cost_seconds > 0)

@@ -90,7 +90,7 @@ def test_calls_that_fail_are_counted_for_their_servers(two, image):
     for each in two:
         each.break_with(faults.refuse())
     (found,) = diagnose(to_console(record(two, show(image, 3), num_retries=1)))
-    assert ("all_servers", 6.0, False) == (
+    assert ("all_servers", 3.0, False) == (
         found.rule.name,
         found.calls_failed,
         found.hidden_by_retries,

@@ -1,8 +1,8 @@
 """A process that calls Glance until it is ended, with an exporter; see `diagnose_scene`.
 
 It is given JSON: ``servers``, ids of ``images``, the ``operation``, the ``port`` of its exporter,
-the port of its ``keystone`` or none, and a file ``cut``: while that exists, this process alone
-reaches no server of ``unreachable``.
+the port of its ``keystone`` or none, the ``cafile`` of its servers or none, and a file ``cut``:
+while that exists, this process alone reaches no server of ``unreachable``.
 """
 
 import contextlib
@@ -66,6 +66,7 @@ def main() -> None:
     service = traced_image.connect(
         servers=told["servers"],
         auth=TokensOf(keystone) if keystone else None,
+        cafile=told["cafile"],
         num_retries=3,
         read_timeout=0.5,
         retry=RetryPolicy(backoff_base=0.01, budget_share=None, cooldown_base=0.5, cooldown_cap=2),

@@ -1,7 +1,7 @@
 """Records what a real Prometheus and real exporters answer to the diagnosis, for the quick tests.
 
 Run it after a change of the questions: ``python tests/real/diagnose_record.py``. It plays the
-scenes and writes one file for each into ``tests/diagnose/recorded``.
+scenes and writes one file for each into ``tests/diagnose/recorded``, or for those that it is given.
 """
 
 import json
@@ -67,7 +67,8 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         diagnose_scene.play(install(print), Path(folder)) as watched,
     ):
-        for name, scene in watched.scenes.items():
+        for name in sys.argv[1:] or watched.scenes:
+            scene = watched.scenes[name]
             answers: dict[str, object] = {}
             at = round(time.time(), 3)
             with (

@@ -5,14 +5,18 @@ servers of its own. Every server is well at first; then each scene breaks its ow
 """
 
 import json
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import trustme
 import yaml
+from alert_scene import faster
 from parts import prometheus as part
 from parts.ports import free_port
 from parts.process import Process
@@ -29,11 +33,44 @@ CALLERS = (("nova-api", "show"), ("nova-api", "show"), ("image-cache", "download
 HEALTHY, BROKEN = 20.0, 25.0
 """Seconds of each part."""
 
+FASTER = 10
+"""By how much the rules' times are divided, so that alerts come in time."""
+
 _SETTINGS = """\
 global: {scrape_interval: 2s, scrape_timeout: 1s, evaluation_interval: 2s}
 rule_files: [rules/*.yaml]
 scrape_configs:
 """
+
+
+class Certificate:
+    """The certificates of three servers, of which the first one's ends.
+
+    Args:
+        cafile: Where to write the certificate of their authority.
+    """
+
+    def __init__(self, cafile: Path) -> None:
+        self._authority = trustme.CA()
+        self._authority.cert_pem.write_to_path(cafile)
+        self.cafile = cafile
+        self.of_servers = [lab.TLS.trusted() for _ in range(3)]
+        for each in self.of_servers:
+            each.known = self._issue(days=90)
+
+    def _issue(self, days: int) -> ssl.SSLContext:
+        now, context = datetime.now(timezone.utc), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        start, end = now - timedelta(days=100), now + timedelta(days=days)
+        issued = self._authority.issue_cert("127.0.0.1", not_before=start, not_after=end)
+        issued.configure_cert(context)
+        return context
+
+    def expire(self, server: GlanceServer) -> None:
+        """Restart the first server, whose certificate has expired since yesterday."""
+        # An open connection would not show it.
+        server.break_with(faults.refuse())
+        self.of_servers[0].known = self._issue(days=-1)
+        server.heal()
 
 
 @dataclass
@@ -47,6 +84,7 @@ class Scene:
         images: The ids of its images.
         cut: The file that cuts one caller off.
         keystone: What has to listen for its tokens; None for no tokens.
+        certificate: That of its first server; None for plain HTTP.
         exporters: The exporters of its callers.
         logs: What its callers print, which has their spans.
         began: When it broke, in seconds since the epoch.
@@ -58,6 +96,7 @@ class Scene:
     images: Sequence[str] = ()
     cut: Path = Path()
     keystone: GlanceServer | None = None
+    certificate: "Certificate | None" = None
     exporters: list[str] = field(default_factory=list)
     logs: list[Path] = field(default_factory=list)
     began: float = 0.0
@@ -103,6 +142,7 @@ ACTS: Mapping[str, Callable[[Scene], object]] = {
     "flapping": lambda scene: scene.servers[0].break_with(
         faults.flapping(*[faults.status(503)] * 4, *[None] * 12)
     ),
+    "tls": lambda scene: scene.certificate.expire(scene.servers[0]),
     "stream": lambda scene: scene.servers[0].break_with(faults.cut_body().only(path="/file$")),
     "nothing": lambda scene: None,
 }
@@ -132,7 +172,7 @@ def play(programs: Programs, folder: Path) -> Iterator[Watched]:
         ]
         (folder / "prometheus/rules").mkdir(parents=True)
         for file in RULES.glob("*.yaml"):
-            rules = file.read_text().replace("interval: 30s", "interval: 2s")
+            rules = faster(file.read_text(), FASTER)
             (folder / "prometheus/rules" / file.name).write_text(rules)
         watching = stack.enter_context(
             part.prometheus(programs, folder / "prometheus", _SETTINGS + yaml.dump(scraped))
@@ -159,9 +199,12 @@ def _prepare(name: str, folder: Path) -> Iterator[Scene]:
     images = lab.Images()
     ids = [images.add(name=f"{n}", data=b"." * 400_000, visibility="public") for n in range(6)]
     with ExitStack() as stack:
-        servers = stack.enter_context(lab.cluster(3, images=images))
+        certificate = Certificate(folder / "ca.pem") if name == "tls" else None
+        served = certificate.of_servers if certificate else [None] * 3
+        servers = [stack.enter_context(GlanceServer(images, tls=each)) for each in served]
         keystone = stack.enter_context(GlanceServer()) if name == "keystone" else None
-        scene = Scene(name, ACTS[name], servers, ids, folder / f"cut-{name}", keystone)
+        cut = folder / f"cut-{name}"
+        scene = Scene(name, ACTS[name], servers, ids, cut, keystone, certificate)
         for number, (job, operation) in enumerate(CALLERS):
             port = free_port()
             told = {
@@ -170,6 +213,7 @@ def _prepare(name: str, folder: Path) -> Iterator[Scene]:
                 "operation": operation,
                 "port": port,
                 "keystone": keystone.port if keystone else None,
+                "cafile": str(certificate.cafile) if certificate else None,
                 "cut": str(scene.cut),
                 # The first caller alone loses the way to one server.
                 "unreachable": [servers[0].port] if number == 0 else [],

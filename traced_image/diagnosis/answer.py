@@ -183,7 +183,9 @@ def _count_processes(caller: Callers) -> str:
 
 
 def _describe_cost(finding: DiagnosisFinding, seen: Observations) -> str:
-    if finding.rule.name in ("slow", "probes"):
+    if finding.rule.name == "slow":
+        return "its callers wait; no attempt on it failed, so that none was retried"
+    if finding.rule.name == "probes":
         return ""
     parts = [_describe_saved(finding, seen)] if finding.calls_saved else []
     if finding.calls_failed:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from ..telemetry import catalogue
 from .exporter_report import ProcessSaw, ServerByProcess
-from .json_values import find, find_list, find_number, find_text
+from .json_values import find, find_list, find_number, find_numbers, find_text
 from .latencies import compare
 from .observations import NAMED, Callers, KeystoneSeen, Observations, ServerSeen, Tally, add_up
 
@@ -75,6 +76,7 @@ def _merge(server: str, views: Sequence[ServerByProcess]) -> ServerSeen:
     healthy = ServerSeen(
         server,
         state=next((find_text(each.told, "state") for each in asked), ""),
+        tallies=tuple(tally for each in asked for tally in each.tally(None)),
         probe_reason=next((find_text(each.told, "last_error") for each in probed), ""),
         probe_since=next((each.find_time("since") for each in probed), None),
         share=(_average(asked, "share"), _average(asked, "share_before")),
@@ -187,7 +189,13 @@ def _find_keystone(callers: Iterable[ProcessSaw]) -> KeystoneSeen | None:
 
 
 def _list_failed(callers: Iterable[ProcessSaw]) -> Iterator[Tally]:
-    """Yield the latest calls that failed."""
+    """Yield the latest calls that failed; they stand for all of the hour, if those are more."""
     for process in callers:
-        for call in find_list(process.report, "failing_calls"):
-            yield Tally(process.job, find_text(call, "operation"), find_text(call, "reason"), 1.0)
+        calls = find_list(process.report, "failing_calls")
+        outcomes = find_numbers(process.report, "outcomes")
+        every = sum(outcomes.get(each, 0.0) for each in catalogue.FAILED_OUTCOMES)
+        weight = max(1.0, every / max(1, len(calls)))
+        for call in calls:
+            yield Tally(
+                process.job, find_text(call, "operation"), find_text(call, "reason"), weight
+            )

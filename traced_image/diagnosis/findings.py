@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .latencies import is_slow
 from .observations import KEYSTONE, NAMED, TOKEN_UNAVAILABLE, Callers, add_up
 from .rules import DiagnosisRule, apply
 
@@ -109,6 +110,7 @@ def _make_finding(
     every = sum(each.attempts for each in servers)
     names = tuple(each.server for each in servers)
     reasons = add_up((each.reason, each.count) for each in tallies if each.reason)
+    slow = rule.name == "slow"  # then no attempt has failed
     probed = next((each.probe_reason for each in servers if each.probe_reason), "")
     return DiagnosisFinding(
         rule=rule,
@@ -118,14 +120,14 @@ def _make_finding(
         exact=all(each.exact for each in servers),
         until=_find_most(each.until for each in servers),
         row=_find_row(servers),
-        operations=_find_operations(tallies),
+        operations=_find_slow(servers) if slow else _find_operations(tallies),
         fine=_find_fine(tallies),
         callers=_merge(caller for each in servers for caller in each.callers),
         share=failed / every if every else 0.0,
         recoveries=max((each.recoveries or 0) for each in servers),
         latencies=tuple(latency for each in servers for latency in each.latencies),
-        calls_failed=_count_failed(servers, reasons, seen),
-        calls_saved=_add(each.calls_saved for each in servers),
+        calls_failed=0.0 if slow else _count_failed(servers, reasons, seen),
+        calls_saved=0.0 if slow else _add(each.calls_saved for each in servers),
         cost_seconds=_add(each.cost_seconds for each in servers),
         probe_reason=probed,
         alerts=tuple(each for each in seen.alerts or () if each.server in names),
@@ -169,6 +171,17 @@ def _find_operations(tallies: Iterable[Tally]) -> dict[str, tuple[str, ...]]:
     for each in tallies:
         if each.reason:
             found.setdefault(each.job, set()).update(filter(None, [each.operation]))
+    return {job: tuple(sorted(operations)) for job, operations in sorted(found.items())}
+
+
+def _find_slow(servers: Iterable[ServerSeen]) -> dict[str, tuple[str, ...]]:
+    """Return the slow operations by job; none are named if the source does not tell them apart."""
+    found: dict[str, set[str]] = {}
+    for server in servers:
+        slow = {each.operation for each in server.latencies if is_slow(each)}
+        for each in server.tallies:
+            if each.operation in slow or "" in slow:
+                found.setdefault(each.job, set()).update({each.operation} & slow)
     return {job: tuple(sorted(operations)) for job, operations in sorted(found.items())}
 
 

@@ -164,6 +164,7 @@ class _PrometheusObserver:
         if slow is None:
             return server
         fine = max(_FINE, 4 * self._window.scrape)  # a rate needs two samples at least
+        server = replace(server, tallies=server.tallies or self._find_successes(place))
         query = partial(
             self._ask.durations, match_server(place), f"operation={quote(slow.operation)}"
         )
@@ -172,6 +173,14 @@ class _PrometheusObserver:
             return server
         closer = self._api.query_range(query(seconds=fine), first - self._window.step, first, fine)
         return replace(server, slow_since=(self._find_slow(slow, closer) or first) - fine / 2)
+
+    def _find_successes(self, place: Place) -> tuple[Tally, ...]:
+        found = self._api.query(self._ask.successes(RECENT, match_server(place)), self._window.end)
+        return tuple(
+            Tally(each.labels.get("job", ""), each.labels.get("operation", ""), "", count)
+            for each in found
+            if (count := round_count(each))
+        )
 
     def _find_slow(self, slow: Latency, found: Iterable[Sample]) -> float | None:
         """Return the first time of the latest at which an operation is slow; None for none."""

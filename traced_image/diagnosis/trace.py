@@ -138,6 +138,10 @@ class _TracedCall:
         waits = find_number(self.span.attributes, catalogue.RETRY_DELAY_TOTAL) or 0.0
         return sum(each.seconds for each in self.failures) + waits if told is None else told
 
+    def ends_at(self, server: str) -> bool:
+        """Return whether the call failed, and this server was the last one that failed it."""
+        return self.has_failed and self.failures[-1].server == server
+
     def share_cost(self, server: str) -> float:
         """Return the part of the cost that one of the servers has caused."""
         every = sum(each.seconds for each in self.failures)
@@ -209,7 +213,8 @@ def _add_calls(seen: ServerSeen, attempts: Sequence[_Attempted]) -> ServerSeen:
     return replace(
         seen,
         callers=tuple(_see_callers(attempts)),
-        calls_failed=float(sum(each.has_failed for each in hit)),
+        # One that several servers failed counts once, as in the metrics.
+        calls_failed=float(sum(each.ends_at(seen.server) for each in hit)),
         calls_saved=float(len(saved)),
         cost_seconds=sum(each.share_cost(seen.server) for each in saved),
         traces=tuple(dict.fromkeys(each.span.trace_id for each in hit))[:NAMED],
