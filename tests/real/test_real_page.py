@@ -156,6 +156,65 @@ def test_the_verdict_says_what_it_hits_what_it_cost_and_who_carries_the_load(pag
 
 
 @pytest.fixture
+def sometimes():
+    """A server that fails one of four attempts for seven minutes, and is healthy in between."""
+    told = Told().still()
+    for minutes in range(7, 0, -1):
+        with told.ago(minutes - 0.9):
+            told.attempts(FAILING, 1, "503")
+            told.attempts(FAILING, 3)
+            told.attempts(HEALTHY, 4)
+    told.state(FAILING)
+    return told
+
+
+def test_a_server_that_fails_and_answers_by_turns_fails_since_the_first_time(page, sometimes):
+    since = clock(sometimes.began - 6.1 * 60)
+    words = f"10.0.0.2:9292 fails sometimes: 503, since {since}"
+    assert words == page(sometimes).text("#words")
+
+
+def test_a_row_of_failures_of_a_server_that_fails_sometimes_is_not_its_beginning(page, sometimes):
+    sometimes.attempts(FAILING, 1, "503")
+    sometimes.state(FAILING, "cooling", failures=1, since=0)
+    since = clock(sometimes.began - 6.1 * 60)
+    assert f"fails sometimes: 503, since {since}" in page(sometimes).text("#words")
+
+
+def test_the_operations_of_a_server_that_fails_sometimes_are_named(page, sometimes):
+    assert "Operations that fail there: images.get" == page(sometimes).texts("#more li")[0]
+
+
+def test_a_server_that_has_just_recovered_does_not_fail_sometimes(page):
+    told = Told().still()
+    told.attempts(RECOVERED, 30, "503")
+    told.attempts(RECOVERED, 9)
+    told.state(RECOVERED)
+    assert "glance-4.example:443 is healthy" == page(told).text("#words")
+
+
+def test_the_verdict_names_a_slow_server(page):
+    told = Told().still()
+    for server, seconds in ((HEALTHY, 0.002), (RECOVERED, 0.003), (FAILING, 0.9)):
+        told.attempts(server, 9, seconds=seconds)
+    shown = page(told)
+    words = shown.text("#words")
+    assert (True, True, ["No attempt on it fails, so that none is retried: callers wait"]) == (
+        words.startswith("10.0.0.2:9292 is slow: 95 % of attempts take up to "),
+        words.endswith(" ms, last 5 min"),
+        shown.texts("#more li"),
+    )
+
+
+def test_several_slow_servers_are_told_one_by_one(page):
+    told = Told().still()
+    for number in range(5):
+        told.attempts((f"10.0.0.{number}", "9292"), 9, seconds=0.9 if number < 2 else 0.002)
+    shown = page(told)
+    assert ("2 of 5 servers are slow", 3) == (shown.text("#words"), len(shown.texts("#more li")))
+
+
+@pytest.fixture
 def broken_data():
     """A server that answers one operation, and fails another for twelve minutes."""
     told = Told().still()
@@ -226,10 +285,10 @@ def test_the_verdict_on_servers_leaves_out_the_calls_that_keystone_failed(page):
     assert page(told).text("#words").endswith("; retries hid it")
 
 
-def test_the_verdict_does_not_count_calls_that_are_no_longer_kept(page):
+def test_the_verdict_counts_calls_that_are_no_longer_kept_by_the_hour(page):
     told = failing()
     told.calls("exhausted", 60, "connection_refused")
-    assert page(told).text("#words").endswith("; 50 calls or more gave up")
+    assert page(told).text("#words").endswith("; 60 calls gave up in the last 60 min")
 
 
 def test_a_call_that_gave_up_before_is_not_held_against_a_server(page):
@@ -351,9 +410,16 @@ def without_tokens():
 
 
 def test_the_verdict_says_that_it_is_keystone_with_the_reason_and_the_time(page, without_tokens):
-    since = clock(without_tokens.began - 10 * 60)
+    since = clock(without_tokens.began - 10 * 60, SECONDS)
     words = f"Keystone gives no token: connection_refused, since {since}"
     assert f"{words}; 5 calls got none in the last 60 min" == page(without_tokens).text("#words")
+
+
+def test_the_operations_that_get_no_token_are_named(page, without_tokens):
+    without_tokens.calls("non_retryable", 1, "token_unavailable")
+    without_tokens.calls("non_retryable", 1, "500", operation=DATA)
+    lines = page(without_tokens).texts("#more li")
+    assert "Operations that get none: images.get" == lines[0]
 
 
 def test_a_keystone_that_fails_is_held_against_no_server(page, without_tokens):
