@@ -262,6 +262,12 @@ def which_server_fails(seen, found):
     assert found["A"].by("server_port").keys() == ratios.keys()
 
 
+@answers("overview", "Slowest servers", job="nova-compute")
+def which_server_takes_longest(seen, found):
+    assert found["B"].most["server_port"] == seen.port("slow")
+    assert found["A"].by("server_port").keys() == found["B"].by("server_port").keys()
+
+
 @answers("overview", "Success of calls, and of attempts", job="nova-compute")
 def what_retries_hide(seen, found):
     assert found["A"].value == 1

@@ -18,6 +18,7 @@ from .queries import (
     by_server,
     error_ratio,
     of,
+    quantile,
     share_out,
     top,
     total,
@@ -36,7 +37,7 @@ def board() -> Board:
         about="Whether calls to Glance succeed, what retries hide, and which servers fail.",
         variables=(variables.job(),),
         parts=(
-            *(row("What fails?"), failing_now(), alerts(), worst_servers()),
+            *(row("What fails?"), failing_now(), alerts(), worst_servers(), slowest_servers()),
             *(row("Do calls succeed?"), budget(), success(), rate(), given_up(), servers_out()),
             callers(),
             *calls.parts(),
@@ -152,7 +153,7 @@ def alerts() -> table.Panel:
         "server_address": "Server",
         "server_port": "Port",
     }
-    return table_of(about, labels, Column("Alerts", raised), width=12)
+    return table_of(about, labels, Column("Alerts", raised), width=10)
 
 
 def worst_servers() -> table.Panel:
@@ -172,5 +173,30 @@ def worst_servers() -> table.Panel:
         Column("Attempts/s", f"{by_server(recording.ATTEMPTS)} and {ratio}", "reqps"),
         Column("Failed", ratio, "percentunit", levels((0.01, ODD), (0.5, BAD))),
         link=("server_address", links.server_of_row()),
-        width=12,
+        width=7,
+    )
+
+
+def slowest_servers() -> table.Panel:
+    """Build the table of the servers whose attempts take longest."""
+    about = About(
+        "Slowest servers",
+        "The ten longest durations that 95 % of a job's attempts on a server did not exceed in the "
+        "last 5 minutes. If one server takes many times what the others take, it is slow, and calls "
+        "on it wait: no failure shows it. If all take as long, suspect what they share. Follow the "
+        "server's link.",
+        "s",
+        "No attempts in the last 5 minutes",
+        "GlanceAttemptLatencyHigh",
+    )
+    by = f"job, {SERVER}"
+    slow = top(10, quantile(0.95, of(recording.ATTEMPT_BUCKETS), f"le, {by}") + " >= 0")
+    rate = total(of(recording.ATTEMPTS), f"by ({by})")
+    return table_of(
+        about,
+        {"server_address": "Server", "server_port": "Port", "job": "Job"},
+        Column("Attempts/s", f"{rate} and {slow}", "reqps"),
+        Column("p95", slow, "s", levels((1, ODD), (5, BAD))),
+        link=("server_address", links.server_of_row()),
+        width=7,
     )
