@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -50,7 +50,10 @@ def observe(text: str, source: str, *, jobs: Sequence[str] = ()) -> Observations
         DiagnosisError: It has no call of this package's.
     """
     spans = [each for each in read_spans(text) if not jobs or each.job in jobs]
-    calls = [_TracedCall(each, _below(each, spans)) for each in spans if _is_call(each)]
+    below = _find_below(spans)
+    calls = [
+        _TracedCall(each, below[each.trace_id, each.span_id]) for each in spans if _is_call(each)
+    ]
     if not calls:
         raise DiagnosisError(
             f"{source} has no span of a call to Glance; give OTLP's, Jaeger's or the console's"
@@ -65,7 +68,7 @@ def observe(text: str, source: str, *, jobs: Sequence[str] = ()) -> Observations
         servers=tuple(_see_servers(sorted(names), calls)),
         keystone=_see_keystone(calls),
         jobs=_count_processes(calls),
-        failed_calls=tuple(each.tally for each in calls if each.has_failed),
+        failed_calls=_tally(each.labels for each in calls if each.has_failed),
         usual_seconds=_find_usual(calls),
         calls=tuple(each.show() for each in calls if each.outcome != "success_first_try"),
         unknown=_UNKNOWN,
@@ -76,11 +79,12 @@ def _is_call(span: SpanSeen) -> bool:
     return catalogue.OUTCOME in span.attributes
 
 
-def _below(call: SpanSeen, spans: Iterable[SpanSeen]) -> list[SpanSeen]:
-    below = [
-        each for each in spans if (each.trace_id, each.parent_id) == (call.trace_id, call.span_id)
-    ]
-    return sorted(below, key=lambda each: each.start)
+def _find_below(spans: Iterable[SpanSeen]) -> defaultdict[tuple[str, str], list[SpanSeen]]:
+    """Return the spans below each span, by its trace and its id, in their order."""
+    found: defaultdict[tuple[str, str], list[SpanSeen]] = defaultdict(list)
+    for each in sorted(spans, key=lambda span: span.start):
+        found[each.trace_id, each.parent_id].append(each)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +132,8 @@ class _TracedCall:
         return str(self.span.attributes.get(catalogue.ERROR_TYPE, "")) if self.has_failed else ""
 
     @property
-    def tally(self) -> Tally:
-        return Tally(self.span.job, self.operation, self.reason, 1.0)
+    def labels(self) -> tuple[str, str, str]:
+        return self.span.job, self.operation, self.reason
 
     @property
     def cost(self) -> float:
@@ -200,11 +204,14 @@ def _see_server(server: str, calls: Sequence[_TracedCall]) -> ServerSeen:
         server,
         since,
         exact=False,
-        tallies=tuple(
-            Tally(call.span.job, call.operation, each.reason, 1.0) for call, each in those
-        ),
+        tallies=_tally((call.span.job, call.operation, each.reason) for call, each in those),
     )
     return seen if since is None else _add_calls(seen, those)
+
+
+def _tally(labels: Iterable[tuple[str, str, str]]) -> tuple[Tally, ...]:
+    """Return how many attempts or calls there are of each job, operation and reason."""
+    return tuple(Tally(*each, float(count)) for each, count in Counter(labels).items())
 
 
 def _add_calls(seen: ServerSeen, attempts: Sequence[_Attempted]) -> ServerSeen:
@@ -248,7 +255,7 @@ def _see_keystone(calls: Iterable[_TracedCall]) -> KeystoneSeen | None:
     return KeystoneSeen(
         since=min(each.span.end for each in lost),
         exact=False,
-        tallies=tuple(each.tally for each in lost),
+        tallies=_tally(each.labels for each in lost),
         traces=tuple(dict.fromkeys(each.span.trace_id for each in lost))[:NAMED],
     )
 

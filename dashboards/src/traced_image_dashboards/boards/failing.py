@@ -35,10 +35,10 @@ def failing_now(*matchers: str) -> table.Panel:
     about = About(
         "What fails now",
         "Each server, operation and reason of failed attempts in the last 5 minutes, for each job. "
-        '"Since" is the time of the first failure in a row of any caller; with few in a row, or if it '
-        "is empty, attempts succeed in between, and it failed before. One server with all operations: it is down or hangs. One operation: "
-        "look at the image store. One job of several: look at the network between them. Follow "
-        "the server's link.",
+        '"Since" is the time of the first failure in a row of any caller; with few in a row, or '
+        "if it is empty, attempts succeed in between, and it failed before. One server with all "
+        "operations: it is down or hangs. One operation: look at the image store. One job of "
+        "several: look at the network between them. Follow the server's link.",
         "short",
         "No attempt has failed in the last 5 minutes",
         "GlanceServerFailing",

@@ -182,9 +182,9 @@ def slowest_servers() -> table.Panel:
     about = About(
         "Slowest servers",
         "The ten longest durations that 95 % of a job's attempts on a server did not exceed in the "
-        "last 5 minutes. If one server takes many times what the others take, it is slow, and calls "
-        "on it wait: no failure shows it. If all take as long, suspect what they share. Follow the "
-        "server's link.",
+        "last 5 minutes. If one server takes many times what the others take, it is slow, and "
+        "calls on it wait: no failure shows it. If all take as long, suspect what they share. "
+        "Follow the server's link.",
         "s",
         "No attempts in the last 5 minutes",
         "GlanceAttemptLatencyHigh",
