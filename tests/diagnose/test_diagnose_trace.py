@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import time
 
 import pytest
 from hypothesis import given
@@ -119,6 +120,15 @@ def test_a_slow_server_is_known_beside_the_others(two, image):
     two[0].break_with(faults.slow_headers(0.003))
     (found,) = diagnose(to_console(record(two, show(image, 2))))
     assert ("slow", (place(two[0]),)) == (found.rule.name, found.servers)
+
+
+def test_a_slow_server_is_slow_since_its_first_slow_attempt(two, image):
+    fast = to_console(record(two, show(image, 4)))
+    two[0].break_with(faults.slow_headers(0.003))
+    began = time.time()
+    (found,) = diagnose(fast + to_console(record(two, show(image, 6))))
+    assert (began, False) == (pytest.approx(found.since, abs=5), found.exact)
+    assert found.since >= began
 
 
 def test_what_was_before_the_first_failure_does_not_count(two, image):

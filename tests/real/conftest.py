@@ -9,7 +9,8 @@ from pathlib import Path
 from threading import Lock
 
 import pytest
-from parts import images
+from diagnosed import Diagnosed, play
+from parts import chromium, images
 from parts.cache import PartUnavailableError
 from parts.cloud import Cloud
 from parts.http import HTTPPart
@@ -91,6 +92,19 @@ def postgres(parts: Parts) -> Postgres:
 def prometheus(parts: Parts) -> Prometheus:
     """A Prometheus that scrapes what it is told to; a `Prometheus`."""
     return _part(parts, "prometheus")
+
+
+@pytest.fixture(scope="session")
+def diagnosed(
+    prometheus: Prometheus, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Diagnosed:
+    """What was found in the scenes of `diagnose_scene`, which are over."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        browsers = chromium.install(lambda line: terminal.write_line(f"real parts: {line}"))
+    except PartUnavailableError as error:
+        pytest.skip(str(error))
+    return play(prometheus.programs, browsers, tmp_path_factory.mktemp("diagnose"))
 
 
 @pytest.fixture(scope="session")

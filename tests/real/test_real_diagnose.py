@@ -1,24 +1,18 @@
 """The diagnosis of twelve scenes, by a real Prometheus, and by real processes' exporters and spans.
 
-`diagnose_scene` says what fails. Each scene is diagnosed from each source alone.
+`diagnose_scene` says what fails. Each scene is diagnosed from each source alone. All processes have
+ended then: `diagnosed` plays the scenes once, for test_real_outlets.py, too.
 """
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import diagnose_scene
 import pytest
-from diagnose_scene import Scene, Watched
-from parts.prometheus import Prometheus
+from diagnose_scene import Scene
+from diagnosed import Diagnosed, Findings
+from outlet_readers import SOURCES
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-SOURCES = ("prometheus", "exporter", "trace")
 FAILING = {
     "down": ("connection_refused", ["images.data", "images.get"]),
     "hanging": ("read_timeout", ["images.data", "images.get"]),
@@ -43,46 +37,19 @@ RULES = {
 HIDDEN = ("down", "hanging", "tls", "operation", "network", "flapping")
 """Scenes in which retries hide all failures."""
 
-Answers = Mapping[tuple[str, str], tuple[int, list[dict[str, Any]]]]
+Answers = Mapping[tuple[str, str], Findings]
 
 
-@pytest.fixture(scope="module")
-def watched(prometheus: Prometheus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """The scenes, played once."""
-    folder: Path = tmp_path_factory.mktemp("diagnose")
-    with diagnose_scene.play(prometheus.programs, folder) as playing:
-        yield playing
+@pytest.fixture
+def scenes(diagnosed: Diagnosed) -> Mapping[str, Scene]:
+    """The scenes, which are over."""
+    return diagnosed.scenes
 
 
-@pytest.fixture(scope="module")
-def answers(watched: Watched) -> Answers:
+@pytest.fixture
+def answers(diagnosed: Diagnosed) -> Answers:
     """The exit status and the findings of each scene, by each source."""
-    return {
-        (name, source): diagnose(watched, scene, source)
-        for name, scene in watched.scenes.items()
-        for source in SOURCES
-    }
-
-
-def diagnose(watched: Watched, scene: Scene, source: str) -> tuple[int, list[dict[str, Any]]]:
-    """Run the command."""
-    if source == "prometheus":
-        options = ["--prometheus", watched.prometheus.url]
-        options += [part for job in scene.jobs for part in ("--job", job)]
-    elif source == "exporter":
-        options = [part for url in scene.exporters for part in ("--exporter", url)]
-    else:
-        options = ["--trace", "-"]
-    done = subprocess.run(
-        [sys.executable, "-m", "traced_image", "diagnose", "--json", *options],
-        input="\n".join(each.read_text() for each in scene.logs) if source == "trace" else "",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stderr == ""
-    return done.returncode, json.loads(done.stdout)
+    return diagnosed.findings
 
 
 def only(answers: Answers, scene: str, source: str) -> dict[str, Any]:
@@ -95,9 +62,9 @@ pytestmark = pytest.mark.parametrize("source", SOURCES)
 
 
 def test_image_data_that_breaks_off_is_found_where_it_is_known(
-    watched: Watched, answers: Answers, source: str
+    scenes: Mapping[str, Scene], answers: Answers, source: str
 ) -> None:
-    place = watched.scenes["stream"].place(0)
+    place = scenes["stream"].place(0)
     # The reports of exporters have attempts, and these had ended.
     expected = [] if source == "exporter" else [([place], ["images.data"])]
     found = answers["stream", source][1]
@@ -117,8 +84,10 @@ def test_the_conclusion_is_right(answers: Answers, scene: str, source: str) -> N
 
 
 @pytest.mark.parametrize("scene", FAILING)
-def test_the_servers_are_named(watched: Watched, answers: Answers, scene: str, source: str) -> None:
-    played = watched.scenes[scene]
+def test_the_servers_are_named(
+    scenes: Mapping[str, Scene], answers: Answers, scene: str, source: str
+) -> None:
+    played = scenes[scene]
     several = {"keystone": ["Keystone"], "all": played.places, "image": played.places}
     expected = several.get(scene, [played.place(0)])
     assert expected == only(answers, scene, source)["servers"]
@@ -137,22 +106,22 @@ def test_the_reason_and_the_operations_are_named(answers: Answers, scene: str, s
 
 @pytest.mark.parametrize("scene", FAILING)
 def test_it_is_known_since_when(
-    watched: Watched, answers: Answers, scene: str, source: str
+    scenes: Mapping[str, Scene], answers: Answers, scene: str, source: str
 ) -> None:
     since = only(answers, scene, source)["since"]
-    if scene == "slow" and source != "prometheus":
-        # The others report no durations by time.
+    if (scene, source) == ("slow", "exporter"):
+        # It reports no durations by time.
         assert None is since
         return
     since = datetime.fromisoformat(since).timestamp()
-    assert watched.scenes[scene].began == pytest.approx(since, abs=30)
+    assert scenes[scene].began == pytest.approx(since, abs=30)
 
 
 @pytest.mark.parametrize("scene", FAILING)
 def test_the_jobs_that_are_hit_are_named(
-    watched: Watched, answers: Answers, scene: str, source: str
+    scenes: Mapping[str, Scene], answers: Answers, scene: str, source: str
 ) -> None:
-    played = watched.scenes[scene]
+    played = scenes[scene]
     hit = {"operation": ["image-cache"], "network": ["nova-api"]}
     expected = [played.job(each) for each in hit[scene]] if scene in hit else played.jobs
     assert expected == sorted(only(answers, scene, source)["jobs"])
@@ -178,8 +147,8 @@ def test_calls_that_failed_are_counted(answers: Answers, scene: str, source: str
 
 
 def test_the_process_that_is_cut_off_is_counted(
-    watched: Watched, answers: Answers, source: str
+    scenes: Mapping[str, Scene], answers: Answers, source: str
 ) -> None:
-    job = watched.scenes["network"].job("nova-api")
+    job = scenes["network"].job("nova-api")
     found = only(answers, "network", source)["processes"][job]
     assert {"asking": 2, "failing": 1} == found

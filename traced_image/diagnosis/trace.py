@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import DiagnosisError
 from ..telemetry import catalogue
+from .episodes import find_latest
 from .json_values import find_number
-from .latencies import compare
+from .latencies import compare, is_slow
 from .observations import (
     NAMED,
     TOKEN_UNAVAILABLE,
@@ -28,6 +29,7 @@ from .trace_formats import read_spans
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from .observations import Latency
     from .trace_formats import SpanSeen
 
 _UNKNOWN = (
@@ -192,7 +194,25 @@ def _see_servers(names: Sequence[str], calls: Sequence[_TracedCall]) -> Iterator
         }
     )
     for name in names:
-        yield replace(_see_server(name, calls), latencies=compared.get(name, ()))
+        latencies = compared.get(name, ())
+        since = _find_slow(name, latencies, calls)
+        yield replace(_see_server(name, calls), latencies=latencies, slow_since=since)
+
+
+def _find_slow(
+    server: str, latencies: Iterable[Latency], calls: Iterable[_TracedCall]
+) -> float | None:
+    """Return when the first slow attempt of the latest ones began; None for none."""
+    slow = {each.operation: each for each in latencies if is_slow(each)}
+    begins = {
+        each.span.start: 1.0
+        for call in calls
+        if call.operation in slow
+        for each in call.attempts
+        if each.server == server and is_slow(replace(slow[call.operation], seconds=each.seconds))
+    }
+    episode = find_latest(begins)
+    return None if episode is None else episode.first
 
 
 def _see_server(server: str, calls: Sequence[_TracedCall]) -> ServerSeen:
