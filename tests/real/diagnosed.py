@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import outlet_readers as readers
 from click.testing import CliRunner
 from diagnose_scene import Scene, Watched
 from outlet_overview import read_overview
-from outlet_truth import FAULTS, Told, find_wrong, read_cost
+from outlet_truth import FAULTS, NOTHING, Cost, Spent, Told, find_wrong, read_cost
 from parts import chromium
 from parts.prometheus import Programs
 
@@ -55,12 +55,13 @@ def play(programs: Programs, browsers: chromium.Programs, folder: Path) -> Diagn
     """Play the scenes, and ask every outlet about each."""
     with ExitStack() as stack:
         watched = stack.enter_context(diagnose_scene.play(programs, folder))
+        costs = {name: [*map(read_cost, watched.scenes[name].exporters)] for name in FAULTS}
         browser = stack.enter_context(chromium.chromium(browsers, folder / "chromium"))
         browser.look()
         outlets = {
             (outlet, name): asked
             for name in FAULTS
-            for outlet, asked in _ask(watched, browser, watched.scenes[name])
+            for outlet, asked in _ask(watched, browser, watched.scenes[name], costs[name])
         }
         findings = {
             (name, source): _diagnose(watched, scene, source)
@@ -70,7 +71,9 @@ def play(programs: Programs, browsers: chromium.Programs, folder: Path) -> Diagn
         return Diagnosed(watched.scenes, findings, outlets)
 
 
-def _ask(watched: Watched, browser: chromium.Browser, scene: Scene) -> Iterator[tuple[str, Asked]]:
+def _ask(
+    watched: Watched, browser: chromium.Browser, scene: Scene, before: Sequence[Cost]
+) -> Iterator[tuple[str, Asked]]:
     process = readers.page_of(scene)
     every = {
         **{
@@ -80,11 +83,11 @@ def _ask(watched: Watched, browser: chromium.Browser, scene: Scene) -> Iterator[
         "alerts": readers.read_alerts(watched, scene),
     }
     page = readers.read_page(browser, scene)
-    elapsed = time.time() - scene.began
-    cost = read_cost(scene.exporters, elapsed)
+    after, elapsed = [*map(read_cost, scene.exporters)], time.time() - scene.began
+    spent = Spent(sum(before, NOTHING), sum(after, NOTHING), elapsed)
     for outlet, told in every.items():
-        yield outlet, Asked(told, find_wrong(told, scene, cost))
-    own = read_cost([scene.exporters[process]], elapsed)
+        yield outlet, Asked(told, find_wrong(told, scene, spent))
+    own = Spent(before[process], after[process], elapsed)
     yield "page", Asked(page, find_wrong(page, scene, own, process))
 
 

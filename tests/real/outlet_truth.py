@@ -1,7 +1,6 @@
 """The questions that an outlet is asked of a scene, and whether what it says is right."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,40 +116,59 @@ class Told:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a scene cost some processes, by their own counters, when it was asked about.
+    """What a scene has cost some processes, by their own counters.
 
     Attributes:
         failed: How many calls failed.
         seconds: What retries added to calls that they saved.
-        elapsed: Seconds since the fault began.
     """
 
     failed: float
     seconds: float
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.failed + other.failed, self.seconds + other.seconds)
+
+
+NOTHING = Cost(0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a scene cost before and after an outlet was read, which takes a while.
+
+    Attributes:
+        before: What it had cost before.
+        after: What it had cost after.
+        elapsed: Seconds from the fault to then.
+    """
+
+    before: Cost
+    after: Cost
     elapsed: float
 
 
-def read_cost(exporters: Iterable[str], elapsed: float) -> Cost:
-    """Read the counters of processes."""
+def read_cost(exporter: str) -> Cost:
+    """Read the counters of a process."""
     failed = seconds = 0.0
-    for url in exporters:
-        text = requests.get(f"{url}/metrics", timeout=10).text
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if sample.name == f"{catalogue.CALL_DURATION.name}_count":
-                    lost = sample.labels["outcome"] in catalogue.FAILED_OUTCOMES
-                    failed += sample.value * lost
-                seconds += sample.value * (sample.name == catalogue.RETRY_COST.name)
-    return Cost(failed, seconds, elapsed)
+    text = requests.get(f"{exporter}/metrics", timeout=10).text
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == f"{catalogue.CALL_DURATION.name}_count":
+                failed += sample.value * (sample.labels["outcome"] in catalogue.FAILED_OUTCOMES)
+            seconds += sample.value * (sample.name == catalogue.RETRY_COST.name)
+    return Cost(failed, seconds)
 
 
-def find_wrong(told: Told, scene: Scene, cost: Cost, process: int | None = None) -> dict[str, Any]:
+def find_wrong(
+    told: Told, scene: Scene, spent: Spent, process: int | None = None
+) -> dict[str, Any]:
     """Return the answers that are not true.
 
     Args:
         told: What an outlet says.
         scene: The scene.
-        cost: What it cost.
+        spent: What it cost.
         process: The number of the process whose page it is, which sees no other.
     """
     fault = FAULTS[scene.name]
@@ -166,24 +184,23 @@ def find_wrong(told: Told, scene: Scene, cost: Cost, process: int | None = None)
         "jobs": lambda it: it == {scene.job(each) for each in jobs},
         "operations": lambda it: it == {*operations},
         "hidden": lambda it: it is fault.hidden,
-        "cost": lambda it: _is_near(it, fault, cost),
+        "cost": lambda it: _is_near(it, fault, spent),
     }
     return {name: it for name, it in told.answers.items() if not right[name](it)}
 
 
-def _is_near(told: tuple[str, float], fault: Fault, cost: Cost) -> bool:
-    """Whether a cost is that of the counters, which went on while the outlet was read."""
+def _is_near(told: tuple[str, float], fault: Fault, spent: Spent) -> bool:
+    """Whether a cost is between those of before and after; a quarter is left to late scrapes."""
     kind, value = told
     if kind == "share of calls":
         return fault.cost == "failed calls" and 0.05 < value <= 1
     if fault.cost == "long attempts":
         return kind == fault.cost and 0.1 < value < 4
-    every = cost.failed if fault.cost == "failed calls" else cost.seconds
-    if kind == f"{fault.cost} a second":
-        every /= cost.elapsed
-    elif kind != fault.cost:
-        return False
-    if kind == "seconds a second":
-        # That of now, and in milliseconds: a busy machine changes it.
-        return every / 10 < value < every * 10
-    return math.isclose(value, every, rel_tol=0.5)
+    name = "failed" if fault.cost == "failed calls" else "seconds"
+    least, most = getattr(spent.before, name), getattr(spent.after, name)
+    if kind == fault.cost:
+        return 0.75 * least <= value <= 1.25 * most
+    # A rate is that of now, and that of milliseconds changes on a busy machine.
+    often = 2 if name == "failed" else 10
+    every = most / spent.elapsed
+    return kind == f"{fault.cost} a second" and every / often < value < every * often

@@ -5,7 +5,7 @@
 
 import pytest
 from diagnosed import Diagnosed
-from outlet_truth import FAULTS, NONE, QUESTIONS, Cost, Told, find_wrong
+from outlet_truth import FAULTS, NONE, QUESTIONS, Cost, Spent, Told, find_wrong
 from outlets_page import BY_CHANCE, CANT_KNOW, OUTLETS, PAGE, page
 
 MOST_READS = 3
@@ -54,8 +54,8 @@ def test_an_answer_that_is_not_true_is_found(
     diagnosed: Diagnosed, question: str, answer: object
 ) -> None:
     told = Told({question: answer})
-    cost = Cost(failed=1.0, seconds=1.0, elapsed=60.0)
-    assert told.answers == find_wrong(told, diagnosed.scenes["down"], cost)
+    cost = Cost(failed=1.0, seconds=1.0)
+    assert told.answers == find_wrong(told, diagnosed.scenes["down"], Spent(cost, cost, 60.0))
 
 
 def test_the_page_is_what_the_run_shows(diagnosed: Diagnosed) -> None:
