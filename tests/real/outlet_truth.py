@@ -195,7 +195,7 @@ def _is_near(told: tuple[str, float], fault: Fault, spent: Spent) -> bool:
     if kind == "share of calls":
         return fault.cost == "failed calls" and 0.05 < value <= 1
     if fault.cost == "long attempts":
-        return kind == fault.cost and 0.1 < value < 4
+        return kind == fault.cost and 0.1 < value < 30
     name = "failed" if fault.cost == "failed calls" else "seconds"
     least, most = getattr(spent.before, name), getattr(spent.after, name)
     if kind == fault.cost:
