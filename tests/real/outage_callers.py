@@ -26,7 +26,9 @@ _TRIES = 4
 _KEPT = (
     "glance_client_attempt_duration_seconds_count",
     "glance_client_call_duration_seconds_count",
+    "glance_client_connection_failed_total",
     "glance_client_server_",
+    "traced_image_build_info",
 )
 
 Reply = Callable[[float, str, str, int], str]
@@ -104,6 +106,8 @@ class _Process:
             self._metrics.attempt_ended(operation, place, "failed", reason, 0.01, None)
         first = "success_first_try" if len(tried) == 1 else "success_after_retry"
         self._metrics.call(operation, "exhausted" if reason else first, reason, 0.01, None)
+        if reason:
+            self._metrics.connection_failed(operation, tried[-1], reason, None)
 
 
 Labels = tuple[tuple[str, str], ...]

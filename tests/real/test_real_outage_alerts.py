@@ -143,6 +143,19 @@ def test_a_page_says_within_90_seconds_that_all_servers_fail(count):
     assert len(jobs) == count(jobs, firing("GlanceAllServersFailing"), 90)
 
 
+@pytest.mark.parametrize("operation", ["images.get", "images.data"])
+def test_the_outage_of_many_rare_callers_is_a_page_and_a_ticket_within_five_minutes(
+    count, operation
+):
+    def reply(now, *_):
+        return "connect_timeout" if now >= 0 else ""
+
+    # Each of 90 processes makes a call in a quarter of an hour, so that each failure is its first.
+    fleet = Job(reply=reply, processes=90, period=10.0, operations=(operation,))
+    named = 'ALERTS{alertname=~"GlanceAllServersFailing|GlanceConnectionFailed"'
+    assert 2 == count([fleet], f'{named}, alertstate="firing"}}', 300)
+
+
 def test_the_ticket_ends_with_the_first_success(count):
     jobs = all_kinds(down(0, 240))
     assert 0 == count(jobs, firing("GlanceServerFailing"), 360)

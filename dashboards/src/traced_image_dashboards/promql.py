@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue import FAILED_OUTCOMES
 
 if TYPE_CHECKING:
@@ -34,3 +35,25 @@ def selector(metric: Metric, *matchers: str, suffix: str = "") -> str:
 def rate(metric: Metric, *matchers: str, suffix: str = "", window: str = "5m") -> str:
     """Build the query of how fast a counter or histogram grows, per second."""
     return f"rate({selector(metric, *matchers, suffix=suffix)}[{window}])"
+
+
+def rate_with_births(metric: Metric, *matchers: str, suffix: str = "") -> str:
+    """Build the query of how fast a counter grows over 5 minutes, its first value included.
+
+    A series of a rare failure begins with that failure, at 1, and `rate` sees no growth. So the
+    first value counts, if the series was created in these 5 minutes, or if its process was there
+    before them. Otherwise Prometheus only did not scrape it, and the counter may be old.
+    """
+    series = selector(metric, *matchers, suffix=suffix)
+    born = f"({series} unless {series} offset 5m) / 300"
+    created = selector(metric, *matchers).replace(metric.name, _created(metric), 1)
+    return (
+        f"({born} and {created} > time() - 300"
+        f" or {born} and on (job, instance) {catalogue.BUILD_INFO.name} offset 5m"
+        f" or {rate(metric, *matchers, suffix=suffix)})"
+    )
+
+
+def _created(metric: Metric) -> str:
+    """Return the name of the series with the time at which a counter began, as in OpenMetrics."""
+    return f"{metric.name.removesuffix('_total')}_created"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue import probe_metrics
 
-from .promql import BAD_CALLS, FAILED, NO_PROBES, SERVER, rate, selector
+from .promql import BAD_CALLS, FAILED, NO_PROBES, SERVER, rate, rate_with_births, selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ _EACH_CALL = (catalogue.CALL_DURATION, NO_PROBES)
 
 CALLS_BY_INSTANCE = Recording(
     "instance:glance_client_calls:rate5m",
-    _sum(rate(*_EACH_CALL, suffix="_count"), "operation", "error_type"),
+    _sum(rate_with_births(*_EACH_CALL, suffix="_count"), "operation", "error_type"),
 )
 BAD_CALLS_BY_INSTANCE = Recording(
     "instance:glance_client_bad_calls:rate5m",
@@ -65,7 +65,7 @@ BAD_CALLS_BY_INSTANCE = Recording(
         # A job without failed calls has no series of failures; its rate is 0 all the same.
         [
             _sum(
-                rate(*_EACH_CALL, BAD_CALLS, suffix="_count"),
+                rate_with_births(*_EACH_CALL, BAD_CALLS, suffix="_count"),
                 *("operation", "outcome", "error_type"),
             ),
             f"0 * {_sum(CALLS_BY_INSTANCE.record, 'outcome')}",
@@ -102,7 +102,8 @@ def error_ratio(window: str) -> Recording:
 
 
 TOKEN_FAILURES = Recording(  # has the label error_type
-    "job:glance_client_token_failures:rate5m", _all_callers(rate(catalogue.TOKEN_FAILURES))
+    "job:glance_client_token_failures:rate5m",
+    _all_callers(rate_with_births(catalogue.TOKEN_FAILURES)),
 )
 
 # --- attempts, by server -----------------------------------------------------------------------
@@ -112,11 +113,12 @@ _FAILED = (catalogue.ATTEMPT_DURATION, FAILED)
 
 ATTEMPTS_BY_INSTANCE = Recording(
     "instance_server:glance_client_attempts:rate5m",
-    _sum(rate(catalogue.ATTEMPT_DURATION, suffix="_count"), *_WHAT),
+    _sum(rate_with_births(catalogue.ATTEMPT_DURATION, suffix="_count"), *_WHAT),
 )
 FAILED_BY_INSTANCE = Recording(
     "instance_server:glance_client_failed_attempts:rate5m",
-    f"{_sum(rate(*_FAILED, suffix='_count'), *_WHAT)} or 0 * {ATTEMPTS_BY_INSTANCE.record}",
+    _sum(rate_with_births(*_FAILED, suffix="_count"), *_WHAT)
+    + f" or 0 * {ATTEMPTS_BY_INSTANCE.record}",
 )
 ATTEMPTS_PER_CALL = Recording(
     "instance:glance_client_attempts_per_call:ratio_rate5m",
@@ -143,7 +145,7 @@ PEER_ERRORS = Recording(  # the job's other servers together; no series if there
 )
 OPERATION_FAILURES = Recording(  # has the labels operation and error_type
     "job_server:glance_client_operation_failures:rate5m",
-    _all_callers(rate(*_FAILED, suffix="_count"), "verdict"),
+    _all_callers(rate_with_births(*_FAILED, suffix="_count"), "verdict"),
 )
 FAILURES = Recording(  # has the label error_type
     "job_server:glance_client_attempt_failures:rate5m",
@@ -174,23 +176,23 @@ SLOW_ATTEMPTS = Recording(
 )
 RETRIES = Recording(  # has the label error_type
     "job_server:glance_client_retries:rate5m",
-    _all_callers(rate(catalogue.RETRIES, NO_PROBES), "operation"),
+    _all_callers(rate_with_births(catalogue.RETRIES, NO_PROBES), "operation"),
 )
 RETRY_COST = Recording(  # has the label error_type
     "job_server:glance_client_retry_cost_seconds:rate5m",
-    _all_callers(rate(catalogue.RETRY_COST)),
+    _all_callers(rate_with_births(catalogue.RETRY_COST)),
 )
 SAVED_CALLS = Recording(  # has the label error_type
     "job_server:glance_client_saved_calls:rate5m",
-    _all_callers(rate(catalogue.SAVED_CALLS)),
+    _all_callers(rate_with_births(catalogue.SAVED_CALLS)),
 )
 CONNECTION_FAILED = Recording(  # has the label error_type
     "job_server:glance_client_connection_failed:rate5m",
-    _all_callers(rate(catalogue.CONNECTION_FAILED, NO_PROBES), "operation"),
+    _all_callers(rate_with_births(catalogue.CONNECTION_FAILED, NO_PROBES), "operation"),
 )
 STREAM_ERRORS = Recording(
     "job_server:glance_client_stream_errors:rate5m",
-    _all_callers(rate(catalogue.STREAM_ERRORS), "direction"),
+    _all_callers(rate_with_births(catalogue.STREAM_ERRORS), "direction"),
 )
 STREAM_BYTES = Recording(  # has the label direction
     "job_server:glance_client_stream_bytes:rate5m",
