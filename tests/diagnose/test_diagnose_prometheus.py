@@ -8,7 +8,9 @@ import pytest
 from replayed import SCENES, WINDOW, read, replaying, serving
 
 from traced_image.diagnosis import findings, prometheus
+from traced_image.diagnosis.episodes import PAUSE, choose_step
 from traced_image.diagnosis.prometheus_api import PrometheusAPI
+from traced_image.diagnosis.prometheus_times import Window, find_end
 from traced_image.diagnosis.requests_of_sources import SourceAccess, SourceReader
 from traced_image.errors import DiagnosisError
 
@@ -185,19 +187,19 @@ PLACE = {"server_address": "a", "server_port": "1"}
 END, WINDOW_OF_FAKE = 100_000.0, 3600.0
 
 
-def observe_failures(last, **values):
-    """What is seen of a server that failed once, `last` seconds before the end.
+def observe_failures(*times, **values):
+    """What is seen of a server that failed so many seconds before the end.
 
     Args:
-        last: Seconds.
+        *times: Seconds, in their order.
         **values: The gauges, by a part of their names.
     """
 
     def answer(path, _):
         query = unquote_plus(path)
         if "query_range" in path and "duration_seconds_count" in query:
-            point = [END - last, "1"]
-            result = [{"metric": PLACE, "values": [point]}]
+            points = [[END - each, str(number)] for number, each in enumerate(times, 1)]
+            result = [{"metric": PLACE, "values": points}]
         elif "build_info" in query and query.startswith("/api/v1/query?query=count by (job)"):
             result = [{"metric": {"job": "api"}, "value": [END, "1"]}]
         elif "count_over_time" in query:
@@ -220,18 +222,104 @@ def observe_failures(last, **values):
         # A moment ago: it fails still, whatever its state.
         (30.0, {"consecutive_failures": 0}, None),
         # Some minutes ago, and each caller has had a success since.
-        (200.0, {"consecutive_failures": 0}, END - 200),
+        (200.0, {"consecutive_failures": 0}, END - 210),
         (200.0, {"consecutive_failures": 0, "last_failure_timestamp": END - 210}, END - 210),
         # Some minutes ago, and a caller has had none.
         (200.0, {"consecutive_failures": 3}, None),
         # Long ago, and no caller has had a success since.
         (900.0, {"last_success_timestamp": END - 1000}, None),
-        (900.0, {"last_success_timestamp": END - 10}, END - 900),
-        (900.0, {}, END - 900),
+        (900.0, {"last_success_timestamp": END - 10}, END - 910),
+        (900.0, {}, END - 910),
     ],
 )
 def test_failures_have_ended_if_somebody_succeeded_since(last, values, until):
     assert until == observe_failures(last, **values).until
+
+
+@pytest.mark.parametrize(
+    ("changes", "until"), [(8, None), (2, END - 260.0)], ids=["by-turns", "once"]
+)
+def test_what_fails_by_turns_goes_on_until_it_is_well_for_longer_than_before(changes, until):
+    assert until == observe_failures(700.0, 450.0, 250.0, server_state=changes).until
+
+
+@pytest.mark.parametrize(
+    ("gauges", "since"),
+    [
+        ({"last_success": END - 400, "consecutive_failures": 3}, END - 400),
+        # No failure since then is known to be one of several.
+        ({"last_success": END - 400, "consecutive_failures": 1}, END - 810),
+        ({"last_success": END - 200, "consecutive_failures": 3}, END - 810),
+        ({"consecutive_failures": 3}, END - 810),
+    ],
+)
+def test_a_server_that_got_worse_fails_since_its_last_success(gauges, since):
+    assert since == observe_failures(800.0, 550.0, 300.0, 30.0, **gauges).since
+
+
+def test_failures_end_when_their_counter_ceases_to_grow():
+    points = [[80.0, "1"], [85.0, "4"], [90.0, "6"], [95.0, "6"]]
+    answer = {"status": "success", "data": {"result": [{"metric": {}, "values": points}]}}
+    with (
+        serving(lambda *_: (200, answer)) as url,
+        SourceReader(url, SourceAccess(), "Prometheus") as reader,
+    ):
+        end = find_end(PrometheusAPI(reader), "a counter", Window(0.0, 200.0, 15.0, 30.0), 100.0)
+    assert 90.0 - 10.0 == end
+
+
+@pytest.mark.parametrize(("window", "pause"), [(3600.0, PAUSE), (86400.0, 1080.0)])
+def test_a_pause_is_longer_than_a_step(window, pause):
+    assert pause == Window(0.0, window, 15.0, choose_step(window, 15.0)).pause
+
+
+def test_it_looks_back_from_the_last_scrape_if_nothing_is_scraped_at_the_end():
+    def answer(path, _):
+        query = unquote_plus(path)
+        last = f"time={END - 90:.3f}" in query
+        if "query_range" in path and query.startswith("/api/v1/query_range?query=count by (job)"):
+            result = [{"metric": {"job": "api"}, "values": [[END - 120, "1"], [END - 90, "1"]]}]
+        elif last and query.startswith("/api/v1/query?query=count by (job)"):
+            result = [{"metric": {"job": "api"}, "value": [END - 90, "1"]}]
+        else:
+            result = []
+        return 200, {"status": "success", "data": {"result": result}}
+
+    with serving(answer) as url, SourceReader(url, SourceAccess(), "Prometheus") as reader:
+        seen = prometheus.observe(PrometheusAPI(reader), end=END, window=WINDOW_OF_FAKE)
+    assert (END - 90, END - WINDOW_OF_FAKE, True) == (
+        seen.end,
+        seen.start,
+        seen.unknown[-1].startswith("what was after 03:45:10"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("jobs", "asked", "found"),
+    [
+        ((), True, ["a:1", "b:1"]),
+        (("api",), True, ["a:1"]),
+        # A job that only probes asks no server.
+        (("exporter",), False, ["a:1", "b:1"]),
+    ],
+)
+def test_of_jobs_that_ask_some_servers_the_probes_of_others_are_no_matter(jobs, asked, found):
+    probed = [
+        {"metric": {**PROBED["metric"], "server_address": each}, "value": [END, "1"]}
+        for each in "ab"
+    ]
+
+    def answer(path, _):
+        query = unquote_plus(path)
+        if "failure_info" in query:
+            result = probed
+        else:
+            result = probed[:1] if asked and "state) (" in query else []
+        return 200, {"status": "success", "data": {"result": result}}
+
+    with serving(answer) as url, SourceReader(url, SourceAccess(), "Prometheus") as reader:
+        seen = prometheus.observe(PrometheusAPI(reader), end=END, window=60, jobs=jobs)
+    assert found == [each.server for each in seen.servers]
 
 
 def test_what_fails_from_the_start_of_the_window_began_then_at_the_latest():

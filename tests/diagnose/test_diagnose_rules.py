@@ -95,6 +95,9 @@ def test_each_rule_applies_to_what_it_is_for(rule):
         # All that a single server sends is wrong: it is not the image.
         ("sometimes", [failing(by=SOME_500), HEALTHY]),
         ("down", [failing(by=tallies(9, 0, "500")), HEALTHY]),
+        ("sometimes", [failing(by=SOME_500, recoveries=9), HEALTHY]),
+        # One after the other, as in a rolling upgrade.
+        ("down", [failing(until=1100.0), failing("b:1", since=1200.0, until=1300.0)]),
         ("sometimes", [failing(by=tallies(9, 30)), failing("b:1", by=tallies(9, 30))]),
         # Of one server, all may fail.
         ("down", [failing()]),
@@ -128,6 +131,11 @@ def test_servers_without_failures_conclude_nothing():
 
 def test_what_has_ended_is_not_together_with_what_has_not():
     assert [("down", ("a:1",)), ("down", ("b:1",))] == name(failing(), failing("b:1", until=1100.0))
+
+
+def test_servers_that_all_failed_at_the_same_time_are_one_finding():
+    servers = [failing(until=1300.0), failing("b:1", since=1200.0, until=1400.0)]
+    assert [("all_servers", ("a:1", "b:1"))] == name(*servers)
 
 
 def test_of_all_servers_the_last_began_the_outage():

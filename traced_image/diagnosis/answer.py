@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .latencies import is_slow
+from .latencies import is_slow, is_slower
 from .observations import KEYSTONE
 from .words import (
     describe_failure,
@@ -162,8 +162,9 @@ def _describe_time(finding: DiagnosisFinding, seen: Observations) -> str:
 
 def _describe_latency(latency: Latency) -> str:
     name = latency.operation or "an attempt"
-    others = "" if latency.others is None else f" in place of {format_duration(latency.others)}"
-    return f"{name} takes {format_duration(latency.seconds)}{others}"
+    others = latency.others if is_slower(latency) else None
+    usual = "" if others is None else f" in place of {format_duration(others)}"
+    return f"{name} takes {format_duration(latency.seconds)}{usual}"
 
 
 def _describe_hit(finding: DiagnosisFinding) -> str:

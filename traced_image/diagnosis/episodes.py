@@ -26,10 +26,12 @@ class Episode:
     Attributes:
         first: The end of the first step with failures, in seconds since the epoch.
         last: The end of the last one.
+        pause: The longest time between two of them.
     """
 
     first: float
     last: float
+    pause: float = 0.0
 
 
 def choose_step(window: float, scrape: float) -> float:
@@ -44,11 +46,13 @@ def find_latest(counts: Mapping[float, float], pause: float = PAUSE) -> Episode 
         counts: How many failures there were, by the end of each step.
         pause: Seconds without a failure that end an episode.
     """
-    first = last = 0.0
+    found: Episode | None = None
     for time in sorted(time for time, count in counts.items() if count >= _NOTHING):
-        first = time if not last or time - last > pause else first
-        last = time
-    return Episode(first, last) if last else None
+        if found is None or time - found.last > pause:
+            found = Episode(time, time)
+        else:
+            found = Episode(found.first, time, max(found.pause, time - found.last))
+    return found
 
 
 def add_points(series: Iterable[Iterable[tuple[float, float]]]) -> dict[float, float]:

@@ -22,14 +22,20 @@ LONGER = 0.2
 SLOW = 5.0
 """… or if it takes so many seconds, whatever the others take."""
 
-_DATA = ("images.data", "images.upload")
+_DATA = ("images.data", "images.stage", "images.upload")
 """Operations whose durations depend on the size of an image."""
 
 
 def is_slow(latency: Latency) -> bool:
     """Return whether a server is slow, by the duration of one of its operations."""
+    by_itself = latency.seconds >= SLOW and latency.operation not in _DATA
+    return by_itself or is_slower(latency)
+
+
+def is_slower(latency: Latency) -> bool:
+    """Return whether a server is slow beside the others."""
     if latency.others is None:
-        return latency.seconds >= SLOW and latency.operation not in _DATA
+        return False
     longer = latency.seconds - latency.others
     return longer >= LONGER and latency.seconds >= TIMES * latency.others
 

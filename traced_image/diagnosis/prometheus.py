@@ -23,11 +23,13 @@ from .observations import (
     Tally,
     name_server,
 )
-from .prometheus_servers import FailingServer, Place, Window, find_begin, round_count
+from .prometheus_servers import FailingServer, Place, round_count
+from .prometheus_times import Window, find_begin, find_end
 from .promql import match_server, quote
+from .words import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .prometheus_api import PrometheusAPI, Sample
 
@@ -47,6 +49,8 @@ def observe(
 ) -> Observations:
     """Return what a Prometheus tells.
 
+    If it scrapes no caller at the end, this looks back from when it scraped one last.
+
     Args:
         api: Asks it.
         end: The time to look back from, in seconds since the epoch.
@@ -56,7 +60,24 @@ def observe(
     Raises:
         DiagnosisError: It can't be read, or knows no caller.
     """
-    return _PrometheusObserver(api, end, window, tuple(jobs)).observe()
+    last = _find_last_scrape(api, promql.Questions(tuple(jobs)), end, window)
+    seen = _PrometheusObserver(api, last, window - (end - last), tuple(jobs)).observe()
+    if last == end:
+        return seen
+    later = f"what was after {format_time(last, end)}, when it scraped these callers last"
+    return replace(seen, unknown=(*seen.unknown, later))
+
+
+def _find_last_scrape(
+    api: PrometheusAPI, ask: promql.Questions, end: float, window: float
+) -> float:
+    """Return when a caller was scraped last, to a step; the end if one is then, or none was."""
+    processes = ask.processes()
+    if api.query(processes, end):
+        return end
+    step = choose_step(window, _FINE)
+    found = api.query_range(processes, end - window + step, end, step)
+    return max((time for each in found for time, _ in each.points), default=end)
 
 
 class _PrometheusObserver:
@@ -107,8 +128,12 @@ class _PrometheusObserver:
             counts[_find_place(each)][each.labels.get("state", "")] = each.value
         return {place: max(seen, key=lambda state: seen[state]) for place, seen in counts.items()}
 
-    def _find_probes(self) -> dict[Place, tuple[str, float | None]]:
-        """Return why the probes of a server fail, and since when."""
+    def _find_probes(self, asked: Collection[Place]) -> dict[Place, tuple[str, float | None]]:
+        """Return why the probes of a server fail, and since when.
+
+        Of jobs that ask servers, those of other servers are no matter; their exporter is of
+        another job.
+        """
         since = {
             _find_place(each): each.value
             for each in self._api.query(promql.PROBES_SINCE, self._window.end)
@@ -116,13 +141,15 @@ class _PrometheusObserver:
         return {
             (place := _find_place(each)): (each.labels.get("error_type", ""), since.get(place))
             for each in self._api.query(promql.PROBES, self._window.end)
+            if not (self._ask.jobs and asked) or _find_place(each) in asked
         }
 
     def _find_servers(self) -> dict[Place, ServerSeen]:
         failures: dict[Place, list[Sample]] = defaultdict(list)
         for each in self._range(self._ask.failures(self._window.step)):
             failures[_find_place(each)].append(each)
-        states, probes = self._find_states(), self._find_probes()
+        states = self._find_states()
+        probes = self._find_probes({*states, *failures})
         asked = sorted({*states, *probes, *failures})
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             found = pool.map(lambda place: self._find_server(place, failures[place]), asked)
@@ -138,7 +165,7 @@ class _PrometheusObserver:
         }
 
     def _find_server(self, place: Place, failures: Sequence[Sample]) -> ServerSeen:
-        episode = find_latest(add_points(each.points for each in failures))
+        episode = find_latest(add_points(each.points for each in failures), self._window.pause)
         if episode is not None:
             return FailingServer(self._api, self._ask, self._window, place, episode).observe()
         return ServerSeen(name_server(_label(place)))
@@ -186,7 +213,7 @@ class _PrometheusObserver:
         """Return the first time of the latest at which an operation is slow; None for none."""
         points = add_points(each.points for each in found).items()
         late = {time: 1.0 for time, seconds in points if is_slow(replace(slow, seconds=seconds))}
-        episode = find_latest(late)
+        episode = find_latest(late, self._window.pause)
         return None if episode is None else episode.first
 
     def _add_load(self, servers: Mapping[Place, ServerSeen]) -> Iterable[ServerSeen]:
@@ -215,7 +242,7 @@ class _PrometheusObserver:
         step = self._window.step
         by = "job, error_type"
         series = self._range(self._ask.summed(catalogue.TOKEN_FAILURES, step, by=by))
-        episode = find_latest(add_points(each.points for each in series))
+        episode = find_latest(add_points(each.points for each in series), self._window.pause)
         if episode is None:
             return None
         seconds = episode.last - episode.first + step
@@ -223,12 +250,11 @@ class _PrometheusObserver:
             self._ask.summed(catalogue.TOKEN_FAILURES, seconds, by=by), episode.last
         )
         over = self._window.end - episode.last > max(2 * step, 60.0)
+        counter = self._ask.token_failures_now()
         return KeystoneSeen(
-            since=find_begin(
-                self._api, self._ask.token_failures_now(), self._window, episode.first
-            ),
+            since=find_begin(self._api, counter, self._window, episode.first),
             exact=episode.first - step > self._window.start + step,
-            until=episode.last if over else None,
+            until=find_end(self._api, counter, self._window, episode.last) if over else None,
             tallies=_read_tallies(tallies),
         )
 

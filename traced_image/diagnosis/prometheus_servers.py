@@ -8,67 +8,29 @@ from typing import TYPE_CHECKING
 from ..telemetry import catalogue
 from .episodes import PAUSE, Episode
 from .observations import NAMED, STREAM_ERROR, Callers, ServerSeen, Tally, name_server
+from .prometheus_times import find_begin, find_end
 from .promql import match_server
+from .rules import RECOVERIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .prometheus_api import PrometheusAPI, Sample
+    from .prometheus_times import Window
     from .promql import Questions
 
 Place = tuple[str, str]
 """The values of the labels that name a server."""
 
 _FINE = 5.0
-"""Seconds between two looks at when the failures began."""
 
 _LATE = 60.0
 """Seconds after its last failure for which a server still counts as failing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The time to look at.
-
-    Attributes:
-        start: Its begin, in seconds since the epoch.
-        end: Its end.
-        scrape: Seconds between two scrapes.
-        step: Seconds of each step, in which failures are counted.
-    """
-
-    start: float
-    end: float
-    scrape: float
-    step: float
-
-    @property
-    def seconds(self) -> float:
-        """Its length."""
-        return self.end - self.start
-
-
 def round_count(sample: Sample) -> int:
     """Return a count that Prometheus has extrapolated; 1 for anything above nothing."""
     return max(1, round(sample.value)) if sample.value > 0 else 0
-
-
-def find_begin(api: PrometheusAPI, query: str, window: Window, first: float) -> float:
-    """Return when a counter began to grow within a step, to half a scrape.
-
-    Args:
-        api: Asks Prometheus.
-        query: The sum of the counters of all callers.
-        window: The time to look at.
-        first: The end of the step.
-    """
-    fine = min(_FINE, window.step)
-    start = first - window.step - window.scrape
-    found = api.query_range(query, start, first, fine)
-    counts = sorted((time, value) for each in found for time, value in each.points)
-    before = next((value for time, value in counts if time < start + fine / 2), 0.0)
-    grown = next((time for time, value in counts if value > before), first)
-    return grown - (window.scrape + fine) / 2
 
 
 _STREAMED = {"download": "images.data", "upload": "images.upload"}
@@ -82,6 +44,14 @@ def _read_failures(sample: Sample) -> Tally:
         return Tally(job, operation, STREAM_ERROR, round_count(sample))
     reason = labels.get("error_type") or catalogue.OTHER
     return Tally(job, labels.get("operation", ""), reason, round_count(sample))
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Some seconds before a time, which is in seconds since the epoch."""
+
+    seconds: float
+    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +79,11 @@ class FailingServer:
     def observe(self) -> ServerSeen:
         """Return what Prometheus tells."""
         until = self._find_until()
-        end = self.window.end if until is None else self.episode.last
+        end = self.window.end if until is None else until
         since, exact = self._find_since(end)
-        # A scrape between two counts successes from before the first failure.
-        seconds = max(1.0, end - since + self.window.scrape)
-        later = max(1.0, end - since - self.window.scrape - 1)
-        changes = self.api.number(self.ask.changes(self._server, later), end)
+        if until is None:
+            since = max(since, self._find_outage(since) or since)
+        failing, succeeding = self._choose_spans(since, until)
         labels = dict(zip(("server_address", "server_port"), self.place, strict=True))
         traces = self.api.find_traces(self.ask.failed_buckets(self._server), since - 60, end)
         return ServerSeen(
@@ -123,14 +92,32 @@ class FailingServer:
             exact=exact,
             until=until,
             row=self._find_row(end),
-            tallies=tuple(self._find_tallies(seconds, later, end)),
-            callers=tuple(self._find_callers(seconds, later, end)),
-            calls_failed=self._sum(catalogue.CONNECTION_FAILED, seconds, end),
-            calls_saved=self._sum(catalogue.SAVED_CALLS, seconds, end),
-            cost_seconds=self._sum(catalogue.RETRY_COST, seconds, end),
-            recoveries=None if changes is None else round(changes) // 2,
+            tallies=tuple(self._find_tallies(failing, succeeding)),
+            callers=tuple(self._find_callers(failing, succeeding)),
+            calls_failed=self._sum(catalogue.CONNECTION_FAILED, failing),
+            calls_saved=self._sum(catalogue.SAVED_CALLS, failing),
+            cost_seconds=self._sum(catalogue.RETRY_COST, failing),
+            recoveries=self._count_recoveries(succeeding),
             traces=tuple(traces[:NAMED]),
         )
+
+    def _choose_spans(self, since: float, until: float | None) -> tuple[_Span, _Span]:
+        """Return the times of its failures, and of successes meanwhile.
+
+        A scrape between two counts successes from before the first failure and, if it has
+        recovered, from after the last one. Of less than two scrapes, these alone show successes.
+        """
+        scrape, end = self.window.scrape, self.window.end
+        if until is None:
+            seen, least = end, 0.0
+        else:
+            seen, end, least = min(end, until + scrape), until, 2 * scrape
+        later = least if end - since < least else max(1.0, end - since - scrape - 1)
+        return _Span(max(1.0, seen - since + scrape), seen), _Span(later, end)
+
+    def _count_recoveries(self, span: _Span) -> int | None:
+        changes = self.api.number(self.ask.changes(self._server, span.seconds), span.end)
+        return None if changes is None else round(changes) // 2
 
     def _number(self, query: str, at: float) -> float | None:
         return self.api.number(query, at)
@@ -139,27 +126,47 @@ class FailingServer:
         row = self._number(self.ask.row(self._server, self.window.start), end)
         return None if row is None else round(row)
 
-    def _sum(self, metric: catalogue.Metric, seconds: float, end: float) -> float:
-        return self._number(self.ask.summed(metric, seconds, self._server), end) or 0.0
+    def _sum(self, metric: catalogue.Metric, span: _Span) -> float:
+        return self._number(self.ask.summed(metric, span.seconds, self._server), span.end) or 0.0
 
     def _find_until(self) -> float | None:
         """Return when the failures ended; None if they have not.
 
         A server that other callers never ask again fails still, however long ago it last failed.
+        So does one that fails by turns, until it has been well for longer than before.
         """
-        end, last = self.window.end, self.episode.last
+        end, last, window = self.window.end, self.episode.last, self.window
         quiet = end - last
-        if quiet <= max(2 * self.window.step, _LATE):
+        if quiet <= max(2 * window.step, _LATE):
             return None
         if quiet <= PAUSE:
             over = not self._find_row(end)
         else:
             success = self._number(self.ask.last(catalogue.LAST_SUCCESS, self._server), end)
             over = success is None or success > last
-        if not over:
+        if not over or self._fails_by_turns(quiet):
             return None
         failure = self._number(self.ask.last(catalogue.LAST_FAILURE, self._server), end)
-        return last if failure is None else min(failure, last)
+        if failure is None or failure > last:
+            return find_end(self.api, self.ask.failures_now(self._server), window, last)
+        return failure
+
+    def _fails_by_turns(self, quiet: float) -> bool:
+        first, last = self.episode.first, self.episode.last
+        recovered = self._count_recoveries(_Span(max(1.0, last - first), last))
+        return (recovered or 0) >= RECOVERIES and quiet <= 2 * self.episode.pause
+
+    def _find_outage(self, since: float) -> float | None:
+        """Return since when no attempt succeeds, if that is later, and is so for long.
+
+        What failed at times at first has then become worse.
+        """
+        end = self.window.end
+        if end - since <= PAUSE:
+            return None
+        success = self._number(self.ask.last(catalogue.LAST_SUCCESS, self._server), end)
+        fails = (self._find_row(end) or 0) >= RECOVERIES
+        return success if success and fails and end - success > PAUSE else None
 
     def _find_since(self, end: float) -> tuple[float, bool]:
         """Return since when it fails, and whether that is when it began.
@@ -172,13 +179,14 @@ class FailingServer:
         begin = find_begin(self.api, self.ask.failures_now(self._server), self.window, first)
         gauge = self._number(self.ask.since(self._server, self.window.start), end)
         if gauge is not None and gauge <= first:
-            near = abs(gauge - begin) <= 2 * self.window.scrape + _FINE
+            # Failures before a gap between scrapes are of this episode, too.
+            near = gauge <= begin + 2 * self.window.scrape + _FINE and begin - gauge <= PAUSE
             if near or (from_start and gauge < begin):
                 return gauge, True
         return begin, not from_start
 
-    def _find_tallies(self, seconds: float, later: float, end: float) -> Iterator[Tally]:
-        failed = self.api.query(self.ask.failures(seconds, self._server), end)
+    def _find_tallies(self, failing: _Span, succeeding: _Span) -> Iterator[Tally]:
+        failed = self.api.query(self.ask.failures(failing.seconds, self._server), failing.end)
         broken: dict[tuple[str, str], int] = {}
         for each in failed:
             tally = _read_failures(each)
@@ -186,26 +194,33 @@ class FailingServer:
                 broken[tally.job, tally.operation] = round(tally.count)
             if tally.count:
                 yield tally
-        for each in self.api.query(self.ask.successes(later, self._server), end):
+        successes = self.ask.successes(succeeding.seconds, self._server)
+        for each in self.api.query(successes, succeeding.end):
             job, operation = each.labels.get("job", ""), each.labels.get("operation", "")
             # The attempt of a stream that broke had succeeded.
             count = round_count(each) - broken.get((job, operation), 0)
             if count > 0:
                 yield Tally(job, operation, "", count)
 
-    def _find_callers(self, seconds: float, later: float, end: float) -> Iterator[Callers]:
-        asking = self._count(self.ask.asking(self._server, seconds + PAUSE), end)
-        failing = self._count(self.ask.failing(self._server, seconds), end)
-        succeeding = self._count(self.ask.succeeding(self._server, later), end)
-        never = self.ask.never(self._server, seconds, later)
+    def _find_callers(self, failing: _Span, succeeding: _Span) -> Iterator[Callers]:
+        server, seconds, later, end = (
+            self._server,
+            failing.seconds,
+            succeeding.seconds,
+            succeeding.end,
+        )
+        asked = self._count(self.ask.asking(server, seconds + PAUSE), failing.end)
+        failed = self._count(self.ask.failing(server, seconds), failing.end)
+        succeeded = self._count(self.ask.succeeding(server, later), end)
+        never = self.ask.never(server, seconds, later)
         counts = self._count(f"count by (job) ({never})", end)
         # Their names tell who is cut off, if others are not.
-        told = f"topk by (job) ({NAMED}, {never})" if counts and succeeding else ""
+        told = f"topk by (job) ({NAMED}, {never})" if counts and succeeded else ""
         named = self.api.query(told, end) if told else []
-        for job, number in asking.items():
+        for job, number in asked.items():
             names = sorted(each.labels["instance"] for each in named if each.labels["job"] == job)
             fail, succeed, never_succeed = (
-                counted.get(job, 0) for counted in (failing, succeeding, counts)
+                counted.get(job, 0) for counted in (failed, succeeded, counts)
             )
             yield Callers(job, number, fail, succeed, never_succeed, tuple(names))
 

@@ -59,16 +59,15 @@ class Questions:
     def _grown(self, metric: Metric, seconds: float, *matchers: str, suffix: str = "") -> str:
         """Return by how much each series of a counter grew, the first sample of a new one included.
 
-        In this order: the difference; after a restart, or if the series is new in a process that
-        was there before, its value; and of a process that is new or has gone, what ``increase``
-        sees.
+        In this order: the difference; if the series is new in a process that was there before, its
+        value; and after a restart, or of a process that is new or has gone, what ``increase`` sees.
         """
         now = self._series(metric.name + suffix, matchers)
         window = f"{max(1, round(seconds))}s"
         there = f"on ({_PROCESS}) ({self._series(catalogue.BUILD_INFO.name, ())} offset {window})"
         return (
-            f"((({now} - {now} offset {window}) >= 0)"
-            f" or ({now} and {there})"
+            f"(((({now} - {now} offset {window}) >= 0) or ({now} and {there}))"
+            f" unless (resets({now}[{window}]) > 0)"
             f" or increase({now}[{window}]))"
         )
 

@@ -32,7 +32,7 @@ _IMAGE = frozenset({"500", "checksum_mismatch"})
 ALL, MOST, NONE = 0.95, 0.75, 0.1
 """The shares from which a server fails for all attempts and for most, and up to which for none."""
 
-_RECOVERIES = 2
+RECOVERIES = 2
 """How often a server recovers until it flaps."""
 
 
@@ -101,8 +101,9 @@ def fails_one_operation(server: ServerSeen) -> bool:
 
 
 def flaps(server: ServerSeen) -> bool:
-    """Whether a server fails and recovers by turns."""
-    return bool(server.failed) and (server.recoveries or 0) >= _RECOVERIES
+    """Whether a server fails and recovers by turns, and not for a reason that an image may have."""
+    recovers = (server.recoveries or 0) >= RECOVERIES
+    return bool(server.failed) and recovers and not fails_some_images(server)
 
 
 def fails_sometimes(server: ServerSeen) -> bool:
@@ -110,7 +111,7 @@ def fails_sometimes(server: ServerSeen) -> bool:
     return bool(server.failed)
 
 
-def is_slower(server: ServerSeen) -> bool:
+def answers_slowly(server: ServerSeen) -> bool:
     """Whether a server is slow, beside the others or by itself."""
     return any(is_slow(each) for each in server.latencies)
 
@@ -174,7 +175,7 @@ RULES = (
     DiagnosisRule(
         "sometimes", fails_sometimes, "{servers} fails {share} of attempts ({reasons}) {when}."
     ),
-    DiagnosisRule("slow", is_slower, "{servers} is slow {when}: {latencies}.", "medium"),
+    DiagnosisRule("slow", answers_slowly, "{servers} is slow {when}: {latencies}.", "medium"),
     DiagnosisRule(
         "probes",
         fails_probes,
@@ -194,13 +195,19 @@ def apply(seen: Observations) -> Iterator[tuple[DiagnosisRule, tuple[ServerSeen,
     for rule in RULES:
         found = [each for each in left if rule.applies(each)]
         for group in _group(rule, found):
-            if len(group) >= _find_least(rule, seen):
+            if len(group) >= _find_least(rule, seen) and (rule.together != "all" or _meet(group)):
                 yield rule, group
                 left = [each for each in left if each not in group]
 
 
 def _find_least(rule: DiagnosisRule, seen: Observations) -> int:
     return {"two": 2, "all": max(2, len(seen.servers))}.get(rule.together, 1)
+
+
+def _meet(servers: Sequence[ServerSeen]) -> bool:
+    """Whether all servers failed at the same time, and not one after the other."""
+    last = max(each.since or 0.0 for each in servers)
+    return all(each.until is None or each.until > last for each in servers)
 
 
 def _group(rule: DiagnosisRule, servers: Sequence[ServerSeen]) -> list[tuple[ServerSeen, ...]]:
