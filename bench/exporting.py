@@ -283,10 +283,11 @@ def _count(metrics: Metrics) -> None:
     for number in range(SERIES // (each + 30) + 1):
         server = Server.parse(f"10.0.{number // 250}.{number % 250}")
         metrics.known([server])
+        place = metrics.find_place(server)
         for operation in ("images.get", "images.list", "images.data"):
             for reason in reasons:
-                metrics.attempt_started(server)
-                metrics.attempt_ended(operation, server, reason, 0.004, None)
+                verdict = "failed" if reason else "success"
+                metrics.attempt_ended(operation, place, verdict, reason, 0.004, None)
 
 
 def _met(within: bool) -> str:  # noqa: FBT001

@@ -7,7 +7,7 @@ minutes, so that the windows of the rules are full. All callers are served by on
 the same: what a registry has in which calls are counted as time goes on, on servers of which one
 fails. What is recorded and scraped of each caller is there for the hour before, too. Then each rule
 group's duration is read from Prometheus, and each query of each panel of ``dashboards/`` is asked
-for an hour in 240 steps, as a panel of a usual width does.
+for an hour in 240 steps, as a panel of a usual width does. Last, an hour is diagnosed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from traced_image_dashboards.recording import GROUPS, OUTAGES
 
 from traced_image import Server, Telemetry
+from traced_image.diagnosis.prometheus import observe
+from traced_image.diagnosis.prometheus_api import PrometheusAPI
+from traced_image.diagnosis.requests_of_sources import SourceAccess, SourceReader
+from traced_image.errors import Reason
 from traced_image.pipeline.attempts.host_state import HostState
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.shared_metrics import share_metrics
@@ -56,6 +60,7 @@ ASKED = 3
 
 _START_LIMIT = 60.0
 _OPERATIONS = ("images.get", "images.list", "images.data")
+_REASON = Reason("connection_refused")
 
 _SETTINGS = """\
 global: {{scrape_interval: {seconds}s, evaluation_interval: 30s}}
@@ -80,29 +85,40 @@ class Caller:
         self._metrics = share_metrics(telemetry)
         self._servers = [Server.parse(f"10.0.0.{number + 1}") for number in range(servers)]
         self._metrics.known(self._servers)
-        for server in self._servers:
-            self._metrics.host(HostState(server))
+        self._hosts = [HostState(server) for server in self._servers]
+        self._hosts[0].enter("cooling", 0.0)
+        for host in self._hosts:
+            self._metrics.host(host)
         self._calls = 0
 
     def call(self, times: int) -> None:
-        """Make calls; each third that meets the failing server is retried elsewhere."""
+        """Make calls; those that meet the failing server are retried elsewhere."""
         for _ in range(times):
             self._calls += 1
             operation = _OPERATIONS[self._calls % len(_OPERATIONS)]
             server = self._servers[self._calls % len(self._servers)]
             failing = server is self._servers[0]
             if failing:
-                self._attempt(operation, server, "connection_refused", 0.002)
-                self._metrics.retry(operation, server, "connection_refused", 0.0, None)
-                self._metrics.call_retries(operation, 1, None)
+                self._fail(operation, server)
                 server = self._servers[-1]
             self._attempt(operation, server, "", 0.03)
             outcome = "success_after_retry" if failing else "success_first_try"
             self._metrics.call(operation, outcome, "", 0.032, None)
 
+    def _fail(self, operation: str, server: Server) -> None:
+        self._attempt(operation, server, _REASON, 0.002)
+        self._metrics.retry(operation, server, _REASON, 0.0, None)
+        self._metrics.call_retries(operation, 1, None)
+        self._metrics.saved({(server, _REASON): 0.002}, None)
+        self._hosts[0].blame(_REASON, time.time())
+        self._metrics.host(self._hosts[0])
+
     def _attempt(self, operation: str, server: Server, reason: str, seconds: float) -> None:
-        self._metrics.attempt_started(server)
-        self._metrics.attempt_ended(operation, server, reason, seconds, None)
+        metrics, place = self._metrics, self._metrics.find_place(server)
+        metrics.attempt_started(place, self._calls)
+        metrics.attempt_left(place, self._calls)
+        verdict = "failed" if reason else "success"
+        metrics.attempt_ended(operation, place, verdict, reason, seconds, None)
 
     def exposition(self) -> bytes:
         """What it shows, gzipped."""
@@ -343,6 +359,14 @@ def rule_seconds(server: Prometheus) -> dict[str, float]:
     return {group["name"]: group["evaluationTime"] for group in groups}
 
 
+def diagnosis_seconds(server: Prometheus) -> float:
+    """How long the diagnosis of an hour takes."""
+    started = time.perf_counter()
+    with SourceReader(server.url, SourceAccess(), "Prometheus") as reader:
+        observe(PrometheusAPI(reader), end=time.time(), window=HOUR)
+    return time.perf_counter() - started
+
+
 def measure(callers: int, servers: int, port: int, seconds: int) -> bool:
     """Measure one size of fleet and print it; whether all panels are fast enough."""
     started = time.monotonic()
@@ -357,6 +381,7 @@ def measure(callers: int, servers: int, port: int, seconds: int) -> bool:
         for name, taken in rules.items():
             print(f"  rules {name}: {taken:.3f} s")
         panels = panel_seconds(server)
+        print(f"  diagnosis: {diagnosis_seconds(server):.3f} s")
     for name, taken in sorted(panels.items(), key=lambda item: -item[1]):
         print(f"  {taken:7.3f} s  {name}")
     slowest = max(panels.values())
