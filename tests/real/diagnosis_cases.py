@@ -71,12 +71,13 @@ def one(
     restarts: Sequence[float] = (),
     stop: float = 0.0,
     quiet: float = 0.0,
+    forgets: int = 0,
     **target: object,
 ) -> Target:
-    """A target with one process, which may be restarted."""
+    """A target with one process, which may be restarted, and then asks some servers less."""
     starts, stops = (start, *restarts), (*restarts, stop)
     several = [
-        Process(job, instance, work, begin, end, quiet)
+        Process(job, instance, work, begin, end, quiet, forgets if begin > start else 0)
         for begin, end in zip(starts, stops, strict=True)
     ]
     return Target({"1": several}, **target)
@@ -399,4 +400,45 @@ CASES: Mapping[str, Case] = {
         Finding("all_servers", [1, 2, 3], REFUSED, -200),
     ),
     "one-server-only": _case(fails(REFUSED, 1), Finding("down", [1], REFUSED), servers=1),
+    "left-out": Case(
+        fails(REFUSED, 1),
+        [Finding("down", [1], REFUSED, BROKE, -240.0)],
+        three(restarts=[-240.0], forgets=1),
+        exact=60.0,
+    ),
+    "all-hang": _case(fails(TIMEOUT), Finding("all_servers", [1, 2, 3], TIMEOUT)),
+    "crash-loop": _case(
+        fails(REFUSED, 1),
+        Finding("down", [1], REFUSED),
+        targets=three(restarts=range(-870, 0, 60)),
+    ),
+    "one-job-is-cut-off": _case(
+        fails("network_unreachable", jobs=[CACHE]),
+        Finding("one_caller", [1, 2, 3], "network_unreachable"),
+    ),
+    "one-caller-trusts-nobody": _case(
+        fails("tls_error", instances=["node-1"]), Finding("one_caller", [1, 2, 3], "tls_error")
+    ),
+    "just-began": _case(fails(REFUSED, 1, begin=-40), Finding("down", [1], REFUSED, -40)),
+    "callers-restart": _case(nothing, targets=three(restarts=[-400, -200])),
+    "names-with-signs": _case(
+        fails(REFUSED, 1),
+        Finding("down", [1], REFUSED),
+        targets=[one(f"nova (api|{n}+)", f"[::{n}]:9293") for n in "ab"],
+    ),
+    "slow-then-dead": _case(
+        both(fails(REFUSED, 1, begin=-330), fails(2.0, 1, operations=[GET])),
+        Finding("down", [1], REFUSED, -330),
+    ),
+    "one-operation-then-all": _case(
+        both(fails("503", 1, begin=-330), fails("503", 1, operations=[DATA])),
+        Finding("down", [1], "503", -330),
+    ),
+    "long-slow": _case(
+        fails(1.0, 1, begin=-6 * HOUR, operations=[GET]),
+        Finding("slow", [1], None, -6 * HOUR),
+        targets=[_long(7 * HOUR)],
+        window=7 * HOUR,
+        exact=240.0,
+    ),
 }

@@ -93,6 +93,7 @@ class Process:
         start: When it starts, in seconds until the end of the case; negative.
         stop: When it ends.
         quiet: From when on it makes no calls.
+        forgets: How many of the first servers it does not ask.
     """
 
     job: str
@@ -101,6 +102,7 @@ class Process:
     start: float
     stop: float = 0.0
     quiet: float = 0.0
+    forgets: int = 0
 
 
 @dataclass
@@ -187,8 +189,9 @@ class Simulation:
             registry=self._registry, meter_provider=False, tracer_provider=NoOpTracerProvider()
         )
         clock = Clock(lambda: self.time.now, lambda: self.time.now, self.time.sleep)
-        fleet = Fleet.of(servers, POLICY, clock, self._rng)
-        layers = make_layers(telemetry, servers)
+        known = servers[process.forgets :]
+        fleet = Fleet.of(known, POLICY, clock, self._rng)
+        layers = make_layers(telemetry, known)
         self._metrics = share_metrics(telemetry)
         loop = AttemptLoop(
             self._send,

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from functools import cache
 
 import pytest
-from diagnosis_cases import CACHE, CASES, NOVA
+from diagnosis_cases import CACHE, CASES, HOUR, NOVA
 from diagnosis_player import END, ask, list_jobs, play
 from parts import prometheus as part
 from parts.cache import PartUnavailableError
@@ -26,8 +26,8 @@ COSTS = {
     "calls_failed": catalogue.CONNECTION_FAILED.name,
 }
 COUNTED = (
-    *("down", "restarts", "restart-as-it-fails", "process-dies", "pids", "pid-dies", "recovered"),
-    *("yesterday", "six-hours", "gap-in-the-middle", "rare-callers-only", "one-server-only"),
+    *("down", "restarts", "restart-as-it-fails", "process-dies", "pids", "pid-dies", "crash-loop"),
+    *("yesterday", "six-hours", "gap-in-the-middle", "rare-callers-only", "recovered"),
 )
 SCRAPE = 20.0
 
@@ -141,8 +141,15 @@ def test_it_says_what_it_could_not_see_if_nothing_is_scraped_at_the_end(only):
     assert "when it scraped these callers last" in only("gap-at-the-end")["unknown"][-1]
 
 
+def test_what_began_before_the_window_is_known_to_have_begun_then(played):
+    case = replace(CASES["six-hours"], window=HOUR)
+    (found,) = ask(played.url, "six-hours", case)
+    expected = ("down", about(-6 * HOUR, case), True)
+    assert expected == (found["rule"], until_end(found["since"]), found["since_exact"])
+
+
 def test_yesterdays_failure_is_none_of_the_last_hour(played):
-    case = replace(CASES["yesterday"], window=3600.0)
+    case = replace(CASES["yesterday"], window=HOUR)
     assert [] == ask(played.url, "yesterday", case)
 
 
