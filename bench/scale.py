@@ -40,7 +40,7 @@ from traced_image import Server, Telemetry
 from traced_image.diagnosis.prometheus import observe
 from traced_image.diagnosis.prometheus_api import PrometheusAPI
 from traced_image.diagnosis.requests_of_sources import SourceAccess, SourceReader
-from traced_image.errors import Reason
+from traced_image.errors import DiagnosisError, Reason
 from traced_image.pipeline.attempts.host_state import HostState
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.shared_metrics import share_metrics
@@ -363,7 +363,10 @@ def diagnosis_seconds(server: Prometheus) -> float:
     """How long the diagnosis of an hour takes."""
     started = time.perf_counter()
     with SourceReader(server.url, SourceAccess(), "Prometheus") as reader:
-        observe(PrometheusAPI(reader), end=time.time(), window=HOUR)
+        try:
+            observe(PrometheusAPI(reader), end=time.time(), window=HOUR)
+        except DiagnosisError as error:
+            print(f"  {error}")
     return time.perf_counter() - started
 
 
@@ -381,7 +384,8 @@ def measure(callers: int, servers: int, port: int, seconds: int) -> bool:
         for name, taken in rules.items():
             print(f"  rules {name}: {taken:.3f} s")
         panels = panel_seconds(server)
-        print(f"  diagnosis: {diagnosis_seconds(server):.3f} s")
+        diagnosis = diagnosis_seconds(server)
+    print(f"  diagnosis: {diagnosis:.3f} s")
     for name, taken in sorted(panels.items(), key=lambda item: -item[1]):
         print(f"  {taken:7.3f} s  {name}")
     slowest = max(panels.values())

@@ -84,8 +84,10 @@ class _PrometheusObserver:
     def __init__(
         self, api: PrometheusAPI, end: float, window: float, jobs: tuple[str, ...]
     ) -> None:
-        self._api, self._ask = api, promql.Questions(jobs)
-        scrapes = api.number(self._ask.scrapes(), end)
+        ask = promql.Questions(jobs)
+        streams = {_find_place(each)[0] for each in api.query(ask.streams(window), end)}
+        self._api, self._ask = api, replace(ask, breaking=tuple(sorted(streams)))
+        scrapes = api.number(ask.scrapes(), end)
         scrape = promql.SCRAPES / scrapes if scrapes else promql.SCRAPES / 2
         self._window = Window(end - window, end, scrape, choose_step(window, scrape))
 

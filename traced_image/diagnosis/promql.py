@@ -46,9 +46,11 @@ class Questions:
 
     Attributes:
         jobs: The jobs to ask of; empty for all.
+        breaking: The addresses of servers whose streams broke; to ask of all costs much.
     """
 
     jobs: tuple[str, ...] = ()
+    breaking: tuple[str, ...] = ()
 
     def _series(self, name: str, matchers: Iterable[str]) -> str:
         every = [each for each in matchers if each]
@@ -94,7 +96,13 @@ class Questions:
         """How many attempts on a server have failed since its callers began."""
         name = f"{catalogue.ATTEMPT_DURATION.name}_count"
         failed = self._series(name, (server, _FAILED, _NO_PROBES))
-        return f"sum({failed} or {self._series(catalogue.STREAM_ERRORS.name, (server,))})"
+        broken = self._series(catalogue.STREAM_ERRORS.name, (server,))
+        return f"sum({failed} or {broken})" if self.breaking else f"sum({failed})"
+
+    def streams(self, seconds: float) -> str:
+        """Which servers had streams that broke, of processes that were there in some seconds."""
+        broken = self._series(catalogue.STREAM_ERRORS.name, ())
+        return f"count by ({PLACE}) (max_over_time({broken}[{max(1, round(seconds))}s]) > 0)"
 
     def _attempts(self, seconds: float, *matchers: str) -> str:
         return self._grown(
@@ -106,8 +114,13 @@ class Questions:
         return f"sum({self._series(catalogue.TOKEN_FAILURES.name, ())})"
 
     def _failed(self, seconds: float, *matchers: str) -> str:
-        broken = self._grown(catalogue.STREAM_ERRORS, seconds, *matchers)
-        return f"({self._attempts(seconds, _FAILED, *matchers)} or {broken})"
+        attempts = self._attempts(seconds, _FAILED, *matchers)
+        if not self.breaking:
+            return attempts
+        address = f"server_address=~{quote('|'.join(map(re.escape, self.breaking)))}"
+        return (
+            f"({attempts} or {self._grown(catalogue.STREAM_ERRORS, seconds, *matchers, address)})"
+        )
 
     def load(self, seconds: float) -> str:
         """How many attempts each server has a second."""
