@@ -116,7 +116,7 @@ def test_it_knows_how_the_load_moves():
 
 def test_it_names_alerts_with_their_runbooks_and_traces():
     (found,) = diagnose("down")
-    assert ("pending", True, 3) == (
+    assert ("firing", True, 3) == (
         found.alerts[0].state,
         "runbooks.md#glanceserver" in found.alerts[0].runbook,
         len(found.traces),

@@ -187,10 +187,18 @@ def read_alerts(watched: Watched, scene: Scene) -> Told:
         since=_find_time(text),
         jobs=frozenset(each["labels"]["job"] for each in alerts),
         operations=frozenset(_OPERATION.findall(text)),
-        hidden=False if names & {*_LOST} else (True if _MASKING in names else None),
+        hidden=_is_hidden_by(names, text),
         cost=_find_alert_cost(words),
     )
     return told
+
+
+def _is_hidden_by(names: set[str], text: str) -> bool | None:
+    if names & {*_LOST}:
+        return False
+    if _MASKING in names or "about 0 of its calls failed" in text:
+        return True
+    return None
 
 
 def _words(alert: Mapping[str, Any]) -> str:
@@ -198,8 +206,18 @@ def _words(alert: Mapping[str, Any]) -> str:
     return f"{notes['summary']} {notes['description']} {labels.get('operation', '')}"
 
 
-def _find_alert_cost(words: Iterable[str]) -> tuple[str, float] | None:
-    """Return the greatest share of calls that fail; no alert has all of them."""
+def _find_alert_cost(words: Sequence[str]) -> tuple[str, float] | None:
+    """Return the greatest share of calls that fail, or else what retries cost."""
     found = (re.search(r"to Glance fail: ([\d.]+)%", each) for each in words)
     shares = [float(each[1]) / 100 for each in found if each]
-    return ("share of calls", max(shares)) if shares else None
+    if shares:
+        return "share of calls", max(shares)
+    costs = [re.search(r"which took ([\w. ]+) longer in all", each) for each in words]
+    seconds = sum(_read_duration(each[1]) for each in costs if each)
+    return ("seconds a second", seconds / 300) if seconds else None
+
+
+def _read_duration(text: str) -> float:
+    """Return the seconds of what Prometheus's ``humanizeDuration`` wrote, such as ``1m 3s``."""
+    units = {"d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6}
+    return sum(float(n) * units[unit] for n, unit in re.findall(r"([\d.]+)([a-z]+)", text))

@@ -45,9 +45,10 @@ REASONS = {
     " none.",
     "c": "The table has the durations of the last five minutes, of all operations together.",
     "d": "The metric of calls without a token has no operation.",
-    "e": "An alert has the time at which its condition began to hold, which is later.",
-    "f": "No alert names an operation.",
-    "g": "No alert has the time that retries cost.",
+    "e": "Alerts on calls have the time at which their condition began to hold, which is later.",
+    "f": "Alerts on calls name servers and reasons, and no operation.",
+    "g": "An alert on a server or an operation says what retries cost, and none fires: most callers"
+    " reach the server.",
     "h": "An alert says that retries hide failures if more than a tenth of attempts fail. In this"
     " scene it is about a tenth: some runs had the alert, and others had not.",
     "i": "A server raises an alert if its attempts take over 5 s. One that is slow beside the"
@@ -56,7 +57,7 @@ REASONS = {
 """Why an outlet can't know something."""
 
 _ALERTS = {"since": "e", "operations": "f"}
-_ALERTS_OF_HIDDEN = {**_ALERTS, "cost": "g"}
+_ALERTS_OF_FEW = {**_ALERTS, "cost": "g", "hidden": "h"}
 CANT_KNOW: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("diagnose --exporter", "slow"): {"since": "a", "operations": "a"},
     ("diagnose --trace", "keystone"): {"reason": "b"},
@@ -64,13 +65,10 @@ CANT_KNOW: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("Overview", "slow"): {"since": "c", "operations": "c"},
     ("Overview", "keystone"): {"operations": "d"},
     ("alerts", "slow"): dict.fromkeys(QUESTIONS, "i"),
-    **{
-        ("alerts", scene): _ALERTS_OF_HIDDEN if fault.hidden else _ALERTS
-        for scene, fault in FAULTS.items()
-        if fault.servers != NONE and scene != "slow"
-    },
-    ("alerts", "network"): {**_ALERTS_OF_HIDDEN, "hidden": "h"},
-    ("alerts", "flapping"): {**_ALERTS_OF_HIDDEN, "hidden": "h"},
+    ("alerts", "network"): _ALERTS_OF_FEW,
+    ("alerts", "flapping"): _ALERTS_OF_FEW,
+    ("alerts", "image"): _ALERTS,
+    ("alerts", "keystone"): _ALERTS,
 }
 """What an outlet can't know of a scene, and why."""
 

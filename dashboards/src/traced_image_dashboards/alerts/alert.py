@@ -35,6 +35,8 @@ class Alert:
         summary: One line, a template of Prometheus.
         description: The facts and what they mean, a template too.
         labels: Labels beside the severity.
+        keep: How long it goes on after its condition ended; empty for not at all. It is for
+            conditions that end by chance, where there is little traffic.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Alert:
     summary: str
     description: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    keep: str = ""
 
     def rule(self, page: str) -> dict[str, object]:
         """Return the alert in the form of a rule file; `page` is the address of the runbooks."""
@@ -51,6 +54,7 @@ class Alert:
             "alert": self.name,
             "expr": self.expr,
             "for": self.wait,
+            **({"keep_firing_for": self.keep} if self.keep else {}),
             "labels": {"severity": self.severity, **self.labels},
             "annotations": {
                 "summary": self.summary,
@@ -111,15 +115,18 @@ SINCE = _with(
 """The template of the time of day since when an alert's server fails, if it is known."""
 
 
-def _count(rate: str, labels: str = _LABELS) -> str:
-    return _with(f"sum({rate}) * 300", '{{ . | first | value | printf "%.0f" }}', "0", labels)
+def _add_up(rate: str, form: str, none: str, labels: str = _LABELS) -> str:
+    return _with(f"sum({rate}) * 300", f"{{{{ . | first | value | {form} }}}}", none, labels)
+
+
+_SAVED = _add_up(SAVED_CALLS.record + _OF_SERVER, 'printf "%.0f"', "0")
+_LOST = _add_up(ALL_BAD_CALLS.record + "{job=%q}", 'printf "%.0f"', "0", "$labels.job")
+_LONGER = _add_up(RETRY_COST.record + _OF_SERVER, "humanizeDuration", "0s")
 
 
 COST = (
-    f"In the last 5 minutes, retries saved about {_count(SAVED_CALLS.record + _OF_SERVER)} calls of"
-    " {{ $labels.job }} from it, which took"
-    f" {_count(RETRY_COST.record + _OF_SERVER)} s longer in all; about"
-    f" {_count(ALL_BAD_CALLS.record + '{job=%q}', '$labels.job')} of its calls failed."
+    f"In the last 5 minutes, retries saved about {_SAVED} calls of {{{{ $labels.job }}}} from it,"
+    f" which took {_LONGER} longer in all; about {_LOST} of its calls failed."
 )
 """The template of what an alert's server costs its job."""
 

@@ -7,7 +7,6 @@ from traced_image.telemetry import catalogue
 from ..promql import BAD_CALLS, FAILED, NO_PROBES, NOT_FAILED, selector
 from ..promql import SERVER as SERVER_LABELS
 from ..recording import (
-    ALL_BAD_CALLS,
     CALLER,
     FAILED_ATTEMPTS,
     FAILING_FOR,
@@ -79,14 +78,15 @@ _EACH_FAILED_LAST = (
     f"  {LAST_FAILURE.record} > bool {LAST_SUCCESS.record}\n"
     f"  and {LAST_FAILURE.record} + {LAST_SUCCESS.record} > 0\n) == 1"
 )
+_BAD_CALLS = f"sum without ({_CALLERS}, operation, outcome, error_type) {_grown(_BAD)}"
 _ALL_LEFT = (
-    f"sum without ({_CALLERS}, operation, outcome, error_type) {_grown(_BAD)} >= 3\n"
+    f"{_BAD_CALLS} >= 3\n"
     f"and\n{_EACH_FAILED_LAST}\nand\n"
     f"time() - max without ({SERVER_LABELS}) ({LAST_FAILURE.record}) < 60"
 )
 _ALL_BY_SHARE = "\nand\n".join(
     [
-        f"60 * {ALL_BAD_CALLS.record}",
+        f"{_BAD_CALLS} > 0",
         f"min without ({SERVER_LABELS}) (min_over_time({_RATIO}[2m])) > 0.5",
         f"min without ({SERVER_LABELS}) ({_RATIO} offset 2m) > 0.5",
         at_least(5, f"sum without ({SERVER_LABELS}) ({FAILED_ATTEMPTS.record})"),
@@ -126,5 +126,6 @@ OUTAGE_ALERTS = (
         f"Each {{{{ $labels.operation }}}} of {{{{ $labels.job }}}} on {SERVER} has failed for 2"
         f" minutes or longer, mostly with {REASON_OF_OPERATION}; the server answers what else it is"
         f" asked. {COST}",
+        keep="3m",
     ),
 )
