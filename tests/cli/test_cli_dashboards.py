@@ -152,7 +152,7 @@ def test_the_runbooks_are_where_that_is_said(written, tmp_path):
             rule["annotations"]["runbook_url"]
             for group in alerts["groups"]
             for rule in group["rules"]
-            if rule["alert"] == "GlanceAllServersFailing"
+            if rule.get("alert") == "GlanceAllServersFailing"
         ),
     )
 
@@ -165,3 +165,15 @@ def test_runbooks_that_no_link_leads_to_are_refused(written, tmp_path, url):
 
 def test_the_runbooks_are_where_the_generator_has_them():
     assert RUNBOOKS == links.RUNBOOKS
+
+
+def test_rules_add_up_over_each_label_in_which_processes_differ(written, tmp_path):
+    assert 0 == written("--process-label", "hostname").status
+    rules = [path.read_text() for path in sorted((tmp_path / "out/rules").glob("*.yaml"))]
+    added_up = [re.findall(r"instance,\s+node,\s+pod\b(?:, (\w+))?", text) for text in rules]
+    assert {"hostname"} == {label for found in added_up for label in found}
+
+
+@pytest.mark.parametrize("label", ["", "a-b", "1st", "a, b"])
+def test_a_process_label_that_is_no_label_is_refused(written, label):
+    assert 3 == written("--process-label", label).status

@@ -65,10 +65,12 @@ RULES = [alert for group in rules.GROUPS for alert in group.alerts]
 
 
 def expanded(expr):
-    """An expression with what its recordings read in their places."""
-    while found := next((name for name in RECORDED if name in expr), None):
-        expr = expr.replace(found, f"({RECORDED[found]})")
-    return expr
+    """An expression with what its recordings read after it, each once: one may read itself."""
+    found, new = set(), {expr}
+    while new:
+        found |= new
+        new = {RECORDED[name] for name in RECORDED for each in new if name in each} - found
+    return "\n".join(found)
 
 
 @pytest.mark.parametrize(("metric", "verdict"), ALERTS)

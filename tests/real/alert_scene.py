@@ -37,7 +37,7 @@ FASTER = 20
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _TIME = r"(\d+)([smhd])"
 _DURATION = re.compile(rf"(\[|\bfor: |\binterval: |\boffset ){_TIME}\b")
-_FACTOR = re.compile(r"(?<=\* )(300|30)(?= >)|(?<= > )900\b|(?<= [<>+] )(60|300)\b")
+_FACTOR = re.compile(r"(?<=\* )(300|30)(?= >)|(?<= > )900\b|(?<= [<>+] )(60|150|300)\b")
 
 
 def faster(rules: str, by: int = FASTER) -> str:

@@ -25,6 +25,8 @@ _REPOSITORY = RUNBOOKS.removesuffix("dashboards/runbooks.md")
 _OBJECTIVE = "rules/objective.yaml"
 _WEB = re.compile(r"https?://[!#-&(-\[\]-~]+")  # no character that JSON or YAML would quote
 _VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PROCESSES = re.compile(rb"\binstance,\s+node,\s+pod\b")  # lines of YAML are folded
 # Links of the pages to files that this command does not write.
 _UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
 
@@ -50,8 +52,23 @@ _UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
     metavar="URL",
     help="The address where you publish runbooks.md; alerts and panels link to it.",
 )
+@click.option(
+    "--process-label",
+    "process_labels",
+    multiple=True,
+    metavar="LABEL",
+    help="A label in which processes of one job differ, beside instance, node and pod; the rules"
+    " add up over it. Repeat it for several.",
+)
 @click.option("--force", is_flag=True, help="Replace existing files that differ.")
-def dashboards(out: Path, *, objective: float | None, runbooks: str, force: bool) -> None:
+def dashboards(
+    out: Path,
+    *,
+    objective: float | None,
+    runbooks: str,
+    process_labels: tuple[str, ...],
+    force: bool,
+) -> None:
     """Write out Grafana dashboards, Prometheus rules and alerts, and collector configurations.
 
     README.md among them says where each file belongs.
@@ -60,8 +77,12 @@ def dashboards(out: Path, *, objective: float | None, runbooks: str, force: bool
         raise click.BadParameter(
             "write a web address, such as https://wiki.example/glance", param_hint="'--runbooks'"
         )
+    for label in process_labels:
+        if not _LABEL.fullmatch(label):
+            raise click.BadParameter("write a label's name", param_hint="'--process-label'")
+    processes = ", ".join(["instance", "node", "pod", *process_labels]).encode()
     files = {
-        out / name: _replace_values(objective, name, data).replace(
+        out / name: _PROCESSES.sub(processes, _replace_values(objective, name, data)).replace(
             RUNBOOKS.encode(), runbooks.encode()
         )
         for name, data in _list_files()

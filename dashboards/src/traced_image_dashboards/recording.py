@@ -7,11 +7,15 @@ one Glance server. The level ``job_server`` is how all callers of a job see one 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue import probe_metrics
 
 from .promql import BAD_CALLS, FAILED, NO_PROBES, SERVER, rate, rate_with_births, selector
+
+if TYPE_CHECKING:
+    from traced_image.telemetry.catalogue import Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,9 @@ INTERVAL = 30
 
 SLOW = 5.0
 """An attempt without image data is slow from so many seconds on; it is a bucket's boundary."""
+
+CLOCKS = 60
+"""Seconds by which a caller's clock may be ahead of its scrapes."""
 
 CALLER = ("instance", "node", "pod")
 """The labels in which two callers of a job differ; Kubernetes adds `node` and `pod`."""
@@ -101,6 +108,19 @@ def error_ratio(window: str) -> Recording:
     return Recording(f"job:glance_client_call_errors:ratio_rate{window}", expr)
 
 
+OBJECTIVES = Recording(
+    # The objective of each job: one that names it counts before one for all jobs.
+    "job:glance_client_objective:ratio",
+    " or ".join(
+        f"0 * {ALL_CALLS.record} + on ({on}) group_left () {OBJECTIVE}{{{matchers}}}"
+        for on, matchers in (
+            ("job, region", 'job!="", region!=""'),
+            ("job", 'job!="", region=""'),
+            ("region", 'job="", region!=""'),
+            ("", 'job="", region=""'),
+        )
+    ),
+)
 TOKEN_FAILURES = Recording(  # has the label error_type
     "job:glance_client_token_failures:rate5m",
     _all_callers(rate_with_births(catalogue.TOKEN_FAILURES)),
@@ -167,11 +187,12 @@ SHORT_ATTEMPTS = Recording(
 )
 SLOW_ATTEMPTS = Recording(
     "job_server:glance_client_slow_attempts:rate5m",
-    f"{SHORT_ATTEMPTS.record} - "
-    + _all_callers(
-        # A bound is "5" in OTLP and "5.0" in the text format.
-        rate(*_SHORT, f'le=~"{SLOW:g}|{SLOW:.1f}"', suffix="_bucket"),
-        *(*_WHAT, "le"),
+    _all_callers(
+        # Series by series: a process whose buckets have other bounds tells nothing of them. A
+        # bound is "5" in OTLP and "5.0" in the text format.
+        f"{rate(*_SHORT, suffix='_count')} - ignoring (le) "
+        + rate(*_SHORT, f'le=~"{SLOW:g}|{SLOW:.1f}"', suffix="_bucket"),
+        *_WHAT,
     ),
 )
 RETRIES = Recording(  # has the label error_type
@@ -215,13 +236,20 @@ CONSECUTIVE_FAILURES = Recording(
     "job_server:glance_client_server_consecutive_failures:max",
     _all_callers(selector(catalogue.CONSECUTIVE_FAILURES), by="max"),
 )
+
+
+def _in_the_past(metric: Metric) -> str:
+    """Leave out a caller whose clock is ahead: its times would be the latest for long."""
+    return f"{selector(metric)} < timestamp({selector(metric)}) + {CLOCKS:g}"
+
+
 LAST_SUCCESS = Recording(
     "job_server:glance_client_server_last_success_timestamp_seconds:max",
-    _all_callers(selector(catalogue.LAST_SUCCESS), by="max"),
+    _all_callers(_in_the_past(catalogue.LAST_SUCCESS), by="max"),
 )
 LAST_FAILURE = Recording(
     "job_server:glance_client_server_last_failure_timestamp_seconds:max",
-    _all_callers(selector(catalogue.LAST_FAILURE), by="max"),
+    _all_callers(_in_the_past(catalogue.LAST_FAILURE), by="max"),
 )
 FAILING_SINCE = Recording(  # 0 means that the server's last attempt did not fail
     "job_server:glance_client_server_failing_since_timestamp_seconds:min",
@@ -258,6 +286,13 @@ PROBES = Recording(
     _all_callers(selector(probe_metrics.SUCCESS), by="min"),
 )
 
+SEEN = Recording(
+    # The targets that have told of calls to Glance, until they are no targets any more. Other
+    # software may have the same job.
+    "instance:traced_image_build_info:seen",
+    f"group without ({', '.join(catalogue.BUILD_INFO.labels)}) ({selector(catalogue.BUILD_INFO)})"
+    " or instance:traced_image_build_info:seen offset 1m and on (job, instance) up",
+)
 CALLERS = Recording(
     "job:traced_image_build_info:count",
     _all_callers(selector(catalogue.BUILD_INFO), *catalogue.BUILD_INFO.labels, by="count"),
@@ -273,6 +308,7 @@ GROUPS: dict[str, tuple[Recording, ...]] = {
         ALL_BAD_CALLS,
         CALL_BUCKETS,
         *(error_ratio(window) for window in ("5m", *WINDOWS)),
+        OBJECTIVES,
         TOKEN_FAILURES,
         TELEMETRY_ERRORS,
     ),
@@ -299,6 +335,7 @@ GROUPS: dict[str, tuple[Recording, ...]] = {
         ACTIVE_ATTEMPTS,
         PROBES,
         CALLERS,
+        SEEN,
     ),
 }
 """All recordings but the objective and `OUTAGES`, in the order of their evaluation."""

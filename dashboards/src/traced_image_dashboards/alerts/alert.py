@@ -19,8 +19,8 @@ from ..recording import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Severity = Literal["page", "ticket"]
-"""``page``: calls fail, and an operator must act now; ``ticket``: within a working day."""
+Severity = Literal["page", "ticket", "none"]
+"""``page``: act now; ``ticket``: within a working day; ``none``: this is no trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,45 +83,61 @@ def at_least_within(window: str, count: int, rate: str) -> str:
 SERVER = "{{ $labels.server_address }}:{{ $labels.server_port }}"
 """The template of the server of an alert, if the alert has one."""
 
-_OF_SERVER = "{job=%q, server_address=%q, server_port=%q}"
-_OF_OPERATION = "{job=%q, server_address=%q, server_port=%q, operation=%q}"
-_LABELS = "$labels.job $labels.server_address $labels.server_port"
+ROUTES = ("cluster", "namespace", "region")
+"""Labels by which one routes alerts, if the series have them; an empty one matches no label."""
+
+_JOB_KEYS = ("job", *ROUTES)
+_SERVER_KEYS = (*_JOB_KEYS, "server_address", "server_port")
 
 
-def _with(query: str, shown: str, otherwise: str, labels: str = _LABELS) -> str:
+def _match(*keys: str) -> str:
+    """Build matchers of an alert's own labels; `_name` gives their values, in the same order."""
+    return "{" + ", ".join(f"{key}=%q" for key in keys) + "}"
+
+
+def _name(*keys: str) -> str:
+    return " ".join(f"$labels.{key}" for key in keys)
+
+
+OF_JOB, JOB_LABELS = _match(*_JOB_KEYS), _name(*_JOB_KEYS)
+OF_SERVER, SERVER_LABELS = _match(*_SERVER_KEYS), _name(*_SERVER_KEYS)
+_OF_OPERATION = _match(*_SERVER_KEYS, "operation")
+
+
+def _with(query: str, shown: str, otherwise: str, labels: str = SERVER_LABELS) -> str:
     """Build the template that shows the first result of a query, or something else if none is."""
     asked = f"{{{{ with printf `{query}` {labels} | query }}}}"
     return f"{asked}{shown}{{{{ else }}}}{otherwise}{{{{ end }}}}"
 
 
-def _most_frequent(failures: str, labels: str = _LABELS) -> str:
+def _most_frequent(failures: str, labels: str = SERVER_LABELS) -> str:
     reason = "{{ . | first | label `error_type` }}"
     return _with(f"topk(1, {failures} > 0)", reason, "unknown", labels)
 
 
-REASON = _most_frequent(FAILURES.record + _OF_SERVER)
+REASON = _most_frequent(FAILURES.record + OF_SERVER)
 """The template of the most frequent reason of failed attempts on an alert's server now."""
 
 REASON_OF_OPERATION = _most_frequent(
-    OPERATION_FAILURES.record + _OF_OPERATION, f"{_LABELS} $labels.operation"
+    OPERATION_FAILURES.record + _OF_OPERATION, f"{SERVER_LABELS} $labels.operation"
 )
 """The same for the operation of an alert."""
 
 SINCE = _with(
-    RECENT_SINCE.record + _OF_SERVER,
+    RECENT_SINCE.record + OF_SERVER,
     ', since {{ (. | first | value | toTime).Format "15:04:05" }} UTC',
     "",
 )
 """The template of the time of day since when an alert's server fails, if it is known."""
 
 
-def _add_up(rate: str, form: str, none: str, labels: str = _LABELS) -> str:
+def _add_up(rate: str, form: str, none: str, labels: str = SERVER_LABELS) -> str:
     return _with(f"sum({rate}) * 300", f"{{{{ . | first | value | {form} }}}}", none, labels)
 
 
-_SAVED = _add_up(SAVED_CALLS.record + _OF_SERVER, 'printf "%.0f"', "0")
-_LOST = _add_up(ALL_BAD_CALLS.record + "{job=%q}", 'printf "%.0f"', "0", "$labels.job")
-_LONGER = _add_up(RETRY_COST.record + _OF_SERVER, "humanizeDuration", "0s")
+_SAVED = _add_up(SAVED_CALLS.record + OF_SERVER, 'printf "%.0f"', "0")
+_LOST = _add_up(ALL_BAD_CALLS.record + OF_JOB, 'printf "%.0f"', "0", JOB_LABELS)
+_LONGER = _add_up(RETRY_COST.record + OF_SERVER, "humanizeDuration", "0s")
 
 
 COST = (
@@ -131,14 +147,14 @@ COST = (
 """The template of what an alert's server costs its job."""
 
 
-def _list(series: str, labels: str) -> str:
-    each = "{{ if $i }}, {{ end }}{{ .Labels.what }}{{ else }}none{{ end }}"
-    found = f"printf `{series}` {labels} | query | sortByLabel `what`"
+def _list(series: str, labels: str, label: str = "what") -> str:
+    each = f"{{{{ if $i }}}}, {{{{ end }}}}{{{{ .Labels.{label} }}}}{{{{ else }}}}none{{{{ end }}}}"
+    found = f"printf `{series}` {labels} | query | sortByLabel `{label}`"
     return f"{{{{ range $i, $each := {found} }}}}{each}"
 
 
-_FAILS = f"{OPERATION_FAILURES.record}{_OF_SERVER} > 0"
-OPERATIONS = _list(f'label_join({_FAILS}, "what", " ", "operation", "error_type")', _LABELS)
+_FAILS = f"{OPERATION_FAILURES.record}{OF_SERVER} > 0"
+OPERATIONS = _list(f'label_join({_FAILS}, "what", " ", "operation", "error_type")', SERVER_LABELS)
 """The template of the operations that fail on an alert's server now, with the reasons."""
 
 
@@ -150,9 +166,23 @@ def listed(series: str) -> str:
     """
     # sortByLabel leaves equal labels in any order. So one label has all that is shown, and no two
     # are equal.
-    server = f'label_join({series}{{job=%q}} > 0, "at", ":", "server_address", "server_port")'
-    return _list(f'label_join({server}, "what", " ", "at", "error_type")', "$labels.job")
+    server = f'label_join({series}{OF_JOB} > 0, "at", ":", "server_address", "server_port")'
+    return _list(f'label_join({server}, "what", " ", "at", "error_type")', JOB_LABELS)
 
 
 BLAMED = listed(FAILURES.record)
 """The template of the servers that fail attempts of an alert's job now, with the reasons."""
+
+
+def list_reasons(series: str) -> str:
+    """Build the template that lists the reasons in some series of an alert's job.
+
+    Args:
+        series: A recording of the level ``job`` with the label ``error_type``.
+    """
+    return _list(f"{series}{OF_JOB} > 0", JOB_LABELS, "error_type")
+
+
+def show_first(series: str, label: str) -> str:
+    """Build the template of a label of the first series of an alert's server."""
+    return _with(series + OF_SERVER, f"{{{{ . | first | label `{label}` }}}}", "unknown")

@@ -53,7 +53,9 @@ _BY_MOST = (
 _RATIO = SERVER_ERRORS.record
 _BY_SHARE = (
     f"0 * (min_over_time({_RATIO}[5m]) > 0.5 and {_RATIO} offset 5m > 0.5) + 300\n"
-    f"and\n{at_least(3, FAILED_ATTEMPTS.record)}"
+    f"and\n{at_least(3, FAILED_ATTEMPTS.record)}\n"
+    # The windows still have failures for minutes after the server has recovered.
+    f"unless\ntime() - {LAST_FAILURE.record} > 150"
 )
 
 # --- servers that fail one operation -----------------------------------------------------------
@@ -94,6 +96,23 @@ _ALL_BY_SHARE = "\nand\n".join(
 )
 
 
+# --- single processes --------------------------------------------------------------------------
+
+_CUT_OFF = (
+    f"min without ({SERVER_LABELS}) (\n"
+    f"  {_FAILED_AT} > bool {_SUCCESS_AT} and {_FAILED_AT} + {_SUCCESS_AT} > 0\n) == 1\n"
+    f"and max without ({SERVER_LABELS}) ({_FAILED_AT}) > time() - 7200\n"
+    f"and sum without (operation, outcome, error_type) {_grown(_BAD, '2h')} >= 2"
+)
+_PROCESSES = f"group without ({SERVER_LABELS}) ({_FAILED_AT} + {_SUCCESS_AT} > 0)"
+# If it is most of the job, the servers fail, and not the processes.
+_BY_PROCESS = (
+    f"{_CUT_OFF}\nand ignoring ({_CALLERS})\n(\n"
+    f"count without ({_CALLERS}) (\n{_CUT_OFF}\n) - 1\n"
+    f"< 0.5 * count without ({_CALLERS}) ({_PROCESSES})\n)"
+)
+
+
 def _any(*conditions: str) -> str:
     return "\nor\n".join(f"(\n{each}\n)" for each in conditions)
 
@@ -127,5 +146,15 @@ OUTAGE_ALERTS = (
         f" minutes or longer, mostly with {REASON_OF_OPERATION}; the server answers what else it is"
         f" asked. {COST}",
         keep="3m",
+    ),
+    Alert(
+        "GlanceCallerFailing",
+        "ticket",
+        _BY_PROCESS,
+        "5m",
+        "{{ $labels.instance }} of {{ $labels.job }} reaches no Glance server.",
+        "The last attempts of {{ $labels.instance }} failed on each server that it asked, and at"
+        " least 2 of its calls failed in the last 2 hours. Most other processes of"
+        " {{ $labels.job }} reach Glance: look at this one, and at its way to Glance.",
     ),
 )

@@ -6,15 +6,11 @@ from traced_image.telemetry.catalogue import probe_metrics
 
 from ..promql import selector
 from ..recording import CALLER, PROBES
-from .alert import SERVER, Alert
+from .alert import SERVER, Alert, show_first
 
 _DAYS = 14
 
-_WHY = (
-    f"{{{{ with printf `{probe_metrics.FAILURE.name}{{job=%q, server_address=%q, server_port=%q}}`"
-    " $labels.job $labels.server_address $labels.server_port | query }}"
-    "{{ . | first | label `error_type` }}{{ else }}unknown{{ end }}"
-)
+_WHY = show_first(probe_metrics.FAILURE.name, "error_type")
 _WRONG = (
     f"max without ({', '.join(CALLER)}) "
     f"(avg_over_time({selector(probe_metrics.MISCONFIGURED)}[5m])) > 0.5"

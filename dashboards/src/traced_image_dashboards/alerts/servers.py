@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..recording import (
     ACTIVE_ATTEMPTS,
+    ATTEMPTS,
     FAILED_ATTEMPTS,
     LAST_SUCCESS,
     PEER_ERRORS,
@@ -63,7 +64,7 @@ SERVER_ALERTS = (
     Alert(
         "GlanceStreamErrors",
         "ticket",
-        f"{STREAM_ERRORS.record} > 0",
+        f"{STREAM_ERRORS.record} > 0 unless {STREAM_ERRORS.record} < 1e-4 * {ATTEMPTS.record}",
         "15m",
         f"Transfers of image data with Glance server {SERVER} break off, or the data is wrong.",
         f"For 15 minutes, transfers between {{{{ $labels.job }}}} and {SERVER} have broken off or"

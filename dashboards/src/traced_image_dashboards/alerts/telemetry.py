@@ -6,11 +6,12 @@ from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue import OTHER
 
 from .. import collector
-from ..promql import selector
-from ..recording import ATTEMPTS, CALLER, CALLERS, OBJECTIVE
-from .alert import Alert
+from ..promql import SERVER, selector
+from ..recording import ATTEMPTS, CALLER, CALLERS, CLOCKS, OBJECTIVE, SEEN
+from .alert import ROUTES, Alert
 
 _CALLER = ", ".join(CALLER)
+_SUCCEEDED = catalogue.LAST_SUCCESS.name
 _JOB = "{{ with $labels.job }}{{ . }}{{ else }}any job{{ end }}"
 _LOST = "otelcol {{ $labels.instance }} loses {{ $labels.signal }}"
 
@@ -19,15 +20,48 @@ def _collector(counter: str) -> str:
     return f"sum without (exporter, receiver, transport) (\n    {collector.rates(counter)}\n) > 0"
 
 
+_TOLD = f"and on (job, instance) {SEEN.record}"
+"""A clause that leaves out what else is scraped in the same job."""
+
 TELEMETRY_ALERTS = (
+    Alert(
+        "GlanceWatchdog",
+        "none",
+        "vector(1)",
+        "0m",
+        "Alerts on Glance work.",
+        "This alert always fires. Send it to what tells you if it stops, such as a dead man's"
+        " switch: then no other alert reaches you.",
+    ),
+    Alert(
+        "GlanceRulesBlind",
+        "ticket",
+        f"count without ({_CALLER}, operation, outcome, error_type)"
+        f" ({catalogue.CALL_DURATION.name})",
+        "15m",
+        "Rules and dashboards can't read the calls of {{ $labels.job }}: they are native"
+        " histograms.",
+        "Prometheus keeps {{ $value }} histograms of {{ $labels.job }} as native ones, without the"
+        " series _count and _bucket. Remove convert_classic_histograms_to_nhcb from its"
+        " configuration, or set it to false for this job.",
+    ),
+    Alert(
+        "GlanceCallerClockWrong",
+        "ticket",
+        f"max without ({_CALLER}, {SERVER}) ({_SUCCEEDED} - timestamp({_SUCCEEDED})) > {CLOCKS}",
+        "15m",
+        "The clock of a process of {{ $labels.job }} is {{ $value | humanizeDuration }} ahead.",
+        "It is compared with the time of the scrapes. The rules leave out when its attempts failed"
+        " and succeeded, and its logs and traces have wrong times. This query finds it:"
+        f" {_SUCCEEDED} - timestamp({_SUCCEEDED}) > {CLOCKS}.",
+    ),
     Alert(
         "GlanceTelemetryAbsent",
         "ticket",
-        f"count without ({_CALLER}) (up == 0) / count without ({_CALLER}) (up) > 0.1\n"
-        # Series of the last 7 days show that a job calls Glance: longer than a long weekend.
-        f"and last_over_time({CALLERS.record}[7d])\n"
-        f"or\nlast_over_time({CALLERS.record}[6h]) unless {CALLERS.record} unless"
-        f" count without ({_CALLER}) (up == 0)\n"
+        f"count without ({_CALLER}) (up == 0 {_TOLD}) / count without ({_CALLER}) (up {_TOLD})"
+        " > 0.1\n"
+        f"or\nlast_over_time({CALLERS.record}[3d]) unless {CALLERS.record} unless"
+        f" count without ({_CALLER}) (up == 0 {_TOLD})\n"
         f"or\nabsent({CALLERS.record})",
         "15m",
         f"No telemetry of Glance's callers comes from {_JOB}.",
@@ -37,11 +71,13 @@ TELEMETRY_ALERTS = (
     Alert(
         "GlanceObjectiveMissing",
         "ticket",
-        f"absent({OBJECTIVE}) or {OBJECTIVE} < 0.95 or {OBJECTIVE} >= 1 or count({OBJECTIVE}) > 1",
+        f"absent({OBJECTIVE}) or {OBJECTIVE} < 0.95 or {OBJECTIVE} >= 1"
+        f" or count by (job, region) ({OBJECTIVE}) > 1",
         "15m",
         "The objective for calls to Glance is missing, or can't be used.",
-        f"{OBJECTIVE} must be one number from 0.95 to below 1, recorded by"
-        " dashboards/rules/objective.yaml; without it, GlanceClientErrorBudgetBurn never fires.",
+        f"{OBJECTIVE} must be a number from 0.95 to below 1, one for all jobs and at most one for"
+        " each job and region, recorded by dashboards/rules/objective.yaml; without it,"
+        " GlanceClientErrorBudgetBurn never fires.",
     ),
     Alert(
         "GlanceTelemetryErrors",
@@ -56,8 +92,10 @@ TELEMETRY_ALERTS = (
     Alert(
         "GlanceCardinalityOverflow",
         "ticket",
-        'count by (job) ({otel_metric_overflow="true", __name__=~"glance_client_.+"})\n'
-        f'or\nsum by (job) ({ATTEMPTS.record}{{server_address="{OTHER}"}}) > 0',
+        f"count by (job, {', '.join(ROUTES)})"
+        ' ({otel_metric_overflow="true", __name__=~"glance_client_.+"})\n'
+        f"or\nsum without ({SERVER}) ({ATTEMPTS.record}"
+        f'{{server_address="{OTHER}"}}) > 0',
         "15m",
         "{{ $labels.job }} has more servers or series than its telemetry keeps apart.",
         "All beyond the limit is counted together, as the server _OTHER or under the attribute"
