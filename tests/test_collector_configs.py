@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from traced_image_dashboards.collector import MAX_TRACES
 
 from traced_image.redact import SECRET_FIELDS, SECRET_KEYS
 
@@ -17,6 +18,11 @@ GATEWAY, AGENT, TWICE = (
     ROOT / f"deploy/{name}.yaml" for name in ("gateway", "agent", "agent-twice")
 )
 FILES = (NODE, GATEWAY, AGENT, TWICE)
+DNS, *TOKENS = (
+    ROOT / f"deploy/{name}.yaml" for name in ("agent-dns", "agent-token", "gateway-token")
+)
+OVERLAYS = (DNS, *TOKENS)
+"""What is read beside another file, and changes what that has."""
 MANIFEST = ROOT / "deploy/collector/builder.yaml"
 PAGE = (ROOT / "docs/how-to/collect.md").read_text()
 
@@ -83,6 +89,41 @@ def test_every_pipeline_limits_memory_first_and_redacts(file):
         if set(pipeline["receivers"]) & {"otlp", "otlp/kept"}:
             assert "memory_limiter" == pipeline["processors"][0], name
             assert "redaction" in pipeline["processors"], name
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_nothing_waits_for_room(file):
+    assert "block_on_overflow: true" not in file.read_text()
+
+
+def test_the_alert_knows_how_many_traces_may_wait():
+    assert MAX_TRACES == read(NODE)["processors"]["tail_sampling"]["num_traces"]
+
+
+@pytest.mark.parametrize("file", [NODE, GATEWAY], ids=lambda file: file.name)
+def test_policies_look_at_single_spans(file):
+    """Others would have to wait for whole traces: `span-ingest` judges each span when it comes."""
+    policies = read(file)["processors"]["tail_sampling"]["policies"]
+    kinds = {"status_code", "numeric_attribute", "ottl_condition", "probabilistic"}
+    assert kinds == {policy["type"] for policy in policies}
+
+
+def test_both_sides_read_the_token_in_the_same_way():
+    agent, gateway = map(read, TOKENS)
+    assert agent["extensions"] == gateway["extensions"]
+    assert agent["service"] == gateway["service"]
+    assert {*read(AGENT)["service"]["extensions"], "bearertokenauth"} == {
+        *agent["service"]["extensions"]
+    }
+
+
+def test_every_way_to_a_gateway_has_the_token():
+    agent, gateway = map(read, TOKENS)
+    ways = set(read(AGENT)["exporters"]) | set(read(TWICE)["exporters"])
+    assert (ways, set(read(GATEWAY)["receivers"])) == (
+        set(agent["exporters"]),
+        set(gateway["receivers"]),
+    )
 
 
 # --- secrets -----------------------------------------------------------------------------------
@@ -171,7 +212,7 @@ def test_nothing_is_told_to_listen_beyond_loopback(file):
     assert {"localhost"} == {each.partition(":")[0] for each in found}
 
 
-@files
+@pytest.mark.parametrize("file", [*FILES, *OVERLAYS], ids=lambda file: file.name)
 def test_every_variable_is_on_the_page_with_its_default(file):
     rows = [line.split("|") for line in PAGE.splitlines() if line.startswith("| `COLLECTOR_")]
     told = {
@@ -186,7 +227,7 @@ def test_every_variable_is_on_the_page_with_its_default(file):
 
 
 def test_the_page_tells_of_no_other_variable():
-    used = {each[0] for file in FILES for each in VARIABLE.findall(file.read_text())}
+    used = {each[0] for file in (*FILES, *OVERLAYS) for each in VARIABLE.findall(file.read_text())}
     assert used == set(re.findall(r"COLLECTOR_\w+", PAGE))
 
 

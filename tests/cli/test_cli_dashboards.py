@@ -14,7 +14,11 @@ from traced_image.cli.dashboards import PACKAGED, RUNBOOKS
 
 TOP = Path(__file__).parents[2]
 ELSEWHERE = {"otel-collector.yaml": TOP} | dict.fromkeys(
-    ("agent.yaml", "agent-twice.yaml", "gateway.yaml"), TOP / "deploy"
+    (
+        *("agent.yaml", "agent-dns.yaml", "agent-token.yaml", "agent-twice.yaml"),
+        *("gateway.yaml", "gateway-token.yaml"),
+    ),
+    TOP / "deploy",
 )
 ELSEWHERE["builder.yaml"] = TOP / "deploy" / "collector"
 """What lies elsewhere in a checkout than in ``dashboards``."""

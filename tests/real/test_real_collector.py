@@ -12,17 +12,20 @@ from typing import Any
 import pytest
 import trustme
 import yaml
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import StatusCode
 from parts import collector as part
 from parts.backend import Backend
-from parts.collector import AGENT, GATEWAY, NODE, TWICE, Collector
+from parts.collector import AGENT, DNS, GATEWAY, NODE, TOKENS, TWICE, Collector
 
 KINDS = ("receivers", "processors", "exporters", "connectors", "extensions")
 LAYOUTS = {"node": (NODE,), "gateway": (GATEWAY,), "agent": (AGENT,), "agent-twice": (AGENT, TWICE)}
-FILES = (NODE, GATEWAY, AGENT, TWICE)
+OVERLAYS = {
+    "agent-dns": (AGENT, DNS),
+    "agent-token": (AGENT, TOKENS["agent"]),
+    "agent-twice-token": (AGENT, TWICE, TOKENS["agent"]),
+    "agent-dns-token": (AGENT, DNS, TOKENS["agent"]),
+    "gateway-token": (GATEWAY, TOKENS["gateway"]),
+}
+FILES = (NODE, GATEWAY, AGENT, TWICE, DNS, *TOKENS.values())
 
 QUICK = {"COLLECTOR_DECISION_WAIT": "2s", "COLLECTOR_ROOT_WAIT": "1s"}
 """Decides soon."""
@@ -36,7 +39,9 @@ def read(file: Path) -> Mapping[str, Any]:
     return yaml.safe_load(defaults)
 
 
-@layouts
+@pytest.mark.parametrize(
+    "configs", [*LAYOUTS.values(), *OVERLAYS.values()], ids=[*LAYOUTS, *OVERLAYS]
+)
 def test_the_collector_accepts_it(collector, configs):
     part.validate(collector, *configs)
 
@@ -136,16 +141,6 @@ def certificates(tmp_path_factory):
     return SimpleNamespace(server=server, stranger=stranger, client={**stranger, **client})
 
 
-def send(collector: Collector, name: str) -> None:
-    """Have a service send a failed span, which is kept."""
-    provider = TracerProvider()
-    exporter = OTLPSpanExporter(f"http://127.0.0.1:{collector.http}/v1/traces")
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    with provider.get_tracer("tests").start_as_current_span(name) as span:
-        span.set_status(StatusCode.ERROR)
-    provider.shutdown()
-
-
 def says(collector: Collector, words: str) -> bool:
     """Whether its log has these words."""
     return words in collector.log.read_text()
@@ -172,7 +167,7 @@ def test_tls_guards_every_way_from_one_to_another(collector, tmp_path, certifica
         ):
             variables = {**QUICK, **way, **own}
             sender = opened(Collector(name, collector, [config], tmp_path / name, **variables))
-            send(sender, name)
+            sender.send_failure(name)
             if own is certificates.stranger:
                 sender.until(partial(says, sender, "certificate required"), "got by")
         guarded.until(lambda: 2 <= len(list(backend.spans())), "did not get both")

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import requests
 import yaml
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import StatusCode
 
 from . import cache, go
 from .ports import free_port
@@ -23,6 +27,8 @@ NODE = TOP / "otel-collector.yaml"
 GATEWAY = TOP / "deploy/gateway.yaml"
 AGENT = TOP / "deploy/agent.yaml"
 TWICE = TOP / "deploy/agent-twice.yaml"
+DNS = TOP / "deploy/agent-dns.yaml"
+TOKENS = {name: TOP / f"deploy/{name}-token.yaml" for name in ("agent", "gateway")}
 
 _BUILDER = "go.opentelemetry.io/collector/cmd/builder"
 _LIMIT = 60.0  # seconds for what takes one on an idle machine
@@ -114,11 +120,25 @@ class Collector(Process):
             return requests.get(f"http://127.0.0.1:{self._health}", timeout=_LIMIT).ok
         return False
 
-    def own(self, name: str) -> float:
-        """The sum of its own metric's series of this name, since it was started."""
+    def own(self, name: str, label: str = "") -> float:
+        """The sum of its own metric's series of this name, since it was started.
+
+        Args:
+            name: The metric's.
+            label: What is among the series' labels, such as ``policy="error"``.
+        """
         text = requests.get(f"http://127.0.0.1:{self._own}/metrics", timeout=_LIMIT).text
-        found = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
-        return sum(map(float, found))
+        found = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE)
+        return sum(float(value) for labels, value in found if label in labels)
+
+    def send_failure(self, name: str) -> None:
+        """Have a service send it a failed span of this name, which is kept."""
+        provider = TracerProvider()
+        exporter = OTLPSpanExporter(f"http://127.0.0.1:{self.http}/v1/traces")
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+        with provider.get_tracer("tests").start_as_current_span(name) as span:
+            span.set_status(StatusCode.ERROR)
+        provider.shutdown()
 
     def until(self, condition: Callable[[], object], otherwise: str, limit: float = _LIMIT) -> None:
         """Wait for a condition while it runs."""

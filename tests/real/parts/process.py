@@ -75,6 +75,12 @@ class Process:
     def running(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
+    def ended(self, limit: float = 30.0) -> int:
+        """Wait for its end, which is due; return its exit status."""
+        if self._popen is None:
+            raise ProcessLookupError(f"{self.name} is not started")
+        return self._popen.wait(limit)
+
     def stop(self) -> None:
         """Freeze it: its sockets accept, and nothing answers."""
         self._signal(signal.SIGSTOP)

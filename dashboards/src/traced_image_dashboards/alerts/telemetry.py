@@ -138,4 +138,34 @@ TELEMETRY_ALERTS = (
         " {{ $labels.signal }} a second: it is at its memory limit, or a pipeline behind it is"
         " stuck. Senders that do not send again lose them.",
     ),
+    Alert(
+        "GlanceCollectorExportsRejected",
+        "ticket",
+        f"{collector.rejected()} > 0",
+        "10m",
+        "otelcol {{ $labels.instance }} answers {{ $labels.answer }} to those who send to it.",
+        "{{ $value | humanize }} exports a second are refused by {{ $labels.job }} at"
+        " {{ $labels.instance }} with {{ $labels.answer }}, which senders do not send again: a"
+        " wrong token, path or message. They lose them.",
+    ),
+    Alert(
+        "GlanceCollectorTracesWaiting",
+        "ticket",
+        f"{collector.TRACES_WAITING} > {0.8 * collector.MAX_TRACES:.0f}",
+        "5m",
+        "{{ $value | humanize }} traces wait in otelcol {{ $labels.instance }}.",
+        "{{ $labels.job }} at {{ $labels.instance }} waits for the rest of so many traces. Over"
+        f" COLLECTOR_MAX_TRACES, {collector.MAX_TRACES} unless you set it, the oldest are dropped"
+        " before their time.",
+    ),
+    Alert(
+        "GlanceCollectorTracesDropped",
+        "ticket",
+        f"{collector.dropped_share()} > 0.05",
+        "10m",
+        "otelcol {{ $labels.instance }} has no room for the traces that wait.",
+        "{{ $labels.job }} at {{ $labels.instance }} drops {{ $value | humanizePercentage }} of"
+        " its traces before their time. If one of these fails later, what came before is missing"
+        " from its trace.",
+    ),
 )

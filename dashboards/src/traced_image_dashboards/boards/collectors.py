@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 ACCEPTED = "otelcol_receiver_accepted"
 SENT = "otelcol_exporter_sent"
-SAMPLED = "otelcol_processor_tail_sampling_global_count_traces_sampled"
 SAMPLED_BY_POLICY = "otelcol_processor_tail_sampling_count_traces_sampled"
-DROPPED_TOO_EARLY = "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early"
 MEMORY = "otelcol_process_memory_rss"
 
 _NONE = "No collector is scraped; without one this row has nothing to show"
@@ -29,7 +27,7 @@ def parts() -> tuple[Builder[Any], ...]:
     """Build the row of the collectors and its panels."""
     return (
         *(row("Collectors"), queues(), not_queued(), not_sent(), refused(), passed()),
-        *(sampled(), by_policy(), too_early(), memory()),
+        *(sampled(), by_policy(), waiting(), too_early(), memory()),
     )
 
 
@@ -133,7 +131,7 @@ def sampled() -> timeseries.Panel:
         "No collector that samples is scraped",
         "GlanceCollectorRefusing",
     )
-    decided = query(f"sum by (sampled) ({_rate(SAMPLED)})", "{{sampled}}")
+    decided = query(f"sum by (sampled) ({_rate(collector.TRACES_DECIDED)})", "{{sampled}}")
     return stacked(lines(about, decided))
 
 
@@ -148,21 +146,38 @@ def by_policy() -> timeseries.Panel:
         "GlanceCollectorRefusing",
     )
     kept = _named(SAMPLED_BY_POLICY).replace("}", ', sampled="true"}')
-    return lines(about, query(f"sum by (policy) (rate({kept}[{WINDOW}]))", "{{policy}}"), width=8)
+    return lines(about, query(f"sum by (policy) (rate({kept}[{WINDOW}]))", "{{policy}}"), width=6)
+
+
+def waiting() -> timeseries.Panel:
+    """Build the panel of traces that wait."""
+    about = About(
+        "Traces that wait",
+        "Traces in memory, in case that a call in them fails. Over num_traces (COLLECTOR_MAX_TRACES"
+        f", {collector.MAX_TRACES} by default) the oldest are dropped.",
+        "short",
+        "No collector that samples is scraped",
+        "GlanceCollectorTracesWaiting",
+    )
+    traces = f"sum {_BY_INSTANCE} ({_named(collector.TRACES_WAITING)})"
+    return lines(about, query(top(20, traces), CALLER_NAME), width=6)
 
 
 def too_early() -> timeseries.Panel:
-    """Build the panel of traces dropped before a decision."""
+    """Build the panel of traces dropped before their time."""
     about = About(
-        "Traces dropped before a decision",
-        "Each second; anything above 0 loses traces that should be kept. Raise num_traces "
-        "(COLLECTOR_MAX_TRACES), or add gateways.",
+        "Traces dropped before their time",
+        "Each second, for lack of room. If one of these fails later, what came before is missing "
+        "from its trace. Raise num_traces (COLLECTOR_MAX_TRACES), or add gateways.",
         "ops",
         "No collector that samples is scraped",
-        "GlanceCollectorRefusing",
+        "GlanceCollectorTracesDropped",
     )
-    dropped = f"sum {_BY_INSTANCE} ({_rate(DROPPED_TOO_EARLY)})"
-    return lines(about, query(top(20, dropped), CALLER_NAME), width=8)
+    received, decided = (
+        f"sum {_BY_INSTANCE} ({_rate(each)})"
+        for each in (collector.TRACES_RECEIVED, collector.TRACES_DECIDED)
+    )
+    return lines(about, query(top(20, f"{received} - {decided}"), CALLER_NAME), width=6)
 
 
 def memory() -> timeseries.Panel:
@@ -175,4 +190,4 @@ def memory() -> timeseries.Panel:
         "GlanceCollectorRefusing",
     )
     used = f"max {_BY_INSTANCE} ({_named(MEMORY)})"
-    return lines(about, query(top(20, used), CALLER_NAME), width=8)
+    return lines(about, query(top(20, used), CALLER_NAME), width=6)
