@@ -106,7 +106,9 @@ def test_it_is_replaced_where_that_is_asked_for(written, tmp_path):
 def test_the_objective_is_the_one_that_is_asked_for(written, tmp_path, options, expected):
     written(*options)
     rules = yaml.safe_load((tmp_path / "out" / "rules" / "objective.yaml").read_text())
+    resource = yaml.safe_load((tmp_path / "out" / "prometheusrule" / "objective.yaml").read_text())
     assert expected == rules["groups"][0]["rules"][0]["expr"]
+    assert rules == resource["spec"]
 
 
 def test_an_objective_that_is_there_stays_unless_another_is_asked_for(written, tmp_path):

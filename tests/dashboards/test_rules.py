@@ -65,6 +65,22 @@ def test_it_leaves_the_operators_objective_alone(tmp_path):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Grafana's SDK needs Python 3.11")
+@pytest.mark.parametrize("name", ["alerts", "objective", "recording"])
+def test_the_operators_resource_has_the_groups_of_the_rule_file(name):
+    resource = yaml.safe_load((FOLDER / "prometheusrule" / f"{name}.yaml").read_text())
+    assert "PrometheusRule" == resource["kind"]
+    assert yaml.safe_load((RULES / f"{name}.yaml").read_text()) == resource["spec"]
+
+
+def test_kustomize_is_told_of_each_file():
+    listed = yaml.safe_load((FOLDER / "prometheusrule/kustomization.yaml").read_text())["resources"]
+    boards = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["configMapGenerator"]
+    assert {file.name for file in RULES.glob("*.yaml")} == set(listed)
+    assert {file.name for file in FOLDER.glob("*.json")} == {
+        name for board in boards for name in board["files"]
+    }
+
+
 def test_the_command_writes_rules_and_dashboards(tmp_path):
     command = [sys.executable, "-m", "traced_image_dashboards", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(FOLDER / "src")}

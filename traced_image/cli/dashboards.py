@@ -22,7 +22,7 @@ RUNBOOKS = "https://github.com/traced-image/traced-image/blob/main/dashboards/ru
 
 _REPOSITORY = RUNBOOKS.removesuffix("dashboards/runbooks.md")
 
-_OBJECTIVE = "rules/objective.yaml"
+_OBJECTIVES = ("rules/objective.yaml", "prometheusrule/objective.yaml")
 _WEB = re.compile(r"https?://[!#-&(-\[\]-~]+")  # no character that JSON or YAML would quote
 _VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -86,7 +86,7 @@ def dashboards(
             RUNBOOKS.encode(), runbooks.encode()
         )
         for name, data in _list_files()
-        if not (name == _OBJECTIVE and objective is None and (out / name).is_file())
+        if not (name in _OBJECTIVES and objective is None and (out / name).is_file())
     }
     there = [path for path, data in files.items() if path.exists() and _differs(path, data)]
     if there and not force:
@@ -109,7 +109,7 @@ def _replace_values(objective: float | None, name: str, data: bytes) -> bytes:
     if name.endswith(".md"):
         data = _UP.sub(f"]({_REPOSITORY}".encode(), data)
         return _SOURCE.sub(f"]({_REPOSITORY}dashboards/".encode(), data)
-    if objective is None or name != _OBJECTIVE:
+    if objective is None or name not in _OBJECTIVES:
         return data
     return _VALUE.sub(f"{objective / 100:.10g}", data.decode()).encode()
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import rules
+from . import prometheusrule, rules
 from .links import RUNBOOKS
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def main(folder: Path, page: str = RUNBOOKS) -> None:
     from . import boards  # needs Grafana's SDK, which the rules do not need
 
     rules.write(folder / "rules", page)
+    prometheusrule.write(folder / "rules", folder / "prometheusrule")
     boards.write(folder, page)
 
 
