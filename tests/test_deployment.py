@@ -249,11 +249,9 @@ def test_an_exporter_that_is_gone_is_not_healthy():
 
 # --- Kubernetes ----------------------------------------------------------------------------------
 
-OBJECTS = {
-    each["kind"]: each
-    for file in MANIFESTS.glob("*.yaml")
-    for each in yaml.safe_load_all(file.read_text())
-}
+FILES = [*MANIFESTS.glob("*.yaml"), ROOT / "deploy/operator/servicemonitor-exporter.yaml"]
+OBJECTS = {each["kind"]: each for file in FILES for each in yaml.safe_load_all(file.read_text())}
+LISTED = OBJECTS.pop("Kustomization")["resources"]
 POD = OBJECTS["Deployment"]["spec"]["template"]
 (CONTAINER,) = POD["spec"]["containers"]
 MONITORS = [
@@ -264,6 +262,10 @@ MONITORS = [
 
 def test_there_is_what_a_cluster_needs():
     assert {"ConfigMap", "Deployment", "NetworkPolicy", "Service", "ServiceMonitor"} == set(OBJECTS)
+
+
+def test_kustomize_is_told_of_each_file():
+    assert {file.name for file in MANIFESTS.glob("*.yaml")} == {"kustomization.yaml", *LISTED}
 
 
 @pytest.mark.parametrize(

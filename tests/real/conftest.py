@@ -2,15 +2,16 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import pytest
 from diagnosed import Diagnosed, play
-from parts import chromium, images
+from parts import chromium, images, tools
 from parts.cache import PartUnavailableError
 from parts.cloud import Cloud
 from parts.http import HTTPPart
@@ -55,6 +56,32 @@ def parts(
             futures = {name: pool.submit(start, name) for name in STARTERS if name in asked}
             wait(futures.values())
         yield futures
+
+
+@pytest.fixture(scope="session")
+def tool(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Finds or installs a tool, by one of the functions of `parts.tools`."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            terminal.write_line(f"real parts: {line}")
+
+    def found(find: Callable[..., Any], *arguments: object) -> Any:
+        try:
+            return find(*arguments, say)
+        except PartUnavailableError as error:
+            pytest.skip(str(error))
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def analyze(tool: Callable[..., Any]) -> str:
+    """The path of systemd-analyze."""
+    tool(tools.system, "kill", "procps")  # which a unit runs
+    return tool(tools.system, "systemd-analyze", "systemd")
 
 
 def _part(parts: Parts, name: str) -> object:

@@ -1,7 +1,7 @@
-"""What `deploy/` has, as the tools see it that use it: systemd, builders of images, Kubernetes.
+"""How the exporter is deployed, as the tools see it that do it: systemd, an image's builder.
 
-No image is built and no cluster is there; what the image copies is built, and the exporter runs
-as the unit runs it, with its system calls compared with what the unit allows.
+No image is built; what it copies is, and the exporter runs as the unit runs it, with its system
+calls compared with what the unit allows.
 """
 
 import os
@@ -21,21 +21,20 @@ import bcrypt
 import pytest
 import requests
 import trustme
+import units
 import yaml
 from parts import cache, prometheus, tools
 from parts.ports import free_port
+from units import run, verified
 
 from traced_image import lab
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy/exporter"
-MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 PAGE = (ROOT / "docs/how-to/deploy.md").read_text()
 UNIT = (DEPLOY / "traced-image-exporter.service").read_text()
-INSIDE = Path(__file__).parent / "parts/inside"
 LIMIT = 30.0  # seconds for what takes one, on a busy machine
 MOST_EXPOSURE = 12  # tenths of a point, of which systemd gives ten to what is wide open
-VERSIONS = ("1.25.0", "1.37.0")  # the oldest and the newest Kubernetes of which there are schemas
 USER, PASSWORD = "prometheus", "right"
 
 
@@ -45,55 +44,7 @@ def blocks(language: str, has: str) -> list[str]:
     return [block for block in found if has in block]
 
 
-@pytest.fixture(scope="module")
-def tool(request) -> Callable[..., str]:
-    """Finds or installs a tool, by one of the functions of `parts.tools`."""
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    capture = request.config.pluginmanager.get_plugin("capturemanager")
-
-    def say(line: str) -> None:
-        with capture.global_and_fixture_disabled():
-            terminal.write_line(f"real parts: {line}")
-
-    def found(find, *arguments):
-        try:
-            return find(*arguments, say)
-        except cache.PartUnavailableError as error:
-            pytest.skip(str(error))
-
-    return found
-
-
-def run(*command: object, status: int | None = 0) -> str:
-    """What a command says; an assertion has it if its status is another one."""
-    done = subprocess.run(
-        list(map(str, command)),
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert status in (None, done.returncode), done.stdout
-    return done.stdout
-
-
 # --- systemd -------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def analyze(tool) -> str:
-    tool(tools.system, "kill", "procps")  # which the unit runs
-    return tool(tools.system, "systemd-analyze", "systemd")
-
-
-def verified(analyze: str, folder: Path, text: str) -> str:
-    """What systemd has against a unit whose program is there."""
-    file = folder / "traced-image-exporter.service"
-    program = folder / "program"
-    program.touch(0o755)
-    file.write_text(re.sub("^ExecStart=[^ ]+", f"ExecStart={program}", text, flags=re.MULTILINE))
-    return run(analyze, "verify", "--man=no", file, status=None)
 
 
 def test_systemd_has_nothing_against_the_unit(analyze, tmp_path):
@@ -227,52 +178,27 @@ def wait(condition: Callable[[], object], process: subprocess.Popen[bytes], fold
         time.sleep(0.05)
 
 
-def setting(name: str) -> list[str]:
-    """The words of a setting of the unit, of all its lines."""
-    return [
-        word for line in re.findall(f"^{name}=(.*)$", UNIT, re.MULTILINE) for word in line.split()
-    ]
-
-
-def members(analyze: str, group: str) -> set[str]:
-    """The system calls of one of systemd's groups."""
-    lines = run(analyze, "syscall-filter", "--no-pager", group).splitlines()[1:]
-    found = {line.strip() for line in lines if not line.strip().startswith("#")}
-    nested = {each for each in found if each.startswith("@")}
-    return (found - nested).union(*(members(analyze, each) for each in nested))
-
-
 def test_it_makes_no_system_call_that_the_unit_forbids(analyze, calls):
-    allowed, *forbidden = re.findall("^SystemCallFilter=(.*)$", UNIT, re.MULTILINE)
-    allowed = set().union(*(members(analyze, group) for group in allowed.split()))
-    for line in forbidden:
-        assert line.startswith("~")
-        allowed -= set().union(*(members(analyze, group) for group in line[1:].split()))
+    made = units.made(calls)
 
-    made = set(re.findall(r"^\d+ +(\w+)\(", "\n".join(calls), re.MULTILINE))
     assert {"accept4", "clone3", "connect", "execve"} <= made
-    assert made - allowed == set()
+    assert made - units.allowed(analyze, UNIT) == set()
 
 
 def test_it_uses_no_kind_of_socket_that_the_unit_forbids(calls):
-    kinds = {kind for line in calls for kind in re.findall(r" socket\((\w+)", line)}
-
     # The C library asks the kernel for its addresses, and does without where it may not.
-    assert kinds - {"AF_NETLINK"} <= set(setting("RestrictAddressFamilies"))
+    assert units.sockets(calls) - {"AF_NETLINK"} <= set(
+        units.setting(UNIT, "RestrictAddressFamilies")
+    )
 
 
 def test_it_has_no_memory_that_it_can_both_write_and_run(calls):
-    mapped = [line for line in calls if re.search(r" mmap\(.*PROT_WRITE\|PROT_EXEC", line)]
-    changed = [line for line in calls if re.search(r" (pkey_)?mprotect\(.*PROT_EXEC", line)]
-
-    assert setting("MemoryDenyWriteExecute") == ["yes"]
-    assert mapped + changed == []
+    assert units.setting(UNIT, "MemoryDenyWriteExecute") == ["yes"]
+    assert units.writable_code(calls) == []
 
 
 def test_it_writes_no_file(calls):
-    opened = [line for line in calls if re.search(r" open(at)?\(.*O_(WRONLY|RDWR|CREAT)", line)]
-
-    assert [line for line in opened if '"/dev/null"' not in line] == []
+    assert units.written(calls) - {"/dev/null"} == set()
 
 
 # --- the image -----------------------------------------------------------------------------------
@@ -332,67 +258,6 @@ def copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
     else:
         shutil.copy(source, target)
-
-
-# --- Kubernetes ----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def problems(tool) -> Callable[..., str]:
-    """What a version of Kubernetes has against files of objects."""
-    environment, definitions = tool(cache.install, tools.SCHEMAS), tool(tools.servicemonitor)
-    check = [*cache.python(environment), INSIDE / "manifests.py"]
-
-    def found(version: str, *files: Path) -> str:
-        return run(*check, version, definitions, *files, status=None)
-
-    return found
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_kubernetes_has_nothing_against_the_manifests(problems, version):
-    assert problems(version, *MANIFESTS) == ""
-
-
-def test_kubernetes_has_nothing_against_the_object_of_the_page(problems, tmp_path):
-    (block,) = blocks("yaml", "kind: ServiceMonitor")
-    (tmp_path / "page.yaml").write_text(block)
-
-    assert problems(VERSIONS[-1], tmp_path / "page.yaml") == ""
-
-
-def test_kubernetes_has_nothing_against_the_deployment_with_a_web_configuration(problems, tmp_path):
-    (block,) = blocks("yaml", "exec:")
-    deployment = yaml.safe_load((DEPLOY / "kubernetes/deployment.yaml").read_text())
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    container["livenessProbe"] = yaml.safe_load(block)
-    container["readinessProbe"]["httpGet"]["scheme"] = "HTTPS"
-    (tmp_path / "page.yaml").write_text(yaml.safe_dump(deployment))
-
-    assert problems(VERSIONS[-1], tmp_path / "page.yaml") == ""
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize(
-    ("name", "text", "other"),
-    [
-        ("configmap", "data:", "date:"),
-        ("deployment", "runAsNonRoot:", "runAsNonroot:"),
-        ("deployment", "containerPort: 9293", 'containerPort: "9293"'),
-        ("deployment", "                - ALL", "                all: true"),
-        ("networkpolicy", "namespaceSelector:", "namespacesSelector:"),
-        ("service", "targetPort:", "targetport:"),
-        ("servicemonitor", "interval: 15s", "interval: soon"),
-        ("servicemonitor", "endpoints:", "endpoint:"),
-        ("servicemonitor", "path:", "paths:"),
-    ],
-)
-def test_kubernetes_tells_if_a_manifest_is_bad(problems, tmp_path, version, name, text, other):
-    manifest = (DEPLOY / f"kubernetes/{name}.yaml").read_text()
-    assert text in manifest
-    (tmp_path / "bad.yaml").write_text(manifest.replace(text, other))
-
-    assert problems(version, tmp_path / "bad.yaml").startswith("bad.yaml: $")
 
 
 # --- Prometheus ----------------------------------------------------------------------------------

@@ -85,11 +85,18 @@ class Collector(Process):
         program: From `install`.
         configs: Its configurations, merged in this order.
         folder: Where its log and its queues are; made if need be.
+        tracer: What runs it, such as ``strace`` with its options.
         **variables: Environment variables of the configurations, beside those of its ports.
     """
 
     def __init__(
-        self, name: str, program: Path, configs: Sequence[Path], folder: Path, **variables: str
+        self,
+        name: str,
+        program: Path,
+        configs: Sequence[Path],
+        folder: Path,
+        tracer: Sequence[str] = (),
+        **variables: str,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.grpc, self.http, self.kept, self._health, self._own = (free_port() for _ in range(5))
@@ -103,7 +110,7 @@ class Collector(Process):
         }
         super().__init__(
             name,
-            [str(program), *_given(configs)],
+            [*tracer, str(program), *_given(configs)],
             folder / "log",
             env={**ports, **variables},
             farewell=signal.SIGTERM,

@@ -52,7 +52,8 @@ def install(package: str, version: str, say: cache.Say, tags: str = "") -> Path:
         say: Is told which it was, in one line.
         tags: Build tags, which leave out what is not needed.
     """
-    name = package.rpartition("/")[2]
+    # A module's major version is no name: go.example/tool/v5 is the program "tool".
+    name = re.sub(r"/v\d+$", "", package).rpartition("/")[2]
     title = f"{name} {version}"
     kept = cache.folder() / f"go-{package.replace('/', '-')}-{version}"
     kept.parent.mkdir(parents=True, exist_ok=True)

