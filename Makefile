@@ -224,5 +224,10 @@ lock:
 	$(PROJECT) --extra cli --extra exporter --extra lab -c requirements/dev.txt -o requirements/demo.txt
 	$(PROJECT) --extra cli --extra exporter --extra lab --extra keystone -c requirements/dev.txt \
 	  -o requirements/keystone.txt
+	$(COMPILE) pyproject.toml --extra cli --extra exporter --extra oslo -c requirements/dev.txt \
+	  -o requirements/image-oslo.txt
+	$(COMPILE) pyproject.toml --extra cli --extra exporter --extra keystone -c requirements/dev.txt \
+	  -o requirements/image-keystone.txt
+	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(PROJECT) --extra test --resolution lowest-direct -o requirements/oldest.txt
 	$(COMPILE) --group lock -o requirements/lock.txt

@@ -158,10 +158,30 @@ def test_the_image_is_finished_without_a_shell():
     assert shells == set()
 
 
-def test_no_base_of_the_image_is_left_to_chance():
+def test_the_bases_of_the_image_are_pinned():
     bases = [stage[0][1].split()[0] for stage in stages()]
 
-    assert [base for base in bases if base.rpartition(":")[2] in ("", base, "latest")] == []
+    assert [] == [
+        base for base in bases if not re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", base)
+    ]
+
+
+def test_nothing_is_installed_but_what_is_locked():
+    installs = [
+        command.split()
+        for stage in stages()
+        for name, rest in stage
+        if name == "RUN"
+        for command in rest.split(" && ")
+        if " pip " in command
+    ]
+
+    assert [] == [
+        command
+        for command in installs
+        if "--no-deps" not in command
+        or not {"--require-hashes", "--no-build-isolation", "--no-index"} & set(command)
+    ]
 
 
 @pytest.mark.parametrize("path", copied())
@@ -174,9 +194,14 @@ def test_what_the_image_copies_is_there_and_sent_to_the_builder(path):
     assert f"!{path}" == last
 
 
-def test_the_image_installs_extras_that_there_are():
-    chosen = dict(stages()[0])["ARG"].removeprefix("EXTRAS=").split(",")
-    chosen += ",".join(re.findall(r"(?:EXTRAS=|\.whl\[)([\w,]+)", PAGE)).split(",")
+def test_the_image_installs_a_lock_that_is_copied():
+    chosen = {dict(stages()[0])["ARG"].removeprefix("LOCK="), *re.findall(r"LOCK=(\w+)", PAGE)}
+
+    assert {f"requirements/image-{each}.txt" for each in chosen} <= set(copied())
+
+
+def test_the_page_installs_extras_that_there_are():
+    chosen = ",".join(re.findall(r"\.whl\[([\w,]+)", PAGE)).split(",")
 
     known = metadata.metadata("traced-image").get_all("Provides-Extra")
     assert set(chosen) - set(known) == set()

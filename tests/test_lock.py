@@ -29,6 +29,10 @@ EXTRAS = {
     "dev": ("dev",),
     "oldest": ("test",),
 }
+IMAGES = {
+    "image-oslo": ("cli", "exporter", "oslo"),
+    "image-keystone": ("cli", "exporter", "keystone"),
+}
 """What each lock is installed for; the rest is the tool that renews the locks."""
 RELEASES = [path.stem for path in sorted((ROOT / "requirements/releases").glob("*.txt"))]
 BESIDE_OPENSTACK = ("cli", "ec2", "instrument", "keystone", "oslo", "otlp")
@@ -79,12 +83,17 @@ def pins_on(lock: str, python: str) -> dict[str, list[Version]]:
 
 def asked(extras: tuple[str, ...]) -> list[Requirement]:
     """What the project, some of its extras, and its build ask for."""
-    found = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["build"]]
+    return [*map(Requirement, PROJECT["dependency-groups"]["build"]), *needed_by(extras)]
+
+
+def needed_by(extras: tuple[str, ...]) -> list[Requirement]:
+    """What the project and some of its extras ask for."""
+    found = [*PROJECT["project"]["dependencies"]]
     for extra in extras:
         for text in PROJECT["project"]["optional-dependencies"][extra]:
             requirement = Requirement(text)
             if requirement.name == "traced-image":
-                found += map(str, asked(tuple(requirement.extras)))
+                found += map(str, needed_by(tuple(requirement.extras)))
             else:
                 found.append(text)
     return [Requirement(text) for text in found]
@@ -129,6 +138,20 @@ def test_what_is_asked_for_is_locked_in_a_version_that_is_allowed(lock, python):
     assert unmet(requirements, pins_on(lock, python)) == []
 
 
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("lock", IMAGES)
+def test_what_an_image_has_is_locked_in_a_version_that_is_allowed(lock, python):
+    requirements = [one for one in needed_by(IMAGES[lock]) if applies(one, python)]
+
+    assert unmet(requirements, pins_on(lock, python)) == []
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("lock", ["build", *IMAGES])
+def test_an_image_has_the_versions_of_the_tests(lock, python):
+    assert pins_on(lock, python).items() <= pins_on("dev", python).items()
+
+
 @pytest.mark.parametrize("release", RELEASES)
 def test_what_each_release_of_openstack_has_is_allowed(release):
     lines = (ROOT / f"requirements/releases/{release}.txt").read_text().replace("===", "==")
@@ -142,7 +165,7 @@ def test_what_each_release_of_openstack_has_is_allowed(release):
     assert (True, []) == (len(asked_for) > len(BESIDE_OPENSTACK), unmet(asked_for, versions))
 
 
-@pytest.mark.parametrize("lock", ["demo", "keystone", "dev"])
+@pytest.mark.parametrize("lock", ["build", "demo", "dev", "keystone", *IMAGES])
 def test_what_is_locked_needs_nothing_that_is_not(lock):
     """pip is told to install nothing else, and does not look."""
     here = "{}.{}".format(*sys.version_info)
@@ -157,7 +180,7 @@ def test_what_is_locked_needs_nothing_that_is_not(lock):
     assert unmet(needed, pins_on(lock, here)) == []
 
 
-@pytest.mark.parametrize("lock", EXTRAS)
+@pytest.mark.parametrize("lock", ["build", *EXTRAS])
 def test_what_builds_the_package_is_locked(lock):
     """An editable install is made without isolation: pip would get the backend unlocked."""
     needed = [

@@ -218,15 +218,15 @@ def test_hadolint_has_nothing_against_the_image(hadolint):
 @pytest.mark.parametrize(
     ("line", "other", "rule"),
     [
-        ("debian:13-slim", "debian", "DL3006"),
+        (r"debian:13-slim@\S+", "debian", "DL3006"),
         ("USER 65532:65532", "USER root", "DL3002"),
-        ('CMD ["/venv/bin/python3", "/healthcheck.py", "9293"]', "CMD [python]", "DL3025"),
+        (r"CMD \[.*\]", "CMD [python]", "DL3025"),
     ],
 )
 def test_hadolint_tells_if_the_image_is_bad(hadolint, tmp_path, line, other, rule):
-    text = (DEPLOY / "Containerfile").read_text()
-    assert line in text
-    (tmp_path / "Containerfile").write_text(text.replace(line, other))
+    text, count = re.subn(line, other, (DEPLOY / "Containerfile").read_text())
+    assert count == 1
+    (tmp_path / "Containerfile").write_text(text)
 
     assert rule in hadolint(tmp_path / "Containerfile")
 
