@@ -21,7 +21,12 @@ import yaml
 from grafana import BOARDS, Answer, ask
 from parts.collector import NODE, Collector
 from parts.prometheus import Prometheus
-from traced_image_dashboards.collector import TRACES_DECIDED, TRACES_RECEIVED
+from traced_image_dashboards.collector import (
+    TRACES_DECIDED,
+    TRACES_RECEIVED,
+    dropped_share,
+    rejected,
+)
 
 WELL, STUCK, FULL = "otelcol-well", "otelcol-stuck", "otelcol-full"
 LIMIT = 10.0
@@ -140,6 +145,7 @@ def _send(three: dict[str, Collector], stop: threading.Event) -> None:
         for each in three.values():
             _post(each, "traces", _spans(200 if turn % 15 == 0 and each.name == STUCK else 4))
             _post(each, "metrics", _points())
+        _post(three[WELL], "logs", {"resourceLogs": "no list"})
         if stop.wait(0.2):
             return
 
@@ -185,6 +191,7 @@ def _moment(prometheus: Prometheus) -> float:
     ]
     decided, received = (f"sum(rate({each}[10s]))" for each in (TRACES_DECIDED, TRACES_RECEIVED))
     wanted.append(f"{decided} / {received} < 0.8")
+    wanted.append(f"{rejected()} > 0")
     at = 0.0
 
     def met() -> bool:
@@ -271,3 +278,21 @@ def test_a_panel_answers_its_question(seen, title):
     found = ask(seen.prometheus, "pipeline", title, seen.at, {"job": ["otelcol"]})
 
     QUESTIONS[title](found)
+
+
+def test_the_alert_finds_whose_exports_are_refused_for_good(seen):
+    found = seen.prometheus.get("query", query=f"{rejected()} > 0", time=seen.at)["result"]
+
+    assert [(WELL, "400")] == [
+        (each["metric"]["instance"], each["metric"]["answer"]) for each in found
+    ]
+    assert {"job", "instance", "answer"} == found[0]["metric"].keys()
+
+
+def test_the_alert_finds_which_collector_drops_traces(seen):
+    (most,) = seen.prometheus.get("query", query=f"topk(1, {dropped_share()})", time=seen.at)[
+        "result"
+    ]
+
+    assert STUCK == most["metric"]["instance"]
+    assert float(most["value"][1]) > 0.05
