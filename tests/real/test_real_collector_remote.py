@@ -20,7 +20,7 @@ from parts.backend import Backend
 from parts.collector import GATEWAY, Collector
 
 RATE = 1000  # calls a second
-SECONDS = 5
+SECONDS = 4
 WAIT = 2  # seconds until a trace that nobody wants is dropped
 LATE = 3  # seconds after a call, in which its trace is dropped
 ROOM = RATE * WAIT // 2
