@@ -147,6 +147,12 @@ def collector(parts: Parts) -> Path:
 
 
 @pytest.fixture(scope="session")
+def vmagent(parts: Parts) -> Path:
+    """The program of VictoriaMetrics's agent."""
+    return _part(parts, "vmagent")
+
+
+@pytest.fixture(scope="session")
 def urls(glances: Sequence[HTTPPart]) -> list[str]:
     """The addresses of `glances`."""
     return [one.url for one in glances]

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TypeAlias
 
-from . import cache, collector, glance, keystone, nova, postgres, prometheus, prometheus3
+from . import cache, collector, glance, keystone, nova, postgres, prometheus, prometheus3, vmagent
 from .cache import Say
 from .cloud import Cloud
 from .http import HTTPPart
@@ -44,6 +44,10 @@ def _prometheus3(folder: Path, say: Say) -> AbstractContextManager[Running]:
     return prometheus3.prometheus3(prometheus3.install(say), folder)
 
 
+def _vmagent(_folder: Path, say: Say) -> AbstractContextManager[Running]:
+    return nullcontext(vmagent.install(say))
+
+
 STARTERS: Mapping[str, Callable[[Path, Say], AbstractContextManager[Running]]] = {
     "collector": _collector,
     "glances": _glances,
@@ -52,5 +56,6 @@ STARTERS: Mapping[str, Callable[[Path, Say], AbstractContextManager[Running]]] =
     "postgres": _postgres,
     "prometheus": _prometheus,
     "prometheus3": _prometheus3,
+    "vmagent": _vmagent,
 }
 """Each takes a folder that does not exist yet, and what is told each step of the installation."""
