@@ -46,7 +46,7 @@ def content(folder):
 
 
 def test_it_writes_what_a_checkout_has(written, tmp_path):
-    assert 0 == written().status
+    assert 0 == written("--fleet").status
     expected = content(TOP / "dashboards")
     expected |= {name: (folder / name).read_bytes() for name, folder in ELSEWHERE.items()}
     found = content(tmp_path / "out")
@@ -54,6 +54,13 @@ def test_it_writes_what_a_checkout_has(written, tmp_path):
     assert {"README.md", "runbooks.md"} == {
         name for name in expected if expected[name] != found[name]
     }
+
+
+def test_the_files_of_a_fleet_are_written_if_they_are_asked_for(written, tmp_path):
+    written()
+    before = (tmp_path / "out" / "fleet").exists()
+    written("--fleet")
+    assert (False, True) == (before, (tmp_path / "out" / "fleet" / "aggregation.yaml").is_file())
 
 
 @pytest.mark.parametrize("page", ["README.md", "runbooks.md"])

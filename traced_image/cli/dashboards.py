@@ -23,6 +23,7 @@ RUNBOOKS = "https://github.com/traced-image/traced-image/blob/main/dashboards/ru
 _REPOSITORY = RUNBOOKS.removesuffix("dashboards/runbooks.md")
 
 _OBJECTIVES = ("rules/objective.yaml", "prometheusrule/objective.yaml")
+_FLEET = "fleet/"
 _WEB = re.compile(r"https?://[!#-&(-\[\]-~]+")  # no character that JSON or YAML would quote
 _VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -60,6 +61,12 @@ _UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
     help="A label in which processes of one job differ, beside instance, node and pod; the rules"
     " add up over it. Repeat it for several.",
 )
+@click.option(
+    "--fleet",
+    is_flag=True,
+    help="Also write the files of vmagent, which adds up the callers of a zone: for 5,000 callers "
+    "and more.",
+)
 @click.option("--force", is_flag=True, help="Replace existing files that differ.")
 def dashboards(
     out: Path,
@@ -67,6 +74,7 @@ def dashboards(
     objective: float | None,
     runbooks: str,
     process_labels: tuple[str, ...],
+    fleet: bool,
     force: bool,
 ) -> None:
     """Write out Grafana dashboards, Prometheus rules and alerts, and collector configurations.
@@ -85,7 +93,7 @@ def dashboards(
         out / name: _PROCESSES.sub(processes, _replace_values(objective, name, data)).replace(
             RUNBOOKS.encode(), runbooks.encode()
         )
-        for name, data in _list_files()
+        for name, data in _list_files(fleet=fleet)
         if not (name in _OBJECTIVES and objective is None and (out / name).is_file())
     }
     there = [path for path, data in files.items() if path.exists() and _differs(path, data)]
@@ -97,12 +105,14 @@ def dashboards(
     open_messages().print(f"{len(files)} files are in {out}", markup=False, highlight=False)
 
 
-def _list_files() -> Iterator[tuple[str, bytes]]:
+def _list_files(*, fleet: bool) -> Iterator[tuple[str, bytes]]:
     """Yield the name of each file, relative to the target folder, and its content."""
     # Path.rglob follows no symbolic links before Python 3.13.
     for folder, _, names in os.walk(PACKAGED, followlinks=True):
         for path in sorted(Path(folder, name) for name in names):
-            yield path.relative_to(PACKAGED).as_posix(), path.read_bytes()
+            name = path.relative_to(PACKAGED).as_posix()
+            if fleet or not name.startswith(_FLEET):
+                yield name, path.read_bytes()
 
 
 def _replace_values(objective: float | None, name: str, data: bytes) -> bytes:

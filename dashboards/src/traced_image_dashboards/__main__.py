@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import prometheusrule, rules
+from . import fleet, prometheusrule, rules
 from .links import RUNBOOKS
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _HOME = Path(__file__).parents[2]
 
 
 def main(folder: Path, page: str = RUNBOOKS) -> None:
-    """Write the rules and the dashboards.
+    """Write the rules, the files of a fleet and the dashboards.
 
     Args:
         folder: The folder to write to; in the repository, ``dashboards``.
@@ -26,6 +26,7 @@ def main(folder: Path, page: str = RUNBOOKS) -> None:
 
     rules.write(folder / "rules", page)
     prometheusrule.write(folder / "rules", folder / "prometheusrule")
+    fleet.write(folder / "fleet")
     boards.write(folder, page)
 
 

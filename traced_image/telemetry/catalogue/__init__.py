@@ -67,6 +67,7 @@ from .attributes_reasons import (
 )
 from .metrics import (
     ACTIVE_ATTEMPTS,
+    AGGREGATED_PROCESSES,
     ATTEMPT_DURATION,
     BUILD_INFO,
     CALL_DURATION,
@@ -98,6 +99,7 @@ from .span_types import ATTRIBUTES, SPAN_TYPES, Attribute, SpanType
 
 __all__ = [
     "ACTIVE_ATTEMPTS",
+    "AGGREGATED_PROCESSES",
     "ATTEMPTS",
     "ATTEMPT_DURATION",
     "ATTEMPT_MAXIMUM",

@@ -27,6 +27,9 @@ HTTP_REQUEST_DURATION = "http.client.request.duration"
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """The bucket bounds of `HTTP_REQUEST_DURATION` in the semantic conventions, in seconds."""
 
+AGGREGATED_PROCESSES = "traced_image_aggregated_processes"
+"""How many processes an agent has added up: no library shows it, but an agent of a fleet does."""
+
 _SECONDS = (*HTTP_BUCKETS, 30.0, 60.0, 120.0, 300.0, 600.0)
 """The bucket bounds of all durations, in seconds.
 
