@@ -186,6 +186,7 @@ def test_a_server_is_named_by_labels_or_attributes(labels, name):
 # --- PromQL ------------------------------------------------------------------------------------
 
 ASK = promql.Questions(('a"b', "c.d"))
+ADDED_UP = promql.Questions(ASK.jobs, ("c.d",))
 SERVER = promql.match_server(("10.0.0.1", "9292"))
 QUESTIONS = [
     *(getattr(ASK, name)() for name in ("processes", "scrapes", "token_failures_now", "states")),
@@ -193,6 +194,11 @@ QUESTIONS = [
     *(getattr(ASK, name)(SERVER) for name in ("failures_now", "failed_buckets")),
     *(getattr(ASK, name)(SERVER, 60.0) for name in ("asking", "failing", "succeeding", "changes")),
     *(getattr(ASK, name)(SERVER, 1e9) for name in ("since", "row")),
+    ASK.added_up(),
+    *(getattr(ADDED_UP, name)() for name in ("scrapes", "states")),
+    ADDED_UP.failures(60.0, SERVER),
+    *(getattr(ADDED_UP, name)(SERVER, 60.0) for name in ("asking", "failing", "changes")),
+    *(getattr(ADDED_UP, f"{name}_by_state")(SERVER, 1e9) for name in ("failing", "succeeding")),
     ASK.load(60.0),
     ASK.usual(60.0),
     ASK.durations(SERVER, seconds=60.0),

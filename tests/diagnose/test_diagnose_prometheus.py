@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus
 import pytest
 from replayed import SCENES, WINDOW, read, replaying, serving
 
-from traced_image.diagnosis import findings, prometheus
+from traced_image.diagnosis import answer, findings, prometheus
 from traced_image.diagnosis.episodes import PAUSE, choose_step
 from traced_image.diagnosis.prometheus_api import PrometheusAPI
 from traced_image.diagnosis.prometheus_times import Window, find_end
@@ -94,6 +94,82 @@ def test_it_counts_the_processes_that_are_hit():
     assert {"network/nova-api": (2, 1), "network/image-cache": (1, 0)} == {
         each.job: (each.asking, each.failing) for each in found.callers
     }
+
+
+# --- callers that an agent adds up -------------------------------------------------------------
+
+ADDED_UP = "fleet/down"
+OTHERS = [f"nova-compute-{number}" for number in (1, 2, 3)]
+
+
+def by_state(answers, failing, succeeding):
+    """Answers in which other processes have failed and succeeded, by their host states."""
+
+    def result(path):
+        asked = unquote_plus(path)
+        if "and on (job) traced_image_aggregated_processes" not in asked:
+            return answers[path]
+        names = [*(failing if "last_failure" in asked else ())]
+        names += succeeding if "last_success" in asked else ()
+        found = [
+            {"metric": {"job": "nova-compute", "instance": name}, "value": [0, "1"]}
+            for name in names
+        ]
+        return {"status": "success", "data": {"resultType": "vector", "result": found}}
+
+    return {path: result(path) for path in answers}
+
+
+def diagnose_by_state(failing, succeeding):
+    recorded = read(ADDED_UP)
+    seen = observe(recorded, by_state(recorded.prometheus, failing, succeeding))
+    return list(answer.make_lines(findings.find(seen), seen))
+
+
+def test_added_up_callers_have_what_fails_why_and_since_when():
+    recorded = read(ADDED_UP)
+    (found,) = diagnose(ADDED_UP)
+    assert ("down", (recorded.broken,), ["connection_refused"], ("images.get", "images.list")) == (
+        found.rule.name,
+        found.servers,
+        [*found.reasons],
+        found.operations["nova-compute"],
+    )
+    assert recorded.began == pytest.approx(found.since, abs=3)
+
+
+def test_added_up_callers_have_what_retries_cost():
+    (found,) = diagnose(ADDED_UP)
+    assert (0, True, True) == (found.calls_failed, found.calls_saved > 3, found.cost_seconds > 0)
+
+
+def test_the_processes_of_added_up_callers_are_counted_by_their_host_states():
+    (found,) = diagnose(ADDED_UP)
+    assert [("nova-compute", 4, 4)] == [
+        (each.job, each.asking, each.failing) for each in found.callers
+    ]
+
+
+def test_the_state_of_a_server_is_that_which_most_added_up_callers_see():
+    recorded = read(ADDED_UP)
+    states = {each.server: each.state for each in observe(recorded).servers}
+    assert "cooling" == states.pop(recorded.broken)
+    assert ["healthy", "healthy"] == list(states.values())
+
+
+def test_what_added_up_processes_counted_is_not_kept():
+    assert "processes: not kept" in observe(read(ADDED_UP)).unknown[-1]
+
+
+def test_one_added_up_process_that_is_cut_off_is_named():
+    told = "\n".join(diagnose_by_state(["nova-compute-0"], OTHERS))
+    assert "nova-compute (nova-compute-0) can't use" in told
+    assert "3 other processes can" in told
+
+
+def test_without_host_states_the_processes_are_not_kept():
+    told = diagnose_by_state([], [])
+    assert "  hit     nova-compute (processes: not kept): images.get, images.list" in told
 
 
 @pytest.mark.parametrize("scene", ["down", "hanging", "tls", "operation", "network"])

@@ -48,7 +48,8 @@ def _to_json(finding: DiagnosisFinding, seen: Observations) -> dict[str, object]
         "operations": sorted({name for each in finding.operations.values() for name in each}),
         "jobs": finding.operations,
         "processes": {
-            each.job: {"asking": each.asking, "failing": each.failing} for each in finding.callers
+            each.job: {"asking": each.asking, "failing": each.failing} if each.asking else None
+            for each in finding.callers
         },
         "failures_in_a_row": finding.row,
         "calls_failed": _to_count(finding.calls_failed),
@@ -172,15 +173,17 @@ def _describe_hit(finding: DiagnosisFinding) -> str:
     parts = []
     for job, operations in finding.operations.items():
         caller = processes.get(job)
-        count = "" if caller is None else f" ({caller.failing} of {_count_processes(caller)})"
+        count = "" if caller is None else f" ({_describe_processes(caller)})"
         parts.append(
             f"{job or 'a caller'}{count}: {', '.join(operations) or 'its operations are not told'}"
         )
     return "; ".join(parts)
 
 
-def _count_processes(caller: Callers) -> str:
-    return format_count(caller.asking, "process")
+def _describe_processes(caller: Callers) -> str:
+    if not caller.asking:
+        return "processes: not kept"
+    return f"{caller.failing} of {format_count(caller.asking, 'process')}"
 
 
 def _describe_cost(finding: DiagnosisFinding, seen: Observations) -> str:

@@ -46,7 +46,7 @@ class Callers:
 
     Attributes:
         job: The job.
-        asking: How many processes ask the server.
+        asking: How many processes ask the server; 0 if the source keeps no series of a process.
         failing: How many of them had failures.
         succeeding: How many had a success since the failures began.
         never: How many had failures, and no such success.

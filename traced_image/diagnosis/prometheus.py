@@ -29,7 +29,7 @@ from .promql import match_server, quote
 from .words import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from .prometheus_api import PrometheusAPI, Sample
 
@@ -40,6 +40,9 @@ _LOAD = 900.0
 _FINE = 15.0
 _AT_ONCE = 4
 """How many servers are asked about at the same time; Prometheus answers 20 queries at once."""
+
+_LATER = 1.5
+"""An agent scrapes twice before it adds up: what it counts comes by so many intervals later."""
 
 _UNKNOWN = ("which calls they were, but for the traces that it keeps as exemplars",)
 
@@ -85,18 +88,19 @@ class _PrometheusObserver:
         self, api: PrometheusAPI, end: float, window: float, jobs: tuple[str, ...]
     ) -> None:
         ask = promql.Questions(jobs)
+        self._added_up = _count_jobs(api.query(ask.added_up(), end))
         streams = {_find_place(each)[0] for each in api.query(ask.streams(window), end)}
-        self._api, self._ask = api, replace(ask, breaking=tuple(sorted(streams)))
+        ask = replace(ask, breaking=tuple(sorted(streams)), aggregated=tuple(self._added_up))
+        self._api, self._ask = api, ask
         scrapes = api.number(ask.scrapes(), end)
         scrape = promql.SCRAPES / scrapes if scrapes else promql.SCRAPES / 2
+        if self._added_up:
+            scrape *= _LATER
         self._window = Window(end - window, end, scrape, choose_step(window, scrape))
 
     def observe(self) -> Observations:
         end, seconds = self._window.end, self._window.seconds
-        jobs = {
-            each.labels.get("job", ""): round(each.value)
-            for each in self._api.query(self._ask.processes(), end)
-        }
+        jobs = self._added_up | _count_jobs(self._api.query(self._ask.processes(), end))
         servers = self._find_servers()
         if not jobs and not any(each.probe_reason for each in servers.values()):
             raise DiagnosisError(self._describe_nothing())
@@ -111,8 +115,12 @@ class _PrometheusObserver:
             usual_seconds=self._find_usual(),
             alerts=self._find_alerts(),
             hazards=self._find_hazards(seconds),
-            unknown=_UNKNOWN,
+            unknown=(*_UNKNOWN, *self._list_unkept()),
         )
+
+    def _list_unkept(self) -> Iterator[str]:
+        if jobs := ", ".join(sorted(self._added_up)):
+            yield f"what each process of {jobs} counted (processes: not kept; an agent adds up)"
 
     def _describe_nothing(self) -> str:
         jobs = f" of {' or '.join(self._ask.jobs)}" if self._ask.jobs else ""
@@ -290,6 +298,10 @@ class _PrometheusObserver:
             )
             for each in found
         )
+
+
+def _count_jobs(found: Iterable[Sample]) -> dict[str, int]:
+    return {each.labels.get("job", ""): round(each.value) for each in found}
 
 
 def _find_place(sample: Sample) -> Place:

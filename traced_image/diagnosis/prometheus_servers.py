@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..telemetry import catalogue
+from .added_up import find_added_up
 from .episodes import PAUSE, Episode
 from .observations import NAMED, STREAM_ERROR, Callers, ServerSeen, Tally, name_server
 from .prometheus_times import find_begin, find_end
@@ -23,7 +24,6 @@ Place = tuple[str, str]
 """The values of the labels that name a server."""
 
 _FINE = 5.0
-
 _LATE = 60.0
 """Seconds after its last failure for which a server still counts as failing."""
 
@@ -93,7 +93,10 @@ class FailingServer:
             until=until,
             row=self._find_row(end),
             tallies=tuple(self._find_tallies(failing, succeeding)),
-            callers=tuple(self._find_callers(failing, succeeding)),
+            callers=(
+                *self._find_callers(failing, succeeding),
+                *find_added_up(self.api, self.ask, self._server, since, end),
+            ),
             calls_failed=self._sum(catalogue.CONNECTION_FAILED, failing),
             calls_saved=self._sum(catalogue.SAVED_CALLS, failing),
             cost_seconds=self._sum(catalogue.RETRY_COST, failing),

@@ -1,6 +1,7 @@
 """The questions to Prometheus, in PromQL: all are sums over callers, never a caller's own series.
 
-They read the metrics themselves, so that they need no recording rules.
+They read the metrics themselves, so that they need no recording rules. Where an agent has added up
+the processes of a job, their host states alone are still those of each process.
 """
 
 from __future__ import annotations
@@ -47,10 +48,17 @@ class Questions:
     Attributes:
         jobs: The jobs to ask of; empty for all.
         breaking: The addresses of servers whose streams broke; to ask of all costs much.
+        aggregated: Those of the jobs whose processes an agent has added up.
     """
 
     jobs: tuple[str, ...] = ()
     breaking: tuple[str, ...] = ()
+    aggregated: tuple[str, ...] = ()
+
+    @property
+    def _agents(self) -> str:
+        """Selects the instances that are agents, not processes."""
+        return self._series(catalogue.AGGREGATED_PROCESSES, ())
 
     def _series(self, name: str, matchers: Iterable[str]) -> str:
         every = [each for each in matchers if each]
@@ -66,7 +74,10 @@ class Questions:
         """
         now = self._series(metric.name + suffix, matchers)
         window = f"{max(1, round(seconds))}s"
-        there = f"on ({_PROCESS}) ({self._series(catalogue.BUILD_INFO.name, ())} offset {window})"
+        known = f"{self._series(catalogue.BUILD_INFO.name, ())} offset {window}"
+        if self.aggregated:
+            known += f" or {self._agents} offset {window}"
+        there = f"on ({_PROCESS}) ({known})"
         return (
             f"(((({now} - {now} offset {window}) >= 0) or ({now} and {there}))"
             f" unless (resets({now}[{window}]) > 0)"
@@ -77,9 +88,14 @@ class Questions:
         """How many processes each job has, but for those that probe."""
         return f"count by (job) ({self._series(catalogue.BUILD_INFO.name, ())} unless {_PROBING})"
 
+    def added_up(self) -> str:
+        """How many processes of each job agents have added up."""
+        return f"sum by (job) ({self._agents})"
+
     def scrapes(self) -> str:
-        """How often a process was scraped in `SCRAPES` seconds."""
-        return f"max(count_over_time({self._series(catalogue.BUILD_INFO.name, ())}[{SCRAPES}s]))"
+        """How often a process was scraped, or added up, in `SCRAPES` seconds."""
+        series = self._series(catalogue.BUILD_INFO.name, ())
+        return f"max(count_over_time({self._agents if self.aggregated else series}[{SCRAPES}s]))"
 
     def failures(self, seconds: float, *matchers: str) -> str:
         """How many attempts failed, by job, server, operation, verdict and reason.
@@ -157,7 +173,7 @@ class Questions:
     def failing(self, server: str, seconds: float) -> str:
         """How many processes of each job had failures on a server."""
         failed = f"sum by ({_PROCESS}) ({self._failed(seconds, server)})"
-        return f"count by (job) ({failed} > 0)"
+        return f"count by (job) ({self._of_processes(failed)} > 0)"
 
     def succeeding(self, server: str, seconds: float) -> str:
         """How many processes of each job had attempts on a server that did not fail."""
@@ -170,7 +186,10 @@ class Questions:
         return f"({failing} > 0) unless ({other} > 0)"
 
     def _by_process(self, seconds: float, *matchers: str) -> str:
-        return f"sum by ({_PROCESS}) ({self._attempts(seconds, *matchers)})"
+        return self._of_processes(f"sum by ({_PROCESS}) ({self._attempts(seconds, *matchers)})")
+
+    def _of_processes(self, series: str) -> str:
+        return f"({series} unless on ({_PROCESS}) {self._agents})" if self.aggregated else series
 
     def summed(self, metric: Metric, seconds: float, *matchers: str, by: str = "") -> str:
         """By how much a counter grew, by some labels."""
@@ -203,12 +222,27 @@ class Questions:
     def states(self) -> str:
         """How many processes see each server in each state."""
         state = self._series(catalogue.SERVER_STATE.name, ())
+        if self.aggregated:
+            return f"sum by ({PLACE}, state) (({state} > 0) unless {_PROBING})"
         return f"count by ({PLACE}, state) (({state} == 1) unless {_PROBING})"
 
     def changes(self, server: str, seconds: float) -> str:
         """How often a server's state became healthy, or no longer was, for one caller at most."""
         state = self._series(catalogue.SERVER_STATE.name, (server, _HEALTHY))
-        return f"max(changes({state}[{max(1, round(seconds))}s]) unless {_PROBING})"
+        changes = self._of_processes(f"changes({state}[{max(1, round(seconds))}s])")
+        return f"max({changes} unless {_PROBING})"
+
+    def failing_by_state(self, server: str, since: float) -> str:
+        """Which added-up processes had a failure on a server since a time, by their host states."""
+        return self._by_state(catalogue.LAST_FAILURE, server, since)
+
+    def succeeding_by_state(self, server: str, since: float) -> str:
+        """Which added-up processes had a success on a server after a time."""
+        return self._by_state(catalogue.LAST_SUCCESS, server, since)
+
+    def _by_state(self, metric: Metric, server: str, since: float) -> str:
+        times = f"max by ({_PROCESS}) ({self._series(metric.name, (server,))} unless {_PROBING})"
+        return f"(({times} >= {since:.3f}) and on (job) {self._agents})"
 
     def failed_buckets(self, server: str) -> str:
         """The series whose exemplars are traces of a server's failures."""
