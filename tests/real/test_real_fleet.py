@@ -1,0 +1,226 @@
+"""Real agents that add callers up: what Prometheus has of them, and what of a direct scrape."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fleet_scene
+import pytest
+from fleet_scene import CALLERS, JOB, Fleet, series_key, until
+from parts.prometheus import Prometheus
+
+from traced_image.telemetry import catalogue
+
+AGENTS = ("a", "b")
+CRON = "cron"
+_CALLS = f"{catalogue.CALL_DURATION.name}_count"
+_FAST = f"sum(rate({_CALLS}[6s]))"
+_BORN = f'sum(increase({catalogue.CONNECTION_FAILED.name}{{job="{CRON}"}}[1m]))'
+_PAUSE = 2.5  # seconds, longer than an agent's interval
+
+
+@dataclass
+class Played:
+    """What came of it.
+
+    Attributes:
+        fleet: All that runs.
+        since: Since when a server fails.
+        recorded: What the rules recorded at the end of the first act, by store.
+        alerts: The alerts then, by store.
+        found: What `traced-image diagnose` then says of the first agent's Prometheus.
+        told: The same, for people.
+        born: By how much each store saw calls of rare callers fail; they failed three times.
+        fastest: The most calls a second of each agent while the first was restarted.
+        settled: Whether the other agent's store then had exactly what all callers counted.
+    """
+
+    fleet: Fleet
+    since: float = 0.0
+    recorded: dict[str, dict[tuple[str, ...], float]] = field(default_factory=dict)
+    alerts: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    found: list[dict[str, Any]] = field(default_factory=list)
+    told: str = ""
+    born: dict[str, float] = field(default_factory=dict)
+    fastest: dict[str, float] = field(default_factory=dict)
+    settled: bool = False
+
+
+@pytest.fixture(scope="module")
+def played(
+    prometheus: Prometheus, vmagent: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Played]:
+    """All acts, played once. Each waits for what the next one needs."""
+    folder: Path = tmp_path_factory.mktemp("fleet")
+    with fleet_scene.play(prometheus.programs, vmagent, folder) as fleet:
+        result = Played(fleet)
+        _fail(result)
+        _restart(result)
+        yield result
+
+
+def _stores(fleet: Fleet) -> Mapping[str, Prometheus]:
+    return {**fleet.stores, "direct": fleet.direct}
+
+
+def _fail(result: Played) -> None:
+    """Callers call, a server begins to refuse, and processes that call rarely fail by it."""
+    fleet = result.fleet
+    fleet.add(CALLERS)
+    rare = fleet.add(3, job=CRON, broken=True)
+    time.sleep(_PAUSE)
+    with fleet.calling(JOB):
+        time.sleep(4)
+        result.since = fleet_scene.refuse(fleet.servers[-1])
+        for caller in rare:
+            time.sleep(_PAUSE)
+            caller.list()
+        for name, store in _stores(fleet).items():
+            result.alerts[name] = _find_alerts(store)
+    fleet.settle()
+    time.sleep(2)  # for the rules
+    for name, store in _stores(fleet).items():
+        found = store.query(f'{{__name__=~"job.*:.+", job="{JOB}"}}')
+        result.recorded[name] = {
+            series_key(each["metric"]): float(each["value"][1]) for each in found
+        }
+        (born,) = store.query(_BORN)
+        result.born[name] = float(born["value"][1])
+    result.found = json.loads(_diagnose(fleet.stores["a"], "--json"))
+    result.told = _diagnose(fleet.stores["a"])
+
+
+def _find_alerts(store: Prometheus) -> set[tuple[str, str]]:
+    found = store.query(f'ALERTS{{job="{JOB}"}}')
+    return {(each["metric"]["alertname"], each["metric"].get("server_port", "")) for each in found}
+
+
+def _diagnose(store: Prometheus, *options: str) -> str:
+    command = [sys.executable, "-m", "traced_image", "diagnose", "--prometheus", store.url]
+    done = subprocess.run(
+        [*command, "--job", JOB, *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (1, "") == (done.returncode, done.stderr)
+    return done.stdout
+
+
+def _restart(result: Played) -> None:
+    """A caller goes, another comes, and the first agent is restarted while they call."""
+    fleet = result.fleet
+    fleet.remove(fleet.callers[0])
+    fleet.add()
+    calls = fleet.stores["a"]
+    with fleet.calling(JOB):
+        time.sleep(2 * _PAUSE)
+        fleet.agents["a"].close()
+        fleet.agents["a"].open()
+        time.sleep(_PAUSE)
+        until(lambda: calls.query(f"{_FAST} > 0"), "the restarted agent sends nothing")
+        time.sleep(2)
+    for name, store in fleet.stores.items():
+        (found,) = store.query(f"max_over_time(({_FAST})[20s:1s])")
+        result.fastest[name] = float(found["value"][1])
+    fleet.settle("a")  # what was counted while it was away it does not know
+    result.settled = True
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_the_rules_record_the_same_series_as_of_a_direct_scrape(played: Played, agent: str) -> None:
+    assert played.recorded["direct"].keys() == played.recorded[agent].keys()
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize(
+    "record",
+    [
+        "server_state:sum",
+        "consecutive_failures:max",
+        "last_success_timestamp_seconds:max",
+        "last_failure_timestamp_seconds:max",
+        "failing_since_timestamp_seconds:min",
+        "active_attempts:sum",
+        "build_info:count",
+    ],
+)
+def test_the_rules_record_the_same_host_states(played: Played, agent: str, record: str) -> None:
+    direct, added_up = (
+        {key: value for key, value in played.recorded[name].items() if f"{record}" in key[0]}
+        for name in ("direct", agent)
+    )
+    assert direct
+    assert direct == added_up
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize(
+    "record", ["job:glance_client_all_calls", "job_server:glance_client_attempts:"]
+)
+def test_the_rules_record_the_same_rates(played: Played, agent: str, record: str) -> None:
+    direct, added_up = (
+        sum(value for key, value in played.recorded[name].items() if record in key[0])
+        for name in ("direct", agent)
+    )
+    assert added_up == pytest.approx(direct, rel=0.2)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_the_same_alerts_are_pending_or_fire(played: Played, agent: str) -> None:
+    assert played.alerts["direct"]
+    assert played.alerts["direct"] == played.alerts[agent]
+
+
+def test_a_direct_scrape_does_not_see_with_what_a_series_is_born(played: Played) -> None:
+    assert 0 == played.born["direct"]
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_failures_of_rare_callers_count_with_their_births(played: Played, agent: str) -> None:
+    assert played.born[agent] > 1.5
+
+
+def test_a_restart_of_an_agent_is_no_burst(played: Played) -> None:
+    assert played.fastest["a"] < 1.5 * played.fastest["b"]
+
+
+def test_the_other_agent_has_all_that_was_counted_also_by_a_caller_that_is_gone(
+    played: Played,
+) -> None:
+    assert played.settled
+
+
+def test_the_diagnosis_names_the_server_why_and_since_when(played: Played) -> None:
+    (found,) = played.found
+    server = played.fleet.servers[-1]
+    since = fleet_scene.to_seconds(found["since"])
+    assert (f"{server.host}:{server.port}", "connection_refused") == (
+        found["server"],
+        found["reason"],
+    )
+    assert since == pytest.approx(played.since, abs=5)
+
+
+def test_the_diagnosis_tells_operations_and_cost(played: Played) -> None:
+    (found,) = played.found
+    assert (["images.get", "images.list"], 0, True) == (
+        found["operations"],
+        found["calls_failed"],
+        found["cost_seconds"] > 0,
+    )
+
+
+def test_the_diagnosis_counts_processes_by_their_host_states(played: Played) -> None:
+    (found,) = played.found
+    assert {JOB: {"asking": CALLERS, "failing": CALLERS}} == found["processes"]
+
+
+def test_the_diagnosis_says_what_is_not_kept(played: Played) -> None:
+    assert "processes: not kept" in played.told
