@@ -23,13 +23,6 @@ def matches(entry, name):
     return bool(found and re.fullmatch(found[1], name))
 
 
-def series(metric):
-    """The names of a metric's series."""
-    if metric.kind == "histogram":
-        return [f"{metric.name}_{part}" for part in ("bucket", "count", "sum")]
-    return [metric.name]
-
-
 def passes(name):
     """Whether the agent sends a series of this name."""
     for rule in RELABELING:
@@ -57,7 +50,7 @@ def test_a_metric_is_kept_or_added_up_in_one_way(metric):
         "updown": [["sum_samples"]],
         "gauge": [["sum_samples"]] if metric in fleet.SUMMED else [],
     }
-    for name in series(metric):
+    for name in fleet.list_series(metric):
         found = [entry["outputs"] for entry in ENTRIES if matches(entry, name)]
         assert (outputs[metric.kind], True) == (found, passes(name)), name
 

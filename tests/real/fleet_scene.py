@@ -26,7 +26,6 @@ from traced_image_dashboards import fleet
 import traced_image
 from traced_image import RetryPolicy, Telemetry, TracedImageError, lab
 from traced_image.lab import GlanceServer, faults
-from traced_image.telemetry import catalogue
 
 JOB = "nova-compute"
 TIMING = fleet.Timing("1s", "2s", "1h", "3s")
@@ -138,7 +137,7 @@ class Fleet:
 
     def counted(self) -> dict[tuple[str, ...], float]:
         """What all callers have counted together, by series without their instance."""
-        names = {name for each in fleet.ADDED for name in _family(each)}
+        names = {name for each in fleet.ADDED for name in fleet.list_series(each)}
         sums: dict[tuple[str, ...], float] = {}
         for caller in (*self.callers, *self.gone):
             for metric in caller.registry.collect():
@@ -187,12 +186,6 @@ def _call(caller: Caller, image: str, stop: threading.Event) -> None:
             return
 
 
-def _family(metric: catalogue.Metric) -> list[str]:
-    if metric.kind == "histogram":
-        return [f"{metric.name}_{part}" for part in ("bucket", "count", "sum")]
-    return [metric.name]
-
-
 def series_key(labels: Mapping[str, str]) -> tuple[str, ...]:
     """A series without what names its process; an empty label is one that is not there."""
     own = {"instance", "job"}
@@ -210,7 +203,7 @@ def is_equal(
 
 def added_up(store: Prometheus) -> dict[tuple[str, ...], float]:
     """What a Prometheus has of all callers together, by series without their instance."""
-    names = "|".join(name for each in fleet.ADDED for name in _family(each))
+    names = "|".join(name for each in fleet.ADDED for name in fleet.list_series(each))
     sums: dict[tuple[str, ...], float] = {}
     # Of a caller that is gone, the last is wanted: it has counted that.
     for each in store.query(f'last_over_time({{__name__=~"{names}"}}[1h])'):

@@ -13,6 +13,7 @@ import fleet_scene
 import pytest
 from fleet_scene import CALLERS, JOB, Fleet, series_key, until
 from parts.prometheus import Prometheus
+from traced_image_dashboards.fleet import files
 
 from traced_image.telemetry import catalogue
 
@@ -21,6 +22,42 @@ CRON = "cron"
 _CALLS = f"{catalogue.CALL_DURATION.name}_count"
 _FAST = f"sum(rate({_CALLS}[6s]))"
 _BORN = f'sum(increase({catalogue.CONNECTION_FAILED.name}{{job="{CRON}"}}[1m]))'
+_RULE_TEST = """
+rule_files: [agents.yaml]
+evaluation_interval: 30s
+tests:
+- interval: 30s
+  input_series:
+  - {series: 'SUMS{job="nova", instance="zone-1"}', values: '9x20 _x60'}
+  - {series: 'SUMS{job="nova", instance="zone-2"}', values: '9x80'}
+  - {series: 'SUMS{job="twice", instance="a"}', values: '9x80'}
+  - {series: 'SUMS{job="twice", instance="b"}', values: '9x80'}
+  - {series: 'job:traced_image_build_info:count{job="nova"}', values: '18x80'}
+  - {series: 'job:traced_image_build_info:count{job="twice"}', values: '9x80'}
+  alert_rule_test:
+  - {eval_time: 15m, alertname: GlanceFleetAgentSilent}
+  - {eval_time: 9m, alertname: GlanceFleetCountedTwice}
+  - eval_time: 17m
+    alertname: GlanceFleetAgentSilent
+    exp_alerts:
+    - exp_labels: {severity: ticket, job: nova, instance: zone-1}
+      exp_annotations:
+        summary: The agent zone-1 sends nothing about nova.
+        description: >-
+          No other alert sees the 9 processes of nova that zone-1 added up. It is down, or it can't
+          reach Prometheus.
+        runbook_url: https://github.com/traced-image/traced-image/blob/main/docs/how-to/scale.md#glancefleetagentsilent
+  - eval_time: 17m
+    alertname: GlanceFleetCountedTwice
+    exp_alerts:
+    - exp_labels: {severity: ticket, job: twice}
+      exp_annotations:
+        summary: Agents count processes of twice twice.
+        description: >-
+          Agents have added up 18 processes of twice, more than there are. Two agents with the same
+          targets must not send to one Prometheus.
+        runbook_url: https://github.com/traced-image/traced-image/blob/main/docs/how-to/scale.md#glancefleetcountedtwice
+""".replace("SUMS", catalogue.AGGREGATED_PROCESSES)
 _PAUSE = 2.5  # seconds, longer than an agent's interval
 
 
@@ -195,6 +232,19 @@ def test_the_other_agent_has_all_that_was_counted_also_by_a_caller_that_is_gone(
     played: Played,
 ) -> None:
     assert played.settled
+
+
+def test_the_rules_of_agents_fire_and_keep_quiet(played: Played, tmp_path: Path) -> None:
+    (tmp_path / "agents.yaml").write_text(files()["agents.yaml"])
+    (tmp_path / "test.yaml").write_text(_RULE_TEST)
+    promtool = played.fleet.direct.programs.promtool
+    done = subprocess.run(
+        [promtool, "test", "rules", tmp_path / "test.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (0, done.stdout) == (done.returncode, done.stdout)
 
 
 def test_the_diagnosis_names_the_server_why_and_since_when(played: Played) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from traced_image.telemetry import catalogue
 
-from .recording import CALLER
+from .links import RUNBOOKS, runbook
+from .recording import CALLER, CALLERS, INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -144,12 +145,58 @@ def _relabeling() -> str:
 """
 
 
+_RUNBOOK = RUNBOOKS.replace("dashboards/runbooks.md", "docs/how-to/scale.md")
+_SILENT, _TWICE = "GlanceFleetAgentSilent", "GlanceFleetCountedTwice"
+
+
+def _watching() -> str:
+    sums = catalogue.AGGREGATED_PROCESSES
+    return f"""\
+{_MADE}#
+# A rule file of the Prometheus that agents send to, beside those in rules/.
+groups:
+  - name: glance_fleet
+    interval: {INTERVAL}s
+    rules:
+      - alert: {_SILENT}
+        expr: |
+          last_over_time({sums}[6h]) unless {sums}
+        for: 1m
+        labels:
+          severity: ticket
+        annotations:
+          summary: The agent {{{{ $labels.instance }}}} sends nothing about {{{{ $labels.job }}}}.
+          description: No other alert sees the {{{{ $value }}}} processes of {{{{ $labels.job }}}}
+            that {{{{ $labels.instance }}}} added up. It is down, or it can't reach Prometheus.
+          runbook_url: {runbook(_SILENT, _RUNBOOK)}
+      - alert: {_TWICE}
+        expr: |
+          sum without ({", ".join(CALLER)}) ({sums}) > 1.2 * {CALLERS.record}
+        for: 10m
+        labels:
+          severity: ticket
+        annotations:
+          summary: Agents count processes of {{{{ $labels.job }}}} twice.
+          description: Agents have added up {{{{ $value }}}} processes of {{{{ $labels.job }}}},
+            more than there are. Two agents with the same targets must not send to one Prometheus.
+          runbook_url: {runbook(_TWICE, _RUNBOOK)}
+"""
+
+
+def list_series(metric: Metric) -> list[str]:
+    """Return the names of a metric's series, without those that say when it was created."""
+    if metric.kind == "histogram":
+        return [f"{metric.name}_{part}" for part in ("bucket", "count", "sum")]
+    return [metric.name]
+
+
 def files(timing: Timing = _USUAL) -> dict[str, str]:
     """Return the text of each generated file by its name."""
     return {
         "aggregation.yaml": _aggregation(timing),
         "scraping.yaml": _scraping(timing),
         "relabeling.yaml": _relabeling(),
+        "agents.yaml": _watching(),
     }
 
 
