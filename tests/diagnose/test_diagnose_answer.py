@@ -87,8 +87,8 @@ def sentence(*servers, **told):
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ({"exact": False}, " since about 12:00:00 or earlier. "),
-        ({"until": NOON + 300}, " from 12:00:00 to 12:05:00, 5 min. "),
+        ({"exact": False}, " since about 12:00:00, 12 min. "),
+        ({"exact": False, "earlier": True}, " since about 12:00:00 or earlier. "),
         ({"since": NOON - 86400}, " since 2026-11-28 12:00:00, 24 h. "),
         ({"since": None}, " since an unknown time. "),
         ({"row": 1}, " since 12:00:00, 12 min."),
@@ -98,6 +98,42 @@ def sentence(*servers, **told):
 def test_the_sentence_says_when(told, words):
     said = sentence(replace(HANGING, **told), FINE)
     assert f"10.0.0.3:9292 never answers (read_timeout){words}" in f"{said} "[: len(said)]
+
+
+@pytest.mark.parametrize(("gone", "words"), [(False, ""), (True, " No caller asks it any more.")])
+def test_what_has_ended_is_said_to_have_ended(gone, words):
+    assert sentence(replace(HANGING, until=NOON + 300, gone=gone), FINE) == (
+        "Ended: 10.0.0.3:9292 never answers (read_timeout) from 12:00:00 to 12:05:00, 5 min. 19"
+        f" failures in a row.{words}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("503", "what they share: the network, the database, a load balancer."),
+        (
+            "deadline_exceeded",
+            (
+                "a deadline that is too short, or what they share: the network, the database, a"
+                " load balancer."
+            ),
+        ),
+    ],
+)
+def test_of_all_servers_what_they_share_is_suspected(reason, words):
+    failing = replace(HANGING, tallies=(Tally("a", GET, reason, 9),), row=None)
+    said = sentence(failing, replace(failing, server="b:1"))
+    assert words == said.partition("Suspect ")[2]
+
+
+def test_a_server_that_fails_by_turns_has_a_share_that_fails():
+    tallies = (Tally("a", GET, "503", 9), Tally("a", GET, "", 18))
+    flapping = replace(HANGING, tallies=tallies, row=None, recoveries=2)
+    assert sentence(flapping, FINE) == (
+        "10.0.0.3:9292 fails and recovers by turns (HTTP 503) since 12:00:00, 12 min: 33 % of"
+        " attempts fail, and it recovered 2 times or more."
+    )
 
 
 def test_one_operation_is_named_with_those_that_succeed():
@@ -211,6 +247,26 @@ def test_without_a_usual_duration_what_was_added_is_told():
 )
 def test_the_load_is_told_while_it_lasts(failing, share, said):
     assert said == line("then", failing, replace(FINE, share=share))
+
+
+def test_an_only_server_may_be_a_load_balancer():
+    said = "it is the only server; if it is a load balancer, one behind it may be to blame"
+    assert said == line("then", HANGING)
+
+
+def test_of_all_servers_no_load_moves():
+    assert "" == line("then", HANGING, replace(HANGING, server="b:1", share=(0.5, 0.5)))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"latencies": (Latency(GET, 6.0),)},
+        {"probe_reason": "503"},
+    ],
+)
+def test_a_server_that_fails_no_attempt_keeps_its_load(told):
+    assert "" == line("then", replace(FINE, **told), replace(FINE, server="b:1"))
 
 
 def test_probes_that_agree_are_told():

@@ -211,6 +211,14 @@ def test_without_a_row_the_minute_is_known():
     assert (97 * 60.0 + 30, False) == (found.since, found.exact)
 
 
+@pytest.mark.parametrize(("number", "earlier"), [(40, True), (41, False)])
+def test_what_fails_from_the_first_minute_on_may_have_begun_earlier(number, earlier):
+    strip = [minute(each, 9, 1, "503") for each in range(number, 100, 4)]
+    told = {"last_failure": NOW - 2, "last_error": "503", "reasons": {"503": 2}}
+    (found,) = diagnose(report(server(**told, strip=strip)))
+    assert earlier == found.earlier
+
+
 def test_what_began_a_moment_ago_did_not_begin_later():
     told = {"last_failure": NOW - 55, "last_error": "503", "reasons": {"503": 2}}
     (found,) = diagnose(report(server(**told, strip=[minute(99, 9, 1, "503")])))

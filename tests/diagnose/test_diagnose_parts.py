@@ -115,9 +115,11 @@ def test_each_server_is_compared_with_the_others():
     [
         ((), "fails"),
         (("503",), "answers HTTP 503"),
-        (("503", "read_timeout"), "answers HTTP 503 and read_timeout"),
+        (("503", "500"), "answers HTTP 503 and HTTP 500"),
+        (("503", "read_timeout"), "answers HTTP 503 or fails (read_timeout)"),
+        (("read_timeout", "503"), "never answers (read_timeout) or answers HTTP 503"),
         (("read_timeout",), "never answers (read_timeout)"),
-        (("_OTHER",), "fails (_OTHER)"),
+        (("_OTHER",), "fails (reason not told)"),
     ],
 )
 def test_a_server_is_said_to_do_what_its_reason_means(reasons, said):

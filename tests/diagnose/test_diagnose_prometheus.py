@@ -313,6 +313,19 @@ def test_failures_have_ended_if_somebody_succeeded_since(last, values, until):
 
 
 @pytest.mark.parametrize(
+    ("last", "values", "gone"),
+    [
+        (900.0, {}, True),
+        (900.0, {"last_success_timestamp": END - 10}, False),
+        # It has not ended.
+        (30.0, {}, False),
+    ],
+)
+def test_a_server_that_no_caller_asks_any_more_is_gone(last, values, gone):
+    assert gone == observe_failures(last, **values).gone
+
+
+@pytest.mark.parametrize(
     ("changes", "until"), [(8, None), (2, END - 260.0)], ids=["by-turns", "once"]
 )
 def test_what_fails_by_turns_goes_on_until_it_is_well_for_longer_than_before(changes, until):

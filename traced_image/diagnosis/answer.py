@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from .observations import AlertSeen, Callers, CallSeen, Latency, Observations
 
 _INDENT = 10
+_ONLY_SERVER = "it is the only server; if it is a load balancer, one behind it may be to blame"
+_SHARED = "what they share: the network, the database, a load balancer"
+_DEADLINE = "deadline_exceeded"
+_NO_LOAD_MOVES = ("slow", "probes", "keystone")
+"""Rules of which the others carry no more than before."""
+
 _MOST_CALLS = 3
 """How many single calls are shown."""
 
@@ -136,6 +142,7 @@ def _conclude(finding: DiagnosisFinding, seen: Observations) -> str:
         number=len(finding.servers),
         fails=describe_failure(finding.reasons),
         reasons=join(describe_reason(each) for each in finding.reasons) or "no reason is known",
+        shared=f"{'a deadline that is too short, or ' * (_DEADLINE in finding.reasons)}{_SHARED}",
         when=_describe_time(finding, seen),
         operations=join(sorted(operations)) or "attempts",
         fine=join(finding.fine) or "others",
@@ -146,7 +153,8 @@ def _conclude(finding: DiagnosisFinding, seen: Observations) -> str:
         latencies=join(_describe_latency(each) for each in finding.latencies if is_slow(each)),
     )
     row = f" {finding.row} failures in a row." if (finding.row or 0) > 1 else ""
-    return f"{sentence}{row}"
+    gone = " No caller asks it any more." if finding.gone else ""
+    return f"{'' if finding.is_ongoing else 'Ended: '}{sentence}{row}{gone}"
 
 
 def _describe_time(finding: DiagnosisFinding, seen: Observations) -> str:
@@ -156,9 +164,10 @@ def _describe_time(finding: DiagnosisFinding, seen: Observations) -> str:
     if finding.until is not None:
         length = format_duration(finding.until - finding.since)
         return f"from {since} to {format_time(finding.until, seen.end)}, {length}"
-    if not finding.exact:
-        return f"since about {since} or earlier"
-    return f"since {since}, {format_duration(seen.end - finding.since)}"
+    about = "" if finding.exact else "about "
+    if finding.earlier:
+        return f"since {about}{since} or earlier"
+    return f"since {about}{since}, {format_duration(seen.end - finding.since)}"
 
 
 def _describe_latency(latency: Latency) -> str:
@@ -212,9 +221,13 @@ def _describe_saved(finding: DiagnosisFinding, seen: Observations) -> str:
 
 
 def _describe_load(finding: DiagnosisFinding, seen: Observations) -> str:
+    if not finding.is_ongoing or finding.rule.name in _NO_LOAD_MOVES:
+        return ""
+    if finding.servers == tuple(each.server for each in seen.servers):
+        return _ONLY_SERVER if len(finding.servers) == 1 else ""
     others = [each for each in seen.servers if each.server not in finding.servers]
     shares = [each.share for each in others if not each.since and each.share[0] is not None]
-    if not shares or not finding.is_ongoing:
+    if not shares:
         return ""
     now = max(share or 0.0 for share, _ in shares)
     before = [share for _, share in shares if share is not None]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .requests_of_sources import SourceReader
 
-_HOUR = 3600.0
+_HOUR, _MINUTE = 3600.0, 60.0
 
 _UNKNOWN = (
     "callers whose exporters it was not given",
@@ -106,6 +106,7 @@ def _add_failures(
         server,
         since=since,
         exact=exact,
+        earlier=not exact and since < min(each.process.end for each in those) - _HOUR + _MINUTE,
         until=None if ongoing else max(ends),
         row=max(each.row for each in those),
         tallies=tuple(tally for each in asked for tally in each.tally(each.episode)),

@@ -34,8 +34,10 @@ class DiagnosisFinding:
         servers: The servers, or `KEYSTONE`.
         reasons: Why they fail, with how often; the most frequent first.
         since: Since when, in seconds since the epoch; None if unknown.
-        exact: Whether it began then; otherwise it began about then, or earlier.
+        exact: Whether it began then; otherwise it began about then.
+        earlier: Whether it may have begun before, as the source does not reach back.
         until: When it ended; None if it has not.
+        gone: Whether it ended because no caller asks these servers any more.
         row: The most failures in a row of a caller; None if unknown.
         operations: The operations that fail, by job.
         fine: The operations that do not.
@@ -57,7 +59,9 @@ class DiagnosisFinding:
     reasons: dict[str, float]
     since: float | None
     exact: bool
+    earlier: bool
     until: float | None
+    gone: bool
     row: int | None
     operations: dict[str, tuple[str, ...]]
     fine: tuple[str, ...]
@@ -118,7 +122,9 @@ def _make_finding(
         reasons=reasons or ({probed: 1.0} if rule.name == "probes" else {}),
         since=_find_since(rule, servers),
         exact=all(each.exact for each in servers),
+        earlier=any(each.earlier for each in servers),
         until=_find_most(each.until for each in servers),
+        gone=all(each.gone for each in servers),
         row=_find_row(servers),
         operations=_find_slow(servers) if slow else _find_operations(tallies),
         fine=_find_fine(tallies),
@@ -243,7 +249,9 @@ def _make_keystone(keystone: KeystoneSeen, seen: Observations) -> DiagnosisFindi
         reasons=add_up((each.reason, each.count) for each in keystone.tallies),
         since=keystone.since,
         exact=keystone.exact,
+        earlier=not keystone.exact,
         until=keystone.until,
+        gone=False,
         row=None,
         operations=_find_operations([*keystone.tallies, *calls]),
         fine=(),

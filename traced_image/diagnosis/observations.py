@@ -87,8 +87,10 @@ class ServerSeen:
     Attributes:
         server: ``host:port``.
         since: Since when it fails, in seconds since the epoch; None if it does not.
-        exact: Whether `since` is when it began; otherwise it began about then, or earlier.
+        exact: Whether `since` is when it began; otherwise it began about then.
+        earlier: Whether it may have begun before `since`, as the source does not reach back.
         until: When its failures ended; None if they have not.
+        gone: Whether they ended because no caller asks it any more.
         row: The most failures in a row that a caller has now; None if unknown.
         state: Its host state for most callers; empty if unknown.
         tallies: Its attempts.
@@ -108,7 +110,9 @@ class ServerSeen:
     server: str
     since: float | None = None
     exact: bool = True
+    earlier: bool = False
     until: float | None = None
+    gone: bool = False
     row: int | None = None
     state: str = ""
     tallies: tuple[Tally, ...] = ()
@@ -175,7 +179,7 @@ class KeystoneSeen:
 
     Attributes:
         since: Since when it gives none, in seconds since the epoch.
-        exact: As in `ServerSeen`.
+        exact: Whether it began then; otherwise it began then or earlier.
         until: When that ended; None if it has not.
         tallies: Those calls; the operation is empty if the source does not tell it.
         traces: The ids of some of their traces.

@@ -90,7 +90,9 @@ class FailingServer:
             name_server(labels),
             since,
             exact=exact,
+            earlier=not exact,
             until=until,
+            gone=until is not None and self._is_gone(),
             row=self._find_row(end),
             tallies=tuple(self._find_tallies(failing, succeeding)),
             callers=(
@@ -153,6 +155,11 @@ class FailingServer:
         if failure is None or failure > last:
             return find_end(self.api, self.ask.failures_now(self._server), window, last)
         return failure
+
+    def _is_gone(self) -> bool:
+        """Whether no caller that is scraped now asks the server."""
+        success = self.ask.last(catalogue.LAST_SUCCESS, self._server)
+        return self._number(success, self.window.end) is None
 
     def _fails_by_turns(self, quiet: float) -> bool:
         first, last = self.episode.first, self.episode.last

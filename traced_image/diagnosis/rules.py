@@ -149,8 +149,7 @@ RULES = (
     DiagnosisRule(
         "all_servers",
         fails_always,
-        "All {number} servers fail ({reasons}) {when}: {servers}. Suspect what they share: the"
-        " network, the database, a load balancer.",
+        "All {number} servers fail ({reasons}) {when}: {servers}. Suspect {shared}.",
         together="all",
     ),
     DiagnosisRule(
@@ -169,7 +168,8 @@ RULES = (
     DiagnosisRule(
         "flapping",
         flaps,
-        "{servers} fails and recovers by turns ({reasons}) {when}: {recoveries} recoveries.",
+        "{servers} fails and recovers by turns ({reasons}) {when}: {share} of attempts fail, and it"
+        " recovered {recoveries} times or more.",
         "medium",
     ),
     DiagnosisRule(

@@ -224,6 +224,7 @@ def _see_server(server: str, calls: Sequence[_TracedCall]) -> ServerSeen:
         server,
         since,
         exact=False,
+        earlier=True,
         tallies=_tally((call.span.job, call.operation, each.reason) for call, each in those),
     )
     return seen if since is None else _add_calls(seen, those)

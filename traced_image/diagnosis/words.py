@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from ..telemetry import catalogue
 from .observations import STREAM_ERROR
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _VERBS = {
     "read_timeout": "never answers",
     "connection_reset": "closes connections too early",
     "protocol_error": "sends replies that are not valid",
+    "deadline_exceeded": "takes longer than its calls may",
     STREAM_ERROR: "breaks off image data",
     "checksum_mismatch": "sends data that does not match its checksum",
 }
@@ -33,6 +35,8 @@ _LAST = datetime.max.replace(tzinfo=timezone.utc, microsecond=0).timestamp()
 
 def describe_reason(reason: str) -> str:
     """Return a reason as the answer names it: that of the catalogue, and HTTP before a status."""
+    if reason == catalogue.OTHER:
+        return "reason not told"  # metrics may leave it out: see Telemetry's detail
     return f"HTTP {reason}" if reason[:1].isdigit() else reason
 
 
@@ -43,12 +47,14 @@ def describe_failure(reasons: Iterable[str]) -> str:
         reasons: The reasons of its failures, the most frequent first.
     """
     every = list(reasons)
-    told = join(describe_reason(each) for each in every)
-    if not every:
-        return "fails"
-    if every[0][:1].isdigit():
-        return f"answers {told}"
-    return f"{_VERBS.get(every[0], 'fails')} ({told})"
+    statuses = [each for each in every if each[:1].isdigit()]
+    others = [each for each in every if each not in statuses]
+    parts = [f"answers {join(map(describe_reason, statuses))}"] if statuses else []
+    if others:
+        first = every[0] == others[0]
+        verb = _VERBS.get(others[0], "fails") if first else "fails"
+        parts.insert(0 if first else 1, f"{verb} ({join(map(describe_reason, others))})")
+    return " or ".join(parts) or "fails"
 
 
 def join(words: Iterable[str]) -> str:
