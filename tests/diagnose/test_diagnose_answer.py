@@ -250,7 +250,7 @@ def test_the_load_is_told_while_it_lasts(failing, share, said):
 
 
 def test_an_only_server_may_be_a_load_balancer():
-    said = "it is the only server; if it is a load balancer, one behind it may be to blame"
+    said = "it is the only server; if it is a load balancer, one behind it may fail"
     assert said == line("then", HANGING)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .observations import AlertSeen, Callers, CallSeen, Latency, Observations
 
 _INDENT = 10
-_ONLY_SERVER = "it is the only server; if it is a load balancer, one behind it may be to blame"
+_ONLY_SERVER = "it is the only server; if it is a load balancer, one behind it may fail"
 _SHARED = "what they share: the network, the database, a load balancer"
 _DEADLINE = "deadline_exceeded"
 _NO_LOAD_MOVES = ("slow", "probes", "keystone")
