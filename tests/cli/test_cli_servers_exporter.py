@@ -234,6 +234,14 @@ def test_an_exporter_that_can_not_be_read_is_told_with_the_others(ask, answer, p
     ]
 
 
+def test_an_exporter_without_workers_that_share_their_calls_is_no_healthy_one(ask):
+    result = ask(report(notice="No worker has shared its calls."))
+    assert (3, True) == (
+        result.status,
+        result.line.rstrip().endswith("/0: No worker has shared its calls."),
+    )
+
+
 def test_an_exporter_that_knows_no_server_is_told(ask):
     result = ask(report())
     assert (True, "") == (

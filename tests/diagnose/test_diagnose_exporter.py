@@ -305,6 +305,43 @@ def test_a_slow_server_hits_those_who_ask_it():
     )
 
 
+def test_a_server_that_is_slow_for_one_process_hits_its_job_alone():
+    slow, fine = {"p95": 1.5}, {"p95": 0.01}
+    asked = {"operations": [operation("images.get", 20, 0)]}
+    of_slow = [server(port, recent=it, **asked) for port, it in (("1", slow), ("2", fine))]
+    of_fine = [server(port, recent=fine, **asked) for port in ("1", "2")]
+    (found,) = diagnose(report(*of_slow, service="cache"), report(*of_fine, pid=8))
+    assert (("10.0.0.1:1",), {"cache": ()}, 1.5) == (
+        found.servers,
+        found.operations,
+        found.latencies[0].seconds,
+    )
+
+
+def test_the_share_that_failed_is_that_of_the_minutes_in_which_it_did():
+    told = {"last_failure": NOW - 600, "last_error": "503", "reasons": {"503": 2}}
+    strip = [*(minute(each, 9) for each in range(45, 89)), minute(89, 4, 2, "503"), minute(99, 9)]
+    operations = [operation("images.get", 409, 2, None, NOW - 600)]
+    (found,) = diagnose(report(server(**told, strip=strip, operations=operations)))
+    assert (NOW - 600, 0.5) == (found.until, found.share)
+
+
+def test_an_operation_that_failed_before_the_latest_failures_is_none_of_theirs():
+    operations = [
+        operation("images.list", 9, 2, None, 2000.0),
+        operation("images.get", 40, 2, NOW - 40, NOW - 2),
+    ]
+    strip = [minute(33, 9, 2, "500"), minute(99, 20, 2, "503")]
+    told = {"last_failure": NOW - 2, "last_error": "503"}
+    (found,) = diagnose(report(server(**told, operations=operations, strip=strip)))
+    assert {"api": ("images.get",)} == found.operations
+
+
+def test_what_an_exporter_says_of_itself_is_told():
+    seen = observe([report(notice="No worker has shared its calls.")])
+    assert "http://0: No worker has shared its calls" == seen.unknown[-1]
+
+
 def test_probes_are_no_callers():
     seen = observe([report(server(**FAILING), probes=True)])
     (found,) = findings.find(seen)

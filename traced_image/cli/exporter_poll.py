@@ -30,7 +30,8 @@ class ExporterSeen:
 
     Attributes:
         url: Its URL, without secrets.
-        problem: Why it can't be read, or `WAITING`; empty if it was read, and knows no server.
+        problem: Why it can't be read or knows no server, or `WAITING`; empty if it was read, and no
+            call of its process asked a server.
     """
 
     url: str
@@ -73,7 +74,7 @@ class ExporterPoll:
     def without_servers(self) -> list[ExporterSeen]:
         """The exporters that can't be read, or know no server."""
         return [
-            ExporterSeen(each.url, each.problem)
+            ExporterSeen(each.url, each.problem or (each.report.notice if each.report else ""))
             for each in self._polled
             if each.report is None or not any(each.report.list_servers())
         ]

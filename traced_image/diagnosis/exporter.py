@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import replace
 from statistics import mean
@@ -10,8 +11,17 @@ from typing import TYPE_CHECKING
 from ..telemetry import catalogue
 from .exporter_report import ProcessSaw, ServerByProcess
 from .json_values import find, find_list, find_number, find_numbers, find_text
-from .latencies import compare
-from .observations import NAMED, Callers, KeystoneSeen, Observations, ServerSeen, Tally, add_up
+from .latencies import compare, is_slow
+from .observations import (
+    NAMED,
+    Callers,
+    KeystoneSeen,
+    Latency,
+    Observations,
+    ServerSeen,
+    Tally,
+    add_up,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,7 +66,7 @@ def combine(processes: Sequence[ProcessSaw]) -> Observations:
         keystone=_find_keystone(callers),
         jobs={name: round(n) for name, n in add_up((p.job, p.processes) for p in callers).items()},
         failed_calls=tuple(_list_failed(callers)),
-        unknown=_UNKNOWN,
+        unknown=(*_UNKNOWN, *(f"{p.url}: {p.notice.rstrip('.')}" for p in processes if p.notice)),
     )
 
 
@@ -76,7 +86,7 @@ def _merge(server: str, views: Sequence[ServerByProcess]) -> ServerSeen:
     healthy = ServerSeen(
         server,
         state=next((find_text(each.told, "state") for each in asked), ""),
-        tallies=tuple(tally for each in asked for tally in each.tally(None)),
+        tallies=tuple(tally for each in asked for tally in each.tally()),
         probe_reason=next((find_text(each.told, "last_error") for each in probed), ""),
         probe_since=next((each.find_time("since") for each in probed), None),
         share=(_average(asked, "share"), _average(asked, "share_before")),
@@ -98,7 +108,10 @@ def _add_failures(
     ongoing = [each for each in failing if each.find_until() is None]
     # A process that recovered says nothing of failures that last.
     those = ongoing or failing
+    episodes = [each.episode for each in those if each.episode]
     since, exact = min(each.find_since(each.episode) for each in those if each.episode)
+    first = min(each.first for each in episodes)
+    last = math.inf if ongoing else max(each.last for each in episodes)
     calls = [call for each in those for call in each.list_calls(since)]
     lost = [each for view in those for each in view.list_failed_calls(since)]
     traces = [find_text(each, "trace_id") for each in calls]
@@ -109,7 +122,7 @@ def _add_failures(
         earlier=not exact and since < min(each.process.end for each in those) - _HOUR + _MINUTE,
         until=None if ongoing else max(ends),
         row=max(each.row for each in those),
-        tallies=tuple(tally for each in asked for tally in each.tally(each.episode)),
+        tallies=tuple(tally for each in asked for tally in each.tally(first, last)),
         callers=tuple(_list_callers(asked, those)),
         calls_failed=float(len(lost)),
         calls_saved=_add(those, "saved_calls"),
@@ -152,15 +165,34 @@ def _count(processes: Iterable[ProcessSaw]) -> int:
 def _add_latencies(
     servers: Sequence[ServerSeen], seen: dict[str, list[ServerByProcess]]
 ) -> Iterator[ServerSeen]:
-    """Yield the servers with how long 95 % of attempts took at most in the last five minutes."""
-    most = {
-        server: mean(known)
-        for server, views in seen.items()
-        if (known := [m for each in views if (m := find_number(each.told, "recent", "p95"))])
-    }
-    compared = compare({"": most})
+    """Yield the servers with how long 95 % of attempts took at most in the last five minutes.
+
+    Each process is asked about its own attempts: what is slow for one is fast for another.
+    """
+    most: dict[int, dict[str, float]] = defaultdict(dict)
+    for server, views in seen.items():
+        for view in views:
+            if seconds := find_number(view.told, "recent", "p95"):
+                most[id(view.process)][server] = seconds
+    compared = {process: compare({"": by_server}) for process, by_server in most.items()}
     for each in servers:
-        yield replace(each, latencies=compared.get(each.server, ()))
+        found = [
+            replace(latency, jobs=(view.process.job,))
+            for view in seen[each.server]
+            for latency in compared.get(id(view.process), {}).get(each.server, ())
+        ]
+        yield replace(each, latencies=_merge_latencies(found))
+
+
+def _merge_latencies(found: Sequence[Latency]) -> tuple[Latency, ...]:
+    """Return the mean of those that are slow; of all, if none is; none of none."""
+    those = [each for each in found if is_slow(each)] or found
+    if not those:
+        return ()
+    others = [each.others for each in those if each.others is not None]
+    jobs = tuple(dict.fromkeys(job for each in those for job in each.jobs))
+    seconds = mean(each.seconds for each in those)
+    return (Latency("", seconds, mean(others) if others else None, jobs),)
 
 
 def _find_keystone(callers: Iterable[ProcessSaw]) -> KeystoneSeen | None:

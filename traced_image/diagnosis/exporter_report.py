@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -12,11 +13,14 @@ from .json_values import find, find_list, find_number, find_numbers, find_text
 from .observations import Tally, name_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _MINUTE = 60.0
 _LATE = 120.0
 """Seconds after its last failure for which a server still counts as failing."""
+
+_LATELY, _SOME = 300.0, 3
+"""A server fails at times with so many failures, between successes, in so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,11 @@ class ProcessSaw:
     def processes(self) -> int:
         """How many processes the report is of."""
         return round(find_number(self.report, "process", "processes") or 1)
+
+    @property
+    def notice(self) -> str:
+        """What its reader must know, such as that no worker shares its calls; empty for nothing."""
+        return find_text(self.report, "notice")
 
     @property
     def end(self) -> float:
@@ -99,10 +108,7 @@ class ServerByProcess:
     def episode(self) -> Episode | None:
         """Its latest failures, by the minutes that they begin in; None if there are none."""
         return find_latest(
-            {
-                find_number(each, "start") or 0.0: find_number(each, "failed") or 0.0
-                for each in find_list(self.told, "strip")
-            }
+            {_find_start(each): _count_failed(each) for each in find_list(self.told, "strip")}
         )
 
     @property
@@ -123,8 +129,28 @@ class ServerByProcess:
 
     @property
     def fails_now(self) -> bool:
-        """Whether its last attempt failed, or the last one of some operation."""
-        return bool(self.row or self.failing_operations)
+        """Whether its last attempt failed, or the last one of some operation, or many lately."""
+        return bool(self.row or self.failing_operations or self.fails_at_times)
+
+    @property
+    def fails_at_times(self) -> bool:
+        """Whether it fails and answers by turns, by the same rule as on the exporter's page."""
+        end, last = self.process.end, self.find_time("last_failure")
+        strip = find_list(self.told, "strip")
+        lately = [each for each in strip if _find_start(each) + _MINUTE > end - _LATELY]
+        first = next((each for each in lately if find_number(each, "failed")), None)
+        if first is None or last is None or end - last > _MINUTE:
+            return False
+        since = [each for each in lately if _find_start(each) >= _find_start(first)]
+        failed = sum(map(_count_failed, since))
+        return failed - self.row >= _SOME and sum(map(_count, since)) >= 2 * failed
+
+    @property
+    def operations_now(self) -> list[str]:
+        """The operations that fail now; of a server that fails at times, all that have failed."""
+        every = find_list(self.told, "operations")
+        lately = [each for each in every if _count_failed(each)] if self.fails_at_times else []
+        return [find_text(each, "operation") for each in self.failing_operations or lately]
 
     @property
     def reasons_now(self) -> list[str]:
@@ -161,26 +187,34 @@ class ServerByProcess:
         latest = self.find_time("last_failure") or self.process.end
         return min(episode.first + _MINUTE / 2, latest), False
 
-    def tally(self, episode: Episode | None) -> Iterator[Tally]:
-        """Yield its attempts since its failures began, as far as the report tells them apart."""
+    def tally(self, first: float = 0.0, last: float = math.inf) -> Iterator[Tally]:
+        """Yield its attempts, as far as the report tells them apart.
+
+        Args:
+            first: The begin of the first minute to count.
+            last: That of the last one.
+        """
+        strip = find_list(self.told, "strip")
+        those = [each for each in strip if first <= _find_start(each) <= last]
         operations = find_list(self.told, "operations")
         if not operations:
-            yield from self._tally_minutes(episode)
+            yield from self._tally_minutes(those)
+        # Operations are counted for the whole hour: their part is that of the minutes.
+        failing = _divide(sum(map(_count_failed, those)), sum(map(_count_failed, strip)))
+        succeeding = _divide(sum(map(_count_fine, those)), sum(map(_count_fine, strip)))
         for each in operations:
-            failed = find_number(each, "failed") or 0.0
+            ended = (find_number(each, "last_failure") or math.inf) < first
+            failed = 0.0 if ended else _count_failed(each) * failing
             # Of a row since the beginning, the successes are from before it.
-            fine = 0.0 if _is_unbroken(each, episode) else _count(each) - failed
+            fine = 0.0 if _is_unbroken(each, self.episode) else _count_fine(each) * succeeding
             reason = find_text(each, "last_error") or self._reason
             yield from self._pair(find_text(each, "operation"), reason, failed, fine)
 
-    def _tally_minutes(self, episode: Episode | None) -> Iterator[Tally]:
+    def _tally_minutes(self, minutes: Sequence[object]) -> Iterator[Tally]:
         """Yield its attempts by minutes, those of the minute in which it began to fail included."""
-        begin = 0.0 if episode is None else episode.first
-        strip = find_list(self.told, "strip")
-        since = [each for each in strip if (find_number(each, "start") or 0.0) >= begin]
-        failed = sum(find_number(each, "failed") or 0.0 for each in since)
+        failed = sum(map(_count_failed, minutes))
         # If all of them are in a row, its successes are from before the first.
-        fine = 0.0 if 0 < failed <= self.row else sum(map(_count, since)) - failed
+        fine = 0.0 if 0 < failed <= self.row else sum(map(_count_fine, minutes))
         yield from self._pair("", self._reason, failed, fine)
 
     @property
@@ -242,8 +276,24 @@ def _is_unbroken(told: object, episode: Episode | None) -> bool:
     since, last = find_number(told, "since"), find_number(told, "last_failure")
     if not since or episode is None or since >= episode.first + _MINUTE:
         return False
-    return since != last or (find_number(told, "failed") or 0.0) <= 1
+    return since != last or _count_failed(told) <= 1
+
+
+def _find_start(minute: object) -> float:
+    return find_number(minute, "start") or 0.0
 
 
 def _count(told: object) -> float:
     return find_number(told, "attempts") or 0.0
+
+
+def _count_failed(told: object) -> float:
+    return find_number(told, "failed") or 0.0
+
+
+def _count_fine(told: object) -> float:
+    return _count(told) - _count_failed(told)
+
+
+def _divide(part: float, whole: float) -> float:
+    return part / whole if whole else 1.0

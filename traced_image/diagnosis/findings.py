@@ -184,10 +184,11 @@ def _find_slow(servers: Iterable[ServerSeen]) -> dict[str, tuple[str, ...]]:
     """Return the slow operations by job; none are named if the source does not tell them apart."""
     found: dict[str, set[str]] = {}
     for server in servers:
-        slow = {each.operation for each in server.latencies if is_slow(each)}
+        slow = {each.operation: each.jobs for each in server.latencies if is_slow(each)}
         for each in server.tallies:
-            if each.operation in slow or "" in slow:
-                found.setdefault(each.job, set()).update({each.operation} & slow)
+            jobs = slow.get(each.operation, slow.get(""))
+            if jobs is not None and (not jobs or each.job in jobs):
+                found.setdefault(each.job, set()).update({each.operation} & {*slow})
     return {job: tuple(sorted(operations)) for job, operations in sorted(found.items())}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .exporter import combine, group_by_server
 from .json_values import find_text
+from .latencies import is_slow
 from .observations import KEYSTONE, add_up
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 PROBES = "probes"
 """The state of a server that only an exporter's probes can't use."""
+
+SLOW = "slow"
+"""The state of a server that is healthy, and slow beside the others or by itself."""
 
 _FAILING = "failing"
 _BEST_FIRST = ("healthy", "trial", _FAILING, "cooling")
@@ -41,8 +45,8 @@ class ServerNow:
 
     Attributes:
         server: ``host:port``, or `KEYSTONE`.
-        state: The worst of its host states; `PROBES` if no call fails there, but probes do; empty
-            if no caller asks it.
+        state: The worst of its host states; `PROBES` if no call fails there, but probes do; `SLOW`
+            if it is healthy and slow; empty if no caller asks it.
         callers: The processes, by service, or by machine and number if they do not name it.
         reasons: Why it fails, the most frequent first; empty if it does not fail.
         since: Since when, in seconds since the epoch; None if it does not fail, or if unknown.
@@ -101,7 +105,7 @@ def _look_at(seen: ServerSeen, views: Sequence[ServerByProcess]) -> ServerNow:
     since, exact = min(starts) if starts else (None, True)
     return ServerNow(
         seen.server,
-        _find_state(asked, failing, hit),
+        _find_state(seen, asked, failing, hit),
         _count_callers((each.process, each.fails_now) for each in asked),
         tuple(add_up((reason, 1) for each in hit for reason in each.reasons_now)),
         since,
@@ -115,6 +119,7 @@ def _look_at(seen: ServerSeen, views: Sequence[ServerByProcess]) -> ServerNow:
 
 
 def _find_state(
+    seen: ServerSeen,
     asked: Sequence[ServerByProcess],
     failing: Sequence[ServerByProcess],
     hit: Sequence[ServerByProcess],
@@ -124,7 +129,9 @@ def _find_state(
     states = {find_text(each.told, "state") for each in failing or asked}
     worst = max(states & set(_BEST_FIRST), key=_BEST_FIRST.index, default="")
     # One operation may fail on a server that is healthy as a whole.
-    return _FAILING if failing and worst in ("", "healthy") else worst
+    if failing and worst in ("", "healthy"):
+        return _FAILING
+    return SLOW if worst == "healthy" and any(map(is_slow, seen.latencies)) else worst
 
 
 def _count_callers(asked: Iterable[tuple[ProcessSaw, bool]]) -> dict[str, CallersNow]:
@@ -140,8 +147,7 @@ def _count_callers(asked: Iterable[tuple[ProcessSaw, bool]]) -> dict[str, Caller
 
 
 def _list_operations(hit: Iterable[ServerByProcess]) -> tuple[str, ...]:
-    names = (find_text(each, "operation") for view in hit for each in view.failing_operations)
-    return tuple(sorted({*names} - {""}))
+    return tuple(sorted({name for view in hit for name in view.operations_now} - {""}))
 
 
 def _look_at_keystone(seen: KeystoneSeen, callers: Sequence[ProcessSaw]) -> ServerNow:

@@ -73,11 +73,13 @@ class Latency:
         operation: What they ask of Glance; empty if the source does not tell.
         seconds: Their duration: the mean, or what 95 % of them take at most.
         others: That of the other servers; None if there are none.
+        jobs: Whose attempts they are; empty for those of all.
     """
 
     operation: str
     seconds: float
     others: float | None = None
+    jobs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
