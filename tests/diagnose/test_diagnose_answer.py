@@ -188,7 +188,7 @@ def test_keystone_is_said_to_be_none_of_the_servers():
 @pytest.mark.parametrize(
     ("servers", "said"),
     [
-        ((), "Nothing is known: no call asked a server."),
+        ((), "Nothing is known: no attempt on a server is told."),
         ((FINE,), "Nothing fails now, and nothing is slow: 10.0.0.1:9292."),
     ],
 )
@@ -301,6 +301,26 @@ def test_single_calls_are_told_in_order():
         "",
         "images.get in 2 s: exhausted (503); retries cost 0 ms; trace 7fa8",
     ] == lines(FINE, calls=calls)[4:9]
+
+
+def test_refusals_are_told_and_are_no_failures():
+    assert (
+        "Refused requests, which are no failures of servers: HTTP 401 (1,200)."
+        == (lines(FINE, refusals={"401": 1200.0})[-1])
+    )
+
+
+def test_a_server_that_refuses_alone_is_told_with_its_cost():
+    refusals = (Tally("api", GET, "401", 9), Tally("api", GET, "", 1))
+    refusing = replace(FINE, refusals=refusals, refused_since=NOON)
+    assert (
+        (
+            "10.0.0.1:9292 refuses 90 % of images.get (HTTP 401) since about 12:00:00, 12 min, and"
+            " others answer them: suspect its own settings, such as how it checks tokens."
+        ),
+        "9 calls refused; no other server is asked then",
+        "",
+    ) == (sentence(refusing), line("cost", refusing), line("then", refusing))
 
 
 def test_what_stock_clients_hide_is_told():

@@ -337,6 +337,18 @@ def test_an_operation_that_failed_before_the_latest_failures_is_none_of_theirs()
     assert {"api": ("images.get",)} == found.operations
 
 
+def test_a_server_that_refuses_alone_is_told():
+    asked = {"attempts": 30, "failed": 0}
+    (found,) = diagnose(report(server(**asked, refusals={"401": 12}), server("2", **asked)))
+    assert ("refuses", ("10.0.0.1:1",), {"401": 12.0}, 0.4, None) == (
+        found.rule.name,
+        found.servers,
+        found.reasons,
+        found.share,
+        found.since,
+    )
+
+
 def test_what_an_exporter_says_of_itself_is_told():
     seen = observe([report(notice="No worker has shared its calls.")])
     assert "http://0: No worker has shared its calls" == seen.unknown[-1]

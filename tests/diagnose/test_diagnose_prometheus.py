@@ -26,6 +26,7 @@ CONCLUSIONS = {
     "keystone": ("keystone", "connection_refused"),
     "all": ("all_servers", "connection_refused"),
     "image": ("one_image", "500"),
+    "refused": ("refuses", "401"),
 }
 
 
@@ -425,6 +426,28 @@ def test_a_gauge_knows_what_began_before_the_window():
 def test_a_gauge_of_a_caller_that_was_idle_for_long_is_not_believed():
     server = observe_failures(900.0, failing_since_timestamp=END - 9000)
     assert END - 900 == pytest.approx(server.since, abs=60)
+
+
+def test_a_server_that_refused_a_moment_ago_alone_has_no_beginning():
+    def count(port, verdict, reason=""):
+        labels = {**PLACE, "server_port": port, "job": "api", "operation": "images.get"}
+        told = {**labels, "verdict": verdict, "error_type": reason}
+        return {"metric": told, "value": [END, "12"]}
+
+    def answer(path, _):
+        query = unquote_plus(path)
+        result = []
+        if "direction, verdict" in query and "rate(" in query:
+            result = [count("1", "refused", "401"), count("2", "success")]
+        elif "query_range" not in path and ("server_state" in query or "build_info" in query):
+            places = [{**PLACE, "server_port": port, "job": "api"} for port in "12"]
+            result = [{"metric": each, "value": [END, "1"]} for each in places]
+        return 200, {"status": "success", "data": {"result": result}}
+
+    with serving(answer) as url, SourceReader(url, SourceAccess(), "Prometheus") as reader:
+        seen = prometheus.observe(PrometheusAPI(reader), end=END, window=60.0)
+    told = [(each.rule.name, each.servers, each.since) for each in findings.find(seen)]
+    assert ([("refuses", ("a:1",), None)], {"401": 12.0}) == (told, dict(seen.refusals))
 
 
 def test_a_server_that_was_slow_a_moment_ago_alone_has_no_beginning():

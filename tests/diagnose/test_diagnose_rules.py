@@ -61,6 +61,7 @@ APPLIES = {
     "one_operation": [failing(by=PARTLY), HEALTHY],
     "flapping": [failing(by=tallies(9, 9), recoveries=2), HEALTHY],
     "sometimes": [failing(by=tallies(1, 9)), HEALTHY],
+    "refuses": [replace(HEALTHY, refusals=tallies(9, 1, "401")), ServerSeen("b:1")],
     "slow": [replace(HEALTHY, latencies=(Latency(GET, 1.0, 0.01),))],
     "probes": [replace(HEALTHY, probe_reason="read_timeout", probe_since=SINCE)],
 }
@@ -158,6 +159,18 @@ def test_what_fails_calls_comes_first_and_what_has_ended_last():
         failing(), failing("b:1", until=1100.0, calls_failed=9.0), costly, worst, HEALTHY
     )
     assert ["d:1", "c:1", "a:1", "b:1"] == [each.servers[0] for each in found]
+
+
+def test_refusals_of_one_server_fail_calls():
+    refusing = replace(HEALTHY, refusals=tallies(9, 1, "401"), refused_since=SINCE)
+    (found,) = conclude(refusing, ServerSeen("b:1"))
+    assert (SINCE, {"401": 9}, 9.0, False, 0.9) == (
+        found.since,
+        found.reasons,
+        found.calls_failed,
+        found.hidden_by_retries,
+        found.share,
+    )
 
 
 def test_keystones_failures_are_its_own():

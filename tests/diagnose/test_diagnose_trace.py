@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import time
 
@@ -80,7 +81,7 @@ def test_the_process_is_named(form, two, image):
 def test_it_shows_the_order_of_the_servers_and_the_cost(two, image):
     two[0].break_with(faults.status(503))
     (call, *_) = trace.observe(to_console(record(two, show(image))), "a file").calls
-    assert ([(place(two[0]), "503"), (place(two[1]), "")], "success_after_retry", True) == (
+    assert ([(place(two[0]), "HTTP 503"), (place(two[1]), "")], "success_after_retry", True) == (
         [(server, reason) for server, reason, _ in call.attempts],
         call.outcome,
         0 < call.cost_seconds < call.seconds,
@@ -160,6 +161,35 @@ def test_keystone_is_told_from_a_server(two, image):
 
 def test_a_refusal_is_no_failure(two):
     assert [] == diagnose(to_console(record(two, show("absent"))))
+
+
+def test_a_server_that_refuses_alone_is_told_with_its_calls(two, image):
+    two[0].break_with(faults.status(401))
+    seen = trace.observe(to_console(record(two, show(image, times=30))), "a file")
+    (found,) = findings.find(seen)
+    assert ("refuses", (place(two[0]),), {"401": found.calls_failed}, "refused (HTTP 401)") == (
+        found.rule.name,
+        found.servers,
+        found.reasons,
+        seen.calls[0].attempts[0][1],
+    )
+
+
+def shift(text, seconds):
+    """Return OTLP's JSON with all times later."""
+    return re.sub(
+        r'(?<=TimeUnixNano": ")\d+', lambda found: str(int(found[0]) + seconds * 10**9), text
+    )
+
+
+@pytest.mark.parametrize(("seconds", "over"), [(130, True), (60, False)])
+def test_failures_have_ended_if_the_server_then_answers_for_two_minutes(two, image, seconds, over):
+    two[0].break_with(faults.status(503))
+    failing = to_otlp(record(two, show(image)))
+    two[0].heal()
+    fine = to_otlp(record(two, show(image, times=9)))
+    (found,) = diagnose(f"{failing}\n{shift(fine, seconds)}")
+    assert ("down" if over else "sometimes", over) == (found.rule.name, not found.is_ongoing)
 
 
 def test_only_the_jobs_that_are_named_count(two, image):

@@ -146,6 +146,7 @@ ACTS: Mapping[str, Callable[[Scene], object]] = {
     ),
     "tls": lambda scene: scene.certificate.expire(scene.servers[0]),
     "stream": lambda scene: scene.servers[0].break_with(faults.cut_body().only(path="/file$")),
+    "refused": lambda scene: scene.servers[0].break_with(faults.status(401)),
     "nothing": lambda scene: None,
 }
 

@@ -1,4 +1,4 @@
-"""The diagnosis of twelve scenes, by a real Prometheus, and by real processes' exporters and spans.
+"""The diagnosis of 13 scenes, by a real Prometheus, and by real processes' exporters and spans.
 
 `diagnose_scene` says what fails. Each scene is diagnosed from each source alone. All processes have
 ended then: `diagnosed` plays the scenes once, for test_real_outlets.py, too.
@@ -69,6 +69,19 @@ def test_image_data_that_breaks_off_is_found_where_it_is_known(
     expected = [] if source == "exporter" else [([place], ["images.data"])]
     found = answers["stream", source][1]
     assert expected == [(each["servers"], each["operations"]) for each in found]
+
+
+def test_a_server_that_refuses_what_others_answer_is_found(
+    scenes: Mapping[str, Scene], answers: Answers, source: str
+) -> None:
+    found = only(answers, "refused", source)
+    expected = ("refuses", [scenes["refused"].place(0)], "401", scenes["refused"].jobs)
+    assert expected == (
+        found["rule"],
+        found["servers"],
+        found["reason"],
+        sorted(found["jobs"]),
+    )
 
 
 def test_where_nothing_fails_nothing_is_found(answers: Answers, source: str) -> None:

@@ -291,6 +291,19 @@ def test_the_verdict_counts_calls_that_are_no_longer_kept_by_the_hour(page):
     assert page(told).text("#words").endswith("; 60 calls gave up in the last 60 min")
 
 
+def test_the_verdict_counts_calls_that_failed_without_a_retry_by_the_hour(page):
+    told = failing()
+    told.calls("non_retryable", 60, "507")
+    assert page(told).text("#words").endswith("; 60 calls failed in the last 60 min")
+
+
+def test_a_reason_that_metrics_leave_out_is_not_told(page):
+    told = Told()
+    told.attempts(FAILING, 3, "_OTHER")
+    told.state(FAILING, "cooling", failures=3, since=0)
+    assert page(told).text("#words").startswith("10.0.0.2:9292 fails: reason not told, since ")
+
+
 def test_a_call_that_gave_up_before_is_not_held_against_a_server(page):
     told = Told()
     with told.ago(50):
@@ -391,6 +404,24 @@ def test_refused_requests_are_held_against_no_server(page):
     told.attempts(RECOVERED, 3)
     shown = page(told)
     assert ("All servers are healthy", []) == (shown.text("#words"), shown.texts("#more li"))
+
+
+def test_a_server_that_refuses_what_others_answer_is_named(page):
+    told = Told()
+    told.attempts(FAILING, 12, "401")
+    told.attempts(HEALTHY, 12)
+    shown = page(told)
+    assert (
+        "10.0.0.2:9292 refuses what others answer: 401, 12 of 12 attempts in the last 60 min",
+        1,
+    ) == (shown.text("#words"), len(shown.texts("#more li")))
+
+
+def test_requests_that_all_servers_refuse_are_held_against_none(page):
+    told = Told()
+    told.attempts(FAILING, 12, "404")
+    told.attempts(HEALTHY, 12, "404")
+    assert "All servers are healthy" == page(told).text("#words")
 
 
 @pytest.fixture

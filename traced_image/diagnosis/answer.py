@@ -28,8 +28,8 @@ _INDENT = 10
 _ONLY_SERVER = "it is the only server; if it is a load balancer, one behind it may fail"
 _SHARED = "what they share: the network, the database, a load balancer"
 _DEADLINE = "deadline_exceeded"
-_NO_LOAD_MOVES = ("slow", "probes", "keystone")
-"""Rules of which the others carry no more than before."""
+_NO_LOAD_MOVES = ("refuses", "slow", "probes", "keystone")
+"""Rules whose servers keep their load."""
 
 _MOST_CALLS = 3
 """How many single calls are shown."""
@@ -93,6 +93,9 @@ def make_lines(findings: Sequence[DiagnosisFinding], seen: Observations) -> Iter
         yield ""
         yield from _describe_call(call)
     yield ""
+    if seen.refusals:
+        reasons = join(f"{describe_reason(it)} ({n:,.0f})" for it, n in seen.refusals.items())
+        yield f"Refused requests, which are no failures of servers: {reasons}."
     if seen.hazards:
         kinds = join(f"{kind} ({count:.0f})" for kind, count in seen.hazards.items())
         yield f"Stock clients did what their callers do not see: {kinds}."
@@ -112,7 +115,7 @@ def _describe_source(seen: Observations) -> str:
 
 def _describe_nothing(seen: Observations) -> str:
     if not seen.servers:
-        return "Nothing is known: no call asked a server."
+        return "Nothing is known: no attempt on a server is told."
     servers = join(each.server for each in seen.servers)
     return f"Nothing fails now, and nothing is slow: {servers}."
 
@@ -200,6 +203,9 @@ def _describe_cost(finding: DiagnosisFinding, seen: Observations) -> str:
         return "its callers wait; no attempt on it failed, so that none was retried"
     if finding.rule.name == "probes":
         return ""
+    if finding.rule.name == "refuses":
+        calls = format_count(round(finding.calls_failed or 0.0), "call")
+        return f"{calls} refused; no other server is asked then"
     parts = [_describe_saved(finding, seen)] if finding.calls_saved else []
     if finding.calls_failed:
         parts.append(f"{format_count(round(finding.calls_failed), 'call')} failed")
@@ -262,5 +268,5 @@ def _describe_call(call: CallSeen) -> Iterator[str]:
         f" retries cost {format_duration(call.cost_seconds)}; trace {call.trace_id}"
     )
     for number, (server, why, seconds) in enumerate(call.attempts, 1):
-        end = describe_reason(why) if why else "answered"
+        end = why or "answered"
         yield f"  {number}. {server} {end}, {format_duration(seconds)}"

@@ -22,6 +22,7 @@ from .observations import (
     Tally,
     add_up,
 )
+from .refusals import find_unlike, sum_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -57,7 +58,12 @@ def combine(processes: Sequence[ProcessSaw]) -> Observations:
     end = max((each.end for each in processes), default=0.0)
     callers = [each for each in processes if not each.probes]
     seen = group_by_server(processes)
-    servers = [_merge(server, views) for server, views in sorted(seen.items())]
+    asked = {server: _tally_refusals(views) for server, views in seen.items()}
+    unlike = find_unlike(asked)
+    servers = [
+        replace(_merge(server, views), refusals=unlike.get(server, ()))
+        for server, views in sorted(seen.items())
+    ]
     return Observations(
         f"exporter {', '.join(each.url for each in processes)}",
         end - _HOUR,
@@ -66,6 +72,7 @@ def combine(processes: Sequence[ProcessSaw]) -> Observations:
         keystone=_find_keystone(callers),
         jobs={name: round(n) for name, n in add_up((p.job, p.processes) for p in callers).items()},
         failed_calls=tuple(_list_failed(callers)),
+        refusals=sum_up(asked.values()),
         unknown=(*_UNKNOWN, *(f"{p.url}: {p.notice.rstrip('.')}" for p in processes if p.notice)),
     )
 
@@ -93,6 +100,11 @@ def _merge(server: str, views: Sequence[ServerByProcess]) -> ServerSeen:
     )
     failing = [each for each in asked if each.episode is not None]
     return _add_failures(healthy, failing, asked) if failing else healthy
+
+
+def _tally_refusals(views: Iterable[ServerByProcess]) -> tuple[Tally, ...]:
+    asked = (each for each in views if not each.process.probes)
+    return tuple(tally for each in asked for tally in each.tally_refusals())
 
 
 def _average(views: Iterable[ServerByProcess], name: str) -> float | None:

@@ -217,6 +217,13 @@ class ServerByProcess:
         fine = 0.0 if 0 < failed <= self.row else sum(map(_count_fine, minutes))
         yield from self._pair("", self._reason, failed, fine)
 
+    def tally_refusals(self) -> Iterator[Tally]:
+        """Yield what it answered, and what it refused; the operations are not told."""
+        refused = find_numbers(self.told, "refusals")
+        for reason, count in refused.items():
+            yield Tally(self.process.job, "", reason, count)
+        yield Tally(self.process.job, "", "", _count_fine(self.told) - sum(refused.values()))
+
     @property
     def _reason(self) -> str:
         reasons = find_numbers(self.told, "reasons")

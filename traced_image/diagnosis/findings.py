@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .latencies import is_slow
-from .observations import KEYSTONE, NAMED, TOKEN_UNAVAILABLE, Callers, add_up
+from .observations import KEYSTONE, NAMED, TOKEN_UNAVAILABLE, Callers, ServerSeen, add_up
 from .rules import DiagnosisRule, apply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .observations import AlertSeen, KeystoneSeen, Latency, Observations, ServerSeen, Tally
+    from .observations import AlertSeen, KeystoneSeen, Latency, Observations, Tally
     from .rules import Confidence
 
 KEYSTONE_RULE = DiagnosisRule(
@@ -109,6 +109,8 @@ def find(seen: Observations) -> list[DiagnosisFinding]:
 def _make_finding(
     rule: DiagnosisRule, servers: tuple[ServerSeen, ...], seen: Observations
 ) -> DiagnosisFinding:
+    if rule.name == "refuses":
+        servers = tuple(map(_see_refusals, servers))
     tallies = [tally for each in servers for tally in each.tallies]
     failed = sum(each.failed for each in servers)
     every = sum(each.attempts for each in servers)
@@ -139,6 +141,20 @@ def _make_finding(
         alerts=tuple(each for each in seen.alerts or () if each.server in names),
         traces=tuple(trace for each in servers for trace in each.traces)[:NAMED],
         confidence=_weigh(rule, failed, servers),
+    )
+
+
+def _see_refusals(server: ServerSeen) -> ServerSeen:
+    """Return a server whose refusals count as failures."""
+    lost = sum(each.count for each in server.refusals if each.reason)
+    return ServerSeen(
+        server.server,
+        server.refused_since,
+        exact=False,
+        tallies=server.refusals,
+        calls_failed=float(lost),
+        calls_saved=0.0,
+        probe_reason=server.probe_reason,
     )
 
 

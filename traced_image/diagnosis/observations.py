@@ -103,6 +103,8 @@ class ServerSeen:
         recoveries: How often a caller found it healthy again; None if unknown.
         latencies: The durations of its attempts.
         slow_since: Since when these are slow; None if unknown.
+        refusals: What it was asked for and mostly refused, while another server answers it.
+        refused_since: Since when it refuses that; None if unknown.
         probe_reason: Why the latest probe of it failed; empty if it did not, or for no probe.
         probe_since: Since when its probes fail; None if unknown.
         share: Its share of all attempts now, and before the first server failed; None if unknown.
@@ -125,6 +127,8 @@ class ServerSeen:
     recoveries: int | None = None
     latencies: tuple[Latency, ...] = ()
     slow_since: float | None = None
+    refusals: tuple[Tally, ...] = ()
+    refused_since: float | None = None
     probe_reason: str = ""
     probe_since: float | None = None
     share: tuple[float | None, float | None] = (None, None)
@@ -223,8 +227,8 @@ class CallSeen:
         reason: Why it failed; empty if it did not.
         seconds: How long it took.
         cost_seconds: What retries added to that.
-        attempts: The servers in order, with why each attempt failed, and how long it took; the
-            reason is empty if it did not fail.
+        attempts: The servers in order, with how each attempt ended, and how long it took; the end
+            is empty if it succeeded.
         trace_id: Its trace.
     """
 
@@ -249,6 +253,7 @@ class Observations:
         keystone: Keystone's failures; None for none.
         jobs: The number of processes of each job; 0 if the source does not tell.
         failed_calls: The calls that failed in the end, of all servers.
+        refusals: How many requests servers refused lately, by reason; these are no failures.
         usual_seconds: The mean duration of calls that succeed at first; None if unknown.
         alerts: The alerts; None if the source does not know alerts.
         calls: Single calls, if the source is a trace.
@@ -263,6 +268,7 @@ class Observations:
     keystone: KeystoneSeen | None = None
     jobs: Mapping[str, int] = field(default_factory=dict)
     failed_calls: tuple[Tally, ...] = ()
+    refusals: Mapping[str, float] = field(default_factory=dict)
     usual_seconds: float | None = None
     alerts: tuple[AlertSeen, ...] | None = None
     calls: tuple[CallSeen, ...] = ()

@@ -23,6 +23,7 @@ from .observations import (
     Tally,
     name_server,
 )
+from .prometheus_refusals import add_refusals, observe_refusals
 from .prometheus_servers import FailingServer, Place, round_count
 from .prometheus_times import Window, find_begin, find_end
 from .promql import match_server, quote
@@ -102,16 +103,18 @@ class _PrometheusObserver:
         end, seconds = self._window.end, self._window.seconds
         jobs = self._added_up | _count_jobs(self._api.query(self._ask.processes(), end))
         servers = self._find_servers()
+        refusals = observe_refusals(self._api, self._ask, self._window)
         if not jobs and not any(each.probe_reason for each in servers.values()):
             raise DiagnosisError(self._describe_nothing())
         return Observations(
             f"Prometheus {self._api.shown}",
             self._window.start,
             end,
-            servers=tuple(self._add_load(self._add_latencies(servers))),
+            servers=tuple(self._add_load(self._add_latencies(add_refusals(servers, refusals)))),
             keystone=self._find_keystone(),
             jobs=jobs,
             failed_calls=self._find_failed_calls(),
+            refusals=refusals.reasons,
             usual_seconds=self._find_usual(),
             alerts=self._find_alerts(),
             hazards=self._find_hazards(seconds),

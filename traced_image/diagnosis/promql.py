@@ -24,6 +24,7 @@ PLACE = "server_address, server_port"
 _PROCESS = "job, instance"
 _NO_PROBES = f'operation!="{PROBE}"'
 _FAILED, _NOT_FAILED = 'verdict="failed"', 'verdict!="failed"'
+_REFUSED = 'verdict="refused"'
 _SUCCEEDED, _HEALTHY = 'verdict="success"', 'state="healthy"'
 _FIRST_TRY = 'outcome="success_first_try"'
 _PROBING = f"on ({_PROCESS}) {probe_metrics.TIME.name}"
@@ -107,6 +108,20 @@ class Questions:
     def successes(self, seconds: float, *matchers: str) -> str:
         """How many attempts did not fail, by the same labels."""
         return _by_all(self._attempts(seconds, _NOT_FAILED, *matchers))
+
+    def answers(self, seconds: float) -> str:
+        """How many attempts did not fail, by the same labels; of all servers, by their rates."""
+        rate = self._rate(catalogue.ATTEMPT_DURATION, seconds, _NOT_FAILED, suffix="_count")
+        return f"{_by_all(rate)} * {seconds:.0f}"
+
+    def refused_now(self, server: str) -> str:
+        """How many attempts a server has refused since its callers began."""
+        name = f"{catalogue.ATTEMPT_DURATION.name}_count"
+        return f"sum({self._series(name, (server, _REFUSED, _NO_PROBES))})"
+
+    def refused(self, seconds: float, server: str) -> str:
+        """How many attempts a server refused."""
+        return f"sum({self._attempts(seconds, _REFUSED, server)})"
 
     def failures_now(self, server: str) -> str:
         """How many attempts on a server have failed since its callers began."""

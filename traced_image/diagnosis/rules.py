@@ -111,6 +111,11 @@ def fails_sometimes(server: ServerSeen) -> bool:
     return bool(server.failed)
 
 
+def refuses_alone(server: ServerSeen) -> bool:
+    """Whether a server refuses what another server answers."""
+    return bool(server.refusals)
+
+
 def answers_slowly(server: ServerSeen) -> bool:
     """Whether a server is slow, beside the others or by itself."""
     return any(is_slow(each) for each in server.latencies)
@@ -174,6 +179,13 @@ RULES = (
     ),
     DiagnosisRule(
         "sometimes", fails_sometimes, "{servers} fails {share} of attempts ({reasons}) {when}."
+    ),
+    DiagnosisRule(
+        "refuses",
+        refuses_alone,
+        "{servers} refuses {share} of {operations} ({reasons}) {when}, and others answer them:"
+        " suspect its own settings, such as how it checks tokens.",
+        "medium",
     ),
     DiagnosisRule("slow", answers_slowly, "{servers} is slow {when}: {latencies}.", "medium"),
     DiagnosisRule(

@@ -24,13 +24,18 @@ from .observations import (
     add_up,
     name_server,
 )
+from .refusals import find_unlike, sum_up
 from .trace_formats import read_spans
+from .words import describe_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .observations import Latency
     from .trace_formats import SpanSeen
+
+_LATE = 120.0
+"""Seconds of answers after which a server's failures have ended."""
 
 _UNKNOWN = (
     "since when it is so, only when the trace saw it first",
@@ -63,13 +68,15 @@ def observe(text: str, source: str, *, jobs: Sequence[str] = ()) -> Observations
         )
     calls.sort(key=lambda each: each.span.start)
     names = dict.fromkeys(each.server for call in calls for each in call.attempts)
+    asked = {name: _tally_refusals(name, calls) for name in names}
     return Observations(
         f"trace {source}",
         min(each.span.start for each in calls),
         max(each.span.end for each in calls),
-        servers=tuple(_see_servers(sorted(names), calls)),
+        servers=tuple(_add_refusals(_see_servers(sorted(names), calls), asked, calls)),
         keystone=_see_keystone(calls),
         jobs=_count_processes(calls),
+        refusals=sum_up(asked.values()),
         failed_calls=_tally(each.labels for each in calls if each.has_failed),
         usual_seconds=_find_usual(calls),
         calls=tuple(each.show() for each in calls if each.outcome != "success_first_try"),
@@ -96,10 +103,17 @@ class _AttemptSeen:
     span: SpanSeen
     server: str
     reason: str
+    refusal: str = ""
 
     @property
     def seconds(self) -> float:
         return self.span.end - self.span.start
+
+    @property
+    def end(self) -> str:
+        if self.refusal:
+            return f"refused ({describe_reason(self.refusal)})"
+        return describe_reason(self.reason) if self.reason else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +175,7 @@ class _TracedCall:
             self.reason,
             self.span.end - self.span.start,
             self.cost,
-            tuple((each.server, each.reason, each.seconds) for each in self.attempts),
+            tuple((each.server, each.end, each.seconds) for each in self.attempts),
             self.span.trace_id,
         )
 
@@ -174,11 +188,39 @@ def _read_attempt(span: SpanSeen) -> _AttemptSeen | None:
     told = span.attributes
     reason = str(told.get(catalogue.ERROR_TYPE, ""))
     if catalogue.ATTEMPT_NUMBER in told:
-        failed = told.get(catalogue.ATTEMPT_VERDICT) == "failed"
-        return _AttemptSeen(span, name_server(told), reason if failed else "")
+        verdict = told.get(catalogue.ATTEMPT_VERDICT)
+        failed, refused = (reason if verdict == each else "" for each in ("failed", "refused"))
+        return _AttemptSeen(span, name_server(told), failed, refused)
     if catalogue.STREAM_SIZE in told and reason:
         return _AttemptSeen(span, name_server(told), reason)
     return None
+
+
+def _tally_refusals(server: str, calls: Sequence[_TracedCall]) -> tuple[Tally, ...]:
+    """Return what a server answered or refused."""
+    return _tally(
+        (call.span.job, call.operation, each.refusal)
+        for call in calls
+        for each in call.attempts
+        if each.server == server and not each.reason
+    )
+
+
+def _add_refusals(
+    servers: Iterable[ServerSeen],
+    asked: Mapping[str, tuple[Tally, ...]],
+    calls: Sequence[_TracedCall],
+) -> Iterator[ServerSeen]:
+    unlike = find_unlike(asked)
+    for server in servers:
+        ends = [
+            each.span.end
+            for call in calls
+            for each in call.attempts
+            if each.server == server.server and each.refusal
+        ]
+        refusals = unlike.get(server.server, ())
+        yield replace(server, refusals=refusals, refused_since=min(ends) if refusals else None)
 
 
 def _see_servers(names: Sequence[str], calls: Sequence[_TracedCall]) -> Iterator[ServerSeen]:
@@ -218,16 +260,30 @@ def _find_slow(
 def _see_server(server: str, calls: Sequence[_TracedCall]) -> ServerSeen:
     attempts = [(call, each) for call in calls for each in call.attempts if each.server == server]
     since = min((each.span.end for _, each in attempts if each.reason), default=None)
-    # What was before its first failure is no part of the trouble.
-    those = [pair for pair in attempts if since is None or pair[1].span.end >= since]
+    until = _find_until(attempts)
+    # What was before its first failure is no part of the trouble, nor what is after the last one.
+    those = [
+        pair
+        for pair in attempts
+        if (since is None or pair[1].span.end >= since)
+        and (until is None or pair[1].span.end <= until)
+    ]
     seen = ServerSeen(
         server,
         since,
         exact=False,
         earlier=True,
+        until=until,
         tallies=_tally((call.span.job, call.operation, each.reason) for call, each in those),
     )
     return seen if since is None else _add_calls(seen, those)
+
+
+def _find_until(attempts: Sequence[_Attempted]) -> float | None:
+    """Return when the last failure of a server was, if it then answered for some time."""
+    ends = [each.span.end for _, each in attempts]
+    last = max((each.span.end for _, each in attempts if each.reason), default=None)
+    return None if last is None or max(ends) - last <= _LATE else last
 
 
 def _tally(labels: Iterable[tuple[str, str, str]]) -> tuple[Tally, ...]:
