@@ -116,7 +116,9 @@ def test_each_alert_has_a_test_in_which_it_fires():
 
 
 def test_each_alert_has_a_test_in_which_it_does_not():
-    assert {*NAMES} - {"GlanceWatchdog"} == {test["alertname"] for test in cases() if not test["exp_alerts"]}
+    assert {*NAMES} - {"GlanceWatchdog"} == {
+        test["alertname"] for test in cases() if not test["exp_alerts"]
+    }
 
 
 def test_each_group_of_quiet_cases_asks_for_any_alert_at_all():

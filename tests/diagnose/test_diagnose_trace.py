@@ -218,8 +218,21 @@ def test_what_fails_without_time_costs_nothing(two, image):
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"data": [{}]}', '{"context": {"span_id": "1"}}'])
 def test_a_text_without_a_call_is_refused(text):
-    with pytest.raises(DiagnosisError, match=r"^a file has no span of a call to Glance; give "):
+    with pytest.raises(
+        DiagnosisError, match=r"^a file has no span of a call to Glance that can be "
+    ):
         diagnose(text)
+
+
+@pytest.mark.parametrize(("cut", "missing"), [(True, 4), (False, 0)])
+def test_spans_that_are_missing_are_told(two, image, cut, missing):
+    two[0].break_with(faults.status(503))
+    spans = record(two, show(image, times=4))
+    lost = [each for each in spans if cut and "glance.attempt.number" in each.attributes]
+    seen = trace.observe(to_console([each for each in spans if each not in lost]), "a file")
+    found = [each for each in seen.unknown if "spans are missing" in each]
+    words = f"all attempts of {missing} calls, as some of their spans are missing"
+    assert [words] * bool(missing) == found
 
 
 def test_other_spans_below_a_call_are_no_attempts(two, image):

@@ -33,7 +33,7 @@ _HOUR, _MINUTE = 3600.0, 60.0
 
 _UNKNOWN = (
     "callers whose exporters it was not given",
-    "image data that breaks off after its call has ended",
+    "image data that breaks off after its call has ended, or how fast it flows",
     "alerts",
     "what happened more than an hour ago",
 )

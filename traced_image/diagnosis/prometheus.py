@@ -45,7 +45,10 @@ _AT_ONCE = 4
 _LATER = 1.5
 """An agent scrapes twice before it adds up: what it counts comes by so many intervals later."""
 
-_UNKNOWN = ("which calls they were, but for the traces that it keeps as exemplars",)
+_UNKNOWN = (
+    "which calls they were, but for the traces that it keeps as exemplars",
+    "how fast image data flows",
+)
 
 
 def observe(

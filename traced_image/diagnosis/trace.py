@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING
 
 from ..errors import DiagnosisError
 from ..telemetry import catalogue
 from .episodes import find_latest
-from .json_values import find_number
 from .latencies import compare, is_slow
 from .observations import (
     NAMED,
     TOKEN_UNAVAILABLE,
     Callers,
-    CallSeen,
     KeystoneSeen,
     Observations,
     ServerSeen,
     Tally,
     add_up,
-    name_server,
 )
 from .refusals import find_unlike, sum_up
 from .trace_formats import read_spans
-from .words import describe_reason
+from .traced_calls import AttemptSeen, TracedCall
+from .words import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,6 +39,7 @@ _UNKNOWN = (
     "since when it is so, only when the trace saw it first",
     "whether it is so now",
     "other callers and calls than those of the trace",
+    "how fast image data flows",
     "alerts",
 )
 
@@ -59,12 +58,12 @@ def observe(text: str, source: str, *, jobs: Sequence[str] = ()) -> Observations
     spans = [each for each in read_spans(text) if not jobs or each.job in jobs]
     below = _find_below(spans)
     calls = [
-        _TracedCall(each, below[each.trace_id, each.span_id]) for each in spans if _is_call(each)
+        TracedCall(each, below[each.trace_id, each.span_id]) for each in spans if _is_call(each)
     ]
     if not calls:
         raise DiagnosisError(
-            f"{source} has no span of a call to Glance; give OTLP's, Jaeger's or the console's"
-            " JSON of a whole trace"
+            f"{source} has no span of a call to Glance that can be read; give OTLP's, Jaeger's or"
+            " the console's JSON of a whole trace, and check that it is not cut off"
         )
     calls.sort(key=lambda each: each.span.start)
     names = dict.fromkeys(each.server for call in calls for each in call.attempts)
@@ -80,8 +79,14 @@ def observe(text: str, source: str, *, jobs: Sequence[str] = ()) -> Observations
         failed_calls=_tally(each.labels for each in calls if each.has_failed),
         usual_seconds=_find_usual(calls),
         calls=tuple(each.show() for each in calls if each.outcome != "success_first_try"),
-        unknown=_UNKNOWN,
+        unknown=(*_UNKNOWN, *_describe_missing(calls)),
     )
+
+
+def _describe_missing(calls: Iterable[TracedCall]) -> Iterator[str]:
+    missing = sum(not each.is_whole for each in calls)
+    if missing:
+        yield f"all attempts of {format_count(missing, 'call')}, as some of their spans are missing"
 
 
 def _is_call(span: SpanSeen) -> bool:
@@ -96,107 +101,11 @@ def _find_below(spans: Iterable[SpanSeen]) -> defaultdict[tuple[str, str], list[
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _AttemptSeen:
-    """An attempt, or a stream that broke after its attempt had ended."""
-
-    span: SpanSeen
-    server: str
-    reason: str
-    refusal: str = ""
-
-    @property
-    def seconds(self) -> float:
-        return self.span.end - self.span.start
-
-    @property
-    def end(self) -> str:
-        if self.refusal:
-            return f"refused ({describe_reason(self.refusal)})"
-        return describe_reason(self.reason) if self.reason else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _TracedCall:
-    """A call, and the spans below it."""
-
-    span: SpanSeen
-    below: list[SpanSeen]
-
-    @property
-    def attempts(self) -> list[_AttemptSeen]:
-        return [each for span in self.below if (each := _read_attempt(span)) is not None]
-
-    @property
-    def failures(self) -> list[_AttemptSeen]:
-        return [each for each in self.attempts if each.reason]
-
-    @property
-    def operation(self) -> str:
-        return str(self.span.attributes.get(catalogue.OPERATION, ""))
-
-    @property
-    def outcome(self) -> str:
-        return str(self.span.attributes[catalogue.OUTCOME])
-
-    @property
-    def has_failed(self) -> bool:
-        return self.outcome in catalogue.FAILED_OUTCOMES
-
-    @property
-    def reason(self) -> str:
-        return str(self.span.attributes.get(catalogue.ERROR_TYPE, "")) if self.has_failed else ""
-
-    @property
-    def labels(self) -> tuple[str, str, str]:
-        return self.span.job, self.operation, self.reason
-
-    @property
-    def cost(self) -> float:
-        """What retries added; of a trace that does not say it, the time of failed attempts."""
-        told = find_number(self.span.attributes, catalogue.RETRY_COST_TOTAL)
-        waits = find_number(self.span.attributes, catalogue.RETRY_DELAY_TOTAL) or 0.0
-        return sum(each.seconds for each in self.failures) + waits if told is None else told
-
-    def ends_at(self, server: str) -> bool:
-        """Return whether the call failed, and this server was the last one that failed it."""
-        return self.has_failed and self.failures[-1].server == server
-
-    def share_cost(self, server: str) -> float:
-        """Return the part of the cost that one of the servers has caused."""
-        every = sum(each.seconds for each in self.failures)
-        own = sum(each.seconds for each in self.failures if each.server == server)
-        return self.cost * own / every if every else 0.0
-
-    def show(self) -> CallSeen:
-        return CallSeen(
-            self.operation,
-            self.outcome,
-            self.reason,
-            self.span.end - self.span.start,
-            self.cost,
-            tuple((each.server, each.end, each.seconds) for each in self.attempts),
-            self.span.trace_id,
-        )
-
-
-_Attempted = tuple[_TracedCall, _AttemptSeen]
+_Attempted = tuple[TracedCall, AttemptSeen]
 """An attempt with its call."""
 
 
-def _read_attempt(span: SpanSeen) -> _AttemptSeen | None:
-    told = span.attributes
-    reason = str(told.get(catalogue.ERROR_TYPE, ""))
-    if catalogue.ATTEMPT_NUMBER in told:
-        verdict = told.get(catalogue.ATTEMPT_VERDICT)
-        failed, refused = (reason if verdict == each else "" for each in ("failed", "refused"))
-        return _AttemptSeen(span, name_server(told), failed, refused)
-    if catalogue.STREAM_SIZE in told and reason:
-        return _AttemptSeen(span, name_server(told), reason)
-    return None
-
-
-def _tally_refusals(server: str, calls: Sequence[_TracedCall]) -> tuple[Tally, ...]:
+def _tally_refusals(server: str, calls: Sequence[TracedCall]) -> tuple[Tally, ...]:
     """Return what a server answered or refused."""
     return _tally(
         (call.span.job, call.operation, each.refusal)
@@ -209,7 +118,7 @@ def _tally_refusals(server: str, calls: Sequence[_TracedCall]) -> tuple[Tally, .
 def _add_refusals(
     servers: Iterable[ServerSeen],
     asked: Mapping[str, tuple[Tally, ...]],
-    calls: Sequence[_TracedCall],
+    calls: Sequence[TracedCall],
 ) -> Iterator[ServerSeen]:
     unlike = find_unlike(asked)
     for server in servers:
@@ -223,7 +132,7 @@ def _add_refusals(
         yield replace(server, refusals=refusals, refused_since=min(ends) if refusals else None)
 
 
-def _see_servers(names: Sequence[str], calls: Sequence[_TracedCall]) -> Iterator[ServerSeen]:
+def _see_servers(names: Sequence[str], calls: Sequence[TracedCall]) -> Iterator[ServerSeen]:
     seconds: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for call in calls:
         for each in call.attempts:
@@ -242,7 +151,7 @@ def _see_servers(names: Sequence[str], calls: Sequence[_TracedCall]) -> Iterator
 
 
 def _find_slow(
-    server: str, latencies: Iterable[Latency], calls: Iterable[_TracedCall]
+    server: str, latencies: Iterable[Latency], calls: Iterable[TracedCall]
 ) -> float | None:
     """Return when the first slow attempt of the latest ones began; None for none."""
     slow = {each.operation: each for each in latencies if is_slow(each)}
@@ -257,7 +166,7 @@ def _find_slow(
     return None if episode is None else episode.first
 
 
-def _see_server(server: str, calls: Sequence[_TracedCall]) -> ServerSeen:
+def _see_server(server: str, calls: Sequence[TracedCall]) -> ServerSeen:
     attempts = [(call, each) for call in calls for each in call.attempts if each.server == server]
     since = min((each.span.end for _, each in attempts if each.reason), default=None)
     until = _find_until(attempts)
@@ -321,7 +230,7 @@ def _see_callers(attempts: Iterable[_Attempted]) -> Iterator[Callers]:
         )
 
 
-def _see_keystone(calls: Iterable[_TracedCall]) -> KeystoneSeen | None:
+def _see_keystone(calls: Iterable[TracedCall]) -> KeystoneSeen | None:
     lost = [
         each
         for each in calls
@@ -337,12 +246,12 @@ def _see_keystone(calls: Iterable[_TracedCall]) -> KeystoneSeen | None:
     )
 
 
-def _count_processes(calls: Iterable[_TracedCall]) -> dict[str, int]:
+def _count_processes(calls: Iterable[TracedCall]) -> dict[str, int]:
     processes = {(each.span.job, each.span.process) for each in calls}
     return {job: round(count) for job, count in add_up((job, 1.0) for job, _ in processes).items()}
 
 
-def _find_usual(calls: Iterable[_TracedCall]) -> float | None:
+def _find_usual(calls: Iterable[TracedCall]) -> float | None:
     first = [
         each.span.end - each.span.start for each in calls if each.outcome == "success_first_try"
     ]
