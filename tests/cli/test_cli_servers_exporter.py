@@ -234,6 +234,13 @@ def test_an_exporter_that_can_not_be_read_is_told_with_the_others(ask, answer, p
     ]
 
 
+def test_an_only_server_that_fails_at_times_is_no_server_that_all_calls_fail_on(ask):
+    strip = [{"start": NOW - 60, "attempts": 20, "failed": 6, "reason": "503"}]
+    told = {"last_failure": NOW - 1, "last_error": "503", "strip": strip}
+    result = ask(report(server(**told)))
+    assert (1, True) == (result.status, "fails at times" in result.out)
+
+
 def test_an_exporter_without_workers_that_share_their_calls_is_no_healthy_one(ask):
     result = ask(report(notice="No worker has shared its calls."))
     assert (3, True) == (

@@ -189,7 +189,13 @@ def test_keystone_is_said_to_be_none_of_the_servers():
     ("servers", "said"),
     [
         ((), "Nothing is known: no attempt on a server is told."),
-        ((FINE,), "Nothing fails now, and nothing is slow: 10.0.0.1:9292."),
+        (
+            (FINE,),
+            (
+                "Nothing fails now, and no server is slow beside the others: 10.0.0.1:9292. A call"
+                " takes 5 ms on average."
+            ),
+        ),
     ],
 )
 def test_nothing_is_said_as_such(servers, said):
@@ -229,6 +235,16 @@ def test_the_first_line_says_what_was_asked(told, words):
 )
 def test_the_cost_is_told_as_far_as_it_is_known(told, said):
     assert said == line("cost", replace(HANGING, **told), FINE)
+
+
+def test_streams_that_fail_are_said_to_fail_no_call():
+    broken = replace(HANGING, tallies=(Tally("a", DATA, "stream_error", 9),), calls_saved=0.0)
+    said = "no call failed; the data of calls that had ended broke off or was wrong"
+    assert said == line("cost", broken, FINE)
+
+
+def test_without_a_usual_duration_nothing_is_said_of_calls():
+    assert sentence(FINE, usual_seconds=None).endswith(": 10.0.0.1:9292.")
 
 
 def test_without_a_usual_duration_what_was_added_is_told():

@@ -21,7 +21,7 @@ BY_TURNS = {"last_failure": NOW - 2, "last_error": "503", "operations": OPERATIO
 def test_a_server_that_fails_by_turns_fails_between_its_failures_too():
     strip = [minute(97, 9), *(minute(each, 9, 3, "503") for each in (98, 99))]
     seen = look_at(server(strip=strip, **BY_TURNS))
-    assert ("failing", ("503",), ("images.get",), False) == (
+    assert ("fails at times", ("503",), ("images.get",), False) == (
         seen.state,
         seen.reasons,
         seen.operations,
@@ -51,3 +51,9 @@ def test_a_server_that_is_slow_is_told_as_slow_and_does_not_fail(seconds, state)
     fine = server("2", recent={"p95": 0.01})
     seen = look_at(server(recent={"p95": seconds}), fine)
     assert (state, False) == (seen.state, seen.fails)
+
+
+def test_a_server_that_refuses_alone_is_told_with_its_reasons():
+    asked = {"attempts": 30, "failed": 0}
+    seen = look_at(server(**asked, refusals={"401": 12}), server("2", **asked))
+    assert ("refuses", ("401",), False) == (seen.state, seen.reasons, seen.fails)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ..diagnosis.live_servers import PROBES, SLOW
+from ..diagnosis.live_servers import AT_TIMES, PROBES, REFUSES, SLOW
 from ..diagnosis.observations import KEYSTONE
 from ..diagnosis.words import (
     describe_reason,
@@ -31,7 +31,10 @@ FLEXIBLE = ("state", "reason", "operations", "cost of retries", "processes")
 OPTIONAL = ("cost of retries", "share of load")
 """The columns that a narrow table leaves out, the last one first."""
 
-_STYLES = {"healthy": "green", "trial": "yellow", PROBES: "yellow", SLOW: "yellow"}
+_STYLES = {
+    "healthy": "green",
+    **dict.fromkeys(("trial", AT_TIMES, PROBES, REFUSES, SLOW), "yellow"),
+}
 
 
 def make_row(server: ServerNow, now: float) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..diagnosis.live_servers import AT_TIMES
 from .exit_status import DONE, REFUSED, UNREACHABLE, UNUSABLE
 from .exporter_poll import ExporterPoll
 from .exporter_table import (
@@ -60,6 +61,6 @@ def find_status(servers: Sequence[ServerNow], without: Sequence[ExporterSeen]) -
     """
     failing = [each for each in servers if each.fails]
     if failing:
-        all_fail = all(each.fails for each in servers if is_server(each))
+        all_fail = all(each.fails and each.state != AT_TIMES for each in servers if is_server(each))
         return UNREACHABLE if all_fail and any(map(is_server, failing)) else REFUSED
     return UNUSABLE if any(each.problem for each in without) else DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .latencies import is_slow, is_slower
-from .observations import KEYSTONE
+from .observations import KEYSTONE, STREAM_ERROR
 from .words import (
     describe_failure,
     describe_reason,
@@ -30,6 +30,9 @@ _SHARED = "what they share: the network, the database, a load balancer"
 _DEADLINE = "deadline_exceeded"
 _NO_LOAD_MOVES = ("refuses", "slow", "probes", "keystone")
 """Rules whose servers keep their load."""
+
+_OF_STREAMS = {STREAM_ERROR, "checksum_mismatch"}
+"""Reasons of streams that fail after their calls have ended."""
 
 _MOST_CALLS = 3
 """How many single calls are shown."""
@@ -117,7 +120,9 @@ def _describe_nothing(seen: Observations) -> str:
     if not seen.servers:
         return "Nothing is known: no attempt on a server is told."
     servers = join(each.server for each in seen.servers)
-    return f"Nothing fails now, and nothing is slow: {servers}."
+    usual = seen.usual_seconds
+    takes = "" if usual is None else f" A call takes {format_duration(usual)} on average."
+    return f"Nothing fails now, and no server is slow beside the others: {servers}.{takes}"
 
 
 def _describe(finding: DiagnosisFinding, seen: Observations, *, is_first: bool) -> Iterator[str]:
@@ -209,6 +214,8 @@ def _describe_cost(finding: DiagnosisFinding, seen: Observations) -> str:
     parts = [_describe_saved(finding, seen)] if finding.calls_saved else []
     if finding.calls_failed:
         parts.append(f"{format_count(round(finding.calls_failed), 'call')} failed")
+    elif not finding.calls_saved and {*finding.reasons} & _OF_STREAMS:
+        parts.append("no call failed; the data of calls that had ended broke off or was wrong")
     elif finding.calls_failed is not None:
         parts.append("none failed: retries hid it" if finding.calls_saved else "no call failed")
     if finding.calls_saved is None and finding.servers != (KEYSTONE,):

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 PROBES = "probes"
 """The state of a server that only an exporter's probes can't use."""
 
+AT_TIMES = "fails at times"
+"""The state of a server that fails and answers by turns."""
+
+REFUSES = "refuses"
+"""The state of a server that is healthy, and refuses what another one answers."""
+
 SLOW = "slow"
 """The state of a server that is healthy, and slow beside the others or by itself."""
 
@@ -45,8 +51,8 @@ class ServerNow:
 
     Attributes:
         server: ``host:port``, or `KEYSTONE`.
-        state: The worst of its host states; `PROBES` if no call fails there, but probes do; `SLOW`
-            if it is healthy and slow; empty if no caller asks it.
+        state: The worst of its host states, or `AT_TIMES`; `PROBES` if no call fails there, but
+            probes do; `REFUSES` or `SLOW` if it is healthy; empty if no caller asks it.
         callers: The processes, by service, or by machine and number if they do not name it.
         reasons: Why it fails, the most frequent first; empty if it does not fail.
         since: Since when, in seconds since the epoch; None if it does not fail, or if unknown.
@@ -107,7 +113,7 @@ def _look_at(seen: ServerSeen, views: Sequence[ServerByProcess]) -> ServerNow:
         seen.server,
         _find_state(seen, asked, failing, hit),
         _count_callers((each.process, each.fails_now) for each in asked),
-        tuple(add_up((reason, 1) for each in hit for reason in each.reasons_now)),
+        _list_reasons(seen, hit),
         since,
         exact,
         max((each.row for each in hit), default=0),
@@ -116,6 +122,12 @@ def _look_at(seen: ServerSeen, views: Sequence[ServerByProcess]) -> ServerNow:
         seen.calls_saved,
         seen.cost_seconds,
     )
+
+
+def _list_reasons(seen: ServerSeen, hit: Sequence[ServerByProcess]) -> tuple[str, ...]:
+    failing = [(reason, 1.0) for each in hit for reason in each.reasons_now]
+    refusing = [(each.reason, each.count) for each in seen.refusals if each.reason]
+    return tuple(add_up(failing or refusing))
 
 
 def _find_state(
@@ -129,8 +141,12 @@ def _find_state(
     states = {find_text(each.told, "state") for each in failing or asked}
     worst = max(states & set(_BEST_FIRST), key=_BEST_FIRST.index, default="")
     # One operation may fail on a server that is healthy as a whole.
+    if failing and all(each.fails_at_times for each in failing):
+        return AT_TIMES
     if failing and worst in ("", "healthy"):
         return _FAILING
+    if worst == "healthy" and seen.refusals:
+        return REFUSES
     return SLOW if worst == "healthy" and any(map(is_slow, seen.latencies)) else worst
 
 

@@ -38,6 +38,15 @@ class AttemptSeen:
         return self.span.end - self.span.start
 
     @property
+    def is_stream(self) -> bool:
+        """Whether it is a stream."""
+        return catalogue.ATTEMPT_NUMBER not in self.span.attributes
+
+    def succeeds_on(self, server: str) -> bool:
+        """Return whether it is on this server, and succeeded."""
+        return self.server == server and not (self.reason or self.refusal)
+
+    @property
     def end(self) -> str:
         """How it ended; empty if it succeeded."""
         if self.refusal:
@@ -59,8 +68,13 @@ class TracedCall:
 
     @property
     def attempts(self) -> list[AttemptSeen]:
-        """Its attempts, in their order."""
-        return [each for span in self.below if (each := _read_attempt(span)) is not None]
+        """Its attempts, in their order; a stream that failed stands for its attempt."""
+        found: list[AttemptSeen] = []
+        for each in filter(None, map(_read_attempt, self.below)):
+            if each.is_stream and found and found[-1].succeeds_on(each.server):
+                found.pop()
+            found.append(each)
+        return found
 
     @property
     def failures(self) -> list[AttemptSeen]:
