@@ -42,7 +42,8 @@ ALERT = AlertSeen(
 
 def seen(*servers, **told):
     usual = {"jobs": {"nova-api": 2, "cinder": 1}, "usual_seconds": 0.005}
-    return Observations("a test", END - 3600, END, servers=servers, **{**usual, **told})
+    start = told.pop("start", END - 3600)
+    return Observations("a test", start, END, servers=servers, **{**usual, **told})
 
 
 def lines(*servers, **told):
@@ -257,7 +258,7 @@ def test_without_a_usual_duration_what_was_added_is_told():
     ("failing", "share", "said"),
     [
         (HANGING, (None, None), ""),
-        (HANGING, (0.5, None), "1 of 2 servers carry the load: up to 50 % of attempts each"),
+        (HANGING, (0.5, None), "1 of 2 servers carries the load: up to 50 % of attempts each"),
         (replace(HANGING, until=NOON + 60), (0.5, 0.5), ""),
     ],
 )
@@ -326,13 +327,32 @@ def test_refusals_are_told_and_are_no_failures():
     )
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("404", "its database or its image store"), ("413", "its own settings")],
+)
+def test_what_is_suspected_of_a_server_that_refuses_depends_on_the_reason(reason, words):
+    refusing = replace(FINE, refusals=(Tally("api", GET, reason, 9),), refused_since=NOON)
+    assert sentence(refusing).endswith(f"suspect {words}.")
+
+
+@pytest.mark.parametrize(
+    "told", [{"slow_since": NOON, "latencies": (Latency(GET, 6.0),)}, {"refused_since": NOON}]
+)
+@pytest.mark.parametrize(("start", "earlier"), [(NOON - 10, True), (NOON - 60, False)])
+def test_what_begins_with_the_window_may_have_begun_earlier(told, start, earlier):
+    refusals = (Tally("api", GET, "401", 9),) if "refused_since" in told else ()
+    said = sentence(replace(FINE, refusals=refusals, **told), start=start)
+    assert earlier == (" or earlier" in said)
+
+
 def test_a_server_that_refuses_alone_is_told_with_its_cost():
     refusals = (Tally("api", GET, "401", 9), Tally("api", GET, "", 1))
     refusing = replace(FINE, refusals=refusals, refused_since=NOON)
     assert (
         (
             "10.0.0.1:9292 refuses 90 % of images.get (HTTP 401) since about 12:00:00, 12 min, and"
-            " others answer them: suspect its own settings, such as how it checks tokens."
+            " others answer them: suspect how it checks tokens, or its policy."
         ),
         "9 calls refused; no other server is asked then",
         "",

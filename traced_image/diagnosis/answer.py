@@ -34,6 +34,12 @@ _NO_LOAD_MOVES = ("refuses", "slow", "probes", "keystone")
 _OF_STREAMS = {STREAM_ERROR, "checksum_mismatch"}
 """Reasons of streams that fail after their calls have ended."""
 
+_OWN = {
+    **dict.fromkeys(("401", "403"), "how it checks tokens, or its policy"),
+    **dict.fromkeys(("404", "410"), "its database or its image store"),
+}
+"""What is suspected of a server that refuses alone, by the most frequent reason."""
+
 _MOST_CALLS = 3
 """How many single calls are shown."""
 
@@ -151,6 +157,7 @@ def _conclude(finding: DiagnosisFinding, seen: Observations) -> str:
         fails=describe_failure(finding.reasons),
         reasons=join(describe_reason(each) for each in finding.reasons) or "no reason is known",
         shared=f"{'a deadline that is too short, or ' * (_DEADLINE in finding.reasons)}{_SHARED}",
+        own=_OWN.get(next(iter(finding.reasons), ""), "its own settings"),
         when=_describe_time(finding, seen),
         operations=join(sorted(operations)) or "attempts",
         fine=join(finding.fine) or "others",
@@ -245,7 +252,8 @@ def _describe_load(finding: DiagnosisFinding, seen: Observations) -> str:
     now = max(share or 0.0 for share, _ in shares)
     before = [share for _, share in shares if share is not None]
     was = f", {format_share(max(before))} before" if before else ""
-    servers = f"{len(shares)} of {len(seen.servers)} servers carry the load"
+    verb = "carries" if len(shares) == 1 else "carry"
+    servers = f"{len(shares)} of {len(seen.servers)} servers {verb} the load"
     return f"{servers}: up to {format_share(now)} of attempts each{was}"
 
 

@@ -21,6 +21,9 @@ KEYSTONE_RULE = DiagnosisRule(
     "Keystone gives no token ({reasons}) {when}. No Glance server was asked for those calls.",
 )
 
+_SHORTLY = 30.0
+"""Seconds after the begin of a source's time in which something may have begun before it."""
+
 _FEW = 3
 """Fewer failures than these prove little."""
 
@@ -118,13 +121,14 @@ def _make_finding(
     reasons = add_up((each.reason, each.count) for each in tallies if each.reason)
     slow = rule.name == "slow"  # then no attempt has failed
     probed = next((each.probe_reason for each in servers if each.probe_reason), "")
+    since = _find_since(rule, servers)
     return DiagnosisFinding(
         rule=rule,
         servers=names,
         reasons=reasons or ({probed: 1.0} if rule.name == "probes" else {}),
-        since=_find_since(rule, servers),
+        since=since,
         exact=all(each.exact for each in servers),
-        earlier=any(each.earlier for each in servers),
+        earlier=any(each.earlier for each in servers) or _begins_with(rule, since, seen),
         until=_find_most(each.until for each in servers),
         gone=all(each.gone for each in servers),
         row=_find_row(servers),
@@ -167,6 +171,12 @@ def _weigh(rule: DiagnosisRule, failed: float, servers: Iterable[ServerSeen]) ->
 def _find_row(servers: Iterable[ServerSeen]) -> int | None:
     rows = [each.row for each in servers if each.row is not None]
     return max(rows) if rows else None
+
+
+def _begins_with(rule: DiagnosisRule, since: float | None, seen: Observations) -> bool:
+    """Whether what is no failure began with the time that the source knows, or before."""
+    of_answers = rule.name in ("refuses", "slow")
+    return of_answers and since is not None and since - seen.start < _SHORTLY
 
 
 def _find_since(rule: DiagnosisRule, servers: tuple[ServerSeen, ...]) -> float | None:

@@ -184,7 +184,7 @@ RULES = (
         "refuses",
         refuses_alone,
         "{servers} refuses {share} of {operations} ({reasons}) {when}, and others answer them:"
-        " suspect its own settings, such as how it checks tokens.",
+        " suspect {own}.",
         "medium",
     ),
     DiagnosisRule("slow", answers_slowly, "{servers} is slow {when}: {latencies}.", "medium"),
