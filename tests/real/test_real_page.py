@@ -347,6 +347,15 @@ def test_without_memory_of_failures_a_server_fails_whose_last_attempt_failed(pag
     assert page(told).text("#words").startswith("10.0.0.2:9292 fails: 503")
 
 
+def test_a_server_whose_attempts_succeed_fails_by_its_image_data(page):
+    told = Told()
+    told.attempts(FAILING, 9)
+    told.calls("success_after_retry")
+    told.state(FAILING, "cooling", failures=1, since=0)
+    said = "10.0.0.2:9292 fails: its last image data broke off or was wrong"
+    assert said == page(told).text("#words")
+
+
 def test_the_verdict_on_several_servers_tells_of_each(page):
     told = scene()
     lines = [
@@ -411,10 +420,11 @@ def test_a_server_that_refuses_what_others_answer_is_named(page):
     told.attempts(FAILING, 12, "401")
     told.attempts(HEALTHY, 12)
     shown = page(told)
+    own = "how it checks tokens, or its policy"
     assert (
         "10.0.0.2:9292 refuses what others answer: 401, 12 of 12 attempts in the last 60 min",
-        1,
-    ) == (shown.text("#words"), len(shown.texts("#more li")))
+        [f"Suspect {own}; a call that is refused asks no other server"],
+    ) == (shown.text("#words"), shown.texts("#more li"))
 
 
 def test_requests_that_all_servers_refuse_are_held_against_none(page):
