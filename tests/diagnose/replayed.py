@@ -1,6 +1,6 @@
 """Answers that a real Prometheus and real exporters gave, from a server on loopback.
 
-`tests/real/diagnose_record.py` records them.
+`tests/real/diagnose_record.py` records them, and `fleet_record.py` beside it those behind an agent.
 """
 
 from __future__ import annotations
