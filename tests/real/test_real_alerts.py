@@ -80,7 +80,7 @@ def test_alertmanager_takes_the_routes_that_are_documented(program, tmp_path):
     file.write_text(routes)
     said = run([str(Path(program).with_name("amtool")), "check-config", str(file)])
     assert "1 inhibit rules" in said
-    assert "2 receivers" in said
+    assert "3 receivers" in said
 
 
 def test_who_is_told_of_a_killed_glance_and_that_it_is_well_again(watched, hook):

@@ -143,7 +143,7 @@ def alerts() -> table.Panel:
         "GlanceClientErrorBudgetBurn",
     )
     # GlanceTelemetryAbsent may fire for a job that has no series, or with no job at all.
-    found = 'ALERTS{alertname=~"Glance.+", job=~"$job|"}'
+    found = 'ALERTS{alertname=~"Glance.+", severity!="none", job=~"$job|"}'
     raised = f"max by (alertstate, alertname, severity, job, {SERVER}) ({found})"
     labels = {
         "alertstate": "State",
