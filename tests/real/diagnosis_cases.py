@@ -233,7 +233,10 @@ CASES: Mapping[str, Case] = {
     "sometimes": _case(
         fails("503", 1, begin=-400, end=-390), Finding("sometimes", [1], "503", -400, -390)
     ),
-    "refusals": _case(fails("404", 1, images=[1, 2]), near=["sometimes"]),
+    "refusals": _case(
+        fails("404", 1, images=[1, 2]), Finding("refuses", [1], "404"), near=["sometimes"]
+    ),
+    "refusals-by-all": _case(fails("404", images=[1, 2]), near=["refuses"]),
     "slow": _case(fails(1.0, 1, operations=[GET]), Finding("slow", [1], None)),
     "a-little-slower": _case(fails(0.02, 1, operations=[GET]), near=["slow"]),
     "all-slow": _case(

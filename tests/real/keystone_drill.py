@@ -21,7 +21,7 @@ QUERIES = (
     "job:glance_client_call_errors:ratio_rate5m",
     "job_server:glance_client_attempt_errors:ratio_rate5m",
     "job_server:glance_client_attempt_failures:rate5m * 300 > 0",
-    'ALERTS{alertstate="firing"}',
+    'ALERTS{alertstate="firing", severity!="none"}',
 )
 
 

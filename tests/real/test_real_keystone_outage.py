@@ -31,7 +31,7 @@ PATIENCE = 4.0  # seconds for a token, far more than a busy Keystone needs
 AWAY = {"kill": 0.0, "stop": 20 * 60 / FASTER + 5}
 """Seconds for which Keystone is away at least: in 20 minutes, any alert on servers would fire."""
 REASONS = {"kill": "connection_refused", "stop": "read_timeout"}
-FIRING = 'ALERTS{alertstate="firing"}'
+FIRING = 'ALERTS{alertstate="firing", severity!="none"}'
 
 
 @dataclass
