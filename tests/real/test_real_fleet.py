@@ -186,17 +186,26 @@ def test_the_rules_record_the_same_series_as_of_a_direct_scrape(played: Played, 
         "last_success_timestamp_seconds:max",
         "last_failure_timestamp_seconds:max",
         "failing_since_timestamp_seconds:min",
-        "active_attempts:sum",
         "build_info:count",
     ],
 )
 def test_the_rules_record_the_same_host_states(played: Played, agent: str, record: str) -> None:
-    direct, added_up = (
-        {key: value for key, value in played.recorded[name].items() if f"{record}" in key[0]}
-        for name in ("direct", agent)
-    )
+    direct, added_up = (find(played, name, record) for name in ("direct", agent))
     assert direct
     assert direct == added_up
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_attempts_under_way_are_recorded_for_the_same_servers(played: Played, agent: str) -> None:
+    # Their number changes between two scrapes.
+    direct, added_up = (find(played, name, "active_attempts:sum") for name in ("direct", agent))
+    assert direct
+    assert direct.keys() == added_up.keys()
+
+
+def find(played: Played, store: str, record: str) -> dict[tuple[str, ...], float]:
+    """What a store has of a recording."""
+    return {key: value for key, value in played.recorded[store].items() if record in key[0]}
 
 
 @pytest.mark.parametrize("agent", AGENTS)

@@ -108,8 +108,8 @@ _PROCESSES = f"group without ({SERVER_LABELS}) ({_FAILED_AT} + {_SUCCESS_AT} > 0
 # If it is most of the job, the servers fail, and not the processes.
 _BY_PROCESS = (
     f"{_CUT_OFF}\nand ignoring ({_CALLERS})\n(\n"
-    f"count without ({_CALLERS}) (\n{_CUT_OFF}\n) - 1\n"
-    f"< 0.5 * count without ({_CALLERS}) ({_PROCESSES})\n)"
+    f"count without ({_CALLERS}) (\n{_CUT_OFF}\n)\n"
+    f"<= 0.5 * count without ({_CALLERS}) ({_PROCESSES})\n)"
 )
 
 
