@@ -38,7 +38,15 @@ from typing import TYPE_CHECKING
 import requests
 import yaml
 from remote_write import Series, Template
-from scale import DASHBOARDS, Caller, Prometheus, diagnosis_seconds, rule_seconds, served
+from scale import (
+    DASHBOARDS,
+    Caller,
+    Prometheus,
+    diagnosis_seconds,
+    rule_seconds,
+    served,
+    wait_until_ready,
+)
 from traced_image_dashboards import fleet
 
 from traced_image.telemetry import catalogue
@@ -50,7 +58,6 @@ JOB = "nova-compute"
 CALLERS_OF_AGENT = 1000
 SCRAPE, INTERVAL = 15, 30
 _SERVERS = 10
-_START_LIMIT = 60.0
 _PROCESSES_OF_REQUEST = 250
 _NEWEST = f'max(timestamp({catalogue.CALL_DURATION.name}_count{{operation="images.get"}}))'
 _CALLS = f"sum(rate({catalogue.CALL_DURATION.name}_count[2m]))"
@@ -111,22 +118,11 @@ def running(command: Sequence[str], ready: str, log: Path) -> Iterator[subproces
             command, stdout=file, stderr=file, env=os.environ | {"AGENT": log.stem}
         )
     try:
-        _wait(ready, process)
+        wait_until_ready(ready, process)
         yield process
     finally:
         process.terminate()
         process.wait()
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _START_LIMIT
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            if requests.get(url, timeout=1).ok:
-                return
-        except requests.RequestException:
-            time.sleep(0.1)
-    raise RuntimeError(f"{url} does not answer")
 
 
 @contextmanager

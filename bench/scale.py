@@ -234,7 +234,7 @@ def prometheus(callers: int, servers: int, port: int) -> Iterator[Prometheus]:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            _wait(f"http://{place}/-/ready", process)
+            wait_until_ready(f"http://{place}/-/ready", process)
             yield Prometheus(f"http://{place}", process)
         finally:
             process.terminate()
@@ -273,7 +273,8 @@ def backfill(folder: Path, callers: int, servers: int) -> None:
     (folder / "hour.txt").unlink()
 
 
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a program's address answers."""
     end = time.monotonic() + _START_LIMIT
     while process.poll() is None and time.monotonic() < end:
         try:
@@ -281,7 +282,7 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
                 return
         except requests.RequestException:
             time.sleep(0.1)
-    raise RuntimeError("Prometheus did not start")
+    raise RuntimeError(f"{url} does not answer")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import parts.prometheus
 import yaml
+from alert_scene import hurried
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from parts.ports import free_port
 from parts.process import Process
@@ -204,7 +205,7 @@ def watched(programs: Programs, folder: Path, targets: list[Caller]) -> Iterator
     """A Prometheus that scrapes the targets and evaluates the committed rules."""
     (folder / "prometheus/rules").mkdir(parents=True)
     for file in RULES.glob("*.yaml"):
-        (folder / "prometheus/rules" / file.name).write_text(_hurried(file.read_text()))
+        (folder / "prometheus/rules" / file.name).write_text(hurried(file.read_text()))
     jobs: dict[str, list[dict[str, object]]] = {}
     for each in targets:
         found = {"targets": [f"127.0.0.1:{each.port}"], "labels": {"instance": each.instance}}
@@ -214,19 +215,6 @@ def watched(programs: Programs, folder: Path, targets: list[Caller]) -> Iterator
         programs, folder / "prometheus", _SETTINGS + yaml.dump(scraped)
     ) as running:
         yield running
-
-
-def _hurried(rules: str) -> str:
-    """Rules that are evaluated each second, and alerts that fire at once."""
-    read = yaml.safe_load(rules)
-    for group in read["groups"]:
-        group["interval"] = "1s"
-        for rule in group["rules"]:
-            if "for" in rule:
-                rule["for"] = "1s"
-                # A server has failed for long after three seconds, not after a minute.
-                rule["expr"] = rule["expr"].replace(" > 60", " > 3")
-    return yaml.dump(read)
 
 
 def foreign() -> Caller:

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 import parts.prometheus
-import yaml
+from alert_scene import hurried
 from parts.prometheus import Programs, Prometheus
 from parts.vmagent import Agent
 from prometheus_client import CollectorRegistry, start_http_server
@@ -243,21 +243,10 @@ def _prometheus(
 ) -> Iterator[Prometheus]:
     (folder / "rules").mkdir(parents=True)
     for file in _RULES.glob("*.yaml"):
-        (folder / "rules" / file.name).write_text(_hurried(file.read_text()))
+        (folder / "rules" / file.name).write_text(hurried(file.read_text()))
     settings = _SETTINGS + scraping
     with parts.prometheus.prometheus(programs, folder, settings, options) as running:
         yield running
-
-
-def _hurried(rules: str) -> str:
-    """Rules that are evaluated each second, and alerts that fire at once."""
-    read = yaml.safe_load(rules)
-    for group in read["groups"]:
-        group["interval"] = "1s"
-        for rule in group["rules"]:
-            if "for" in rule:
-                rule["for"] = "1s"
-    return yaml.dump(read)
 
 
 @contextmanager
