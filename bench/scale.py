@@ -360,6 +360,13 @@ def rule_seconds(server: Prometheus) -> dict[str, float]:
     return {group["name"]: group["evaluationTime"] for group in groups}
 
 
+def slowest_rules(server: Prometheus, count: int = 8) -> list[tuple[float, str]]:
+    """The rules that take longest, and for how many seconds each."""
+    groups = server.ask("rules")["groups"]
+    rules = [(rule["evaluationTime"], rule["name"]) for each in groups for rule in each["rules"]]
+    return sorted(rules, reverse=True)[:count]
+
+
 def diagnosis_seconds(server: Prometheus) -> float:
     """How long the diagnosis of an hour takes."""
     started = time.perf_counter()
@@ -384,6 +391,8 @@ def measure(callers: int, servers: int, port: int, seconds: int) -> bool:
         rules = rule_seconds(server)
         for name, taken in rules.items():
             print(f"  rules {name}: {taken:.3f} s")
+        for taken, name in slowest_rules(server):
+            print(f"    {taken:.3f} s  {name}")
         panels = panel_seconds(server)
         diagnosis = diagnosis_seconds(server)
     print(f"  diagnosis: {diagnosis:.3f} s")

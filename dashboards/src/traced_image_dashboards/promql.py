@@ -22,8 +22,9 @@ FAILED = 'verdict="failed"'
 NOT_FAILED = 'verdict!="failed"'
 """A matcher of attempts that their server answered as it should, even if by a refusal."""
 
-BAD_CALLS = f'outcome=~"{"|".join(FAILED_OUTCOMES)}"'
-"""A matcher of calls that failed, and that are not their caller's fault."""
+_BAD_OUTCOMES = "|".join(FAILED_OUTCOMES)
+BAD_CALLS, GOOD_CALLS = f'outcome=~"{_BAD_OUTCOMES}"', f'outcome!~"{_BAD_OUTCOMES}"'
+"""Matchers of calls that failed, and that are not their caller's fault, and of the others."""
 
 
 def selector(metric: Metric, *matchers: str, suffix: str = "") -> str:
@@ -43,6 +44,8 @@ def rate_with_births(metric: Metric, *matchers: str, suffix: str = "") -> str:
     A series of a rare failure begins with that failure, at 1, and `rate` sees no growth. So the
     first value counts, if the series was created in these 5 minutes, or if its process was there
     before them. Otherwise Prometheus only did not scrape it, and the counter may be old.
+
+    It costs several times as much as `rate`, so use it for failures only: these are few.
     """
     series = selector(metric, *matchers, suffix=suffix)
     born = f"({series} unless {series} offset 5m) / 300"

@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING
 
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue import probe_metrics
+from traced_image.telemetry.metrics import FIRST_OPERATION
 
-from .promql import BAD_CALLS, FAILED, NO_PROBES, SERVER, rate, rate_with_births, selector
+from .promql import (
+    BAD_CALLS,
+    FAILED,
+    GOOD_CALLS,
+    NO_PROBES,
+    NOT_FAILED,
+    SERVER,
+    rate,
+    rate_with_births,
+    selector,
+)
 
 if TYPE_CHECKING:
     from traced_image.telemetry.catalogue import Metric
@@ -64,7 +75,11 @@ _EACH_CALL = (catalogue.CALL_DURATION, NO_PROBES)
 
 CALLS_BY_INSTANCE = Recording(
     "instance:glance_client_calls:rate5m",
-    _sum(rate_with_births(*_EACH_CALL, suffix="_count"), "operation", "error_type"),
+    _sum(
+        f"{rate(*_EACH_CALL, GOOD_CALLS, suffix='_count')}"
+        f" or {rate_with_births(*_EACH_CALL, BAD_CALLS, suffix='_count')}",
+        *("operation", "error_type"),
+    ),
 )
 BAD_CALLS_BY_INSTANCE = Recording(
     "instance:glance_client_bad_calls:rate5m",
@@ -133,7 +148,11 @@ _FAILED = (catalogue.ATTEMPT_DURATION, FAILED)
 
 ATTEMPTS_BY_INSTANCE = Recording(
     "instance_server:glance_client_attempts:rate5m",
-    _sum(rate_with_births(catalogue.ATTEMPT_DURATION, suffix="_count"), *_WHAT),
+    _sum(
+        f"{rate(catalogue.ATTEMPT_DURATION, NOT_FAILED, suffix='_count')}"
+        f" or {rate_with_births(*_FAILED, suffix='_count')}",
+        *_WHAT,
+    ),
 )
 FAILED_BY_INSTANCE = Recording(
     "instance_server:glance_client_failed_attempts:rate5m",
@@ -197,19 +216,25 @@ SLOW_ATTEMPTS = Recording(
 )
 RETRIES = Recording(  # has the label error_type
     "job_server:glance_client_retries:rate5m",
-    _all_callers(rate_with_births(catalogue.RETRIES, NO_PROBES), "operation"),
+    _all_callers(rate(catalogue.RETRIES, NO_PROBES), "operation"),
 )
 RETRY_COST = Recording(  # has the label error_type
     "job_server:glance_client_retry_cost_seconds:rate5m",
-    _all_callers(rate_with_births(catalogue.RETRY_COST)),
+    _all_callers(rate(catalogue.RETRY_COST)),
 )
 SAVED_CALLS = Recording(  # has the label error_type
     "job_server:glance_client_saved_calls:rate5m",
-    _all_callers(rate_with_births(catalogue.SAVED_CALLS)),
+    _all_callers(rate(catalogue.SAVED_CALLS)),
 )
+_FIRST, _OTHERS = (f'operation{sign}"{FIRST_OPERATION}"' for sign in ("=", "!="))
 CONNECTION_FAILED = Recording(  # has the label error_type
     "job_server:glance_client_connection_failed:rate5m",
-    _all_callers(rate_with_births(catalogue.CONNECTION_FAILED, NO_PROBES), "operation"),
+    # The series of the first operation begin at zero, and are many.
+    _all_callers(
+        f"{rate(catalogue.CONNECTION_FAILED, _FIRST)}"
+        f" or {rate_with_births(catalogue.CONNECTION_FAILED, _OTHERS, NO_PROBES)}",
+        "operation",
+    ),
 )
 STREAM_ERRORS = Recording(
     "job_server:glance_client_stream_errors:rate5m",
