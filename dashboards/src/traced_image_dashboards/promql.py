@@ -57,6 +57,14 @@ def rate_with_births(metric: Metric, *matchers: str, suffix: str = "") -> str:
     )
 
 
+def grown(series: str, window: str = "1m") -> str:
+    """Build the query of how much each counter grew in a window, the first sample included.
+
+    ``rate`` does not see the failure with which a series begins, and needs two samples a minute.
+    """
+    return f"(({series} - {series} offset {window}) >= 0 or {series})"
+
+
 def _created(metric: Metric) -> str:
     """Return the name of the series with the time at which a counter began, as in OpenMetrics."""
     return f"{metric.name.removesuffix('_total')}_created"

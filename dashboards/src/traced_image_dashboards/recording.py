@@ -20,6 +20,7 @@ from .promql import (
     NO_PROBES,
     NOT_FAILED,
     SERVER,
+    grown,
     rate,
     rate_with_births,
     selector,
@@ -216,7 +217,7 @@ SLOW_ATTEMPTS = Recording(
 )
 RETRIES = Recording(  # has the label error_type
     "job_server:glance_client_retries:rate5m",
-    _all_callers(rate(catalogue.RETRIES, NO_PROBES), "operation"),
+    _all_callers(rate_with_births(catalogue.RETRIES, NO_PROBES), "operation"),
 )
 RETRY_COST = Recording(  # has the label error_type
     "job_server:glance_client_retry_cost_seconds:rate5m",
@@ -302,6 +303,29 @@ FAILING_FOR = Recording(
     f"{LAST_FAILURE.record} - (({RECENT_SINCE.record} > {LAST_SUCCESS.record}"
     f" or {LAST_SUCCESS.record} or {RECENT_SINCE.record}) and {RECENT_SINCE.record})",
 )
+
+
+def _attempts(verdict: str) -> str:
+    series = selector(catalogue.ATTEMPT_DURATION, verdict, NO_PROBES, suffix="_count")
+    return _all_callers(grown(series), "verdict", "error_type")
+
+
+FAILED_BY_OPERATION = Recording(
+    "job_server:glance_client_operation_failures:increase1m", _attempts(FAILED)
+)
+ANSWERED_BY_OPERATION = Recording(
+    "job_server:glance_client_operation_answers:increase1m", _attempts(NOT_FAILED)
+)
+_BAD = selector(catalogue.CALL_DURATION, BAD_CALLS, NO_PROBES, suffix="_count")
+_FAILED_AT, _SUCCESS_AT = catalogue.LAST_FAILURE.name, catalogue.LAST_SUCCESS.name
+CUT_OFF = Recording(
+    # How many calls failed, of each process whose last attempt failed on each server it asked.
+    "instance:glance_client_cut_off_calls:increase2h",
+    f"min without ({SERVER}) ("
+    f"{_FAILED_AT} > bool {_SUCCESS_AT} and {_FAILED_AT} + {_SUCCESS_AT} > 0) == 1"
+    f" and max without ({SERVER}) ({_FAILED_AT}) > time() - 7200"
+    f" and sum without (operation, outcome, error_type) {grown(_BAD, '2h')} >= 2",
+)
 ACTIVE_ATTEMPTS = Recording(
     "job_server:glance_client_active_attempts:sum",
     _all_callers(selector(catalogue.ACTIVE_ATTEMPTS)),
@@ -373,5 +397,8 @@ OUTAGES = (
     RECENT_SINCE,
     RECENT_FAILURES,
     FAILING_FOR,
+    FAILED_BY_OPERATION,
+    ANSWERED_BY_OPERATION,
+    CUT_OFF,
 )
 """The recordings that alerts on outages wait for; they are evaluated in one group with these."""

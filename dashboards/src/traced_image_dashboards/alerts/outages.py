@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from traced_image.telemetry import catalogue
 
-from ..promql import BAD_CALLS, FAILED, NO_PROBES, NOT_FAILED, selector
+from ..promql import BAD_CALLS, NO_PROBES, grown, selector
 from ..promql import SERVER as SERVER_LABELS
 from ..recording import (
+    ANSWERED_BY_OPERATION,
     CALLER,
+    CUT_OFF,
     FAILED_ATTEMPTS,
+    FAILED_BY_OPERATION,
     FAILING_FOR,
     LAST_FAILURE,
     LAST_SUCCESS,
@@ -25,14 +28,6 @@ _RESTART = 60
 """The longest restart of a server that no ticket is about, in seconds."""
 
 _CALLERS = ", ".join(CALLER)
-
-
-def _grown(series: str, window: str = "1m") -> str:
-    """Build the query of how much each counter grew in a window, the first sample included.
-
-    ``rate`` does not see the failure with which a series begins, and needs two samples a minute.
-    """
-    return f"(({series} - {series} offset {window}) >= 0 or {series})"
 
 
 # --- servers that a job has left -----------------------------------------------------------------
@@ -61,15 +56,10 @@ _BY_SHARE = (
 # --- servers that fail one operation -----------------------------------------------------------
 
 
-def _attempts(verdict: str, window: str = "1m") -> str:
-    series = selector(catalogue.ATTEMPT_DURATION, verdict, NO_PROBES, suffix="_count")
-    return f"sum without ({_CALLERS}, verdict, error_type) {_grown(series, window)} > 0"
-
-
 _BY_OPERATION = (
-    f"{_attempts(FAILED)}\nunless\n{_attempts(NOT_FAILED)}\n"
+    f"{FAILED_BY_OPERATION.record} > 0\nunless\n{ANSWERED_BY_OPERATION.record} > 0\n"
     # Where nothing succeeds, the server fails, not the operation. A cool-down may last a minute.
-    f"and ignoring (operation)\n{_attempts(NOT_FAILED, '2m')}"
+    f"and ignoring (operation)\nmax_over_time({ANSWERED_BY_OPERATION.record}[1m]) > 0"
 )
 
 # --- all servers of a job ----------------------------------------------------------------------
@@ -80,7 +70,7 @@ _EACH_FAILED_LAST = (
     f"  {LAST_FAILURE.record} > bool {LAST_SUCCESS.record}\n"
     f"  and {LAST_FAILURE.record} + {LAST_SUCCESS.record} > 0\n) == 1"
 )
-_BAD_CALLS = f"sum without ({_CALLERS}, operation, outcome, error_type) {_grown(_BAD)}"
+_BAD_CALLS = f"sum without ({_CALLERS}, operation, outcome, error_type) {grown(_BAD)}"
 _ALL_LEFT = (
     f"{_BAD_CALLS} >= 3\n"
     f"and\n{_EACH_FAILED_LAST}\nand\n"
@@ -98,17 +88,11 @@ _ALL_BY_SHARE = "\nand\n".join(
 
 # --- single processes --------------------------------------------------------------------------
 
-_CUT_OFF = (
-    f"min without ({SERVER_LABELS}) (\n"
-    f"  {_FAILED_AT} > bool {_SUCCESS_AT} and {_FAILED_AT} + {_SUCCESS_AT} > 0\n) == 1\n"
-    f"and max without ({SERVER_LABELS}) ({_FAILED_AT}) > time() - 7200\n"
-    f"and sum without (operation, outcome, error_type) {_grown(_BAD, '2h')} >= 2"
-)
 _PROCESSES = f"group without ({SERVER_LABELS}) ({_FAILED_AT} + {_SUCCESS_AT} > 0)"
 # If it is most of the job, the servers fail, and not the processes.
 _BY_PROCESS = (
-    f"{_CUT_OFF}\nand ignoring ({_CALLERS})\n(\n"
-    f"count without ({_CALLERS}) (\n{_CUT_OFF}\n)\n"
+    f"{CUT_OFF.record}\nand ignoring ({_CALLERS})\n(\n"
+    f"count without ({_CALLERS}) ({CUT_OFF.record})\n"
     f"<= 0.5 * count without ({_CALLERS}) ({_PROCESSES})\n)"
 )
 
