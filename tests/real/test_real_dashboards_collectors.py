@@ -192,6 +192,11 @@ def _moment(prometheus: Prometheus) -> float:
     decided, received = (f"sum(rate({each}[10s]))" for each in (TRACES_DECIDED, TRACES_RECEIVED))
     wanted.append(f"{decided} / {received} < 0.8")
     wanted.append(f"{rejected()} > 0")
+    # After its start a collector has decided on none, or on those of one kind only.
+    wanted += [
+        f'sum(rate({TRACES_DECIDED}{{sampled="{word}"}}[10s])) > 0' for word in ("true", "false")
+    ]
+    wanted.append(f'({dropped_share()}) < 0.05 and on (instance) up{{instance="{WELL}"}}')
     at = 0.0
 
     def met() -> bool:
