@@ -80,8 +80,8 @@ def at_least_within(window: str, count: int, rate: str) -> str:
     return f"sum_over_time({rate}[{window}]) * {INTERVAL} > {count - 0.5:g}"
 
 
-SERVER = "{{ $labels.server_address }}:{{ $labels.server_port }}"
-"""The template of the server of an alert, if the alert has one."""
+SERVER = '{{ $labels.server_address | reReplaceAll "^(.*:.*)$" "[$1]" }}:{{ $labels.server_port }}'
+"""The template of the server of an alert, if the alert has one; an IPv6 address has brackets."""
 
 ROUTES = ("cluster", "namespace", "region")
 """Labels by which one routes alerts, if the series have them; an empty one matches no label."""
@@ -166,7 +166,9 @@ def listed(series: str) -> str:
     """
     # sortByLabel leaves equal labels in any order. So one label has all that is shown, and no two
     # are equal.
-    server = f'label_join({series}{OF_JOB} > 0, "at", ":", "server_address", "server_port")'
+    address = '"server_address", "[$1]", "server_address", "(.*:.*)"'
+    found = f"label_replace({series}{OF_JOB} > 0, {address})"
+    server = f'label_join({found}, "at", ":", "server_address", "server_port")'
     return _list(f'label_join({server}, "what", " ", "at", "error_type")', JOB_LABELS)
 
 

@@ -91,9 +91,9 @@ CALL_ALERTS = (
         # Of many calls a few always fail: a tenth of what the objective allows is no trouble.
         f"{at_least(3, _GAVE_UP)}\nunless\n{_GAVE_UP} < 0.1 * {_BUDGET} * {ALL_CALLS.record}",
         "2m",
-        "{{ $labels.job }} gave up calls to Glance: GlanceConnectionFailed.",
-        "About {{ $value | humanize }} calls of {{ $labels.job }} failed in the last 5 minutes on"
-        f" every server that they tried. The last ones: {listed(CONNECTION_FAILED.record)}.",
+        "{{ $labels.job }} gave up calls to Glance: every server that they tried failed.",
+        "About {{ $value | humanize }} calls of {{ $labels.job }} ended in GlanceConnectionFailed"
+        f" in the last 5 minutes. Their last servers: {listed(CONNECTION_FAILED.record)}.",
     ),
     Alert(
         "GlanceKeystoneFailing",

@@ -23,6 +23,12 @@ _NOT_PROBED = f"unless\n{PROBES.record}"
 
 _STALE = 15 * 60
 
+# The time of the last success is 0 where there was none.
+_HOW_LONG = (
+    "{{ if gt $value 1e9 }}since its callers started"
+    "{{ else }}for {{ $value | humanizeDuration }}{{ end }}"
+)
+
 SERVER_ALERTS = (
     Alert(
         "GlanceServerNoSuccess",
@@ -36,8 +42,8 @@ SERVER_ALERTS = (
         f"\n{_NOT_PROBED}",
         "5m",
         f"Glance server {SERVER} has answered nothing to {{{{ $labels.job }}}} for 15 minutes.",
-        f"Attempts of {{{{ $labels.job }}}} on {SERVER} go on, and none has succeeded for"
-        f" {{{{ $value | humanizeDuration }}}} (decades mean never). Reason: {REASON}; if it"
+        f"Attempts of {{{{ $labels.job }}}} on {SERVER} go on, and none has succeeded {_HOW_LONG}."
+        f" Reason: {REASON}; if it"
         " is unknown, the server hangs and its callers have no timeout.",
     ),
     Alert(
