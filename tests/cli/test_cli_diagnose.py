@@ -83,7 +83,8 @@ def test_a_trace_is_read_from_a_file(cli, trace, three, tmp_path):
 
 def test_a_trace_is_read_from_standard_input(process, trace, three):
     result = process("diagnose", "--trace", "-", "--json", input=trace)
-    (found,) = json.loads(result.out)
+    # On a busy machine another server may be slow, too.
+    found = json.loads(result.out)[0]
     assert (1, f"{three[0].host}:{three[0].port}", ["images.get"]) == (
         result.status,
         found["server"],
