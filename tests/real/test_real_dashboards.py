@@ -625,7 +625,9 @@ def test_a_panel_answers_its_question(seen, board, title):
 
 
 RECORDINGS = [
-    rule.record for group in (*recording.GROUPS.values(), recording.OUTAGES) for rule in group
+    rule.record
+    for group in (*recording.GROUPS.values(), recording.MONTH, recording.OUTAGES)
+    for rule in group
 ]
 
 

@@ -46,6 +46,9 @@ class Recording:
 INTERVAL = 30
 """Seconds between two evaluations; alerts that count events in long windows multiply by it."""
 
+SELDOM = 300
+"""Seconds between two evaluations of `MONTH`: each reads all samples of 30 days."""
+
 SLOW = 5.0
 """An attempt without image data is slow from so many seconds on; it is a bucket's boundary."""
 
@@ -136,6 +139,17 @@ OBJECTIVES = Recording(
             ("", 'job="", region=""'),
         )
     ),
+)
+SUCCESS = Recording(
+    "job:glance_client_call_success:ratio_rate30d",
+    # Weighted as in `error_ratio`.
+    f"1 - avg_over_time({ALL_BAD_CALLS.record}[30d])"
+    f" / (avg_over_time({ALL_CALLS.record}[30d]) > 0)",
+)
+DAYS = Recording(
+    # Of how many days the share above is, by full hours: Prometheus may keep less, or be new.
+    "job:glance_client_all_calls:days30d",
+    f"count_over_time({ALL_CALLS.record}[30d:1h]) / 24 or 0 * {ALL_CALLS.record}",
 )
 TOKEN_FAILURES = Recording(  # has the label error_type
     "job:glance_client_token_failures:rate5m",
@@ -355,7 +369,6 @@ GROUPS: dict[str, tuple[Recording, ...]] = {
         CALLS,
         ALL_CALLS,
         ALL_BAD_CALLS,
-        CALL_BUCKETS,
         *(error_ratio(window) for window in ("5m", *WINDOWS)),
         OBJECTIVES,
         TOKEN_FAILURES,
@@ -371,7 +384,6 @@ GROUPS: dict[str, tuple[Recording, ...]] = {
         PEER_ERRORS,
         OPERATION_FAILURES,
         FAILURES,
-        ATTEMPT_BUCKETS,
         SHORT_ATTEMPTS,
         SLOW_ATTEMPTS,
         RETRIES,
@@ -386,8 +398,13 @@ GROUPS: dict[str, tuple[Recording, ...]] = {
         CALLERS,
         SEEN,
     ),
+    # Of all the time that rules take, these two take most. No alert reads them, so none waits.
+    "glance_client_durations": (CALL_BUCKETS, ATTEMPT_BUCKETS),
 }
-"""All recordings but the objective and `OUTAGES`, in the order of their evaluation."""
+"""All recordings but the objective, `MONTH` and `OUTAGES`, in the order of their evaluation."""
+
+MONTH = (SUCCESS, DAYS)
+"""The recordings over 30 days, which are evaluated seldom."""
 
 OUTAGES = (
     CONSECUTIVE_FAILURES,

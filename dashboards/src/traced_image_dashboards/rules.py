@@ -68,6 +68,7 @@ def files(page: str = RUNBOOKS) -> dict[str, str]:
         "recording.yaml": _file(
             _MADE,
             *(_group(name, _record(rules)) for name, rules in recording.GROUPS.items()),
+            _group("glance_client_month", _record(recording.MONTH), recording.SELDOM),
         ),
         "alerts.yaml": _file(
             _MADE,
