@@ -13,6 +13,7 @@ pytest.importorskip("grafana_foundation_sdk", reason="it needs Python 3.11")
 
 from traced_image_dashboards import boards, links
 from traced_image_dashboards.alerts import GROUPS
+from traced_image_dashboards.alerts.alert import ROUTES
 
 # isort: split
 # After what quiets their warnings.
@@ -191,6 +192,31 @@ def test_all_variables_that_are_used_are_there(name):
     assert used <= there
     # The data source is named elsewhere, and the page of runbooks by links.
     assert there - used == {"datasource", "runbooks"}
+
+
+@every_board
+def test_each_label_that_one_routes_by_is_a_variable_that_matches_its_absence(name):
+    variables = {each["name"]: each for each in BOARDS[name]["templating"]["list"]}
+    for label in ROUTES:
+        found = variables[label]
+        every = (found["allValue"], found["current"]["value"])
+        assert (label.title(), True, ".*", "$__all") == (found["label"], found["multi"], *every)
+
+
+@every_board
+def test_whatever_asks_for_the_chosen_jobs_asks_for_the_chosen_routes(name):
+    jobs = re.compile(r'job=~"\$job\|?"')
+    for expr in expressions(BOARDS[name]):
+        chosen = {len(jobs.findall(expr))}
+        chosen |= {len(re.findall(rf'{label}=~"\${label}\|?"', expr)) for label in ROUTES}
+        assert len(chosen) == 1 or expr.startswith("label_values("), expr
+
+
+def test_links_keep_the_routes():
+    kept = "&".join(f"${{{label}:queryparam}}" for label in ROUTES)
+    assert [] == those_that_are_not(
+        lambda panel: all(kept in url for url in own_links(panel) if url.startswith("/d/"))
+    )
 
 
 @every_board

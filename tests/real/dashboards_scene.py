@@ -1,9 +1,10 @@
 """What the dashboards are asked about: callers with one server that fails, and who watches them.
 
 Four Glance servers of the lab: one is well, one is slow, one cuts downloads off, and one refuses
-connections after a while. Three callers of two jobs call them, one of which knows the last server
-alone. The exporter probes them in a process of its own. A real Prometheus scrapes all, and one
-process that is not there; it has the committed rules, but with an interval of a second.
+connections after a while. Three callers of two jobs call them. One knows the last server alone; it
+has the labels that one routes by, and the others have none. The exporter probes the servers in a
+process of its own. A real Prometheus scrapes all, and one process that is not there; it has the
+committed rules, but with an interval of a second.
 """
 
 import contextlib
@@ -34,6 +35,7 @@ from traced_image.telemetry import make_recorder
 RULES = Path(__file__).parents[2] / "dashboards/rules"
 CALLERS = {"compute-1": "nova-compute", "compute-2": "nova-compute", "tools-1": "glance-tools"}
 GONE = "compute-3"
+ROUTED = {"tools-1": {"cluster": "c1", "namespace": "tools", "region": "north"}}
 EXPORTER, PROBES = "exporter-1", "glance-exporter"
 
 _SETTINGS = """\
@@ -208,7 +210,8 @@ def watched(programs: Programs, folder: Path, targets: list[Caller]) -> Iterator
         (folder / "prometheus/rules" / file.name).write_text(hurried(file.read_text()))
     jobs: dict[str, list[dict[str, object]]] = {}
     for each in targets:
-        found = {"targets": [f"127.0.0.1:{each.port}"], "labels": {"instance": each.instance}}
+        labels = {"instance": each.instance, **ROUTED.get(each.instance, {})}
+        found = {"targets": [f"127.0.0.1:{each.port}"], "labels": labels}
         jobs.setdefault(each.job, []).append(found)
     scraped = [{"job_name": job, "static_configs": found} for job, found in jobs.items()]
     with parts.prometheus.prometheus(

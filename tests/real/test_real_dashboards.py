@@ -178,6 +178,16 @@ def which_job_has_failed_too_often(seen, found):
     assert left["glance-tools"] < 0
 
 
+@answers("overview", "Service level of 30 days", job=CALLING)
+def which_job_misses_its_objective(seen, found):
+    assert set(found["A"].by("job").values()) == {0.999}
+    left, achieved = found["B"].by("job"), found["C"].by("job")
+    assert (left["nova-compute"], achieved["nova-compute"]) == (1, 1)
+    assert left["glance-tools"] == pytest.approx(1 - (1 - achieved["glance-tools"]) / 0.001)
+    assert left["glance-tools"] < 0 < achieved["glance-tools"] < 1
+    assert max(found["D"].by("job").values()) < 1
+
+
 @answers("overview", "Calls that succeed", job=CALLING)
 def how_many_calls_succeed(seen, found):
     assert seen.before("overview", "Calls that succeed")["A"].value == 1
@@ -465,6 +475,16 @@ def how_many_processes_there_are(seen, found):
     assert found["A"].by("job") == counts
 
 
+@answers("callers", "Processes that an agent adds up")
+def which_processes_are_not_kept(seen, found):
+    assert found["A"].series == []  # test_real_fleet.py has an agent
+
+
+@answers("callers", "What is kept of it", caller="compute-1")
+def whether_a_process_is_kept(seen, found):
+    assert found["A"].value == 0
+
+
 @answers("callers", "Versions")
 def what_they_run(seen, found):
     assert list(found["A"].by("version").values()) == [4]
@@ -595,6 +615,7 @@ def what_fails_in_the_telemetry(seen, found):
 # --- the tests ---------------------------------------------------------------------------------
 
 COLLECTORS = "Collectors"
+NO_AGENT = "Processes that an agent adds up"
 
 
 def _of_collectors(board: str) -> set[str]:
@@ -620,7 +641,8 @@ def test_a_panel_answers_its_question(seen, board, title):
     chosen, check = QUESTIONS[board, title]
     found = ask(seen.prometheus, board, title, seen.broken, chosen)
 
-    assert [] == [letter for letter, answer in found.items() if not answer.series]
+    empty = [letter for letter, answer in found.items() if not answer.series]
+    assert empty == (["A"] if title == NO_AGENT else [])
     check(seen, found)
 
 
@@ -699,6 +721,50 @@ def test_a_server_that_is_used_again_is_marked_as_rejoined(seen):
 )
 def test_a_variable_offers_what_there_is(seen, board, name, chosen, offered):
     assert offered == options(seen.prometheus, board, name, chosen)
+
+
+ROUTED = stage.ROUTED["tools-1"]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_board_offers_the_routes_that_there_are(seen, board):
+    assert {name: {value} for name, value in ROUTED.items()} == {
+        name: options(seen.prometheus, board, name, {}) for name in ROUTED
+    }
+
+
+@pytest.mark.parametrize(("name", "value"), ROUTED.items())
+@pytest.mark.parametrize(
+    ("board", "title", "letter", "label", "found"),
+    [
+        ("overview", "What fails now", "A", "job", {"glance-tools"}),
+        ("overview", "What fails now", "A", "region", {"north"}),
+        ("overview", "Service level of 30 days", "B", "job", {"glance-tools"}),
+        ("overview", "Error budget left", "A", "job", {"glance-tools"}),
+        ("overview", "Slowest servers", "B", "job", {"glance-tools"}),
+        ("servers", "Share of attempts", "A", "server_port", {"bad"}),
+        ("servers", "All servers", "A", "server_port", {"bad"}),
+        ("callers", "Processes", "A", "job", {"glance-tools"}),
+        ("callers", "Processes whose calls fail most", "B", "instance", {"tools-1"}),
+        ("callers", "Which process sees which server fail", "B", "instance", {"tools-1"}),
+        ("pipeline", "Series of a process", "A", "instance", {"tools-1"}),
+        ("pipeline", "Share of each job that can't be scraped", "A", "job", {"glance-tools"}),
+    ],
+    ids=str,
+)
+def test_a_panel_shows_the_chosen_route(seen, name, value, board, title, letter, label, found):
+    shown = ask(seen.prometheus, board, title, seen.broken, {name: value})[letter]
+    found = {seen.port(each) for each in found} if label == "server_port" else found
+
+    assert found == {labels[label] for labels, _ in shown.series}
+
+
+def test_alerts_without_a_route_are_shown_with_each(seen):
+    shown = ask(seen.prometheus, "overview", "Alerts", seen.broken, {"region": "north"})["A"]
+    rows = {(labels.get("job"), labels.get("region")) for labels, _ in shown.series}
+
+    assert {("glance-tools", "north")} < rows
+    assert {region for _, region in rows} == {"north", None}
 
 
 def test_the_ports_are_those_of_the_chosen_servers(seen):

@@ -14,14 +14,16 @@ from .panels import BAD, ODD, About, latest, levels, lines, number, query, row
 from .queries import (
     BY_CALLER,
     CALLER_NAME,
+    CHOSEN,
     INSTANCE,
-    JOB,
+    JOB_KEYS,
+    JOB_NAME,
     of,
     share,
     top,
     total,
 )
-from .tables import Column, table_of
+from .tables import ROUTE_HEADINGS, Column, table_of
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, table, timeseries
@@ -37,9 +39,14 @@ def board() -> Board:
         about=(
             "Which job or process fails. The lower half shows one process: choose it as Caller."
         ),
-        variables=(variables.job(), variables.instance(), variables.caller()),
+        variables=(
+            *variables.routes(),
+            variables.job(),
+            variables.instance(),
+            variables.caller(),
+        ),
         parts=(
-            *(row("Jobs"), processes(), versions(), calls_by_job(), failures_by_job()),
+            *(row("Jobs"), processes(), added_up(), versions(), calls_by_job(), failures_by_job()),
             *(row("Processes"), busiest(), failing(), attempts(), worst(), who_sees_what()),
             *caller.parts(),
         ),
@@ -62,7 +69,21 @@ def processes() -> stat.Panel:
         "No process with traced_image is scraped",
         "GlanceTelemetryAbsent",
     )
-    return number(about, latest(top(10, of(recording.CALLERS)), "{{job}}"), width=6)
+    return number(about, latest(top(10, of(recording.CALLERS)), JOB_NAME))
+
+
+def added_up() -> stat.Panel:
+    """Build the panel of the processes that agents add up."""
+    about = About(
+        "Processes that an agent adds up",
+        "Of these processes, only version and host states are kept. What they count is added up: "
+        "below, the agent stands in place of its processes. docs/how-to/scale.md says more.",
+        "short",
+        "All processes are kept",
+        "GlanceTelemetryAbsent",
+    )
+    sums = f"sum by ({JOB_KEYS}) ({catalogue.AGGREGATED_PROCESSES}{{{CHOSEN}}})"
+    return number(about, latest(top(10, sums), f"{JOB_NAME} processes: not kept"))
 
 
 def versions() -> stat.Panel:
@@ -75,8 +96,8 @@ def versions() -> stat.Panel:
         "No process with traced_image is scraped",
         "GlanceTelemetryAbsent",
     )
-    by_version = f"count by (version) ({selector(catalogue.BUILD_INFO, JOB, INSTANCE)})"
-    return number(about, latest(by_version, "{{version}}"), width=6)
+    by_version = f"count by (version) ({selector(catalogue.BUILD_INFO, CHOSEN, INSTANCE)})"
+    return number(about, latest(by_version, "{{version}}"))
 
 
 def calls_by_job() -> timeseries.Panel:
@@ -89,7 +110,7 @@ def calls_by_job() -> timeseries.Panel:
         _NO_CALLS,
         "GlanceTelemetryAbsent",
     )
-    return lines(about, query(top(20, of(recording.ALL_CALLS)), "{{job}}"))
+    return lines(about, query(top(20, of(recording.ALL_CALLS)), JOB_NAME))
 
 
 def failures_by_job() -> timeseries.Panel:
@@ -102,7 +123,7 @@ def failures_by_job() -> timeseries.Panel:
         _NO_CALLS,
         "GlanceClientErrorBudgetBurn",
     )
-    return lines(about, query(top(20, of(recording.error_ratio("5m"))), "{{job}}"), width=24)
+    return lines(about, query(top(20, of(recording.error_ratio("5m"))), JOB_NAME), width=24)
 
 
 # --- processes ---------------------------------------------------------------------------------
@@ -161,7 +182,7 @@ def worst() -> table.Panel:
     failed = top(50, _FAILED)
     return table_of(
         about,
-        {"job": "Job", "instance": "Process"},
+        {"job": "Job", "instance": "Process", **ROUTE_HEADINGS},
         Column("Calls/s", f"{_CALLS} and {failed}", "reqps"),
         Column("Failed", failed, "percentunit", levels((0.001, ODD), (0.01, BAD))),
         link=("instance", links.caller_of_row()),
@@ -186,8 +207,8 @@ def who_sees_what() -> table.Panel:
             of(recording.FAILED_BY_INSTANCE, INSTANCE), of(recording.ATTEMPTS_BY_INSTANCE, INSTANCE)
         ),
     )
-    keys = f"by (job, instance, {SERVER})"
-    tried = total(of(recording.ATTEMPTS_BY_INSTANCE, INSTANCE), keys)
+    keys = f"instance, {JOB_KEYS}, {SERVER}"
+    tried = total(of(recording.ATTEMPTS_BY_INSTANCE, INSTANCE), f"by ({keys})")
     return table_of(
         about,
         {
@@ -195,8 +216,9 @@ def who_sees_what() -> table.Panel:
             "instance": "Process",
             "server_address": "Server",
             "server_port": "Port",
+            **ROUTE_HEADINGS,
         },
-        Column("Attempts/s", f"{tried} and on (job, instance, {SERVER}) {ratio}", "reqps"),
+        Column("Attempts/s", f"{tried} and on ({keys}) {ratio}", "reqps"),
         Column("Failed", ratio, "percentunit", levels((0.01, ODD), (0.5, BAD))),
         link=("server_address", links.server_of_row()),
         width=12,

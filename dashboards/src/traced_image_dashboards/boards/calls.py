@@ -13,7 +13,7 @@ from .panels import About, lines, query, row, stacked
 from .queries import (
     ATTEMPTS,
     CALLS,
-    JOB,
+    CHOSEN,
     SERVER_NAME,
     SUCCESS_OF_ATTEMPTS,
     SUCCESS_OF_CALLS,
@@ -72,7 +72,7 @@ def successes() -> timeseries.Panel:
         about,
         query(SUCCESS_OF_CALLS, "calls"),
         query(SUCCESS_OF_ATTEMPTS, "attempts"),
-        query(f"max({recording.OBJECTIVE})", "objective"),
+        query(f"max({of(recording.OBJECTIVES)})", "objective"),
     )
 
 
@@ -103,7 +103,7 @@ def durations() -> timeseries.Panel:
         "GlanceAttemptLatencyHigh",
     )
     buckets = of(recording.CALL_BUCKETS)
-    dots = shown_exemplars(selector(catalogue.CALL_DURATION, JOB, NO_PROBES, suffix="_bucket"))
+    dots = shown_exemplars(selector(catalogue.CALL_DURATION, CHOSEN, NO_PROBES, suffix="_bucket"))
     return lines(
         about,
         *(query(quantile(each, buckets), f"p{each * 100:g}") for each in (0.5, 0.95, 0.99, 0.999)),
@@ -139,7 +139,7 @@ def gave_up() -> timeseries.Panel:
         "GlanceConnectionFailed",
     )
     failed = some(total(of(recording.CONNECTION_FAILED), f"by ({SERVER}, error_type)"))
-    dots = shown_exemplars(selector(catalogue.CONNECTION_FAILED, JOB, NO_PROBES))
+    dots = shown_exemplars(selector(catalogue.CONNECTION_FAILED, CHOSEN, NO_PROBES))
     return lines(
         about,
         query(top(10, failed), f"{{{{error_type}}}} {SERVER_NAME}"),
@@ -193,7 +193,7 @@ def saved() -> timeseries.Panel:
         "GlanceRetriesMaskingFailures",
     )
     calls = some(total(of(recording.SAVED_CALLS), f"by ({SERVER}, error_type)"))
-    dots = shown_exemplars(selector(catalogue.SAVED_CALLS, JOB))
+    dots = shown_exemplars(selector(catalogue.SAVED_CALLS, CHOSEN))
     return lines(
         about,
         query(top(10, calls), f"{{{{error_type}}}} {SERVER_NAME}"),
@@ -254,7 +254,7 @@ def hidden() -> timeseries.Panel:
         "GlanceRetriesMaskingFailures",
     )
     retried = top(10, some(by_server(recording.RETRIES)))
-    dots = shown_exemplars(selector(catalogue.RETRIES, JOB, NO_PROBES))
+    dots = shown_exemplars(selector(catalogue.RETRIES, CHOSEN, NO_PROBES))
     return lines(
         about,
         query(retried, SERVER_NAME),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import collector
 from .panels import BAD, ODD, About, levels, lines, query, row, stacked
-from .queries import CALLER_NAME, INSTANCE, JOB, WINDOW, share, top
+from .queries import CALLER_NAME, CHOSEN, INSTANCE, WINDOW, share, top
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import prometheus, timeseries
@@ -33,7 +33,7 @@ def parts() -> tuple[Builder[Any], ...]:
 
 def _named(name: str) -> str:
     # The collector's own Prometheus page has names without unit and type; what it sends has both.
-    return f'{{__name__=~"{name}(_bytes)?(_total)?", {JOB}, {INSTANCE}}}'
+    return f'{{__name__=~"{name}(_bytes)?(_total)?", {CHOSEN}, {INSTANCE}}}'
 
 
 def _rate(name: str) -> str:

@@ -45,7 +45,8 @@ _EXCLUDED = (
             links.OVERVIEW: _EVERY_PANEL,
             links.SERVERS: _EVERY_PANEL,
             links.CALLERS: (
-                *("Processes", "Calls by job", "Failed calls by job", "Its servers", "Its calls"),
+                *("Processes", "Processes that an agent adds up", "What is kept of it"),
+                *("Calls by job", "Failed calls by job", "Its servers", "Its calls"),
                 *("How long its calls take, 95th percentile", "Its failed attempts"),
                 *("Retries of its calls that had any", "What its calls wait between attempts"),
             ),
@@ -59,14 +60,8 @@ _EXCLUDED = (
     ),
     _Excluded(
         "target-job-rule",
-        "The objective is one number for all jobs; an alert may name a job without telemetry.",
-        {
-            links.OVERVIEW: (
-                "Error budget left",
-                "Success of calls, and of attempts",
-                "Alerts",
-            )
-        },
+        "An alert may name a job without telemetry, or none, and so the panel has these, too.",
+        {links.OVERVIEW: ("Alerts",)},
     ),
     _Excluded(
         "target-counter-agg-rule",

@@ -12,13 +12,13 @@ from .. import recording
 from ..promql import SERVER
 from . import links
 from .panels import BAD, ODD, About, levels
-from .queries import of, some, top, total
-from .tables import Column, table_of
+from .queries import JOB_KEYS, of, some, top, total
+from .tables import ROUTE_HEADINGS, Column, table_of
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import table
 
-_BY_JOB = f"job, {SERVER}"
+_BY_JOB = f"{JOB_KEYS}, {SERVER}"
 _MOST = 50
 _TIME_OF_DAY = "dateTimeAsIsoNoDateIfToday"
 
@@ -59,6 +59,7 @@ def failing_now(*matchers: str) -> table.Panel:
             "error_type": "Reason",
             "operation": "Operation",
             "job": "Job",
+            **ROUTE_HEADINGS,
         },
         Column("Failed/s", failed, "reqps"),
         Column("Failures in a row", beside(in_row), "short", levels((1, ODD), (5, BAD))),

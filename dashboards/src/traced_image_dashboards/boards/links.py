@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType
 
+from ..alerts.alert import ROUTES
 from ..links import runbook as to_runbook
 
 TAG = "traced-image"
@@ -14,7 +15,12 @@ SERVERS = "traced-image-servers"
 CALLERS = "traced-image-callers"
 PIPELINE = "traced-image-pipeline"
 
-_KEPT = "${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
+_KEPT = "&".join(
+    [
+        *(f"${{{name}:queryparam}}" for name in ("datasource", *ROUTES, "job")),
+        "${__url_time_range}",
+    ]
+)
 
 
 def all_boards() -> DashboardLink:

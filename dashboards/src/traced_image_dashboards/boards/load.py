@@ -17,7 +17,7 @@ from .panels import (
     spread,
 )
 from .queries import (
-    JOB,
+    CHOSEN,
     SERVER_NAME,
     SERVERS,
     WINDOW,
@@ -83,7 +83,7 @@ def times() -> timeseries.Panel:
         "GlanceAttemptLatencyHigh",
     )
     slowest = quantile(0.95, of(recording.ATTEMPT_BUCKETS, SERVERS), f"le, {SERVER}")
-    each = selector(catalogue.ATTEMPT_DURATION, JOB, SERVERS, suffix="_bucket")
+    each = selector(catalogue.ATTEMPT_DURATION, CHOSEN, SERVERS, suffix="_bucket")
     return lines(
         about,
         query(top(20, slowest), SERVER_NAME),
@@ -161,7 +161,7 @@ def skipped_records() -> timeseries.Panel:
         "No list left a record out",
         "GlanceStreamErrors",
     )
-    counted = f"rate({selector(catalogue.SKIPPED_RECORDS, JOB)}[{WINDOW}])"
+    counted = f"rate({selector(catalogue.SKIPPED_RECORDS, CHOSEN)}[{WINDOW}])"
     return lines(about, query(some(total(counted, "by (job)")), "{{job}}"))
 
 
@@ -176,5 +176,5 @@ def hazards() -> timeseries.Panel:
         "No stock client hid anything",
         "GlanceImageDataLost",
     )
-    counted = f"rate({selector(catalogue.HAZARDS, JOB)}[{WINDOW}])"
+    counted = f"rate({selector(catalogue.HAZARDS, CHOSEN)}[{WINDOW}])"
     return lines(about, query(some(total(counted, "by (kind)")), "{{kind}}"))

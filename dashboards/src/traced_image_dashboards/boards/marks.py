@@ -9,7 +9,7 @@ from traced_image.telemetry import catalogue
 from .. import recording
 from ..promql import SERVER
 from .panels import BAD, GOOD, PLAIN
-from .queries import JOB, NOT_HEALTHY, SERVER_NAME, of, share, total
+from .queries import CHOSEN, JOB_KEYS, NOT_HEALTHY, SERVER_NAME, of, share, total
 from .variables import DATASOURCE
 
 _STEP = "60s"
@@ -18,7 +18,7 @@ _STEP = "60s"
 _MANY = 0.1
 """The share of callers above which a server is marked: one of few, not one of a thousand."""
 
-_BY_JOB = f"by (job, {SERVER})"
+_BY_JOB = f"by ({JOB_KEYS}, {SERVER})"
 
 
 def servers_left() -> AnnotationQuery:
@@ -35,7 +35,7 @@ def new_versions() -> AnnotationQuery:
     """Build the mark of versions of traced_image that a process has just begun to run."""
     # Without a scrape before, each version would look new.
     now, before = (
-        f"count by (version) ({catalogue.BUILD_INFO.name}{{{JOB}}}{ago})"
+        f"count by (version) ({catalogue.BUILD_INFO.name}{{{CHOSEN}}}{ago})"
         for ago in ("", " offset 5m")
     )
     text = "traced_image {{version}}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import recording
+from ..alerts.alert import ROUTES
 from ..promql import SERVER
 from . import calls, links, variables
 from .board import Board
@@ -13,7 +14,8 @@ from .failing import failing_now
 from .panels import BAD, GOOD, ODD, About, latest, levels, number, row
 from .queries import (
     CALLS,
-    OBJECTIVE,
+    JOB_KEYS,
+    JOB_NAME,
     SUCCESS_OF_CALLS,
     by_server,
     error_ratio,
@@ -23,7 +25,7 @@ from .queries import (
     top,
     total,
 )
-from .tables import Column, table_of
+from .tables import ROUTE_HEADINGS, Column, table_of
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, table
@@ -35,11 +37,11 @@ def board() -> Board:
         uid=links.OVERVIEW,
         title="Glance clients / Overview",
         about="Whether calls to Glance succeed, what retries hide, and which servers fail.",
-        variables=(variables.job(),),
+        variables=(*variables.routes(), variables.job()),
         parts=(
             *(row("What fails?"), failing_now(), alerts(), worst_servers(), slowest_servers()),
             *(row("Do calls succeed?"), budget(), success(), rate(), given_up(), servers_out()),
-            callers(),
+            *(callers(), month()),
             *calls.parts(),
         ),
     )
@@ -58,9 +60,34 @@ def budget() -> stat.Panel:
         "GlanceClientErrorBudgetBurn",
     )
     ratio = of(recording.error_ratio("3d"))
-    left = f"bottomk(10, 1 - {ratio} / (1 - {OBJECTIVE}))"
+    left = f"bottomk(10, 1 - {ratio} / (1 - {of(recording.OBJECTIVES)}))"
     colours = levels((0, ODD), (0.25, GOOD), base=BAD)
-    return number(about, latest(left, "{{job}}")).decimals(1).thresholds(colours)
+    return number(about, latest(left, JOB_NAME)).decimals(1).thresholds(colours)
+
+
+def month() -> table.Panel:
+    """Build the table of the service level of 30 days."""
+    about = About(
+        "Service level of 30 days",
+        "For each job, the objective, the share of calls that succeeded, and how much of the "
+        "failures that the objective allows is left; the 50 jobs with the least. Below 0, the "
+        "objective is missed: put what makes calls reliable before new features. If days are fewer "
+        "than 30, Prometheus keeps less (15 days by default) or has not run for as long.",
+        "percentunit",
+        "No calls so far, or the rules have been loaded for less than 5 minutes",
+        "GlanceClientErrorBudgetBurn",
+    )
+    achieved, objective = of(recording.SUCCESS), of(recording.OBJECTIVES)
+    left = f"bottomk(50, 1 - (1 - {achieved}) / (1 - {objective}))"
+    return table_of(
+        about,
+        {"job": "Job", **ROUTE_HEADINGS},
+        Column("Objective", f"{objective} and {left}", "percentunit", decimals=3),
+        Column("Budget left", left, "percentunit", levels((0, ODD), (0.25, GOOD), base=BAD)),
+        Column("Achieved", f"{achieved} and {left}", "percentunit", decimals=3),
+        Column("Days", f"{of(recording.DAYS)} and {left}", "d"),
+        least_first=True,
+    ).height(7)
 
 
 def success() -> stat.Panel:
@@ -143,8 +170,9 @@ def alerts() -> table.Panel:
         "GlanceClientErrorBudgetBurn",
     )
     # GlanceTelemetryAbsent may fire for a job that has no series, or with no job at all.
-    found = 'ALERTS{alertname=~"Glance.+", severity!="none", job=~"$job|"}'
-    raised = f"max by (alertstate, alertname, severity, job, {SERVER}) ({found})"
+    chosen = ", ".join(f'{label}=~"${label}|"' for label in ("job", *ROUTES))
+    found = f'ALERTS{{alertname=~"Glance.+", severity!="none", {chosen}}}'
+    raised = f"max by (alertstate, alertname, severity, {JOB_KEYS}, {SERVER}) ({found})"
     labels = {
         "alertstate": "State",
         "alertname": "Alert",
@@ -152,6 +180,7 @@ def alerts() -> table.Panel:
         "job": "Job",
         "server_address": "Server",
         "server_port": "Port",
+        **ROUTE_HEADINGS,
     }
     return table_of(about, labels, Column("Alerts", raised), width=10)
 
@@ -189,12 +218,12 @@ def slowest_servers() -> table.Panel:
         "No attempts in the last 5 minutes",
         "GlanceAttemptLatencyHigh",
     )
-    by = f"job, {SERVER}"
+    by = f"{JOB_KEYS}, {SERVER}"
     slow = top(10, quantile(0.95, of(recording.ATTEMPT_BUCKETS), f"le, {by}") + " >= 0")
     rate = total(of(recording.ATTEMPTS), f"by ({by})")
     return table_of(
         about,
-        {"server_address": "Server", "server_port": "Port", "job": "Job"},
+        {"server_address": "Server", "server_port": "Port", "job": "Job", **ROUTE_HEADINGS},
         Column("Attempts/s", f"{rate} and {slow}", "reqps"),
         Column("p95", slow, "s", levels((1, ODD), (5, BAD))),
         link=("server_address", links.server_of_row()),

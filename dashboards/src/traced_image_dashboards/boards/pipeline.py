@@ -12,7 +12,7 @@ from ..promql import selector
 from . import collectors, links, variables
 from .board import Board
 from .panels import BAD, About, latest, levels, lines, number, query, row
-from .queries import BY_CALLER, CALLER_NAME, INSTANCE, JOB, of, top, total
+from .queries import BY_CALLER, CALLER_NAME, CHOSEN, INSTANCE, JOB_KEYS, JOB_NAME, of, top, total
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, timeseries
@@ -29,7 +29,7 @@ def board() -> Board:
             "The telemetry itself: are all processes scraped, does it fail, does a collector "
             "lose any?"
         ),
-        variables=(variables.job_of_pipeline(), variables.instance_of_pipeline()),
+        variables=variables.of_pipeline(),
         parts=(
             *(
                 row("Scraping"),
@@ -47,7 +47,7 @@ def board() -> Board:
 
 
 def _up(matchers: str = "") -> str:
-    return f"up{{{JOB}, {INSTANCE}}}{matchers}"
+    return f"up{{{CHOSEN}, {INSTANCE}}}{matchers}"
 
 
 def down() -> stat.Panel:
@@ -74,7 +74,7 @@ def reloads() -> stat.Panel:
         "No exporter is scraped",
         "GlanceExporterConfigReloadFailed",
     )
-    read = selector(probe_metrics.RELOADED, JOB, INSTANCE)
+    read = selector(probe_metrics.RELOADED, CHOSEN, INSTANCE)
     return number(about, latest(f"count({read}) - sum({read})"), width=8).thresholds(
         levels((1, BAD))
     )
@@ -91,9 +91,9 @@ def errors_now() -> stat.Panel:
         "GlanceTelemetryErrors",
     )
     grown = (
-        f"sum {BY_CALLER} (increase({selector(catalogue.TELEMETRY_ERRORS, JOB, INSTANCE)}[15m]))"
+        f"sum {BY_CALLER} (increase({selector(catalogue.TELEMETRY_ERRORS, CHOSEN, INSTANCE)}[15m]))"
     )
-    known = f"count {BY_CALLER} ({selector(catalogue.BUILD_INFO, JOB, INSTANCE)})"
+    known = f"count {BY_CALLER} ({selector(catalogue.BUILD_INFO, CHOSEN, INSTANCE)})"
     failing = f"count({grown} > 0) or 0 * count({known})"
     return number(about, latest(failing), width=8).thresholds(levels((1, BAD)))
 
@@ -108,8 +108,8 @@ def unscraped() -> timeseries.Panel:
         _NOTHING,
         "GlanceTelemetryAbsent",
     )
-    shares = top(20, f"1 - avg by (job) ({_up()})")
-    return lines(about, query(shares, "{{job}}"), width=8).min(0).max(1)
+    shares = top(20, f"1 - avg by ({JOB_KEYS}) ({_up()})")
+    return lines(about, query(shares, JOB_NAME), width=8).min(0).max(1)
 
 
 def series() -> timeseries.Panel:
@@ -122,7 +122,7 @@ def series() -> timeseries.Panel:
         _NOTHING,
         "GlanceCardinalityOverflow",
     )
-    most = top(20, f"scrape_samples_scraped{{{JOB}, {INSTANCE}}}")
+    most = top(20, f"scrape_samples_scraped{{{CHOSEN}, {INSTANCE}}}")
     return lines(about, query(most, CALLER_NAME), width=8)
 
 
@@ -136,7 +136,7 @@ def scrape_time() -> timeseries.Panel:
         _NOTHING,
         "GlanceTelemetryAbsent",
     )
-    slowest = top(20, f"scrape_duration_seconds{{{JOB}, {INSTANCE}}}")
+    slowest = top(20, f"scrape_duration_seconds{{{CHOSEN}, {INSTANCE}}}")
     return lines(about, query(slowest, CALLER_NAME), width=8)
 
 

@@ -12,7 +12,7 @@ from .. import recording
 from ..promql import selector
 from . import links
 from .panels import BAD, GOOD, ODD, About, levels, lines, query, row, stacked, states
-from .queries import BY_SERVER, JOB, SERVER_NAME, SERVERS, of, top
+from .queries import BY_SERVER, CHOSEN, SERVER_NAME, SERVERS, of, top
 from .tables import Column, table_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _words(of_value: dict[str, tuple[str, str]]) -> ValueMap:
 
 
 def _each(metric: Metric, by: str = BY_SERVER, how: str = "max") -> str:
-    return f"{how} {by} ({selector(metric, JOB, SERVERS)})"
+    return f"{how} {by} ({selector(metric, CHOSEN, SERVERS)})"
 
 
 def _by(*labels: str) -> str:

@@ -5,19 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import recording
+from ..alerts.alert import ROUTES
 from ..promql import SERVER
 
 if TYPE_CHECKING:
     from ..recording import Recording
 
-JOB = 'job=~"$job"'
+IN_ROUTES = ", ".join(f'{label}=~"${label}"' for label in ROUTES)
+"""Matchers of the labels that one routes by; All matches a series without them, too."""
+
+CHOSEN = f'job=~"$job", {IN_ROUTES}'
 INSTANCE = 'instance=~"$instance"'
 SERVERS = 'server_address=~"$server", server_port=~"$port"'
 CALLER = 'instance="$caller"'
 
+JOB_KEYS = f"job, {', '.join(ROUTES)}"
+"""The labels that name a job: two regions may have jobs of the same name."""
+
 BY_SERVER = f"by ({SERVER})"
-BY_CALLER = "by (job, instance)"
+BY_CALLER = f"by (instance, {JOB_KEYS})"
 SERVER_NAME = "{{server_address}}:{{server_port}}"
+JOB_NAME = " ".join(f"{{{{{label}}}}}" for label in ("job", *ROUTES))
 CALLER_NAME = "{{job}} {{instance}}"
 
 WINDOW = "$__rate_interval"
@@ -27,7 +35,7 @@ NOT_HEALTHY = 'state!="healthy"'
 
 def of(recorded: Recording, *matchers: str) -> str:
     """Select the recorded series of the chosen jobs."""
-    return f"{recorded.record}{{{', '.join((JOB, *matchers))}}}"
+    return f"{recorded.record}{{{', '.join((CHOSEN, *matchers))}}}"
 
 
 def total(expr: str, by: str = "") -> str:
@@ -73,12 +81,11 @@ SUCCESS_OF_CALLS = f"1 - {share(total(of(recording.ALL_BAD_CALLS)), CALLS)}"
 
 def _callers_own(recorded: Recording) -> str:
     # A job that only probes has attempts, and no calls to compare them with.
-    return total(f"{of(recorded)} and on (job) {of(recording.ALL_CALLS)}")
+    return total(f"{of(recorded)} and on ({JOB_KEYS}) {of(recording.ALL_CALLS)}")
 
 
 ATTEMPTS = _callers_own(recording.ATTEMPTS)
 SUCCESS_OF_ATTEMPTS = f"1 - {share(_callers_own(recording.FAILED_ATTEMPTS), ATTEMPTS)}"
-OBJECTIVE = f"scalar({recording.OBJECTIVE})"
 
 # --- servers -----------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ from .panels import (
 )
 from .queries import (
     BY_SERVER,
-    JOB,
+    CHOSEN,
     SERVER_NAME,
     SERVERS,
     by_server,
@@ -66,7 +66,12 @@ def board() -> Board:
             "Each Glance server as its callers and the exporter's probes see it. A server is an "
             "address and a port; choose both if several share an address."
         ),
-        variables=(variables.job(), variables.server(), variables.port()),
+        variables=(
+            *variables.routes(),
+            variables.job(),
+            variables.server(),
+            variables.port(),
+        ),
         parts=(
             *(row("State"), state(), failing_now(SERVERS), all_servers()),
             *(row("Failures"), failures(), reasons(), in_a_row()),
@@ -179,7 +184,7 @@ def reasons() -> timeseries.Panel:
         "GlanceServerFailing",
     )
     failed = some(total(of(recording.FAILURES, SERVERS), "by (error_type)"))
-    bad = selector(catalogue.ATTEMPT_DURATION, JOB, SERVERS, FAILED, suffix="_bucket")
+    bad = selector(catalogue.ATTEMPT_DURATION, CHOSEN, SERVERS, FAILED, suffix="_bucket")
     return stacked(
         lines(
             about,

@@ -12,6 +12,7 @@ from grafana_foundation_sdk.models.dashboard import (
     DynamicConfigValue,
 )
 
+from ..alerts.alert import ROUTES
 from .panels import column, dressed
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from .panels import About
 
 
+ROUTE_HEADINGS = {label: label.title() for label in ROUTES}
+"""The headings of the labels that one routes by; Grafana leaves out those that no series has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table.
@@ -32,6 +37,7 @@ class Column:
         expr: The query of its values.
         unit: The unit of its values.
         levels: The colours of its values, if any.
+        decimals: How many digits of its values are shown; Grafana decides if it is None.
         words: What is shown for its values, if they stand for words.
     """
 
@@ -39,6 +45,7 @@ class Column:
     expr: str
     unit: str = "short"
     levels: ThresholdsConfig | None = None
+    decimals: int | None = None
     words: Sequence[ValueMap] = ()
 
 
@@ -48,15 +55,17 @@ def table_of(
     *columns: Column,
     link: tuple[str, DashboardLink] | None = None,
     width: int = 24,
+    least_first: bool = False,
 ) -> table.Panel:
     """Build a table.
 
     Args:
         about: Its texts.
         labels: The labels that join its queries, and their headings.
-        columns: The other columns; the second of them sorts the rows, the greatest first.
+        columns: The other columns; the second of them sorts the rows.
         link: The label that has a link, and the link.
         width: Its width; 24 is a whole row.
+        least_first: Whether the least value is the first, and not the greatest.
     """
     panel = dressed(table.Panel(), about, [column(each.expr) for each in columns])
     panel = panel.height(9).span(width).cell_height(TableCellHeight.SM)
@@ -67,7 +76,8 @@ def table_of(
     for each in filter(lambda each: each.name, columns):
         panel = panel.override_by_name(each.name, _looks(each))
     worst = columns[min(1, len(columns) - 1)].name
-    return panel.sort_by([common.TableSortByFieldState().display_name(worst).desc(desc=True)])
+    first = common.TableSortByFieldState().display_name(worst).desc(desc=not least_first)
+    return panel.sort_by([first])
 
 
 def _joined(labels: Mapping[str, str], columns: Sequence[Column]) -> list[DataTransformerConfig]:
@@ -99,6 +109,8 @@ def _looks(column: Column) -> list[DynamicConfigValue]:
     if column.levels:
         looks.append(DynamicConfigValue("thresholds", column.levels.build()))
         looks.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+    if column.decimals is not None:
+        looks.append(DynamicConfigValue("decimals", column.decimals))
     if column.words:
         looks.append(DynamicConfigValue("mappings", [*column.words]))
     return looks

@@ -18,12 +18,13 @@ from grafana_foundation_sdk.models.dashboard import (
 from traced_image.telemetry import catalogue
 
 from .. import recording
+from ..alerts.alert import ROUTES
 from ..promql import selector
-from .queries import JOB, of
+from .queries import CHOSEN, IN_ROUTES, of
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 _ALL = VariableOption(selected=True, text="All", value="$__all")
-_COLLECTOR = "otelcol_process_uptime.*"
+_PIPELINE = f'{{__name__=~"{catalogue.BUILD_INFO.name}|otelcol_process_uptime.*"}}'
 
 
 def datasource() -> DatasourceVariable:
@@ -31,31 +32,44 @@ def datasource() -> DatasourceVariable:
     return DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
+def routes(found: str = recording.CALLERS.record) -> tuple[QueryVariable, ...]:
+    """Build the variables of the labels that one routes by; none need be there.
+
+    Args:
+        found: The series that have them.
+    """
+    return tuple(
+        _chosen(label, label.title(), f"label_values({found}, {label})").all_value(".*")
+        for label in ROUTES
+    )
+
+
 def job() -> QueryVariable:
     """Build the variable of the callers' jobs; an exporter that probes is a caller, too."""
-    return _several("job", "Job", f"label_values({recording.CALLERS.record}, job)")
+    found = f"{recording.CALLERS.record}{{{IN_ROUTES}}}"
+    return _several("job", "Job", f"label_values({found}, job)")
 
 
-def job_of_pipeline() -> QueryVariable:
-    """Build the variable of the jobs of callers and collectors; All leaves out other targets."""
-    names = f'{{__name__=~"{catalogue.BUILD_INFO.name}|{_COLLECTOR}"}}'
-    return _chosen("job", "Job", f"label_values({names}, job)")
+def of_pipeline() -> tuple[QueryVariable, ...]:
+    """Build the variables of callers and collectors; All jobs leaves out other targets."""
+    named = _PIPELINE.replace("}", f", {IN_ROUTES}}}")
+    return (
+        *routes(_PIPELINE),
+        _chosen("job", "Job", f"label_values({named}, job)"),
+        _several("instance", "Instance", f"label_values(up{{{CHOSEN}}}, instance)"),
+    )
 
 
 def instance() -> QueryVariable:
     """Build the variable of the processes of a job."""
-    found = selector(catalogue.BUILD_INFO, JOB)
+    found = selector(catalogue.BUILD_INFO, CHOSEN)
     return _several("instance", "Instance", f"label_values({found}, instance)")
 
 
-def instance_of_pipeline() -> QueryVariable:
-    """Build the variable of the processes, with those of collectors."""
-    return _several("instance", "Instance", f"label_values(up{{{JOB}}}, instance)")
-
-
 def caller() -> QueryVariable:
-    """Build the variable of the one process that the lower half of Callers shows."""
-    found = selector(catalogue.BUILD_INFO, JOB)
+    """Build the variable of the one process that the lower half of Callers shows, or agent."""
+    names = f"{catalogue.BUILD_INFO.name}|{catalogue.AGGREGATED_PROCESSES}"
+    found = f'{{__name__=~"{names}", {CHOSEN}}}'
     return _query("caller", "Caller", f"label_values({found}, instance)")
 
 
