@@ -12,6 +12,7 @@ from typing import Any
 import fleet_scene
 import pytest
 from fleet_scene import CALLERS, JOB, Fleet, series_key, until
+from grafana import BOARDS, Answer, ask, titled
 from parts.prometheus import Prometheus
 from traced_image_dashboards.fleet import files
 
@@ -68,6 +69,7 @@ class Played:
     Attributes:
         fleet: All that runs.
         since: Since when a server fails.
+        at: When the first act had ended.
         recorded: What the rules recorded at the end of the first act, by store.
         alerts: The alerts then on the rare callers, by store.
         found: What `traced-image diagnose` then says of the first agent's Prometheus.
@@ -79,6 +81,7 @@ class Played:
 
     fleet: Fleet
     since: float = 0.0
+    at: float = 0.0
     recorded: dict[str, dict[tuple[str, ...], float]] = field(default_factory=dict)
     alerts: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     found: list[dict[str, Any]] = field(default_factory=list)
@@ -122,6 +125,7 @@ def _fail(result: Played) -> None:
         lambda: len({frozenset(_find_alerts(store)) for store in _stores(fleet).values()}) == 1,
         "the alerts differ",
     )
+    result.at = time.time()
     for name, store in _stores(fleet).items():
         found = store.query(f'{{__name__=~"job.*:.+", job="{JOB}"}}')
         result.recorded[name] = {
@@ -285,3 +289,48 @@ def test_the_diagnosis_counts_processes_by_their_host_states(played: Played) -> 
 
 def test_the_diagnosis_says_what_is_not_kept(played: Played) -> None:
     assert "processes: not kept" in played.told
+
+
+def show(played: Played, store: str, title: str) -> dict[str, Answer]:
+    """What a panel of the board Callers shows, of one process if it is of one."""
+    chosen = {"job": JOB, "caller": f"{JOB}-0"}
+    return ask(_stores(played.fleet)[store], "callers", title, int(played.at), chosen)
+
+
+def test_a_board_says_which_processes_are_not_kept(played: Played) -> None:
+    title = "Processes that an agent adds up"
+    assert [] == show(played, "direct", title)["A"].series
+    assert {JOB: CALLERS} == show(played, "a", title)["A"].by("job")
+
+
+def test_a_board_says_whether_a_process_is_kept(played: Played) -> None:
+    word = titled("callers", "What is kept of it")["fieldConfig"]["defaults"]["mappings"]
+    (told,) = (each["options"] for each in word)
+    shown = [show(played, name, "What is kept of it")["A"].value for name in ("direct", "a")]
+
+    assert ["all that it counts", "processes: not kept"] == [
+        told[f"{value:g}"]["text"] for value in shown
+    ]
+
+
+def test_a_panel_that_is_empty_by_an_agent_says_so(played: Played) -> None:
+    panels = BOARDS["callers"]["panels"]
+    (begin,) = (n for n, each in enumerate(panels) if each["title"].startswith("One process"))
+    empty = [
+        panel["fieldConfig"]["defaults"]["noValue"]
+        for panel in panels[begin + 1 :]
+        if not any(answer.series for answer in show(played, "a", panel["title"]).values())
+    ]
+
+    assert 5 == len(empty)
+    assert [] == [words for words in empty if "processes: not kept" not in words]
+
+
+def test_a_board_shows_which_servers_a_process_that_is_not_kept_can_not_reach(
+    played: Played,
+) -> None:
+    shown = show(played, "a", "Its servers")["A"].by("server_port")
+    failing = str(played.fleet.servers[-1].port)
+
+    assert {failing} == {port for port, value in shown.items() if value == 4}
+    assert {0, 4} == set(shown.values())
