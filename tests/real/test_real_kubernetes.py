@@ -5,6 +5,8 @@ No cluster is there. The real collector reads the configurations in the way that
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,10 @@ def copy(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(build, copy, tmp_path_factory) -> Mapping[str, Path]:
-    """What is built of the folder as it is, with the token, without the operator, and by a user."""
+    """What is built of the folder as it is, with the token, without the operator, and by a user.
+
+    Also what is built of the folders that the command `dashboards` writes.
+    """
     folder = tmp_path_factory.mktemp("built")
     listed = (DEPLOY / "kustomization.yaml").read_text()
     files = {}
@@ -76,6 +81,10 @@ def built(build, copy, tmp_path_factory) -> Mapping[str, Path]:
     (copy / "ours").mkdir()
     (copy / "ours/kustomization.yaml").write_text(block)
     keep("ours", copy / "ours")
+    command = [sys.executable, "-m", "traced_image", "dashboards", "--out", copy / "written"]
+    subprocess.run(command, check=True, capture_output=True)
+    keep("written", copy / "written")
+    keep("rules", copy / "written/prometheusrule")
     return files
 
 
@@ -93,6 +102,32 @@ def test_only_the_operators_resources_need_the_operator(built):
     whole, bare = (read(built[name]) for name in ("whole", "bare"))
 
     assert [each for each in whole if each["apiVersion"] != OPERATORS] == bare
+
+
+def test_each_object_that_there_is_a_file_of_is_built(built):
+    """So that the schemas have been asked about all of them."""
+    files = [*DEPLOY.rglob("*.yaml"), *DASHBOARDS.glob("prometheusrule/*.yaml")]
+    named = {name(each) for file in files for each in read(file) if "kind" in (each or ())}
+    names = {name(each) for each in read(built["guarded"])}
+
+    assert {each for each in named if each[0] not in ("Component", "Kustomization")} <= names
+
+
+def name(each: Mapping[str, Any]) -> tuple[str, str]:
+    return each["kind"], each.get("metadata", {}).get("name", "")
+
+
+def test_the_command_writes_the_same_boards_and_rules(built):
+    def named(*builds: str) -> Mapping[tuple[str, str], Any]:
+        found = {name(each): each for build in builds for each in read(built[build])}
+        return {
+            key: each
+            for key, each in found.items()
+            if key[0] == "PrometheusRule" or "grafana_dashboard" in labels(each)
+        }
+
+    assert named("whole") == named("written", "rules")
+    assert len(named("whole")) == len(read(built["written"])) + len(read(built["rules"]))
 
 
 def test_the_boards_are_those_of_the_repository(built):
