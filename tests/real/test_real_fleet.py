@@ -12,7 +12,7 @@ from typing import Any
 import fleet_scene
 import pytest
 from fleet_scene import CALLERS, JOB, Fleet, series_key, until
-from grafana import BOARDS, Answer, ask, titled
+from grafana import BOARDS, Answer, ask, options, titled
 from parts.prometheus import Prometheus
 from traced_image_dashboards.fleet import files
 
@@ -311,6 +311,11 @@ def test_a_board_says_whether_a_process_is_kept(played: Played) -> None:
     assert ["all that it counts", "processes: not kept"] == [
         told[f"{value:g}"]["text"] for value in shown
     ]
+
+
+def test_a_board_offers_the_agent_among_its_processes(played: Played) -> None:
+    offered = options(played.fleet.stores["a"], "callers", "caller", {"job": JOB})
+    assert {"agent-a", f"{JOB}-0"} < offered
 
 
 def test_a_panel_that_is_empty_by_an_agent_says_so(played: Played) -> None:
