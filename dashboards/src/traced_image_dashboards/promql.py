@@ -42,8 +42,9 @@ def rate_with_births(metric: Metric, *matchers: str, suffix: str = "") -> str:
     """Build the query of how fast a counter grows over 5 minutes, its first value included.
 
     A series of a rare failure begins with that failure, at 1, and `rate` sees no growth. So the
-    first value counts, if the series was created in these 5 minutes, or if its process was there
-    before them. Otherwise Prometheus only did not scrape it, and the counter may be old.
+    first value counts, if the series was created in these 5 minutes, or if its process, or the
+    agent that adds up processes, was there before them. Otherwise Prometheus only did not scrape
+    it, and the counter may be old.
 
     It costs several times as much as `rate`, so use it for failures only: these are few.
     """
@@ -52,7 +53,8 @@ def rate_with_births(metric: Metric, *matchers: str, suffix: str = "") -> str:
     created = selector(metric, *matchers).replace(metric.name, _created(metric), 1)
     return (
         f"({born} and {created} > time() - 300"
-        f" or {born} and on (job, instance) {catalogue.BUILD_INFO.name} offset 5m"
+        f" or {born} and on (job, instance) ({catalogue.BUILD_INFO.name} offset 5m"
+        f" or {catalogue.AGGREGATED_PROCESSES} offset 5m)"
         f" or {rate(metric, *matchers, suffix=suffix)})"
     )
 
