@@ -170,6 +170,30 @@ def test_the_runbooks_are_where_that_is_said(written, tmp_path):
     )
 
 
+def list_boards(folder):
+    """The addresses of dashboards in all rules."""
+    files = [*folder.rglob("alerts.yaml"), folder / "fleet" / "agents.yaml"]
+    return [
+        address
+        for file in files
+        for address in re.findall(r"\bdashboard_url: (\S+?)\?", file.read_text())
+    ]
+
+
+def test_alerts_link_to_the_dashboards_of_the_grafana_that_is_given(written, tmp_path):
+    written("--fleet")
+    paths = list_boards(tmp_path / "out")
+    written("--fleet", "--force", "--grafana", "https://grafana.example/tools/")
+    addresses = list_boards(tmp_path / "out")
+    assert [f"https://grafana.example/tools{path}" for path in paths] == addresses
+    assert {"/d/traced-image-servers"} < {*paths}
+
+
+def test_a_grafana_that_no_link_leads_to_is_refused(written, tmp_path):
+    result = written("--grafana", "grafana")
+    assert (3, False) == (result.status, (tmp_path / "out").exists())
+
+
 @pytest.mark.parametrize("url", ["runbooks.md", 'https://wiki.example/"', "https://a b"])
 def test_runbooks_that_no_link_leads_to_are_refused(written, tmp_path, url):
     result = written("--runbooks", url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ ALERTS = {
     for group in alerts.GROUPS
     for alert in group.alerts
 }
+BOARDS = {alert.name: alert.board for group in alerts.GROUPS for alert in group.alerts}
 NAMES = sorted({name for name, *_ in ALERTS})
 RECORDINGS = [
     rule
@@ -66,6 +68,49 @@ def test_it_leaves_the_operators_objective_alone(tmp_path):
         "runbook_url: https://wiki.example/runbooks#glanceserverfailing"
         in (tmp_path / "rules/alerts.yaml").read_text()
     )
+
+
+def annotations(text):
+    """The annotations of all alerts of a rule file, by the alerts' names."""
+    groups = yaml.safe_load(text)["groups"]
+    each = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    return {rule["alert"]: rule["annotations"] for rule in each}
+
+
+def test_an_alert_links_to_a_dashboard_of_the_given_grafana():
+    told = annotations(rules.files(grafana="https://grafana.example")["alerts.yaml"])
+    assert (set(NAMES), True) == (
+        set(told),
+        all(
+            each["dashboard_url"].startswith("https://grafana.example/d/") for each in told.values()
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_dashboard_of_an_alert_has_the_variables_that_the_link_sets(name):
+    board = BOARDS[name]
+    boards = [json.loads(file.read_text()) for file in FOLDER.glob("*.json")]
+    (known,) = [
+        {variable["name"] for variable in each["templating"]["list"]}
+        for each in boards
+        if board.uid == each["uid"]
+    ]
+    assert {"job", *board.variables} <= known
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_link_sets_no_variable_by_a_label_that_the_alert_never_has(name):
+    """But for the pipeline's, whose alerts are partly of jobs and partly of processes."""
+    board = BOARDS[name]
+    seen = {
+        label
+        for test in cases()
+        if name == test["alertname"]
+        for alert in test["exp_alerts"]
+        for label in alert["exp_labels"]
+    }
+    assert links.PIPELINE == board.uid or set(board.variables.values()) <= seen
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Grafana's SDK needs Python 3.11")

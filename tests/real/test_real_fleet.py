@@ -48,6 +48,7 @@ tests:
           No other alert sees the 9 processes of nova that zone-1 added up. It is down, or it can't
           reach Prometheus.
         runbook_url: https://github.com/traced-image/traced-image/blob/main/docs/how-to/scale.md#glancefleetagentsilent
+        dashboard_url: /d/traced-image-pipeline?from=now-3h&to=now&var-job=nova
   - eval_time: 17m
     alertname: GlanceFleetCountedTwice
     exp_alerts:
@@ -58,6 +59,7 @@ tests:
           Agents have added up 18 processes of twice, more than there are. Two agents with the same
           targets must not send to one Prometheus.
         runbook_url: https://github.com/traced-image/traced-image/blob/main/docs/how-to/scale.md#glancefleetcountedtwice
+        dashboard_url: /d/traced-image-pipeline?from=now-3h&to=now&var-job=twice
 """.replace("SUMS", catalogue.AGGREGATED_PROCESSES)
 _PAUSE = 2.5  # seconds, longer than an agent's interval
 

@@ -27,6 +27,7 @@ _FLEET = "fleet/"
 _WEB = re.compile(r"https?://[!#-&(-\[\]-~]+")  # no character that JSON or YAML would quote
 _VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BOARD = re.compile(rb"(?<=\bdashboard_url: )(?=/d/)")  # where an address is put before a path
 _PROCESSES = re.compile(rb"\binstance,\s+node,\s+pod\b")  # lines of YAML are folded
 # Links of the pages to files that this command does not write.
 _UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
@@ -54,6 +55,13 @@ _UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
     help="The address where you publish runbooks.md; alerts and panels link to it.",
 )
 @click.option(
+    "--grafana",
+    default="",
+    metavar="URL",
+    help="The address of your Grafana; alerts link to its dashboards. Without it, they have the "
+    "path of a dashboard only.",
+)
+@click.option(
     "--process-label",
     "process_labels",
     multiple=True,
@@ -73,6 +81,7 @@ def dashboards(
     *,
     objective: float | None,
     runbooks: str,
+    grafana: str,
     process_labels: tuple[str, ...],
     fleet: bool,
     force: bool,
@@ -81,18 +90,20 @@ def dashboards(
 
     README.md among them says where each file belongs.
     """
-    if not _WEB.fullmatch(runbooks):
-        raise click.BadParameter(
-            "write a web address, such as https://wiki.example/glance", param_hint="'--runbooks'"
-        )
+    _check_address("--runbooks", runbooks, "https://wiki.example/glance")
+    _check_address("--grafana", grafana or "https://grafana.example", "https://grafana.example")
     for label in process_labels:
         if not _LABEL.fullmatch(label):
             raise click.BadParameter("write a label's name", param_hint="'--process-label'")
     processes = ", ".join(["instance", "node", "pod", *process_labels]).encode()
+
+    def finish(name: str, data: bytes) -> bytes:
+        data = _PROCESSES.sub(processes, _replace_values(objective, name, data))
+        data = data.replace(RUNBOOKS.encode(), runbooks.encode())
+        return _BOARD.sub(grafana.rstrip("/").encode(), data)
+
     files = {
-        out / name: _PROCESSES.sub(processes, _replace_values(objective, name, data)).replace(
-            RUNBOOKS.encode(), runbooks.encode()
-        )
+        out / name: finish(name, data)
         for name, data in _list_files(fleet=fleet)
         if not (name in _OBJECTIVES and objective is None and (out / name).is_file())
     }
@@ -103,6 +114,13 @@ def dashboards(
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, data)
     open_messages().print(f"{len(files)} files are in {out}", markup=False, highlight=False)
+
+
+def _check_address(option: str, address: str, example: str) -> None:
+    if not _WEB.fullmatch(address):
+        raise click.BadParameter(
+            f"write a web address, such as {example}", param_hint=f"'{option}'"
+        )
 
 
 def _list_files(*, fleet: bool) -> Iterator[tuple[str, bytes]]:

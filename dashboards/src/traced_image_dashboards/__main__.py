@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 _HOME = Path(__file__).parents[2]
 
 
-def main(folder: Path, page: str = RUNBOOKS) -> None:
+def main(folder: Path, page: str = RUNBOOKS, grafana: str = "") -> None:
     """Write the rules, the files of a fleet and the dashboards.
 
     Args:
         folder: The folder to write to; in the repository, ``dashboards``.
         page: The address of the runbooks.
+        grafana: The address of Grafana; without it, alerts have the path of a dashboard only.
     """
     from . import boards  # needs Grafana's SDK, which the rules do not need
 
-    rules.write(folder / "rules", page)
+    rules.write(folder / "rules", page, grafana)
     prometheusrule.write(folder / "rules", folder / "prometheusrule")
-    fleet.write(folder / "fleet")
+    fleet.write(folder / "fleet", grafana)
     boards.write(folder, page)
 
 
@@ -37,8 +38,11 @@ def run(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--runbooks", default=RUNBOOKS, help="the page that alerts link to; default: %(default)s"
     )
+    parser.add_argument(
+        "--grafana", default="", help="the address of Grafana, for the links of alerts"
+    )
     given = parser.parse_args(arguments)
-    main(given.folder, given.runbooks)
+    main(given.folder, given.runbooks, given.grafana.rstrip("/"))
 
 
 run()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from traced_image.telemetry import catalogue
 
-from .links import RUNBOOKS, runbook
+from .links import PIPELINE, RUNBOOKS, BoardOfAlert, runbook
 from .recording import CALLER, CALLERS, INTERVAL
 
 if TYPE_CHECKING:
@@ -146,10 +146,11 @@ def _relabeling() -> str:
 
 
 _RUNBOOK = RUNBOOKS.replace("dashboards/runbooks.md", "docs/how-to/scale.md")
+_PIPELINE = BoardOfAlert(PIPELINE)  # an agent is no instance of it
 _SILENT, _TWICE = "GlanceFleetAgentSilent", "GlanceFleetCountedTwice"
 
 
-def _watching() -> str:
+def _watching(grafana: str) -> str:
     sums = catalogue.AGGREGATED_PROCESSES
     return f"""\
 {_MADE}#
@@ -169,6 +170,7 @@ groups:
           description: No other alert sees the {{{{ $value }}}} processes of {{{{ $labels.job }}}}
             that {{{{ $labels.instance }}}} added up. It is down, or it can't reach Prometheus.
           runbook_url: {runbook(_SILENT, _RUNBOOK)}
+          dashboard_url: {_PIPELINE.url(grafana)}
       - alert: {_TWICE}
         expr: |
           sum without ({", ".join(CALLER)}) ({sums}) > 1.2 * {CALLERS.record}
@@ -180,6 +182,7 @@ groups:
           description: Agents have added up {{{{ $value }}}} processes of {{{{ $labels.job }}}},
             more than there are. Two agents with the same targets must not send to one Prometheus.
           runbook_url: {runbook(_TWICE, _RUNBOOK)}
+          dashboard_url: {_PIPELINE.url(grafana)}
 """
 
 
@@ -190,18 +193,23 @@ def list_series(metric: Metric) -> list[str]:
     return [metric.name]
 
 
-def files(timing: Timing = _USUAL) -> dict[str, str]:
-    """Return the text of each generated file by its name."""
+def files(timing: Timing = _USUAL, grafana: str = "") -> dict[str, str]:
+    """Return the text of each generated file by its name.
+
+    Args:
+        timing: How often an agent scrapes and sends.
+        grafana: The address of Grafana; without it, links to dashboards are paths.
+    """
     return {
         "aggregation.yaml": _aggregation(timing),
         "scraping.yaml": _scraping(timing),
         "relabeling.yaml": _relabeling(),
-        "agents.yaml": _watching(),
+        "agents.yaml": _watching(grafana),
     }
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, grafana: str = "") -> None:
     """Write the generated files into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files().items():
+    for name, text in files(grafana=grafana).items():
         (folder / name).write_text(text, "utf-8")

@@ -46,8 +46,8 @@ def _record(rules: Iterable[recording.Recording]) -> list[Mapping[str, object]]:
     return [{"record": each.record, "expr": each.expr} for each in rules]
 
 
-def _alert(group: alerts.AlertGroup, page: str) -> dict[str, object]:
-    rules = [*_record(group.recordings), *(each.rule(page) for each in group.alerts)]
+def _alert(group: alerts.AlertGroup, page: str, grafana: str) -> dict[str, object]:
+    rules = [*_record(group.recordings), *(each.rule(page, grafana) for each in group.alerts)]
     return _group(group.name, rules, group.interval)
 
 
@@ -56,11 +56,12 @@ def _file(head: str, *groups: Mapping[str, object]) -> str:
     return f"{head}{body}"
 
 
-def files(page: str = RUNBOOKS) -> dict[str, str]:
+def files(page: str = RUNBOOKS, grafana: str = "") -> dict[str, str]:
     """Return the text of each rule file by its name.
 
     Args:
         page: The address of the runbooks.
+        grafana: The address of Grafana; without it, links to dashboards are paths.
     """
     objective = {"record": recording.OBJECTIVE, "expr": "vector(0.999)"}
     return {
@@ -72,14 +73,14 @@ def files(page: str = RUNBOOKS) -> dict[str, str]:
         ),
         "alerts.yaml": _file(
             _MADE,
-            *(_alert(group, page) for group in alerts.GROUPS),
+            *(_alert(group, page, grafana) for group in alerts.GROUPS),
         ),
     }
 
 
-def write(folder: Path, page: str = RUNBOOKS) -> None:
+def write(folder: Path, page: str = RUNBOOKS, grafana: str = "") -> None:
     """Write the rule files into a folder; the objective only if the folder has none."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files(page).items():
+    for name, text in files(page, grafana).items():
         if name != "objective.yaml" or not (folder / name).exists():
             (folder / name).write_text(text, "utf-8")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from ..links import runbook
+from ..links import OF_JOB as BOARD_OF_JOB
+from ..links import BoardOfAlert, runbook
 from ..recording import (
     ALL_BAD_CALLS,
     FAILURES,
@@ -37,6 +38,7 @@ class Alert:
         labels: Labels beside the severity.
         keep: How long it goes on after its condition ended; empty for not at all. It is for
             conditions that end by chance, where there is little traffic.
+        board: The dashboard that shows what fails.
     """
 
     name: str
@@ -47,9 +49,15 @@ class Alert:
     description: str
     labels: Mapping[str, str] = field(default_factory=dict)
     keep: str = ""
+    board: BoardOfAlert = BOARD_OF_JOB
 
-    def rule(self, page: str) -> dict[str, object]:
-        """Return the alert in the form of a rule file; `page` is the address of the runbooks."""
+    def rule(self, page: str, grafana: str) -> dict[str, object]:
+        """Return the alert in the form of a rule file.
+
+        Args:
+            page: The address of the runbooks.
+            grafana: The address of Grafana; empty if it is unknown.
+        """
         return {
             "alert": self.name,
             "expr": self.expr,
@@ -60,6 +68,7 @@ class Alert:
                 "summary": self.summary,
                 "description": self.description,
                 "runbook_url": runbook(self.name, page),
+                "dashboard_url": self.board.url(grafana),
             },
         }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from traced_image.telemetry.catalogue import HAZARDS
 
+from ..links import SERVERS, BoardOfAlert
 from ..promql import selector
 from ..recording import (
     ALL_BAD_CALLS,
@@ -114,6 +115,7 @@ CALL_ALERTS = (
         "The client of {{ $labels.job }} repeated an upload whose data it had read already, and"
         " sent less than the first time. Such uploads in the last 15 minutes: about"
         " {{ $value | humanize }}. Compare the images' sizes before their sources are deleted.",
+        board=BoardOfAlert(SERVERS),
     ),
     Alert(
         "GlanceRetryRateHigh",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from traced_image.telemetry import catalogue
 
+from ..links import OF_CALLER, OF_SERVER
 from ..promql import BAD_CALLS, NO_PROBES, grown, selector
 from ..promql import SERVER as SERVER_LABELS
 from ..recording import (
@@ -119,6 +120,7 @@ OUTAGE_ALERTS = (
         f"Glance server {SERVER} fails {{{{ $labels.job }}}}.",
         f"Attempts of {{{{ $labels.job }}}} on {SERVER} have failed for"
         f" {{{{ $value | humanizeDuration }}}} or longer{SINCE}: {OPERATIONS}. {COST}",
+        board=OF_SERVER,
     ),
     Alert(
         "GlanceOperationFailing",
@@ -130,6 +132,7 @@ OUTAGE_ALERTS = (
         f" minutes or longer, mostly with {REASON_OF_OPERATION}; the server answers what else it is"
         f" asked. {COST}",
         keep="3m",
+        board=OF_SERVER,
     ),
     Alert(
         "GlanceCallerFailing",
@@ -140,5 +143,6 @@ OUTAGE_ALERTS = (
         "The last attempts of {{ $labels.instance }} failed on each server that it asked, and at"
         " least 2 of its calls failed in the last 2 hours. Most other processes of"
         " {{ $labels.job }} reach Glance: look at this one, and at its way to Glance.",
+        board=OF_CALLER,
     ),
 )

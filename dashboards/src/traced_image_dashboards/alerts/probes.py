@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from traced_image.telemetry.catalogue import probe_metrics
 
+from ..links import OF_SERVER, OF_TELEMETRY
 from ..promql import selector
 from ..recording import CALLER, PROBES
 from .alert import SERVER, Alert, show_first
@@ -26,6 +27,7 @@ PROBE_ALERTS = (
         f"Probes of Glance server {SERVER} fail.",
         f"{{{{ $value | humanizePercentage }}}} of the probes of {SERVER} by"
         f" {{{{ $labels.job }}}} succeeded in the last 5 minutes. Reason: {_WHY}.",
+        board=OF_SERVER,
     ),
     Alert(
         "GlanceProbeMisconfigured",
@@ -36,6 +38,7 @@ PROBE_ALERTS = (
         f"{SERVER} is up, and refused {{{{ $value | humanizePercentage }}}} of the probes by"
         " {{ $labels.job }} in the last 5 minutes: what is wrong is the {{ $labels.setting }} that"
         " the probes use. The exporter's page and its log say more.",
+        board=OF_SERVER,
     ),
     Alert(
         "GlanceCanaryFailing",
@@ -47,6 +50,7 @@ PROBE_ALERTS = (
         f"Glance server {SERVER} answers, but does not serve the test image.",
         f"{{{{ $value | humanizePercentage }}}} of the checks {{{{ $labels.check }}}} on {SERVER}"
         " by {{ $labels.job }} succeeded in the last 5 minutes.",
+        board=OF_SERVER,
     ),
     Alert(
         "GlanceCertificateExpiring",
@@ -58,6 +62,7 @@ PROBE_ALERTS = (
         f"The certificate that {SERVER} shows to {{{{ $labels.job }}}} expires in"
         " {{ $value | humanizeDuration }}; with a minus sign, it has expired. Then every attempt on"
         " the server fails with tls_error.",
+        board=OF_SERVER,
     ),
     Alert(
         "GlanceExporterConfigReloadFailed",
@@ -67,5 +72,6 @@ PROBE_ALERTS = (
         "The exporter {{ $labels.instance }} can't use its new web configuration.",
         "{{ $labels.job }} at {{ $labels.instance }} still uses the configuration from before; it"
         " would not start again with the new one. Its log says what is wrong with the file.",
+        board=OF_TELEMETRY,
     ),
 )

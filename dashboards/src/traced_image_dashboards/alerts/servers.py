@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..links import OF_SERVER
 from ..recording import (
     ACTIVE_ATTEMPTS,
     ATTEMPTS,
@@ -45,6 +46,7 @@ SERVER_ALERTS = (
         f"Attempts of {{{{ $labels.job }}}} on {SERVER} go on, and none has succeeded {_HOW_LONG}."
         f" Reason: {REASON}; if it"
         " is unknown, the server hangs and its callers have no timeout.",
+        board=OF_SERVER,
     ),
     Alert(
         "GlanceServerOutlier",
@@ -56,6 +58,7 @@ SERVER_ALERTS = (
         f"Glance server {SERVER} fails {{{{ $labels.job }}}} more than its peers do.",
         f"{{{{ $value | humanizePercentage }}}} of the attempts of {{{{ $labels.job }}}} on"
         f" {SERVER} fail, mostly with {REASON}: over three times the share of the other servers.",
+        board=OF_SERVER,
     ),
     Alert(
         "GlanceAttemptLatencyHigh",
@@ -66,6 +69,7 @@ SERVER_ALERTS = (
         f"Glance server {SERVER} is slow for {{{{ $labels.job }}}}.",
         f"{{{{ $value | humanizePercentage }}}} of the attempts of {{{{ $labels.job }}}} that"
         f" succeeded on {SERVER} took over {SLOW:g} s; transfers of image data do not count.",
+        board=OF_SERVER,
     ),
     Alert(
         "GlanceStreamErrors",
@@ -76,5 +80,6 @@ SERVER_ALERTS = (
         f"For 15 minutes, transfers between {{{{ $labels.job }}}} and {SERVER} have broken off or"
         " brought wrong data in each 5 minutes. Downloads continue from another server if one has"
         " the same data.",
+        board=OF_SERVER,
     ),
 )

@@ -6,6 +6,7 @@ from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue import OTHER
 
 from .. import collector
+from ..links import OF_TELEMETRY
 from ..promql import SERVER, selector
 from ..recording import ATTEMPTS, CALLER, CALLERS, CLOCKS, OBJECTIVE, SEEN
 from .alert import ROUTES, Alert
@@ -32,6 +33,7 @@ TELEMETRY_ALERTS = (
         "Alerts on Glance work.",
         "This alert always fires. Send it to what tells you if it stops, such as a dead man's"
         " switch: then no other alert reaches you.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceRulesBlind",
@@ -44,6 +46,7 @@ TELEMETRY_ALERTS = (
         "Prometheus keeps {{ $value }} histograms of {{ $labels.job }} as native ones, without the"
         " series _count and _bucket. Remove convert_classic_histograms_to_nhcb from its"
         " configuration, or set it to false for this job.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceCallerClockWrong",
@@ -54,6 +57,7 @@ TELEMETRY_ALERTS = (
         "It is compared with the time of the scrapes. The rules leave out when its attempts failed"
         " and succeeded, and its logs and traces have wrong times. This query finds it:"
         f" {_SUCCEEDED} - timestamp({_SUCCEEDED}) > {CLOCKS}.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceTelemetryAbsent",
@@ -67,6 +71,7 @@ TELEMETRY_ALERTS = (
         f"No telemetry of Glance's callers comes from {_JOB}.",
         f"More than a tenth of the targets of {_JOB} are down, or none of them reports calls to"
         " Glance any more. The other alerts do not see these callers.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceObjectiveMissing",
@@ -88,6 +93,7 @@ TELEMETRY_ALERTS = (
         "{{ $value | humanize }} failures in 15 minutes in the code that observes the calls of"
         " {{ $labels.job }}. They changed no call's result. The log of each process has the first"
         " failure of each kind.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceCardinalityOverflow",
@@ -100,6 +106,7 @@ TELEMETRY_ALERTS = (
         "{{ $labels.job }} has more servers or series than its telemetry keeps apart.",
         "All beyond the limit is counted together, as the server _OTHER or under the attribute"
         " otel.metric.overflow. Alerts on single servers do not see it.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceCollectorQueueFilling",
@@ -109,6 +116,7 @@ TELEMETRY_ALERTS = (
         "The queue of {{ $labels.exporter }} in otelcol {{ $labels.instance }} is nearly full.",
         "{{ $value | humanizePercentage }} of it is used: the backend of {{ $labels.exporter }} is"
         " too slow, or down. When the queue is full, telemetry is lost or refused.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceCollectorEnqueueFailed",
@@ -118,6 +126,7 @@ TELEMETRY_ALERTS = (
         f"{_LOST}: a queue is full.",
         "{{ $value | humanize }} {{ $labels.signal }} a second find no place in the sending queue"
         " of {{ $labels.job }} at {{ $labels.instance }}.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceCollectorSendFailed",
@@ -127,6 +136,7 @@ TELEMETRY_ALERTS = (
         f"{_LOST}: the backend rejects them.",
         "{{ $labels.job }} at {{ $labels.instance }} drops {{ $value | humanize }}"
         " {{ $labels.signal }} a second, because the backend rejects them for good.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceCollectorRefusing",
@@ -137,6 +147,7 @@ TELEMETRY_ALERTS = (
         "{{ $labels.job }} at {{ $labels.instance }} refuses {{ $value | humanize }}"
         " {{ $labels.signal }} a second: it is at its memory limit, or a pipeline behind it is"
         " stuck. Senders that do not send again lose them.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceCollectorExportsRejected",
@@ -147,6 +158,7 @@ TELEMETRY_ALERTS = (
         "{{ $value | humanize }} exports a second are refused by {{ $labels.job }} at"
         " {{ $labels.instance }} with {{ $labels.answer }}, which senders do not send again: a"
         " wrong token, path or message. They lose them.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceCollectorTracesWaiting",
@@ -157,6 +169,7 @@ TELEMETRY_ALERTS = (
         "{{ $labels.job }} at {{ $labels.instance }} waits for the rest of so many traces. Over"
         f" COLLECTOR_MAX_TRACES, {collector.MAX_TRACES} unless you set it, the oldest are dropped"
         " before their time.",
+        board=OF_TELEMETRY,
     ),
     Alert(
         "GlanceCollectorTracesDropped",
@@ -167,5 +180,6 @@ TELEMETRY_ALERTS = (
         "{{ $labels.job }} at {{ $labels.instance }} drops {{ $value | humanizePercentage }} of"
         " its traces before their time. If one of these fails later, what came before is missing"
         " from its trace.",
+        board=OF_TELEMETRY,
     ),
 )
