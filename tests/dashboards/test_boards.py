@@ -145,7 +145,7 @@ def test_a_panel_links_to_the_section_of_an_alert_in_the_runbook():
     sections = alerts & {heading.lower() for heading in headings}
 
     def links_there(panel):
-        (link,) = panel["links"]
+        link = panel["links"][0]
         page, _, section = link["url"].partition("#")
         return ("${runbooks:raw}", "Runbook") == (page, link["title"]) and section in sections
 
@@ -167,6 +167,33 @@ def test_the_other_links_of_a_panel_are_to_dashboards_and_their_variables():
         return all(names_variables(url) for url in own_links(panel) if url.startswith("/d/"))
 
     assert [] == those_that_are_not(links_right)
+
+
+def leads_on(panel):
+    """Whether a panel links to another dashboard."""
+    return any(url.startswith("/d/") for url in own_links(panel))
+
+
+def test_a_panel_of_the_overview_that_shows_a_failure_leads_to_another_dashboard():
+    first = ("What fails?", "Do calls succeed?")
+    rows, row = [], ""
+    for panel in BOARDS["overview.json"]["panels"]:
+        row = panel["title"] if panel["type"] == "row" else row
+        if row in first and panel["type"] != "row" and not leads_on(panel):
+            rows.append(panel["title"])
+    # Its rows have alerts, which have links of their own.
+    assert ["Alerts"] == rows
+
+
+def test_the_board_that_comes_next_is_another_one_and_the_link_has_its_title():
+    titles = {each["uid"]: each["title"].partition(" / ")[2] for each in BOARDS.values()}
+    found = {
+        (UIDS[name.partition(":")[0]], *re.findall(r"^/d/([\w-]+)\?", link["url"]), link["title"])
+        for name, panel in PANELS.items()
+        for link in panel["links"][1:]
+    }
+    assert [] == [each for each in found if each[0] == each[1] or titles[each[1]] != each[2]]
+    assert {*titles} - {UIDS["overview.json"]} == {to for _, to, _ in found}
 
 
 def test_what_is_clicked_has_the_labels_that_its_link_is_made_of():

@@ -8,6 +8,7 @@ from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult
 
 from traced_image.telemetry import catalogue
 
+from .. import links as addresses
 from ..promql import NO_PROBES, SERVER, rate, selector
 from .panels import (
     BAD,
@@ -156,6 +157,7 @@ def its_failures() -> timeseries.Panel:
         "reqps",
         f"No attempt of this process failed, {_NOT_KEPT}",
         "GlanceServerFailing",
+        next_board=addresses.SERVERS,
     )
     failed = _rate(catalogue.ATTEMPT_DURATION, 'verdict!="success"', suffix="_count")
     shown = some(total(failed, f"by ({SERVER}, error_type)"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from traced_image.telemetry import catalogue
 
+from .. import links as addresses
 from .. import recording
 from ..promql import SERVER, selector
 from . import caller, links, variables
@@ -34,7 +35,7 @@ _NO_CALLS = "None of these processes called in the last 5 minutes"
 def board() -> Board:
     """Build the dashboard of the callers."""
     return Board(
-        uid=links.CALLERS,
+        uid=addresses.CALLERS,
         title="Glance clients / Callers",
         about=(
             "Which job or process fails. The lower half shows one process: choose it as Caller."
@@ -68,6 +69,7 @@ def processes() -> stat.Panel:
         "short",
         "No process with traced_image is scraped",
         "GlanceTelemetryAbsent",
+        next_board=addresses.PIPELINE,
     )
     return number(about, latest(top(10, of(recording.CALLERS)), JOB_NAME))
 
@@ -109,6 +111,7 @@ def calls_by_job() -> timeseries.Panel:
         "reqps",
         _NO_CALLS,
         "GlanceTelemetryAbsent",
+        next_board=addresses.PIPELINE,
     )
     return lines(about, query(top(20, of(recording.ALL_CALLS)), JOB_NAME))
 
@@ -122,6 +125,7 @@ def failures_by_job() -> timeseries.Panel:
         "percentunit",
         _NO_CALLS,
         "GlanceClientErrorBudgetBurn",
+        next_board=addresses.SERVERS,
     )
     return lines(about, query(top(20, of(recording.error_ratio("5m"))), JOB_NAME), width=24)
 

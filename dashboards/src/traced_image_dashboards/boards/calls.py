@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from traced_image.telemetry import catalogue
 
+from .. import links as addresses
 from .. import recording
 from ..promql import NO_PROBES, SERVER, selector
 from . import links
@@ -67,6 +68,7 @@ def successes() -> timeseries.Panel:
         "percentunit",
         NO_CALLS,
         "GlanceRetriesMaskingFailures",
+        next_board=addresses.SERVERS,
     )
     return lines(
         about,
@@ -137,6 +139,7 @@ def gave_up() -> timeseries.Panel:
         "reqps",
         "No call gave up",
         "GlanceConnectionFailed",
+        next_board=addresses.SERVERS,
     )
     failed = some(total(of(recording.CONNECTION_FAILED), f"by ({SERVER}, error_type)"))
     dots = shown_exemplars(selector(catalogue.CONNECTION_FAILED, CHOSEN, NO_PROBES))
@@ -157,6 +160,7 @@ def without_token() -> timeseries.Panel:
         "reqps",
         "Keystone gave each call its token",
         "GlanceKeystoneFailing",
+        next_board=addresses.CALLERS,
     )
     failed = some(total(of(recording.TOKEN_FAILURES), "by (error_type)"))
     return lines(about, query(failed, "{{error_type}}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from . import links
+from .. import links
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders.dashboard import DashboardLink
-from grafana_foundation_sdk.models.dashboard import DashboardLinkType
+from typing import TYPE_CHECKING
 
-from ..alerts.alert import ROUTES
-from ..links import runbook as to_runbook
+from grafana_foundation_sdk.builders.dashboard import DashboardLink
+from grafana_foundation_sdk.models import dashboard as model
+
+from ..links import CALLERS, OVERVIEW, PIPELINE, SERVERS
+from ..links import runbook as runbook_of
+from ..promql import ROUTES
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.cog.builder import Builder
 
 TAG = "traced-image"
 
-OVERVIEW = "traced-image-overview"
-SERVERS = "traced-image-servers"
-CALLERS = "traced-image-callers"
-PIPELINE = "traced-image-pipeline"
+_TITLES = {CALLERS: "Callers", OVERVIEW: "Overview", PIPELINE: "Pipeline", SERVERS: "Servers"}
 
 _KEPT = "&".join(
     [
@@ -27,21 +30,31 @@ def all_boards() -> DashboardLink:
     """Build the links to the other dashboards, which keep the variables and the time range."""
     return (
         DashboardLink("Glance")
-        .type(DashboardLinkType.DASHBOARDS)
+        .type(model.DashboardLinkType.DASHBOARDS)
         .tags([TAG])
         .include_vars(include_vars=True)
         .keep_time(keep_time=True)
     )
 
 
-def runbook(section: str) -> DashboardLink:
-    """Build the link to the section of the runbook that a panel belongs to."""
-    return (
+def of_panel(section: str, next_board: str) -> list[Builder[model.DashboardLink]]:
+    """Build the links of a panel.
+
+    Args:
+        section: The section of the runbook that belongs to it.
+        next_board: The uid of the dashboard that comes next, with the same jobs and time range;
+            empty for none.
+    """
+    runbook = (
         DashboardLink("Runbook")
-        .type(DashboardLinkType.LINK)
-        .url(to_runbook(section, "${runbooks:raw}"))
+        .type(model.DashboardLinkType.LINK)
+        .url(runbook_of(section, "${runbooks:raw}"))
         .target_blank(target_blank=True)
     )
+    if not next_board:
+        return [runbook]
+    on = DashboardLink(_TITLES[next_board]).type(model.DashboardLinkType.LINK)
+    return [runbook, on.url(f"/d/{next_board}?{_KEPT}")]
 
 
 def server_of_row() -> DashboardLink:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .. import links as addresses
 from .. import recording
 from ..alerts.alert import ROUTES
 from ..promql import SERVER
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 def board() -> Board:
     """Build the dashboard to begin with."""
     return Board(
-        uid=links.OVERVIEW,
+        uid=addresses.OVERVIEW,
         title="Glance clients / Overview",
         about="Whether calls to Glance succeed, what retries hide, and which servers fail.",
         variables=(*variables.routes(), variables.job()),
@@ -58,6 +59,7 @@ def budget() -> stat.Panel:
         "percentunit",
         "No calls in the last 3 days",
         "GlanceClientErrorBudgetBurn",
+        next_board=addresses.CALLERS,
     )
     ratio = of(recording.error_ratio("3d"))
     left = f"bottomk(10, 1 - {ratio} / (1 - {of(recording.OBJECTIVES)}))"
@@ -99,6 +101,7 @@ def success() -> stat.Panel:
         "percentunit",
         NO_CALLS,
         "GlanceClientErrorBudgetBurn",
+        next_board=addresses.CALLERS,
     )
     colours = levels((0.99, ODD), (0.999, GOOD), base=BAD)
     return number(about, latest(SUCCESS_OF_CALLS)).decimals(2).thresholds(colours)
@@ -113,6 +116,7 @@ def rate() -> stat.Panel:
         "reqps",
         NO_CALLS,
         "GlanceTelemetryAbsent",
+        next_board=addresses.PIPELINE,
     )
     return number(about, latest(CALLS))
 
@@ -126,6 +130,7 @@ def given_up() -> stat.Panel:
         "reqps",
         "No caller is scraped",
         "GlanceConnectionFailed",
+        next_board=addresses.SERVERS,
     )
     failed = latest(total(of(recording.CONNECTION_FAILED)))
     return number(about, failed).thresholds(levels((0.000001, BAD)))
@@ -140,6 +145,7 @@ def servers_out() -> stat.Panel:
         "short",
         "No server is known: is a caller scraped?",
         "GlanceServerFailing",
+        next_board=addresses.SERVERS,
     )
     seen = share_out()
     out = f"count({seen} >= 0.5) or 0 * count({seen})"
@@ -154,6 +160,7 @@ def callers() -> stat.Panel:
         "short",
         "No process with traced_image is scraped",
         "GlanceTelemetryAbsent",
+        next_board=addresses.PIPELINE,
     )
     return number(about, latest(total(of(recording.CALLERS))))
 

@@ -61,6 +61,8 @@ class About:
         unit: The unit of its values, as Grafana names it.
         empty: The text if there is nothing to show.
         runbook: The section of the runbook that belongs to it.
+        next_board: The uid of the dashboard to go on with if it shows a failure; empty if its rows
+            or lines have links of their own.
     """
 
     title: str
@@ -68,6 +70,7 @@ class About:
     unit: str
     empty: str
     runbook: str
+    next_board: str = ""
 
 
 def query(expr: str, legend: str = "", *, exemplars: bool = False) -> prometheus.Dataquery:
@@ -185,7 +188,7 @@ def spread(about: About, *queries: prometheus.Dataquery) -> heatmap.Panel:
 
 
 def dressed(panel: _Panel, about: About, queries: Sequence[prometheus.Dataquery]) -> _Panel:
-    """Add to a panel what each panel has: queries, texts, data source, and link to the runbook."""
+    """Add to a panel what each panel has: queries, texts, data source and links."""
     for letter, asked in zip("ABCDEFGHIJ", queries, strict=False):
         panel = panel.with_target(asked.ref_id(letter))
     return (
@@ -194,6 +197,6 @@ def dressed(panel: _Panel, about: About, queries: Sequence[prometheus.Dataquery]
         .unit(about.unit)
         .no_value(about.empty)
         .datasource(DATASOURCE)
-        .links([links.runbook(about.runbook)])
+        .links(links.of_panel(about.runbook, about.next_board))
         .thresholds(levels(base=PLAIN))
     )

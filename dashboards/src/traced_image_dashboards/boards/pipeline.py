@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from traced_image.telemetry import catalogue
 from traced_image.telemetry.catalogue import probe_metrics
 
+from .. import links as addresses
 from .. import recording
 from ..promql import selector
-from . import collectors, links, variables
+from . import collectors, variables
 from .board import Board
 from .panels import BAD, About, latest, levels, lines, number, query, row
 from .queries import BY_CALLER, CALLER_NAME, CHOSEN, INSTANCE, JOB_KEYS, JOB_NAME, of, top, total
@@ -23,7 +24,7 @@ _NOTHING = "Nothing of these jobs is scraped: see Prometheus's page of targets"
 def board() -> Board:
     """Build the dashboard of the telemetry itself."""
     return Board(
-        uid=links.PIPELINE,
+        uid=addresses.PIPELINE,
         title="Glance clients / Pipeline",
         about=(
             "The telemetry itself: are all processes scraped, does it fail, does a collector "

@@ -12,6 +12,7 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from traced_image.telemetry import catalogue
 
+from .. import links as addresses
 from .. import recording
 from ..promql import FAILED, SERVER, selector
 from . import links, load, probes, variables
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 def board() -> Board:
     """Build the dashboard of the servers."""
     return Board(
-        uid=links.SERVERS,
+        uid=addresses.SERVERS,
         title="Glance clients / Servers",
         about=(
             "Each Glance server as its callers and the exporter's probes see it. A server is an "
@@ -95,6 +96,7 @@ def state() -> statetimeline.Panel:
         "percentunit",
         NO_SERVERS,
         "GlanceServerFailing",
+        next_board=addresses.CALLERS,
     )
     shares = query(top(50, share_out(SERVERS)), SERVER_NAME)
     colours = levels((0.000001, ODD), (1, BAD))
@@ -162,6 +164,7 @@ def failures() -> statushistory.Panel:
         "percentunit",
         NO_ATTEMPTS,
         "GlanceServerFailing",
+        next_board=addresses.CALLERS,
     )
     ratios = query(top(50, error_ratio(SERVERS)), SERVER_NAME)
     return (
