@@ -1,7 +1,7 @@
 """Breaks embedded servers under the rules as they are, and notes which alert comes when.
 
 ``PYTHONPATH=dashboards/src python tests/real/alert_drill.py FILE`` takes 39 minutes, mostly idle.
-What ``dashboards/runbooks.md`` says to have been seen is from what it wrote to its file.
+What ``docs/explanation/alerts-seen.md`` says to have been seen is from what it wrote to its file.
 """
 
 import json

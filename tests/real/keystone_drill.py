@@ -1,7 +1,8 @@
 """Kills one Keystone and stops another under the rules as they are, and notes the alerts.
 
 ``PYTHONPATH=dashboards/src python tests/real/keystone_drill.py FILE`` takes 20 minutes.
-What ``dashboards/runbooks.md`` says of GlanceKeystoneFailing is from what it wrote to its file.
+What ``docs/explanation/alerts-seen.md`` says of GlanceKeystoneFailing is from what it wrote to its
+file.
 """
 
 import sys

@@ -1,9 +1,9 @@
 """Kills, restarts and freezes real Glance servers, and notes which alerts come when.
 
 ``PYTHONPATH=tests/real python tests/real/outage_drill.py FILE`` takes 20 minutes, mostly idle. The
-times of outages in ``docs/how-to/alert.md`` and ``dashboards/runbooks.md`` are from what it wrote
-to its file. The rules are those of ``dashboards/rules``. Prometheus scrapes every 15 seconds;
-Alertmanager waits 10 seconds for more alerts.
+times of outages in ``docs/how-to/alert.md`` and ``docs/explanation/alerts-seen.md`` are from what
+it wrote to its file. The rules are those of ``dashboards/rules``. Prometheus scrapes every 15
+seconds; Alertmanager waits 10 seconds for more alerts.
 """
 
 import multiprocessing
