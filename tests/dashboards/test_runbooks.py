@@ -10,7 +10,7 @@ from pathlib import Path
 import promql_parser
 import pytest
 import yaml
-from traced_image_dashboards import alerts, collector, links, recording
+from traced_image_dashboards import alerts, collector, recording
 from traced_image_dashboards.alerts.alert import ROUTES
 
 from traced_image.telemetry import catalogue
@@ -141,7 +141,3 @@ def test_nobody_is_shown_how_to_silence_the_watchdog():
 def test_a_link_within_the_page_leads_to_a_heading(section):
     headings = re.findall(r"^##+ (.+)$", PAGE, re.MULTILINE)
     assert section in {heading.lower().replace(" ", "-") for heading in headings}
-
-
-def test_the_address_of_a_runbook_is_that_of_its_section():
-    assert f"{links.RUNBOOKS}#glanceserverfailing" == links.runbook("GlanceServerFailing")
