@@ -21,6 +21,7 @@ import yaml
 from grafana import BOARDS, Answer, ask
 from parts.collector import NODE, Collector
 from parts.prometheus import Prometheus
+from runbooks import RUNBOOKS, fill, headed, queries
 from traced_image_dashboards.collector import (
     TRACES_DECIDED,
     TRACES_RECEIVED,
@@ -301,3 +302,25 @@ def test_the_alert_finds_which_collector_drops_traces(seen):
 
     assert STUCK == most["metric"]["instance"]
     assert float(most["value"][1]) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("alert", "instance", "signal"),
+    [
+        ("GlanceCollectorQueueFilling", STUCK, ""),
+        ("GlanceCollectorEnqueueFailed", STUCK, "spans"),
+        ("GlanceCollectorSendFailed", STUCK, "metric_points"),
+        ("GlanceCollectorRefusing", FULL, "spans"),
+        ("GlanceCollectorExportsRejected", WELL, ""),
+        ("GlanceCollectorTracesWaiting", WELL, ""),
+        ("GlanceCollectorTracesDropped", STUCK, ""),
+    ],
+)
+def test_the_queries_of_a_runbook_find_the_collector_of_its_alert(seen, alert, instance, signal):
+    labels = {"job": "otelcol", "instance": instance, "signal": signal}
+    first, *others = (fill(each, labels) for each in queries(headed(RUNBOOKS, alert)))
+    found = seen.prometheus.get("query", query=first, time=seen.at)["result"]
+
+    assert {instance} == {each["metric"]["instance"] for each in found}
+    for each in others:
+        seen.prometheus.get("query", query=each, time=seen.at)
