@@ -13,7 +13,7 @@ pytest.importorskip("grafana_foundation_sdk", reason="it needs Python 3.11")
 
 from traced_image_dashboards import boards, links
 from traced_image_dashboards.alerts import GROUPS
-from traced_image_dashboards.alerts.alert import ROUTES
+from traced_image_dashboards.promql import ROUTES
 
 # isort: split
 # After what quiets their warnings.

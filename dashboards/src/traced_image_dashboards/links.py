@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .promql import ROUTES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,13 +24,17 @@ def runbook(alert: str, page: str = RUNBOOKS) -> str:
     return f"{page}#{alert.lower()}"
 
 
+_OF_EACH = {label: label for label in ("job", *ROUTES)}
+
+
 @dataclass(frozen=True, slots=True)
 class BoardOfAlert:
     """The dashboard that an alert links to.
 
     Attributes:
         uid: The dashboard's uid.
-        variables: Its variables beside the job, each with the alert's label that is its value.
+        variables: Its variables beside the job and the routes, each with the label of the alert
+            that is its value.
     """
 
     uid: str
@@ -44,7 +50,7 @@ class BoardOfAlert:
         """
         chosen = (
             f"{{{{with $labels.{label}}}}}&var-{variable}={{{{.|urlquery}}}}{{{{end}}}}"
-            for variable, label in {"job": "job", **self.variables}.items()
+            for variable, label in {**_OF_EACH, **self.variables}.items()
         )
         return f"{grafana}/d/{self.uid}?from=now-3h&to=now{''.join(chosen)}"
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 SERVER = "server_address, server_port"
 """The two labels that together name a server."""
 
+ROUTES = ("cluster", "namespace", "region")
+"""Labels by which one routes alerts, if the series have them; an empty one matches no label."""
+
 NO_PROBES = 'operation!="probe"'
 """A matcher that leaves out the exporter's probes, which no service level covers."""
 

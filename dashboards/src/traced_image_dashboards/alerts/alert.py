@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..links import OF_JOB as BOARD_OF_JOB
 from ..links import BoardOfAlert, runbook
+from ..promql import ROUTES
 from ..recording import (
     ALL_BAD_CALLS,
     FAILURES,
@@ -91,9 +92,6 @@ def at_least_within(window: str, count: int, rate: str) -> str:
 
 SERVER = '{{ $labels.server_address | reReplaceAll "^(.*:.*)$" "[$1]" }}:{{ $labels.server_port }}'
 """The template of the server of an alert, if the alert has one; an IPv6 address has brackets."""
-
-ROUTES = ("cluster", "namespace", "region")
-"""Labels by which one routes alerts, if the series have them; an empty one matches no label."""
 
 _JOB_KEYS = ("job", *ROUTES)
 _SERVER_KEYS = (*_JOB_KEYS, "server_address", "server_port")

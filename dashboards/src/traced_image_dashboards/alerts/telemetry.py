@@ -7,9 +7,9 @@ from traced_image.telemetry.catalogue import OTHER
 
 from .. import collector
 from ..links import OF_TELEMETRY
-from ..promql import SERVER, selector
+from ..promql import ROUTES, SERVER, selector
 from ..recording import ATTEMPTS, CALLER, CALLERS, CLOCKS, OBJECTIVE, SEEN
-from .alert import ROUTES, Alert
+from .alert import Alert
 
 _CALLER = ", ".join(CALLER)
 _SUCCEEDED = catalogue.LAST_SUCCESS.name

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import links as addresses
 from .. import recording
-from ..alerts.alert import ROUTES
-from ..promql import SERVER
+from ..promql import ROUTES, SERVER
 from . import calls, links, variables
 from .board import Board
 from .calls import NO_CALLS

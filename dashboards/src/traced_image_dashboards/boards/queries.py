@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import recording
-from ..alerts.alert import ROUTES
-from ..promql import SERVER
+from ..promql import ROUTES, SERVER
 
 if TYPE_CHECKING:
     from ..recording import Recording

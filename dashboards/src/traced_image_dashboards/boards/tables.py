@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models.dashboard import (
     DynamicConfigValue,
 )
 
-from ..alerts.alert import ROUTES
+from ..promql import ROUTES
 from .panels import column, dressed
 
 if TYPE_CHECKING:

@@ -18,8 +18,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from traced_image.telemetry import catalogue
 
 from .. import recording
-from ..alerts.alert import ROUTES
-from ..promql import selector
+from ..promql import ROUTES, selector
 from .queries import CHOSEN, IN_ROUTES, of
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
