@@ -77,6 +77,7 @@ def month() -> table.Panel:
         "percentunit",
         "No calls so far, or the rules have been loaded for less than 5 minutes",
         "GlanceClientErrorBudgetBurn",
+        next_board=addresses.CALLERS,
     )
     achieved, objective = of(recording.SUCCESS), of(recording.OBJECTIVES)
     left = f"bottomk(50, 1 - (1 - {achieved}) / (1 - {objective}))"
