@@ -214,3 +214,24 @@ def test_rules_add_up_over_each_label_in_which_processes_differ(written, tmp_pat
 @pytest.mark.parametrize("label", ["", "a-b", "1st", "a, b"])
 def test_a_process_label_that_is_no_label_is_refused(written, label):
     assert 3 == written("--process-label", label).status
+
+
+def test_alerts_are_about_the_collectors_of_a_job_and_nothing_else_changes(written, tmp_path):
+    written()
+    before = content(tmp_path / "out")
+    assert 0 == written("--collector-job", "glance/otelcol-.+|gateway", "--force").status
+    after = content(tmp_path / "out")
+    changed = {name for name in before if before[name] != after[name]}
+    assert ({"rules/alerts.yaml", "prometheusrule/alerts.yaml"}, True) == (
+        changed,
+        all(
+            before[name].replace(b'job=~".*"', b'job=~"glance/otelcol-.+|gateway"') == after[name]
+            for name in changed
+        ),
+    )
+
+
+@pytest.mark.parametrize("pattern", ["", 'a"', "a b", "a\\d", "a\n", "(a"])
+def test_a_job_of_collectors_that_no_rule_could_have_is_refused(written, tmp_path, pattern):
+    result = written("--collector-job", pattern)
+    assert (3, False) == (result.status, (tmp_path / "out").exists())

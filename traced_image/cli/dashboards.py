@@ -29,6 +29,8 @@ _VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BOARD = re.compile(rb"(?<=\bdashboard_url: )(?=/d/)")  # where an address is put before a path
 _PROCESSES = re.compile(rb"\binstance,\s+node,\s+pod\b")  # lines of YAML are folded
+_COLLECTORS = b'job=~".*"'  # only alerts on collectors have it
+_JOBS = re.compile(r"[\w.*+?|()/:-]+", re.ASCII)  # no character that YAML or PromQL would quote
 # Links of the pages to files that this command does not write.
 _UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
 
@@ -70,6 +72,13 @@ _UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
     " add up over it. Repeat it for several.",
 )
 @click.option(
+    "--collector-job",
+    default=".*",
+    metavar="REGEX",
+    help="The jobs of the collectors that alerts are about, as a regular expression. Default: all "
+    "collectors that Prometheus knows.",
+)
+@click.option(
     "--fleet",
     is_flag=True,
     help="Also write the files of vmagent, which adds up the callers of a zone: for 5,000 callers "
@@ -83,6 +92,7 @@ def dashboards(
     runbooks: str,
     grafana: str,
     process_labels: tuple[str, ...],
+    collector_job: str,
     fleet: bool,
     force: bool,
 ) -> None:
@@ -92,14 +102,13 @@ def dashboards(
     """
     _check_address("--runbooks", runbooks, "https://wiki.example/glance")
     _check_address("--grafana", grafana or "https://grafana.example", "https://grafana.example")
-    for label in process_labels:
-        if not _LABEL.fullmatch(label):
-            raise click.BadParameter("write a label's name", param_hint="'--process-label'")
+    _check_names(process_labels, collector_job)
     processes = ", ".join(["instance", "node", "pod", *process_labels]).encode()
 
     def finish(name: str, data: bytes) -> bytes:
         data = _PROCESSES.sub(processes, _replace_values(objective, name, data))
         data = data.replace(RUNBOOKS.encode(), runbooks.encode())
+        data = data.replace(_COLLECTORS, f'job=~"{collector_job}"'.encode())
         return _BOARD.sub(grafana.rstrip("/").encode(), data)
 
     files = {
@@ -121,6 +130,26 @@ def _check_address(option: str, address: str, example: str) -> None:
         raise click.BadParameter(
             f"write a web address, such as {example}", param_hint=f"'{option}'"
         )
+
+
+def _check_names(process_labels: tuple[str, ...], collector_job: str) -> None:
+    for label in process_labels:
+        if not _LABEL.fullmatch(label):
+            raise click.BadParameter("write a label's name", param_hint="'--process-label'")
+    if not _JOBS.fullmatch(collector_job) or not _compiles(collector_job):
+        raise click.BadParameter(
+            "write a regular expression of letters, digits and _.*+?|()/:-, such as"
+            " 'glance/otelcol.*'",
+            param_hint="'--collector-job'",
+        )
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return True
 
 
 def _list_files(*, fleet: bool) -> Iterator[tuple[str, bytes]]:

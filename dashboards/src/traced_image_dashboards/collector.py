@@ -15,15 +15,18 @@ TRACES_WAITING = "otelcol_processor_tail_sampling_sampling_traces_on_memory"
 TRACES_RECEIVED = "otelcol_processor_tail_sampling_new_trace_id_received"
 TRACES_DECIDED = "otelcol_processor_tail_sampling_global_count_traces_sampled"
 
+OURS = 'job=~".*"'
+"""The matcher of the collectors that alerts are about; ``--collector-job`` writes another one."""
+
 MAX_TRACES = 100_000
 """How many traces may wait in a collector, unless ``COLLECTOR_MAX_TRACES`` says otherwise."""
 
 _GRPC_ANSWERS = (
-    'rpc_server_call_duration{unit}_count{{rpc_method=~"opentelemetry.proto.collector.+",'
+    'rpc_server_call_duration{unit}_count{{{ours}, rpc_method=~"opentelemetry.proto.collector.+",'
     ' rpc_response_status_code!~"OK|CANCELLED|UNAVAILABLE|RESOURCE_EXHAUSTED"}}'
 )
 _HTTP_ANSWERS = (
-    'http_server_request_duration{unit}_count{{http_route=~"/v1/(traces|metrics|logs)",'
+    'http_server_request_duration{unit}_count{{{ours}, http_route=~"/v1/(traces|metrics|logs)",'
     ' http_response_status_code=~"4..", http_response_status_code!="429"}}'
 )
 _ABOUT_REQUESTS = (
@@ -34,6 +37,11 @@ _ABOUT_REQUESTS = (
 )
 
 
+def of_ours(metric: str) -> str:
+    """Build the selector of a metric of the collectors that alerts are about."""
+    return f"{metric}{{{OURS}}}"
+
+
 def rates(counter: str, window: str = "5m") -> str:
     """Build the query of a counter's growth per second, with the signal in the label ``signal``.
 
@@ -41,7 +49,8 @@ def rates(counter: str, window: str = "5m") -> str:
     ``_total``, and what it sends by OTLP has names with it.
     """
     terms = (
-        f'label_replace(rate({counter}_{signal}{suffix}[{window}]), "signal", "{signal}", "", "")'
+        f"label_replace(rate({of_ours(f'{counter}_{signal}{suffix}')}[{window}]),"
+        f' "signal", "{signal}", "", "")'
         for signal in SIGNALS
         for suffix in ("", "_total")
     )
@@ -50,7 +59,7 @@ def rates(counter: str, window: str = "5m") -> str:
 
 def rate(counter: str, window: str = "5m") -> str:
     """Build the query of a counter's growth per second, in both spellings of its name."""
-    return f"(rate({counter}[{window}]) or rate({counter}_total[{window}]))"
+    return f"(rate({of_ours(counter)}[{window}]) or rate({of_ours(counter + '_total')}[{window}]))"
 
 
 def dropped_share() -> str:
@@ -67,7 +76,7 @@ def rejected() -> str:
     """
     kinds = ((_GRPC_ANSWERS, "rpc"), (_HTTP_ANSWERS, "http"))
     terms = (
-        f'label_replace(rate({answers.format(unit=unit)}[5m]),\n      "answer", "$1",'
+        f'label_replace(rate({answers.format(unit=unit, ours=OURS)}[5m]),\n      "answer", "$1",'
         f' "{kind}_response_status_code", "(.+)")'
         for answers, kind in kinds
         for unit in ("", "_seconds")

@@ -40,6 +40,8 @@ SERVER_ALERTS = (
         # count too, except uploads, which may take this long.
         f"  or\n    min_over_time({ACTIVE_ATTEMPTS.record}[10m]) > 0\n"
         f'  unless ignoring (direction)\n    {STREAM_BYTES.record}{{direction="upload"}} > 0\n)'
+        # A caller's clock may be behind: then its counters say that attempts succeed.
+        f"\nunless\n{ATTEMPTS.record} - {FAILED_ATTEMPTS.record} > 1e-9"
         f"\n{_NOT_PROBED}",
         "5m",
         f"Glance server {SERVER} has answered nothing to {{{{ $labels.job }}}} for 15 minutes.",

@@ -24,6 +24,11 @@ def _collector(counter: str) -> str:
 _TOLD = f"and on (job, instance) {SEEN.record}"
 """A clause that leaves out what else is scraped in the same job."""
 
+_DOWN = f"count without ({_CALLER}) (up == 0 {_TOLD})"
+
+_LASTED = f"max_over_time(count_over_time({CALLERS.record}[3h:15m])[3d:1h]) >= 12"
+"""Jobs that were there for three hours on end, in the last days: no cron jobs."""
+
 TELEMETRY_ALERTS = (
     Alert(
         "GlanceWatchdog",
@@ -62,10 +67,9 @@ TELEMETRY_ALERTS = (
     Alert(
         "GlanceTelemetryAbsent",
         "ticket",
-        f"count without ({_CALLER}) (up == 0 {_TOLD}) / count without ({_CALLER}) (up {_TOLD})"
-        " > 0.1\n"
-        f"or\nlast_over_time({CALLERS.record}[3d]) unless {CALLERS.record} unless"
-        f" count without ({_CALLER}) (up == 0 {_TOLD})\n"
+        f"{_DOWN} / count without ({_CALLER}) (up {_TOLD}) > 0.1\n"
+        f"or\ncount without ({_CALLER}) (up == 1 {_TOLD}) unless {CALLERS.record} unless {_DOWN}\n"
+        f"or\n{_LASTED} unless {CALLERS.record} unless {_DOWN}\n"
         f"or\nabsent({CALLERS.record})",
         "15m",
         f"No telemetry of Glance's callers comes from {_JOB}.",
@@ -111,7 +115,8 @@ TELEMETRY_ALERTS = (
     Alert(
         "GlanceCollectorQueueFilling",
         "ticket",
-        f"{collector.QUEUE_SIZE} / ({collector.QUEUE_CAPACITY} > 0) > 0.8",
+        f"{collector.of_ours(collector.QUEUE_SIZE)}"
+        f" / ({collector.of_ours(collector.QUEUE_CAPACITY)} > 0) > 0.8",
         "10m",
         "The queue of {{ $labels.exporter }} in otelcol {{ $labels.instance }} is nearly full.",
         "{{ $value | humanizePercentage }} of it is used: the backend of {{ $labels.exporter }} is"
@@ -163,7 +168,7 @@ TELEMETRY_ALERTS = (
     Alert(
         "GlanceCollectorTracesWaiting",
         "ticket",
-        f"{collector.TRACES_WAITING} > {0.8 * collector.MAX_TRACES:.0f}",
+        f"{collector.of_ours(collector.TRACES_WAITING)} > {0.8 * collector.MAX_TRACES:.0f}",
         "5m",
         "{{ $value | humanize }} traces wait in otelcol {{ $labels.instance }}.",
         "{{ $labels.job }} at {{ $labels.instance }} waits for the rest of so many traces. Over"
