@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 from traced_image_dashboards import alerts, links, recording, rules
+from traced_image_dashboards.alerts.alert import ROUTES
+from traced_image_docs.alerts import TIMES, list_scenes
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
 RULES = FOLDER / "rules"
@@ -193,6 +195,47 @@ def test_no_alert_waits_for_rules_that_take_long():
     slow = [rule["record"] for group in groups if group["name"] in own for rule in group["rules"]]
     others = yaml.safe_dump([group for group in groups if group["name"] not in own])
     assert (4, []) == (len(slow), [name for name in slow if name in others])
+
+
+def test_each_alert_has_a_scene_that_says_how_soon_it_fires():
+    timed = {
+        name
+        for _, query in list_scenes()
+        for sample in query["exp_samples"]
+        for name in re.findall(r'alertname="(\w+)"', sample["labels"])
+    }
+    assert {*NAMES} - {"GlanceWatchdog"} == timed
+
+
+@pytest.mark.parametrize("file", sorted(RULES.glob("tests/*.yaml")), ids=lambda file: file.stem)
+def test_a_scene_asks_for_each_evaluation(file):
+    """Else the page would lack it, or have a time that is too late."""
+    told = yaml.safe_load(file.read_text())
+    queries = [
+        query["expr"]
+        for test in told["tests"]
+        for query in test.get("promql_expr_test", ())
+        if "timestamp(ALERTS" in query["expr"]
+    ]
+    steps = {found and found["step"] for found in map(TIMES.fullmatch, queries)}
+    assert steps <= {told["evaluation_interval"]}
+
+
+def test_no_rule_drops_the_labels_that_one_routes_by():
+    """But what is about the objective, which is for jobs and regions."""
+    text = " ".join("".join(rules.files().values()).split())
+    kept = {found.group(1) for found in re.finditer(r"\bby \(([^)]*)\)", text)}
+    assert {"job, region", ", ".join(("job", *ROUTES))} == kept
+
+
+def test_the_example_of_alertmanager_groups_and_inhibits_by_the_labels_that_one_routes_by():
+    page = (FOLDER.parent / "docs/how-to/alert.md").read_text()
+    (text,) = re.findall(r"^route:\n.*?(?=^```)", page, re.MULTILINE | re.DOTALL)
+    example = yaml.safe_load(text)
+    assert (["alertname", "job", *ROUTES], ["job", *ROUTES]) == (
+        example["route"]["group_by"],
+        example["inhibit_rules"][0]["equal"],
+    )
 
 
 def test_the_page_of_alerts_has_each_with_its_severity():

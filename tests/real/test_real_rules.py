@@ -60,3 +60,15 @@ def test_an_alert_that_is_not_guarded_would_not_keep_quiet(promtool, tmp_path):
 
     status, said = promtool("test", "rules", rules.parent / "tests/quiet.yaml")
     assert (1, True) == (status, "GlanceClientErrorBudgetBurn" in said), said
+
+
+def test_a_time_that_is_one_evaluation_too_soon_would_be_seen(promtool, tmp_path):
+    """So that the times of the page of alerts are known to be measured."""
+    shutil.copytree(RULES, tmp_path / "rules")
+    file = tmp_path / "rules/tests/objective.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("value: 900", "value: 870"))
+    assert text != file.read_text()
+
+    status, said = promtool("test", "rules", file)
+    assert (1, True) == (status, 'GlanceObjectiveMissing", severity="ticket"} 9E+02' in said), said

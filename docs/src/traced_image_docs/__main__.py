@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import api, architecture, commands, configuration, diagnosis, lab, telemetry
+from . import alerts, api, architecture, commands, configuration, diagnosis, lab, telemetry
 from .pages import fill
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "explanation/design.md": architecture.TABLES,
+    "how-to/alert.md": alerts.TABLES,
     "how-to/diagnose.md": diagnosis.TABLES,
     "reference/api.md": api.TABLES,
     "reference/command-line.md": commands.TABLES,

@@ -70,7 +70,7 @@ TELEMETRY_ALERTS = (
         f"{_DOWN} / count without ({_CALLER}) (up {_TOLD}) > 0.1\n"
         f"or\ncount without ({_CALLER}) (up == 1 {_TOLD}) unless {CALLERS.record} unless {_DOWN}\n"
         f"or\n{_LASTED} unless {CALLERS.record} unless {_DOWN}\n"
-        f"or\nabsent({CALLERS.record})",
+        f"or\nabsent(last_over_time({CALLERS.record}[3d]))",
         "15m",
         f"No telemetry of Glance's callers comes from {_JOB}.",
         f"More than a tenth of the targets of {_JOB} are down, or none of them reports calls to"
