@@ -4,7 +4,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from threading import Lock
 from typing import TypeVar
 
 from . import cache
@@ -12,8 +11,6 @@ from . import cache
 Found = TypeVar("Found")
 
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}
-_APT_GET = Lock()
-"""Parts start at the same time, and apt-get does not run twice at a time."""
 
 
 def install(title: str, find: Callable[[], Found | None], say: cache.Say, *packages: str) -> Found:
@@ -25,7 +22,9 @@ def install(title: str, find: Callable[[], Found | None], say: cache.Say, *packa
         say: Is told which they are, in one line.
         packages: Debian's packages of them.
     """
-    with _APT_GET:
+    cache.folder().mkdir(parents=True, exist_ok=True)
+    # Parts start at the same time, also in two runs, and apt-get does not run twice at a time.
+    with cache.locked(cache.folder() / "apt-get"):
         if (found := find()) is not None:
             say(f"{title}: found {found}")
             return found
