@@ -33,11 +33,11 @@ CALLERS = 4
 _PAUSE = 0.04  # seconds between two calls of a caller
 _RULES = Path(__file__).parents[2] / "dashboards/rules"
 _RECEIVER = "--web.enable-remote-write-receiver"
-_SCRAPING = "- job_name: callers\n  file_sd_configs: [{files: [targets/*.json]}]\n"
+_SCRAPING = "scrape_configs:\n- job_name: callers\n  file_sd_configs: [{files: [targets/*.json]}]\n"
+_RECEIVING = "storage: {tsdb: {out_of_order_time_window: 30m}}\n"  # as docs/how-to/scale.md has it
 _SETTINGS = """\
 global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
 rule_files: [rules/*.yaml]
-scrape_configs:
 """
 
 
@@ -92,6 +92,7 @@ class Fleet:
         direct: The Prometheus that scrapes each caller.
         agents: The agents by their names.
         stores: The Prometheus of each agent.
+        standby: The second agent of the first one's store, which does not run yet.
         callers: The callers there are now.
         gone: The callers that are not there any more.
     """
@@ -102,6 +103,7 @@ class Fleet:
     direct: Prometheus
     agents: Mapping[str, Agent]
     stores: Mapping[str, Prometheus]
+    standby: Agent
     callers: list[Caller] = field(default_factory=list)
     gone: list[Caller] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -230,8 +232,10 @@ def play(programs: Programs, vmagent: Path, folder: Path) -> Iterator[Fleet]:
             name: stack.enter_context(_agent(name, vmagent, folder / name, store))
             for name, store in stores.items()
         }
+        standby = _make_agent("c", vmagent, folder / "a", stores["a"])
+        stack.callback(standby.close)
         time.sleep(4)  # the agents take nothing for new before that
-        playing = Fleet(folder, servers, image, direct, agents, stores)
+        playing = Fleet(folder, servers, image, direct, agents, stores, standby)
         yield playing
         for caller in playing.callers:
             caller.close()
@@ -244,7 +248,7 @@ def _prometheus(
     (folder / "rules").mkdir(parents=True)
     for file in _RULES.glob("*.yaml"):
         (folder / "rules" / file.name).write_text(hurried(file.read_text()))
-    settings = _SETTINGS + scraping
+    settings = _SETTINGS + (scraping or _RECEIVING)
     with parts.prometheus.prometheus(programs, folder, settings, options) as running:
         yield running
 
@@ -254,12 +258,22 @@ def _agent(name: str, program: Path, folder: Path, store: Prometheus) -> Iterato
     (folder / "targets").mkdir(parents=True)
     for file, text in fleet.files(TIMING).items():
         (folder / file).write_text(text)
-    agent = Agent(
+    agent = _make_agent(name, program, folder, store)
+    try:
+        yield agent.open()
+    finally:
+        agent.close()
+
+
+def _make_agent(name: str, program: Path, folder: Path, store: Prometheus) -> Agent:
+    """An agent with the files of a folder."""
+    return Agent(
         f"agent {name}",
         program,
-        folder,
+        folder / name,
         [
             f"-promscrape.config={folder / 'scraping.yaml'}",
+            f"-promscrape.cluster.name=agent-{name}",
             "-promscrape.fileSDCheckInterval=500ms",
             f"-streamAggr.config={folder / 'aggregation.yaml'}",
             f"-remoteWrite.relabelConfig={folder / 'relabeling.yaml'}",
@@ -270,10 +284,6 @@ def _agent(name: str, program: Path, folder: Path, store: Prometheus) -> Iterato
         ],
         AGENT=f"agent-{name}",
     )
-    try:
-        yield agent.open()
-    finally:
-        agent.close()
 
 
 def until(condition: Callable[[], object], otherwise: str, limit: float = 20.0) -> None:

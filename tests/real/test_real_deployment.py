@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy/exporter"
 PAGE = (ROOT / "docs/how-to/deploy.md").read_text()
 UNIT = (DEPLOY / "traced-image-exporter.service").read_text()
-AGENT = (ROOT / "dashboards/fleet/vmagent.service").read_text()
+AGENTS = sorted((ROOT / "dashboards/fleet").glob("*.service"))
 LIMIT = 30.0  # seconds for what takes one, on a busy machine
 MOST_EXPOSURE = 12  # tenths of a point, of which systemd gives ten to what is wide open
 USER, PASSWORD = "prometheus", "right"
@@ -52,8 +52,9 @@ def test_systemd_has_nothing_against_the_unit(analyze, tmp_path):
     assert verified(analyze, tmp_path, UNIT) == ""
 
 
-def test_systemd_has_nothing_against_the_unit_of_a_fleets_agent(analyze, tmp_path):
-    assert verified(analyze, tmp_path, AGENT) == ""
+@pytest.mark.parametrize("unit", AGENTS, ids=lambda unit: unit.stem)
+def test_systemd_has_nothing_against_the_units_of_a_fleets_agents(analyze, tmp_path, unit):
+    assert verified(analyze, tmp_path, unit.read_text()) == ""
 
 
 def test_systemd_has_nothing_against_what_the_page_adds_to_the_unit(analyze, tmp_path):
