@@ -52,15 +52,15 @@ from traced_image_dashboards import fleet
 from traced_image.telemetry import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 JOB = "nova-compute"
 CALLERS_OF_AGENT = 1000
 SCRAPE, INTERVAL = 15, 30
-_SERVERS = 10
+SERVERS = 10
 _PROCESSES_OF_REQUEST = 250
 _NEWEST = f'max(timestamp({catalogue.CALL_DURATION.name}_count{{operation="images.get"}}))'
-_CALLS = f"sum(rate({catalogue.CALL_DURATION.name}_count[2m]))"
+CALLS = f"sum(rate({catalogue.CALL_DURATION.name}_count[2m]))"
 _RULES = f'{{rule_files: ["{DASHBOARDS}/rules/*.yaml"]}}'
 
 
@@ -142,6 +142,18 @@ def store(folder: Path, settings: str = _RULES) -> Iterator[Prometheus]:
         yield Prometheus(f"http://{place}", process)
 
 
+def write_targets(folder: Path, ports: Mapping[int, int]) -> None:
+    """Write which callers an agent scrapes, by their numbers."""
+    found = [
+        {
+            "targets": [f"127.0.0.1:{port}"],
+            "labels": {"instance": f"compute-{number:05}:9293", "job": JOB},
+        }
+        for number, port in ports.items()
+    ]
+    (folder / "targets/callers.json").write_text(json.dumps(found))
+
+
 @contextmanager
 def agent(
     program: str, name: str, folder: Path, port: int, targets: int, to: Prometheus
@@ -150,17 +162,11 @@ def agent(
     (folder / "targets").mkdir(parents=True)
     for file, text in fleet.files().items():
         (folder / file).write_text(text)
-    found = [
-        {
-            "targets": [f"127.0.0.1:{port}"],
-            "labels": {"instance": f"compute-{number:05}:9293", "job": JOB},
-        }
-        for number in range(targets)
-    ]
-    (folder / "targets/callers.json").write_text(json.dumps(found))
+    write_targets(folder, dict.fromkeys(range(targets), port))
     place = f"127.0.0.1:{free_port()}"
     command = [
         *(program, f"-httpListenAddr={place}", f"-promscrape.config={folder}/scraping.yaml"),
+        f"-promscrape.cluster.name={name}",
         f"-streamAggr.config={folder}/aggregation.yaml",
         f"-remoteWrite.relabelConfig={folder}/relabeling.yaml",
         *(f"-remoteWrite.url={to.url}/api/v1/write", "-remoteWrite.forcePromProto"),
@@ -212,7 +218,7 @@ def _ask(to: Prometheus, expr: str, usual: float) -> float:
 
 def measure_agents(program: str, targets: int, agents: int, seconds: int) -> None:
     """Measure one agent, or several with the same targets and a Prometheus for each."""
-    caller = Caller(_SERVERS, "full")
+    caller = Caller(SERVERS, "full")
     caller.call(3000)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -229,7 +235,7 @@ def measure_agents(program: str, targets: int, agents: int, seconds: int) -> Non
         ages = watch(stores[0], seconds / 2)
         print(f"\n{targets} targets, {agents} agent(s)", flush=True)
         for (own, its_store), to in zip(meters, stores, strict=True):
-            up, calls = to.value("sum(up)"), to.value(_CALLS)
+            up, calls = to.value("sum(up)"), to.value(CALLS)
             print(f"  agent: {own.cost()}; {up:.0f} targets up; {calls:.0f} calls/s")
             print(f"  age of sums: mean {statistics.mean(ages):.0f} s, most {max(ages):.0f} s")
             report(to, its_store)
@@ -302,7 +308,7 @@ def send(
 
 def measure_store(agents: int, seconds: int) -> None:
     """Measure the Prometheus of so many agents."""
-    caller = Caller(_SERVERS, "full")
+    caller = Caller(SERVERS, "full")
     caller.call(3000)
     templates: list[tuple[Template, int]] = []
     process = kept(caller)

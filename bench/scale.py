@@ -120,6 +120,11 @@ class Caller:
         verdict = "failed" if reason else "success"
         metrics.attempt_ended(operation, place, verdict, reason, seconds, None)
 
+    @property
+    def calls(self) -> int:
+        """How many calls it has made."""
+        return self._calls
+
     def exposition(self) -> bytes:
         """What it shows, gzipped."""
         return gzip.compress(generate_latest(self.registry), 1)

@@ -33,6 +33,7 @@ NOT_RUN = {
     r"builder ": "it needs the collector's builder; tests/real has the collector",
     r"(GOMEMLIMIT=\S+ )?otelcol-contrib ": "it needs the collector; tests/real has it",
     r"amtool ": "it needs Alertmanager; tests/real/test_real_runbooks.py runs them",
+    r"victoria-metrics |vmalert ": "they need programs in Go; bench/fleet_victoria.py runs them",
     r"dashboard-linter ": "it has no release; tests/dashboards/test_boards_lint.py has its rules",
     r'eval "\$\(_TRACED_IMAGE_COMPLETE=zsh': "it needs zsh",
     r"_TRACED_IMAGE_COMPLETE=fish": "it needs fish",
