@@ -2,7 +2,7 @@
 
 ``PYTHONPATH=dashboards/src python tests/real/fleet_drill.py FILE`` takes 14 minutes, mostly idle.
 One Prometheus scrapes all callers every 15 seconds. An agent with the files of ``dashboards/fleet``
-scrapes them as well, and sends to another one. ``docs/how-to/scale.md`` has what it wrote to its file.
+scrapes them as well, and sends to another one. ``docs/how-to/scale.md`` has what it wrote.
 """
 
 import json
