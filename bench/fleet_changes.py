@@ -48,7 +48,7 @@ def measure_churn(program: str, targets: int, seconds: int) -> None:
         port = stack.enter_context(served(caller))
         to = stack.enter_context(store(folder / "store"))
         own = stack.enter_context(agent(program, "agent-0", folder / "0", port, targets, to))
-        print(f"\n{targets} targets, of which {gone} are replaced", flush=True)
+        print(f"\n{targets} targets; {gone} are replaced", flush=True)
         for what in ("before", "after"):
             meter, end, before = Meter(own), time.monotonic() + seconds, caller.calls
             while time.monotonic() < end:
