@@ -52,8 +52,11 @@ SELDOM = 300
 SLOW = 5.0
 """An attempt without image data is slow from so many seconds on; it is a bucket's boundary."""
 
+_RECENT = 7200
+"""Seconds after its last failure in which a process counts as cut off, if it is."""
+
 CLOCKS = 60
-"""Seconds by which a caller's clock may be ahead of its scrapes."""
+"""Seconds by which a caller's clock may be ahead of Prometheus's."""
 
 CALLER = ("instance", "node", "pod")
 """The labels in which two callers of a job differ; Kubernetes adds `node` and `pod`."""
@@ -280,7 +283,7 @@ CONSECUTIVE_FAILURES = Recording(
 
 def _in_the_past(metric: Metric) -> str:
     """Leave out a caller whose clock is ahead: its times would be the latest for long."""
-    return f"{selector(metric)} < timestamp({selector(metric)}) + {CLOCKS:g}"
+    return f"{selector(metric)} < time() + {CLOCKS:g}"
 
 
 LAST_SUCCESS = Recording(
@@ -291,24 +294,33 @@ LAST_FAILURE = Recording(
     "job_server:glance_client_server_last_failure_timestamp_seconds:max",
     _all_callers(_in_the_past(catalogue.LAST_FAILURE), by="max"),
 )
+# Of the two that follow, few processes have series, and each query of all processes' series costs
+# as much as all that is asked of these.
+FAILING = Recording(
+    # The servers whose last attempt failed; a worker of prometheus_client's multiprocess mode has a
+    # series of its own, with its pid.
+    "instance_server:glance_client_server_failing_since_timestamp_seconds:failing",
+    f"{selector(catalogue.FAILING_SINCE)} > 0",
+)
+RECENTLY_FAILED = Recording(
+    "instance_server:glance_client_server_last_failure_timestamp_seconds:recent",
+    f"{selector(catalogue.LAST_FAILURE)} > time() - {_RECENT:g}",
+)
+LATELY_FAILED = f"({RECENTLY_FAILED.record} > time() - 300)"
+"""The servers that failed a process in the last 5 minutes, by process."""
+
 FAILING_SINCE = Recording(  # 0 means that the server's last attempt did not fail
     "job_server:glance_client_server_failing_since_timestamp_seconds:min",
-    # A worker of prometheus_client's multiprocess mode has a series of its own, with its pid.
-    _all_callers(f"({selector(catalogue.FAILING_SINCE)} > 0)", "pid", by="min"),
+    _all_callers(FAILING.record, "pid", by="min"),
 )
-_ASKED_LATELY = f"time() - {selector(catalogue.LAST_FAILURE)} < 300"
 RECENT_SINCE = Recording(
     # Of the callers that had a failure lately: what an idle one remembers may be a day old.
     "job_server:glance_client_server_recent_failing_since_timestamp_seconds:min",
-    _all_callers(
-        f"({selector(catalogue.FAILING_SINCE)} > 0) and ignoring (pid) ({_ASKED_LATELY})",
-        "pid",
-        by="min",
-    ),
+    _all_callers(f"{FAILING.record} and ignoring (pid) {LATELY_FAILED}", "pid", by="min"),
 )
 RECENT_FAILURES = Recording(
     "job_server:glance_client_server_recent_consecutive_failures:sum",
-    _all_callers(f"{selector(catalogue.CONSECUTIVE_FAILURES)} and ({_ASKED_LATELY})"),
+    _all_callers(f"{selector(catalogue.CONSECUTIVE_FAILURES)} and {LATELY_FAILED}"),
 )
 FAILING_FOR = Recording(
     # From the first failure to the last one, both of any process, and no process had a success
@@ -331,14 +343,19 @@ ANSWERED_BY_OPERATION = Recording(
     "job_server:glance_client_operation_answers:increase1m", _attempts(NOT_FAILED)
 )
 _BAD = selector(catalogue.CALL_DURATION, BAD_CALLS, NO_PROBES, suffix="_count")
-_FAILED_AT, _SUCCESS_AT = catalogue.LAST_FAILURE.name, catalogue.LAST_SUCCESS.name
+_SUCCESS_AT, _FAILED_AT = catalogue.LAST_SUCCESS.name, catalogue.LAST_FAILURE.name
 CUT_OFF = Recording(
     # How many calls failed, of each process whose last attempt failed on each server it asked.
     "instance:glance_client_cut_off_calls:increase2h",
-    f"min without ({SERVER}) ("
-    f"{_FAILED_AT} > bool {_SUCCESS_AT} and {_FAILED_AT} + {_SUCCESS_AT} > 0) == 1"
-    f" and max without ({SERVER}) ({_FAILED_AT}) > time() - 7200"
-    f" and sum without (operation, outcome, error_type) {grown(_BAD, '2h')} >= 2",
+    f"{_sum(grown(_BAD, '2h'), 'operation', 'outcome', 'error_type')} >= 2"
+    f" and group without ({SERVER}) ({RECENTLY_FAILED.record})"
+    f" unless group without ({SERVER}) (({_SUCCESS_AT} > 0) >= {_FAILED_AT})",
+)
+_SINCE = f"max without (pid) ({FAILING.record})"
+FAILING_FOR_INSTANCE = Recording(
+    # Of several workers in one process's series, one may reach the server.
+    "instance_server:glance_client_server_failing_seconds:max",
+    f"{LATELY_FAILED} - {_SINCE} unless {_SUCCESS_AT} > {_SINCE}",
 )
 ACTIVE_ATTEMPTS = Recording(
     "job_server:glance_client_active_attempts:sum",
@@ -410,6 +427,8 @@ OUTAGES = (
     CONSECUTIVE_FAILURES,
     LAST_SUCCESS,
     LAST_FAILURE,
+    FAILING,
+    RECENTLY_FAILED,
     FAILING_SINCE,
     RECENT_SINCE,
     RECENT_FAILURES,
@@ -417,5 +436,6 @@ OUTAGES = (
     FAILED_BY_OPERATION,
     ANSWERED_BY_OPERATION,
     CUT_OFF,
+    FAILING_FOR_INSTANCE,
 )
 """The recordings that alerts on outages wait for; they are evaluated in one group with these."""

@@ -14,8 +14,10 @@ from ..recording import (
     FAILED_ATTEMPTS,
     FAILED_BY_OPERATION,
     FAILING_FOR,
+    FAILING_FOR_INSTANCE,
     LAST_FAILURE,
     LAST_SUCCESS,
+    LATELY_FAILED,
     PROBES,
     RECENT_FAILURES,
     SERVER_ERRORS,
@@ -33,15 +35,11 @@ _CALLERS = ", ".join(CALLER)
 
 # --- servers that a job has left -----------------------------------------------------------------
 
-_FAILED_AT = catalogue.LAST_FAILURE.name
+_SUCCESS_AT = catalogue.LAST_SUCCESS.name
 _BY_ALL = f"{FAILING_FOR.record} > {_RESTART}\nand\n{RECENT_FAILURES.record} >= 3"
 
-_LATELY = f"time() - {_FAILED_AT} < 300"
-_SINCE = f"max without (pid) ({catalogue.FAILING_SINCE.name} > 0)"
-_SUCCESS_AT = catalogue.LAST_SUCCESS.name
-# Of several workers in one process's series, one may reach the server.
-_BY_ONE = f"({_FAILED_AT} - {_SINCE} > {_RESTART} and {_LATELY} unless {_SUCCESS_AT} > {_SINCE})"
-_ASKED = f"({_LATELY} or time() - {_SUCCESS_AT} < 300)"
+_BY_ONE = f"({FAILING_FOR_INSTANCE.record} > {_RESTART})"
+_ASKED = f"({LATELY_FAILED} or {_SUCCESS_AT} > time() - 300)"
 _BY_MOST = (
     f"max without ({_CALLERS}) {_BY_ONE}\nand\n"
     f"count without ({_CALLERS}) {_BY_ONE} / count without ({_CALLERS}) {_ASKED} > 0.5"
@@ -89,12 +87,12 @@ _ALL_BY_SHARE = "\nand\n".join(
 
 # --- single processes --------------------------------------------------------------------------
 
-_PROCESSES = f"group without ({SERVER_LABELS}) ({_FAILED_AT} + {_SUCCESS_AT} > 0)"
+_CONNECTED = f"group without ({SERVER_LABELS}) ({_SUCCESS_AT} > 0) unless {CUT_OFF.record}"
 # If it is most of the job, the servers fail, and not the processes.
 _BY_PROCESS = (
     f"{CUT_OFF.record}\nand ignoring ({_CALLERS})\n(\n"
     f"count without ({_CALLERS}) ({CUT_OFF.record})\n"
-    f"<= 0.5 * count without ({_CALLERS}) ({_PROCESSES})\n)"
+    f"<= count without ({_CALLERS}) ({_CONNECTED})\n)"
 )
 
 
