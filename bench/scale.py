@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 
 import requests
 from prometheus_client import CollectorRegistry, generate_latest
-from traced_image_dashboards.recording import GROUPS, MONTH, OUTAGES
+from traced_image_dashboards.recording import BY_CALLER, GROUPS, MONTH, OUTAGES
 
 from traced_image import Server, Telemetry
 from traced_image.diagnosis.prometheus import observe
@@ -254,7 +254,7 @@ def backfill(folder: Path, callers: int, servers: int) -> None:
     ]
     by_caller = [
         rule.record
-        for group in (*GROUPS.values(), MONTH, OUTAGES)
+        for group in (*GROUPS.values(), MONTH, OUTAGES, BY_CALLER)
         for rule in group
         if "instance" in rule.record
     ]

@@ -27,7 +27,12 @@ BOARDS = {alert.name: alert.board for group in alerts.GROUPS for alert in group.
 NAMES = sorted({name for name, *_ in ALERTS})
 RECORDINGS = [
     rule
-    for group in (*recording.GROUPS.values(), recording.MONTH, recording.OUTAGES)
+    for group in (
+        *recording.GROUPS.values(),
+        recording.MONTH,
+        recording.OUTAGES,
+        recording.BY_CALLER,
+    )
     for rule in group
 ]
 

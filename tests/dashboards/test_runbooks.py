@@ -67,7 +67,7 @@ def list_known():
     metrics = (*catalogue.METRICS, *probe_metrics.PROBE_METRICS, probe_metrics.RELOADED)
     for metric in metrics:
         yield from (f"{metric.name}{part}" for part in ("", "_count", "_sum", "_bucket"))
-    groups = (*recording.GROUPS.values(), recording.OUTAGES)
+    groups = (*recording.GROUPS.values(), recording.OUTAGES, recording.BY_CALLER)
     yield from (rule.record for group in groups for rule in group)
     yield recording.OBJECTIVE
     yield from OTHERS

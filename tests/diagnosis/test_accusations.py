@@ -58,7 +58,12 @@ def test_an_alert_reads_what_somebody_is_accused_of(name):
 
 RECORDED = {
     rule.record: rule.expr
-    for group in (*recording.GROUPS.values(), recording.MONTH, recording.OUTAGES)
+    for group in (
+        *recording.GROUPS.values(),
+        recording.MONTH,
+        recording.OUTAGES,
+        recording.BY_CALLER,
+    )
     for rule in group
 }
 RULES = [alert for group in rules.GROUPS for alert in group.alerts]

@@ -648,7 +648,12 @@ def test_a_panel_answers_its_question(seen, board, title):
 
 RECORDINGS = [
     rule.record
-    for group in (*recording.GROUPS.values(), recording.MONTH, recording.OUTAGES)
+    for group in (
+        *recording.GROUPS.values(),
+        recording.MONTH,
+        recording.OUTAGES,
+        recording.BY_CALLER,
+    )
     for rule in group
 ]
 

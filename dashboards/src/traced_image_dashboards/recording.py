@@ -435,7 +435,9 @@ OUTAGES = (
     FAILING_FOR,
     FAILED_BY_OPERATION,
     ANSWERED_BY_OPERATION,
-    CUT_OFF,
     FAILING_FOR_INSTANCE,
 )
 """The recordings that alerts on outages wait for; they are evaluated in one group with these."""
+
+BY_CALLER = (CUT_OFF,)
+"""The recordings that alerts on single processes wait for."""

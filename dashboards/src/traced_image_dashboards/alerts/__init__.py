@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..recording import INTERVAL, OUTAGES, Recording
+from ..recording import BY_CALLER, INTERVAL, OUTAGES, Recording
 from . import outages
 from .alert import Alert
 from .calls import CALL_ALERTS
@@ -38,6 +38,7 @@ GROUPS = (
         outages.INTERVAL,
         OUTAGES,
     ),
+    AlertGroup("glance_alerts_callers", outages.CALLER_ALERTS, outages.CALLERS_INTERVAL, BY_CALLER),
     AlertGroup("glance_alerts_servers", SERVER_ALERTS),
     AlertGroup("glance_alerts_probes", PROBE_ALERTS),
     AlertGroup("glance_alerts_telemetry", TELEMETRY_ALERTS),

@@ -27,6 +27,9 @@ from .alert import BLAMED, COST, OPERATIONS, REASON_OF_OPERATION, SERVER, SINCE,
 INTERVAL = 15
 """Seconds between two evaluations: as often as is scraped, since each one is a delay."""
 
+CALLERS_INTERVAL = 60
+"""The same for single processes, which nobody is paged about."""
+
 _RESTART = 60
 """The longest restart of a server that no ticket is about, in seconds."""
 
@@ -132,6 +135,9 @@ OUTAGE_ALERTS = (
         keep="3m",
         board=OF_SERVER,
     ),
+)
+
+CALLER_ALERTS = (
     Alert(
         "GlanceCallerFailing",
         "ticket",
