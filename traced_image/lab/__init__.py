@@ -14,7 +14,9 @@ from __future__ import annotations
 from . import faults
 from .access_log import Access
 from .fault import Fault
+from .identity import Identity
 from .images import Image, Images
+from .limits import Limits
 from .proxy import Proxy
 from .server import GlanceServer, cluster
 from .tls import TLS
@@ -24,8 +26,10 @@ __all__ = [
     "Access",
     "Fault",
     "GlanceServer",
+    "Identity",
     "Image",
     "Images",
+    "Limits",
     "Proxy",
     "cluster",
     "faults",

@@ -12,6 +12,8 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Union
 from urllib.parse import parse_qsl
 
+from .identity import ANYONE, Identity
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from io import BufferedReader
@@ -47,6 +49,8 @@ class ReceivedRequest:
         headers: The headers by lower-case name; repeated headers are joined with a comma.
         body: The whole body, without chunked encoding.
         keep_alive: Whether the client wants to keep the connection.
+        identity: Who sent it.
+        request_id: The id that its reply has; empty before the server has chosen one.
     """
 
     method: str
@@ -54,6 +58,8 @@ class ReceivedRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     keep_alive: bool = True
+    identity: Identity = ANYONE
+    request_id: str = ""
 
     @cached_property
     def path(self) -> str:

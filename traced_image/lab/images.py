@@ -13,12 +13,18 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from ..errors import InvalidArgument
+from .disk_formats import inspect
+from .limits import DEFAULTS, Limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from .http1 import JSON
+    from .tasks import Task
 
 STORE = "fs"
+VISIBILITIES = ("public", "private", "shared", "community")
 
 BASE: Mapping[str, JSON] = MappingProxyType(
     {
@@ -104,6 +110,16 @@ class Image:
         stored = self.with_base(status="active", **make_digests(data), **raw)
         return replace(stored, data=data, staged=None, locations=(location,))
 
+    def with_checked_data(self, data: bytes) -> Image:
+        """Return the image in the state after an upload, of which Glance checks the format.
+
+        Raises:
+            BadFormat: The data is not of the image's format.
+        """
+        formats = str(self.base["disk_format"]), str(self.base["container_format"])
+        size = inspect(data, *formats)
+        return self.with_data(data).with_base(virtual_size=size)
+
     def view(self, *, show_locations: bool = False) -> dict[str, JSON]:
         """Return the image as v2 shows it, with the keys in Glance's order."""
         view: dict[str, JSON] = {
@@ -127,6 +143,11 @@ class Image:
         return json.dumps(self.view(), ensure_ascii=False).encode()
 
 
+def _check_strings(name: str, value: Iterable[str]) -> None:
+    if isinstance(value, str | bytes):
+        raise InvalidArgument(f"{name}={value!r} is one string. Write {name}=[{value!r}].")
+
+
 def make_digests(data: bytes) -> dict[str, JSON]:
     """Return the base attributes that depend on an image's data: size and checksums."""
     return {
@@ -142,13 +163,29 @@ class Images:
 
     Args:
         show_locations: Sets Glance's ``show_multiple_locations`` and ``show_image_direct_url``.
+        limits: The limits beyond which requests are refused.
+        import_time: How long an import takes, in seconds; with 0 it is over before the reply.
         now: Returns the time, in seconds since the epoch.
+
+    Attributes:
+        limits: As above.
+        import_time: As above; a test may change it.
+        import_error: Why every import fails from now on; None if they succeed. A test may set it.
     """
 
     def __init__(
-        self, *, show_locations: bool = False, now: Callable[[], float] = time.time
+        self,
+        *,
+        show_locations: bool = False,
+        limits: Limits = DEFAULTS,
+        import_time: float = 0.0,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.show_locations = show_locations
+        self.limits = limits
+        self.import_time = import_time
+        self.import_error: str | None = None
+        self.tasks: dict[str, Task] = {}
         self.lock = threading.RLock()
         self._now = now
         self._images: dict[str, Image] = {}
@@ -178,7 +215,15 @@ class Images:
 
         Returns:
             The image's id.
+
+        Raises:
+            InvalidArgument: ``tags`` is one string, or ``visibility`` is another word.
         """
+        if visibility not in VISIBILITIES:
+            raise InvalidArgument(
+                f"visibility={visibility!r} is not one of {', '.join(VISIBILITIES)}."
+            )
+        _check_strings("tags", tags)
         base = {key: properties.pop(key) for key in BASE if key in properties}
         image = self.new({"name": name, "visibility": visibility, **base}, properties)
         if data is not None:
@@ -225,6 +270,6 @@ class Images:
         with self.lock:
             return sorted(self._images.values(), key=lambda image: -image.serial)
 
-    def timestamp(self) -> str:
-        """Return the current time in Glance's format: ISO 8601, UTC, whole seconds."""
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now()))
+    def timestamp(self, later: float = 0.0) -> str:
+        """Return the time now, or some seconds later: ISO 8601, UTC, whole seconds."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now() + later))

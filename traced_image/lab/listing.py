@@ -12,7 +12,7 @@ from .images import BASE, Image, Images
 if TYPE_CHECKING:
     from .http1 import JSON
 
-Condition = Callable[[Image], bool]
+Condition = Callable[[Image], object]
 # Glance's defaults of `api_limit_max` and `limit_param_default`.
 MOST = 1000
 PAGE = 25

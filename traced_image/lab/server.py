@@ -9,15 +9,17 @@ from ..errors import InvalidArgument
 from .app import App
 from .conversation import Conversation
 from .fault import NEEDS_TLS
+from .identity import check_tokens
 from .images import Images
 from .loopback_server import LoopbackServer
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator
 
     from .fault import Fault
+    from .identity import Tokens
     from .tls import TLS
 
 
@@ -27,12 +29,17 @@ class GlanceServer(LoopbackServer):
 
     Args:
         images: The images that it serves; None for a new, empty store.
-        tokens: The accepted ``X-Auth-Token`` values. The server reads them at each request, so
-            that a test can let a token expire. None for no authentication (``noauth``).
+        tokens: The accepted ``X-Auth-Token`` values: a mapping to an `Identity` each, so that
+            owners, roles and members count, or a collection of tokens that may do everything.
+            The server reads them at each request, so that a test can let a token expire. None for
+            no authentication (``noauth``).
         tls: The certificates for HTTPS; None for plain HTTP.
         host: A loopback address, IPv4 or IPv6.
         name: The name of its threads.
         prefix: The path before the version, such as ``/image``.
+
+    Raises:
+        InvalidArgument: ``tokens`` is one string or has no identities, or ``prefix`` is no path.
 
     Attributes:
         images: The images that it serves.
@@ -46,12 +53,18 @@ class GlanceServer(LoopbackServer):
         self,
         images: Images | None = None,
         *,
-        tokens: Collection[str] | None = None,
+        tokens: Tokens | None = None,
         tls: TLS | None = None,
         host: str = "127.0.0.1",
         name: str = "glance",
         prefix: str = "",
     ) -> None:
+        check_tokens(tokens)
+        if prefix and not (prefix.startswith("/") and not prefix.endswith("/")):
+            raise InvalidArgument(
+                f"prefix={prefix!r} does not start with a slash, or ends with one."
+                f" Write prefix={'/' + prefix.strip('/')!r}."
+            )
         super().__init__(host=host, name=name)
         self.images = Images() if images is None else images
         self.app = App(self.images, tokens, "http" if tls is None else "https", prefix)
@@ -80,7 +93,7 @@ def cluster(
     count: int,
     *,
     images: Images | None = None,
-    tokens: Collection[str] | None = None,
+    tokens: Tokens | None = None,
     tls: TLS | None = None,
 ) -> Iterator[tuple[GlanceServer, ...]]:
     """Start several servers that share one store, and stop them at the end.

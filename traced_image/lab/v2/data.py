@@ -7,7 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
+from ..disk_formats import BadFormat
 from ..http1 import BYTES, ReceivedRequest, Response
+from ..images import STORE
+from ..policy import enforce
 from .requests import find_image
 
 if TYPE_CHECKING:
@@ -19,21 +22,34 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 def upload(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``PUT /v2/images/{id}/file``."""
     _require_bytes(request)
+    store = request.headers.get("x-image-meta-store", STORE)
+    if store != STORE:
+        raise Refused(400, f"Store for identifier {store} not found")
     with images.lock:
-        image = find_image(images, image_id)
+        image = find_image(images, request, image_id)
+        enforce(request.identity, "upload_image", image)
         if image.status != "queued":
             problem = f"Image status transition from {image.status} to saving is not allowed"
             raise Refused(409, problem)
         _require_formats(image)
-        images.save(image.with_data(request.body))
+        images.limits.check_size(len(request.body))
+        images.save(_store(image, request.body))
     return Response(204)
+
+
+def _store(image: Image, data: bytes) -> Image:
+    try:
+        return image.with_checked_data(data)
+    except BadFormat as error:
+        raise Refused(415, detail=str(error)) from error
 
 
 def stage(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``PUT /v2/images/{id}/stage``."""
     _require_bytes(request)
     with images.lock:
-        image = find_image(images, image_id)
+        image = find_image(images, request, image_id)
+        enforce(request.identity, "modify_image", image)
         if image.status != "queued":
             problem = f"Image status transition from {image.status} to uploading is not allowed"
             raise Refused(409, problem)
@@ -57,8 +73,9 @@ def _require_formats(image: Image) -> None:
 
 def download(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``GET /v2/images/{id}/file``, the whole data or a range."""
-    image = find_image(images, image_id)
-    if image.status == "deactivated":
+    image = find_image(images, request, image_id)
+    enforce(request.identity, "download_image", image)
+    if image.status == "deactivated" and not request.identity.is_admin:
         problem = "The requested image has been deactivated. Image data download is forbidden."
         raise Refused(403, problem)
     if image.data is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 from ..images import STORE, Image, Images
+from ..policy import enforce
 from .requests import find_image, read_json_object
 
 if TYPE_CHECKING:
@@ -84,9 +85,10 @@ def _store(image: Image, values: Sequence[Location]) -> Image:
     return stored.with_base(status="active") if image.status == "queued" else stored
 
 
-def show(images: Images, _: ReceivedRequest, image_id: str) -> Response:
+def show(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``GET /v2/images/{id}/locations``."""
-    image = find_image(images, image_id)
+    image = find_image(images, request, image_id)
+    enforce(request.identity, "fetch_image_location", image)
     return make_json_response(200, [dict(location) for location in image.locations])
 
 
@@ -102,7 +104,8 @@ def add(images: Images, request: ReceivedRequest, image_id: str) -> Response:
             400, "Provided object does not match schema 'location': 'url' is a required property"
         )
     with images.lock:
-        image = find_image(images, image_id)
+        image = find_image(images, request, image_id)
+        enforce(request.identity, "add_image_location", image)
         if image.status != "queued":
             raise Refused(
                 409, f"It's not allowed to add locations if image status is {image.status}."

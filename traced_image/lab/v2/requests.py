@@ -6,21 +6,34 @@ import json
 from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
+from ..policy import is_visible
 
 if TYPE_CHECKING:
     from ..http1 import JSON, ReceivedRequest
     from ..images import Image, Images
 
 
-def find_image(images: Images, image_id: str) -> Image:
-    """Return the image of an id.
+def find_image(
+    images: Images,
+    request: ReceivedRequest,
+    image_id: str,
+    *,
+    problem: str = "No image found with ID {}",
+) -> Image:
+    """Return the image of an id, if who asks may see it.
+
+    Args:
+        images: The store.
+        request: The request, whose identity asks.
+        image_id: The id.
+        problem: The error's text, with ``{}`` for the id.
 
     Raises:
-        Refused: 404, if there is no such image.
+        Refused: 404, if there is no such image, or it is not visible.
     """
     image = images.get(image_id)
-    if image is None:
-        raise Refused(404, f"No image found with ID {image_id}")
+    if image is None or not is_visible(request.identity, image):
+        raise Refused(404, problem.format(image_id))
     return image
 
 
