@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import time
+import uuid
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ class Player:
     def play(self, family: str) -> dict[str, Reply]:
         """Send a family's requests in order; return the replies by the requests' labels."""
         place = urlsplit(self.url)
-        ids = dict(self.known)
+        ids = {**self.known, "fresh": str(uuid.uuid4())}
         replies = {}
         line = http.client.HTTPConnection(place.hostname, place.port, timeout=_LIMIT)
         with closing(line):
@@ -105,7 +106,7 @@ class Player:
     def _alike_body(self, text: str, ids: Mapping[str, str]) -> object:
         text = self._alike(text, ids)
         try:
-            return json.loads(text)
+            return _with_sorted_tags(json.loads(text))
         except ValueError:
             return text
 
@@ -134,3 +135,11 @@ def _read_id(body: bytes, otherwise: str) -> str:
         return str(value["id"])
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return otherwise
+
+
+def _with_sorted_tags(body: object) -> object:
+    """An image's tags are a set in Glance, which has another order in each process."""
+    for image in body.get("images", [body]) if isinstance(body, dict) else ():
+        if isinstance(image, dict) and isinstance(image.get("tags"), list):
+            image["tags"].sort()
+    return body

@@ -19,7 +19,7 @@ PATHS = (
     "/v2/info/import",
     "/v2/info/stores",
     "/v2/info/stores/detail",
-    "/v2/stores/fast/*",
+    "/v2/stores/x/*",
     "/v2/tasks/*",
     "/v2/schemas/image",
     "/v2/nope",
@@ -97,7 +97,6 @@ PATCHES: tuple[object, ...] = (
             *("/ name", "/tags/0", "/nope", 5, None),
         )
     ),
-    *_change("add", "/a~1b"),
     _change("add", "/a~1b", "slash"),
     _change("add", "/c~0d", "tilde"),
     _change("add", "/ключ", "ä"),
@@ -203,14 +202,15 @@ CONTENTS = {
     "mbr of a wrong flag": _mbr(0x83, boot=1),
     "mbr of no partition": _mbr(0),
     "vhd": (b"conectix".ljust(40, b"\0") + struct.pack(">Q", 3 << 20)).ljust(1024, b"\0"),
-    "vhdx": b"vhdxfile".ljust(4096, b"\0"),
+    "vhdx": b"vhdxfile".ljust(256 * 1024, b"\0"),
+    "vhdx cut short": b"vhdxfile".ljust(4096, b"\0"),
     "vdi": _vdi(),
     "qed": b"QED\0".ljust(1024, b"\0"),
     "luks": b"LUKS\xba\xbe\0\x01".ljust(1024, b"\0"),
     "qcow2 and iso": _qcow2()[:512] + _iso()[512:],
 }
 
-_WRONG = ("junk", "short", "empty", "zeros", "text", "qcow2 and iso", "luks", "qed", "gpt", "iso")
+_WRONG = ("junk", "short", "empty", "qcow2 and iso", "luks", "qed", "gpt", "iso")
 FORMATS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         *("qcow2", "bare"),
@@ -227,7 +227,7 @@ FORMATS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     ("iso", "bare", ("junk", "iso cut short", "qcow2"), ("iso", "udf", "iso and gpt")),
     ("vhd", "bare", ("junk", "vhdx"), ("vhd",)),
-    ("vhdx", "bare", ("junk", "vhd"), ("vhdx",)),
+    ("vhdx", "bare", ("junk", "vhdx cut short"), ("vhdx",)),
     ("vdi", "bare", ("junk",), ("vdi",)),
     (
         *("raw", "bare"),

@@ -62,7 +62,9 @@ class App:
         path = request.path[len(self.prefix) :]
         if path == "/healthcheck" or path.startswith("/healthcheck/"):
             return report_health(request)
-        version, *rest = (unquote(part) for part in path.lstrip("/").split("/"))
+        # As WSGI decodes a path: before it is split, and each byte as a character.
+        decoded = unquote(path, "latin-1").lstrip("/")
+        version, *rest = decoded.split("/")
         accept = request.headers.get("accept", "")
         if accept.startswith(_VENDOR):
             version, rest = accept[len(_VENDOR) :], [version, *rest]
@@ -71,7 +73,8 @@ class App:
         request = self._identify(request)
         if version in _V2 and not rest:
             root = (("Location", f"{self._origin(request)}/v2/"),)
-            return Response(302, content_type="text/plain; charset=utf8", headers=root)
+            found = Response(302, content_type="text/plain; charset=utf8", headers=root)
+            return self.add_request_id(request, found)
         return self.add_request_id(request, self._call(version, request, tuple(rest)))
 
     def _identify(self, request: ReceivedRequest) -> ReceivedRequest:

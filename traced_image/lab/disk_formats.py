@@ -60,6 +60,8 @@ def _detect(data: bytes) -> str:
 
 
 def _check_safety(found: str, data: bytes, disk_format: str) -> None:
+    if len(data) < _COMPLETE.get(found, 0):
+        raise BadFormat("Incomplete file cannot be safety checked")
     # Kernels may have an MBR's signature without its table.
     tolerated = found == "gpt" and disk_format in ("aki", "ari")
     check = _PROBLEMS.get(found)
@@ -127,12 +129,14 @@ _MATCHES: Mapping[str, Callable[[bytes], bool]] = {
 }
 _SIZES: Mapping[str, Callable[[bytes], int]] = {
     "qcow2": lambda data: int.from_bytes(data[24:32], "big"),
-    "vhd": lambda data: int.from_bytes(data[40:48], "big") if len(data) >= _SECTOR else 0,
+    "vhd": lambda data: int.from_bytes(data[40:48], "big"),
     "vhdx": lambda _: 0,
     "vmdk": measure_vmdk,
     "vdi": lambda data: int.from_bytes(data[0x170:0x178], "little"),
     "iso": _measure_iso,
 }
+# How many bytes each format's headers have, where its magic bytes alone make a match.
+_COMPLETE: Mapping[str, int] = {"vhd": _SECTOR, "vhdx": 256 * 1024, "luks": 592}
 _PROBLEMS: Mapping[str, Callable[[bytes], bool]] = {
     "qcow2": _is_unsafe_qcow2,
     "vmdk": find_vmdk_problem,

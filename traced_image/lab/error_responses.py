@@ -73,6 +73,8 @@ class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the 
 
     def _text(self, request: ReceivedRequest, explanation: str, detail: str) -> str:
         """Fill in WebOb's template of the status; three of the templates ignore the explanation."""
+        if self.status == HTTPStatus.METHOD_NOT_ALLOWED and self.explanation:
+            return f"{self.explanation}\n{self.detail}\n\n"
         if self.status == HTTPStatus.METHOD_NOT_ALLOWED:
             problem = f"The method {request.method} is not allowed for this resource. <br /><br />"
             return f"{problem}\n{detail}"

@@ -120,6 +120,11 @@ class Image:
         size = inspect(data, *formats)
         return self.with_data(data).with_base(virtual_size=size)
 
+    def with_refused_data(self, data: bytes) -> Image:
+        """Return the image in the state after an upload whose format was refused."""
+        refused = self.with_data(data).with_base(status="queued", size=None, virtual_size=None)
+        return replace(refused, data=None)
+
     def view(self, *, show_locations: bool = False) -> dict[str, JSON]:
         """Return the image as v2 shows it, with the keys in Glance's order."""
         view: dict[str, JSON] = {

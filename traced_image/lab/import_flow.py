@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import time
 import uuid
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ IMPORTING = "os_glance_importing_to_stores"
 _TIMEOUT = 10.0
 _KEPT = 48 * 3600.0
 _OK = 200
+# Glance tells the user of a task no more.
+_ERROR = "Task failed due to Internal Error"
 
 
 class ImportFailed(Exception):  # noqa: N818 - its message is the task's
@@ -79,11 +82,12 @@ class Import:
             self._change(data=data)
         except (ImportFailed, BadFormat) as error:
             self._change(failed=True)
-            status, message = "failure", str(error)
+            task = replace(task, status="failure", message=self.images.import_error or _ERROR)
+            logging.getLogger(__name__).info("The import of %s failed: %s", task.image_id, error)
         else:
-            status, message = "success", f"Copied 0 MiB"
-        expires = self.images.timestamp(_KEPT)
-        self.images.tasks[task.id] = task.end(status, message, self.images.timestamp(), expires)
+            task = replace(task, status="success", message="Copied 0 MiB")
+        times = {"updated_at": self.images.timestamp(), "expires_at": self.images.timestamp(_KEPT)}
+        self.images.tasks[task.id] = replace(task, **times)
 
     def _change(
         self, *, lock: str | None = None, data: bytes | None = None, failed: bool = False
@@ -94,7 +98,7 @@ class Import:
             if image is None:
                 return
             if lock is not None:
-                image = replace(image, properties={**image.properties, LOCK: lock})
+                image = _lock(image, lock)
             elif failed:
                 image = _mark_failed(image)
             else:
@@ -108,10 +112,17 @@ def _store(image: Image, data: bytes) -> Image:
     return replace(image.with_checked_data(data), properties={**kept, **marks})
 
 
+def _lock(image: Image, lock: str) -> Image:
+    marks: dict[str, JSON] = {LOCK: lock, IMPORTING: STORE, FAILED: ""}
+    locked = replace(image, properties={**image.properties, **marks})
+    return locked if image.staged is None else locked.with_base(status="importing")
+
+
 def _mark_failed(image: Image) -> Image:
     kept = {name: value for name, value in image.properties.items() if name != LOCK}
-    failed = replace(image, properties={**kept, IMPORTING: "", FAILED: STORE}, staged=None)
-    return failed.with_base(status="queued", size=None)
+    failed = replace(image, properties={**kept, IMPORTING: "", FAILED: STORE})
+    # Staged data stays, and the image with it in this status, until somebody deletes the image.
+    return failed if image.staged is None else failed.with_base(status="importing")
 
 
 def fetch(uri: str) -> bytes:

@@ -66,7 +66,7 @@ class Limits:
             Refused: 413.
         """
         if 0 <= self.size < number:
-            problem = f"File size of {self.size} bytes exceeded"
+            problem = "The provided image is too large."
             raise Refused(413, f"The incoming image is too large: {problem}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,12 +41,6 @@ class Task:
     message: str = ""
     expires_at: str | None = None
 
-    def end(self, status: str, message: str, now: str, expires_at: str) -> Task:
-        """Return the task after its end."""
-        return replace(
-            self, status=status, message=message, updated_at=now, expires_at=expires_at
-        )
-
     def view(self) -> dict[str, JSON]:
         """Return the task as ``/v2/images/{id}/tasks`` shows it."""
         return {
@@ -63,6 +57,6 @@ class Task:
             "request_id": self.request_id,
             "user_id": self.user_id,
             "input": dict(self.input),
-            "result": None,
+            "result": {"image_id": self.image_id} if self.status == "success" else None,
             "message": self.message,
         }

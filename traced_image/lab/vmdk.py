@@ -15,10 +15,9 @@ def is_vmdk(data: bytes) -> bool:
     """Return whether data is a VMDK: a sparse extent, or a descriptor of text."""
     if len(data) < _HEADER:
         return False
-    if not data.startswith(b"KDMV"):
-        return _is_text(data[:_SECTOR]) and _read_type(_read_descriptor(data)) is not None
-    version, descriptor = struct.unpack("<4xI20xQ", data[:36])
-    return version in (1, 2, 3) and descriptor == 1
+    if data.startswith(b"KDMV"):
+        return True
+    return _is_text(data[:_SECTOR]) and _read_type(_read_descriptor(data)) is not None
 
 
 def measure_vmdk(data: bytes) -> int:
@@ -29,9 +28,10 @@ def measure_vmdk(data: bytes) -> int:
 
 
 def find_vmdk_problem(data: bytes) -> bool:
-    """Return whether a VMDK's descriptor is unsafe: another subtype, a path, an unknown line."""
+    """Return whether a VMDK is unsafe: another version or subtype, a path, an unknown line."""
     text = _read_descriptor(data)
-    if _read_type(text) not in _SPARSE:
+    version, descriptor = struct.unpack("<4xI20xQ", data[:36])
+    if version not in (1, 2, 3) or descriptor != 1 or _read_type(text) not in _SPARSE:
         return True
     lines = [line.strip() for line in text.split("\n")]
     lines = [line for line in lines if line and not line.startswith(("#", "ddb"))]

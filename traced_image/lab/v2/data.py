@@ -16,7 +16,10 @@ from .requests import find_image
 if TYPE_CHECKING:
     from ..images import Image, Images
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
+# WebOb's patterns, which don't look at the end of the text.
+_RANGE = re.compile(r"bytes *= *([0-9]*) *- *([0-9]*)", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-([0-9]+)|[*])/(?:([0-9]+)|[*])")
+_LONGEST_NUMBER = 18
 
 
 def upload(images: Images, request: ReceivedRequest, image_id: str) -> Response:
@@ -33,14 +36,19 @@ def upload(images: Images, request: ReceivedRequest, image_id: str) -> Response:
             raise Refused(409, problem)
         _require_formats(image)
         images.limits.check_size(len(request.body))
-        images.save(_store(image, request.body))
+        if image.locations:
+            # Glance's store has the data that it refused before, and fails.
+            raise Refused(500)
+        _save(images, image, request.body)
     return Response(204)
 
 
-def _store(image: Image, data: bytes) -> Image:
+def _save(images: Images, image: Image, data: bytes) -> None:
     try:
-        return image.with_checked_data(data)
+        images.save(image.with_checked_data(data))
     except BadFormat as error:
+        # Glance puts the status back, and leaves what else the upload has set.
+        images.save(image.with_refused_data(data))
         raise Refused(415, detail=str(error)) from error
 
 
@@ -74,15 +82,27 @@ def _require_formats(image: Image) -> None:
 def download(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``GET /v2/images/{id}/file``, the whole data or a range."""
     image = find_image(images, request, image_id)
-    enforce(request.identity, "download_image", image)
     if image.status == "deactivated" and not request.identity.is_admin:
         problem = "The requested image has been deactivated. Image data download is forbidden."
         raise Refused(403, problem)
+    enforce(request.identity, "download_image", image)
     if image.data is None:
         return Response(204, content_type="")
     response = Response(200, image.data, BYTES, (("Content-MD5", str(image.base["checksum"])),))
-    wanted = request.headers.get("range")
-    return response if wanted is None else _part(response, wanted)
+    wanted, old = request.headers.get("range"), request.headers.get("content-range")
+    if wanted is not None:
+        return _part(response, wanted)
+    return response if old is None else _old_part(response, old)
+
+
+def _old_part(response: Response, wanted: str) -> Response:
+    """Return the part that a ``Content-Range`` asks for, as Glance's clients did before Pike."""
+    match = _CONTENT_RANGE.match(wanted)
+    start, end = (int(match[1]), int(match[2]) + 1) if match and match[1] else (0, 0)
+    size = len(response.body)
+    if not 0 <= start < end <= size:
+        raise Refused(416, detail="Invalid Content-Range header.")
+    return _cut(response, start, end)
 
 
 def _part(response: Response, wanted: str) -> Response:
@@ -95,15 +115,21 @@ def _part(response: Response, wanted: str) -> Response:
         )
     match = _RANGE.match(wanted)
     first, last = (match[1], match[2]) if match else ("", "")
-    if not first + last or (first and last and int(first) > int(last)):
+    is_long = max(len(first), len(last)) > _LONGEST_NUMBER
+    if is_long or not first + last or (first and last and int(first) > int(last)):
         raise Refused(416, detail="Invalid Range header.")
     start = int(first) if first else _suffix(size, int(last))
     end = min(size, int(last) + 1) if first and last else size
     if start >= size:
         inclusive = f"Start position MUST be in the inclusive range [0, {size - 1}]."
         raise Refused(416, detail=f"Invalid start position in Range header. {inclusive}")
+    return _cut(response, start, end)
+
+
+def _cut(response: Response, start: int, end: int) -> Response:
     part = replace(response, status=206, body=response.body[start:end])
-    return part.with_headers(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
+    place = f"bytes {start}-{end - 1}/{len(response.body)}"
+    return part.with_headers(("Content-Range", place))
 
 
 def _suffix(size: int, length: int) -> int:

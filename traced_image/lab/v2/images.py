@@ -10,7 +10,7 @@ from ..policy import enforce, enforce_visibility, forbid
 from .imports import METHODS
 from .patch import READ_ONLY, RESERVED, RESERVED_PREFIX, apply, check_permission, parse, with_tags
 from .requests import find_image, read_json_object
-from .schemas import check, check_amounts
+from .schemas import check, check_amounts, check_characters
 
 _LONGEST = 255
 _FORBIDDEN = ("direct_url", "self", "file", "schema", "stores")
@@ -38,6 +38,7 @@ def create(images: Images, request: ReceivedRequest) -> Response:
     base = {name: body.pop(name) for name in _SETTABLE if name in body}
     base.setdefault("owner", request.identity.project_id)
     _check_new(base, body)
+    check_characters(base, body, tags)
     with images.lock:
         if images.is_used(str(base.get("id"))):
             raise Refused(409, f"Image ID {base['id']} already exists!")

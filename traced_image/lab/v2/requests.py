@@ -49,9 +49,19 @@ def read_json(request: ReceivedRequest) -> list[JSON] | dict[str, JSON]:
         value: JSON = json.loads(request.body)
     except ValueError as error:
         raise Refused(400, "Malformed JSON in request body.") from error
+    if b"\\ud" in request.body.lower():
+        _refuse_surrogates(value)
     if not isinstance(value, list | dict):
         raise Refused(400, "Unexpected body type. Expected list/dict.")
     return value
+
+
+def _refuse_surrogates(value: JSON) -> None:
+    """Fail as Glance does on half a character, which no database takes."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise Refused(500) from error
 
 
 def read_json_object(request: ReceivedRequest) -> dict[str, JSON]:

@@ -10,7 +10,7 @@ from ..identity import Identity
 from ..images import Image, Images, Member
 from ..policy import enforce, is_allowed
 from .requests import find_image, read_json
-from .schemas import check
+from .schemas import check, has_long_character
 
 
 def _find_shared(images: Images, request: ReceivedRequest, image_id: str, doing: str) -> Image:
@@ -95,6 +95,8 @@ def add_member(images: Images, request: ReceivedRequest, image_id: str) -> Respo
     )
     if not member_id:
         raise Refused(400, "Member can't be empty")
+    if has_long_character(str(member_id)):
+        raise Refused(400, "Member can't contain 4 byte unicode characters.")
     name = str(member_id)
     with images.lock:
         image = _find_shared(images, request, image_id, "create")
@@ -106,7 +108,8 @@ def add_member(images: Images, request: ReceivedRequest, image_id: str) -> Respo
         now = images.timestamp()
         member = Member("pending", now, now)
         images.put(replace(image, members={**image.members, name: member}))
-    return make_json_response(200, _show_member(image, name, member))
+    shown = {**_show_member(image, name, member), "member_id": member_id}
+    return make_json_response(200, shown)
 
 
 def _describe_excess(images: Images, image: Image) -> str:
@@ -150,6 +153,14 @@ def remove_member(
     return Response(204, content_type="")
 
 
+def _check_tags(images: Images, image: Image, number: int) -> None:
+    try:
+        images.limits.check_tags(number)
+    except Refused as refused:
+        problem = f"Image tag limit exceeded for image {image.id}: {refused.explanation}:"
+        raise Refused(413, problem) from refused
+
+
 def add_tag(images: Images, request: ReceivedRequest, image_id: str, tag: str) -> Response:
     """``PUT /v2/images/{id}/tags/{tag}``."""
     check({"tags": [tag]})
@@ -157,7 +168,7 @@ def add_tag(images: Images, request: ReceivedRequest, image_id: str, tag: str) -
         image = _find(images, request, image_id)
         enforce(request.identity, "modify_image", image)
         tags = tuple(sorted({*image.tags, tag}))
-        images.limits.check_tags(len(tags))
+        _check_tags(images, image, len(tags))
         images.save(replace(image, tags=tags))
     return Response(204)
 

@@ -8,9 +8,15 @@ from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 from ..images import Images
 from ..policy import enforce_role
+from .json_schema import Place, find_problem
 from .requests import read_json
 
 _TYPES = ("import", "api_image_import", "location_import")
+_KIND: dict[str, JSON] = {
+    "description": "The type of task represented by this content",
+    "enum": list(_TYPES),
+    "type": "string",
+}
 _STATUSES = ("pending", "processing", "success", "failure")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SORTABLE = ("id", "type", "status", "created_at", "updated_at", "expires_at")
@@ -23,19 +29,23 @@ def create(_: Images, request: ReceivedRequest) -> Response:
     Raises:
         Refused: Always.
     """
-    body = read_json(request)
+    read = read_json(request)
+    body = read if isinstance(read, dict) else {}
     for name in ("type", "input"):
         if name not in body:
             raise Refused(400, f"Task '{name}' is required")
+    problem = find_problem(body["type"], Place(_KIND, ("properties", "type"), ("type",)))
+    if problem is not None:
+        raise Refused(400, f"Provided object does not match schema 'task': {problem}")
     enforce_role(request.identity, "tasks_api_access", "admin")
     raise Refused(400, "Invalid location: None")
 
 
 def index(images: Images, request: ReceivedRequest) -> Response:
     """``GET /v2/tasks``."""
+    enforce_role(request.identity, "tasks_api_access", "admin")
     query = dict(request.query)
     _check(query)
-    enforce_role(request.identity, "tasks_api_access", "admin")
     tasks = [one.view() for one in reversed(list(images.tasks.values()))]
     for name in ("type", "status"):
         tasks = [one for one in tasks if query.get(name, one[name]) == one[name]]
@@ -68,7 +78,7 @@ def show(images: Images, request: ReceivedRequest, task_id: str) -> Response:
     task = images.tasks.get(task_id)
     if task is None:
         raise Refused(404, f"Could not find task {task_id}")
-    return make_json_response(200, {**task.view(), **_LINKS(task_id)})
+    return make_json_response(200, _with_links(task.view()))
 
 
 def delete(_: Images, __: ReceivedRequest, ___: str) -> Response:
@@ -77,13 +87,16 @@ def delete(_: Images, __: ReceivedRequest, ___: str) -> Response:
     Raises:
         Refused: 405.
     """
-    raise Refused(405, "delete", headers=(("Allow", "GET"),))
+    problem = "This operation is currently not permitted on Glance Tasks."
+    reason = "They are auto deleted after reaching the time based on their expires_at property."
+    raise Refused(405, f"{problem} {reason}", headers=(("Allow", "GET"),))
+
+
+def _with_links(task: dict[str, JSON]) -> dict[str, JSON]:
+    shown = {name: value for name, value in task.items() if not name.startswith("deleted")}
+    return {**shown, "self": f"/v2/tasks/{task['id']}", "schema": "/v2/schemas/task"}
 
 
 def _summarize(task: dict[str, JSON]) -> JSON:
-    hidden = ("input", "result", "message")
-    return {name: value for name, value in task.items() if name not in hidden}
-
-
-def _LINKS(task_id: str) -> dict[str, JSON]:
-    return {"self": f"/v2/tasks/{task_id}", "schema": "/v2/schemas/task"}
+    hidden = ("input", "result", "message", "image_id", "request_id", "user_id")
+    return {name: value for name, value in _with_links(task).items() if name not in hidden}
