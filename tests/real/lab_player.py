@@ -24,6 +24,7 @@ _TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?")
 _PLACE = re.compile(r"(file:///[^\"]*/fast/|memory://fs/)")
 _STORES = re.compile(r"\bfast(,slow,web(,os_glance_staging_store,os_glance_tasks_store)?)?\b")
 _KEYSTONE = re.compile(r'(?<=Keystone uri=)"[^"]*"')
+_HTTP_STORE = re.compile(r'(?<="store": )"web"|(?<="stores": )"web(,web)?"')
 _FORMATS = re.compile(r"(?<=Multiple formats detected: )[\w,]+")
 
 
@@ -60,6 +61,8 @@ class Player:
         """Send a family's requests in order; return the replies by the requests' labels."""
         place = urlsplit(self.url)
         ids = {**self.known, "fresh": str(uuid.uuid4())}
+        # Ids in a known order, since lists can be sorted by them.
+        ids |= {f"id{number}": f"{number:x}{str(uuid.uuid4())[1:]}" for number in range(12)}
         replies = {}
         line = http.client.HTTPConnection(place.hostname, place.port, timeout=_LIMIT)
         with closing(line):
@@ -117,6 +120,7 @@ class Player:
         text = _PLACE.sub("memory://fs/", text)
         text = _STORES.sub("fs", text)
         text = _KEYSTONE.sub("<keystone>", text)
+        text = _HTTP_STORE.sub('"fs"', text)
         text = _UUID.sub("<uuid>", text)
         text = _FORMATS.sub(lambda match: ",".join(sorted(match[0].split(","))), text)
         return _TIME.sub("<time>", text)

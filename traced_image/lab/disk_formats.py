@@ -7,11 +7,15 @@ It mirrors ``oslo_utils/imageutils/format_inspector.py`` and ``ImageProxy.set_da
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from .vmdk import find_vmdk_problem, is_vmdk, measure_vmdk
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 _SECTOR = 512
+_GPT_KIND = 0xEE
 _SYSTEM_AREA = 32 * 1024
 _DESCRIPTOR = 2048
 _BACKING, _FEATURES, _DATA_FILE = slice(8, 16), slice(72, 80), 4
@@ -83,11 +87,11 @@ def _has_bad_partitions(data: bytes) -> bool:
         (lba,) = struct.unpack("<I", data[start + 8 : start + 12])
         if boot not in (0, 0x80):
             return True
-        if kind == 0xEE and (first != [0, 2, 0] or lba != 1):  # noqa: PLR2004 - GPT's own entry
+        if kind == _GPT_KIND and (first != [0, 2, 0] or lba != 1):
             return True
         kinds.append(kind)
     used = [number for number, kind in enumerate(kinds) if kind]
-    return not used or (0xEE in kinds and used != [0])
+    return not used or (_GPT_KIND in kinds and used != [0])
 
 
 def _is_unsafe_qcow2(data: bytes) -> bool:

@@ -32,10 +32,9 @@ class Identity:
     _roles: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.roles, str):
-            raise InvalidArgument(
-                f"roles={self.roles!r} is one string. Write roles=({self.roles!r},)."
-            )
+        roles: object = self.roles
+        if isinstance(roles, str):
+            raise InvalidArgument(f"roles={roles!r} is one string. Write roles=({roles!r},).")
         implied = set(self.roles)
         for number, role in enumerate(_IMPLIED):
             if role in self.roles:

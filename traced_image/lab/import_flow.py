@@ -76,18 +76,20 @@ class Import:
         task = replace(task, status="processing")
         self.images.tasks[task.id] = task
         try:
-            if self.images.import_error is not None:
-                raise ImportFailed(self.images.import_error)
-            data = None if self.uri is None else fetch(self.uri)
-            self._change(data=data)
+            self._change(data=self._get_data())
         except (ImportFailed, BadFormat) as error:
             self._change(failed=True)
             task = replace(task, status="failure", message=self.images.import_error or _ERROR)
             logging.getLogger(__name__).info("The import of %s failed: %s", task.image_id, error)
         else:
             task = replace(task, status="success", message="Copied 0 MiB")
-        times = {"updated_at": self.images.timestamp(), "expires_at": self.images.timestamp(_KEPT)}
-        self.images.tasks[task.id] = replace(task, **times)
+        now, expires = self.images.timestamp(), self.images.timestamp(_KEPT)
+        self.images.tasks[task.id] = replace(task, updated_at=now, expires_at=expires)
+
+    def _get_data(self) -> bytes | None:
+        if self.images.import_error is not None:
+            raise ImportFailed(self.images.import_error)
+        return None if self.uri is None else fetch(self.uri)
 
     def _change(
         self, *, lock: str | None = None, data: bytes | None = None, failed: bool = False
@@ -137,7 +139,7 @@ def fetch(uri: str) -> bytes:
     try:
         connection.request("GET", f"{place.path or '/'}{'?' if place.query else ''}{place.query}")
         response = connection.getresponse()
-        data = response.read()
+        data: bytes = response.read()
     except (OSError, http.client.HTTPException) as error:
         raise ImportFailed(f"Task failed due to {error}") from error
     finally:

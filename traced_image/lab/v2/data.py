@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..error_responses import Refused
 from ..disk_formats import BadFormat
+from ..error_responses import Refused
 from ..http1 import BYTES, ReceivedRequest, Response
 from ..images import STORE
 from ..policy import enforce

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..identity import Identity
 from ..images import BASE, STORE, Image, Images
 from ..policy import enforce, enforce_visibility, forbid
 from .imports import METHODS
 from .patch import READ_ONLY, RESERVED, RESERVED_PREFIX, apply, check_permission, parse, with_tags
 from .requests import find_image, read_json_object
 from .schemas import check, check_amounts, check_characters
+
+if TYPE_CHECKING:
+    from ..identity import Identity
 
 _LONGEST = 255
 _FORBIDDEN = ("direct_url", "self", "file", "schema", "stores")

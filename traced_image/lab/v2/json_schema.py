@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pprint import pformat
 from textwrap import indent
+from typing import TYPE_CHECKING
 
-from ..http1 import JSON
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ..http1 import JSON
 
 Step = str | int
 
@@ -79,9 +82,9 @@ def _find_all(value: JSON, rules: Mapping[str, JSON]) -> Iterator[tuple[str, str
         yield from _find_in_text(value, rules)
     required = rules.get("required")
     if isinstance(value, dict) and isinstance(required, list):
-        for name in required:
-            if name not in value:
-                yield "required", f"{name!r} is a required property"
+        missing = [name for name in required if name not in value]
+        if missing:
+            yield "required", f"{missing[0]!r} is a required property"
 
 
 def _find_in_text(value: str, rules: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:

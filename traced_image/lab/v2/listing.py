@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..policy import enforce_role
 from ..listing import MOST, PAGE, Condition, at_least, at_most, equals, select
+from ..policy import enforce_role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -158,8 +158,10 @@ def _make_visible(identity: Identity, query: Mapping[str, str]) -> Iterator[Cond
     if not identity.is_admin:
         yield is_listed
     if "visibility" not in query:
-        yield lambda image: (
-            image.base["visibility"] != "community" or (owner and image.base["owner"] == owner)
+        yield (
+            lambda image: (
+                image.base["visibility"] != "community" or (owner and image.base["owner"] == owner)
+            )
         )
 
 

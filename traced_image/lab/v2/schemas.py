@@ -136,8 +136,10 @@ _CUSTOM: Mapping[str, dict[str, JSON]] = {
         for name, description in (
             (
                 "instance_uuid",
-                "Metadata which can be used to record which instance this image is associated"
-                " with. (Informational only, does not create an instance snapshot.)",
+                (
+                    "Metadata which can be used to record which instance this image is associated"
+                    " with. (Informational only, does not create an instance snapshot.)"
+                ),
             ),
             ("architecture", f"Operating system architecture as specified in {_KEYS}"),
             ("os_distro", f"Common name of operating system distribution as specified in {_KEYS}"),
@@ -145,8 +147,10 @@ _CUSTOM: Mapping[str, dict[str, JSON]] = {
             ("description", "A human-readable string describing this image."),
             (
                 "cinder_encryption_key_id",
-                "Identifier in the OpenStack Key Management Service for the encryption key for the"
-                " Block Storage Service to use when mounting a volume created from this image",
+                (
+                    "Identifier in the OpenStack Key Management Service for the encryption key for the"
+                    " Block Storage Service to use when mounting a volume created from this image"
+                ),
             ),
         )
     },
@@ -239,7 +243,9 @@ def check(values: Mapping[str, JSON]) -> None:
             raise Refused(400, f"Provided object does not match schema 'image': {problem}")
 
 
-def check_characters(base: Mapping[str, JSON], properties: Mapping[str, JSON], tags: JSON) -> None:
+def check_characters(
+    base: Mapping[str, JSON], properties: Mapping[str, JSON], tags: JSON
+) -> None:
     """Check a new image for characters of four bytes in UTF-8, which MySQL's ``utf8`` lacks.
 
     Raises:

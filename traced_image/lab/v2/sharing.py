@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..identity import Identity
 from ..images import Image, Images, Member
 from ..policy import enforce, is_allowed
 from .requests import find_image, read_json
 from .schemas import check, has_long_character
+
+if TYPE_CHECKING:
+    from ..identity import Identity
 
 
 def _find_shared(images: Images, request: ReceivedRequest, image_id: str, doing: str) -> Image:

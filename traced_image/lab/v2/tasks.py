@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..images import Images
 from ..policy import enforce_role
 from .json_schema import Place, find_problem
 from .requests import read_json
+
+if TYPE_CHECKING:
+    from ..images import Images
 
 _TYPES = ("import", "api_image_import", "location_import")
 _KIND: dict[str, JSON] = {
