@@ -311,11 +311,11 @@ def _limits() -> Iterator[Ask]:
     for number in range(130):
         if number in (0, 1, 127, 128, 129):
             yield Ask("POST", "/v2/images/<shared>/members", {"member": f"m{number}"})
-    for number in (2**31 - 1, 2**31, -1, 2**63, 1.5, "1", True):
+    for number in (2**31 - 1, 2**31, -1, 1.5):
         for name in ("min_disk", "min_ram"):
             yield create("", **{name: number})
             yield patch("full", {"op": "replace", "path": f"/{name}", "value": number})
-    for name in ("name", "custom", "owner", "architecture", "description"):
+    for name in ("name", "custom", "architecture"):
         for value in ("𝄞", "a𝄞b", "\ufffd", "ä" * 255, "x" * 256, "x" * 65536, "\x00", "\ud800"):
             yield create("", **{name: value})
     yield create("", **{"𝄞": "x"})
@@ -558,8 +558,6 @@ def _added_locations() -> Iterator[Ask]:
         path = f"/v2/images/<of {user}>"
         yield create(f"of {user}", creator, **BARE)
         yield Ask("POST", f"{path}/locations", {"url": url}, user=user)
-        if user in ("owner", "admin", "glance"):
-            yield Ask("GET", path, user="admin", until=('"active"', '"killed"'))
         yield Ask("GET", f"{path}/locations", user=user)
         yield Ask("GET", f"{path}/locations", user="glance")
 
@@ -570,10 +568,10 @@ USERS = ("admin", "owner", "reader", "stranger", "glance")
 def _roles() -> Iterator[Ask]:
     """What each user may do to images of the owner's, one of each visibility."""
     for visibility, users in (
-        ("private", ("stranger", "reader")),
+        ("private", ("stranger",)),
         ("shared", ("stranger", "reader", "glance", "owner", "admin")),
         ("community", ("stranger",)),
-        ("public", ("stranger", "owner")),
+        ("public", ("stranger",)),
     ):
         creator = "admin" if visibility == "public" else "owner"
         more = {"owner": "<owner_project>"} if visibility == "public" else {}
@@ -626,7 +624,6 @@ def _created(user: str) -> Iterator[Ask]:
     yield create("", user, name="other's", owner="someone")
     yield create("", user, name="nobody's", owner=None)
     yield Ask("POST", "/v2/images/<own>/import", {"method": {"name": "glance-direct"}}, user=user)
-    yield Ask("POST", "/v2/images/<own>/locations", {"url": "http://127.0.0.1:9/x"}, user=user)
     yield Ask("DELETE", "/v2/images/<own>", user=user)
 
 

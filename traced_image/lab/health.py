@@ -19,7 +19,6 @@ Reason
 </TR>
 <TR>
 
-
     <TD>OK</TD>
 
 </TR>

@@ -64,7 +64,7 @@ class ReceivedRequest:
     @cached_property
     def path(self) -> str:
         """The path without the query, still percent-encoded."""
-        return self.target.partition("?")[0]
+        return self.target.partition("#")[0].partition("?")[0]
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .tasks import Task
 
 STORE = "fs"
+# The properties that Glance's etc/schema-image.json lets be null.
+_NULLABLE = ("kernel_id", "ramdisk_id")
 VISIBILITIES = ("public", "private", "shared", "community")
 
 BASE: Mapping[str, JSON] = MappingProxyType(
@@ -128,7 +130,8 @@ class Image:
     def view(self, *, show_locations: bool = False) -> dict[str, JSON]:
         """Return the image as v2 shows it, with the keys in Glance's order."""
         view: dict[str, JSON] = {
-            key: "" if value is None else value for key, value in self.properties.items()
+            key: "" if value is None and key not in _NULLABLE else value
+            for key, value in self.properties.items()
         }
         view.update(self.base)
         if show_locations:

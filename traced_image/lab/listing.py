@@ -72,7 +72,7 @@ def at_least(name: str, bound: str) -> Condition:
         Refused: 400, if the bound is not a number; 500, as in Glance, if the attribute is unknown.
     """
     least = _bound(name, bound)
-    return lambda image: _number(image.base[name]) >= least
+    return lambda image: image.base[name] is not None and _number(image.base[name]) >= least
 
 
 def at_most(name: str, bound: str) -> Condition:

@@ -45,4 +45,5 @@ ROUTES = Routes(
         sharing.remove_tag,
         sharing.show_member,
     },
+    allowed={"images/*/locations": "POST", "images/*/tasks": None},
 )

@@ -30,7 +30,7 @@ _SORTABLE = (
     "updated_at",
 )
 _PARAMETERS = frozenset(
-    {"limit", "sort", "sort_key", "sort_dir", "tag", "member_status", "visibility", "os_hidden"}
+    {"limit", "sort", "sort_key", "sort_dir", "tag", "member_status", "visibility", "os_hidden", "deleted"}
 )
 _LISTABLE = frozenset({"name", "id", "status", "container_format", "disk_format"})
 _VISIBILITIES = ("community", "public", "private", "shared", "all")
@@ -182,8 +182,8 @@ def _make_condition(name: str, value: str) -> Condition:
 
 
 def _make_comparison(name: str, text: str) -> Condition:
-    operator, _, moment = text.partition(":")
-    if operator not in _COMPARISONS and text[:1].isdigit():
+    operator, colon, moment = text.partition(":")
+    if not colon or (operator not in _COMPARISONS and text[:1].isdigit()):
         operator, moment = "eq", text
     if operator not in _COMPARISONS:
         raise Refused(400, "Unable to filter on a unknown operator.")
@@ -216,5 +216,7 @@ def _make_membership(name: str, text: str) -> Condition:
         return lambda image: image.base[name] == wanted
     if operator != "in":
         raise Refused(400, f"Unable to filter by unknown operator '{operator}'.")
+    if text.count('"') % 2:
+        raise Refused(400, f"Invalid filter value {values}. The quote is not closed.")
     listed = [quoted or bare for quoted, bare in _VALUES.findall(values)]
     return lambda image: image.base[name] in listed

@@ -47,6 +47,8 @@ def read_json(request: ReceivedRequest) -> list[JSON] | dict[str, JSON]:
         raise Refused(400, "Body expected in request.")
     try:
         value: JSON = json.loads(request.body)
+    except RecursionError as error:
+        raise Refused(500) from error
     except ValueError as error:
         raise Refused(400, "Malformed JSON in request body.") from error
     if b"\\ud" in request.body.lower():

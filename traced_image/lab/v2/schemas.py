@@ -131,26 +131,23 @@ _CUSTOM: Mapping[str, dict[str, JSON]] = {
         }
         for name in ("kernel", "ramdisk")
     },
+    "instance_uuid": {
+        "type": "string",
+        "description": "Metadata which can be used to record which instance this image is"
+        " associated with. (Informational only, does not create an instance snapshot.)",
+        "is_base": False,
+    },
     **{
-        name: {"type": "string", "description": description, "is_base": False}
+        name: {"description": description, "type": "string", "is_base": False}
         for name, description in (
-            (
-                "instance_uuid",
-                (
-                    "Metadata which can be used to record which instance this image is associated"
-                    " with. (Informational only, does not create an instance snapshot.)"
-                ),
-            ),
             ("architecture", f"Operating system architecture as specified in {_KEYS}"),
             ("os_distro", f"Common name of operating system distribution as specified in {_KEYS}"),
             ("os_version", "Operating system version as specified by the distributor."),
             ("description", "A human-readable string describing this image."),
             (
                 "cinder_encryption_key_id",
-                (
-                    "Identifier in the OpenStack Key Management Service for the encryption key for the"
-                    " Block Storage Service to use when mounting a volume created from this image"
-                ),
+                "Identifier in the OpenStack Key Management Service for the encryption key for the"
+                " Block Storage Service to use when mounting a volume created from this image",
             ),
         )
     },

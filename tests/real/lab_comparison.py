@@ -1,0 +1,93 @@
+"""The same requests to a real Glance and to the lab, and the list of where they may differ."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab_player import Player, Reply
+from lab_requests import GUARDED, OPEN, USERS
+from parts import glance
+from parts.cloud import Cloud
+
+from traced_image import lab
+
+LIST = Path(__file__).parents[2] / "docs/reference/lab-differences.json"
+
+Replies = Mapping[str, Reply]
+
+
+def listed() -> list[str]:
+    """The labels of the requests that the list names."""
+    kinds = json.loads(LIST.read_text("utf-8"))
+    return [label for kind in kinds for label in kind["requests"]]
+
+
+@contextmanager
+def web() -> Iterator[str]:
+    """Serve the bytes that images are imported from; gives the address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Web) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class _Web(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        found = self.path in ("/data", "/more")
+        body = b"0123456789" if found else b"gone"
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def play_glance(open_url: str, guarded_url: str, cloud: Cloud, web_url: str) -> Replies:
+    """The replies of two real Glances, which are asked at the same time."""
+    known = {**projects(cloud), "web_url": web_url, "store": glance.STORES[0]}
+    tokens = {user: cloud.token(user) for user in USERS}
+    with ThreadPoolExecutor() as pool:
+        plain = pool.submit(_play, Player(open_url, known=known), OPEN)
+        guarded = pool.submit(_play, Player(guarded_url, tokens, known), GUARDED)
+        return {**plain.result(), **guarded.result()}
+
+
+def play_lab(cloud: Cloud, web_url: str) -> Replies:
+    """The replies of two lab servers that are set up as the Glances."""
+    known = {**projects(cloud), "web_url": web_url, "store": "fs"}
+    limits = lab.Limits(properties=glance.PROPERTY_QUOTA, size=glance.SIZE_CAP)
+    identities = {user: _identity(cloud, user) for user in USERS}
+    plain = lab.GlanceServer(lab.Images(show_locations=True, limits=limits))
+    guarded = lab.GlanceServer(lab.Images(limits=limits), tokens=identities)
+    with plain, guarded:
+        return {
+            **_play(Player(plain.url, known=known), OPEN),
+            **_play(Player(guarded.url, {user: user for user in USERS}, known), GUARDED),
+        }
+
+
+def _play(player: Player, families: Iterable[str]) -> Replies:
+    return {label: reply for family in families for label, reply in player.play(family).items()}
+
+
+def projects(cloud: Cloud) -> dict[str, str]:
+    """The id of each user's project."""
+    sessions = {user: cloud.session(cloud.auth(user)) for user in USERS}
+    return {f"{user}_project": one.get_project_id() or "" for user, one in sessions.items()}
+
+
+def _identity(cloud: Cloud, user: str) -> lab.Identity:
+    session = cloud.session(cloud.auth(user))
+    access = session.auth.get_access(session)
+    return lab.Identity(access.project_id, access.user_id, tuple(access.role_names))
