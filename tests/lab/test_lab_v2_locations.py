@@ -8,8 +8,8 @@ from traced_image import lab
 from traced_image.lab.app import App
 
 NEW = {"content-type": "application/openstack-images-v2.1-json-patch", "accept": "text/plain"}
-ONE = {"url": "rbd://one", "metadata": {}}
-TWO = {"url": "rbd://two", "metadata": {"a": "b"}}
+ONE = {"url": "rbd://one", "metadata": {"store": "fs"}}
+TWO = {"url": "rbd://two", "metadata": {"a": "b", "store": "fs"}}
 
 
 def op(name, path, *value):

@@ -274,19 +274,7 @@ def _members() -> Iterator[Ask]:
 
 def _tags() -> Iterator[Ask]:
     yield create("image", tags=["b", "a", "b"])
-    tags = (
-        "x",
-        "x",
-        "%C3%A4",
-        "a%20b",
-        "a+b",
-        "a%2Fb",
-        "%F0%9D%84%9E",
-        "x" * 255,
-        "x" * 256,
-        "%00",
-    )
-    tags += ("", "%20", "a%25b", "..", ".", "a;b", "a,b", "%0A", "a/b")
+    tags = ("x", "x", "%C3%A4", "a%20b", "a%2Fb", "%F0%9D%84%9E", "x" * 256, "", "a;b", "..")
     for method in ("PUT", "DELETE"):
         for tag in tags:
             yield Ask(method, f"/v2/images/<image>/tags/{tag}")
