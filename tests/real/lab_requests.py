@@ -75,11 +75,11 @@ def upload(image: str, data: bytes, user: str | None = None) -> Ask:
 
 
 def _roots() -> Iterator[Ask]:
-    for path in ("/", "/versions", "/v2", "/v2/", "/v2.17", "/v2.99/", "/v3/images", "/v1/images"):
+    for path in ("/", "/versions", "/v2", "/v2/", "/v3/images", "/v1/images"):
         yield from (Ask(method, path) for method in ("GET", "HEAD", "POST", "OPTIONS"))
-    for path in ("/healthcheck", "/healthcheck/", "/healthcheck/x", "/v2/healthcheck"):
+    for path in ("/healthcheck", "/healthcheck/x"):
         yield from (Ask(method, path) for method in ("GET", "HEAD", "OPTIONS", "POST"))
-    for kind in ("application/json", "text/plain", "text/html", "image/png"):
+    for kind in ("application/json", "text/plain", "text/html"):
         yield from (
             Ask("GET", path, headers={"Accept": kind})
             for path in (
@@ -90,7 +90,7 @@ def _roots() -> Iterator[Ask]:
                 "/v2/images?x_min=y",
             )
         )
-    for version in ("v2", "v2.5", "v1", "v3", "x"):
+    for version in ("v2.5", "v1", "x"):
         kind = f"application/vnd.openstack.images-{version}"
         yield Ask("GET", f"/images/{MISSING}", headers={"Accept": kind})
 
@@ -297,14 +297,14 @@ def _limits() -> Iterator[Ask]:
     yield patch("full", {"op": "add", "path": "/more", "value": "x"})
     yield create("shared", **BARE)
     for number in range(130):
-        if number in (0, 1, 127, 128, 129):
+        if number in (0, 128):
             yield Ask("POST", "/v2/images/<shared>/members", {"member": f"m{number}"})
     for number in (2**31 - 1, 2**31, -1, 1.5):
         for name in ("min_disk", "min_ram"):
             yield create("", **{name: number})
             yield patch("full", {"op": "replace", "path": f"/{name}", "value": number})
     for name in ("name", "custom", "architecture"):
-        for value in ("𝄞", "a𝄞b", "\ufffd", "ä" * 255, "x" * 256, "x" * 65536, "\x00", "\ud800"):
+        for value in ("a𝄞b", "ä" * 255, "\x00", "\ud800"):
             yield create("", **{name: value})
     yield create("", **{"𝄞": "x"})
     yield create("", **{"x" * 256: "x"})
@@ -528,11 +528,9 @@ def _odd() -> Iterator[Ask]:
     for headers in (
         {"X-Openstack-Request-Id": "req-mine"},
         {"Accept": "application/json, text/html"},
-        {"Accept-Language": "de"},
         {"X-Auth-Token": "unknown"},
         {"X-Roles": "admin"},
         {"X-Forwarded-Proto": "https"},
-        {"If-None-Match": "*"},
         {"Origin": "http://elsewhere"},
     ):
         yield Ask("GET", f"/v2/images/{MISSING}", headers=headers)
@@ -567,7 +565,9 @@ def _roles() -> Iterator[Ask]:
         yield create(visibility, creator, name="role", **given)
         yield upload(visibility, b"0123456789", creator)
         for user in users:
-            yield from _attempts(visibility, user)
+            attempts = list(_attempts(visibility, user))
+            # Elsewhere most of them end alike.
+            yield from attempts if visibility == "shared" else attempts[:7]
         yield Ask("GET", f"/v2/images/<{visibility}>", user="admin")
     for user in USERS:
         yield from (
@@ -624,7 +624,7 @@ def _sharing() -> Iterator[Ask]:
     yield Ask("POST", f"{path}/members", {"member": "<stranger_project>"}, user="stranger")
     yield Ask("POST", f"{path}/members", {"member": "<stranger_project>"}, user="owner")
     yield Ask("POST", f"{path}/members", {"member": "third"}, user="owner")
-    for status in ("pending", "accepted", "rejected"):
+    for status in ("accepted", "rejected"):
         yield Ask("GET", path, user="stranger")
         yield Ask("GET", f"{path}/file", user="stranger")
         for query in ("", "&visibility=shared", "&visibility=shared&member_status=all"):
@@ -656,7 +656,7 @@ def _sharing() -> Iterator[Ask]:
 
 
 def _tokens() -> Iterator[Ask]:
-    for headers in ({}, {"X-Auth-Token": ""}, {"X-Auth-Token": "unknown"}, {"X-Auth-Token": "ä"}):
+    for headers in ({}, {"X-Auth-Token": "unknown"}):
         for path in (
             "/",
             "/healthcheck",

@@ -21,6 +21,14 @@ images = lab.Images()
 with lab.GlanceServer(images, prefix="/image") as server:
     assert server.url == f"http://127.0.0.1:{server.port}/image"
 """,
+    "Identity": """
+tokens = {"ann's": lab.Identity(project_id="p", user_id="ann", roles=("member",))}
+with lab.GlanceServer(tokens=tokens) as server:
+    image_id = server.images.add(visibility="private", owner="another project")
+""",
+    "Limits": """
+small = lab.Images(limits=lab.Limits(tags=2, size=1024))
+""",
     "GlanceServer.start": """
 server = lab.GlanceServer(images)
 server.start()
