@@ -112,7 +112,7 @@ def test_every_function_that_makes_a_fault_is_tried_here():
 
 
 def test_chunks_without_bytes_are_refused():
-    with pytest.raises(InvalidArgument, match="give a size from 1"):
+    with pytest.raises(InvalidArgument, match="give a number from 1"):
         faults.chunked(0)
 
 

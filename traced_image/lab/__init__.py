@@ -14,6 +14,7 @@ from __future__ import annotations
 from . import faults
 from .access_log import Access
 from .fault import Fault
+from .fault_text import parse_fault
 from .images import Image, Images
 from .proxy import Proxy
 from .server import GlanceServer, cluster
@@ -29,4 +30,5 @@ __all__ = [
     "Proxy",
     "cluster",
     "faults",
+    "parse_fault",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .fault import Fault, Then
+from .checks import check_choice, check_status
+from .fault import THEN, Fault, Then
 
 
 def refuse() -> Fault:
@@ -62,5 +63,10 @@ def early_answer(code: int, then: Then = "close") -> Fault:
             ``half_close`` closes the server's side only, and reads on. ``reset`` resets the
             connection. ``hang`` keeps it open, and reads without an end. ``stall`` keeps it
             open, and reads nothing. ``keep`` reads the body and then the next request.
+
+    Raises:
+        InvalidArgument: `code` is no status, or `then` is none of these words.
     """
+    check_status("early_answer", code)
+    check_choice("early_answer", then, THEN)
     return Fault("early_answer", code=code, then=then, carried_out=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ..errors import InvalidArgument
+from .checks import check_count, check_method, check_pattern, wrong
 
 if TYPE_CHECKING:
     from .http1 import JSON, ReceivedRequest
@@ -17,6 +18,8 @@ Then = Literal["keep", "close", "half_close", "hang", "reset", "stall"]
 ``half_close`` ends the server's side of the connection, and reads on. ``hang`` keeps the connection
 open, and reads without an answer. ``stall`` keeps it open, and does not read.
 """
+
+THEN: tuple[str, ...] = get_args(Then)
 
 NEEDS_TLS = frozenset(
     {"broken_tls", "demand_certificate", "plain_http", "silent_tls", "untrusted_tls"}
@@ -93,11 +96,14 @@ class Fault:
             path: A regular expression, searched for in the path without its query.
 
         Raises:
-            InvalidArgument: The fault affects connections, before a request is read.
+            InvalidArgument: The fault affects connections, before a request is read; or the method
+                is unknown, or the path is no regular expression.
         """
         if self.name in CONNECTION_ONLY:
             raise InvalidArgument(f"{self.name} affects connections; don't narrow it to requests.")
-        method = self.method if method is None else method.upper()
+        method = self.method if method is None else check_method("only", method)
+        if path is not None:
+            check_pattern("only", path)
         return replace(self, method=method, path=self.path if path is None else path)
 
     def times(self, count: int) -> Fault:
@@ -107,8 +113,7 @@ class Fault:
             InvalidArgument: `count` is not positive, or the fault is `refuse`: the kernel refuses
                 those connections, so that the server can't count them.
         """
-        if count < 1:
-            raise InvalidArgument(f"times({count}) of {self.name}: give a number from 1.")
+        check_count("times", count)
         if self.name == "refuse":
             raise InvalidArgument("A server can't count refused connections; use heal() instead.")
         return replace(self, limit=count)
@@ -127,3 +132,10 @@ class Fault:
         if self.name == "early_answer":
             raise InvalidArgument("early_answer reads no body: no request is carried out.")
         return replace(self, carried_out=True)
+
+
+def check_fault(call: str, value: object) -> Fault:
+    """Return a fault; refuse what is none."""
+    if not isinstance(value, Fault):
+        raise wrong(call, value, "give a fault of lab.faults, such as lab.faults.status(503)")
+    return value

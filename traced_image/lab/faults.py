@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument
+from .checks import check_json, check_offset, check_retry_after, check_seconds, check_status
 from .connection_faults import (
     broken_tls,
     demand_certificate,
@@ -16,7 +17,7 @@ from .connection_faults import (
     silent_tls,
     untrusted_tls,
 )
-from .fault import CONNECTION_ONLY, Fault
+from .fault import CONNECTION_ONLY, Fault, check_fault
 from .reply_faults import (
     bad_chunk,
     chunked,
@@ -95,12 +96,22 @@ def lost_reply() -> Fault:
 
 
 def slow_headers(interval: float) -> Fault:
-    """Send the status line and headers slowly, one byte every `interval` seconds."""
+    """Send the status line and headers slowly, one byte every `interval` seconds.
+
+    Raises:
+        InvalidArgument: `interval` is no number from 0.
+    """
+    check_seconds("slow_headers", interval)
     return Fault("slow_headers", interval=interval)
 
 
 def slow_body(interval: float) -> Fault:
-    """Send the body slowly, one byte every `interval` seconds."""
+    """Send the body slowly, one byte every `interval` seconds.
+
+    Raises:
+        InvalidArgument: `interval` is no number from 0.
+    """
+    check_seconds("slow_body", interval)
     return Fault("slow_body", interval=interval)
 
 
@@ -115,7 +126,11 @@ def wrong_length(by: int = 1) -> Fault:
     Args:
         by: Above 0, the body ends early and the connection closes. Below 0, the body has more
             bytes than announced, and the connection stays open.
+
+    Raises:
+        InvalidArgument: `by` is no int.
     """
+    check_offset("wrong_length", by)
     return Fault("wrong_length", by=by)
 
 
@@ -134,7 +149,11 @@ def wrong_type(value: JSON = 42) -> Fault:
 
     Args:
         value: The JSON to send.
+
+    Raises:
+        InvalidArgument: `value` is no JSON.
     """
+    check_json("wrong_type", value)
     return Fault("wrong_type", value=value)
 
 
@@ -144,7 +163,12 @@ def status(code: int, retry_after: int | str | None = None) -> Fault:
     Args:
         code: The HTTP status.
         retry_after: The value of ``Retry-After``: seconds, or an HTTP date; None for none.
+
+    Raises:
+        InvalidArgument: `code` is no status, or `retry_after` is neither an int nor text.
     """
+    check_status("status", code)
+    check_retry_after("status", retry_after)
     return Fault("status", code=code, retry_after=retry_after, carried_out=False)
 
 
@@ -168,7 +192,7 @@ def flapping(*sequence: Fault | None) -> Fault:
         InvalidArgument: The sequence is empty, or one of its faults affects connections, has its
             own limit, or is itself `flapping`.
     """
-    for fault in filter(None, sequence):
+    for fault in (check_fault("flapping", each) for each in sequence if each is not None):
         if fault.name in CONNECTION_ONLY or fault.limit or fault.sequence:
             raise InvalidArgument(f"{fault.name} can't be one of flapping's faults as it is.")
     if not sequence:

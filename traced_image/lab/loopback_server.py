@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .active_fault import ActiveFault
 from .connection import AcceptedConnection
+from .fault import check_fault
 from .listener import Listener
 
 if TYPE_CHECKING:
@@ -107,9 +108,10 @@ class LoopbackServer(ABC):
             fault: The fault; it replaces the current one.
 
         Raises:
-            InvalidArgument: The server can't have this fault, such as one of TLS without TLS.
+            InvalidArgument: This is no fault, or the server can't have it, such as one of TLS
+                without TLS.
         """
-        self._check_fault(fault)
+        self._check_fault(check_fault("break_with", fault))
         self._turn(ActiveFault(fault))
 
     def heal(self) -> None:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 LAB: Mapping[str, Any] = {
     name: getattr(lab, name)
-    for name in ("cluster", "GlanceServer", "Images", "Image", "Access", "Fault", "TLS", "Proxy")
+    for name in (
+        *("cluster", "GlanceServer", "Images", "Image", "Access", "Fault", "parse_fault"),
+        *("TLS", "Proxy"),
+    )
 }
 
 NONE = "none: the call succeeds"

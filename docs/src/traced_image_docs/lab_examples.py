@@ -68,6 +68,9 @@ fault = lab.faults.never_answer().times(2)
     "Fault.after_effect": """
 fault = lab.faults.status(503).after_effect()
 """,
+    "parse_fault": """
+fault = lab.parse_fault("status(503, retry_after=2).only(method='PUT')")
+""",
     "TLS.trusted": """
 tls = lab.TLS.trusted()
 with lab.GlanceServer(images, tls=tls) as server:
