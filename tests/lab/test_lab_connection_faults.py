@@ -144,7 +144,7 @@ def test_never_read_accepts_and_says_nothing(server, dial):
     server.break_with(faults.never_read())
     sock = dial(server)
     sock.sendall(GET)
-    assert (is_quiet(sock), server.access_log) == (True, ())
+    assert (is_quiet(sock), server.find_requests()) == (True, ())
 
 
 def test_never_read_lets_a_sender_wait(server, dial):

@@ -18,6 +18,7 @@ METHODS = frozenset(
 )
 """The methods of RFC 9110 and RFC 5789."""
 
+_LEAST_ERROR = 400
 _FINAL = (200, 599)
 _INTERIM = (100, 199)
 
@@ -36,6 +37,14 @@ def check_status(call: str, code: object, *, interim: bool = False) -> None:
     least, most = _INTERIM if interim else _FINAL
     if not _is_int(code) or not least <= code <= most:
         raise wrong(call, code, f"give an HTTP status from {least} to {most}, as an int")
+
+
+def check_error(call: str, code: object) -> None:
+    """Refuse what is no status of an error."""
+    if not _is_int(code) or not _LEAST_ERROR <= code <= _FINAL[1]:
+        raise wrong(
+            call, code, f"give an HTTP status from {_LEAST_ERROR} to {_FINAL[1]}, as an int"
+        )
 
 
 def check_count(call: str, count: object, *, least: int = 1) -> None:
@@ -65,16 +74,17 @@ def check_offset(call: str, number: object) -> None:
         raise wrong(call, number, "give a number of bytes, as an int")
 
 
-def check_choice(call: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuse what is none of these words."""
+def check_choice(call: str, value: object, choices: tuple[object, ...]) -> None:
+    """Refuse what is none of these."""
     if value not in choices:
-        raise wrong(call, value, f"give one of {', '.join(choices)}")
+        raise wrong(call, value, f"give one of {', '.join(map(str, choices))}")
 
 
-def check_text(call: str, value: object) -> None:
-    """Refuse what is no text."""
+def check_text(call: str, value: object) -> str:
+    """Return a text; refuse what is none."""
     if not isinstance(value, str):
         raise wrong(call, value, "give text, as a str")
+    return value
 
 
 def check_bytes(call: str, value: object) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONGEST = 10_000
-_METHODS = ("after_effect", "only", "times")
+_METHODS = ("after_effect", "during", "only", "per_client", "times", "with_probability")
 
 
 def parse_fault(text: str) -> Fault:
@@ -53,12 +53,20 @@ def _refuse(text: str, problem: str) -> InvalidArgument:
 def _evaluate(node: ast.expr, text: str) -> object:
     if isinstance(node, ast.Call):
         return _call(node, text)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _combine(_evaluate(node.left, text), _evaluate(node.right, text), text)
     try:
         value: object = ast.literal_eval(node)
     except (ValueError, TypeError) as error:
         problem = f"{reprlib.repr(ast.unparse(node))} is neither a fault nor a literal"
         raise _refuse(text, problem) from error
     return value
+
+
+def _combine(one: object, other: object, text: str) -> Fault:
+    if not isinstance(one, Fault) or not isinstance(other, Fault):
+        raise _refuse(text, "both sides of | must be faults")
+    return one | other
 
 
 def _call(node: ast.Call, text: str) -> object:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from .checks import check_bytes, check_count, check_seconds, check_status, check_text
-from .fault import Fault, Then
+from .checks import (
+    check_bytes,
+    check_choice,
+    check_count,
+    check_seconds,
+    check_status,
+    check_text,
+)
+from .fault import DISTRIBUTIONS, Distribution, Fault, Then
 
 _PIECE = 1 << 16
 _CONTINUE = 100
@@ -65,17 +72,33 @@ def interim_replies(code: int = 103, count: int | None = 1, interval: float = 0.
     return Fault("interim_replies", code=code, data=data, count=count, interval=interval)
 
 
-def delay(seconds: float) -> Fault:
+def delay(
+    seconds: float,
+    jitter: float = 0.0,
+    *,
+    distribution: Distribution = "uniform",
+    seed: int = 0,
+) -> Fault:
     """Answer as a healthy server does, but late.
 
     Args:
         seconds: How late, from the last byte of the request.
+        jitter: How far the durations are spread.
+        distribution: ``uniform``: from `seconds` - `jitter` to `seconds` + `jitter`. ``normal``:
+            `seconds` is the mean, and `jitter` the standard deviation. ``exponential``: `seconds`
+            and a wait whose mean is `jitter`. ``lognormal``: `seconds` is the median, and
+            `jitter` the standard deviation of the logarithm, as in WireMock. No duration is
+            below 0.
+        seed: The seed of the durations, which are the same in each run.
 
     Raises:
-        InvalidArgument: `seconds` is no number from 0.
+        InvalidArgument: A number is below 0, or the distribution is unknown.
     """
     check_seconds("delay", seconds)
-    return Fault("delay", interval=seconds)
+    check_seconds("delay", jitter)
+    check_choice("delay", distribution, DISTRIBUTIONS)
+    check_count("delay", seed, least=0)
+    return Fault("delay", seconds, jitter, distribution, seed=seed)
 
 
 def slow_error(code: int = 503, interval: float | None = None) -> Fault:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
+def describe_peer(sock: socket.socket) -> str:
+    """Return the client's address and port, such as ``127.0.0.1:40123`` or ``[::1]:40123``."""
+    host, port, *_ = sock.getpeername()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def reset_on_close(sock: socket.socket) -> None:
     """Make the socket's close send RST instead of FIN."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -30,6 +36,20 @@ def hang_up(sock: socket.socket) -> None:
         if linger != _RESET_ON_CLOSE:
             # Not SSLSocket.shutdown: it sets the TLS object to None while another thread reads.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 22\r\n"
+    b"Connection: close\r\n\r\nToo many connections.\n"
+)
+
+
+def refuse_politely(sock: socket.socket) -> None:
+    """Answer 503 without a wait, and close; a client of TLS sees the close only."""
+    with sock, contextlib.suppress(OSError):
+        sock.settimeout(0)
+        sock.sendall(_TOO_MANY)
+        sock.shutdown(socket.SHUT_WR)
 
 
 def close_own_side(sock: socket.socket) -> None:
