@@ -10,7 +10,7 @@ from traced_image import lab
 from traced_image.errors import InvalidArgument
 from traced_image.lab import faults
 from traced_image.lab.http1 import ReceivedRequest
-from traced_image.lab.resolving import Resolver
+from traced_image.lab.resolving import FaultResolver
 
 GET = ReceivedRequest("GET", "/v2/images")
 PUT = ReceivedRequest("PUT", "/v2/images/x/file", {"x-auth-token": "a", "user-agent": "nova"})
@@ -21,7 +21,7 @@ def meet():
     """Ask which faults each request meets: ``meet(fault, GET, PUT)``."""
 
     def ask(fault, *requests, peers=("127.0.0.1:40001",)):
-        resolver = Resolver(lambda: 0.0)
+        resolver = FaultResolver(lambda: 0.0)
         pairs = [(each, peers[index % len(peers)]) for index, each in enumerate(requests)]
         return [resolver.resolve(fault, request, peer).name for request, peer in pairs]
 
@@ -235,7 +235,7 @@ def test_another_seed_chooses_other_requests(meet):
 
 
 def draw_delays(fault, count=2000):
-    resolver = Resolver(lambda: 0.0)
+    resolver = FaultResolver(lambda: 0.0)
     return [resolver.resolve(fault, GET, "").parts[0].interval for _ in range(count)]
 
 
@@ -267,6 +267,6 @@ def test_no_delay_is_below_zero_and_a_seed_gives_it_again(seconds, jitter, distr
 @given(st.floats(0.01, 1), st.integers(0, 2**32), st.integers(1, 20))
 def test_a_limit_holds_whatever_the_chance(share, seed, limit):
     fault = faults.status(503).times(limit).with_probability(share, seed=seed)
-    resolver = Resolver(lambda: 0.0)
+    resolver = FaultResolver(lambda: 0.0)
     met = sum(bool(resolver.resolve(fault, GET, "")) for _ in range(50))
     assert met <= limit

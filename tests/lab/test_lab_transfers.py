@@ -119,7 +119,10 @@ def test_a_rate_for_others_leaves_a_transfer_under_way_alone(server, dial, image
     sock.sendall(get_data(image_id))
     sock.recv(100)
     server.break_with(faults.limit_rate(send=1).only(method="PUT"))
-    assert len(read_body(sock, (8 << 20) - 100)) >= (8 << 20) - 100
+    received = 100
+    while received < 8 << 20:
+        received += len(sock.recv(1 << 20))
+    assert received >= 8 << 20
 
 
 def test_a_rate_goes_together_with_a_status_and_a_cut(server, dial):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .fault import IN_KERNEL
 from .met_faults import HEALTHY, MetFaults
-from .resolving import Resolver
+from .resolving import FaultResolver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ class ActiveFault:
         self._clock = clock
         self._started = clock()
         self.began = time.time()
-        self._resolver = Resolver(self.elapsed)
+        self._resolver = FaultResolver(self.elapsed)
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._held: set[Callable[[], None]] = set()

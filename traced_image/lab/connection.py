@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from .access_log import make_connection_access
 from .error_responses import Refused
 from .http1 import ReceivedRequest
-from .sockets import describe_peer, hang_up, reset_on_close, stop_reading
+from .sockets import describe_peer, hang_up, reset_on_close, shut_down, stop_reading
 
 if TYPE_CHECKING:
     import ssl
@@ -69,15 +69,14 @@ class AcceptedConnection:
     def abort(self) -> None:
         """End the connection; safe in any thread."""
         with self._lock, contextlib.suppress(OSError):
-            # Not SSLSocket.shutdown: it sets the TLS object to None while another thread reads.
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            shut_down(self._sock, socket.SHUT_RDWR)
 
     def reset(self) -> None:
         """Make the connection end with RST, and wake its thread if it reads; `abort` ends it."""
         with self._lock, contextlib.suppress(OSError):
             reset_on_close(self._sock)
             # A shutdown of the other side would send FIN before the RST.
-            socket.socket.shutdown(self._sock, socket.SHUT_RD)
+            shut_down(self._sock, socket.SHUT_RD)
 
     def join_reset(self) -> None:
         """Wait until the thread has ended after `reset`."""

@@ -59,7 +59,7 @@ class LabParts(Protocol):
 
 
 @dataclass(frozen=True)
-class Exchange:
+class ServedRequest:
     """One request of a conversation, and the faults that it meets.
 
     Attributes:
@@ -128,7 +128,7 @@ class Conversation:
         met = episode.on_request(request, self.peer)
         pacer = Pacer(self.sock, self.desk, request, self.peer, episode, met)
         body = ReceivedBody(stream, request.headers, pacer.read)
-        exchange = Exchange(stream, request, episode, met, pacer, body)
+        exchange = ServedRequest(stream, request, episode, met, pacer, body)
         try:
             return self._serve(exchange)
         except Malformed:
@@ -136,7 +136,7 @@ class Conversation:
             self._refuse(request)
             return False
 
-    def _serve(self, exchange: Exchange) -> bool:
+    def _serve(self, exchange: ServedRequest) -> bool:
         met = exchange.met
         # Before the body is read: a client that is still sending must see the reset too.
         reset = met.find("reset")
@@ -156,7 +156,7 @@ class Conversation:
         # A connection that is kept goes on after the rest of the body.
         return self._answer(exchange) and exchange.body.read()
 
-    def _read_whole(self, exchange: Exchange) -> bool:
+    def _read_whole(self, exchange: ServedRequest) -> bool:
         """Read the body; return whether it is complete."""
         self._invite_body(exchange.request)
         if exchange.body.read():
@@ -173,7 +173,7 @@ class Conversation:
         response = Refused(400, "This is not an HTTP/1.1 request.").response(request)
         self.sock.sendall(response.head(close=True) + response.body)
 
-    def _answer(self, exchange: Exchange) -> bool:
+    def _answer(self, exchange: ServedRequest) -> bool:
         request, met = exchange.received, exchange.met
         answer, error = self._make_answer(request, met)
         self._record(exchange, request, answer, error)
@@ -205,14 +205,14 @@ class Conversation:
             LOG.exception("%s %s: the lab failed, and answers 500", request.method, request.path)
             return Refused(500).response(request), repr(error)
 
-    def _stay_silent(self, exchange: Exchange) -> bool:
+    def _stay_silent(self, exchange: ServedRequest) -> bool:
         if exchange.met.find("never_answer"):
             discard_input(exchange.stream, exchange.episode, self.abort)
         if exchange.met.find("reset"):
             reset_on_close(self.sock)
         return False
 
-    def _end(self, exchange: Exchange, then: Then) -> bool:
+    def _end(self, exchange: ServedRequest, then: Then) -> bool:
         """End the connection after a reply, as the fault says."""
         if then == "half_close":
             close_own_side(self.sock)
@@ -228,7 +228,7 @@ class Conversation:
 
     def _record(
         self,
-        exchange: Exchange,
+        exchange: ServedRequest,
         request: ReceivedRequest,
         answer: Response | None,
         error: str | None = None,

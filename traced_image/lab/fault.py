@@ -83,7 +83,7 @@ class Fault:
         counted_by: What has a count, a sequence and chances of its own: ``address``,
             ``connection``, ``token``, or a header; None for the server as a whole.
         probability: The share of the requests (or connections) that the fault affects.
-        seed: The seed of what is random.
+        seed: Makes what is random the same in each run.
         schedule: When the fault is on; None for always.
     """
 
@@ -253,7 +253,7 @@ class Fault:
 
         Args:
             share: Above 0, up to 1.
-            seed: The seed of the choice.
+            seed: Chooses the requests; another seed chooses others.
 
         Raises:
             InvalidArgument: `share` is no such number, or the kernel carries out the fault.

@@ -45,7 +45,7 @@ class Delivery:
         """Send the reply; return whether the connection stays open.
 
         Args:
-            met: The faults of the request, of which one at most changes how the reply is sent.
+            met: The faults of the request. At most one changes how the reply is sent.
         """
         interim = met.find("interim_replies")
         if interim is not None:

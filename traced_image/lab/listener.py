@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import select
 import selectors
 import socket
 import threading
@@ -20,8 +19,10 @@ LOG = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 _MOST_FILLERS = 64
-_CONNECT_TIME = 20
-"""Milliseconds in which a connect on loopback succeeds if the port's queue has room."""
+_CONNECT_TIME = 0.02
+"""Seconds in which a connect on loopback succeeds if the port's queue has room."""
+_ACCEPT_TIME = 0.02
+"""Seconds until an accept gives up, if the client has left in the meantime."""
 _PAUSE = 0.05
 
 
@@ -91,7 +92,8 @@ class Listener:
             self._door = self._bound(self.port)
             # Accepted ones inherit it.
             self._door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._door.settimeout(0)
+            # Not 0: eventlet's sockets then accept ones that block the whole process.
+            self._door.settimeout(_ACCEPT_TIME)
         self._door.listen(backlog)
         return self._door
 
@@ -104,9 +106,7 @@ class Listener:
             filler = self._make_socket()
             filler.settimeout(0)
             filler.connect_ex(door.getsockname())
-            poll = select.poll()
-            poll.register(filler, select.POLLOUT)
-            if not poll.poll(_CONNECT_TIME):
+            if not _is_connected(filler):
                 filler.close()
                 break
             self._fillers.append(filler)
@@ -115,7 +115,7 @@ class Listener:
         """Take the connections that fill the queue out of it, and serve those of clients."""
         fillers, self._fillers = self._fillers, []
         mine = {filler.getsockname() for filler in fillers}
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(TimeoutError):
             while mine:
                 sock, address = door.accept()
                 if address in mine:
@@ -137,7 +137,7 @@ class Listener:
     def _accept_one(self, door: socket.socket) -> None:
         try:
             sock, _ = door.accept()
-        except (BlockingIOError, ConnectionError):
+        except (TimeoutError, ConnectionError):
             return  # the client closed the connection between `select` and `accept`
         except OSError as error:
             LOG.warning("%s: can't accept a connection: %s", self._name, error)
@@ -171,3 +171,9 @@ class Listener:
         """Refuse connections, and release the port."""
         self.close()
         self._holder.close()
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_WRITE)
+        return bool(selector.select(_CONNECT_TIME))

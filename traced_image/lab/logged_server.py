@@ -197,9 +197,8 @@ def _explain(wanted: str, found: Sequence[Access], log: Sequence[Access]) -> str
     if not log:
         return f"{lines[0]} The access log is empty."
     hidden = max(0, len(log) - _SHOWN)
-    lines.append(
-        f"The access log has {len(log)}" + (f", of which {_SHOWN} are last:" if hidden else ":")
-    )
+    shown = f"; the last {_SHOWN} are:" if hidden else ":"
+    lines.append(f"The access log has {len(log)}{shown}")
     known = {id(access) for access in found}
     for number, access in enumerate(log[hidden:], hidden + 1):
         lines.append(f"{'*' if id(access) in known else ' '} {number}. {access}")

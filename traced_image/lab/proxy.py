@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from io import BufferedReader
 
-    from .conversation import Exchange
+    from .conversation import ServedRequest
     from .fault import Fault
     from .http1 import ReceivedRequest
 
@@ -95,7 +95,7 @@ def _forward(host: str, port: int, request: ReceivedRequest) -> Response:
 class _ProxyConversation(Conversation):
     """The requests on one connection to a proxy; a tunnel is the last one."""
 
-    def _answer(self, exchange: Exchange) -> bool:
+    def _answer(self, exchange: ServedRequest) -> bool:
         request = exchange.request
         if request.method != "CONNECT" or exchange.met:
             return super()._answer(exchange)

@@ -89,7 +89,7 @@ def delay(
             and a wait whose mean is `jitter`. ``lognormal``: `seconds` is the median, and
             `jitter` the standard deviation of the logarithm, as in WireMock. No duration is
             below 0.
-        seed: The seed of the durations, which are the same in each run.
+        seed: Chooses the durations; the same seed gives the same ones.
 
     Raises:
         InvalidArgument: A number is below 0, or the distribution is unknown.

@@ -50,7 +50,7 @@ class _Caller:
 
 
 @dataclass
-class Resolver:
+class FaultResolver:
     """The counts and chances of one active fault.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import socket
 import struct
@@ -23,6 +24,17 @@ def describe_peer(sock: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def shut_down(sock: socket.socket, how: int) -> None:
+    """Shut down one side or both; safe while another thread uses the socket.
+
+    Raises:
+        OSError: The connection is gone.
+    """
+    # Not SSLSocket.shutdown: it sets the TLS object to None while another thread reads. Not
+    # socket.socket either, which eventlet replaces by a class that has the real socket as `fd`.
+    _socket.socket.shutdown(getattr(sock, "fd", sock), how)
+
+
 def reset_on_close(sock: socket.socket) -> None:
     """Make the socket's close send RST instead of FIN."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -34,8 +46,7 @@ def hang_up(sock: socket.socket) -> None:
         linger = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET_ON_CLOSE))
         # A shutdown would send FIN before the RST.
         if linger != _RESET_ON_CLOSE:
-            # Not SSLSocket.shutdown: it sets the TLS object to None while another thread reads.
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            shut_down(sock, socket.SHUT_RDWR)
 
 
 _TOO_MANY = (
@@ -55,7 +66,7 @@ def refuse_politely(sock: socket.socket) -> None:
 def close_own_side(sock: socket.socket) -> None:
     """Send FIN; the client can still send."""
     with contextlib.suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_WR)
+        shut_down(sock, socket.SHUT_WR)
 
 
 def stop_reading(sock: socket.socket) -> None:

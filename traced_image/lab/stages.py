@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from .fault import Fault
 
 Stages = frozenset[str]
 
@@ -45,7 +43,39 @@ _STAGES: Mapping[str, Stages] = {
 }
 
 
-def find_stages(fault: Fault) -> Stages:
+class HasStages(Protocol):
+    """The parts of a fault that its stages depend on."""
+
+    @property
+    def name(self) -> str:
+        """The kind of the fault."""
+
+    @property
+    def code(self) -> int:
+        """The HTTP status of its reply; 0 for none."""
+
+    @property
+    def carried_out(self) -> bool:
+        """Whether the server still carries out the request."""
+
+    @property
+    def parts(self) -> Sequence[HasStages]:
+        """The faults that apply together."""
+
+    @property
+    def sequence(self) -> Sequence[HasStages | None]:
+        """One fault per request."""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it affects some requests only."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it leaves some requests to another fault."""
+
+
+def find_stages(fault: HasStages) -> Stages:
     """Return the stages of an exchange that a fault concerns."""
     if fault.parts or fault.sequence:
         steps = (*fault.parts, *filter(None, fault.sequence))
@@ -57,13 +87,13 @@ def find_stages(fault: Fault) -> Stages:
     return _STAGES.get(fault.name, _REPLY)
 
 
-def _find_stages_of_reset(fault: Fault) -> Stages:
+def _find_stages_of_reset(fault: HasStages) -> Stages:
     if fault.carried_out:
         return _ANSWER
     return _REQUEST if fault.is_narrowed else _ALL
 
 
-def check_parts(parts: Sequence[Fault]) -> None:
+def check_parts(parts: Sequence[HasStages]) -> None:
     """Refuse a combination in which a fault would never apply.
 
     Raises:
