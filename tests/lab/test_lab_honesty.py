@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from traced_image import lab
+from traced_image.errors import InvalidArgument
 from traced_image.lab import faults
 
 LIMIT = 10.0
@@ -110,19 +111,43 @@ def test_a_port_that_another_has_is_refused(server, images):
         lab.GlanceServer(images, port=server.port).start()
 
 
-def test_a_server_that_can_not_accept_says_so(server, monkeypatch, caplog, session, until):
-    failures = iter([OSError(24, "Too many open files")])
+@pytest.mark.parametrize(
+    ("error", "lines"),
+    [
+        (
+            OSError(24, "Too many open files"),
+            ["glance-accept: can't accept a connection: [Errno 24] Too many open files"],
+        ),
+        (ConnectionAbortedError(), []),
+    ],
+)
+def test_a_server_that_can_not_accept_says_so(server, monkeypatch, caplog, session, error, lines):
+    failures = iter([error])
     accept = socket.socket.accept
 
     def fail_once(sock):
-        for error in failures:
-            raise error
+        for each in failures:
+            raise each
         return accept(sock)
 
     monkeypatch.setattr(socket.socket, "accept", fail_once)
     assert session.get(f"{server.url}/healthcheck").status_code == 200
-    said = "glance-accept: can't accept a connection: [Errno 24] Too many open files"
-    assert [said] == [record.getMessage() for record in caplog.records]
+    assert lines == [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: lab.GlanceServer(tokens="secret"), "give a collection of tokens"),
+        (lambda: lab.GlanceServer(prefix="image"), "give a path such as '/image'"),
+        (lambda: lab.GlanceServer(prefix="/image/"), "give a path such as '/image'"),
+        (lambda: lab.Images().add(tags="abc"), "give tags as a list"),
+    ],
+)
+def test_a_wrong_argument_is_refused(make, said):
+    with pytest.raises(InvalidArgument, match=said) as caught:
+        make()
+    assert "secret" not in str(caught.value)
 
 
 # --- the access log ----------------------------------------------------------------------------

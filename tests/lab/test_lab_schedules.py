@@ -87,6 +87,15 @@ def test_a_scheduled_reset_ends_open_connections_when_it_begins(timed, clock, di
         sock.recv(1)
 
 
+def test_a_schedule_that_comes_too_late_changes_nothing(timed, clock):
+    timed.break_with(faults.refuse().during(2))
+    late = timed.episode
+    timed.heal()
+    clock.now = 103.0
+    timed._follow(late, late.striking)
+    assert connects(timed) == "connected"
+
+
 def test_heal_ends_a_schedule(timed, clock):
     timed.break_with(faults.refuse().during(2))
     timed.heal()

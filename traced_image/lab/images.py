@@ -13,6 +13,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from .checks import wrong
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -178,7 +180,12 @@ class Images:
 
         Returns:
             The image's id.
+
+        Raises:
+            InvalidArgument: `tags` is text.
         """
+        if isinstance(tags, str):
+            raise wrong("add", tags, "give tags as a list, such as ['linux']")
         base = {key: properties.pop(key) for key in BASE if key in properties}
         image = self.new({"name": name, "visibility": visibility, **base}, properties)
         if data is not None:

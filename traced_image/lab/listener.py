@@ -50,6 +50,7 @@ class Listener:
         self._thread: threading.Thread | None = None
         self._waker: socket.socket | None = None
         self._fillers: list[socket.socket] = []
+        self._own: set[object] = set()
 
     def _bound(self, port: int) -> socket.socket:
         sock = self._make_socket()
@@ -79,7 +80,7 @@ class Listener:
         if self._thread is not None:
             return
         door = self._listen(_BACKLOG)
-        self._drop_fillers(door)
+        self._drop_fillers()
         self._waker, wakened = socket.socketpair()
         self._thread = threading.Thread(
             target=self._accept, args=(door, wakened), name=self._name, daemon=True
@@ -102,30 +103,25 @@ class Listener:
         self._stop_accepting()
         door = self._listen(0)
         # Linux drops the packets of a connect if the queue is full, so these connections fill it.
-        while len(self._fillers) < _MOST_FILLERS:
-            filler = self._make_socket()
-            filler.settimeout(0)
-            filler.connect_ex(door.getsockname())
-            if not _is_connected(filler):
-                filler.close()
-                break
-            self._fillers.append(filler)
+        while len(self._fillers) < _MOST_FILLERS and self._add_filler(door):
+            pass
 
-    def _drop_fillers(self, door: socket.socket) -> None:
-        """Take the connections that fill the queue out of it, and serve those of clients."""
-        fillers, self._fillers = self._fillers, []
-        mine = {filler.getsockname() for filler in fillers}
-        with contextlib.suppress(TimeoutError):
-            while mine:
-                sock, address = door.accept()
-                if address in mine:
-                    mine.discard(address)
-                    sock.close()
-                else:
-                    sock.settimeout(None)
-                    self._on_accept(sock)
-        for filler in fillers:
+    def _add_filler(self, door: socket.socket) -> bool:
+        """Connect to the own port; return False if its queue is full."""
+        filler = self._make_socket()
+        filler.settimeout(0)
+        filler.connect_ex(door.getsockname())
+        if not _is_connected(filler):
             filler.close()
+            return False
+        self._fillers.append(filler)
+        self._own.add(filler.getsockname())
+        return True
+
+    def _drop_fillers(self) -> None:
+        for filler in self._fillers:
+            filler.close()
+        self._fillers = []
 
     def _accept(self, door: socket.socket, wakened: socket.socket) -> None:
         with wakened, selectors.DefaultSelector() as selector:
@@ -136,12 +132,16 @@ class Listener:
 
     def _accept_one(self, door: socket.socket) -> None:
         try:
-            sock, _ = door.accept()
+            sock, address = door.accept()
         except (TimeoutError, ConnectionError):
             return  # the client closed the connection between `select` and `accept`
         except OSError as error:
             LOG.warning("%s: can't accept a connection: %s", self._name, error)
             time.sleep(_PAUSE)  # the connection stays in the queue, and `select` returns at once
+            return
+        if address in self._own:
+            self._own.discard(address)
+            sock.close()
             return
         sock.settimeout(None)
         self._on_accept(sock)
@@ -163,9 +163,8 @@ class Listener:
             with self._door, contextlib.suppress(OSError):
                 self._door.shutdown(socket.SHUT_RDWR)
             self._door = None
-        for filler in self._fillers:
-            filler.close()
-        self._fillers = []
+        self._drop_fillers()
+        self._own.clear()
 
     def release(self) -> None:
         """Refuse connections, and release the port."""

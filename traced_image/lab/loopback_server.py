@@ -170,18 +170,17 @@ class LoopbackServer(LoggedServer, ABC):
         self._schedule = None
         if self._listener is not None:
             schedule = FaultSchedule(self.episode, self._follow, f"{self.name}-clock")
-            self._apply(self.episode, schedule.on)
+            self._apply(self._listener, self.episode, schedule.on)
             self._schedule = schedule if schedule.start() else None
 
     def _follow(self, episode: ActiveFault, begun: tuple[Fault, ...]) -> None:
         """Apply the faults of connections that a schedule has just begun or ended."""
         with self._turning:
             if self.episode is episode and self._listener is not None:
-                self._apply(episode, begun)
+                self._apply(self._listener, episode, begun)
 
-    def _apply(self, episode: ActiveFault, begun: tuple[Fault, ...]) -> None:
-        if self._listener is not None:
-            self._listener.turn(episode.door)
+    def _apply(self, listener: Listener, episode: ActiveFault, begun: tuple[Fault, ...]) -> None:
+        listener.turn(episode.door)
         # A black hole keeps the open connections, on which no byte passes.
         ending = {fault.name for fault in begun} - {"black_hole", "expiring_tls"}
         if ending:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from ..errors import InvalidArgument
 from .app import App
+from .checks import wrong
 from .conversation import Conversation
 from .fault import NEEDS_TLS
 from .images import Images
@@ -39,6 +40,9 @@ class GlanceServer(LoopbackServer):
         prefix: The path before the version, such as ``/image``.
         clock: Returns the time in seconds, for the schedules of faults.
 
+    Raises:
+        InvalidArgument: `tokens` is text, or `prefix` is no path.
+
     Attributes:
         images: The images that it serves.
         host: The address that it listens on.
@@ -60,6 +64,7 @@ class GlanceServer(LoopbackServer):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(host=host, port=port, name=name, clock=clock)
+        _check(tokens, prefix)
         self.images = Images() if images is None else images
         self.app = App(self.images, tokens, "http" if tls is None else "https", prefix)
         self._tls = tls
@@ -86,6 +91,14 @@ class GlanceServer(LoopbackServer):
         for leaf in fault.leaves:
             if self._tls is None and leaf.name in NEEDS_TLS:
                 raise InvalidArgument(f"{leaf.name} needs a server with tls=TLS.trusted().")
+
+
+def _check(tokens: object, prefix: str) -> None:
+    if isinstance(tokens, (str, bytes)):
+        # Each of its letters would be a token.
+        raise wrong("GlanceServer", "tokens=...", "give a collection of tokens, such as {token}")
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise wrong("GlanceServer", f"prefix={prefix}", "give a path such as '/image', or ''")
 
 
 @contextmanager
