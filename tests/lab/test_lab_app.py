@@ -168,4 +168,5 @@ def test_the_package_offers_what_a_test_needs():
         "Proxy",
         "cluster",
         "faults",
+        "parse_fault",
     } == set(lab.__all__)

@@ -1,5 +1,6 @@
 """A server's life: start and stop, addresses, connections, threads and the access log."""
 
+import hashlib
 import http.client
 import os
 import socket
@@ -9,7 +10,7 @@ import pytest
 
 from traced_image import lab
 from traced_image.errors import InvalidArgument
-from traced_image.lab import faults
+from traced_image.lab import faults, loopback_server
 
 
 def test_a_server_has_its_address_while_it_runs(server):
@@ -149,12 +150,23 @@ def test_connections_are_counted_and_kept_alive(server, connect):
     assert (server.connections, len(server.access_log)) == (2, 6)
 
 
-def test_connections_beyond_the_bound_are_closed(server, dial):
-    socks = [dial(server) for _ in range(256)]
+def test_connections_beyond_the_bound_get_503_and_a_line_in_both_logs(
+    server, dial, monkeypatch, caplog
+):
+    monkeypatch.setattr(loopback_server, "MOST_CONNECTIONS", 2)
+    socks = [dial(server) for _ in range(3)]
+    answer = socks[2].recv(1 << 16)
+    (access,) = server.access_log
+    problem = "more than 2 connections are open"
+    assert (answer[:12], access.status, access.error) == (b"HTTP/1.1 503", 503, problem)
+    assert [problem in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_a_thousand_connections_are_served_at_once(server, dial):
+    socks = [dial(server) for _ in range(1000)]
     for sock in socks:
         sock.sendall(b"GET /healthcheck HTTP/1.1\r\n\r\n")
-        assert sock.recv(1 << 16).startswith(b"HTTP/1.1 200")
-    assert dial(server).recv(1) == b""
+    assert {b"HTTP/1.1 200"} == {sock.recv(1 << 16)[:12] for sock in socks}
 
 
 def test_a_client_may_leave_before_it_is_accepted(server, session):
@@ -172,6 +184,8 @@ def test_the_log_says_what_was_asked_and_answered(server, session):
     }
     response = session.post(f"{server.url}/v2/images?a=b", data=b"{}", headers=headers)
     (access,) = server.access_log
+    sent = {name.lower(): text for name, text in response.request.headers.items()}
+    sent["host"] = f"127.0.0.1:{server.port}"
     assert (
         lab.Access(
             time=access.time,
@@ -184,6 +198,9 @@ def test_the_log_says_what_was_asked_and_answered(server, session):
             token_present=True,
             body_bytes=2,
             fault=None,
+            headers={**sent, "x-auth-token": "REDACTED"},
+            body_sha256=hashlib.sha256(b"{}").hexdigest(),
+            client=access.client,
         )
         == access
     )

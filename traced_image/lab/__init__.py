@@ -14,6 +14,7 @@ from __future__ import annotations
 from . import faults
 from .access_log import Access
 from .fault import Fault
+from .fault_text import parse_fault
 from .identity import Identity
 from .images import Image, Images
 from .limits import Limits
@@ -33,4 +34,5 @@ __all__ = [
     "Proxy",
     "cluster",
     "faults",
+    "parse_fault",
 ]

@@ -265,6 +265,12 @@ class Images:
         with self.lock:
             del self._images[image_id]
 
+    def clear(self) -> None:
+        """Remove all images; their ids can be used again."""
+        with self.lock:
+            self._images.clear()
+            self._used.clear()
+
     def get(self, image_id: str) -> Image | None:
         """Return the image of an id; None if there is none."""
         return self._images.get(image_id)

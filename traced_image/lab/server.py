@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, final
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
 
+    from .active_fault import ActiveFault
     from .fault import Fault
     from .identity import Tokens
+    from .met_faults import MetFaults
     from .tls import TLS
 
 
@@ -35,8 +38,10 @@ class GlanceServer(LoopbackServer):
             no authentication (``noauth``).
         tls: The certificates for HTTPS; None for plain HTTP.
         host: A loopback address, IPv4 or IPv6.
+        port: The port; 0 for a free one, which the server keeps when it is started again.
         name: The name of its threads.
         prefix: The path before the version, such as ``/image``.
+        clock: Returns the time in seconds, for the schedules of faults.
 
     Raises:
         InvalidArgument: ``tokens`` is one string or has no identities, or ``prefix`` is no path.
@@ -56,8 +61,10 @@ class GlanceServer(LoopbackServer):
         tokens: Tokens | None = None,
         tls: TLS | None = None,
         host: str = "127.0.0.1",
+        port: int = 0,
         name: str = "glance",
         prefix: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         check_tokens(tokens)
         if prefix and not (prefix.startswith("/") and not prefix.endswith("/")):
@@ -65,7 +72,7 @@ class GlanceServer(LoopbackServer):
                 f"prefix={prefix!r} does not start with a slash, or ends with one."
                 f" Write prefix={'/' + prefix.strip('/')!r}."
             )
-        super().__init__(host=host, name=name)
+        super().__init__(host=host, port=port, name=name, clock=clock)
         self.images = Images() if images is None else images
         self.app = App(self.images, tokens, "http" if tls is None else "https", prefix)
         self._tls = tls
@@ -75,17 +82,23 @@ class GlanceServer(LoopbackServer):
         """The URL without a version, such as ``http://127.0.0.1:40123``; it has no final slash."""
         return f"{self.app.scheme}://{self._authority()}{self.app.prefix}"
 
-    def context(self, fault: Fault | None) -> ssl.SSLContext | None:
+    def context(self, met: MetFaults, episode: ActiveFault) -> ssl.SSLContext | None:
         """Return the TLS context; None for plain HTTP; for this package."""
-        return None if self._tls is None else self._tls.choose(fault)
+        return None if self._tls is None else self._tls.choose(met, episode.began)
+
+    def reset(self) -> None:
+        """Heal the server, empty its access log and remove its images, for the next test."""
+        super().reset()
+        self.images.clear()
 
     def converse(self, sock: socket.socket, abort: Callable[[], None]) -> None:
         """Serve a connection after its TLS handshake; for this package."""
         Conversation(sock, self, abort).run()
 
     def _check_fault(self, fault: Fault) -> None:
-        if self._tls is None and fault.name in NEEDS_TLS:
-            raise InvalidArgument(f"{fault.name} needs a server with tls=TLS.trusted().")
+        for leaf in fault.leaves:
+            if self._tls is None and leaf.name in NEEDS_TLS:
+                raise InvalidArgument(f"{leaf.name} needs a server with tls=TLS.trusted().")
 
 
 @contextmanager

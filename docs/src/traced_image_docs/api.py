@@ -44,7 +44,10 @@ SHARED = {
 
 INTERNAL = {
     "Download": {"of", "at_end", "begin", "continues", "wait"},
-    "Fault": {"is_narrowed", "meets", "meets_connections"},
+    "Fault": {
+        *("is_narrowed", "is_partial", "leaves"),
+        *("meets", "meets_connections", "meets_requests"),
+    },
     "GlanceClientWrapper": {"accuse", "reject"},
     "GlanceServer": {"record", "context", "converse", "forget"},
     "Identity": {"has", "is_admin"},

@@ -19,6 +19,7 @@ LAB: Mapping[str, Any] = {
     name: getattr(lab, name)
     for name in (
         *("cluster", "GlanceServer", "Identity", "Images", "Image", "Limits", "Access", "Fault"),
+        "parse_fault",
         *("TLS", "Proxy"),
     )
 }
@@ -63,6 +64,12 @@ REASONS: Mapping[str, str] = {
     "new_cookies": NONE,
     "huge_json": "protocol_error",
     "endless_pages": "protocol_error",
+    "black_hole": "connect_timeout",
+    "expiring_tls": "tls_error",
+    "cut_upload": "connection_reset",
+    "limit_rate": "read_timeout, if it is too slow",
+    "nginx_error": "the status, such as 502",
+    "haproxy_error": "the status, such as 503",
     "flapping": "that of each fault in turn",
 }
 """The reason that a client sees of each fault. The tests hold them against what one does see."""
