@@ -46,6 +46,36 @@ def test_an_address_that_is_not_this_machines_is_refused():
         server.start()
 
 
+def test_a_server_has_the_port_that_it_is_given(server):
+    port = server.port
+    server.stop()
+    with lab.GlanceServer(port=port) as other:
+        assert f"http://127.0.0.1:{port}" == other.url
+
+
+def test_a_server_has_its_port_again_after_a_restart(server):
+    port = server.port
+    server.stop()
+    other = lab.GlanceServer(port=port)
+    for _ in range(2):
+        other.start()
+        assert port == other.port
+        other.stop()
+
+
+def test_a_port_in_use_is_refused_with_the_address(server):
+    with pytest.raises(OSError, match=f"Address already in use: '127.0.0.1:{server.port}'"):
+        lab.GlanceServer(port=server.port).start()
+
+
+def test_the_servers_of_a_cluster_have_ports_in_a_row():
+    with lab.cluster(3) as servers:
+        # Ports above those that the kernel gives: nobody is likely to have them.
+        first = 61_000 + servers[0].port % 4_000
+    with lab.cluster(3, port=first) as servers:
+        assert [first, first + 1, first + 2] == [server.port for server in servers]
+
+
 def test_a_prefix_stands_in_front_of_the_versions(images, session):
     with lab.GlanceServer(images, prefix="/image") as server:
         addresses = [f"{server.url}/v2/images", f"http://127.0.0.1:{server.port}/v2/images"]

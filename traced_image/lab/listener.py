@@ -34,6 +34,10 @@ class Listener:
         on_accept: Called with each accepted connection, in the listener's thread.
         name: The thread's name.
         port: The port; 0 for a free one.
+
+    Raises:
+        OSError: The port is in use, or the address is not this machine's; its ``filename`` is the
+            address.
     """
 
     def __init__(
@@ -57,9 +61,9 @@ class Listener:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((self._host, port))
-        except OSError:
+        except OSError as error:
             sock.close()
-            raise
+            raise OSError(error.errno, error.strerror, f"{self._host}:{port}") from error
         return sock
 
     def _make_socket(self) -> socket.socket:

@@ -108,6 +108,7 @@ def cluster(
     images: Images | None = None,
     tokens: Tokens | None = None,
     tls: TLS | None = None,
+    port: int = 0,
 ) -> Iterator[tuple[GlanceServer, ...]]:
     """Start several servers that share one store, and stop them at the end.
 
@@ -118,10 +119,17 @@ def cluster(
         images: The store; None for a new, empty one.
         tokens: The accepted tokens, as in `GlanceServer`.
         tls: The certificates, as in `GlanceServer`.
+        port: The first server's port; the others have the ports after it. 0 for free ones.
+
+    Raises:
+        OSError: A port is in use.
     """
     images = Images() if images is None else images
-    with ExitStack() as stack:
-        yield tuple(
-            stack.enter_context(GlanceServer(images, tokens=tokens, tls=tls, name=f"glance-{n}"))
-            for n in range(1, count + 1)
+    servers = [
+        GlanceServer(
+            images, tokens=tokens, tls=tls, name=f"glance-{n + 1}", port=port and port + n
         )
+        for n in range(count)
+    ]
+    with ExitStack() as stack:
+        yield tuple(stack.enter_context(server) for server in servers)
