@@ -68,6 +68,12 @@ def test_a_port_in_use_is_refused_with_the_address(server):
         lab.GlanceServer(port=server.port).start()
 
 
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_what_is_no_port_is_refused(port):
+    with pytest.raises(InvalidArgument, match=f"port={port}: give a port from 0 to 65535"):
+        lab.GlanceServer(port=port)
+
+
 def test_the_servers_of_a_cluster_have_ports_in_a_row():
     with lab.cluster(3) as servers:
         # Ports above those that the kernel gives: nobody is likely to have them.

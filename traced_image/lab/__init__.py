@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from . import faults
 from .access_log import Access
+from .control import Control
 from .fault import Fault
 from .fault_text import parse_fault
 from .identity import Identity
@@ -25,6 +26,7 @@ from .tls import TLS
 __all__ = [
     "TLS",
     "Access",
+    "Control",
     "Fault",
     "GlanceServer",
     "Identity",

@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from ..errors import InvalidArgument
 from .access_log import make_connection_access
 from .active_fault import ActiveFault
 from .connection import AcceptedConnection
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 2048
+_MOST_PORT = 65535
 
 
 class LoopbackServer(LoggedServer, ABC):
@@ -46,11 +48,16 @@ class LoopbackServer(LoggedServer, ABC):
         host: The address that it listens on.
         name: The name of its threads.
         episode: The current fault; for this package.
+
+    Raises:
+        InvalidArgument: `port` is no port.
     """
 
     def __init__(
         self, *, host: str, port: int, name: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        if not 0 <= port <= _MOST_PORT:
+            raise InvalidArgument(f"port={port}: give a port from 0 to {_MOST_PORT}.")
         super().__init__()
         self.host = host
         self.name = name

@@ -123,12 +123,11 @@ def cluster(
 
     Raises:
         OSError: A port is in use.
+        InvalidArgument: There is no port of so high a number.
     """
     images = Images() if images is None else images
     servers = [
-        GlanceServer(
-            images, tokens=tokens, tls=tls, name=f"glance-{n + 1}", port=port and port + n
-        )
+        GlanceServer(images, tokens=tokens, tls=tls, name=f"glance-{n + 1}", port=port and port + n)
         for n in range(count)
     ]
     with ExitStack() as stack:

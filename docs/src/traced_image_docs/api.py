@@ -55,6 +55,7 @@ INTERNAL = {
     "Images": {"new", "put", "save", "is_used", "timestamp"},
     "Limits": {"check_properties", "check_tags", "check_locations", "check_size"},
     "Proxy": {"record", "context", "converse", "forget"},
+    "Control": {"record", "context", "converse", "forget", "heal", "break_with", "clear_log"},
     "S3ImageService": {"default"},
     "TLS": {"choose"},
 }

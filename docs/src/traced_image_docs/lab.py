@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from traced_image import lab
 from traced_image.lab import faults
+from traced_image.lab.control_routes import ROUTES
 
 from . import docstrings, signatures
 from .api import write_group
@@ -19,8 +20,7 @@ LAB: Mapping[str, Any] = {
     name: getattr(lab, name)
     for name in (
         *("cluster", "GlanceServer", "Identity", "Images", "Image", "Limits", "Access", "Fault"),
-        "parse_fault",
-        *("TLS", "Proxy"),
+        *("parse_fault", "TLS", "Proxy", "Control"),
     )
 }
 
@@ -91,6 +91,11 @@ def _write_faults() -> str:
     return table(("fault", "what the server does", "the reason that a client sees"), rows)
 
 
+def _write_control() -> str:
+    rows = ((f"`{each.method} {each.path}`", each.help) for each in ROUTES)
+    return table(("request", "what it does"), rows)
+
+
 def _write_call(name: str, make: Callable[..., lab.Fault]) -> str:
     """Write a fault's signature for a table, in which a bar would end the cell."""
     return f"`{signatures.write(name, make)}`".removesuffix(" -> Fault`").replace("|", "\\|") + "`"
@@ -104,6 +109,7 @@ def _describe(name: str, make: Callable[..., lab.Fault]) -> tuple[str, str]:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
+    "control": _write_control,
     "faults": _write_faults,
     "lab": lambda: write_group(LAB),
 }

@@ -166,5 +166,28 @@ assert proxy.access_log == ()
     "Proxy.stop": """
 proxy.stop()
 """,
+    "Control": """
+import json
+import urllib.request
+
+with lab.cluster(2, images=images) as servers, lab.Control(servers) as control:
+    urllib.request.urlopen(
+        urllib.request.Request(
+            f"{control.url}/servers/glance-2/fault",
+            json.dumps({"fault": "status(503).times(3)"}).encode(),
+            method="PUT",
+        )
+    ).close()
+    servers[1].heal()
+""",
+    "Control.start": """
+server.start()
+control = lab.Control([server])
+control.start()
+""",
+    "Control.stop": """
+control.stop()
+server.stop()
+""",
 }
 """Each example by the name of what it shows. It may use names that one before it has bound."""
