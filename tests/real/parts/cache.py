@@ -62,6 +62,7 @@ OBSERVED_NOVA = Part(
     ),
     "-observed",
 )
+CLIENT_TESTS = Part(("python-glanceclient==4.13.0", "pytest==9.2.0"))
 
 
 def folder() -> Path:

@@ -1,5 +1,6 @@
 """Programs that are built from Go modules: each once by its version, kept as a file."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -68,4 +69,30 @@ def install(package: str, version: str, say: cache.Say, tags: str = "") -> Path:
             cache.run(command, env=environment(place))
             (Path(place) / "bin" / name).replace(kept)
     say(f"{title}: built in {time.monotonic() - began:.0f} s in {kept}")
+    return kept
+
+
+def build_tests(module: Path, say: cache.Say) -> Path:
+    """The program of a module's tests: built now unless its files have been built before.
+
+    Args:
+        module: The folder of the module; its tests are in it, and in no other folder.
+        say: Is told which it was, in one line.
+    """
+    files = sorted(path for path in module.iterdir() if path.suffix in (".go", ".mod", ".sum"))
+    content = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+    kept = cache.folder() / f"go-tests-{module.name}-{content[:12]}"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with cache.locked(kept):
+        if kept.exists():
+            say(f"tests of {module.name}: cached in {kept}")
+            return kept
+        go = program()
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(dir=kept.parent) as place:
+            made = Path(place) / "made"
+            command = ["nice", "-n", "10", go, "-C", str(module), "test", "-c", "-o", str(made)]
+            cache.run(command, env=environment(place))
+            made.replace(kept)
+    say(f"tests of {module.name}: built in {time.monotonic() - began:.0f} s in {kept}")
     return kept
