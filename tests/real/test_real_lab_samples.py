@@ -17,13 +17,13 @@ LIMIT = 60.0
 @pytest.fixture(scope="module")
 def client_tests(tool):
     """A Python that has python-glanceclient and pytest, and no OpenTelemetry."""
-    return tool(lambda say: cache.install(cache.CLIENT_TESTS, say)) / "bin/python"
+    return tool(cache.install, cache.NOVA) / "bin/python"
 
 
 @pytest.fixture(scope="module")
 def go_tests(tool):
     """The program of the tests in Go."""
-    return tool(go.build_tests, EXAMPLES / "gophercloud")
+    return tool(go.build_gophercloud) / "failover"
 
 
 @pytest.fixture

@@ -6,10 +6,18 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import cache
+
+_HERE = Path(__file__).parent
+
+GOPHERCLOUD: Mapping[str, tuple[Path, Sequence[str]]] = {
+    "failover": (_HERE.parents[2] / "examples/gophercloud", ("test", "-c")),
+    "scripted": (_HERE / "inside/gophercloud", ("build",)),
+}
+"""Programs that share most of what is compiled: the folder of each, and the command for it."""
 
 _OLDEST = (1, 25)  # the `go` line of the modules that are built here
 _HOME = "/usr/local/go/bin/go"  # where Go's own archive puts it, which PATH may lack
@@ -72,27 +80,23 @@ def install(package: str, version: str, say: cache.Say, tags: str = "") -> Path:
     return kept
 
 
-def build_tests(module: Path, say: cache.Say) -> Path:
-    """The program of a module's tests: built now unless its files have been built before.
-
-    Args:
-        module: The folder of the module; its tests are in it, and in no other folder.
-        say: Is told which it was, in one line.
-    """
-    files = sorted(path for path in module.iterdir() if path.suffix in (".go", ".mod", ".sum"))
+def build_gophercloud(say: cache.Say) -> Path:
+    """A folder with the programs of `GOPHERCLOUD`: built now unless they have been built before."""
+    files = [path for folder, _ in GOPHERCLOUD.values() for path in sorted(folder.iterdir())]
     content = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
-    kept = cache.folder() / f"go-tests-{module.name}-{content[:12]}"
+    kept = cache.folder() / f"go-gophercloud-{content[:12]}"
     kept.parent.mkdir(parents=True, exist_ok=True)
     with cache.locked(kept):
         if kept.exists():
-            say(f"tests of {module.name}: cached in {kept}")
+            say(f"programs with gophercloud: cached in {kept}")
             return kept
         go = program()
         began = time.monotonic()
         with tempfile.TemporaryDirectory(dir=kept.parent) as place:
             made = Path(place) / "made"
-            command = ["nice", "-n", "10", go, "-C", str(module), "test", "-c", "-o", str(made)]
-            cache.run(command, env=environment(place))
+            for name, (folder, build) in GOPHERCLOUD.items():
+                command = ["nice", "-n", "10", go, "-C", str(folder), *build, "-o", made / name]
+                cache.run(list(map(str, command)), env=environment(place))
             made.replace(kept)
-    say(f"tests of {module.name}: built in {time.monotonic() - began:.0f} s in {kept}")
+    say(f"programs with gophercloud: built in {time.monotonic() - began:.0f} s in {kept}")
     return kept
