@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator
 
-    from .lab import Access, GlanceServer
+    from .lab import GlanceServer
 
 _COUNT = 3
 _MARKER = (
@@ -69,15 +69,6 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         for server in item.stash.get(_SERVERS, []):
-            report.sections.append((f"access log of {server.name}", _write(server.access_log)))
+            log = "\n".join(map(str, server.access_log)) or "no request"
+            report.sections.append((f"access log of {server.name}", log))
     return report
-
-
-def _write(log: Sequence[Access]) -> str:
-    """Write an access log, one request on each line."""
-    lines = [
-        f"{access.method} {access.path} {access.status or 'no reply'}"
-        + (f" by the fault {access.fault}" if access.fault else "")
-        for access in log
-    ]
-    return "\n".join(lines) or "no request"

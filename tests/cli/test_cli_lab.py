@@ -17,10 +17,10 @@ from terminals import LIMIT, own_port, until
 from traced_image import lab
 
 
-def get(url, *, cafile=None, **headers):
+def get(url, *, cafile=None, body=None, **headers):
     """The status of an answer; None while nothing listens."""
     context = None if cafile is None else ssl.create_default_context(cafile=cafile)
-    request = urllib.request.Request(url, headers=headers)
+    request = urllib.request.Request(url, body, headers)
     try:
         with urllib.request.urlopen(request, timeout=LIMIT, context=context) as reply:
             return reply.status
@@ -138,15 +138,45 @@ def test_a_file_of_tokens_that_is_missing_is_told(cli, tmp_path):
     assert (4, True) == (result.status, result.line.endswith("none: No such file or directory"))
 
 
+def test_a_token_has_a_project_and_roles(serve, tmp_path):
+    """A public image needs an administrator."""
+    file = tmp_path / "tokens.json"
+    file.write_text(
+        '{"one": {"project_id": "p1", "user_id": "u1", "roles": ["admin"]},'
+        ' "two": {"project_id": "p2"}}'
+    )
+
+    def ask(server, _control):
+        return [make_public(server, token) for token in ("one", "two", "three")]
+
+    assert [201, 403, 401] == serve("--tokens", file, ask=ask)[0]
+
+
+def make_public(server, token):
+    headers = {"X-Auth-Token": token, "Content-Type": "application/json"}
+    body = json.dumps({"visibility": "public"}).encode()
+    return get(f"{server}/v2/images", body=body, **headers)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("secret", "is not JSON"), ('"secret"', "write the tokens as"), ("[1]", "write the tokens")],
+    [
+        ("secret", "is not JSON: write"),
+        ('"secret"', "has no tokens that can be used: write"),
+        ("[1]", "has no tokens"),
+        ('{"secret": 1}', "has no tokens"),
+        ('{"secret": {}}', "has no tokens"),
+        ('{"secret": {"project": "p"}}', "has no tokens"),
+        ('{"secret": {"project_id": "p", "user_id": 1}}', "has no tokens"),
+        ('{"secret": {"project_id": "p", "roles": "admin"}}', "has no tokens"),
+        ('{"secret": {"project_id": "p", "roles": [1]}}', "has no tokens"),
+    ],
 )
-def test_a_file_of_no_tokens_is_told(text, words, cli, tmp_path):
+def test_a_file_of_no_tokens_is_told_without_what_is_in_it(text, words, cli, tmp_path):
     file = tmp_path / "tokens.json"
     file.write_text(text)
     result = cli("lab", "--tokens", file)
-    assert (3, True) == (result.status, words in result.line)
+    assert (3, True, False) == (result.status, words in result.line, "secret" in result.line)
 
 
 # --- faults ------------------------------------------------------------------------------------

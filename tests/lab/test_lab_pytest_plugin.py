@@ -113,9 +113,9 @@ def test_it(glance_cluster):
     result.stdout.fnmatch_lines(
         [
             "*- access log of glance-1 -*",
-            "GET /v2/images 200",
-            "GET /v2/schemas/image 418 by the fault status",
-            "GET /v2/tasks no reply by the fault lost_reply",
+            "GET /v2/images from 127.0.0.1:* -> 200",
+            "GET /v2/schemas/image from * -> 418, fault status",
+            "GET /v2/tasks from * -> no reply, fault lost_reply",
             "*- access log of glance-2 -*",
             "no request",
         ]

@@ -17,6 +17,7 @@ from ..errors import InvalidArgument
 from ..lab import TLS, Control, cluster
 from ..lab.fault_text import parse_fault
 from .exit_status import DONE
+from .lab_tokens import read_tokens
 from .output import print_fields
 from .signals import Terminated, run_in_loop, start_work
 
@@ -75,7 +76,8 @@ class _LabOptions:
     "--tokens",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The accepted tokens: a JSON array. Without it, nobody needs a token.",
+    help="The accepted tokens, in JSON: an object that maps each to its project_id, user_id and "
+    "roles, or an array of tokens that may do everything. Without it, nobody needs a token.",
 )
 @click.option(
     "--fault",
@@ -97,7 +99,7 @@ def lab(**given: object) -> int:
     status 0. The images are in memory: nothing is left of them at the end.
     """
     wanted = _LabOptions(**given)  # type: ignore[arg-type]
-    tokens = None if wanted.tokens is None else _read_tokens(wanted.tokens)
+    tokens = None if wanted.tokens is None else read_tokens(wanted.tokens)
     tls = TLS.trusted() if wanted.tls else None
     with ExitStack() as stack:
         try:
@@ -117,22 +119,6 @@ def lab(**given: object) -> int:
         with suppress(Terminated):
             run_in_loop(_wait(until_stdin_closes=wanted.until_stdin_closes))
     return DONE
-
-
-def _read_tokens(path: Path) -> list[str]:
-    """Read the tokens of a file.
-
-    Raises:
-        OSError: The file can't be read.
-        UsageError: It is no JSON array of strings.
-    """
-    try:
-        tokens = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise click.UsageError(f"{path} is not JSON: {error}") from error
-    if not isinstance(tokens, list) or not all(isinstance(each, str) for each in tokens):
-        raise click.UsageError(f'{path}: write the tokens as ["one", "two"]')
-    return tokens
 
 
 def _break(servers: Sequence[GlanceServer], texts: Sequence[str]) -> None:

@@ -5,24 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from .fault_text import parse_fault
 from .http1 import Response, make_json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .access_log import Access
     from .http1 import JSON, ReceivedRequest
     from .images import Image, Images
     from .server import GlanceServer
 
-_PAUSE = 0.005  # seconds between two looks at an access log
 _LONGEST = 300.0
 """The longest wait for requests, in seconds."""
 
@@ -108,15 +103,33 @@ def heal_server(lab: Controlled, _request: ReceivedRequest, name: str) -> Respon
 def list_requests(lab: Controlled, request: ReceivedRequest, name: str) -> Response:
     """List the requests that match the query, once there are as many as it asks for."""
     server, query = lab.find(name), dict(request.query)
+    unknown = query.keys() - {"count", "timeout", "method", "path", "status", "fault"}
+    if unknown:
+        problem = f"no parameter {', '.join(sorted(unknown))}"
+        raise ControlError(400, f"{problem}: use count, timeout, method, path, status or fault")
     count = int(_read_number(query, "count", 0))
     timeout = min(_read_number(query, "timeout", 5), _LONGEST)
-    end = time.monotonic() + timeout
-    while len(found := _select(server.access_log, query)) < count:
-        if time.monotonic() > end:
-            problem = f"{name} has {len(found)} of {count} such requests after {timeout:g} s"
-            raise ControlError(409, problem)
-        time.sleep(_PAUSE)
+    wanted: _Wanted = {"method": query.get("method"), "path": query.get("path")}
+    wanted["status"] = int(_read_number(query, "status", 0)) or None
+    wanted["fault"] = query.get("fault")
+    try:
+        found = (
+            server.wait_for(count, timeout=timeout, **wanted)
+            if count
+            else server.find_requests(**wanted)
+        )
+    except AssertionError as error:
+        raise ControlError(409, str(error)) from error
     return make_json_response(200, {"requests": [_write(each) for each in found]})
+
+
+class _Wanted(TypedDict, total=False):
+    """The requests that a query asks for; None stands for any."""
+
+    method: str | None
+    path: str | None
+    status: int | None
+    fault: str | None
 
 
 def _read_number(query: Mapping[str, str], name: str, default: float) -> float:
@@ -127,16 +140,6 @@ def _read_number(query: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= number < float("inf"):
         raise ControlError(400, f"{name}={query[name]!r}: give a number from 0")
     return number
-
-
-def _select(log: Sequence[Access], query: Mapping[str, str]) -> list[Access]:
-    method, path = query.get("method", "").upper(), query.get("path", "")
-    try:
-        pattern = re.compile(path)
-    except re.error as error:
-        raise ControlError(400, f"path={path!r}: give a regular expression ({error})") from error
-    of_method = [each for each in log if method in ("", each.method)]
-    return [each for each in of_method if pattern.search(each.path)]
 
 
 def _write(access: Access) -> JSON:
@@ -200,10 +203,7 @@ def remove_image(lab: Controlled, _request: ReceivedRequest, name: str) -> Respo
 def reset(lab: Controlled, _request: ReceivedRequest, _name: str) -> Response:
     """Heal all servers, empty their access logs, and remove all images."""
     for server in lab.servers.values():
-        server.heal()
-        server.clear_log()
-    for image in lab.images.all():
-        lab.images.remove(image.id)
+        server.reset()
     return Response(204, content_type="")
 
 

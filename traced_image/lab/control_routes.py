@@ -66,9 +66,9 @@ ROUTES = (
     ControlRoute("DELETE", "/servers/{name}/fault", heal_server, "Heals a server."),
     ControlRoute(
         *("GET", "/servers/{name}/requests", list_requests),
-        "Shows the access log. `?method=GET&path=/file$` shows some requests only; `path` is a"
-        " regular expression. `&count=3&timeout=5` waits until there are three; after five seconds"
-        " it answers 409.",
+        "Shows the access log. `?method=GET&path=/file$&status=200&fault=delay` shows some requests"
+        " only; `path` is a regular expression. `&count=3&timeout=5` waits until there are three;"
+        " after five seconds it answers 409.",
     ),
     ControlRoute("DELETE", "/servers/{name}/requests", clear_log, "Empties the access log."),
     ControlRoute("GET", "/images", list_images, "Lists the images, newest first."),

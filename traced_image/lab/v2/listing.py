@@ -30,7 +30,17 @@ _SORTABLE = (
     "updated_at",
 )
 _PARAMETERS = frozenset(
-    {"limit", "sort", "sort_key", "sort_dir", "tag", "member_status", "visibility", "os_hidden", "deleted"}
+    {
+        "limit",
+        "sort",
+        "sort_key",
+        "sort_dir",
+        "tag",
+        "member_status",
+        "visibility",
+        "os_hidden",
+        "deleted",
+    }
 )
 _LISTABLE = frozenset({"name", "id", "status", "container_format", "disk_format"})
 _VISIBILITIES = ("community", "public", "private", "shared", "all")

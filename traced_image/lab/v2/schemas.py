@@ -240,9 +240,7 @@ def check(values: Mapping[str, JSON]) -> None:
             raise Refused(400, f"Provided object does not match schema 'image': {problem}")
 
 
-def check_characters(
-    base: Mapping[str, JSON], properties: Mapping[str, JSON], tags: JSON
-) -> None:
+def check_characters(base: Mapping[str, JSON], properties: Mapping[str, JSON], tags: JSON) -> None:
     """Check a new image for characters of four bytes in UTF-8, which MySQL's ``utf8`` lacks.
 
     Raises:
