@@ -17,10 +17,29 @@ from traced_image import lab
 PROGRAM = Path(__file__).parent / "parts/inside/scripted_clients.py"
 LIMIT = 120.0
 
-STEPS = {"gophercloud": 72, "nova": 52, "openstacksdk": 77, "python-glanceclient": 77}
+STEPS = {"gophercloud": 72, "nova": 58, "openstacksdk": 77, "python-glanceclient": 77}
 """How many steps of the script each client has a call for."""
 
-DIFFERENCES: dict[str, dict[str, str]] = {}
+DEACTIVATED = (
+    "Glance gives the data of a deactivated image to administrators, as who everybody is without"
+    " Keystone. The lab refuses it to who has no identity, so that a test needs no tokens to see it."
+)
+IMPORT = (
+    "Without Keystone, no import works in Glance: its task has no owner, which the database refuses"
+    " with 500. The lab imports."
+)
+
+DIFFERENCES = {
+    "gophercloud": dict.fromkeys(["67 import", "68 await_status", "69 download"], IMPORT),
+    "openstacksdk": {
+        "52 download": DEACTIVATED,
+        **dict.fromkeys(["68 await_status", "69 download"], IMPORT),
+    },
+    "python-glanceclient": {
+        "52 download": DEACTIVATED,
+        **dict.fromkeys(["67 import", "68 await_status", "69 download"], IMPORT),
+    },
+}
 """By client and step, why the lab's result differs from Glance's."""
 
 _VARYING = {
@@ -37,40 +56,29 @@ def played(glances, tool):
     python, scripted = tool(cache.install, cache.NOVA), tool(go.build_gophercloud) / "scripted"
     with lab.cluster(1, images=lab.Images(show_locations=True)) as (server,):
         urls = [glances[0].url, server.url]
-        commands = [[*cache.python(python), str(PROGRAM), *urls], [str(scripted), *urls]]
-        others, told = map(read, [start(command) for command in commands])
-    Path("/tmp/w-interfaces/played.json").write_text(
-        json.dumps([urls, {**others, "gophercloud": told}])
-    )
+        # One after the other: beside another writer, Glance fails on its SQLite file with 500.
+        told = {
+            **play([*cache.python(python), PROGRAM, *urls]),
+            "gophercloud": play([scripted, *urls]),
+        }
     return {
         client: [make_alike(*pair) for pair in zip(urls, both, strict=True)]
-        for client, both in {**others, "gophercloud": told}.items()
+        for client, both in told.items()
     }
 
 
-def start(command):
-    """Start a program that plays the script; all run at the same time."""
-    program = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+def play(command):
+    """Run a program that plays the script; what it has written."""
+    done = subprocess.run(
+        list(map(str, command)),
+        input=json.dumps(SCRIPT),
+        capture_output=True,
         text=True,
+        timeout=LIMIT,
+        check=False,
     )
-    program.stdin.write(json.dumps(SCRIPT))
-    program.stdin.close()
-    program.stdin = None
-    return program
-
-
-def read(program):
-    """What a program has written, at its end."""
-    try:
-        out, errors = program.communicate(timeout=LIMIT)
-    finally:
-        program.kill()
-    assert program.returncode == 0, errors
-    return json.loads(out)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def make_alike(url, played):
@@ -85,7 +93,12 @@ def make_result_alike(known, result):
         text = text.replace(value, name)
     for name, pattern in _VARYING.items():
         text = re.sub(pattern, name, text)
-    return json.loads(text)
+    return json.loads(text, object_hook=sort_tags)
+
+
+def sort_tags(fields):
+    """Sort the tags of an image, which Glance has in any order."""
+    return {name: sorted(each) if name == "tags" else each for name, each in fields.items()}
 
 
 @pytest.mark.parametrize("client", STEPS)

@@ -23,7 +23,7 @@ from nova.image import glance as nova_glance
 
 BASE = ("id", "name", "disk_format", "container_format", "min_disk", "min_ram", "protected")
 PAGING = ("limit", "marker", "sort_key", "sort_dir")
-PATIENCE = 10.0  # seconds for an import
+PATIENCE = 1.0  # seconds for an import
 PAUSE = 0.05
 
 
