@@ -22,7 +22,7 @@ STEPS = {"gophercloud": 72, "nova": 58, "openstacksdk": 77, "python-glanceclient
 
 DEACTIVATED = (
     "Glance gives the data of a deactivated image to administrators, as who everybody is without"
-    " Keystone. The lab refuses it to who has no identity, so that a test needs no tokens to see it."
+    " Keystone. The lab refuses it where there are no identities, so that a test needs no tokens."
 )
 IMPORT = (
     "Without Keystone, no import works in Glance: its task has no owner, which the database refuses"

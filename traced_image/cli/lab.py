@@ -101,7 +101,8 @@ def lab(**given: object) -> int:
     wanted = _LabOptions(**given)  # type: ignore[arg-type]
     tokens = None if wanted.tokens is None else read_tokens(wanted.tokens)
     tls = TLS.trusted() if wanted.tls else None
-    with ExitStack() as stack:
+    # A signal may come as soon as the addresses are printed, before the loop runs.
+    with suppress(Terminated), ExitStack() as stack:
         try:
             servers = stack.enter_context(
                 cluster(wanted.count, tokens=tokens, tls=tls, port=wanted.port)
@@ -116,8 +117,7 @@ def lab(**given: object) -> int:
             raise click.UsageError(f"can't listen: {problem}; {fix}") from error
         _break(servers, wanted.faults)
         _print(servers, control, tls, as_json=wanted.as_json)
-        with suppress(Terminated):
-            run_in_loop(_wait(until_stdin_closes=wanted.until_stdin_closes))
+        run_in_loop(_wait(until_stdin_closes=wanted.until_stdin_closes))
     return DONE
 
 

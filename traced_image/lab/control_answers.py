@@ -109,7 +109,7 @@ def list_requests(lab: Controlled, request: ReceivedRequest, name: str) -> Respo
         raise ControlError(400, f"{problem}: use count, timeout, method, path, status or fault")
     count = int(_read_number(query, "count", 0))
     timeout = min(_read_number(query, "timeout", 5), _LONGEST)
-    wanted: _Wanted = {"method": query.get("method"), "path": query.get("path")}
+    wanted: _RequestQuery = {"method": query.get("method"), "path": query.get("path")}
     wanted["status"] = int(_read_number(query, "status", 0)) or None
     wanted["fault"] = query.get("fault")
     try:
@@ -123,7 +123,7 @@ def list_requests(lab: Controlled, request: ReceivedRequest, name: str) -> Respo
     return make_json_response(200, {"requests": [_write(each) for each in found]})
 
 
-class _Wanted(TypedDict, total=False):
+class _RequestQuery(TypedDict, total=False):
     """The requests that a query asks for; None stands for any."""
 
     method: str | None

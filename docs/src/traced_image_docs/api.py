@@ -55,7 +55,10 @@ INTERNAL = {
     "Images": {"new", "put", "save", "is_used", "timestamp"},
     "Limits": {"check_properties", "check_tags", "check_locations", "check_size"},
     "Proxy": {"record", "context", "converse", "forget"},
-    "Control": {"record", "context", "converse", "forget", "heal", "break_with", "clear_log"},
+    "Control": {
+        *("record", "context", "converse", "forget", "heal", "break_with", "clear_log", "reset"),
+        *("find_requests", "wait_for", "assert_called", "assert_not_called"),
+    },
     "S3ImageService": {"default"},
     "TLS": {"choose"},
 }
