@@ -159,6 +159,7 @@ def test_the_package_offers_what_a_test_needs():
     assert {
         "TLS",
         "Access",
+        "Control",
         "Fault",
         "GlanceServer",
         "Identity",
