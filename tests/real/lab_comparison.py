@@ -47,7 +47,7 @@ class _Web(http.server.BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(body)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - what http.server looks for
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

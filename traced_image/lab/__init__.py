@@ -15,7 +15,8 @@ from . import faults
 from .access_log import Access
 from .fault import Fault
 from .identity import Identity
-from .images import Image, Images
+from .image import Image
+from .images import Images
 from .limits import Limits
 from .proxy import Proxy
 from .server import GlanceServer, cluster
