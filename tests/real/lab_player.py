@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from lab_requests import Ask, requests_of
 
 _LIMIT = 60.0
-_PATIENCE = 15.0
+_PATIENCE = 8.0
 _HEADERS = (
     *("Content-Type", "Location", "Allow", "Accept-Patch", "WWW-Authenticate", "Retry-After"),
     *("Content-MD5", "Content-Range", "X-Openstack-Request-Id", "OpenStack-image-import-methods"),
