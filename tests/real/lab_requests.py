@@ -181,18 +181,14 @@ def _data() -> Iterator[Ask]:
     yield Ask("DELETE", "/v2/images/<sized>")
     yield Ask("GET", "/v2/images/<sized>/file")
     yield upload("sized", b"x")
-    yield create("big", **BARE)
-    yield upload("big", b"x" * (33 * 1024**2))
-    yield Ask("GET", "/v2/images/<big>")
-    yield upload("big", b"x")
 
 
 def _formats() -> Iterator[Ask]:
     for disk, container, refused, stored in FORMATS:
-        for number, content in enumerate((*refused, *stored)):
+        for content in (*refused, *stored):
             yield create("image", name=content, disk_format=disk, container_format=container)
             yield upload("image", CONTENTS[content])
-            if content in stored or number == 0:
+            if content in stored:
                 yield Ask("GET", "/v2/images/<image>")
     yield create("image", disk_format="qcow2", container_format="bare")
     yield upload("image", CONTENTS["junk"])
@@ -415,20 +411,12 @@ def _imported(image: str, method: Mapping[str, str]) -> Iterator[Ask]:
 
 
 def _tasks() -> Iterator[Ask]:
-    source = {"import_from": "http://127.0.0.1:9/x", "import_from_format": "raw"}
     for kind in ("import", "export", "api_image_import", "other"):
         yield Ask("POST", "/v2/tasks", {"type": kind, "input": {}})
-    for body in (b"", [], {}, {"type": "import"}, {"input": source}, {"type": 5, "input": {}}):
+    for body in (b"", [], {}, {"type": "import"}, {"input": {}}, {"type": 5, "input": {}}):
         yield Ask("POST", "/v2/tasks", body)
-    yield Ask(
-        "POST",
-        "/v2/tasks",
-        {"type": "import", "input": {**source, "image_properties": {}}},
-        keep="task",
-    )
-    yield Ask("GET", "/v2/tasks/<task>", until=('"failure"',))
     yield Ask("GET", f"/v2/tasks/{MISSING}")
-    yield Ask("DELETE", "/v2/tasks/<task>")
+    yield Ask("DELETE", f"/v2/tasks/{MISSING}")
     for query in (
         "limit=x",
         "limit=-1",

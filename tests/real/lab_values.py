@@ -42,9 +42,9 @@ CREATIONS: tuple[object, ...] = (
     *(
         {name: "x"}
         for name in (
-            *("status", "size", "checksum", "virtual_size", "created_at", "updated_at"),
-            *("direct_url", "self", "file", "schema", "stores", "locations", "os_hash_algo"),
-            *("os_hash_value", "deleted", "deleted_at", "location", "os_glance_x", "is_public"),
+            *("status", "size", "checksum", "created_at"),
+            *("direct_url", "self", "stores", "locations", "os_hash_algo"),
+            *("deleted", "location", "os_glance_x", "is_public"),
         )
     ),
     {"size": 5},
