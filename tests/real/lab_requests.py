@@ -34,7 +34,8 @@ class Ask:
         headers: The headers beside Host, Accept and Content-Length.
         user: Whose token it has; None for none.
         keep: The name by which later requests have the id in the reply.
-        until: The word in the reply's body that ends its repetition; empty for one request.
+        until: Words; any of them in the reply's body ends its repetition; none for one request.
+        gone: The word in the reply's body that makes it be repeated.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Ask:
     user: str | None = None
     keep: str = ""
     until: tuple[str, ...] = ()
+    gone: str = ""
 
     @property
     def content(self) -> bytes:
@@ -406,7 +408,7 @@ def _imported(image: str, method: Mapping[str, str]) -> Iterator[Ask]:
     yield Ask("POST", f"{path}/import", {"method": method}, user="owner")
     finished = ('"success"', '"failure"')
     yield Ask("GET", f"{path}/tasks", user="owner", keep="task", until=finished)
-    yield Ask("GET", path, user="owner")
+    yield Ask("GET", path, user="owner", gone="os_glance_import_task")
     yield Ask("GET", f"{path}/file", user="owner")
 
 
