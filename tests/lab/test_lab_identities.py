@@ -62,6 +62,24 @@ def test_a_private_image_is_listed_to_its_project(ask, user, names):
     assert names == listed(ask(user, "GET", "/v2/images"))
 
 
+def test_a_private_image_of_nobody_is_for_administrators(ask, images):
+    image_id = images.add(visibility="private", owner=None)
+    statuses = [ask(user, "GET", f"/v2/images/{image_id}").status for user in ("admin", "owner")]
+    assert [200, 404] == statuses
+
+
+def test_a_location_is_added_by_the_owner_or_a_service(ask, images, shared):
+    image_id = images.add(visibility="community", owner="p")
+    path = f"/v2/images/{image_id}/locations"
+    statuses = [ask(user, "POST", path, {"url": "rbd://x"}).status for user in ("other", "service")]
+    assert [403, 202] == statuses
+
+
+def test_a_store_keeps_the_data_of_a_project_that_asks(ask, shared):
+    response = ask("owner", "DELETE", f"/v2/stores/fs/{shared}")
+    assert response.status == 403
+
+
 def test_a_list_needs_the_role_of_a_reader(ask):
     assert ask("service", "GET", "/v2/images").status == 403
 
@@ -194,3 +212,10 @@ def test_roles_that_are_one_string_are_refused():
 def test_a_limit_that_is_no_integer_is_refused(wrong):
     with pytest.raises(InvalidArgument, match="is not an integer"):
         lab.Limits(tags=wrong)
+
+
+def test_a_server_knows_whose_token_it_is(session):
+    with lab.GlanceServer(tokens=TOKENS) as running:
+        headers = {"X-Auth-Token": "owner"}
+        made = session.post(f"{running.url}/v2/images", json={}, headers=headers)
+    assert "p" == made.json()["owner"]

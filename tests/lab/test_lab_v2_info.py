@@ -135,7 +135,7 @@ def test_locations_say_that_they_are_only_posted(glance):
 @pytest.fixture
 def limited(glance):
     """Ask a server with limits of 2."""
-    few = lab.Images(limits=lab.Limits(2, 2, 1, 10, 2))
+    few = lab.Images(limits=lab.Limits(properties=2, tags=2, members=1, size=2))
     app = App(few)
 
     def send(method, path, body=b"", headers=None):

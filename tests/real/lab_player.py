@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from lab_requests import Ask, requests_of
 
 _LIMIT = 60.0
-_PATIENCE = 15.0
+_PATIENCE = 8.0
 _HEADERS = (
     *("Content-Type", "Location", "Allow", "Accept-Patch", "WWW-Authenticate", "Retry-After"),
     *("Content-MD5", "Content-Range", "X-Openstack-Request-Id", "OpenStack-image-import-methods"),
@@ -75,9 +75,8 @@ class Player:
         while True:
             status, headers, body = self._send(line, ask, ids)
             text = body.decode("utf-8", "backslashreplace")
-            if not ask.until or any(word in text for word in ask.until):
-                break
-            if time.monotonic() > give_up:
+            ended = not ask.until or any(word in text for word in ask.until)
+            if (ended and not (ask.gone and ask.gone in text)) or time.monotonic() > give_up:
                 break
             time.sleep(0.02)
         if ask.keep:

@@ -34,7 +34,8 @@ class Ask:
         headers: The headers beside Host, Accept and Content-Length.
         user: Whose token it has; None for none.
         keep: The name by which later requests have the id in the reply.
-        until: The word in the reply's body that ends its repetition; empty for one request.
+        until: Words; any of them in the reply's body ends its repetition; none for one request.
+        gone: The word in the reply's body that makes it be repeated.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Ask:
     user: str | None = None
     keep: str = ""
     until: tuple[str, ...] = ()
+    gone: str = ""
 
     @property
     def content(self) -> bytes:
@@ -181,18 +183,14 @@ def _data() -> Iterator[Ask]:
     yield Ask("DELETE", "/v2/images/<sized>")
     yield Ask("GET", "/v2/images/<sized>/file")
     yield upload("sized", b"x")
-    yield create("big", **BARE)
-    yield upload("big", b"x" * (33 * 1024**2))
-    yield Ask("GET", "/v2/images/<big>")
-    yield upload("big", b"x")
 
 
 def _formats() -> Iterator[Ask]:
     for disk, container, refused, stored in FORMATS:
-        for number, content in enumerate((*refused, *stored)):
+        for content in (*refused, *stored):
             yield create("image", name=content, disk_format=disk, container_format=container)
             yield upload("image", CONTENTS[content])
-            if content in stored or number == 0:
+            if content in stored:
                 yield Ask("GET", "/v2/images/<image>")
     yield create("image", disk_format="qcow2", container_format="bare")
     yield upload("image", CONTENTS["junk"])
@@ -396,8 +394,7 @@ def _finished_imports() -> Iterator[Ask]:
         yield create(image, "owner", **BARE)
         yield from _imported(image, {"name": "web-download", "uri": uri})
     again = {"method": {"name": "web-download", "uri": "<web_url>/data"}}
-    for image in ("raw", "web", "dead"):
-        yield Ask("POST", f"/v2/images/<{image}>/import", again, user="owner")
+    yield Ask("POST", "/v2/images/<web>/import", again, user="owner")
     yield Ask("GET", "/v2/images/<dead>/tasks", user="stranger")
     yield Ask("GET", "/v2/tasks/<task>", user="owner")
     yield Ask("GET", "/v2/tasks/<task>", user="admin")
@@ -411,25 +408,17 @@ def _imported(image: str, method: Mapping[str, str]) -> Iterator[Ask]:
     yield Ask("POST", f"{path}/import", {"method": method}, user="owner")
     finished = ('"success"', '"failure"')
     yield Ask("GET", f"{path}/tasks", user="owner", keep="task", until=finished)
-    yield Ask("GET", path, user="owner")
+    yield Ask("GET", path, user="owner", gone="os_glance_import_task")
     yield Ask("GET", f"{path}/file", user="owner")
 
 
 def _tasks() -> Iterator[Ask]:
-    source = {"import_from": "http://127.0.0.1:9/x", "import_from_format": "raw"}
     for kind in ("import", "export", "api_image_import", "other"):
         yield Ask("POST", "/v2/tasks", {"type": kind, "input": {}})
-    for body in (b"", [], {}, {"type": "import"}, {"input": source}, {"type": 5, "input": {}}):
+    for body in (b"", [], {}, {"type": "import"}, {"input": {}}, {"type": 5, "input": {}}):
         yield Ask("POST", "/v2/tasks", body)
-    yield Ask(
-        "POST",
-        "/v2/tasks",
-        {"type": "import", "input": {**source, "image_properties": {}}},
-        keep="task",
-    )
-    yield Ask("GET", "/v2/tasks/<task>", until=('"failure"',))
     yield Ask("GET", f"/v2/tasks/{MISSING}")
-    yield Ask("DELETE", "/v2/tasks/<task>")
+    yield Ask("DELETE", f"/v2/tasks/{MISSING}")
     for query in (
         "limit=x",
         "limit=-1",
@@ -538,14 +527,13 @@ def _odd() -> Iterator[Ask]:
 
 
 def _added_locations() -> Iterator[Ask]:
-    url = "<web_url>/data"
-    for user in ("owner", "admin", "glance", "reader", "stranger"):
-        creator = "admin" if user == "admin" else "owner"
-        path = f"/v2/images/<of {user}>"
-        yield create(f"of {user}", creator, **BARE)
-        yield Ask("POST", f"{path}/locations", {"url": url}, user=user)
-        yield Ask("GET", f"{path}/locations", user=user)
-        yield Ask("GET", f"{path}/locations", user="glance")
+    """Locations by their own calls; the last one starts a task, so that nothing may follow it."""
+    yield create("image", "owner", **BARE)
+    path = "/v2/images/<image>/locations"
+    for user in ("owner", "admin", "reader", "stranger", "glance"):
+        yield Ask("GET", path, user=user)
+    for user in ("reader", "stranger", "glance"):
+        yield Ask("POST", path, {"url": "<web_url>/data"}, user=user)
 
 
 USERS = ("admin", "owner", "reader", "stranger", "glance")
@@ -698,10 +686,10 @@ OPEN = {
 
 GUARDED = {
     "roles": _roles,
-    "added locations": _added_locations,
-    "finished imports": _finished_imports,
     "sharing": _sharing,
     "tokens": _tokens,
+    "finished imports": _finished_imports,
+    "added locations": _added_locations,
 }
 """The families for a Glance with Keystone."""
 FAMILIES = {**OPEN, **GUARDED}

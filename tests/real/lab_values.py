@@ -42,9 +42,9 @@ CREATIONS: tuple[object, ...] = (
     *(
         {name: "x"}
         for name in (
-            *("status", "size", "checksum", "virtual_size", "created_at", "updated_at"),
-            *("direct_url", "self", "file", "schema", "stores", "locations", "os_hash_algo"),
-            *("os_hash_value", "deleted", "deleted_at", "location", "os_glance_x", "is_public"),
+            *("status", "size", "checksum", "created_at"),
+            *("direct_url", "self", "stores", "locations", "os_hash_algo"),
+            *("deleted", "location", "os_glance_x", "is_public"),
         )
     ),
     {"size": 5},
@@ -207,31 +207,28 @@ FORMATS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         *("qcow2", "bare"),
         (
-            *("junk", "short", "empty", "qcow2 and iso", "qcow2 of version 1", "vmdk", "vdi"),
+            *("junk", "qcow2 and iso", "qcow2 of version 1", "vdi"),
             *("qcow2 with a backing file", "qcow2 with a data file", "qcow2 cut short", "luks"),
-            *("qcow2 with unknown features", "iso"),
+            "qcow2 with unknown features",
         ),
         ("qcow2", "qcow2 of version 3"),
     ),
     (
         *("vmdk", "bare"),
         (
-            *("junk", "text", "vmdk flat", "vmdk without extent", "vmdk with a path"),
+            *("text", "vmdk flat", "vmdk without extent", "vmdk with a path"),
             *("vmdk with an odd line", "vmdk elsewhere", "vmdk text"),
         ),
         ("vmdk",),
     ),
-    ("iso", "bare", ("junk", "iso cut short"), ("iso", "iso and gpt")),
-    ("vhd", "bare", ("junk",), ("vhd",)),
+    ("iso", "bare", ("iso cut short",), ("iso", "iso and gpt")),
+    ("vhd", "bare", (), ("vhd",)),
     ("vhdx", "bare", ("vhdx cut short",), ("vhdx",)),
     ("vdi", "bare", (), ("vdi",)),
     (
         *("raw", "bare"),
-        (
-            *("qed", "gpt of a wrong start", "mbr of a wrong flag", "mbr of no partition"),
-            *("qcow2 with a backing file", "vmdk flat"),
-        ),
-        ("junk", "qcow2", "gpt", "mbr", "luks"),
+        (*("qed", "gpt of a wrong start", "mbr of a wrong flag", "mbr of no partition"),),
+        ("junk", "qcow2", "mbr", "luks"),
     ),
     ("ploop", "bare", ("qcow2",), ("junk",)),
     ("aki", "bare", ("gpt",), ("junk",)),

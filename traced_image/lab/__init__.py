@@ -17,7 +17,8 @@ from .control import Control
 from .fault import Fault
 from .fault_text import parse_fault
 from .identity import Identity
-from .images import Image, Images
+from .image import Image
+from .images import Images
 from .limits import Limits
 from .proxy import Proxy
 from .server import GlanceServer, cluster

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .disk_formats import BadFormat
-from .images import STORE
+from .image import STORE
 from .tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .http1 import JSON, ReceivedRequest
-    from .images import Image, Images
+    from .image import Image
+    from .images import Images
 
 LOCK = "os_glance_import_task"
 FAILED = "os_glance_failed_import"

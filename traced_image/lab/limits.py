@@ -16,7 +16,6 @@ class Limits:
         properties: Custom properties of an image: ``image_property_quota``.
         tags: Tags of an image: ``image_tag_quota``.
         members: Members of an image: ``image_member_quota``.
-        locations: Locations of an image: ``image_location_quota``.
         size: Bytes of an image's data: ``image_size_cap``.
 
     Raises:
@@ -26,7 +25,6 @@ class Limits:
     properties: int = 128
     tags: int = 128
     members: int = 128
-    locations: int = 10
     size: int = 1 << 40
 
     def __post_init__(self) -> None:
@@ -50,14 +48,6 @@ class Limits:
             Refused: 413.
         """
         _check(number, self.tags, "tags")
-
-    def check_locations(self, number: int) -> None:
-        """Refuse too many locations.
-
-        Raises:
-            Refused: 413.
-        """
-        _check(number, self.locations, "locations")
 
     def check_size(self, number: int) -> None:
         """Refuse data of too many bytes.

@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .error_responses import Refused
-from .images import BASE, Image, Images
+from .image import BASE, Image
 
 if TYPE_CHECKING:
     from .http1 import JSON
+    from .images import Images
 
 Condition = Callable[[Image], object]
 # Glance's defaults of `api_limit_max` and `limit_param_default`.

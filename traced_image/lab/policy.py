@@ -9,7 +9,7 @@ from .error_responses import Refused
 
 if TYPE_CHECKING:
     from .identity import Identity
-    from .images import Image
+    from .image import Image
 
 Rule = Callable[["Identity", "Image"], bool]
 

@@ -53,7 +53,7 @@ INTERNAL = {
     "Identity": {"has", "is_admin"},
     "Image": {"with_base", "with_data", "with_checked_data", "with_refused_data", "view", "json"},
     "Images": {"new", "put", "save", "is_used", "timestamp"},
-    "Limits": {"check_properties", "check_tags", "check_locations", "check_size"},
+    "Limits": {"check_properties", "check_tags", "check_size"},
     "Proxy": {"record", "context", "converse", "forget"},
     "Control": {
         *("record", "context", "converse", "forget", "heal", "break_with", "clear_log", "reset"),

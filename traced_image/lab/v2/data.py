@@ -10,12 +10,13 @@ from ..disk_formats import BadFormat
 from ..error_responses import Refused
 from ..http1 import BYTES, ReceivedRequest, Response
 from ..identity import ANYONE
-from ..images import STORE
+from ..image import STORE
 from ..policy import enforce
 from .requests import find_image
 
 if TYPE_CHECKING:
-    from ..images import Image, Images
+    from ..image import Image
+    from ..images import Images
 
 # WebOb's patterns, which don't look at the end of the text.
 _RANGE = re.compile(r"bytes *= *([0-9]*) *- *([0-9]*)", re.IGNORECASE)

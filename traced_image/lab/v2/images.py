@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..images import BASE, STORE, Image, Images
+from ..image import BASE, STORE, Image
 from ..policy import enforce, enforce_visibility, forbid
+from .checks import check, check_amounts, check_characters
 from .imports import METHODS
 from .patch import READ_ONLY, RESERVED, RESERVED_PREFIX, apply, check_permission, parse, with_tags
 from .requests import find_image, read_json_object
-from .schemas import check, check_amounts, check_characters
 
 if TYPE_CHECKING:
     from ..identity import Identity
+    from ..images import Images
 
 _LONGEST = 255
 _FORBIDDEN = ("direct_url", "self", "file", "schema", "stores")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..images import STORE, Image, Images
+from ..image import STORE, Image
 from ..import_flow import LOCK, Import
 from ..policy import enforce, is_visible
 from .requests import find_image, read_json_object
+
+if TYPE_CHECKING:
+    from ..images import Images
 
 METHODS = ("glance-direct", "web-download", "copy-image")
 

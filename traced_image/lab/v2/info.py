@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..images import STORE, Images
+from ..image import STORE
 from ..policy import enforce, enforce_role
 from .imports import METHODS
 from .requests import find_image
+
+if TYPE_CHECKING:
+    from ..images import Images
 
 
 def show_import(_: Images, __: ReceivedRequest) -> Response:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ..identity import Identity
-    from ..images import Image, Images
+    from ..image import Image
+    from ..images import Images
 
 _SORTABLE = (
     "name",
@@ -31,15 +32,8 @@ _SORTABLE = (
 )
 _PARAMETERS = frozenset(
     {
-        "limit",
-        "sort",
-        "sort_key",
-        "sort_dir",
-        "tag",
-        "member_status",
-        "visibility",
-        "os_hidden",
-        "deleted",
+        *("limit", "sort", "sort_key", "sort_dir", "tag", "member_status", "visibility"),
+        *("os_hidden", "deleted"),
     }
 )
 _LISTABLE = frozenset({"name", "id", "status", "container_format", "disk_format"})

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..images import STORE, Image, Images
+from ..image import STORE, Image
 from ..policy import enforce
 from .requests import find_image, read_json_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ..images import Images
 
 Location = dict[str, JSON]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
-from ..images import BASE, Image
+from ..image import BASE, Image
 from ..policy import enforce, enforce_visibility
 from . import locations
+from .checks import check, check_amounts
 from .requests import read_json
-from .schemas import check, check_amounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,8 @@ from ..policy import is_visible
 
 if TYPE_CHECKING:
     from ..http1 import JSON, ReceivedRequest
-    from ..images import Image, Images
+    from ..image import Image
+    from ..images import Images
 
 
 def find_image(

@@ -1,4 +1,4 @@
-"""The v2 schemas that Glance 33 serves, and the check of values against them."""
+"""The v2 schemas that Glance 33 serves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from .json_schema import Place, find_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,9 +64,7 @@ _LOCATION: dict[str, JSON] = {
     "required": ["url", "metadata"],
 }
 
-_ANY: dict[str, JSON] = {"type": "string"}
 _NULL_OR_TEXT: JSON = ["null", "string"]
-_LARGEST = (1 << 31) - 1
 _NULL_OR_NUMBER: JSON = ["null", "integer"]
 
 IMAGE: Mapping[str, dict[str, JSON]] = {
@@ -119,8 +116,12 @@ IMAGE: Mapping[str, dict[str, JSON]] = {
 }
 
 _KEYS = "https://docs.openstack.org/python-glanceclient/latest/cli/property-keys.html"
+_KEY_ID = (
+    "Identifier in the OpenStack Key Management Service for the encryption key for the Block"
+    " Storage Service to use when mounting a volume created from this image"
+)
 # Glance's etc/schema-image.json, which the packages of the distributions install.
-_CUSTOM: Mapping[str, dict[str, JSON]] = {
+CUSTOM: Mapping[str, dict[str, JSON]] = {
     **{
         f"{name}_id": {
             "type": ["null", "string"],
@@ -144,11 +145,7 @@ _CUSTOM: Mapping[str, dict[str, JSON]] = {
             ("os_distro", f"Common name of operating system distribution as specified in {_KEYS}"),
             ("os_version", "Operating system version as specified by the distributor."),
             ("description", "A human-readable string describing this image."),
-            (
-                "cinder_encryption_key_id",
-                "Identifier in the OpenStack Key Management Service for the encryption key for the"
-                " Block Storage Service to use when mounting a volume created from this image",
-            ),
+            ("cinder_encryption_key_id", _KEY_ID),
         )
     },
     "cinder_encryption_key_deletion_policy": {
@@ -179,7 +176,7 @@ def _make_link(rel: str, name: str) -> JSON:
 
 _IMAGE_SCHEMA: dict[str, JSON] = {
     "name": "image",
-    "properties": {**IMAGE, **_CUSTOM},
+    "properties": {**IMAGE, **CUSTOM},
     "additionalProperties": {"type": "string"},
     "links": [
         _make_link("self", "self"),
@@ -224,54 +221,3 @@ def show(_: Images, __: ReceivedRequest, name: str) -> Response:
     if name not in SCHEMAS:
         raise Refused(404)
     return make_json_response(200, SCHEMAS[name])
-
-
-def check(values: Mapping[str, JSON]) -> None:
-    """Check some or all of an image's attributes and properties against the image's schema.
-
-    Raises:
-        Refused: 400, with the text of the jsonschema library, which Glance uses.
-    """
-    for name, value in values.items():
-        known = IMAGE.get(name) or _CUSTOM.get(name)
-        place = ("properties", name) if known else ("additionalProperties",)
-        problem = find_problem(value, Place(known or _ANY, place, (name,)))
-        if problem is not None:
-            raise Refused(400, f"Provided object does not match schema 'image': {problem}")
-
-
-def check_characters(base: Mapping[str, JSON], properties: Mapping[str, JSON], tags: JSON) -> None:
-    """Check a new image for characters of four bytes in UTF-8, which MySQL's ``utf8`` lacks.
-
-    Raises:
-        Refused: 400, as by Glance's ``no_4byte_params``.
-    """
-    for name, value in {**base, **properties}.items():
-        if isinstance(value, str) and has_long_character(value):
-            raise Refused(400, f"{name.capitalize()} can't contain 4 byte unicode characters.")
-    if any(has_long_character(name) for name in properties):
-        raise Refused(400, "Property names can't contain 4 byte unicode.")
-    if isinstance(tags, list) and any(has_long_character(str(tag)) for tag in tags):
-        raise Refused(400, "Param values can't contain 4 byte unicode.")
-
-
-def has_long_character(text: str) -> bool:
-    """Return whether a text has a character of four bytes in UTF-8."""
-    return not text.isascii() and max(text) > "\uffff"
-
-
-def check_amounts(values: Mapping[str, JSON]) -> None:
-    """Check ``min_disk`` and ``min_ram``, for which the schema has no bounds.
-
-    Raises:
-        Refused: 400, if a value is negative, or too large for Glance's database.
-    """
-    for name in ("min_disk", "min_ram"):
-        value = values.get(name)
-        if not isinstance(value, int | float):
-            continue
-        problem = f"Invalid value '{value}' for parameter '{name}'"
-        if value < 0:
-            raise Refused(400, f"{problem}: Cannot be a negative value")
-        if value > _LARGEST:
-            raise Refused(400, f"'{name}' value out of range, must not exceed {_LARGEST}.")

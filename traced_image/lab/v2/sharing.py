@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..images import Image, Images, Member
+from ..image import Image, Member
 from ..policy import enforce, is_allowed
+from .checks import check, has_long_character
 from .requests import find_image, read_json
-from .schemas import check, has_long_character
 
 if TYPE_CHECKING:
     from ..identity import Identity
+    from ..images import Images
 
 
 def _find_shared(images: Images, request: ReceivedRequest, image_id: str, doing: str) -> Image:
