@@ -114,6 +114,12 @@ def test_a_page_can_come_late_and_be_cut(server, dial):
     assert ask(dial(server), 10_000).endswith(b"\r\n\r\n<html>")
 
 
+def test_a_page_can_come_in_chunks(server, session):
+    server.break_with(faults.haproxy_error() | faults.chunked(10))
+    response = session.get(f"{server.url}/v2/images")
+    assert (True, False) == (len(response.text) == 107, "Content-Length" in response.headers)
+
+
 def test_a_proxy_can_send_them_too():
     with lab.Proxy() as proxy:
         proxy.break_with(faults.delay(0.001) | faults.haproxy_error())

@@ -24,7 +24,7 @@ _SECRET = frozenset({*SECRET_FIELDS, "cookie", "proxy-authorization"})
 
 @dataclass(frozen=True)
 class Access:
-    """One request whose request line and headers arrived, or a connection that a fault affected.
+    """One request whose request line and headers arrived, or a connection that failed before one.
 
     Attributes:
         time: When the request was answered or dropped, in seconds since the epoch.
@@ -44,7 +44,8 @@ class Access:
             None for no body.
         client: The client's address and port.
         error: What went wrong beside the fault: an internal error of the lab, which is answered
-            with 500, a failed TLS handshake, or too many connections; None for nothing.
+            with 500, bytes that are no request, a failed TLS handshake, or too many connections;
+            None for nothing.
     """
 
     time: float

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from .access_log import make_access
+from .access_log import make_access, make_connection_access
 from .error_responses import Refused
 from .fault_delivery import Delivery
 from .http1 import NO_BODY, Malformed, ReceivedBody, ReceivedRequest, Response, read_head
@@ -119,7 +119,9 @@ class Conversation:
         """Answer one request; return whether another one may follow."""
         try:
             request = read_head(stream)
-        except Malformed:
+        except Malformed as error:
+            problem = f"no HTTP/1.1 request: {error.args[0]!r}"
+            self.desk.record(make_connection_access(self.peer, status=400, error=problem))
             self._refuse(ReceivedRequest("GET", "/"))
             return False
         if request is None:

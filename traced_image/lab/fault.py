@@ -284,6 +284,9 @@ class Fault:
     ) -> Fault:
         """Return the same fault, from one second to another after ``break_with()``.
 
+        A request that has met the fault keeps it, but for `limit_rate` and `black_hole`. Faults of
+        connections end the open connections when they begin.
+
         Args:
             start: When the fault begins, in seconds.
             end: When it ends; None for never.
