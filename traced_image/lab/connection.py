@@ -26,8 +26,6 @@ LOG = logging.getLogger(__name__)
 
 _NOT_TLS = b"This is not TLS.\r\n"
 _HANDSHAKE = 1 << 16  # more bytes than a client sends first
-_RESET_TIME = 0.1
-"""Seconds in which a thread that reads ends, and its close resets the connection."""
 
 _PLAIN_HTTP = Refused(400, "The plain HTTP request was sent to HTTPS port")
 _BAD_REQUEST = 400
@@ -77,10 +75,6 @@ class AcceptedConnection:
             reset_on_close(self._sock)
             # A shutdown of the other side would send FIN before the RST.
             shut_down(self._sock, socket.SHUT_RD)
-
-    def join_reset(self) -> None:
-        """Wait until the thread has ended after `reset`."""
-        self.thread.join(_RESET_TIME)
 
     def _run(self) -> None:
         try:
