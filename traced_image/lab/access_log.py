@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from ..redact import MARK, SECRET_FIELDS
+from ..redact import MARK, SECRET_FIELDS, hide_in_text
 from .met_faults import HEALTHY
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def make_access(
         headers={name: MARK if name in _SECRET else text for name, text in headers.items()},
         body_sha256=hashlib.sha256(request.body).hexdigest() if request.body else None,
         client=client,
-        error=error,
+        error=None if error is None else hide_in_text(error),
     )
 
 
@@ -135,5 +135,5 @@ def make_connection_access(
         body_bytes=0,
         fault=met.name,
         client=client,
-        error=error,
+        error=None if error is None else hide_in_text(error),
     )

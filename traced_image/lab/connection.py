@@ -9,6 +9,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from ..redact import hide_in_record
 from .access_log import make_connection_access
 from .error_responses import Refused
 from .http1 import ReceivedRequest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .met_faults import MetFaults
 
 LOG = logging.getLogger(__name__)
+LOG.addFilter(hide_in_record)
 
 _NOT_TLS = b"This is not TLS.\r\n"
 _HANDSHAKE = 1 << 16  # more bytes than a client sends first

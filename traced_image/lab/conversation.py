@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from ..redact import hide_in_record
 from .access_log import make_access, make_connection_access
 from .error_responses import Refused
 from .fault_delivery import Delivery
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .met_faults import MetFaults
 
 LOG = logging.getLogger(__name__)
+LOG.addFilter(hide_in_record)
 
 
 class Answers(Protocol):
