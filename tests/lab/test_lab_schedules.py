@@ -13,6 +13,8 @@ from traced_image.errors import InvalidArgument
 from traced_image.lab import faults
 from traced_image.lab.schedule import Schedule, make_schedule
 
+LIMIT = 10.0
+
 
 class FakeClock:
     now = 100.0
@@ -62,7 +64,7 @@ def test_schedules_follow_each_other(timed, session, clock):
 
 def connects(server):
     try:
-        socket.create_connection((server.host, server.port), timeout=0.2).close()
+        socket.create_connection((server.host, server.port), timeout=LIMIT).close()
     except OSError as error:
         return type(error).__name__
     return "connected"

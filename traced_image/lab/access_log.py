@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 REQUEST_ID = "X-Openstack-Request-Id"
 
+_LONGEST = 200
+"""Characters of a path or an error in a line."""
 _SECRET = frozenset({*SECRET_FIELDS, "cookie", "proxy-authorization"})
 
 
@@ -69,7 +71,7 @@ class Access:
         return tuple(parse_qsl(self.path.partition("?")[2], keep_blank_values=True))
 
     def __str__(self) -> str:
-        asked = f"{self.method} {self.path}" if self.method else "connection"
+        asked = f"{self.method} {_shorten(self.path)}" if self.method else "connection"
         body = f" ({self.body_bytes} bytes)" if self.body_bytes else ""
         notes = [self.fault and f"fault {self.fault}", self.error and f"error {self.error}"]
         after = "".join(f", {note}" for note in notes if note)
@@ -108,7 +110,7 @@ def make_access(
         headers={name: MARK if name in _SECRET else text for name, text in headers.items()},
         body_sha256=hashlib.sha256(request.body).hexdigest() if request.body else None,
         client=client,
-        error=None if error is None else hide_in_text(error),
+        error=None if error is None else _shorten(hide_in_text(error)),
     )
 
 
@@ -135,5 +137,9 @@ def make_connection_access(
         body_bytes=0,
         fault=met.name,
         client=client,
-        error=None if error is None else hide_in_text(error),
+        error=None if error is None else _shorten(hide_in_text(error)),
     )
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -141,6 +141,8 @@ class AcceptedConnection:
             # Outside the lock, so that `abort` can end a handshake that hangs.
             sock.do_handshake()
         except OSError as error:
-            self._owner.record(make_connection_access(peer, met, error=repr(error)))
+            self._owner.record(
+                make_connection_access(peer, met, error=f"{type(error).__name__}: {error}")
+            )
             raise
         return sock

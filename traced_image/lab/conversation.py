@@ -207,7 +207,7 @@ class Conversation:
         # Whatever goes wrong in here must not look like a scripted fault.
         except Exception as error:
             LOG.exception("%s %s: the lab failed, and answers 500", request.method, request.path)
-            return Refused(500).response(request), repr(error)
+            return Refused(500).response(request), f"{type(error).__name__}: {error}"
 
     def _stay_silent(self, exchange: ServedRequest) -> bool:
         if exchange.met.find("never_answer"):
