@@ -61,13 +61,18 @@ def test_a_combination_can_be_one_of_flappings_faults(meet):
     assert ["delay|status", None] == meet(fault, GET, GET)
 
 
+def test_each_request_takes_the_next_of_flappings_faults(meet):
+    fault = faults.flapping(faults.status(503).only(method="PUT"), None)
+    assert ["status", None, None] == meet(fault, PUT, GET, GET)
+
+
 def test_flapping_leaves_its_healthy_replies_to_another_fault(meet):
     fault = faults.flapping(faults.status(503), None) | faults.not_json()
     assert ["status", "not_json"] == meet(fault, GET, GET)
 
 
-def test_flapping_is_not_used_up_by_requests_that_none_of_its_faults_affects(meet):
-    fault = faults.flapping(faults.status(503).only(method="PUT"), None)
+def test_narrowed_flapping_is_not_used_up_by_other_requests(meet):
+    fault = faults.flapping(faults.status(503), None).only(method="PUT")
     assert ["status", None, None, "status"] == meet(fault, PUT, GET, PUT, PUT)
 
 

@@ -1,5 +1,6 @@
 """Schedules of faults: on and off by a clock that the test sets."""
 
+import contextlib
 import math
 import socket
 import threading
@@ -12,6 +13,8 @@ from traced_image import lab
 from traced_image.errors import InvalidArgument
 from traced_image.lab import faults
 from traced_image.lab.schedule import Schedule, make_schedule
+
+LIMIT = 10.0
 
 
 class FakeClock:
@@ -60,9 +63,64 @@ def test_schedules_follow_each_other(timed, session, clock):
     assert [503, 500, 200] == statuses(session, timed, clock, 1, 3, 5)
 
 
+def test_a_rate_begins_and_ends_in_the_middle_of_a_download(timed, clock, dial, images, until):
+    size = 64 << 20
+    image_id = images.add(data=bytes(size))
+    timed.break_with((faults.limit_rate(send=20) | faults.delay(0)).during(2, 5))
+    sock = dial(timed)
+    sock.sendall(f"GET /v2/images/{image_id}/file HTTP/1.1\r\n\r\n".encode())
+    received = len(sock.recv(100))
+    clock.now = 102.0
+    sock.settimeout(0.03)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            received += len(sock.recv(1 << 20))
+    clock.now = 105.0
+    sock.settimeout(LIMIT)
+    slow = received
+    while received < size:
+        received += len(sock.recv(1 << 20))
+    assert slow < size - (1 << 20)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.limit_rate(send=1).times(1), faults.limit_rate(send=1).with_probability(0.01, seed=1)],
+    ids=["counted", "by chance"],
+)
+def test_a_rate_that_is_counted_affects_no_transfer_under_way(server, dial, images, fault):
+    size = 8 << 20
+    image_id = images.add(data=bytes(size))
+    sock = dial(server)
+    sock.sendall(f"GET /v2/images/{image_id}/file HTTP/1.1\r\n\r\n".encode())
+    received = len(sock.recv(100))
+    server.break_with(fault)
+    while received < size:
+        received += len(sock.recv(1 << 20))
+    assert received >= size
+
+
+def test_a_combination_of_connections_follows_a_schedule(timed, clock, dial):
+    timed.break_with(
+        faults.reset().during(2, 5) | (faults.delay(0) | faults.status(503)).during(0, 9)
+    )
+    sock = dial(timed)
+    sock.sendall(b"GET /healthcheck HTTP/1.1\r\n\r\n")
+    assert sock.recv(1 << 16).startswith(b"HTTP/1.1 503")
+    clock.now = 102.0
+    with pytest.raises(ConnectionResetError):
+        sock.recv(1)
+
+
+@pytest.mark.parametrize("fault", [faults.delay(1), faults.delay(1) | faults.status(503)])
+def test_a_second_schedule_is_refused(fault):
+    with pytest.raises(InvalidArgument, match="it has a schedule already"):
+        fault.during(0, 2).during(1, 5)
+
+
 def connects(server):
     try:
-        socket.create_connection((server.host, server.port), timeout=0.2).close()
+        socket.create_connection((server.host, server.port), timeout=LIMIT).close()
     except OSError as error:
         return type(error).__name__
     return "connected"

@@ -295,11 +295,13 @@ def test_a_large_image_goes_in_and_out_whole(server, session, images):
     "sent",
     [b"\x16\x03\x01 hello\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n", b"GET /\r\n\r\n"],
 )
-def test_what_is_not_http_gets_400_and_is_not_logged(server, dial, sent):
+def test_what_is_not_http_gets_400_and_is_logged_as_a_connection(server, dial, sent):
     sock = dial(server)
     sock.sendall(sent)
     assert sock.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
-    assert server.access_log == ()
+    (access,) = server.access_log
+    found = (access.method, access.status, access.error[:23])
+    assert ("", 400, "no HTTP/1.1 request: b'") == found
 
 
 def test_a_length_that_is_none_gets_400_and_is_logged(server, dial):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from ..redact import MARK, SECRET_FIELDS
+from ..redact import MARK, SECRET_FIELDS, hide_in_text
 from .met_faults import HEALTHY
 
 if TYPE_CHECKING:
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 REQUEST_ID = "X-Openstack-Request-Id"
 
+_LONGEST = 200
+"""Characters of a path or an error in a line."""
 _SECRET = frozenset({*SECRET_FIELDS, "cookie", "proxy-authorization"})
 
 
 @dataclass(frozen=True)
 class Access:
-    """One request whose request line and headers arrived, or a connection that a fault affected.
+    """One request whose request line and headers arrived, or a connection that failed before one.
 
     Attributes:
         time: When the request was answered or dropped, in seconds since the epoch.
@@ -44,7 +46,8 @@ class Access:
             None for no body.
         client: The client's address and port.
         error: What went wrong beside the fault: an internal error of the lab, which is answered
-            with 500, a failed TLS handshake, or too many connections; None for nothing.
+            with 500, bytes that are no request, a failed TLS handshake, or too many connections;
+            None for nothing.
     """
 
     time: float
@@ -68,7 +71,7 @@ class Access:
         return tuple(parse_qsl(self.path.partition("?")[2], keep_blank_values=True))
 
     def __str__(self) -> str:
-        asked = f"{self.method} {self.path}" if self.method else "connection"
+        asked = f"{self.method} {_shorten(self.path)}" if self.method else "connection"
         body = f" ({self.body_bytes} bytes)" if self.body_bytes else ""
         notes = [self.fault and f"fault {self.fault}", self.error and f"error {self.error}"]
         after = "".join(f", {note}" for note in notes if note)
@@ -107,7 +110,7 @@ def make_access(
         headers={name: MARK if name in _SECRET else text for name, text in headers.items()},
         body_sha256=hashlib.sha256(request.body).hexdigest() if request.body else None,
         client=client,
-        error=error,
+        error=None if error is None else _shorten(hide_in_text(error)),
     )
 
 
@@ -134,5 +137,9 @@ def make_connection_access(
         body_bytes=0,
         fault=met.name,
         client=client,
-        error=error,
+        error=None if error is None else _shorten(hide_in_text(error)),
     )
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

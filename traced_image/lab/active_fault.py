@@ -12,7 +12,7 @@ from .met_faults import HEALTHY, MetFaults
 from .resolving import FaultResolver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .fault import Fault
     from .http1 import ReceivedRequest
@@ -43,7 +43,7 @@ class ActiveFault:
         self._over = threading.Event()
         self._held: set[Callable[[], None]] = set()
         self._leaves = () if fault is None else tuple(fault.leaves)
-        self._of_transfers = tuple(leaf for leaf in self._leaves if leaf.name == "limit_rate")
+        self._of_transfers = () if fault is None else tuple(_find_uncounted(fault, "limit_rate"))
         self._of_kernel = tuple(leaf for leaf in self._leaves if leaf.name in IN_KERNEL)
 
     def elapsed(self) -> float:
@@ -72,7 +72,7 @@ class ActiveFault:
         return self._resolver.resolve(self.fault, request, peer)
 
     def on_transfer(self, request: ReceivedRequest, peer: str) -> Fault | None:
-        """Return the limit of a rate for a transfer that began before this fault; None for none."""
+        """Return the limit of the rate of a transfer that began before it; None for none."""
         for fault in self._of_transfers:
             if fault.meets(request, peer) and self.is_on(fault):
                 return fault
@@ -131,3 +131,13 @@ class ActiveFault:
         # Outside the lock, because a woken thread calls `release`, which takes it.
         for wake in held:
             wake()
+
+
+def _find_uncounted(fault: Fault, name: str) -> Iterator[Fault]:
+    """Find the faults of a name that affect all requests alike, without a count and a chance."""
+    if fault.limit is not None or fault.probability < 1:
+        return
+    if fault.name == name:
+        yield fault
+    for part in fault.parts:
+        yield from _find_uncounted(part, name)

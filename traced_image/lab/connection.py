@@ -9,6 +9,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from ..redact import hide_in_record
 from .access_log import make_connection_access
 from .error_responses import Refused
 from .http1 import ReceivedRequest
@@ -23,11 +24,10 @@ if TYPE_CHECKING:
     from .met_faults import MetFaults
 
 LOG = logging.getLogger(__name__)
+LOG.addFilter(hide_in_record)
 
 _NOT_TLS = b"This is not TLS.\r\n"
 _HANDSHAKE = 1 << 16  # more bytes than a client sends first
-_RESET_TIME = 0.1
-"""Seconds in which a thread that reads ends, and its close resets the connection."""
 
 _PLAIN_HTTP = Refused(400, "The plain HTTP request was sent to HTTPS port")
 _BAD_REQUEST = 400
@@ -77,10 +77,6 @@ class AcceptedConnection:
             reset_on_close(self._sock)
             # A shutdown of the other side would send FIN before the RST.
             shut_down(self._sock, socket.SHUT_RD)
-
-    def join_reset(self) -> None:
-        """Wait until the thread has ended after `reset`."""
-        self.thread.join(_RESET_TIME)
 
     def _run(self) -> None:
         try:
@@ -145,6 +141,8 @@ class AcceptedConnection:
             # Outside the lock, so that `abort` can end a handshake that hangs.
             sock.do_handshake()
         except OSError as error:
-            self._owner.record(make_connection_access(peer, met, error=repr(error)))
+            self._owner.record(
+                make_connection_access(peer, met, error=f"{type(error).__name__}: {error}")
+            )
             raise
         return sock

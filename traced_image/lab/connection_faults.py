@@ -9,7 +9,10 @@ from .fault import ENDS, THEN, Fault, Then
 
 
 def refuse() -> Fault:
-    """Refuse connections and close the open ones; the server keeps its port."""
+    """Refuse connections and close the open ones; the server keeps its port.
+
+    The kernel refuses them, so that the access log has no entry of them.
+    """
     return Fault("refuse")
 
 
@@ -59,7 +62,8 @@ def black_hole() -> Fault:
     """Answer no connect, and pass no byte on open connections, as if every packet were lost.
 
     The connect of a client times out: the queue of the port is full, so that Linux drops its
-    packets. Clients that still wait when the fault ends are connected, and transfers go on.
+    packets. Clients that still wait when the fault ends are connected, and transfers go on. The
+    access log has no entry of such a connect.
     """
     return Fault("black_hole")
 

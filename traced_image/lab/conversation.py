@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from .access_log import make_access
+from ..redact import hide_in_record
+from .access_log import make_access, make_connection_access
 from .error_responses import Refused
 from .fault_delivery import Delivery
 from .http1 import NO_BODY, Malformed, ReceivedBody, ReceivedRequest, Response, read_head
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .met_faults import MetFaults
 
 LOG = logging.getLogger(__name__)
+LOG.addFilter(hide_in_record)
 
 
 class Answers(Protocol):
@@ -119,7 +121,9 @@ class Conversation:
         """Answer one request; return whether another one may follow."""
         try:
             request = read_head(stream)
-        except Malformed:
+        except Malformed as error:
+            problem = f"no HTTP/1.1 request: {error.args[0]!r}"
+            self.desk.record(make_connection_access(self.peer, status=400, error=problem))
             self._refuse(ReceivedRequest("GET", "/"))
             return False
         if request is None:
@@ -203,7 +207,7 @@ class Conversation:
         # Whatever goes wrong in here must not look like a scripted fault.
         except Exception as error:
             LOG.exception("%s %s: the lab failed, and answers 500", request.method, request.path)
-            return Refused(500).response(request), repr(error)
+            return Refused(500).response(request), f"{type(error).__name__}: {error}"
 
     def _stay_silent(self, exchange: ServedRequest) -> bool:
         if exchange.met.find("never_answer"):

@@ -284,15 +284,25 @@ class Fault:
     ) -> Fault:
         """Return the same fault, from one second to another after ``break_with()``.
 
+        A request that has met the fault keeps it, but for `limit_rate` and `black_hole`. Faults of
+        connections end the open connections when they begin.
+
         Args:
             start: When the fault begins, in seconds.
             end: When it ends; None for never.
             every: The seconds after which it begins again; None for once.
 
         Raises:
-            InvalidArgument: A time is no number of seconds, or their order is wrong.
+            InvalidArgument: A time is no number of seconds, their order is wrong, or the fault has
+                a schedule already.
         """
-        return replace(self, schedule=make_schedule(start, end, every))
+        schedule = make_schedule(start, end, every)
+        if self.schedule is not None:
+            raise InvalidArgument(f"during() of {self.name}: it has a schedule already; write one.")
+        if self.parts:
+            parts = tuple(part.during(start, end, every=every) for part in self.parts)
+            return replace(self, parts=parts)
+        return replace(self, schedule=schedule)
 
     def after_effect(self) -> Fault:
         """Return the same fault, but the server carries out the request before it fails.

@@ -79,7 +79,7 @@ class Delivery:
         """Return the status line, and the headers with their end but without the body's length."""
         line, _, rest = self.head.partition(b"\r\n")
         fields = rest.split(b"\r\n")
-        kept = [each for each in fields if not each.startswith(b"Content-Length:")]
+        kept = [each for each in fields if not each.lower().startswith(b"content-length:")]
         return line + b"\r\n", b"\r\n".join(kept)
 
     def slowly(self, data: bytes, interval: float) -> None:

@@ -33,12 +33,14 @@ class FaultSchedule:
     def __init__(self, episode: ActiveFault, follow: Follow, name: str) -> None:
         self._episode = episode
         self._follow = follow
+        # Before `striking`, here and below: if nothing is left to come, what is on now stays on.
+        self._left = episode.next_change()
         self.on = episode.striking
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> bool:
         """Start the thread; return False if no fault of connections begins or ends any more."""
-        if self._episode.next_change() == math.inf:
+        if self._left == math.inf:
             return False
         self._thread.start()
         return True
@@ -48,11 +50,10 @@ class FaultSchedule:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._episode.wait(min(_BEAT, self._episode.next_change())):
+        while self._left != math.inf and not self._episode.wait(min(_BEAT, self._left)):
+            self._left = self._episode.next_change()
             on = self._episode.striking
             if on != self.on:
                 begun = tuple(fault for fault in on if fault not in self.on)
                 self.on = on
                 self._follow(self._episode, begun)
-            if self._episode.next_change() == math.inf:
-                return

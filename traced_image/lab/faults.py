@@ -246,7 +246,9 @@ def corrupt_data() -> Fault:
 def flapping(*sequence: Fault | None) -> Fault:
     """Apply one fault per request, and repeat the sequence for ever.
 
-    A request that none of the faults affects does not use up the sequence.
+    Each request takes the next fault, also one that the fault does not affect. Narrow the whole,
+    as in ``flapping(status(503), None).only(method="PUT")``, so that other requests do not use up
+    the sequence; `Fault.per_client` gives each client a sequence of its own.
 
     Args:
         *sequence: The faults; None is a healthy reply.

@@ -21,7 +21,7 @@ from .sockets import describe_peer, refuse_politely
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from types import TracebackType
 
     from typing_extensions import Self
@@ -33,6 +33,8 @@ LOG = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 2048
 _MOST_PORT = 65535
+_RESET_TIME = 0.1
+"""Seconds in which the threads that read end, and their closes reset the connections."""
 
 
 class LoopbackServer(LoggedServer, ABC):
@@ -225,11 +227,18 @@ class LoopbackServer(LoggedServer, ABC):
     def _close_connections(self, *, reset: bool = False) -> None:
         with self._counting:
             connections = tuple(self._open)
-        for connection in connections if reset else ():
-            connection.reset()
-        for connection in connections if reset else ():
-            connection.join_reset()
+        if reset:
+            _reset(connections)
         for connection in connections:
             connection.abort()
         for connection in connections:
             connection.thread.join()
+
+
+def _reset(connections: Collection[AcceptedConnection]) -> None:
+    """Reset connections; those whose thread is in the middle of a write are left to `abort`."""
+    for connection in connections:
+        connection.reset()
+    end = time.monotonic() + _RESET_TIME
+    for connection in connections:
+        connection.thread.join(max(0.0, end - time.monotonic()))

@@ -98,10 +98,9 @@ class Pacer:
 
     def _find_limit(self) -> Fault | None:
         episode = wait_while_frozen(self._server)
-        if episode is not self._episode:
+        if self._limit is None or episode is not self._episode:
             return episode.on_transfer(self._request, self._peer)
-        limit = self._limit
-        return limit if limit is not None and episode.is_on(limit) else None
+        return self._limit if episode.is_on(self._limit) else None
 
     def _pay(self, size: int, rate: float | None) -> None:
         """Wait as long as these bytes take at this rate, or until the fault ends."""

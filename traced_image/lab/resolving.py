@@ -33,9 +33,6 @@ class _Caller:
         level = fault.meets_connections if self.request is None else fault.meets_requests
         if not level or not fault.meets(self.request, self.peer):
             return False
-        if fault.sequence:
-            # A request that no step affects does not use up the sequence.
-            return any(step is not None and self.meets(step) for step in fault.sequence)
         return not fault.parts or any(self.meets(part) for part in fault.parts)
 
     def identify(self, fault: Fault) -> str:
