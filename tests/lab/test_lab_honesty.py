@@ -149,10 +149,10 @@ def test_a_server_that_can_not_accept_says_so(server, monkeypatch, caplog, sessi
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: lab.GlanceServer(tokens="secret"), "give a collection of tokens"),
-        (lambda: lab.GlanceServer(prefix="image"), "give a path such as '/image'"),
-        (lambda: lab.GlanceServer(prefix="/image/"), "give a path such as '/image'"),
-        (lambda: lab.Images().add(tags="abc"), "give tags as a list"),
+        (lambda: lab.GlanceServer(tokens="secret"), "each letter would be a token"),
+        (lambda: lab.GlanceServer(prefix="image"), "prefix=.* Write prefix="),
+        (lambda: lab.GlanceServer(prefix="/image/"), "prefix=.* Write prefix="),
+        (lambda: lab.Images().add(tags="abc"), "is one string. Write tags="),
     ],
 )
 def test_a_wrong_argument_is_refused(make, said):

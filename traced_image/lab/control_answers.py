@@ -15,7 +15,8 @@ from .http1 import Response, make_json_response
 if TYPE_CHECKING:
     from .access_log import Access
     from .http1 import JSON, ReceivedRequest
-    from .images import Image, Images
+    from .image import Image
+    from .images import Images
     from .server import GlanceServer
 
 _LONGEST = 300.0
