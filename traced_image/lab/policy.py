@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .identity import Identity
     from .image import Image
 
-Rule = Callable[["Identity", "Image"], bool]
+Policy = Callable[["Identity", "Image"], bool]
 
 
 def is_visible(identity: Identity, image: Image) -> bool:
@@ -90,11 +90,11 @@ def _is_open(image: Image) -> bool:
     return image.base["visibility"] in ("public", "community", "shared")
 
 
-def _of_owner(role: str) -> Rule:
+def _of_owner(role: str) -> Policy:
     return lambda identity, image: identity.has(role) and _owns(identity, image)
 
 
-def _of_readers(role: str) -> Rule:
+def _of_readers(role: str) -> Policy:
     def rule(identity: Identity, image: Image) -> bool:
         known = _owns(identity, image) or _shares(identity, image)
         return identity.has(role) and (known or _is_open(image))
@@ -126,7 +126,7 @@ _OWNERS = (
     "delete_member",
 )
 _ADMINS = ("publicize_image", "copy_image", "delete_image_location")
-_RULES: Mapping[str, Rule] = {
+_RULES: Mapping[str, Policy] = {
     **{name: _of_owner("member") for name in _OWNERS},
     **{name: lambda *_: False for name in _ADMINS},
     "get_image": _of_readers("reader"),

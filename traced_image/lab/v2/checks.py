@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
-from .json_schema import Place, find_problem
+from .json_schema import Subschema, find_problem
 from .schemas import CUSTOM, IMAGE
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def check(values: Mapping[str, JSON]) -> None:
     for name, value in values.items():
         known = IMAGE.get(name) or CUSTOM.get(name)
         place = ("properties", name) if known else ("additionalProperties",)
-        problem = find_problem(value, Place(known or _ANY, place, (name,)))
+        problem = find_problem(value, Subschema(known or _ANY, place, (name,)))
         if problem is not None:
             raise Refused(400, f"Provided object does not match schema 'image': {problem}")
 

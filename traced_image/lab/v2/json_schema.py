@@ -17,8 +17,8 @@ Step = str | int
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a value is, and which rules it has.
+class Subschema:
+    """The rules of one value, and where both stand.
 
     Attributes:
         rules: The schema of the value.
@@ -30,9 +30,9 @@ class Place:
     schema_path: tuple[Step, ...]
     path: tuple[Step, ...]
 
-    def enter(self, rules: Mapping[str, JSON], steps: tuple[Step, ...], step: Step) -> Place:
+    def enter(self, rules: Mapping[str, JSON], steps: tuple[Step, ...], step: Step) -> Subschema:
         """Return the place of a part of the value."""
-        return Place(rules, (*self.schema_path, *steps), (*self.path, step))
+        return Subschema(rules, (*self.schema_path, *steps), (*self.path, step))
 
     def describe(self, keyword: str, message: str, value: JSON) -> str:
         """Return the text of a ``ValidationError``, ``jsonschema/exceptions.py``."""
@@ -48,7 +48,7 @@ def _pretty(value: object) -> str:
     return indent(pformat(value, width=72, sort_dicts=False), "    ")
 
 
-def find_problem(value: JSON, place: Place) -> str | None:
+def find_problem(value: JSON, place: Subschema) -> str | None:
     """Return what is wrong with a value; None if it matches the rules.
 
     It covers the part of JSON Schema that Glance's schemas use.
@@ -95,7 +95,7 @@ def _find_in_text(value: str, rules: Mapping[str, JSON]) -> Iterator[tuple[str, 
         yield "pattern", f"{value!r} does not match {pattern!r}"
 
 
-def _find_parts(value: JSON, place: Place) -> Iterator[tuple[JSON, Place]]:
+def _find_parts(value: JSON, place: Subschema) -> Iterator[tuple[JSON, Subschema]]:
     """Yield the items or members that have rules of their own."""
     items, properties = place.rules.get("items"), place.rules.get("properties")
     if isinstance(value, list) and isinstance(items, dict):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 from ..policy import enforce_role
-from .json_schema import Place, find_problem
+from .json_schema import Subschema, find_problem
 from .requests import read_json
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def create(_: Images, request: ReceivedRequest) -> Response:
     for name in ("type", "input"):
         if name not in body:
             raise Refused(400, f"Task '{name}' is required")
-    problem = find_problem(body["type"], Place(_KIND, ("properties", "type"), ("type",)))
+    problem = find_problem(body["type"], Subschema(_KIND, ("properties", "type"), ("type",)))
     if problem is not None:
         raise Refused(400, f"Provided object does not match schema 'task': {problem}")
     enforce_role(request.identity, "tasks_api_access", "admin")
