@@ -117,6 +117,7 @@ ASKED = {
     "framing": faults.framing("Content-Length: 1, 2"),
     "huge_json": faults.huge_json(17 << 20),
     "many_headers": faults.many_headers(20_000),
+    "limit_rate": faults.limit_rate(send=1),
 }
 """The faults whose functions take arguments."""
 

@@ -40,11 +40,18 @@ NOT_RUN = {
     r"traced-image diagnose ": "it asks Prometheus; tests/diagnose/test_diagnose_page.py runs it",
     r"traced-image (servers|watch) --exporter ": "it asks callers; test_cli_*_exporter.py run it",
     r"traced-image servers --server http://127\.0\.0\.1:\d+": "it was run for the page, once",
+    r"pytest ": "it is of a project that has tests of its own",
 }
 """The commands that no test here runs, by what begins them, and why."""
 
-ENDLESS = "traced-image exporter "
-"""What begins a command that runs until it is ended; a test of its own runs it."""
+ENDLESS = {"traced-image exporter ": "--listen 127.0.0.1:0", "traced-image lab ": "--port 0"}
+"""What begins a command that runs until it is ended, and what gives it a free port.
+
+A test of its own runs it.
+"""
+
+CONTROL = "127.0.0.1:9291"
+"""Where pages have the lab's control API; by it, they ask the server at 127.0.0.1:9292."""
 
 STAND_INS = {"HOST:PORT": "http://10.0.0.1:9292", "…": "http://10.0.0.2:9292"}
 """What a page writes for something that its reader has to fill in."""
@@ -70,7 +77,7 @@ def runnable(page):
     return [
         command
         for command in commands(page)
-        if reason_not_to_run(command) is None and not command.startswith(ENDLESS)
+        if reason_not_to_run(command) is None and not command.startswith(tuple(ENDLESS))
     ]
 
 
@@ -86,6 +93,12 @@ def glances():
 
 
 @pytest.fixture
+def control(glances):
+    with lab.Control(glances) as serving:
+        yield serving
+
+
+@pytest.fixture
 def environment(tmp_path):
     """A user's, with the programs of the Python that runs the tests."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -98,17 +111,19 @@ def fill_in(command, servers, folder):
         command = command.replace(text, stand_in)
     for number, server in enumerate(servers, 1):
         command = command.replace(f"10.0.0.{number}:9292", f"{server.host}:{server.port}")
+    command = command.replace("127.0.0.1:9292", f"{servers[0].host}:{servers[0].port}")
     for name in FOLDERS:
         command = command.replace(name, f"{folder}{name}")
     return command
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=named)
-def test_the_commands_of_a_page_succeed(page, glances, environment, tmp_path):
+def test_the_commands_of_a_page_succeed(page, glances, control, environment, tmp_path):
     for name in (*FOLDERS, "/etc/grafana/provisioning/dashboards"):
         Path(f"{tmp_path}{name}").mkdir(parents=True, exist_ok=True)
     Path(f"{tmp_path}/etc/grafana/provisioning/datasources").mkdir()
     script = "\n".join(fill_in(command, glances, tmp_path) for command in runnable(page))
+    script = script.replace(CONTROL, f"{control.host}:{control.port}")
     work = tmp_path / "work"
     work.mkdir()
     done = subprocess.run(
@@ -127,12 +142,13 @@ def test_the_commands_of_a_page_succeed(page, glances, environment, tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    sorted({each for page in PAGES for each in commands(page) if each.startswith(ENDLESS)}),
+    sorted({each for page in PAGES for each in commands(page) if each.startswith(tuple(ENDLESS))}),
 )
 def test_a_command_that_does_not_end_serves_and_ends_on_sigterm(
     command, glances, environment, tmp_path
 ):
-    command = f"exec {fill_in(command, glances, tmp_path)} --listen 127.0.0.1:0"
+    port = next(option for start, option in ENDLESS.items() if command.startswith(start))
+    command = f"exec {fill_in(command.removesuffix('&'), glances, tmp_path)} {port}"
     with subprocess.Popen(
         ["bash", "-c", command],
         cwd=tmp_path,
@@ -141,7 +157,7 @@ def test_a_command_that_does_not_end_serves_and_ends_on_sigterm(
         stderr=subprocess.STDOUT,
         text=True,
     ) as program:
-        serves = any(re.search(r"http://127\.0\.0\.1:\d+", line) for line in program.stdout)
+        serves = any(re.search(r"https?://127\.0\.0\.1:\d+", line) for line in program.stdout)
         program.send_signal(signal.SIGTERM)
         try:
             program.communicate(timeout=LIMIT)

@@ -69,6 +69,21 @@ def test_an_installed_wheel_writes_out_the_dashboards(installed, tmp_path):
     assert (ROOT / "dashboards/rules/alerts.yaml").read_bytes() == rules.read_bytes()
 
 
+def test_pytest_finds_the_fixtures_of_an_installed_wheel(installed, tmp_path):
+    (tmp_path / "test_it.py").write_text("def test_it(glance):\n    assert glance.url\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:anyio", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(installed), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (0, done.stdout) == (done.returncode, done.stdout)
+
+
 def test_an_installed_wheel_is_what_runs(installed, tmp_path):
     script = "import traced_image; print(traced_image.__file__, traced_image.__version__)"
     done = subprocess.run(

@@ -23,7 +23,7 @@ from traced_image.cli.signals import Terminated
 from traced_image.errors import Reason
 
 COMMANDS = (
-    "config dashboards demo diagnose download exporter list servers show upload watch".split()
+    "config dashboards demo diagnose download exporter lab list servers show upload watch".split()
 )
 
 

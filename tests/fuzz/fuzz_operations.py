@@ -24,7 +24,7 @@ from fuzz_judges import (
 )
 
 from traced_image import errors
-from traced_image.lab.images import STORE
+from traced_image.lab.image import STORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

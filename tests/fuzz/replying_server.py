@@ -19,7 +19,7 @@ from traced_image import lab
 from traced_image.lab.app import REQUEST_ID, App
 from traced_image.lab.connection import reset_on_close
 from traced_image.lab.http1 import BYTES, Malformed, ReceivedRequest, read_body, read_head
-from traced_image.lab.images import Member
+from traced_image.lab.image import Member
 
 LONGEST = 9.0
 """Seconds for which a server hangs or drips at most, if the client stays."""

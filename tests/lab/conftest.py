@@ -6,6 +6,8 @@ import contextlib
 import http.client
 import json
 import socket
+import threading
+import time
 
 import pytest
 import requests
@@ -99,3 +101,16 @@ def text():
         return response.body.decode()
 
     return of
+
+
+@pytest.fixture
+def until():
+    """Wait until a condition holds, at most `LIMIT` seconds."""
+
+    def wait(condition):
+        end = time.monotonic() + LIMIT
+        while not condition():
+            assert time.monotonic() < end, "the condition never came"
+            threading.Event().wait(0.002)
+
+    return wait

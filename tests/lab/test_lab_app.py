@@ -159,11 +159,15 @@ def test_the_package_offers_what_a_test_needs():
     assert {
         "TLS",
         "Access",
+        "Control",
         "Fault",
         "GlanceServer",
+        "Identity",
         "Image",
         "Images",
+        "Limits",
         "Proxy",
         "cluster",
         "faults",
+        "parse_fault",
     } == set(lab.__all__)

@@ -137,6 +137,66 @@ def test_a_certificate_of_another_ca_is_refused(secure, tls, shake_hands):
         shake_hands(tls.unknown_certfile)
 
 
+def test_a_certificate_expires_under_way(secure, tls, dial):
+    secure.break_with(faults.expiring_tls(3600))
+    context = ssl.create_default_context(cafile=tls.cafile)
+    with context.wrap_socket(dial(secure), server_hostname="localhost") as sock:
+        end = ssl.cert_time_to_seconds(sock.getpeercert()["notAfter"])
+    assert 3590 < end - secure.episode.began <= 3600
+
+
+def test_a_certificate_that_has_expired_is_not_trusted(secure, shake_hands):
+    secure.break_with(faults.expiring_tls())
+    with pytest.raises(ssl.SSLError, match=r"(?i)certificate has expired"):
+        shake_hands()
+    access = secure.wait_for(fault="expiring_tls")[0]
+    assert "SSL" in access.error
+
+
+def test_all_connections_have_the_certificate_that_expires(secure, tls, dial):
+    secure.break_with(faults.expiring_tls(3600))
+    found = set()
+    for _ in range(2):
+        context = ssl.create_default_context(cafile=tls.cafile)
+        with context.wrap_socket(dial(secure), server_hostname="localhost") as sock:
+            found.add(sock.getpeercert()["serialNumber"])
+    assert 1 == len(found)
+
+
+def test_an_open_connection_outlives_its_certificate(secure, tls, shake_hands):
+    sock = shake_hands()
+    secure.break_with(faults.expiring_tls())
+    sock.sendall(GET)
+    assert sock.recv(12) == b"HTTP/1.1 200"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [(faults.plain_http(), 400), (faults.silent_tls(), None), (faults.broken_tls(), None)],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_fault_of_tls_is_logged_as_a_connection(secure, dial, fault, status):
+    secure.break_with(fault)
+    dial(secure).sendall(b"\x16\x03\x01")
+    (access,) = secure.wait_for(fault=fault.name)
+    assert ("", status, None) == (access.method, access.status, access.error)
+
+
+def test_a_handshake_that_a_client_breaks_off_is_logged(secure, dial, until):
+    dial(secure).close()
+    until(lambda: secure.access_log)
+    (access,) = secure.access_log
+    assert ("", None, True) == (access.method, access.fault, "SSL" in access.error)
+
+
+def test_a_handshake_fault_goes_together_with_a_status(secure, tls, shake_hands):
+    secure.break_with(faults.demand_certificate() | faults.status(503))
+    sock = shake_hands(tls.certfile)
+    sock.sendall(GET)
+    assert sock.recv(12) == b"HTTP/1.1 503"
+    assert ["demand_certificate", "status"] == [each.fault for each in secure.access_log]
+
+
 # --- never read --------------------------------------------------------------------------------
 
 
@@ -144,7 +204,7 @@ def test_never_read_accepts_and_says_nothing(server, dial):
     server.break_with(faults.never_read())
     sock = dial(server)
     sock.sendall(GET)
-    assert (is_quiet(sock), server.access_log) == (True, ())
+    assert (is_quiet(sock), server.find_requests()) == (True, ())
 
 
 def test_never_read_lets_a_sender_wait(server, dial):

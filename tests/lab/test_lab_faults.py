@@ -14,6 +14,8 @@ CONNECTION_ONLY = [
     faults.silent_tls(),
     faults.demand_certificate(),
     faults.never_read(),
+    faults.black_hole(),
+    faults.expiring_tls(),
 ]
 EVERY = [
     *CONNECTION_ONLY,
@@ -48,6 +50,10 @@ EVERY = [
     faults.redirect(301, "/"),
     faults.slow_error(),
     faults.unexpected_body(),
+    faults.cut_upload(),
+    faults.haproxy_error(),
+    faults.limit_rate(send=1),
+    faults.nginx_error(),
 ]
 
 
@@ -112,7 +118,7 @@ def test_every_function_that_makes_a_fault_is_tried_here():
 
 
 def test_chunks_without_bytes_are_refused():
-    with pytest.raises(InvalidArgument, match="give a size from 1"):
+    with pytest.raises(InvalidArgument, match="give a number from 1"):
         faults.chunked(0)
 
 
@@ -129,7 +135,7 @@ def test_times_below_one_is_refused():
 
 
 def test_refused_connections_can_not_be_counted():
-    with pytest.raises(InvalidArgument, match="use heal"):
+    with pytest.raises(InvalidArgument, match=r"use during\(\) or heal"):
         faults.refuse().times(1)
 
 

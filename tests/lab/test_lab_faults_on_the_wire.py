@@ -86,11 +86,11 @@ def test_reset_resets_an_accepted_connection(server, dial):
         dial(server).recv(1)
 
 
-def test_reset_is_counted_as_a_connection_and_not_logged(server, dial):
+def test_reset_is_counted_and_logged_as_a_connection(server, dial):
     server.break_with(faults.reset())
     with pytest.raises(ConnectionResetError):
         dial(server).recv(1)
-    assert (server.connections, server.access_log) == (1, ())
+    assert (server.connections, last(server)) == (1, (None, "reset"))
 
 
 def test_reset_ends_kept_alive_connections(server, connect):

@@ -1,5 +1,6 @@
 """A server's life: start and stop, addresses, connections, threads and the access log."""
 
+import hashlib
 import http.client
 import os
 import socket
@@ -9,7 +10,7 @@ import pytest
 
 from traced_image import lab
 from traced_image.errors import InvalidArgument
-from traced_image.lab import faults
+from traced_image.lab import faults, loopback_server
 
 
 def test_a_server_has_its_address_while_it_runs(server):
@@ -43,6 +44,42 @@ def test_an_address_that_is_not_this_machines_is_refused():
     server = lab.GlanceServer(host="192.0.2.1")
     with pytest.raises(OSError, match="assign requested address"):
         server.start()
+
+
+def test_a_server_has_the_port_that_it_is_given(server):
+    port = server.port
+    server.stop()
+    with lab.GlanceServer(port=port) as other:
+        assert f"http://127.0.0.1:{port}" == other.url
+
+
+def test_a_server_has_its_port_again_after_a_restart(server):
+    port = server.port
+    server.stop()
+    other = lab.GlanceServer(port=port)
+    for _ in range(2):
+        other.start()
+        assert port == other.port
+        other.stop()
+
+
+def test_a_port_in_use_is_refused_with_the_address(server):
+    with pytest.raises(OSError, match=f"Address already in use: '127.0.0.1:{server.port}'"):
+        lab.GlanceServer(port=server.port).start()
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_what_is_no_port_is_refused(port):
+    with pytest.raises(InvalidArgument, match=f"port={port}: give a port from 0 to 65535"):
+        lab.GlanceServer(port=port)
+
+
+def test_the_servers_of_a_cluster_have_ports_in_a_row():
+    with lab.cluster(3) as servers:
+        # Ports above those that the kernel gives: nobody is likely to have them.
+        first = 61_000 + servers[0].port % 4_000
+    with lab.cluster(3, port=first) as servers:
+        assert [first, first + 1, first + 2] == [server.port for server in servers]
 
 
 def test_a_prefix_stands_in_front_of_the_versions(images, session):
@@ -149,12 +186,23 @@ def test_connections_are_counted_and_kept_alive(server, connect):
     assert (server.connections, len(server.access_log)) == (2, 6)
 
 
-def test_connections_beyond_the_bound_are_closed(server, dial):
-    socks = [dial(server) for _ in range(256)]
+def test_connections_beyond_the_bound_get_503_and_a_line_in_both_logs(
+    server, dial, monkeypatch, caplog
+):
+    monkeypatch.setattr(loopback_server, "MOST_CONNECTIONS", 2)
+    socks = [dial(server) for _ in range(3)]
+    answer = socks[2].recv(1 << 16)
+    (access,) = server.access_log
+    problem = "more than 2 connections are open"
+    assert (answer[:12], access.status, access.error) == (b"HTTP/1.1 503", 503, problem)
+    assert [problem in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_a_thousand_connections_are_served_at_once(server, dial):
+    socks = [dial(server) for _ in range(1000)]
     for sock in socks:
         sock.sendall(b"GET /healthcheck HTTP/1.1\r\n\r\n")
-        assert sock.recv(1 << 16).startswith(b"HTTP/1.1 200")
-    assert dial(server).recv(1) == b""
+    assert {b"HTTP/1.1 200"} == {sock.recv(1 << 16)[:12] for sock in socks}
 
 
 def test_a_client_may_leave_before_it_is_accepted(server, session):
@@ -172,6 +220,8 @@ def test_the_log_says_what_was_asked_and_answered(server, session):
     }
     response = session.post(f"{server.url}/v2/images?a=b", data=b"{}", headers=headers)
     (access,) = server.access_log
+    sent = {name.lower(): text for name, text in response.request.headers.items()}
+    sent["host"] = f"127.0.0.1:{server.port}"
     assert (
         lab.Access(
             time=access.time,
@@ -184,6 +234,9 @@ def test_the_log_says_what_was_asked_and_answered(server, session):
             token_present=True,
             body_bytes=2,
             fault=None,
+            headers={**sent, "x-auth-token": "REDACTED"},
+            body_sha256=hashlib.sha256(b"{}").hexdigest(),
+            client=access.client,
         )
         == access
     )
@@ -242,11 +295,13 @@ def test_a_large_image_goes_in_and_out_whole(server, session, images):
     "sent",
     [b"\x16\x03\x01 hello\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n", b"GET /\r\n\r\n"],
 )
-def test_what_is_not_http_gets_400_and_is_not_logged(server, dial, sent):
+def test_what_is_not_http_gets_400_and_is_logged_as_a_connection(server, dial, sent):
     sock = dial(server)
     sock.sendall(sent)
     assert sock.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
-    assert server.access_log == ()
+    (access,) = server.access_log
+    found = (access.method, access.status, access.error[:23])
+    assert ("", 400, "no HTTP/1.1 request: b'") == found
 
 
 def test_a_length_that_is_none_gets_400_and_is_logged(server, dial):

@@ -1,8 +1,14 @@
 """v2: upload, stage, download and import. What is expected was seen of Glance 33."""
 
 import json
+import time
 
 import pytest
+
+from traced_image import lab
+from traced_image.lab.app import App
+
+LIMIT = 10.0
 
 OCTETS = {"content-type": "application/octet-stream"}
 
@@ -68,6 +74,13 @@ def test_a_download_of_a_deactivated_image_is_403(glance, images):
     assert glance("GET", f"/v2/images/{image_id}/file").status == 403
 
 
+def test_an_administrator_downloads_a_deactivated_image(glance, images):
+    image_id = images.add(data=b"x", status="deactivated")
+    app = App(images, {"t": lab.Identity("p", roles=("admin",))})
+    headers = {"x-auth-token": "t"}
+    assert glance("GET", f"/v2/images/{image_id}/file", headers=headers, app=app).body == b"x"
+
+
 @pytest.mark.parametrize(
     ("wanted", "data", "said"),
     [
@@ -128,9 +141,81 @@ def test_a_direct_import_makes_the_staged_data_the_images(glance, images, queued
     assert (response.status, image.status, image.data) == (202, "active", b"data")
 
 
-def test_a_download_import_makes_the_uri_the_data(glance, images, queued):
-    response = start(glance, queued, "web-download", uri="http://example.com/x")
-    assert (response.status, images.get(queued).data) == (202, b"http://example.com/x")
+def test_a_web_download_fetches_the_data(glance, images, queued, server):
+    source = images.add(data=b"data")
+    uri = f"{server.url}/v2/images/{source}/file?x=y"
+    response = start(glance, queued, "web-download", uri=uri)
+    assert (response.status, images.get(queued).data) == (202, b"data")
+
+
+@pytest.fixture
+def task(glance):
+    """The task of the last import of an image."""
+
+    def of(image_id):
+        return json.loads(glance("GET", f"/v2/images/{image_id}/tasks").body)["tasks"][-1]
+
+    return of
+
+
+def test_a_web_download_of_what_is_not_there_fails(glance, images, queued, server, task):
+    start(glance, queued, "web-download", uri=f"{server.url}/v2/images/nope")
+    image = images.get(queued)
+    assert ("failure", "queued", "fs") == (
+        task(queued)["status"],
+        image.status,
+        image.properties["os_glance_failed_import"],
+    )
+
+
+def test_a_web_download_from_nobody_fails(glance, queued, server, task):
+    uri = f"{server.url}/x"
+    server.stop()
+    start(glance, queued, "web-download", uri=uri)
+    assert ("failure", "Task failed due to Internal Error") == (
+        task(queued)["status"],
+        task(queued)["message"],
+    )
+
+
+def test_an_import_fails_if_the_test_says_so(glance, images, queued, task):
+    glance("PUT", f"/v2/images/{queued}/stage", b"data", OCTETS)
+    images.import_error = "The store is full."
+    start(glance, queued, "glance-direct")
+    assert ("importing", "The store is full.") == (
+        images.get(queued).status,
+        task(queued)["message"],
+    )
+
+
+def test_an_import_takes_its_time(glance, images, queued, task):
+    glance("PUT", f"/v2/images/{queued}/stage", b"data", OCTETS)
+    images.import_time = 0.05
+    start(glance, queued, "glance-direct")
+    before = images.get(queued).status, task(queued)["status"]
+    deadline = time.monotonic() + LIMIT
+    while task(queued)["status"] != "success" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (("importing", "pending"), "active") == (before, images.get(queued).status)
+
+
+def test_a_second_import_of_an_image_is_a_conflict(glance, images, queued, text):
+    images.import_time = 30.0
+    uri = "http://127.0.0.1:9/"
+    start(glance, queued, "web-download", uri=uri)
+    assert "Image has active task" in text(start(glance, queued, "web-download", uri=uri))
+
+
+def test_an_image_that_is_deleted_meanwhile_stays_deleted(glance, images, queued, task):
+    glance("PUT", f"/v2/images/{queued}/stage", b"data", OCTETS)
+    images.import_time = 0.05
+    start(glance, queued, "glance-direct")
+    images.remove(queued)
+    deadline = time.monotonic() + LIMIT
+    key = next(iter(images.tasks))
+    while images.tasks[key].status != "success" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert images.get(queued) is None
 
 
 def test_a_copy_to_all_stores_is_taken(glance, image_id):

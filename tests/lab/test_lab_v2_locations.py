@@ -8,8 +8,8 @@ from traced_image import lab
 from traced_image.lab.app import App
 
 NEW = {"content-type": "application/openstack-images-v2.1-json-patch", "accept": "text/plain"}
-ONE = {"url": "rbd://one", "metadata": {}}
-TWO = {"url": "rbd://two", "metadata": {"a": "b"}}
+ONE = {"url": "rbd://one", "metadata": {"store": "fs"}}
+TWO = {"url": "rbd://two", "metadata": {"a": "b", "store": "fs"}}
 
 
 def op(name, path, *value):
@@ -57,8 +57,8 @@ def test_a_location_makes_a_queued_image_active(change, open_images):
     [
         ({}, op("replace", "/locations", []), 403, "Cannot set locations to empty list."),
         ({}, op("replace", "/locations", [ONE]), 400, "Original locations is not empty"),
-        ({}, op("add", "/locations/-", ONE), 400, "contains a URL more than once"),
-        ({}, op("add", "/locations/7", TWO), 400, "Invalid position for adding a location."),
+        ({}, op("add", "/locations/-", ONE), 400, "already exists"),
+        ({}, op("add", "/locations/-1", TWO), 400, "Invalid position for adding a location."),
         ({}, op("add", "/locations/x", TWO), 400, "Invalid position for adding a location."),
         ({}, op("remove", "/locations/0"), 403, "Cannot remove last location in the image."),
         (

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from traced_image.lab.http1 import (
     Malformed,
+    ReceivedBody,
     ReceivedRequest,
     Response,
     make_json_response,
@@ -156,3 +157,29 @@ def test_a_length_of_its_own_is_not_written_twice():
 
 def test_an_answer_without_a_body_needs_no_media_type():
     assert b"Content-Type" not in Response(204, content_type="").head()
+
+
+@given(
+    st.lists(st.binary(max_size=20), max_size=5),
+    st.lists(st.integers(0, 60), max_size=4),
+    st.booleans(),
+)
+def test_a_body_that_is_read_in_parts_is_the_same(pieces, stops, in_chunks):
+    whole = b"".join(pieces)
+    headers = {"content-length": str(len(whole))}
+    data = whole
+    if in_chunks:
+        headers = {"transfer-encoding": "chunked"}
+        chunks = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces if piece]
+        data = b"".join([*chunks, b"0\r\n\r\n"])
+    body = ReceivedBody(stream(data + b"NEXT"), headers)
+    for stop in sorted(stops):
+        body.read(stop)
+        assert whole[:stop] == bytes(body.data)
+    assert (True, whole) == (body.read(), bytes(body.data))
+
+
+@pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\0b", "a\ud800b"])
+def test_a_header_that_would_split_a_reply_is_refused(value):
+    with pytest.raises(ValueError, match="'X-A' has a character that can't be sent"):
+        Response(200, headers=(("X-A", value),)).check()

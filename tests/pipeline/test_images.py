@@ -26,7 +26,7 @@ from traced_image.pipeline.api.upload import UploadBody
 from traced_image.pipeline.images_v1 import ImagesV1
 from traced_image.pipeline.images_v2 import ImagesV2
 
-META = {"name": "new", "disk_format": "qcow2", "container_format": "bare"}
+META = {"name": "new", "disk_format": "raw", "container_format": "bare"}
 URL = "http://store.example/image"
 
 
@@ -145,12 +145,12 @@ def test_an_image_that_is_activated_empty_may_be_in_another_container(service):
 
 def test_an_image_that_is_not_raw_can_not_be_activated_empty(service):
     with pytest.raises(ImageBadRequest, match="force activate with disk_format=qcow2: use raw"):
-        service.create(None, {**META, "size": 0})
+        service.create(None, {**META, "disk_format": "qcow2", "size": 0})
 
 
 def test_what_can_not_be_activated_is_not_created(service, server):
     with pytest.raises(ImageBadRequest):
-        service.create(None, {**META, "size": 0})
+        service.create(None, {**META, "disk_format": "qcow2", "size": 0})
     assert [] == asked(server)
 
 

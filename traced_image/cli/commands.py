@@ -25,6 +25,7 @@ COMMANDS = {
     "diagnose": _CommandEntry("diagnose", "diagnose", "cli"),
     "download": _CommandEntry("download_upload", "download", "cli"),
     "exporter": _CommandEntry("exporter", "exporter", "exporter"),
+    "lab": _CommandEntry("lab", "lab", "cli"),
     "list": _CommandEntry("show_list", "list_", "cli"),
     "servers": _CommandEntry("servers", "servers", "exporter"),
     "show": _CommandEntry("show_list", "show", "cli"),

@@ -53,7 +53,7 @@ STATUSES = {
     FILE: "a file can't be read or written",
     INTERRUPTED: "ended by Ctrl-C",
     BROKEN_PIPE: "the reader of the output has closed it; no message is printed",
-    TERMINATED: "ended by SIGTERM; `exporter` ends with 0 then, as services do",
+    TERMINATED: "ended by SIGTERM; `exporter` and `lab` end with 0 then, as services do",
 }
 """The exit statuses; the first four are those of check plugins: OK, WARNING, CRITICAL, UNKNOWN.
 

@@ -13,8 +13,13 @@ from __future__ import annotations
 
 from . import faults
 from .access_log import Access
+from .control import Control
 from .fault import Fault
-from .images import Image, Images
+from .fault_text import parse_fault
+from .identity import Identity
+from .image import Image
+from .images import Images
+from .limits import Limits
 from .proxy import Proxy
 from .server import GlanceServer, cluster
 from .tls import TLS
@@ -22,11 +27,15 @@ from .tls import TLS
 __all__ = [
     "TLS",
     "Access",
+    "Control",
     "Fault",
     "GlanceServer",
+    "Identity",
     "Image",
     "Images",
+    "Limits",
     "Proxy",
     "cluster",
     "faults",
+    "parse_fault",
 ]

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import socket
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from ..redact import hide_in_record
+from .access_log import make_connection_access
 from .error_responses import Refused
 from .http1 import ReceivedRequest
-from .sockets import hang_up, reset_on_close, stop_reading
+from .sockets import describe_peer, hang_up, reset_on_close, shut_down, stop_reading
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from .access_log import Access
     from .active_fault import ActiveFault
-    from .fault import Fault
+    from .met_faults import MetFaults
 
+LOG = logging.getLogger(__name__)
+LOG.addFilter(hide_in_record)
 
 _NOT_TLS = b"This is not TLS.\r\n"
 _HANDSHAKE = 1 << 16  # more bytes than a client sends first
 
-
 _PLAIN_HTTP = Refused(400, "The plain HTTP request was sent to HTTPS port")
+_BAD_REQUEST = 400
 
 
 class ConnectionOwner(Protocol):
@@ -32,11 +38,14 @@ class ConnectionOwner(Protocol):
 
     episode: ActiveFault
 
-    def context(self, fault: Fault | None) -> ssl.SSLContext | None:
+    def context(self, met: MetFaults, episode: ActiveFault) -> ssl.SSLContext | None:
         """Return the TLS context; None for plain HTTP."""
 
     def converse(self, sock: socket.socket, abort: Callable[[], None]) -> None:
         """Serve a connection after its TLS handshake."""
+
+    def record(self, access: Access) -> None:
+        """Log a connection."""
 
     def forget(self, connection: AcceptedConnection) -> None:
         """Forget a connection that is closed; its thread is about to end."""
@@ -60,14 +69,23 @@ class AcceptedConnection:
     def abort(self) -> None:
         """End the connection; safe in any thread."""
         with self._lock, contextlib.suppress(OSError):
-            # Not SSLSocket.shutdown: it sets the TLS object to None while another thread reads.
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            shut_down(self._sock, socket.SHUT_RDWR)
+
+    def reset(self) -> None:
+        """Make the connection end with RST, and wake its thread if it reads; `abort` ends it."""
+        with self._lock, contextlib.suppress(OSError):
+            reset_on_close(self._sock)
+            # A shutdown of the other side would send FIN before the RST.
+            shut_down(self._sock, socket.SHUT_RD)
 
     def _run(self) -> None:
         try:
             # The client closed the connection, or the server was stopped: no reply is possible.
             with contextlib.suppress(OSError):
                 self._serve()
+        # No client sees what went wrong here: the connection just ends.
+        except Exception:
+            LOG.exception("The lab failed while it sent a reply, and closes the connection")
         finally:
             with self._lock:
                 hang_up(self._sock)
@@ -75,23 +93,32 @@ class AcceptedConnection:
 
     def _serve(self) -> None:
         episode = self._owner.episode
-        fault = episode.on_connection()
-        name = None if fault is None else fault.name
-        if name == "reset":
-            reset_on_close(self._sock)
-        elif name == "broken_tls":
-            self._sock.sendall(_NOT_TLS)
-        elif name == "plain_http":
-            self._answer_in_plain_http()
-        elif name == "silent_tls":
+        peer = describe_peer(self._sock)
+        met = episode.on_connection(peer)
+        if met.find("reset", "broken_tls", "plain_http", "silent_tls"):
+            status = _BAD_REQUEST if met.find("plain_http") else None
+            self._owner.record(make_connection_access(peer, met, status=status))
+            self._fail(met, episode)
+            return
+        context = self._owner.context(met, episode)
+        sock = self._sock if context is None else self._shake_hands(context, peer, met)
+        if met:
+            self._owner.record(make_connection_access(peer, met))
+        if met.find("never_read"):
             self._never_read(episode)
         else:
-            context = self._owner.context(fault)
-            sock = self._sock if context is None else self._secured(context)
-            if name == "never_read":
-                self._never_read(episode)
-            else:
-                self._owner.converse(sock, self.abort)
+            self._owner.converse(sock, self.abort)
+
+    def _fail(self, met: MetFaults, episode: ActiveFault) -> None:
+        """End the connection, or leave it silent, before any TLS handshake."""
+        if met.find("reset"):
+            reset_on_close(self._sock)
+        elif met.find("broken_tls"):
+            self._sock.sendall(_NOT_TLS)
+        elif met.find("plain_http"):
+            self._answer_in_plain_http()
+        else:
+            self._never_read(episode)
 
     def _answer_in_plain_http(self) -> None:
         # What the client has sent is read first: a close with unread data would send RST, and
@@ -104,12 +131,18 @@ class AcceptedConnection:
         stop_reading(self._sock)
         episode.wait(math.inf)
 
-    def _secured(self, context: ssl.SSLContext) -> ssl.SSLSocket:
+    def _shake_hands(self, context: ssl.SSLContext, peer: str, met: MetFaults) -> ssl.SSLSocket:
         with self._lock:
             # Wrapping moves the file descriptor to a new object. The lock keeps `abort` from using
             # the old object meanwhile.
             sock = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
             self._sock = sock
-        # Outside the lock, so that `abort` can end a handshake that hangs.
-        sock.do_handshake()
+        try:
+            # Outside the lock, so that `abort` can end a handshake that hangs.
+            sock.do_handshake()
+        except OSError as error:
+            self._owner.record(
+                make_connection_access(peer, met, error=f"{type(error).__name__}: {error}")
+            )
+            raise
         return sock

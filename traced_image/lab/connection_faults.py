@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from .fault import Fault, Then
+import math
+
+from .checks import check_choice, check_count, check_number, check_seconds, check_status
+from .fault import ENDS, THEN, Fault, Then
 
 
 def refuse() -> Fault:
-    """Refuse connections and close the open ones; the server keeps its port."""
+    """Refuse connections and close the open ones; the server keeps its port.
+
+    The kernel refuses them, so that the access log has no entry of them.
+    """
     return Fault("refuse")
 
 
@@ -52,8 +58,32 @@ def never_read() -> Fault:
     return Fault("never_read")
 
 
-def early_answer(code: int, then: Then = "close") -> Fault:
-    """Answer a request when its headers have arrived, and read nothing of its body.
+def black_hole() -> Fault:
+    """Answer no connect, and pass no byte on open connections, as if every packet were lost.
+
+    The connect of a client times out: the queue of the port is full, so that Linux drops its
+    packets. Clients that still wait when the fault ends are connected, and transfers go on. The
+    access log has no entry of such a connect.
+    """
+    return Fault("black_hole")
+
+
+def expiring_tls(after: float = 0.0) -> Fault:
+    """Send a certificate that expires under way; open connections are kept.
+
+    Args:
+        after: Seconds from ``break_with()`` to its end; certificates count whole seconds. 0 is a
+            certificate that has expired.
+
+    Raises:
+        InvalidArgument: `after` is no number from 0.
+    """
+    check_seconds("expiring_tls", after)
+    return Fault("expiring_tls", after=after)
+
+
+def early_answer(code: int, then: Then = "close", *, after: int = 0) -> Fault:
+    """Answer a request when its headers have arrived, and read nothing of its body, or a part.
 
     Args:
         code: The HTTP status. All but 204 and 304 come with a page of HTML (of JSON, if that is
@@ -62,5 +92,46 @@ def early_answer(code: int, then: Then = "close") -> Fault:
             ``half_close`` closes the server's side only, and reads on. ``reset`` resets the
             connection. ``hang`` keeps it open, and reads without an end. ``stall`` keeps it
             open, and reads nothing. ``keep`` reads the body and then the next request.
+        after: The bytes of the body that are read before.
+
+    Raises:
+        InvalidArgument: `code` is no status, `then` is none of these words, or `after` is below 0.
     """
-    return Fault("early_answer", code=code, then=then, carried_out=False)
+    check_status("early_answer", code)
+    check_choice("early_answer", then, THEN)
+    check_count("early_answer", after, least=0)
+    return Fault("early_answer", code=code, then=then, after=after, carried_out=False)
+
+
+def cut_upload(after: int = 0, then: Then = "close") -> Fault:
+    """End a request in the middle of its body, without a reply; nothing is carried out.
+
+    Args:
+        after: The bytes of the body that are read before; a shorter body is cut at its end.
+        then: What the server does then: ``close``, ``half_close``, ``reset``, ``hang`` or
+            ``stall``, as in `early_answer`.
+
+    Raises:
+        InvalidArgument: `after` is below 0, or `then` is none of these words.
+    """
+    check_count("cut_upload", after, least=0)
+    check_choice("cut_upload", then, ENDS)
+    return Fault("cut_upload", after=after, then=then, carried_out=False)
+
+
+def limit_rate(*, send: float | None = None, receive: float | None = None) -> Fault:
+    """Pass so many bytes a second only; it also affects transfers that are under way.
+
+    Args:
+        send: The most bytes of replies a second, on each connection; None for no limit.
+        receive: The most bytes of requests' bodies a second, on each connection; None for no
+            limit. The kernel holds some more bytes that the server has not read.
+
+    Raises:
+        InvalidArgument: No rate is given, or one is not above 0.
+    """
+    for rate in (send, receive):
+        if rate is not None or send is receive:
+            fix = "give send= or receive= in bytes a second, above 0"
+            check_number("limit_rate", rate, fix, least=math.ulp(0.0))
+    return Fault("limit_rate", send_rate=send, receive_rate=receive)

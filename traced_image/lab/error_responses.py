@@ -29,6 +29,11 @@ _PAGE = (
 )
 
 
+def _escape(text: str) -> str:
+    """Escape as WebOb's ``html_escape``, which writes ASCII only."""
+    return html.escape(text).encode("ascii", "xmlcharrefreplace").decode()
+
+
 class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the lab
     """An error reply, raised by the code that finds the error.
 
@@ -59,7 +64,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the 
         line = f"{self.status} {title}"
         accept = request.headers.get("accept", "")
         if "text/html" in accept or "*/*" in accept:
-            text = self._text(request, html.escape(self.explanation), html.escape(self.detail))
+            text = self._text(request, _escape(self.explanation), _escape(self.detail))
             kind, body = "text/html; charset=UTF-8", _PAGE.format(line=line, text=text)
         elif "application/json" in accept:
             text = self._text(request, self.explanation, self.detail)
@@ -73,6 +78,8 @@ class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the 
 
     def _text(self, request: ReceivedRequest, explanation: str, detail: str) -> str:
         """Fill in WebOb's template of the status; three of the templates ignore the explanation."""
+        if self.status == HTTPStatus.METHOD_NOT_ALLOWED and self.explanation:
+            return self.explanation
         if self.status == HTTPStatus.METHOD_NOT_ALLOWED:
             problem = f"The method {request.method} is not allowed for this resource. <br /><br />"
             return f"{problem}\n{detail}"

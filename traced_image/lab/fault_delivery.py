@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .active_fault import ActiveFault
     from .fault import Fault
     from .http1 import Response
+    from .met_faults import MetFaults
 
 WriteBytes = Callable[[bytes], None]
 
@@ -40,10 +41,22 @@ class Delivery:
     send: WriteBytes
     episode: ActiveFault
 
-    def deliver(self, fault: Fault | None) -> bool:
-        """Send the reply; return whether the connection stays open."""
-        if fault is not None and fault.name in _MANNERS:
-            return _MANNERS[fault.name](self, fault)
+    def deliver(self, met: MetFaults) -> bool:
+        """Send the reply; return whether the connection stays open.
+
+        Args:
+            met: The faults of the request. At most one changes how the reply is sent.
+        """
+        interim = met.find("interim_replies")
+        if interim is not None:
+            _send_interim_replies(self, interim)
+        for fault in met.parts:
+            if fault.name in _MANNERS:
+                return _MANNERS[fault.name](self, fault)
+        return self.send_whole()
+
+    def send_whole(self) -> bool:
+        """Send the reply as it is; return whether the connection stays open."""
         head = self.head
         if len(self.body) < _JOINED:
             self.send(head + self.body)
@@ -66,7 +79,7 @@ class Delivery:
         """Return the status line, and the headers with their end but without the body's length."""
         line, _, rest = self.head.partition(b"\r\n")
         fields = rest.split(b"\r\n")
-        kept = [each for each in fields if not each.startswith(b"Content-Length:")]
+        kept = [each for each in fields if not each.lower().startswith(b"content-length:")]
         return line + b"\r\n", b"\r\n".join(kept)
 
     def slowly(self, data: bytes, interval: float) -> None:
@@ -90,9 +103,10 @@ def _slow_body(delivery: Delivery, fault: Fault) -> bool:
     return delivery.keep_alive
 
 
-def _cut_body(delivery: Delivery, _: Fault) -> bool:
+def _cut_body(delivery: Delivery, fault: Fault) -> bool:
     body = delivery.body
-    delivery.send(delivery.head + body[: len(body) // 2])
+    end = len(body) // 2 if fault.after is None else int(fault.after)
+    delivery.send(delivery.head + body[:end])
     return False
 
 
@@ -108,11 +122,6 @@ def _garbage_headers(delivery: Delivery, _: Fault) -> bool:
     line, end, rest = delivery.response.head(close=True).partition(b"\r\n")
     delivery.send(line + end + _GARBAGE + rest + delivery.body)
     return False
-
-
-def _delay(delivery: Delivery, fault: Fault) -> bool:
-    delivery.episode.wait(fault.interval)
-    return delivery.deliver(None)
 
 
 def _slow_error(delivery: Delivery, fault: Fault) -> bool:
@@ -144,7 +153,7 @@ def _extra_reply(delivery: Delivery, fault: Fault) -> bool:
     return delivery.keep_alive
 
 
-def _interim_replies(delivery: Delivery, fault: Fault) -> bool:
+def _send_interim_replies(delivery: Delivery, fault: Fault) -> None:
     sent = 0
     while fault.count is None or sent < fault.count:
         delivery.send(fault.data)
@@ -152,8 +161,6 @@ def _interim_replies(delivery: Delivery, fault: Fault) -> bool:
         # A flood is no flood any more if its fault has ended.
         if delivery.episode.wait(fault.interval) and fault.count is None:
             break
-    delivery.send(delivery.head + delivery.body)
-    return delivery.keep_alive
 
 
 def _framing(delivery: Delivery, fault: Fault) -> bool:
@@ -194,13 +201,11 @@ _MANNERS: Mapping[str, Callable[[Delivery, Fault], bool]] = {
     "bad_chunk": _bad_chunk,
     "chunked": _chunked,
     "cut_body": _cut_body,
-    "delay": _delay,
     "endless_body": _raw,
     "endless_headers": _raw,
     "extra_reply": _extra_reply,
     "framing": _framing,
     "garbage_headers": _garbage_headers,
-    "interim_replies": _interim_replies,
     "raw_reply": _raw,
     "slow_body": _slow_body,
     "slow_error": _slow_error,

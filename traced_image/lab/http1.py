@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import http
 import json
+import math
 import re
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Union
+from io import BufferedReader
+from typing import Union
 from urllib.parse import parse_qsl
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from io import BufferedReader
+from .identity import ANYONE, Identity
 
 JSON = Union[None, bool, int, float, str, list["JSON"], dict[str, "JSON"]]  # noqa: UP007 - 3.10 needs it for a forward reference
 BYTES = "application/octet-stream"
@@ -22,6 +23,7 @@ NO_BODY = frozenset({http.HTTPStatus.NO_CONTENT.value, http.HTTPStatus.NOT_MODIF
 Headers = tuple[tuple[str, str], ...]
 
 _REQUEST_LINE = re.compile(r"(\S+) (\S+) HTTP/1\.([01])\r?\n")
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _LINE_LIMIT = 65536
 _HEADER_LIMIT = 200
 _PIECE = 1 << 18
@@ -47,6 +49,8 @@ class ReceivedRequest:
         headers: The headers by lower-case name; repeated headers are joined with a comma.
         body: The whole body, without chunked encoding.
         keep_alive: Whether the client wants to keep the connection.
+        identity: Who sent it.
+        request_id: The id that its reply has; empty before the server has chosen one.
     """
 
     method: str
@@ -54,11 +58,13 @@ class ReceivedRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     keep_alive: bool = True
+    identity: Identity = ANYONE
+    request_id: str = ""
 
     @cached_property
     def path(self) -> str:
         """The path without the query, still percent-encoded."""
-        return self.target.partition("?")[0]
+        return self.target.partition("#")[0].partition("?")[0]
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:
@@ -82,6 +88,16 @@ class Response:
     def header(self, name: str) -> str | None:
         """Return the value of a header; None if it is not set."""
         return next((value for key, value in self.headers if key == name), None)
+
+    def check(self) -> None:
+        """Refuse a header that would split or break the reply, as WebOb does.
+
+        Raises:
+            ValueError: A header has a control character, or one that UTF-8 can't encode.
+        """
+        for name, value in self.headers:
+            if _UNSENDABLE.search(value) or _UNSENDABLE.search(name):
+                raise ValueError(f"The header {name!r} has a character that can't be sent.")
 
     def head(self, *, length: int | None = None, close: bool = False) -> bytes:
         """Return the status line and headers as bytes.
@@ -151,6 +167,10 @@ def _read_headers(stream: BufferedReader) -> dict[str, str]:
     raise Malformed(b"too many headers")
 
 
+ReadPiece = Callable[[BufferedReader, int], bytes]
+"""Reads up to so many bytes of a stream."""
+
+
 def read_body(stream: BufferedReader, headers: Mapping[str, str]) -> tuple[bytes, bool]:
     """Read a request's body.
 
@@ -160,45 +180,85 @@ def read_body(stream: BufferedReader, headers: Mapping[str, str]) -> tuple[bytes
     Raises:
         Malformed: The length of the body or of a chunk is not a number.
     """
-    body = bytearray()
-    if headers.get("transfer-encoding", "").lower().endswith("chunked"):
-        complete = _read_chunks(stream, body)
-    else:
-        size = _read_number(headers.get("content-length", "0"), 10)
-        complete = _read_exactly(stream, size, body)
-    return bytes(body), complete
+    body = ReceivedBody(stream, headers)
+    complete = body.read()
+    return bytes(body.data), complete
 
 
-def _read_chunks(stream: BufferedReader, body: bytearray) -> bool:
-    while True:
-        try:
-            line = stream.readline(_LINE_LIMIT)
-        except OSError:
-            return False
-        if not line:
-            return False
-        size = _read_number(line.partition(b";")[0].decode("latin-1"), 16)
-        if not _read_exactly(stream, size, body) or not _read_exactly(stream, 2, bytearray()):
-            return False
-        if size == 0:
-            return True
+class ReceivedBody:
+    """A request's body, while it arrives.
 
+    Args:
+        stream: The connection.
+        headers: The request's headers, which say how long the body is.
+        read: Reads a piece of the stream.
 
-def _read_exactly(stream: BufferedReader, size: int, into: bytearray) -> bool:
-    """Append `size` bytes; return whether all arrived.
-
-    Bytes before a break stay in `into`, because the access log counts them.
+    Attributes:
+        data: The bytes that arrived; also after a break, because the access log counts them.
     """
-    while size:
+
+    def __init__(
+        self,
+        stream: BufferedReader,
+        headers: Mapping[str, str],
+        read: ReadPiece = BufferedReader.read1,
+    ) -> None:
+        self.data = bytearray()
+        self._stream = stream
+        self._headers = headers
+        self._read = read
+        self._most: float = math.inf
+        self._complete = False
+        self._pieces = self._read_pieces()
+
+    def read(self, most: float = math.inf) -> bool:
+        """Read the rest of the body, or until `most` bytes have arrived in all.
+
+        Returns:
+            Whether the body is complete.
+
+        Raises:
+            Malformed: The length of the body or of a chunk is not a number.
+        """
+        self._most = most
+        while len(self.data) < most:
+            piece = next(self._pieces, b"")
+            if not piece:
+                return self._complete
+            self.data += piece
+        return False
+
+    def _read_pieces(self) -> Iterator[bytes]:
         try:
-            piece = stream.read1(min(size, _PIECE))
-        except OSError:
-            return False
-        if not piece:
-            return False
-        into += piece
-        size -= len(piece)
-    return True
+            for size in self._read_sizes():
+                left = size
+                while left:
+                    wanted = min(left, _PIECE, self._most - len(self.data))
+                    piece = self._read(self._stream, int(wanted))
+                    if not piece:
+                        return
+                    left -= len(piece)
+                    yield piece
+        except (OSError, EOFError):
+            return
+        self._complete = True
+
+    def _read_sizes(self) -> Iterator[int]:
+        """Read the length of the body, or of each chunk in turn."""
+        if not self._headers.get("transfer-encoding", "").lower().endswith("chunked"):
+            yield _read_number(self._headers.get("content-length", "0"), 10)
+            return
+        size = 1
+        while size:
+            size = _read_number(self._read_line().partition(b";")[0].decode("latin-1"), 16)
+            yield size
+            self._read_line()
+
+    def _read_line(self) -> bytes:
+        line = self._stream.readline(_LINE_LIMIT)
+        if not line:
+            raise EOFError
+        return line
 
 
 def _read_number(text: str, base: int) -> int:

@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .error_responses import Refused
-from .images import BASE, Image, Images
+from .image import BASE, Image
 
 if TYPE_CHECKING:
     from .http1 import JSON
+    from .images import Images
 
-Condition = Callable[[Image], bool]
+Condition = Callable[[Image], object]
 # Glance's defaults of `api_limit_max` and `limit_param_default`.
 MOST = 1000
 PAGE = 25
@@ -72,7 +73,7 @@ def at_least(name: str, bound: str) -> Condition:
         Refused: 400, if the bound is not a number; 500, as in Glance, if the attribute is unknown.
     """
     least = _bound(name, bound)
-    return lambda image: _number(image.base[name]) >= least
+    return lambda image: image.base[name] is not None and _number(image.base[name]) >= least
 
 
 def at_most(name: str, bound: str) -> Condition:

@@ -2,53 +2,78 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from ..errors import InvalidArgument
+from .access_log import make_connection_access
 from .active_fault import ActiveFault
 from .connection import AcceptedConnection
+from .fault import check_fault
+from .fault_schedule import FaultSchedule
 from .listener import Listener
+from .logged_server import LoggedServer
+from .sockets import describe_peer, refuse_politely
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from .access_log import Access
     from .fault import Fault
+    from .met_faults import MetFaults
 
-_MOST_CONNECTIONS = 256
+LOG = logging.getLogger(__name__)
+
+MOST_CONNECTIONS = 2048
+_MOST_PORT = 65535
+_RESET_TIME = 0.1
+"""Seconds in which the threads that read end, and their closes reset the connections."""
 
 
-class LoopbackServer(ABC):
+class LoopbackServer(LoggedServer, ABC):
     """A server on loopback, in this process and in its own threads.
 
     Args:
         host: A loopback address, IPv4 or IPv6.
+        port: The port; 0 for a free one, which the server keeps when it is started again.
         name: The name of its threads.
+        clock: Returns the time in seconds, for the schedules of faults.
 
     Attributes:
         host: The address that it listens on.
         name: The name of its threads.
         episode: The current fault; for this package.
+
+    Raises:
+        InvalidArgument: `port` is no port.
     """
 
-    def __init__(self, *, host: str, name: str) -> None:
+    def __init__(
+        self, *, host: str, port: int, name: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if not 0 <= port <= _MOST_PORT:
+            raise InvalidArgument(f"port={port}: give a port from 0 to {_MOST_PORT}.")
+        super().__init__()
         self.host = host
         self.name = name
+        self._clock = clock
+        self._wanted_port = port
         self.episode = ActiveFault(None)
+        self._schedule: FaultSchedule | None = None
         self._turning = threading.Lock()
         self._counting = threading.Lock()
-        self._log: list[Access] = []
         self._open: set[AcceptedConnection] = set()
         self._accepted = 0
         self._listener: Listener | None = None
 
-    def context(self, fault: Fault | None) -> ssl.SSLContext | None:  # noqa: ARG002 - by subclasses
+    def context(self, met: MetFaults, episode: ActiveFault) -> ssl.SSLContext | None:  # noqa: ARG002 - by subclasses
         """Return the TLS context; None for plain HTTP; for this package."""
         return None
 
@@ -73,12 +98,17 @@ class LoopbackServer(ABC):
         self.stop()
 
     def start(self) -> None:
-        """Take a free port and serve; do nothing if the server runs already."""
+        """Take the port and serve; do nothing if the server runs already.
+
+        Raises:
+            OSError: The address is not this machine's, or another process has the port.
+        """
         with self._turning:
             if self._listener is None:
-                self._listener = Listener(self.host, self._accept, f"{self.name}-accept")
-                self.episode = ActiveFault(self.episode.fault)
-                self._apply(self.episode)
+                name = f"{self.name}-accept"
+                self._listener = Listener(self.host, self._accept, name, self._wanted_port)
+                self._wanted_port = self._listener.port
+                self._begin(self.episode.fault)
 
     def stop(self) -> None:
         """Close all connections and wait for the threads; a second call does nothing."""
@@ -86,8 +116,11 @@ class LoopbackServer(ABC):
             if self._listener is not None:
                 self._listener.release()
                 self._listener = None
+            schedule, self._schedule = self._schedule, None
             self.episode.end()
             self._close_connections()
+        if schedule is not None:
+            schedule.join()
 
     @property
     def port(self) -> int:
@@ -103,62 +136,70 @@ class LoopbackServer(ABC):
     def break_with(self, fault: Fault) -> None:
         """Fail from now on, on new and on open connections.
 
+        Faults of connections end the open ones, also in the middle of a transfer; `limit_rate` and
+        `black_hole` affect transfers that are under way. All other faults affect new requests.
+
         Args:
             fault: The fault; it replaces the current one.
 
         Raises:
-            InvalidArgument: The server can't have this fault, such as one of TLS without TLS.
+            InvalidArgument: This is no fault, or the server can't have it, such as one of TLS
+                without TLS.
         """
-        self._check_fault(fault)
-        self._turn(ActiveFault(fault))
+        self._check_fault(check_fault("break_with", fault))
+        self._turn(fault)
 
     def heal(self) -> None:
         """Answer normally from now on.
 
         Connections that the fault held open are closed. Slow replies are completed immediately.
         """
-        self._turn(ActiveFault(None))
+        self._turn(None)
+
+    def reset(self) -> None:
+        """Heal the server, and empty its access log, for the next test."""
+        self.heal()
+        self.clear_log()
 
     @abstractmethod
     def _check_fault(self, fault: Fault) -> None:
         """Raise InvalidArgument if the server can't have this fault."""
 
-    def _turn(self, episode: ActiveFault) -> None:
+    def _turn(self, fault: Fault | None) -> None:
         with self._turning:
-            before, self.episode = self.episode, episode
-            before.end()
-            self._apply(episode)
+            before, schedule = self.episode, self._schedule
+            self._begin(fault, ends=before)
+        if schedule is not None:
+            schedule.join()
 
-    def _apply(self, episode: ActiveFault) -> None:
-        fault = episode.fault
-        if self._listener is not None and fault is not None and fault.name == "refuse":
-            self._listener.close()
-        elif self._listener is not None:
-            self._listener.open()
-        if fault is not None and fault.meets_connections:
-            self._close_connections()
+    def _begin(self, fault: Fault | None, *, ends: ActiveFault | None = None) -> None:
+        self.episode = ActiveFault(fault, self._clock)
+        if ends is not None:
+            ends.end()
+        self._schedule = None
+        if self._listener is not None:
+            schedule = FaultSchedule(self.episode, self._follow, f"{self.name}-clock")
+            self._apply(self._listener, self.episode, schedule.on)
+            self._schedule = schedule if schedule.start() else None
 
-    @property
-    def access_log(self) -> tuple[Access, ...]:
-        """The requests so far, in the order of their replies."""
-        with self._counting:
-            return tuple(self._log)
+    def _follow(self, episode: ActiveFault, begun: tuple[Fault, ...]) -> None:
+        """Apply the faults of connections that a schedule has just begun or ended."""
+        with self._turning:
+            if self.episode is episode and self._listener is not None:
+                self._apply(self._listener, episode, begun)
 
-    def clear_log(self) -> None:
-        """Empty the access log."""
-        with self._counting:
-            self._log.clear()
+    def _apply(self, listener: Listener, episode: ActiveFault, begun: tuple[Fault, ...]) -> None:
+        listener.turn(episode.door)
+        # A black hole keeps the open connections, on which no byte passes.
+        ending = {fault.name for fault in begun} - {"black_hole", "expiring_tls"}
+        if ending:
+            self._close_connections(reset=ending == {"reset"})
 
     @property
     def connections(self) -> int:
         """How many TCP connections the server has accepted so far."""
         with self._counting:
             return self._accepted
-
-    def record(self, access: Access) -> None:
-        """Add a request to the access log; for this package."""
-        with self._counting:
-            self._log.append(access)
 
     def forget(self, connection: AcceptedConnection) -> None:
         """Forget a connection; for this package."""
@@ -168,19 +209,36 @@ class LoopbackServer(ABC):
     def _accept(self, sock: socket.socket) -> None:
         with self._counting:
             self._accepted += 1
-            if len(self._open) >= _MOST_CONNECTIONS:
-                sock.close()
+            if len(self._open) < MOST_CONNECTIONS:
+                connection = AcceptedConnection(sock, self, f"{self.name}-{self._accepted}")
+                self._open.add(connection)
+                # Started under the lock, because `stop` joins the threads of all open connections,
+                # and a thread can be joined only after its start.
+                connection.thread.start()
                 return
-            connection = AcceptedConnection(sock, self, f"{self.name}-{self._accepted}")
-            self._open.add(connection)
-            # Started under the lock, because `stop` joins the threads of all open connections, and
-            # a thread can be joined only after its start.
-            connection.thread.start()
+        self._refuse(sock)
 
-    def _close_connections(self) -> None:
+    def _refuse(self, sock: socket.socket) -> None:
+        problem = f"more than {MOST_CONNECTIONS:,} connections are open"
+        LOG.warning("%s: %s; it answers 503 and closes the new one", self.name, problem)
+        self.record(make_connection_access(describe_peer(sock), status=503, error=problem))
+        refuse_politely(sock)
+
+    def _close_connections(self, *, reset: bool = False) -> None:
         with self._counting:
             connections = tuple(self._open)
+        if reset:
+            _reset(connections)
         for connection in connections:
             connection.abort()
         for connection in connections:
             connection.thread.join()
+
+
+def _reset(connections: Collection[AcceptedConnection]) -> None:
+    """Reset connections; those whose thread is in the middle of a write are left to `abort`."""
+    for connection in connections:
+        connection.reset()
+    end = time.monotonic() + _RESET_TIME
+    for connection in connections:
+        connection.thread.join(max(0.0, end - time.monotonic()))

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import socket
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from io import BufferedReader
 
-    from .active_fault import ActiveFault
+    from .conversation import ServedRequest
     from .fault import Fault
     from .http1 import ReceivedRequest
 
@@ -34,13 +35,19 @@ _HOP_BY_HOP = frozenset(
 _MADE_ANEW = _HOP_BY_HOP | {"content-length", "content-type", "date"}
 _FAULTS = frozenset(
     {
+        "black_hole",
+        "cut_body",
+        "cut_upload",
+        "delay",
         "early_answer",
         "endless_body",
         "endless_headers",
-        "flapping",
+        "haproxy_error",
+        "limit_rate",
         "lost_reply",
         "never_answer",
         "never_read",
+        "nginx_error",
         "raw_reply",
         "redirect",
         "refuse",
@@ -88,26 +95,21 @@ def _forward(host: str, port: int, request: ReceivedRequest) -> Response:
 class _ProxyConversation(Conversation):
     """The requests on one connection to a proxy; a tunnel is the last one."""
 
-    def _answer(
-        self,
-        stream: BufferedReader,
-        request: ReceivedRequest,
-        episode: ActiveFault,
-        fault: Fault | None,
-    ) -> bool:
-        if request.method != "CONNECT" or fault is not None:
-            return super()._answer(stream, request, episode, fault)
+    def _answer(self, exchange: ServedRequest) -> bool:
+        request = exchange.request
+        if request.method != "CONNECT" or exchange.met:
+            return super()._answer(exchange)
         name, _, port = request.target.rpartition(":")
         try:
             far = socket.create_connection((name.strip("[]"), int(port)), timeout=_TIMEOUT)
         except (OSError, ValueError):
             response = Refused(502).response(request)
-            self._record(request, response, None)
+            self._record(exchange, request, response)
             self.sock.sendall(response.head(close=True) + response.body)
             return False
-        self._record(request, Response(200), None)
+        self._record(exchange, request, Response(200))
         self.sock.sendall(_ESTABLISHED)
-        _tunnel(self.sock, stream, far)
+        _tunnel(self.sock, exchange.stream, far)
         return False
 
 
@@ -144,7 +146,9 @@ class Proxy(LoopbackServer):
 
     Args:
         host: A loopback address, IPv4 or IPv6.
+        port: The port; 0 for a free one, which the server keeps when it is started again.
         name: The name of its threads.
+        clock: Returns the time in seconds, for the schedules of faults.
 
     Attributes:
         host: The address that it listens on.
@@ -153,8 +157,15 @@ class Proxy(LoopbackServer):
         episode: The current fault; for this package.
     """
 
-    def __init__(self, *, host: str = "127.0.0.1", name: str = "proxy") -> None:
-        super().__init__(host=host, name=name)
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        name: str = "proxy",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(host=host, port=port, name=name, clock=clock)
         self.app = _Forwarder()
 
     @property
@@ -167,6 +178,7 @@ class Proxy(LoopbackServer):
         _ProxyConversation(sock, self, abort).run()
 
     def _check_fault(self, fault: Fault) -> None:
-        if fault.name not in _FAULTS:
-            known = ", ".join(sorted(_FAULTS))
-            raise InvalidArgument(f"A proxy can't have the fault {fault.name}: use {known}.")
+        for leaf in fault.leaves:
+            if leaf.name not in _FAULTS:
+                known = ", ".join(sorted(_FAULTS))
+                raise InvalidArgument(f"A proxy can't have the fault {leaf.name}: use {known}.")

@@ -12,25 +12,31 @@ from urllib.parse import urlencode
 from .access_log import REQUEST_ID
 from .error_responses import Refused
 from .http1 import BYTES, JSON, Response, make_json_response
+from .proxy_pages import make_haproxy_page, make_nginx_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .fault import Fault
     from .http1 import ReceivedRequest
+    from .met_faults import MetFaults
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})")
-_SILENT = frozenset({"never_answer", "lost_reply", "reset"})
+_SILENT = ("never_answer", "lost_reply", "reset")
+_ADDS_HEADERS = frozenset({"many_headers", "new_cookies"})
 # The page size that python-glanceclient 0.8.0 asks for.
 _PAGE = "20"
 
 
-def rewrite(fault: Fault, request: ReceivedRequest, response: Response) -> Response | None:
-    """Return the reply that a fault puts in place of `response`; None for no reply."""
-    if fault.name in _SILENT:
+def rewrite(met: MetFaults, request: ReceivedRequest, response: Response) -> Response | None:
+    """Return the reply that faults put in place of `response`; None for no reply."""
+    if met.find(*_SILENT):
         return None
-    change = _REWRITES.get(fault.name)
-    return response if change is None else change(fault, request, response)
+    # A reply is replaced first, and then gets its headers.
+    for fault in sorted(met.parts, key=lambda part: part.name in _ADDS_HEADERS):
+        change = _REWRITES.get(fault.name)
+        response = response if change is None else change(fault, request, response)
+    return response
 
 
 def _status(fault: Fault, request: ReceivedRequest, response: Response) -> Response:
@@ -103,6 +109,14 @@ def _new_cookies(_: Fault, __: ReceivedRequest, response: Response) -> Response:
     return response.with_headers(("Set-Cookie", f"lab-{uuid.uuid4()}=1; Path=/"))
 
 
+def _nginx(fault: Fault, _: ReceivedRequest, __: Response) -> Response:
+    return make_nginx_page(fault.code)
+
+
+def _haproxy(fault: Fault, _: ReceivedRequest, __: Response) -> Response:
+    return make_haproxy_page(fault.code)
+
+
 def _corrupt(_: Fault, __: ReceivedRequest, response: Response) -> Response:
     body = response.body
     if response.content_type != BYTES or not body:
@@ -116,9 +130,11 @@ _REWRITES: Mapping[str, Callable[[Fault, ReceivedRequest, Response], Response]] 
     "endless_body": _code,
     "endless_pages": _endless_pages,
     "extra_reply": _extra,
+    "haproxy_error": _haproxy,
     "huge_json": _huge_json,
     "many_headers": _many_headers,
     "new_cookies": _new_cookies,
+    "nginx_error": _nginx,
     "not_json": _not_json,
     "raw_reply": _raw_status,
     "redirect": _redirect,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .error_responses import Refused
@@ -24,11 +25,17 @@ class Routes:
     Args:
         table: The handlers; ``*`` in a path stands for one segment.
         bodyless: The handlers of requests that must not have a body.
+        allowed: What ``Allow`` says for a path, where Glance names other methods than it has; None
+            for a path whose other methods Glance does not find.
     """
 
     def __init__(
-        self, table: Mapping[str, Mapping[str, Handler]], bodyless: Collection[Handler] = ()
+        self,
+        table: Mapping[str, Mapping[str, Handler]],
+        bodyless: Collection[Handler] = (),
+        allowed: Mapping[str, str | None] = MappingProxyType({}),
     ) -> None:
+        self._allowed = {tuple(path.split("/")): allow for path, allow in allowed.items()}
         self._patterns = [(tuple(path.split("/")), handlers) for path, handlers in table.items()]
         self._bodyless = bodyless
 
@@ -47,14 +54,22 @@ class Routes:
         """
         for pattern, handlers in self._patterns:
             names = _match(pattern, segments)
-            if names is not None:
-                return self._handler(handlers, request)(images, request, *names)
+            if names is not None and self._has(pattern, handlers, request):
+                return self._handler(pattern, handlers, request)(images, request, *names)
         raise Refused(404 if request.method in _METHODS else 501)
 
-    def _handler(self, handlers: Mapping[str, Handler], request: ReceivedRequest) -> Handler:
+    def _has(
+        self, pattern: tuple[str, ...], handlers: Mapping[str, Handler], request: ReceivedRequest
+    ) -> bool:
+        return request.method in handlers or self._allowed.get(pattern, "") is not None
+
+    def _handler(
+        self, pattern: tuple[str, ...], handlers: Mapping[str, Handler], request: ReceivedRequest
+    ) -> Handler:
         handler = handlers.get(request.method)
         if handler is None:
-            raise Refused(405, headers=(("Allow", ", ".join(handlers)),))
+            allow = self._allowed.get(pattern) or ", ".join(handlers)
+            raise Refused(405, headers=(("Allow", allow),))
         if request.body and handler in self._bodyless:
             raise Refused(400, "A body is not expected with this request.")
         return handler

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import ssl
 import tempfile
+import threading
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ from ..errors import MissingExtra
 if TYPE_CHECKING:
     import trustme
 
-    from .fault import Fault
+    from .met_faults import MetFaults
 
 
 class TLS:
@@ -40,6 +42,8 @@ class TLS:
         directory = tempfile.mkdtemp(prefix="traced-image-lab-")
         weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
         self.cafile = str(Path(directory, "ca.pem"))
+        self._lock = threading.Lock()
+        self._expiring: tuple[float, ssl.SSLContext] | None = None
         self._authority, other = trustme.CA(), trustme.CA()
         self._authority.cert_pem.write_to_path(self.cafile)
         self.known, self.unknown = _make_context(self._authority), _make_context(other)
@@ -55,13 +59,29 @@ class TLS:
         """
         return cls()
 
-    def choose(self, fault: Fault | None) -> ssl.SSLContext:
-        """Return the context for a connection; for this package."""
-        if fault is not None and fault.name == "untrusted_tls":
+    def choose(self, met: MetFaults, began: float) -> ssl.SSLContext:
+        """Return the context for a connection; for this package.
+
+        Args:
+            met: The faults of the connection.
+            began: When they began, in seconds since the epoch.
+        """
+        fault = met.find("untrusted_tls", "demand_certificate", "expiring_tls")
+        if fault is None:
+            return self.known
+        if fault.name == "untrusted_tls":
             return self.unknown
-        if fault is not None and fault.name == "demand_certificate":
+        if fault.name == "demand_certificate":
             return self._demanding(tls_1_2=fault.tls_1_2)
-        return self.known
+        return self._expire(began + (fault.after or 0.0))
+
+    def _expire(self, end: float) -> ssl.SSLContext:
+        # One certificate for all connections of a fault.
+        with self._lock:
+            if self._expiring is None or self._expiring[0] != end:
+                until = dt.datetime.fromtimestamp(end, dt.timezone.utc)
+                self._expiring = end, _make_context(self._authority, until)
+            return self._expiring[1]
 
     def _demanding(self, *, tls_1_2: bool) -> ssl.SSLContext:
         context = _make_context(self._authority)
@@ -72,9 +92,10 @@ class TLS:
         return context
 
 
-def _make_context(authority: trustme.CA) -> ssl.SSLContext:
+def _make_context(authority: trustme.CA, until: dt.datetime | None = None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", "::1", "localhost").configure_cert(context)
+    names = ("127.0.0.1", "::1", "localhost")
+    authority.issue_cert(*names, not_after=until).configure_cert(context)
     return context
 
 

@@ -9,12 +9,13 @@ from .error_responses import Refused
 from .http1 import BYTES, JSON, Headers, ReceivedRequest, Response, make_json_response
 from .listing import MOST, PAGE, Condition, at_least, at_most, equals, select
 from .routing import Routes
-from .v2.schemas import check
+from .v2.checks import check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .images import Image, Images
+    from .image import Image
+    from .images import Images
 
 _META = "x-image-meta-"
 _PROPERTY = "x-image-meta-property-"

@@ -6,7 +6,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import alerts, api, architecture, commands, configuration, diagnosis, lab, telemetry
+from . import (
+    alerts,
+    api,
+    architecture,
+    commands,
+    configuration,
+    diagnosis,
+    lab,
+    lab_differences,
+    telemetry,
+)
 from .pages import fill
 
 if TYPE_CHECKING:
@@ -20,6 +30,7 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "reference/command-line.md": commands.TABLES,
     "reference/configuration.md": configuration.TABLES,
     "reference/lab.md": lab.TABLES,
+    "reference/lab-differences.md": lab_differences.TABLES,
     "reference/telemetry.md": telemetry.TABLES,
 }
 """The pages that have tables, below ``docs/``."""

@@ -44,12 +44,21 @@ SHARED = {
 
 INTERNAL = {
     "Download": {"of", "at_end", "begin", "continues", "wait"},
-    "Fault": {"is_narrowed", "meets", "meets_connections"},
+    "Fault": {
+        *("is_narrowed", "is_partial", "leaves"),
+        *("meets", "meets_connections", "meets_requests"),
+    },
     "GlanceClientWrapper": {"accuse", "reject"},
     "GlanceServer": {"record", "context", "converse", "forget"},
-    "Image": {"with_base", "with_data", "view", "json"},
+    "Identity": {"has", "is_admin"},
+    "Image": {"with_base", "with_data", "with_checked_data", "with_refused_data", "view", "json"},
     "Images": {"new", "put", "save", "is_used", "timestamp"},
+    "Limits": {"check_properties", "check_tags", "check_size"},
     "Proxy": {"record", "context", "converse", "forget"},
+    "Control": {
+        *("record", "context", "converse", "forget", "heal", "break_with", "clear_log", "reset"),
+        *("find_requests", "wait_for", "assert_called", "assert_not_called"),
+    },
     "S3ImageService": {"default"},
     "TLS": {"choose"},
 }

@@ -33,6 +33,7 @@ LAYERS = (
     ("stock_cycle",),
     ("__init__", "_connect"),
     ("lab",),
+    ("pytest_plugin",),
     ("exporter.web",),
     ("exporter",),
     ("exporter.probing",),

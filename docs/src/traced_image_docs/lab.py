@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from traced_image import lab
 from traced_image.lab import faults
+from traced_image.lab.control_routes import ROUTES
 
 from . import docstrings, signatures
 from .api import write_group
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 LAB: Mapping[str, Any] = {
     name: getattr(lab, name)
-    for name in ("cluster", "GlanceServer", "Images", "Image", "Access", "Fault", "TLS", "Proxy")
+    for name in (
+        *("cluster", "GlanceServer", "Identity", "Images", "Image", "Limits", "Access", "Fault"),
+        *("parse_fault", "TLS", "Proxy", "Control"),
+    )
 }
 
 NONE = "none: the call succeeds"
@@ -60,6 +64,12 @@ REASONS: Mapping[str, str] = {
     "new_cookies": NONE,
     "huge_json": "protocol_error",
     "endless_pages": "protocol_error",
+    "black_hole": "connect_timeout",
+    "expiring_tls": "tls_error",
+    "cut_upload": "connection_reset",
+    "limit_rate": "read_timeout, if it is too slow",
+    "nginx_error": "the status, such as 502",
+    "haproxy_error": "the status, such as 503",
     "flapping": "that of each fault in turn",
 }
 """The reason that a client sees of each fault. The tests hold them against what one does see."""
@@ -81,6 +91,11 @@ def _write_faults() -> str:
     return table(("fault", "what the server does", "the reason that a client sees"), rows)
 
 
+def _write_control() -> str:
+    rows = ((f"`{each.method} {each.path}`", each.help) for each in ROUTES)
+    return table(("request", "what it does"), rows)
+
+
 def _write_call(name: str, make: Callable[..., lab.Fault]) -> str:
     """Write a fault's signature for a table, in which a bar would end the cell."""
     return f"`{signatures.write(name, make)}`".removesuffix(" -> Fault`").replace("|", "\\|") + "`"
@@ -94,6 +109,7 @@ def _describe(name: str, make: Callable[..., lab.Fault]) -> tuple[str, str]:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
+    "control": _write_control,
     "faults": _write_faults,
     "lab": lambda: write_group(LAB),
 }

@@ -54,7 +54,8 @@ class Part:
 
 GLANCE = Part(("glance==33.0.0", "waitress==3.0.2"))
 KEYSTONE = Part(("keystone==30.0.0", "waitress==3.0.2"))
-NOVA = Part(("nova==34.0.0", "waitress==3.0.2"))
+# With pytest, it runs the tests of python-glanceclient, which nova brings, too.
+NOVA = Part(("nova==34.0.0", "waitress==3.0.2", "pytest==9.2.0"), "-pytest")
 OBSERVED_NOVA = Part(
     (
         *("nova==34.0.0", "opentelemetry-sdk==1.45.1", "prometheus-client==0.26.0"),

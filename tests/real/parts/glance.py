@@ -3,6 +3,7 @@
 import configparser
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import tempfile
@@ -23,17 +24,8 @@ PROPERTY_QUOTA = 64
 STORES = ("fast", "slow")
 """The ids of the two stores, between which `copy-image` copies; the first is the default."""
 
-_UUID = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
-# What Glance's own etc/schema-image.json declares; the package on PyPI comes without it.
-_COMMON_PROPERTIES = {
-    **{
-        name: {"type": ["null", "string"], "pattern": _UUID} for name in ("kernel_id", "ramdisk_id")
-    },
-    **{
-        name: {"type": "string"}
-        for name in ("architecture", "description", "instance_uuid", "os_distro", "os_version")
-    },
-}
+# Glance's own etc/schema-image.json; the package on PyPI comes without it.
+_SCHEMA = Path(__file__).with_name("schema-image.json")
 
 
 @dataclass(frozen=True)
@@ -98,7 +90,7 @@ def server(
         settings.read_dict(layer)
     with (home / "glance-api.conf").open("w") as file:
         settings.write(file)
-    (home / "schema-image.json").write_text(json.dumps(_COMMON_PROPERTIES))
+    shutil.copy(_SCHEMA, home)
     # JSON is YAML.
     (home / "policy.yaml").write_text(json.dumps(dict(kind.policy)))
     return HTTPPart(

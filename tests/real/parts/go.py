@@ -1,14 +1,23 @@
 """Programs that are built from Go modules: each once by its version, kept as a file."""
 
+import hashlib
 import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import cache
+
+_HERE = Path(__file__).parent
+
+GOPHERCLOUD: Mapping[str, tuple[Path, Sequence[str]]] = {
+    "failover": (_HERE.parents[2] / "examples/gophercloud", ("test", "-c")),
+    "scripted": (_HERE / "inside/gophercloud", ("build",)),
+}
+"""Programs that share most of what is compiled: the folder of each, and the command for it."""
 
 _OLDEST = (1, 25)  # the `go` line of the modules that are built here
 _HOME = "/usr/local/go/bin/go"  # where Go's own archive puts it, which PATH may lack
@@ -68,4 +77,26 @@ def install(package: str, version: str, say: cache.Say, tags: str = "") -> Path:
             cache.run(command, env=environment(place))
             (Path(place) / "bin" / name).replace(kept)
     say(f"{title}: built in {time.monotonic() - began:.0f} s in {kept}")
+    return kept
+
+
+def build_gophercloud(say: cache.Say) -> Path:
+    """A folder with the programs of `GOPHERCLOUD`: built now unless they have been built before."""
+    files = [path for folder, _ in GOPHERCLOUD.values() for path in sorted(folder.iterdir())]
+    content = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+    kept = cache.folder() / f"go-gophercloud-{content[:12]}"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with cache.locked(kept):
+        if kept.exists():
+            say(f"programs with gophercloud: cached in {kept}")
+            return kept
+        go = program()
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(dir=kept.parent) as place:
+            made = Path(place) / "made"
+            for name, (folder, build) in GOPHERCLOUD.items():
+                command = ["nice", "-n", "10", go, "-C", str(folder), *build, "-o", made / name]
+                cache.run(list(map(str, command)), env=environment(place))
+            made.replace(kept)
+    say(f"programs with gophercloud: built in {time.monotonic() - began:.0f} s in {kept}")
     return kept

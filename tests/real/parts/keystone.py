@@ -26,7 +26,7 @@ def keystone(environment: Path, glance_environment: Path, folder: Path) -> Itera
         server = _keystone(environment, folder / "keystone")
         stack.callback(server.close)
         server.launch()
-        behind = _glance(glance_environment, folder / "glance", server.url)
+        behind = glance_behind(glance_environment, folder / "glance", server.url)
         stack.callback(behind.close)
         behind.launch()
         cloud = Cloud(server, behind, folder / "clouds.yaml")
@@ -95,7 +95,18 @@ def _make_keys(folder: Path) -> None:
         (folder / number).write_bytes(base64.urlsafe_b64encode(os.urandom(32)))
 
 
-def _glance(environment: Path, folder: Path, keystone_url: str) -> HTTPPart:
+def glance_behind(
+    environment: Path, folder: Path, keystone_url: str, *, remembered: int = -1
+) -> HTTPPart:
+    """A Glance that asks a Keystone about its callers; it is yet to be launched.
+
+    Args:
+        environment: Glance's virtual environment.
+        folder: An empty folder for its database, images, configuration and log.
+        keystone_url: The Keystone's address.
+        remembered: For how many seconds it knows a token without asking again. By default it asks
+            about every token every time, so that a revoked one is refused at once.
+    """
     glance.prepare(environment, folder)
     project, _ = USERS["glance"]
     authtoken = {
@@ -107,8 +118,7 @@ def _glance(environment: Path, folder: Path, keystone_url: str) -> HTTPPart:
         "project_name": project,
         "user_domain_id": DOMAIN,
         "project_domain_id": DOMAIN,
-        # Every token is asked about every time, so that a revoked one is refused at once.
-        "token_cache_time": "-1",
+        "token_cache_time": str(remembered),
     }
     kind = glance.Kind({"paste_deploy": {"flavor": "keystone"}, "keystone_authtoken": authtoken})
     return glance.server("glance-behind-keystone", environment, folder, listen(), kind)

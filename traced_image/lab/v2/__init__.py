@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..routing import Routes
-from . import data, images, imports, listing, locations, sharing
+from . import data, images, imports, info, listing, locations, sharing, tasks
 from .schemas import show
 
 ROUTES = Routes(
@@ -23,8 +23,14 @@ ROUTES = Routes(
             "DELETE": sharing.remove_member,
         },
         "images/*/tags/*": {"PUT": sharing.add_tag, "DELETE": sharing.remove_tag},
-        "info/import": {"GET": imports.info_import},
-        "info/stores": {"GET": imports.info_stores},
+        "images/*/tasks": {"GET": imports.list_tasks},
+        "tasks": {"POST": tasks.create, "GET": tasks.index},
+        "tasks/*": {"GET": tasks.show, "DELETE": tasks.delete},
+        "info/import": {"GET": info.show_import},
+        "info/stores": {"GET": info.list_stores},
+        "info/stores/detail": {"GET": info.detail_stores},
+        "info/usage": {"GET": info.show_usage},
+        "stores/*/*": {"DELETE": info.delete_from_store},
         "schemas/*": {"GET": show},
     },
     bodyless={
@@ -39,4 +45,5 @@ ROUTES = Routes(
         sharing.remove_tag,
         sharing.show_member,
     },
+    allowed={"images/*/locations": "POST", "images/*/tasks": None},
 )

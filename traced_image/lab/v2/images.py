@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..images import BASE, STORE, Images
+from ..image import BASE, STORE, Image
+from ..policy import enforce, enforce_visibility, forbid
+from .checks import check, check_amounts, check_characters
 from .imports import METHODS
-from .patch import READ_ONLY, RESERVED, RESERVED_PREFIX, apply, parse, with_tags
+from .patch import READ_ONLY, RESERVED, RESERVED_PREFIX, apply, check_permission, parse, with_tags
 from .requests import find_image, read_json_object
-from .schemas import check, check_amounts
+
+if TYPE_CHECKING:
+    from ..identity import Identity
+    from ..images import Images
 
 _LONGEST = 255
 _FORBIDDEN = ("direct_url", "self", "file", "schema", "stores")
@@ -16,9 +23,10 @@ _FORBIDDEN = ("direct_url", "self", "file", "schema", "stores")
 _SETTABLE = tuple(name for name in BASE if name not in ("os_hash_algo", "os_hash_value"))
 
 
-def show(images: Images, _: ReceivedRequest, image_id: str) -> Response:
+def show(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``GET /v2/images/{id}``."""
-    image = find_image(images, image_id)
+    image = find_image(images, request, image_id)
+    enforce(request.identity, "get_image", image)
     if images.show_locations:
         return make_json_response(200, image.view(show_locations=True))
     return Response(200, image.json, "application/json")
@@ -33,11 +41,16 @@ def create(images: Images, request: ReceivedRequest) -> Response:
     check(body)
     tags = body.pop("tags", [])
     base = {name: body.pop(name) for name in _SETTABLE if name in body}
+    base.setdefault("owner", request.identity.project_id)
     _check_new(base, body)
+    check_characters(base, body, tags)
     with images.lock:
         if images.is_used(str(base.get("id"))):
             raise Refused(409, f"Image ID {base['id']} already exists!")
         image = with_tags(images.new(base, body), tags)
+        _check_creator(request.identity, image)
+        images.limits.check_tags(len(image.tags))
+        images.limits.check_properties(len(image.properties))
         images.put(image)
     view = image.view(show_locations=images.show_locations)
     headers = (
@@ -62,43 +75,58 @@ def _check_new(base: dict[str, JSON], properties: dict[str, JSON]) -> None:
     check_amounts(base)
 
 
+def _check_creator(identity: Identity, image: Image) -> None:
+    owner = image.base["owner"]
+    if not identity.is_admin and owner != identity.project_id:
+        raise Refused(403, detail=f"You are not permitted to create images owned by '{owner}'")
+    if not identity.has("member"):
+        forbid("add_image")
+    enforce_visibility(identity, image.base["visibility"], image)
+
+
 def update(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``PATCH /v2/images/{id}``."""
     changes = parse(request)
     with images.lock:
-        image = find_image(images, image_id)
+        image = find_image(images, request, image_id)
         for change in changes:
+            check_permission(request.identity, image, change)
             image = apply(image, change, show_locations=images.show_locations)
         if changes:
+            images.limits.check_tags(len(image.tags))
+            images.limits.check_properties(len(image.properties))
             image = images.save(image)
     return make_json_response(200, image.view(show_locations=images.show_locations))
 
 
-def delete(images: Images, _: ReceivedRequest, image_id: str) -> Response:
+def delete(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``DELETE /v2/images/{id}``."""
     with images.lock:
-        image = images.get(image_id)
-        if image is None:
-            raise Refused(404, f"Failed to find image {image_id} to delete")
+        problem = "Failed to find image {} to delete"
+        image = find_image(images, request, image_id, problem=problem)
+        enforce(request.identity, "delete_image", image)
         if image.base["protected"]:
             raise Refused(403, f"Image {image_id} is protected and cannot be deleted.")
         images.remove(image_id)
     return Response(204)
 
 
-def deactivate(images: Images, _: ReceivedRequest, image_id: str) -> Response:
+def deactivate(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``POST /v2/images/{id}/actions/deactivate``."""
-    return _turn(images, image_id, "deactivate", "active", "deactivated")
+    return _turn(images, request, image_id, "deactivate", "active", "deactivated")
 
 
-def reactivate(images: Images, _: ReceivedRequest, image_id: str) -> Response:
+def reactivate(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``POST /v2/images/{id}/actions/reactivate``."""
-    return _turn(images, image_id, "reactivate", "deactivated", "active")
+    return _turn(images, request, image_id, "reactivate", "deactivated", "active")
 
 
-def _turn(images: Images, image_id: str, doing: str, before: str, after: str) -> Response:
+def _turn(
+    images: Images, request: ReceivedRequest, image_id: str, doing: str, before: str, after: str
+) -> Response:
     with images.lock:
-        image = find_image(images, image_id)
+        image = find_image(images, request, image_id)
+        enforce(request.identity, doing, image)
         if image.status not in (before, after):
             raise Refused(403, f"Not allowed to {doing} image in status '{image.status}'")
         if image.status == before:

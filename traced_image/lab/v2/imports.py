@@ -1,47 +1,49 @@
-"""``/v2/images/{id}/import`` and ``/v2/info``: imports, which the lab completes immediately."""
+"""``/v2/images/{id}/import`` and ``/tasks``: starts imports, and shows their tasks."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..images import STORE, Image, Images
+from ..image import STORE, Image
+from ..import_flow import LOCK, Import
+from ..policy import enforce, is_visible
 from .requests import find_image, read_json_object
+
+if TYPE_CHECKING:
+    from ..images import Images
 
 METHODS = ("glance-direct", "web-download", "copy-image")
 
 
-def info_import(_: Images, __: ReceivedRequest) -> Response:
-    """``GET /v2/info/import``."""
-    methods: JSON = {
-        "description": "Import methods available.",
-        "type": "array",
-        "value": list(METHODS),
-    }
-    return make_json_response(200, {"import-methods": methods})
-
-
-def info_stores(_: Images, __: ReceivedRequest) -> Response:
-    """``GET /v2/info/stores``."""
-    return make_json_response(200, {"stores": [{"id": STORE, "default": "true"}]})
-
-
 def start(images: Images, request: ReceivedRequest, image_id: str) -> Response:
-    """``POST /v2/images/{id}/import``.
-
-    For ``web-download``, Glance fetches a URI; here the URI's own text becomes the data.
-    """
+    """``POST /v2/images/{id}/import``."""
     body = read_json_object(request)
     method = _method(body)
-    name = method["name"]
+    name = str(method["name"])
     with images.lock:
-        image = find_image(images, image_id)
-        _check_state(image, str(name))
-        _check_stores(image, str(name), body)
-        if name == "glance-direct":
-            images.save(image.with_data(image.staged or b""))
-        elif name == "web-download":
-            images.save(image.with_data(_uri(method).encode()))
+        image = find_image(images, request, image_id)
+        _check_state(image, name)
+        rule = "copy_image" if name == "copy-image" else "modify_image"
+        enforce(request.identity, rule, image)
+        if LOCK in image.properties:
+            raise Refused(409, "Image has active task")
+        _check_stores(image, name, body)
+        uri = _uri(method) if name == "web-download" else None
+        if name != "copy-image":
+            Import(images, image_id, uri).start(request, body)
     return Response(202)
+
+
+def list_tasks(images: Images, request: ReceivedRequest, image_id: str) -> Response:
+    """``GET /v2/images/{id}/tasks``."""
+    image = images.get(image_id)
+    if image is None or not is_visible(request.identity, image):
+        raise Refused(404)
+    enforce(request.identity, "get_image", image)
+    mine: list[JSON] = [one.view() for one in images.tasks.values() if one.image_id == image_id]
+    return make_json_response(200, {"tasks": mine})
 
 
 def _method(body: dict[str, JSON]) -> dict[str, JSON]:

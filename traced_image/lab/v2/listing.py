@@ -11,10 +11,13 @@ from urllib.parse import urlencode
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 from ..listing import MOST, PAGE, Condition, at_least, at_most, equals, select
+from ..policy import enforce_role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from ..identity import Identity
+    from ..image import Image
     from ..images import Images
 
 _SORTABLE = (
@@ -28,7 +31,10 @@ _SORTABLE = (
     "updated_at",
 )
 _PARAMETERS = frozenset(
-    {"limit", "sort", "sort_key", "sort_dir", "tag", "member_status", "visibility", "os_hidden"}
+    {
+        *("limit", "sort", "sort_key", "sort_dir", "tag", "member_status", "visibility"),
+        *("os_hidden", "deleted"),
+    }
 )
 _LISTABLE = frozenset({"name", "id", "status", "container_format", "disk_format"})
 _VISIBILITIES = ("community", "public", "private", "shared", "all")
@@ -50,9 +56,10 @@ def index(images: Images, request: ReceivedRequest) -> Response:
     tags = [value.strip() for name, value in request.query if name == "tag"]
     limit = min(_read_limit(query.get("limit")), MOST)
     _check(query)
+    enforce_role(request.identity, "get_images", "reader")
     found = select(
         images,
-        _read_conditions(query, tags),
+        [*_read_conditions(query, tags), *_make_visible(request.identity, query)],
         order=_read_order(request.query),
         marker=marker,
         limit=limit,
@@ -133,14 +140,33 @@ def _complete_directions(keys: list[str], directions: list[str]) -> list[tuple[s
 
 def _read_conditions(query: Mapping[str, str], tags: list[str]) -> list[Condition]:
     conditions: list[Condition] = [_has_tag(tag) for tag in tags]
-    visibility = query.get("visibility")
-    if visibility is None:
-        conditions.append(lambda image: image.base["visibility"] != "community")
-    elif visibility != "all":
+    visibility = query.get("visibility", "all")
+    if visibility != "all":
         conditions.append(equals("visibility", visibility))
     conditions.append(equals("os_hidden", query.get("os_hidden", "false")))
     conditions += [_make_condition(name, query[name]) for name in query if name not in _PARAMETERS]
     return conditions
+
+
+def _make_visible(identity: Identity, query: Mapping[str, str]) -> Iterator[Condition]:
+    """Build the conditions on who sees an image in a list: Glance's ``_select_images_query``."""
+    owner = identity.project_id
+    status = query.get("member_status", "accepted")
+
+    def is_listed(image: Image) -> bool:
+        visibility, member = image.base["visibility"], image.members.get(str(owner))
+        if visibility in ("public", "community") or (owner and image.base["owner"] == owner):
+            return True
+        return visibility == "shared" and member is not None and status in ("all", member.status)
+
+    if not identity.is_admin:
+        yield is_listed
+    if "visibility" not in query:
+        yield (
+            lambda image: (
+                image.base["visibility"] != "community" or (owner and image.base["owner"] == owner)
+            )
+        )
 
 
 def _has_tag(tag: str) -> Condition:
@@ -160,8 +186,8 @@ def _make_condition(name: str, value: str) -> Condition:
 
 
 def _make_comparison(name: str, text: str) -> Condition:
-    operator, _, moment = text.partition(":")
-    if operator not in _COMPARISONS and text[:1].isdigit():
+    operator, colon, moment = text.partition(":")
+    if not colon or (operator not in _COMPARISONS and text[:1].isdigit()):
         operator, moment = "eq", text
     if operator not in _COMPARISONS:
         raise Refused(400, "Unable to filter on a unknown operator.")
@@ -194,5 +220,7 @@ def _make_membership(name: str, text: str) -> Condition:
         return lambda image: image.base[name] == wanted
     if operator != "in":
         raise Refused(400, f"Unable to filter by unknown operator '{operator}'.")
+    if text.count('"') % 2:
+        raise Refused(400, f"Invalid filter value {values}. The quote is not closed.")
     listed = [quoted or bare for quoted, bare in _VALUES.findall(values)]
     return lambda image: image.base[name] in listed

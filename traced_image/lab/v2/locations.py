@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
-from ..images import STORE, Image, Images
+from ..image import STORE, Image
+from ..policy import enforce
 from .requests import find_image, read_json_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ..images import Images
 
 Location = dict[str, JSON]
 
@@ -49,8 +52,12 @@ def change(image: Image, op: str, path: Sequence[str], value: JSON, *, show: boo
 def _check_locations(values: JSON) -> list[Location]:
     listed = values if isinstance(values, list) else []
     found = [value for value in listed if isinstance(value, dict)]
-    if len({str(value["url"]) for value in found}) != len(found):
-        raise Refused(400, "The location list contains a URL more than once.")
+    seen: set[str] = set()
+    for value in found:
+        url = str(value["url"])
+        if url in seen:
+            raise Refused(400, f"The location {url} already exists")
+        seen.add(url)
     return found
 
 
@@ -65,9 +72,10 @@ def _add(image: Image, position: str, value: JSON) -> Image:
 def _remove(image: Image, position: str) -> Image:
     if len(image.locations) == 1:
         raise Refused(403, detail="Cannot remove last location in the image.")
-    at = _read_position(position, len(image.locations) - 1)
-    if at is None:
+    at = _read_position(position, len(image.locations))
+    if at is None or (at == len(image.locations) and position != "-"):
         raise Refused(400, "Invalid position for removing a location.")
+    at = min(at, len(image.locations) - 1)
     rest = image.locations[:at] + image.locations[at + 1 :]
     return replace(image, locations=rest)
 
@@ -75,18 +83,25 @@ def _remove(image: Image, position: str) -> Image:
 def _read_position(text: str, last: int) -> int | None:
     if text == "-":
         return last
-    return int(text) if text.isdigit() and int(text) <= last else None
+    return min(int(text), last) if text.isdigit() else None
 
 
 def _store(image: Image, values: Sequence[Location]) -> Image:
-    kept = [{key: location[key] for key in ("url", "metadata")} for location in values]
+    kept = [_complete(location) for location in values]
     stored = replace(image, locations=tuple(kept))
     return stored.with_base(status="active") if image.status == "queued" else stored
 
 
-def show(images: Images, _: ReceivedRequest, image_id: str) -> Response:
+def _complete(location: Location) -> Location:
+    metadata = location["metadata"]
+    given = metadata if isinstance(metadata, dict) else {}
+    return {"url": location["url"], "metadata": {"store": STORE, **given}}
+
+
+def show(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``GET /v2/images/{id}/locations``."""
-    image = find_image(images, image_id)
+    image = find_image(images, request, image_id)
+    enforce(request.identity, "fetch_image_location", image)
     return make_json_response(200, [dict(location) for location in image.locations])
 
 
@@ -98,11 +113,11 @@ def add(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     body = read_json_object(request)
     url = body.get("url")
     if not isinstance(url, str):
-        raise Refused(
-            400, "Provided object does not match schema 'location': 'url' is a required property"
-        )
+        problem = f"{url!r} is not of type 'string'" if url else "'url' is a required property"
+        raise Refused(400, f"Provided object does not match schema 'location': {problem}")
     with images.lock:
-        image = find_image(images, image_id)
+        image = find_image(images, request, image_id)
+        enforce(request.identity, "add_image_location", image)
         if image.status != "queued":
             raise Refused(
                 409, f"It's not allowed to add locations if image status is {image.status}."

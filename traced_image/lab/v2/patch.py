@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
-from ..images import BASE, Image
+from ..image import BASE, Image
+from ..policy import enforce, enforce_visibility
 from . import locations
+from .checks import check, check_amounts
 from .requests import read_json
-from .schemas import check, check_amounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..http1 import JSON, ReceivedRequest
+    from ..identity import Identity
 
 READ_ONLY = frozenset(
     {
@@ -139,6 +141,25 @@ def _check(change: Change) -> None:
         raise Refused(403, f"Attribute '{root}' is reserved.")
     if change.op != "remove":
         check({root: change.value if len(change.path) == 1 else [change.value]})
+
+
+def check_permission(identity: Identity, image: Image, change: Change) -> None:
+    """Refuse a change that the policies do not allow.
+
+    Raises:
+        Refused: 403 or 404.
+    """
+    root = change.path[0]
+    if root == "locations":
+        if change.op != "replace" or change.value:
+            rule = "delete_image_location" if change.op == "remove" else "set_image_location"
+            enforce(identity, rule, image)
+        return
+    if root == "owner" and change.op == "replace" and not identity.is_admin:
+        raise Refused(403, detail="Owner can't be updated by non admin.")
+    if root == "visibility":
+        enforce_visibility(identity, change.value, image)
+    enforce(identity, "modify_image", image)
 
 
 def apply(image: Image, change: Change, *, show_locations: bool) -> Image:

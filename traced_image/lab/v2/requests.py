@@ -6,21 +6,35 @@ import json
 from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
+from ..policy import is_visible
 
 if TYPE_CHECKING:
     from ..http1 import JSON, ReceivedRequest
-    from ..images import Image, Images
+    from ..image import Image
+    from ..images import Images
 
 
-def find_image(images: Images, image_id: str) -> Image:
-    """Return the image of an id.
+def find_image(
+    images: Images,
+    request: ReceivedRequest,
+    image_id: str,
+    *,
+    problem: str = "No image found with ID {}",
+) -> Image:
+    """Return the image of an id, if who asks may see it.
+
+    Args:
+        images: The store.
+        request: The request, whose identity asks.
+        image_id: The id.
+        problem: The error's text, with ``{}`` for the id.
 
     Raises:
-        Refused: 404, if there is no such image.
+        Refused: 404, if there is no such image, or it is not visible.
     """
     image = images.get(image_id)
-    if image is None:
-        raise Refused(404, f"No image found with ID {image_id}")
+    if image is None or not is_visible(request.identity, image):
+        raise Refused(404, problem.format(image_id))
     return image
 
 
@@ -34,11 +48,23 @@ def read_json(request: ReceivedRequest) -> list[JSON] | dict[str, JSON]:
         raise Refused(400, "Body expected in request.")
     try:
         value: JSON = json.loads(request.body)
+    except RecursionError as error:
+        raise Refused(500) from error
     except ValueError as error:
         raise Refused(400, "Malformed JSON in request body.") from error
+    if b"\\ud" in request.body.lower():
+        _refuse_surrogates(value)
     if not isinstance(value, list | dict):
         raise Refused(400, "Unexpected body type. Expected list/dict.")
     return value
+
+
+def _refuse_surrogates(value: JSON) -> None:
+    """Fail as Glance does on half a character, which no database takes."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise Refused(500) from error
 
 
 def read_json_object(request: ReceivedRequest) -> dict[str, JSON]:

@@ -1,8 +1,7 @@
-"""The v2 schemas that Glance 33 serves, and the check of values against them."""
+"""The v2 schemas that Glance 33 serves."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from ..error_responses import Refused
@@ -116,6 +115,49 @@ IMAGE: Mapping[str, dict[str, JSON]] = {
     },
 }
 
+_KEYS = "https://docs.openstack.org/python-glanceclient/latest/cli/property-keys.html"
+_KEY_ID = (
+    "Identifier in the OpenStack Key Management Service for the encryption key for the Block"
+    " Storage Service to use when mounting a volume created from this image"
+)
+# Glance's etc/schema-image.json, which the packages of the distributions install.
+CUSTOM: Mapping[str, dict[str, JSON]] = {
+    **{
+        f"{name}_id": {
+            "type": ["null", "string"],
+            "pattern": _UUID,
+            "description": "ID of image stored in Glance that should be used as the"
+            f" {name} when booting an AMI-style image.",
+            "is_base": False,
+        }
+        for name in ("kernel", "ramdisk")
+    },
+    "instance_uuid": {
+        "type": "string",
+        "description": "Metadata which can be used to record which instance this image is"
+        " associated with. (Informational only, does not create an instance snapshot.)",
+        "is_base": False,
+    },
+    **{
+        name: {"description": description, "type": "string", "is_base": False}
+        for name, description in (
+            ("architecture", f"Operating system architecture as specified in {_KEYS}"),
+            ("os_distro", f"Common name of operating system distribution as specified in {_KEYS}"),
+            ("os_version", "Operating system version as specified by the distributor."),
+            ("description", "A human-readable string describing this image."),
+            ("cinder_encryption_key_id", _KEY_ID),
+        )
+    },
+    "cinder_encryption_key_deletion_policy": {
+        "description": "States the condition under which the Image Service will delete the object"
+        " associated with the 'cinder_encryption_key_id' image property.  If this property is"
+        " missing, the Image Service will take no action",
+        "type": "string",
+        "enum": ["on_image_deletion", "do_not_delete"],
+        "is_base": False,
+    },
+}
+
 _MEMBER: Mapping[str, dict[str, JSON]] = {
     "member_id": _make_field("string", "An identifier for the image member (tenantId)"),
     "image_id": _make_field("string", "An identifier for the image", pattern=_UUID),
@@ -134,7 +176,7 @@ def _make_link(rel: str, name: str) -> JSON:
 
 _IMAGE_SCHEMA: dict[str, JSON] = {
     "name": "image",
-    "properties": dict(IMAGE),
+    "properties": {**IMAGE, **CUSTOM},
     "additionalProperties": {"type": "string"},
     "links": [
         _make_link("self", "self"),
@@ -179,79 +221,3 @@ def show(_: Images, __: ReceivedRequest, name: str) -> Response:
     if name not in SCHEMAS:
         raise Refused(404)
     return make_json_response(200, SCHEMAS[name])
-
-
-def check(values: Mapping[str, JSON]) -> None:
-    """Check some or all of an image's attributes and properties against the image's schema.
-
-    Raises:
-        Refused: 400, with the text of the jsonschema library, which Glance uses.
-    """
-    for name, value in values.items():
-        problem = _find_problem(value, IMAGE.get(name, {"type": "string"}))
-        if problem is not None:
-            raise Refused(400, f"Provided object does not match schema 'image': {problem}")
-
-
-def check_amounts(values: Mapping[str, JSON]) -> None:
-    """Check ``min_disk`` and ``min_ram``, for which the schema has no bounds.
-
-    Raises:
-        Refused: 400, if a value is negative.
-    """
-    for name in ("min_disk", "min_ram"):
-        value = values.get(name)
-        if isinstance(value, int) and value < 0:
-            problem = f"Invalid value '{value}' for parameter '{name}'"
-            raise Refused(400, f"{problem}: Cannot be a negative value")
-
-
-def _find_problem(value: JSON, rules: Mapping[str, JSON]) -> str | None:
-    """Return what is wrong with a value; None if it matches the rules.
-
-    It covers the part of JSON Schema that the image's schema uses.
-    """
-    kinds = rules["type"] if isinstance(rules["type"], list) else [rules["type"]]
-    if _name_type(value) not in kinds:
-        return f"{value!r} is not of type {', '.join(repr(kind) for kind in kinds)}"
-    enum = rules.get("enum")
-    if isinstance(enum, list) and value not in enum:
-        return f"{value!r} is not one of {enum!r}"
-    if isinstance(value, str):
-        return _find_text_problem(value, rules)
-    items = rules.get("items")
-    if isinstance(value, list) and isinstance(items, dict):
-        return next(filter(None, (_find_problem(item, items) for item in value)), None)
-    return _find_object_problem(value, rules) if isinstance(value, dict) else None
-
-
-def _find_object_problem(value: Mapping[str, JSON], rules: Mapping[str, JSON]) -> str | None:
-    required = rules.get("required")
-    for name in required if isinstance(required, list) else []:
-        if name not in value:
-            return f"{name!r} is a required property"
-    properties = rules.get("properties")
-    for name, part in value.items():
-        known = properties.get(name) if isinstance(properties, dict) else None
-        problem = _find_problem(part, known) if isinstance(known, dict) else None
-        if problem is not None:
-            return problem
-    return None
-
-
-def _find_text_problem(value: str, rules: Mapping[str, JSON]) -> str | None:
-    longest = rules.get("maxLength")
-    if isinstance(longest, int) and len(value) > longest:
-        return f"{value!r} is too long"
-    pattern = rules.get("pattern")
-    if isinstance(pattern, str) and re.search(pattern, value) is None:
-        return f"{value!r} does not match {pattern!r}"
-    return None
-
-
-def _name_type(value: JSON) -> str:
-    if value is None:
-        return "null"
-    # By the exact type, because in Python a bool is an int.
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
-    return names.get(type(value), "object")
