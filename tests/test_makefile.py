@@ -157,9 +157,10 @@ def test_everything_is_on_every_python_with_the_oldest_versions_and_the_real_par
         (".venv", '-n 3 --cov --cov-report=term-missing -m ""'),
         (".venv-python3.12", '-q -n 3 -m ""'),
         (".venv-oldest", "-q -n 3 tests/test_public.py"),
-        (".venv", "tests/real -o addopts"),
+        (".venv", '-o addopts="--strict-markers --strict-config -ra" tests/real'),
     ] == re.findall(
-        r"^(\.venv\S*)/bin/python -m pytest (.*-m \"\"|-q -n 3 \S+|tests/real -o addopts)",
+        r"^(\.venv\S*)/bin/python -m pytest"
+        r" (.*-m \"\"|-q -n 3 \S+|-o addopts=\"[^\"]*\" tests/real)",
         printed,
         re.MULTILINE,
     )

@@ -56,9 +56,21 @@ TABLE: Mapping[str, Row] = {
         everywhere(saved("connect_timeout")),
         patience={"connect_timeout": 1.0},
     ),
+    "black_hole": Row(
+        "no packet reaches it",
+        faults.black_hole(),
+        everywhere(saved("connect_timeout")),
+        patience={"connect_timeout": 1.0},
+    ),
     "untrusted_tls": Row(
         "its certificate is from an unknown CA",
         faults.untrusted_tls(),
+        everywhere(saved("tls_error")),
+        tls=True,
+    ),
+    "expired_tls": Row(
+        "its certificate has expired",
+        faults.expiring_tls(),
         everywhere(saved("tls_error")),
         tls=True,
     ),
@@ -138,6 +150,20 @@ TABLE: Mapping[str, Row] = {
         "it resets connections at the request",
         faults.reset().only(path="/v2/"),
         by_effect("connection_reset"),
+    ),
+    "limit_rate": Row(
+        "it sends and reads slowly",
+        faults.limit_rate(send=100_000.0, receive=100_000.0),
+        everywhere(unharmed("it only takes longer")),
+    ),
+    "cut_upload": Row(
+        "it reads the data of an upload, and closes the connection without an answer",
+        # A shorter body is read to its end, so that it is known how much was sent.
+        faults.cut_upload(1 << 20).only(method="PUT"),
+        {
+            **everywhere(unharmed("the request has no image data")),
+            "upload": unsafe("connection_reset", upload=1),
+        },
     ),
     "lost_reply": Row(
         "it does what is asked, and closes the connection without an answer",
@@ -430,6 +456,12 @@ TABLE: Mapping[str, Row] = {
         faults.slow_error(),
         by_effect("503", upload=0),
         patience=SOON,
+    ),
+    "502_nginx": Row(
+        "nginx before it answers 502", faults.nginx_error(), by_effect("502", upload=0)
+    ),
+    "503_haproxy": Row(
+        "HAProxy before it answers 503", faults.haproxy_error(), by_effect("503", upload=0)
     ),
     "504": Row("it answers 504", faults.status(504), by_effect("504", upload=0)),
     "507": Row(

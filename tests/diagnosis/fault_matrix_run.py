@@ -33,8 +33,9 @@ CELLS = [(name, operation, place) for name in TABLE for operation in OPERATIONS 
 KEPT = [
     (name, operation, "second")
     for name, row in TABLE.items()
-    # What a proxy answers to `CONNECT` does not change a tunnel that is open.
-    if not (isinstance(row.fault, str) or row.patience or row.proxy)
+    # What a proxy answers to `CONNECT` does not change a tunnel that is open, nor does the end of a
+    # certificate change a connection.
+    if not (isinstance(row.fault, str) or row.patience or row.proxy or name == "expired_tls")
     for operation in OPERATIONS
 ]
 """Cells in which the fault strikes when connections are kept already."""
@@ -241,7 +242,7 @@ class _Scene:
 
     def met(self) -> bool:
         """Whether the faulty server was asked, as far as it can know."""
-        if self.faulty is None or self.fault.name == "refuse":
+        if self.faulty is None or self.fault.name in ("refuse", "black_hole"):
             return True
         return self._contacts() > self.before
 

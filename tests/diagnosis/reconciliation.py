@@ -425,7 +425,8 @@ def _asked(books: Books) -> Iterator[tuple]:
     """Each request that a server has logged: by whom, the attempt, and the request's own span."""
     for netloc, log in books.logs.items():
         for access in log:
-            yield netloc, access, *_sender(books, access)
+            if access.method:  # else the connection failed before a request
+                yield netloc, access, *_sender(books, access)
 
 
 def _sender(books: Books, access: Access) -> tuple[ReadableSpan | None, ReadableSpan | None]:

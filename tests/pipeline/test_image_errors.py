@@ -127,3 +127,19 @@ def test_an_id_that_is_none_is_not_shown_as_it_is_where_it_is_imported():
 )
 def test_a_named_refusal_says_which_image(reraise, status, message):
     assert message == str(raised(reraise, refusal(status)))
+
+
+@pytest.mark.parametrize(("reraise", "status", "kind"), NAMED)
+def test_what_became_of_the_attempt_is_kept(reraise, status, kind):
+    error = refusal(status)
+    error.verdict, error.token_seconds = "refused", 0.25
+    error.trace_id, error.span_id = "1" * 32, "2" * 16
+
+    about = raised(reraise, error)
+
+    assert ("refused", 0.25, "1" * 32, "2" * 16) == (
+        about.verdict,
+        about.token_seconds,
+        about.trace_id,
+        about.span_id,
+    )

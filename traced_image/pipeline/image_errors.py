@@ -83,6 +83,8 @@ def _convert(kind: type[HTTPStatusError], error: HTTPStatusError, words: str) ->
         words, status=error.status, retry_after=error.retry_after, request_id=error.request_id
     )
     about.attempts = error.attempts
+    about.verdict, about.token_seconds = error.verdict, error.token_seconds
+    about.trace_id, about.span_id = error.trace_id, error.span_id
     return about
 
 
