@@ -286,7 +286,7 @@ def _make_agent(name: str, program: Path, folder: Path, store: Prometheus) -> Ag
     )
 
 
-def until(condition: Callable[[], object], otherwise: str, limit: float = 20.0) -> None:
+def until(condition: Callable[[], object], otherwise: str, limit: float = 60.0) -> None:
     """Wait for a condition."""
     end = time.monotonic() + limit
     while not condition():
