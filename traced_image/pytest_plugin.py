@@ -13,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from pluggy import Result
+
     from .lab import GlanceServer
 
 _COUNT = 3
@@ -61,14 +63,14 @@ def _serve(
         yield servers
 
 
-@pytest.hookimpl(wrapper=True)
+# Not `wrapper=True`: pytest loads this everywhere, and the pluggy of Debian 12 does not know it.
+@pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+) -> Generator[None, Result[pytest.TestReport], None]:
     """Add the access logs of the servers to the report of a test that failed."""
-    report = yield
+    report = (yield).get_result()
     if report.failed:
         for server in item.stash.get(_SERVERS, []):
             log = "\n".join(map(str, server.access_log)) or "no request"
             report.sections.append((f"access log of {server.name}", log))
-    return report

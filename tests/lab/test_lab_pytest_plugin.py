@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from traced_image import pytest_plugin
+
 pytest_plugins = ["pytester"]
 
 PLUGIN = "traced_image.pytest_plugin"
@@ -152,3 +154,9 @@ def test_it_imports_no_lab_before_a_test_asks_for_it():
     )
     heavy = {"traced_image.lab", "traced_image.config", "requests", "urllib3", "ssl"}
     assert set() == heavy & set(done.stdout.split())
+
+
+def test_the_hook_is_of_a_form_that_old_versions_of_pluggy_know():
+    # pytest loads the plugin in every environment, and pluggy before 1.2 has no `wrapper=True`.
+    options = pytest_plugin.pytest_runtest_makereport.pytest_impl
+    assert (True, False) == (options["hookwrapper"], options.get("wrapper", False))
