@@ -37,7 +37,7 @@ def fetch(port, path="/", host=LOCAL):
     with contextlib.closing(http.client.HTTPConnection(host, port, timeout=LIMIT)) as opened:
         try:
             opened.request("GET", path)
-        except ConnectionRefusedError:
+        except ConnectionError:  # a port that is only tried for a moment resets its connections
             return None
         return opened.getresponse().read()
 

@@ -93,7 +93,7 @@ def fetch(port, path="/"):
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)) as opened:
         try:
             opened.request("GET", path)
-        except ConnectionRefusedError:
+        except ConnectionError:  # a port that is only tried for a moment resets its connections
             return None
         return opened.getresponse().read().decode()
 
