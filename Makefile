@@ -41,8 +41,8 @@ SUITE = $(CONTRACT)
 
 .DELETE_ON_ERROR:
 .PHONY: demo test test-contract test-oldest test-newest test-releases test-pythons test-all test-real
-.PHONY: test-clients test-client
-.PHONY: check format docs dashboards bench lock clean FORCE
+.PHONY: test-clients test-client test-wheel test-wheel-oldest test-wheel-newest test-installed
+.PHONY: check format docs dashboards bench dist lock clean FORCE
 
 # Credentials for Keystone in the environment need the packages that read them.
 demo: $(VENV)/.$(if $(OS_AUTH_URL)$(OS_CLOUD),keystone,demo)
@@ -59,6 +59,26 @@ test-oldest:
 
 test-newest:
 	@$(call require,$(PYTHON),PYTHON)$(MAKE) VENV=.venv-newest LOCK=newest test-contract
+
+# The wheel instead of the checkout, with the same versions as the two above.
+test-wheel:
+	@$(call require,$(PYTHON),PYTHON)$(MAKE) -j1 test-wheel-oldest test-wheel-newest
+
+test-wheel-oldest:
+	@$(call require,$(OLDEST),OLDEST)$(MAKE) dist
+	@$(MAKE) PYTHON=$(OLDEST) VENV=.venv-wheel-oldest LOCK=wheel-oldest test-installed
+
+test-wheel-newest:
+	@$(call require,$(PYTHON),PYTHON)$(MAKE) dist
+	@$(MAKE) VENV=.venv-wheel-newest LOCK=wheel-newest test-installed
+
+# Runs from what the archive has beside the package, so that no checkout can be imported.
+test-installed: $(VENV)/.$(LOCK)
+	@outside=$$(mktemp -d) && trap 'rm -rf "$$outside"' EXIT && \
+	tar -xzf dist/*.tar.gz --strip-components=1 --exclude='traced_image-*/traced_image' -C "$$outside" && \
+	python=$(abspath $(BIN))/python && cd "$$outside" && \
+	$$python -c 'import traced_image; print("Testing", traced_image.__file__)' && \
+	$$python -m pytest -q -n $(WORKERS) $(SUITE) $(ARGS)
 
 test-releases:
 	@$(call require,$(PYTHON),PYTHON)$(MAKE) $(RELEASES:%=test-release-%)
@@ -123,8 +143,16 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -r bench/requirements.txt
 	$(BIN)/python bench/compare.py $(ARGS)
 
+# The same commit gives the same bytes: its files and no others, its time, and the locked build backend.
+dist:
+	@$(call require,$(PYTHON),PYTHON)$(MAKE) -s VENV=.venv-dist .venv-dist/.build
+	@rm -rf build/source dist && mkdir -p build/source
+	@git archive HEAD | tar -x -C build/source
+	@cd build/source && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) ../../.venv-dist/bin/python -m hatchling build -d ../../dist >/dev/null
+	@cd dist && sha256sum * | tee SHA256SUMS
+
 clean:
-	rm -rf .venv .venv-* build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf __pycache__ .venv .venv-* build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bench dashboards docs tests traced_image -name __pycache__ -prune -exec rm -rf {} +
 
 # --- environments -------------------------------------------------------------------------------
@@ -157,6 +185,18 @@ $(VENV)/.newest: $(VENV)/bin/python FORCE
 	@echo "Installing traced-image and the newest packages of its tests …" >&2
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade pip # that of Python 3.11 finds no solution
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev]'
+
+# The locked oldest, or the newest of today, with the wheel.
+$(VENV)/.wheel-oldest: requirements/oldest.txt $(VENV)/bin/python FORCE
+	@echo "Installing the wheel, and the oldest packages of its tests …" >&2
+	@$(INSTALL) --require-hashes -r $<
+	@$(INSTALL) --no-index --force-reinstall dist/*.whl
+
+$(VENV)/.wheel-newest: $(VENV)/bin/python FORCE
+	@echo "Installing the wheel, and the newest packages of its tests …" >&2
+	@$(PIP_INSTALL) --upgrade pip
+	@$(PIP_INSTALL) --upgrade --upgrade-strategy eager "$$(echo dist/*.whl)[test]"
+	@$(INSTALL) --no-index --force-reinstall dist/*.whl
 
 # What a release of OpenStack would run has its constraints. The packages of the tests are free, but
 # leave it as it is. The instrumentation does not allow the wrapt of 2026.1. That of requests works
@@ -215,6 +255,11 @@ $(VENV)/.client: pyproject.toml $(VENV)/bin/python
 
 $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python
 	@echo "Installing uv …" >&2
+	@$(INSTALL) --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.build: requirements/build.txt $(VENV)/bin/python
+	@echo "Installing the build backend …" >&2
 	@$(INSTALL) --require-hashes -r $<
 	@touch $@
 

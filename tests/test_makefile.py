@@ -17,7 +17,10 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 MAKE = shutil.which("make")
 OLD = "sys.version_info = (3, 9, 18)"
-GOALS = "demo test test-contract test-pythons test-newest test-all test-real check docs bench lock"
+GOALS = (
+    "demo test test-contract test-pythons test-newest test-wheel test-all test-real check docs"
+    " bench dist lock"
+)
 
 POSES = """#!/bin/sh
 exec {python} -c 'import sys; {before}; exec(sys.argv[2])' "$@"
