@@ -15,6 +15,7 @@ from . import (
     diagnosis,
     lab,
     lab_differences,
+    public_api,
     telemetry,
 )
 from .pages import fill
@@ -37,10 +38,11 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
 
 
 def main(folder: str) -> None:
-    """Write the tables of the pages in a folder anew."""
+    """Write the tables of the pages in a folder anew, and the record of the API."""
     for name, tables in PAGES.items():
         path = Path(folder, name)
         path.write_text(fill(path.read_text("utf-8"), tables), "utf-8")
+    Path(folder, public_api.RECORD).write_text(public_api.write(), "utf-8")
 
 
 if __name__ == "__main__":

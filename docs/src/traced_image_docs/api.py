@@ -64,7 +64,7 @@ INTERNAL = {
 }
 """Methods that only this package calls. The page names them, and says no more of them."""
 
-_RETURNED = {
+RETURNED = {
     "AttemptRecord",
     "CallRecord",
     "Download",
@@ -123,11 +123,12 @@ def list_members(kind: type) -> dict[str, Any]:
         name: member
         for base in reversed(kind.__mro__[:-1])
         for name, member in vars(base).items()
-        if not name.startswith("_") and _is_documented(member)
+        if not name.startswith("_") and is_documented(member)
     }
 
 
-def _is_documented(member: object) -> bool:
+def is_documented(member: object) -> bool:
+    """Whether a member of a class is a function, or reads as an attribute by one."""
     kinds = (property, cached_property, classmethod, staticmethod)
     return inspect.isfunction(member) or isinstance(member, kinds)
 
@@ -143,13 +144,13 @@ def _write(name: str, thing: Callable[..., object]) -> Iterator[str]:
         return
     doc = docstrings.read(thing)
     yield f"### {name}"
-    if name not in _RETURNED | _CONFIGURATION:
+    if name not in RETURNED | _CONFIGURATION:
         yield _code(signatures.write(name, thing))
     yield doc.text
     if name in _CONFIGURATION:
         yield "Its fields are in [configuration](configuration.md)."
     else:
-        yield from _write_entries("argument", doc.arguments if name not in _RETURNED else {})
+        yield from _write_entries("argument", doc.arguments if name not in RETURNED else {})
         yield from _write_entries("attribute", doc.attributes)
     yield from _write_entries("error", doc.raises)
     yield from _write_example(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ def _plain(parameter: inspect.Parameter) -> inspect.Parameter:
 def _write_default(value: object) -> str:
     if isinstance(value, tuple) and value:
         return f"({', '.join(map(_write_default, value))},)"
+    if isinstance(value, frozenset):
+        return f"frozenset({sorted(value)})"  # its own order differs between processes
+    if is_dataclass(value) and not isinstance(value, type) and value == type(value)():
+        return f"{type(value).__name__}()"
     return str(getattr(value, "__name__", None) or repr(value))
 
 
