@@ -42,7 +42,7 @@ SUITE = $(CONTRACT)
 .DELETE_ON_ERROR:
 .PHONY: demo test test-contract test-oldest test-newest test-releases test-pythons test-all test-real
 .PHONY: test-clients test-client test-wheel test-wheel-oldest test-wheel-newest test-installed
-.PHONY: check format docs dashboards bench dist lock clean FORCE
+.PHONY: check format docs dashboards bench dist audit lock clean FORCE
 
 # Credentials for Keystone in the environment need the packages that read them.
 demo: $(VENV)/.$(if $(OS_AUTH_URL)$(OS_CLOUD),keystone,demo)
@@ -151,6 +151,11 @@ dist:
 	@cd build/source && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) ../../.venv-dist/bin/python -m hatchling build -d ../../dist >/dev/null
 	@cd dist && sha256sum * | tee SHA256SUMS
 
+# Licences and known vulnerabilities of what is locked.
+audit: $(VENV)/.dev
+	@$(MAKE) -s VENV=.venv-audit .venv-audit/.audit
+	@.venv-audit/bin/python requirements/audit.py $(BIN)/python $(ARGS)
+
 clean:
 	rm -rf __pycache__ .venv .venv-* build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bench dashboards docs tests traced_image -name __pycache__ -prune -exec rm -rf {} +
@@ -258,8 +263,8 @@ $(VENV)/.uv: requirements/lock.txt $(VENV)/bin/python
 	@$(INSTALL) --require-hashes -r $<
 	@touch $@
 
-$(VENV)/.build: requirements/build.txt $(VENV)/bin/python
-	@echo "Installing the build backend …" >&2
+$(VENV)/.build $(VENV)/.audit: $(VENV)/.%: requirements/%.txt $(VENV)/bin/python
+	@echo "Installing the tools of make $(if $(filter build,$*),dist,$*) …" >&2
 	@$(INSTALL) --require-hashes -r $<
 	@touch $@
 
@@ -285,3 +290,4 @@ lock:
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(PROJECT) --extra test --resolution lowest-direct -o requirements/oldest.txt
 	$(COMPILE) --group lock -o requirements/lock.txt
+	$(COMPILE) --group audit -o requirements/audit.txt

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 
 PAGES = sorted(
     [
-        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
         *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("dashboards/*.md"),
         ROOT / "bench/README.md",
