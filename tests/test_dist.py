@@ -12,6 +12,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
+from trove_classifiers import classifiers
 
 ROOT = Path(__file__).parent.parent
 EPOCH = 1_700_000_000
@@ -171,6 +172,10 @@ def test_both_say_the_same_of_the_package(built, metadata):
 )
 def test_the_metadata_has_each_field_that_an_index_shows(metadata, field):
     assert metadata[field]
+
+
+def test_every_classifier_is_one_that_an_index_knows(metadata):
+    assert set() == {*metadata.get_all("Classifier")} - classifiers
 
 
 def test_the_description_is_the_readme(metadata):
