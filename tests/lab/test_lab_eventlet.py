@@ -1,5 +1,6 @@
 """A lab in a process whose sockets and threads are eventlet's."""
 
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -47,6 +48,12 @@ print(*found, flush=True)
 os._exit(0)  # eventlet complains of logging at the end of Python 3.10
 """
 
+ENDING = re.compile(
+    r"Exception ignored in: <function _removeHandlerRef .*\nTraceback .*\n(  .*\n)+"
+    r"RuntimeError: greenlet is being finalized\n"
+)
+"""What logging says at the end of Python 3.10 with greenlet 3.5, after `monkey_patch` alone."""
+
 
 @pytest.mark.parametrize(
     ("order", "scheme"), [("before", "plain"), ("after", "plain"), ("before", "tls")]
@@ -60,4 +67,5 @@ def test_a_lab_works_after_monkey_patch(order, scheme):
         check=False,
     )
     expected = "200 503 200 ConnectionError ConnectionError ConnectTimeout 200"
-    assert (0, expected, "") == (run.returncode, run.stdout.strip(), run.stderr)
+    said = ENDING.sub("", run.stderr)
+    assert (0, expected, "") == (run.returncode, run.stdout.strip(), said)
