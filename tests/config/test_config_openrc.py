@@ -52,6 +52,13 @@ def test_only_the_environment_that_is_given_is_read(openrc, monkeypatch):
     assert "token-1" == load_config(environ=openrc()).auth.get_token()
 
 
+@pytest.mark.parametrize("odd", ["\x1b[31m", "\r\n"])
+def test_a_refusal_has_no_control_character(openrc, odd):
+    with pytest.raises(InvalidAuth, match="could not be found") as caught:
+        load_config(environ=openrc(OS_AUTH_TYPE=f"v3{odd}password"))
+    assert str(caught.value).isprintable()
+
+
 def test_no_clouds_yaml_is_read(openrc, tmp_path):
     path = tmp_path / "clouds.yaml"
     path.write_text("[1, 2]")

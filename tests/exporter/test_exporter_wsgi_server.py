@@ -60,6 +60,13 @@ def test_its_answer_is_the_application_s(serve):
     assert (200, b"hello\n", False) == (status, body, "Server" in headers)
 
 
+@pytest.mark.parametrize("line", [b"\0", b"GET", b"POST /"])
+def test_a_request_without_a_version_is_answered_with_a_status(serve, line):
+    with contextlib.closing(dial(serve())) as sock:
+        sock.sendall(line + b"\r\n\r\n")
+        assert b"HTTP/1.0 400 Bad " == sock.makefile("rb").readline()[:17]
+
+
 def test_its_application_knows_that_other_threads_answer_too(serve):
     seen = []
 

@@ -41,6 +41,16 @@ def format_value(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
+def describe_cause(error: Exception) -> str:
+    """Return what another library's error says, in one line, printable and without secrets.
+
+    It has no full stop at its end, and may be empty.
+    """
+    text = hide_in_text(str(error))
+    printable = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(printable.split()).rstrip(".")
+
+
 def check_number(
     item: str,
     value: object,

@@ -11,7 +11,7 @@ from openstack.exceptions import SDKException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ..errors import InvalidAuth
-from ..redact import hide_in_text
+from .checks import describe_cause
 from .options import OPTIONS
 from .sources import EndpointFilter, Found, Source
 
@@ -52,7 +52,7 @@ def read_cloud(name: str, region: str | None, environ: Mapping[str, str], source
         source_of_all = f"cloud {name} in {loader.config_filename}"
         return make_source(cloud, lambda _key: source_of_all)
     except (SDKException, ClientException) as error:
-        problem, cause = hide_in_text(str(error)).rstrip("."), error
+        problem, cause = describe_cause(error), error
     except (AttributeError, KeyError, TypeError, ValueError, YAMLError) as error:
         # openstacksdk checks only the first level of the file, so that a wrong type below it
         # raises any of these.

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from ..errors import InvalidAuth, TokenUnavailable
-from ..redact import hide_in_text
+from .checks import describe_cause
 from .keystone_turn import Turn
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def find_image_endpoint(
     except EndpointNotFound:
         endpoint = None
     except (ClientException, TokenUnavailable) as error:
-        problem = f"Keystone gave no catalogue: {hide_in_text(str(error))}".rstrip(".")
+        problem = f"Keystone gave no catalogue: {describe_cause(error)}".rstrip(": ")
         raise InvalidAuth("auth", problem, source=source, fix=fix) from error
     if endpoint is None:
         where = f"region {region}" if region else "any region"

@@ -10,8 +10,7 @@ from keystoneauth1.exceptions import AuthPluginException
 from oslo_config import cfg
 
 from ..errors import InvalidAuth, InvalidOption
-from ..redact import hide_in_text
-from .checks import format_value
+from .checks import describe_cause, format_value
 from .options import OPTIONS
 from .oslo_file import name_group, parse_files, split_option
 from .parse import parse_boolean
@@ -202,7 +201,7 @@ class _Options:
             return loading.load_auth_from_conf_options(self._conf, section)
         except AuthPluginException as error:
             fix = "set the options of the plugin in the same section"
-            problem = hide_in_text(str(error))
+            problem = describe_cause(error)
             raise InvalidAuth(option, problem, source=self._files, fix=fix) from error
         except (cfg.Error, ValueError, RecursionError):
             fix = "write $$ for a $"

@@ -11,7 +11,7 @@ from openstack.config.loader import OpenStackConfig
 from openstack.exceptions import SDKException
 
 from ..errors import InvalidAuth
-from ..redact import hide_in_text
+from .checks import describe_cause
 from .clouds import load_cloud, make_source
 from .environment import AUTH_URL, OPENSTACK
 
@@ -69,7 +69,7 @@ def read_openrc(environ: Mapping[str, str], source: str) -> Source:
         cloud = load_cloud(lambda: loader.get_one(argparse=Namespace(**chosen)))
         return make_source(cloud, _name_variable)
     except (SDKException, ClientException) as error:
-        problem, cause = hide_in_text(str(error)).rstrip("."), error
+        problem, cause = describe_cause(error), error
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         # openstacksdk replaces {name} in a value by the value of another variable.
         problem = f"openstacksdk can't read the OS_ variables ({type(error).__name__})"

@@ -268,6 +268,8 @@ class _RequestHandler(WSGIRequestHandler):
     """One client's connection."""
 
     server: ThreadedServer
+    # Else a request without a version is one of HTTP/0.9, whose answer has no status.
+    default_request_version = "HTTP/1.0"
 
     def handle(self) -> None:
         """Answer one request; the client may be silent, or take the answer, only for so long."""
