@@ -42,7 +42,7 @@ SUITE = $(CONTRACT)
 .DELETE_ON_ERROR:
 .PHONY: demo test test-contract test-oldest test-newest test-releases test-pythons test-all test-real
 .PHONY: test-clients test-client test-wheel test-wheel-oldest test-wheel-newest test-installed
-.PHONY: check format docs dashboards bench dist audit lock clean FORCE
+.PHONY: check format docs dashboards bench fuzz soak dist audit lock clean FORCE
 
 # Credentials for Keystone in the environment need the packages that read them.
 demo: $(VENV)/.$(if $(OS_AUTH_URL)$(OS_CLOUD),keystone,demo)
@@ -142,6 +142,15 @@ dashboards: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -r bench/requirements.txt
 	$(BIN)/python bench/compare.py $(ARGS)
+
+# SEED, ONLY and ROUND repeat a round that failed: the output says how.
+fuzz: $(VENV)/.dev
+	PYTHONPATH=tests:tests/fuzz $(BIN)/python -m fuzz $(SECONDS:%=--seconds %) $(SEED:%=--seed %) \
+	  $(ONLY:%=--only %) $(ROUND:%=--round %) $(ARGS)
+
+# A run that was interrupted goes on where it was.
+soak: $(VENV)/.dev
+	PYTHONPATH=tests:tests/soak $(BIN)/python -m soak $(SECONDS:%=--seconds %) $(SEED:%=--seed %) $(ARGS)
 
 # The same commit gives the same bytes: its files and no others, its time, and the locked build backend.
 dist:
