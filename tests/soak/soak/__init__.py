@@ -1,0 +1,1 @@
+"""Constant traffic, scrapes, OTLP and reloads, and what must not grow meanwhile."""

@@ -1,0 +1,7 @@
+"""Runs `make soak`."""
+
+import sys
+
+from .run import main
+
+sys.exit(main())

@@ -1,0 +1,72 @@
+"""What is measured of a process each second, and by how much it may grow."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LEAK = 1024
+"""Bytes a call of the leak that is planted, which must be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A figure that must not grow.
+
+    Attributes:
+        unit: Its unit.
+        per_call: By how much it may grow at each call of the service, which counts in short runs.
+        in_all: By how much it may grow in the time that is measured, which counts in long ones.
+    """
+
+    unit: str
+    per_call: float
+    in_all: float
+
+    def find_limit(self, rate: float, seconds: float) -> float:
+        """Return the slope that it may have, a second.
+
+        Args:
+            rate: Calls a second.
+            seconds: How long it was measured.
+        """
+        return min(self.per_call * rate, self.in_all / seconds if seconds else math.inf)
+
+
+MEASURES: Mapping[str, Measure] = {
+    "memory": Measure("KiB", LEAK / 1024 / 4, 1024),
+    "descriptors": Measure("", 1 / 500, 5),
+    "threads": Measure("", 1 / 500, 5),
+    "series": Measure("", 1 / 500, 5),
+    "objects": Measure("", 1 / 4, 5000),
+    "garbage": Measure("", 1 / 500, 50),
+}
+"""Resident memory, open descriptors, threads, time series, and what Python's collector knows: the
+objects after a collection, and those that it has collected since the last one."""
+
+
+def read_process(pid: int) -> dict[str, float]:
+    """Return the resident memory in KiB, the open descriptors and the threads of a process.
+
+    Raises:
+        OSError: It has ended.
+    """
+    status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+    found = dict(re.findall(r"^(VmRSS|Threads):\s+(\d+)", status, re.MULTILINE))
+    return {
+        "memory": float(found["VmRSS"]),
+        "threads": float(found["Threads"]),
+        "descriptors": float(len(list(Path(f"/proc/{pid}/fd").iterdir()))),
+    }
+
+
+def count_series(text: str) -> int:
+    """Return how many time series a page of metrics has, without the times of their creation."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return sum("_created" not in line.partition("{")[0] for line in lines)

@@ -1,0 +1,173 @@
+"""Runs a soak, or the rest of one that was interrupted, and prints its table."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conditions import describe_run, find_versions, format_run
+
+from .measures import count_series
+from .processes import Program, StandAlone, scrape, start, start_exporter
+from .report import ALONE, CALLER, PLANTED, Answer, make_rows
+from .state import Segment, State, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SAVE = 10
+"""Samples after which the file is written."""
+
+_RELOAD = 3
+"""Samples after which the configuration of the stand-alone exporter changes."""
+
+
+class Soak:
+    """One segment under way.
+
+    Args:
+        segment: Where the samples go.
+        servers: The program of the servers.
+        callers: The programs that call, by their names.
+        alone: The stand-alone exporter.
+    """
+
+    def __init__(
+        self,
+        segment: Segment,
+        servers: Program,
+        callers: dict[str, Program],
+        alone: StandAlone,
+    ) -> None:
+        self._segment = segment
+        self._servers = servers
+        self._callers = callers
+        self._alone = alone
+        self._scrapes = 0
+        self._reloaded = 0.0
+
+    def sample(self, seconds: float) -> None:
+        """Scrape, and add a sample of each process."""
+        figures: dict[str, float] = {}
+        for name, program in self._callers.items():
+            series = count_series(scrape(program.told["exporter"]))
+            figures = {**program.ask(), "series": series}
+            self._segment.add(name, seconds, figures)
+        alone = self._alone.describe()
+        self._reloaded += alone["reloaded"]
+        self._segment.add(ALONE, seconds, alone)
+        self._scrapes += len(self._callers) + 1
+        if self._scrapes // (len(self._callers) + 1) % _RELOAD == 0:
+            self._alone.reload()
+        self._count()
+
+    def _count(self) -> None:
+        calls = self._segment.samples[CALLER]
+        exports = self._servers.ask()
+        self._segment.counts = {
+            "calls": calls["calls"][-1],
+            "failed calls": calls["failed"][-1],
+            "scrapes": self._scrapes,
+            "reloads": self._alone.reloads,
+            "samples after a good reload": self._reloaded,
+            "exports of spans": exports.get("/v1/traces", 0),
+            "exports of metrics": exports.get("/v1/metrics", 0),
+        }
+
+
+def run(
+    state: State, seconds: float, rate: float, *, save: Callable[[], None] = lambda: None
+) -> None:
+    """Add a segment to a state.
+
+    Args:
+        state: The state.
+        seconds: How long the segment is.
+        rate: Calls a second of each service.
+        save: Called now and then, and at the end.
+    """
+    seed = state.run["seed"]
+    segment = Segment()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        servers = stack.enter_context(start("servers", str(seed)))
+        asked = {**servers.told, "rate": rate, "seed": seed}
+        callers = {
+            name: stack.enter_context(
+                start("caller", json.dumps({**asked, "leaks": name == PLANTED}))
+            )
+            for name in (CALLER, PLANTED)
+        }
+        alone = stack.enter_context(start_exporter(folder, servers.told["servers"]))
+        soak = Soak(segment, servers, callers, alone)
+        state.segments.append(segment)
+        stack.callback(save)
+        began = time.monotonic()
+        number = 0
+        while (now := time.monotonic() - began) < seconds:
+            time.sleep(max(0.0, number - now))
+            soak.sample(time.monotonic() - began)
+            number += 1
+            if number % _SAVE == 0:
+                save()
+
+
+def choose_state(path: Path, seed: int | None, seconds: float) -> State:
+    """Return the state to go on with: that of the file, if it is not complete, or a new one.
+
+    Args:
+        path: The file.
+        seed: The seed that is asked for; None for any.
+        seconds: How long the soak is to be.
+
+    Raises:
+        SystemExit: The file is of a soak of other versions.
+    """
+    with contextlib.suppress(OSError):
+        found = load(path)
+        if found.seconds < seconds - 1 and seed in (None, found.run["seed"]):
+            if found.run["versions"] != find_versions():
+                raise SystemExit(f"{path} is of other versions: remove it, and begin again")
+            return found
+    return State(describe_run(random.SystemRandom().randrange(10**9) if seed is None else seed))
+
+
+def main() -> int:
+    """Run, print the table, and write the JSON; return the exit status."""
+    options = _read_options()
+    state = choose_state(options.json, options.seed, options.seconds)
+    print(format_run(state.run))
+    if state.segments:
+        print(f"{state.seconds:.0f} s were done before", flush=True)
+    try:
+        run(
+            state,
+            options.seconds - state.seconds,
+            options.rate,
+            save=lambda: state.save(options.json),
+        )
+    except KeyboardInterrupt:
+        print(f"interrupted after {state.seconds:.0f} s; the same command goes on")
+    answer = Answer(list(make_rows(state, options.rate)), state.add_counts())
+    print(f"{state.seconds:.0f} s, segments: {len(state.segments)}")
+    print(*answer.list_lines(), sep="\n")
+    problems = answer.find_problems()
+    print(*problems, sep="\n")
+    return 1 if problems else 0
+
+
+def _read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=120.0, help="of all segments together")
+    parser.add_argument("--seed", type=int, help="of calls and faults; a new one each time")
+    parser.add_argument("--rate", type=float, default=40.0, help="calls a second of a service")
+    parser.add_argument(
+        "--json", type=Path, default=Path("build/soak.json"), help="the file of the samples"
+    )
+    return parser.parse_args()

@@ -1,0 +1,78 @@
+"""A short soak of real processes."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+from soak.caller import Traffic, describe
+from soak.measures import LEAK, MEASURES, count_series, read_process
+from soak.report import ALONE, CALLER, PLANTED
+from soak.run import run
+from soak.state import State
+
+from traced_image import connect, lab
+
+
+@pytest.fixture
+def traffic():
+    with lab.GlanceServer() as server:
+        images = [server.images.add(name="cirros", data=b"...")]
+        with connect(servers=[server.url], telemetry=False, num_retries=0) as service:
+            yield Traffic(service, images, 40.0), server
+
+
+def test_calls_are_counted_and_those_that_failed(traffic):
+    calls, server = traffic
+    rng = random.Random(1)
+    for _ in range(10):
+        calls.call_once(rng)
+    server.break_with(lab.faults.status(503))
+    calls.call_once(rng)
+    assert (11, 1) == (calls.calls, calls.failed)
+
+
+def test_the_planted_leak_is_as_large_as_it_is_called(traffic):
+    calls, _ = traffic
+    calls.leaks = True
+    calls.call_once(random.Random(1))
+    (kept,) = calls._kept
+    assert 0 <= kept.__sizeof__() - LEAK < 64
+
+
+def test_a_process_is_measured(traffic):
+    calls, _ = traffic
+    assert {*MEASURES, "calls", "failed"} - {"series"} == set(describe(calls))
+
+
+def test_a_descriptor_that_is_opened_is_measured():
+    before = read_process(os.getpid())["descriptors"]
+    opened = os.open(os.devnull, os.O_RDONLY)
+    try:
+        assert before + 1 == read_process(os.getpid())["descriptors"]
+    finally:
+        os.close(opened)
+
+
+def test_series_are_counted_without_the_times_of_their_creation():
+    page = '# HELP a b\na{b="_created"} 1\na_created{b="c"} 1\n\nb 2\n'
+    assert 2 == count_series(page)
+
+
+@pytest.mark.slow
+def test_a_soak_has_samples_of_all_processes_and_all_that_happens(monkeypatch):
+    here = Path(__file__).parent
+    path = [os.environ.get("PYTHONPATH"), str(here), str(here.parent)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
+    state = State({"seed": 1})
+    saved = []
+    began = time.monotonic()
+    run(state, 8.0, 20.0, save=lambda: saved.append(time.monotonic() - began))
+    assert [{CALLER, PLANTED, ALONE}, True, []] == [
+        set(state.segments[0].samples),
+        bool(saved),
+        [name for name, count in state.add_counts().items() if not count and "failed" not in name],
+    ]
