@@ -226,7 +226,9 @@ def test_an_answer_says_which_methods_are_allowed(control, connect):
     assert "GET, POST" == connection.getresponse().headers["Allow"]
 
 
-@pytest.mark.parametrize("header", [{"Host": "glance.example"}, {"Origin": "http://a.example"}])
+@pytest.mark.parametrize(
+    "header", [{"Host": "glance.example"}, {"Host": "[::1"}, {"Origin": "http://a.example"}]
+)
 def test_a_page_in_a_browser_can_not_use_it(header, call):
     assert 403 == call("POST", "/reset", **header)[0]
 

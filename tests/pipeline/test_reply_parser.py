@@ -67,6 +67,8 @@ def test_a_head_is_parsed(data, head):
         OK + b"X: y",
         OK + b"\r\nX: y\r\n",
         b"HTTP/1.1 200 OK\r\n X: y\r\n"[:-2],
+        OK + b" X: y\r\n",
+        OK + b"\t\r\nX: y\r\n",
     ],
 )
 def test_what_is_no_head_is_rejected(data):

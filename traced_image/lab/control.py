@@ -46,7 +46,10 @@ class _ControlAnswers:
 
 def _refuse_browsers(request: ReceivedRequest) -> None:
     """Refuse what a page of the web makes a browser of this machine send (DNS rebinding, CSRF)."""
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    try:
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    except ValueError:  # such as a bracket without its other one
+        host = None
     if host not in _HOSTS or "origin" in request.headers:
         raise ControlError(403, "the control API answers programs of this machine, by 127.0.0.1")
 

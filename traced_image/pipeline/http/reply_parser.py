@@ -56,8 +56,10 @@ def parse_head(data: bytes) -> Head:
     text = data.decode("latin-1")
     match = _HEAD.fullmatch(text)
     if match is None:
-        # RFC 9112, 5.2: a client replaces each line break within a value by a space.
-        match = _HEAD.fullmatch(_FOLD.sub(" ", text))
+        # RFC 9112, 5.2: a client replaces each line break within a value by a space. The status
+        # line can't be continued.
+        line, end, fields = text.partition("\r\n")
+        match = _HEAD.fullmatch(line + end + _FOLD.sub(" ", fields))
         if match is None:
             raise MalformedReplyError("its head is not HTTP/1.1")
     minor, status, fields = match.groups()
