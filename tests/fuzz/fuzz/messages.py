@@ -52,6 +52,7 @@ HEADS = (
 HEAD_WORDS = (
     *(b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Location: /\r\n", b"X: y\r\n"),
     *(b"HTTP/1.0 204 ", b"\r\n fold", b"\r", b": ", b", 5", b"+5", b"0x5", b"close, keep-alive"),
+    *(b"Retry-After: 9e9\r\n", b"HTTP/1.1 503 ", b"HTTP/1.1 413 ", b"Content-Encoding: gzip\r\n"),
 )
 
 HEADERS = {

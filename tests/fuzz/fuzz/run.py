@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from conditions import describe_run, format_run
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from . import config, messages, wire
+from . import config, messages, services, wire
 from .engine import Finding, Outcome, Target, run_round
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def make_targets(stack: contextlib.ExitStack) -> list[Target]:
         *config.make_targets(folder),
         *messages.make_targets(),
         *wire.make_targets(stack),
+        *services.make_targets(stack),
     ]
 
 

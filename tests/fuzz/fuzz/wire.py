@@ -132,7 +132,9 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # The calls of the other targets fail, as they must, and are logged.
         if not record.name.startswith("traced_image.pipeline"):
-            self._problems.append(f"{record.name}: {record.getMessage()} {record.exc_info}")
+            self._problems.append(
+                f"{record.name}: {record.getMessage()} {record.exc_text or record.exc_info}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +157,13 @@ class Raw:
         Raises:
             AssertionError: It does not.
         """
+        self.watched.problems.clear()
         answer = self._send(data)
         if answer:
             found = _STATUS.match(answer)
             assert found, f"no reply of HTTP: {answer[:300]!r}"
             assert found[1] not in (b"500", b"502"), answer[:300]
-        alive = self._send(f"GET {self.health} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        alive = self._send(f"GET {self.health} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         assert b" 200 " in alive[:20], alive[:300]
         self.watched.check()
 
@@ -179,15 +182,20 @@ class Raw:
 
 
 class RawReplies:
-    """A server that answers each request with the bytes of an example, and a client of it."""
+    """A server that answers each request with the bytes of an example, and a client of it.
+
+    Attributes:
+        say: The bytes.
+        port: The server's port.
+    """
 
     def __init__(self) -> None:
-        self._say = b""
+        self.say = b""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
-        port = self._listener.getsockname()[1]
-        self._services = [self._connect(port, version) for version in (1, 2)]
+        self.port = self._listener.getsockname()[1]
+        self._services = [self._connect(self.port, version) for version in (1, 2)]
 
     def _connect(self, port: int, version: int) -> GlanceImageService:
         return connect(
@@ -223,7 +231,7 @@ class RawReplies:
             if not piece:
                 return
             asked += piece
-        sock.sendall(self._say)
+        sock.sendall(self.say)
 
     def check(self, example: tuple[bytes, int, str]) -> None:
         """Each call brings what the bytes mean, or an error of this package, and in time.
@@ -231,7 +239,7 @@ class RawReplies:
         Raises:
             AssertionError: It took longer than its deadline.
         """
-        self._say, version, name = example
+        self.say, version, name = example
         began = time.monotonic()
         service = self._services[version - 1]
         with refused_as(errors.TracedImageError):
