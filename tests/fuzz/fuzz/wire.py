@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bcrypt
 from fuzzing import Fuzzer
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -47,6 +48,7 @@ WORDS = (
         b"OPTIONS",
     ),
     *(b"Content-Length: 9\r\n", b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n"),
+    *(b"Authorization: Basic YTpi\r\n", b"Authorization: Basic eDp5\r\n"),
     *(b"Upgrade: websocket\r\nConnection: upgrade\r\n", b"HTTP/2.0", b"PRI * HTTP/2.0\r\n\r\nSM"),
     *(
         b"Range: bytes=0-\r\n",
@@ -57,6 +59,7 @@ WORDS = (
 )
 
 _PATIENCE = 5.0
+_HEALTH_HEAD = "Host: 127.0.0.1\r\nConnection: close\r\nAuthorization: Basic YTpi\r\n"
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])[ \r]")
 
 
@@ -82,10 +85,12 @@ def make_targets(stack: contextlib.ExitStack) -> list[Target]:
 
 
 def _start_protected(stack: contextlib.ExitStack) -> exporter.ExporterHandle:
-    """An exporter with a web configuration, which is served by uvicorn."""
+    """An exporter with a web configuration, which is served by uvicorn; its user is ``a:b``."""
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     path = Path(folder) / "web.yml"
-    path.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
+    hashed = bcrypt.hashpw(b"b", bcrypt.gensalt(4)).decode()
+    headers = "http_server_config: {headers: {X-Frame-Options: deny}}"
+    path.write_text(f"{headers}\nbasic_auth_users: {{a: '{hashed}'}}\n")
     return exporter.start(registry=CollectorRegistry(), port=0, web_config=path)
 
 
@@ -158,23 +163,27 @@ class Raw:
             AssertionError: It does not.
         """
         self.watched.problems.clear()
-        answer = self._send(data)
+        answer = self._send(data, ends=True)
         if answer:
             found = _STATUS.match(answer)
             assert found, f"no reply of HTTP: {answer[:300]!r}"
             assert found[1] not in (b"500", b"502"), answer[:300]
-        alive = self._send(f"GET {self.health} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        alive = self._send(f"GET {self.health} HTTP/1.1\r\n{_HEALTH_HEAD}\r\n".encode())
         assert b" 200 " in alive[:20], alive[:300]
         self.watched.check()
 
-    def _send(self, data: bytes) -> bytes:
-        """Return all that the server answers to bytes that end here."""
+    def _send(self, data: bytes, *, ends: bool = False) -> bytes:
+        """Return all that the server answers; `ends` says that nothing follows the bytes.
+
+        A client that says so may count as gone, so that an answer under way is not sent.
+        """
         answer = b""
         with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as sock:
             # The server may have enough before it has read all of them.
             with contextlib.suppress(ConnectionError):
                 sock.sendall(data)
-                sock.shutdown(socket.SHUT_WR)
+                if ends:
+                    sock.shutdown(socket.SHUT_WR)
             with contextlib.suppress(ConnectionError):
                 while piece := sock.recv(65536):
                     answer += piece

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import random
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -141,6 +142,8 @@ def choose_state(path: Path, seed: int | None, seconds: float) -> State:
 def main() -> int:
     """Run, print the table, and write the JSON; return the exit status."""
     options = _read_options()
+    # The processes of a run that is told to end must end with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     state = choose_state(options.json, options.seed, options.seconds)
     print(format_run(state.run))
     if state.segments:
