@@ -111,6 +111,7 @@ def _delete_location(run: Run) -> Any:
     return run.call(2, "delete_locations", run.scene.target, [url])
 
 
+_LARGE = (errors.ListTooLarge,)
 _FORMATS = {"disk_format": "raw", "container_format": "bare"}
 _URL = "http://store/image"
 _ABOUT = (
@@ -149,8 +150,13 @@ def _unsafe(
 
 _SERVICE = (
     *[_safe("service.show", lambda r: r.service.show(r.context, r.scene.target), _TARGET)] * 5,
-    _safe("service.detail", lambda r: r.service.detail(r.context), is_list),
-    _safe("service.detail by pages", lambda r: r.service.detail(r.context, page_size=2), is_list),
+    _safe("service.detail", lambda r: r.service.detail(r.context), is_list, own=_LARGE),
+    _safe(
+        "service.detail by pages",
+        lambda r: r.service.detail(r.context, page_size=2),
+        is_list,
+        own=_LARGE,
+    ),
     _unsafe("service.create", _create, is_new),
     *[
         _unsafe(
@@ -198,7 +204,7 @@ _SERVICE = (
 
 _V1 = (
     _safe("v1 get", _call(1, "get", "target"), _TARGET),
-    _safe("v1 list", lambda r: r.call(1, "list", page_size=2), is_list),
+    _safe("v1 list", lambda r: r.call(1, "list", page_size=2), is_list, own=_LARGE),
     _unsafe("v1 create", lambda r: r.call(1, "create", **_new(r), **_FORMATS), is_new),
     _unsafe(
         "v1 create with data",
@@ -215,7 +221,7 @@ _CHANGE = {"op": "replace", "path": "/min_disk", "value": 3}
 
 _V2 = (
     *[_safe("get", _call(2, "get", "target"), _TARGET)] * 2,
-    _safe("list", lambda r: r.call(2, "list", page_size=2), is_list),
+    _safe("list", lambda r: r.call(2, "list", page_size=2), is_list, own=_LARGE),
     _unsafe("create", lambda r: r.call(2, "create", **_new(r)), is_new),
     _unsafe("update", _call(2, "update", "target", ["marker"], min_ram=5), _TARGET),
     _unsafe("patch", _call(2, "patch", "target", [_CHANGE]), _TARGET),

@@ -23,7 +23,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def state():
-    return State(describe_run(7), [make_segment(41), make_segment(61, level=1e6)])
+    return State(describe_run(7), [make_segment(121), make_segment(181, level=1e6)])
 
 
 def test_a_state_comes_back_as_it_was_saved(state, path):
@@ -32,7 +32,7 @@ def test_a_state_comes_back_as_it_was_saved(state, path):
 
 
 def test_a_state_is_as_long_as_its_segments_together(state):
-    assert 100 == state.seconds
+    assert 300 == state.seconds
 
 
 def test_the_slope_is_that_within_the_segments(state):
@@ -45,10 +45,10 @@ def test_what_happened_in_all_segments_is_added_up(state):
 
 def test_a_soak_that_was_interrupted_goes_on(state, path):
     state.save(path)
-    assert state == choose_state(path, None, 120)
+    assert state == choose_state(path, None, 400)
 
 
-@pytest.mark.parametrize(("seed", "seconds"), [(None, 100), (8, 120)])
+@pytest.mark.parametrize(("seed", "seconds"), [(None, 300), (8, 400)])
 def test_a_soak_that_is_complete_or_of_another_seed_begins_anew(state, path, seed, seconds):
     state.save(path)
     assert [] == choose_state(path, seed, seconds).segments
@@ -62,4 +62,4 @@ def test_a_soak_of_other_versions_does_not_go_on(state, path):
     state.run["versions"]["python"] = "2.7"
     state.save(path)
     with pytest.raises(SystemExit, match="is of other versions: remove it"):
-        choose_state(path, None, 120)
+        choose_state(path, None, 400)

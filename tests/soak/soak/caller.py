@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from traced_image import TracedImageError, connect, exporter, telemetry
+from traced_image import RetryPolicy, TracedImageError, connect, exporter, telemetry
 
 from .measures import LEAK, read_process
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from traced_image import GlanceImageService
 
 THREADS = 4
+
+RETRY = RetryPolicy(
+    backoff_base=0.02, backoff_cap=0.1, cooldown_base=0.1, cooldown_cap=0.3, budget_share=None
+)
+"""Servers cool down for a short time, so that this happens often."""
 
 _NEW = {"name": "new", "disk_format": "raw", "container_format": "bare", "properties": {}}
 
@@ -76,11 +81,11 @@ class Traffic:
     def _call(self, rng: random.Random) -> None:
         image_id = rng.choice(self.images)
         kind = rng.random()
-        if kind < 0.6:
+        if kind < 0.3:
             self.service.show(None, image_id)
-        elif kind < 0.75:
+        elif kind < 0.5:
             self.service.detail(None, limit=10)
-        elif kind < 0.9:
+        elif kind < 0.7:
             self.service.download(None, image_id, io.BytesIO())
         else:
             made = self.service.create(None, dict(_NEW), os.urandom(1000))
@@ -102,10 +107,13 @@ def main() -> None:
     os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = asked["otlp"]
     os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf"
     os.environ["OTEL_METRIC_EXPORT_INTERVAL"] = "5000"
+    os.environ["OTEL_BSP_SCHEDULE_DELAY"] = "1000"
     providers = telemetry.setup()
     ends = threading.Event()
     with (
-        connect(servers=asked["servers"], request_timeout=2.0, deadline=5.0) as service,
+        connect(
+            servers=asked["servers"], retry=RETRY, request_timeout=2.0, deadline=5.0
+        ) as service,
         exporter.start(port=0) as handle,
     ):
         traffic = Traffic(service, asked["images"], asked["rate"], asked["leaks"])

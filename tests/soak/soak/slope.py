@@ -24,6 +24,9 @@ WARM_UP = 600.0
 
 _BLOCKS = 40
 
+_LEAST = 6
+"""Values that a block has at least: a second apart, they are more than one export of OTLP."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slope:
@@ -87,7 +90,7 @@ def cut_beginning(points: Points) -> Points:
 
 
 def cut_blocks(points: Points) -> Points:
-    """Return the least value of each block, at the middle of its time."""
-    size = max(1, math.ceil(len(points) / _BLOCKS))
-    blocks = [points[first : first + size] for first in range(0, len(points), size)]
+    """Return the least value of each whole block, at the middle of its time."""
+    size = max(_LEAST, math.ceil(len(points) / _BLOCKS))
+    blocks = [points[first : first + size] for first in range(0, len(points) - size + 1, size)]
     return [(statistics.mean(t for t, _ in each), min(v for _, v in each)) for each in blocks]
