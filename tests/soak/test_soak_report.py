@@ -57,3 +57,11 @@ def test_a_row_has_the_figures_of_an_hour():
     assert (
         "| service | memory, KiB | 60,006 | 60,114 | +3,600 | +3,600 to +3,600 | 36,000 | flat |"
     ) == str(row)
+
+
+def test_series_are_not_judged_in_a_short_run():
+    segment = Segment()
+    for second in range(120):
+        segment.add(CALLER, float(second), {"series": 20.0 * second})
+    (row,) = make_rows(State({}, [segment]), RATE)
+    assert ("unsure", True) == (row.verdict, str(row).endswith("| not yet | unsure |"))

@@ -45,7 +45,7 @@ def test_the_planted_leak_is_as_large_as_it_is_called(traffic):
 
 def test_a_process_is_measured(traffic):
     calls, _ = traffic
-    assert {*MEASURES, "calls", "failed"} - {"series"} == set(describe(calls))
+    assert {*MEASURES, "calls", "failed"} - {"series", "labels"} == set(describe(calls))
 
 
 def test_a_descriptor_that_is_opened_is_measured():
@@ -57,9 +57,9 @@ def test_a_descriptor_that_is_opened_is_measured():
         os.close(opened)
 
 
-def test_series_are_counted_without_the_times_of_their_creation():
-    page = '# HELP a b\na{b="_created"} 1\na_created{b="c"} 1\n\nb 2\n'
-    assert 2 == count_series(page)
+def test_series_are_counted_and_the_values_of_their_labels():
+    page = '# HELP a b\na{b="x\\"y",c="1"} 1\na{b="x\\"y",c="2"} 1\n\nb 2\n'
+    assert {"series": 3.0, "labels": 3.0} == count_series(page)
 
 
 @pytest.mark.slow

@@ -23,7 +23,9 @@ def path(tmp_path):
 
 @pytest.fixture
 def state():
-    return State(describe_run(7), [make_segment(121), make_segment(181, level=1e6)])
+    return State(
+        {**describe_run(7), "rate": 40.0}, [make_segment(121), make_segment(181, level=1e6)]
+    )
 
 
 def test_a_state_comes_back_as_it_was_saved(state, path):
@@ -45,21 +47,21 @@ def test_what_happened_in_all_segments_is_added_up(state):
 
 def test_a_soak_that_was_interrupted_goes_on(state, path):
     state.save(path)
-    assert state == choose_state(path, None, 400)
+    assert state == choose_state(path, None, 400, 40.0)
 
 
-@pytest.mark.parametrize(("seed", "seconds"), [(None, 300), (8, 400)])
-def test_a_soak_that_is_complete_or_of_another_seed_begins_anew(state, path, seed, seconds):
+@pytest.mark.parametrize("asked", [(None, 300, 40.0), (8, 400, 40.0), (None, 400, 9.0)])
+def test_a_soak_that_is_complete_or_another_begins_anew(state, path, asked):
     state.save(path)
-    assert [] == choose_state(path, seed, seconds).segments
+    assert [] == choose_state(path, *asked).segments
 
 
 def test_without_a_file_a_soak_begins_with_the_seed_that_is_asked_for(path):
-    assert 8 == choose_state(path, 8, 120).run["seed"]
+    assert 8 == choose_state(path, 8, 120, 40.0).run["seed"]
 
 
 def test_a_soak_of_other_versions_does_not_go_on(state, path):
     state.run["versions"]["python"] = "2.7"
     state.save(path)
     with pytest.raises(SystemExit, match="is of other versions: remove it"):
-        choose_state(path, None, 400)
+        choose_state(path, None, 400, 40.0)

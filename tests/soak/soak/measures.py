@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_LABEL = re.compile(r'\w+="(?:[^"\\]|\\.)*"')
+
 LEAK = 1024
 """Bytes a call of the leak that is planted, which must be found."""
 
@@ -23,19 +25,23 @@ class Measure:
         unit: Its unit.
         per_call: By how much it may grow at each call of the service, which counts in short runs.
         in_all: By how much it may grow in the time that is measured, which counts in long ones.
+        least: Seconds for which it is to be measured before it is judged.
     """
 
     unit: str
     per_call: float
     in_all: float
+    least: float = 0.0
 
     def find_limit(self, rate: float, seconds: float) -> float:
-        """Return the slope that it may have, a second.
+        """Return the slope that it may have, a second; infinity if it is not judged yet.
 
         Args:
             rate: Calls a second.
             seconds: How long it was measured.
         """
+        if seconds < self.least:
+            return math.inf
         return min(self.per_call * rate, self.in_all / seconds if seconds else math.inf)
 
 
@@ -43,12 +49,16 @@ MEASURES: Mapping[str, Measure] = {
     "memory": Measure("KiB", LEAK / 1024 / 4, 1024),
     "descriptors": Measure("", 1 / 500, 5),
     "threads": Measure("", 1 / 500, 5),
-    "series": Measure("", 1 / 500, 5),
+    "labels": Measure("", 1 / 500, 5),
+    "series": Measure("", 1 / 500, 5, least=1800.0),
     "objects": Measure("", 1 / 4, 5000),
     "garbage": Measure("", 1 / 500, 50),
 }
-"""Resident memory, open descriptors, threads, time series, and what Python's collector knows: the
-objects after a collection, and those that it has collected since the last one."""
+"""Resident memory, open descriptors, threads, the values of labels, time series, and what Python's
+collector knows: the objects after a collection, and those that it has collected since the last one.
+
+Series are the combinations of labels, which are met one after the other for many minutes. That no
+label has a new value is seen sooner."""
 
 
 def read_process(pid: int) -> dict[str, float]:
@@ -66,7 +76,8 @@ def read_process(pid: int) -> dict[str, float]:
     }
 
 
-def count_series(text: str) -> int:
-    """Return how many time series a page of metrics has, without the times of their creation."""
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return sum("_created" not in line.partition("{")[0] for line in lines)
+def count_series(page: str) -> dict[str, float]:
+    """Return how many time series a page of metrics has, and how many values their labels have."""
+    lines = [line for line in page.splitlines() if line and not line.startswith("#")]
+    labels = {label for line in lines for label in _LABEL.findall(line)}
+    return {"series": float(len(lines)), "labels": float(len(labels))}

@@ -134,7 +134,7 @@ class StandAlone:
         page = scrape(self.url)
         return {
             **read_process(self.process.pid),
-            "series": count_series(page),
+            **count_series(page),
             "reloaded": float(f"\n{RELOADED} 1" in page),
         }
 

@@ -43,13 +43,13 @@ class Row:
     @property
     def verdict(self) -> Verdict:
         """Whether it grows."""
-        return self.slope.judge(self.limit)
+        return self.slope.judge(self.limit) if math.isfinite(self.limit) else "unsure"
 
     def __str__(self) -> str:
         measure = f"{self.measure}, {MEASURES[self.measure].unit}".rstrip(", ")
         slope = f"{self.slope.value * _HOUR:+,.0f}"
         ends = f"{_format(self.slope.low)} to {_format(self.slope.high)}"
-        limit = f"{self.limit * _HOUR:,.0f}"
+        limit = f"{self.limit * _HOUR:,.0f}" if math.isfinite(self.limit) else "not yet"
         cells = [self.process, measure, f"{self.first:,.0f}", f"{self.last:,.0f}", slope, ends]
         return f"| {' | '.join([*cells, limit, self.verdict])} |"
 

@@ -55,10 +55,9 @@ class Soak:
 
     def sample(self, seconds: float) -> None:
         """Scrape, and add a sample of each process."""
-        figures: dict[str, float] = {}
         for name, program in self._callers.items():
             series = count_series(scrape(program.told["exporter"]))
-            figures = {**program.ask(), "series": series}
+            figures = {**program.ask(), **series}
             self._segment.add(name, seconds, figures)
         alone = self._alone.describe()
         self._reloaded += alone["reloaded"]
@@ -119,24 +118,27 @@ def run(
                 save()
 
 
-def choose_state(path: Path, seed: int | None, seconds: float) -> State:
+def choose_state(path: Path, seed: int | None, seconds: float, rate: float) -> State:
     """Return the state to go on with: that of the file, if it is not complete, or a new one.
 
     Args:
         path: The file.
         seed: The seed that is asked for; None for any.
         seconds: How long the soak is to be.
+        rate: Calls a second of a service.
 
     Raises:
         SystemExit: The file is of a soak of other versions.
     """
     with contextlib.suppress(OSError):
         found = load(path)
-        if found.seconds < seconds - 1 and seed in (None, found.run["seed"]):
+        same = seed in (None, found.run["seed"]) and found.run["rate"] == rate
+        if same and found.seconds < seconds - 1:
             if found.run["versions"] != find_versions():
                 raise SystemExit(f"{path} is of other versions: remove it, and begin again")
             return found
-    return State(describe_run(random.SystemRandom().randrange(10**9) if seed is None else seed))
+    chosen = random.SystemRandom().randrange(10**9) if seed is None else seed
+    return State({**describe_run(chosen), "rate": rate})
 
 
 def main() -> int:
@@ -144,7 +146,7 @@ def main() -> int:
     options = _read_options()
     # The processes of a run that is told to end must end with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    state = choose_state(options.json, options.seed, options.seconds)
+    state = choose_state(options.json, options.seed, options.seconds, options.rate)
     print(format_run(state.run))
     if state.segments:
         print(f"{state.seconds:.0f} s were done before", flush=True)
