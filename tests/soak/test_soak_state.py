@@ -51,7 +51,7 @@ def test_a_soak_that_was_interrupted_goes_on(state, path):
 
 
 @pytest.mark.parametrize("asked", [(None, 300, 40.0), (8, 400, 40.0), (None, 400, 9.0)])
-def test_a_soak_that_is_complete_or_another_begins_anew(state, path, asked):
+def test_a_soak_that_is_complete_or_of_another_seed_or_rate_begins_anew(state, path, asked):
     state.save(path)
     assert [] == choose_state(path, *asked).segments
 

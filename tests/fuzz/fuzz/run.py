@@ -161,7 +161,7 @@ def _tell(fuzzed: Fuzzed, told: dict[str, object], path: Path) -> None:
 
 
 def _read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=120.0, help="no round begins later")
     parser.add_argument("--seed", type=int, help="of all examples; a new one each time")
     parser.add_argument("--only", help="one reader, by its name in the table")
@@ -169,4 +169,7 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, default=Path("build/fuzz.json"), help="the file for the figures"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.round is not None and None in (options.only, options.seed):
+        parser.error("--round needs --only and --seed, as a failure shows them")
+    return options
