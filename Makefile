@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# For chaos: how long servers are broken.
+SECONDS ?= 120
 # The number of test processes. Tests wait for half of their time, so that three keep two processors busy.
 WORKERS ?= 3
 # The lowest Python that pyproject.toml allows, for test-oldest.
@@ -42,7 +44,7 @@ SUITE = $(CONTRACT)
 .DELETE_ON_ERROR:
 .PHONY: demo test test-contract test-oldest test-newest test-releases test-pythons test-all test-real
 .PHONY: test-clients test-client test-wheel test-wheel-oldest test-wheel-newest test-installed
-.PHONY: check format docs dashboards bench fuzz soak dist audit lock clean FORCE
+.PHONY: chaos check format docs dashboards bench fuzz soak dist audit lock clean FORCE
 
 # Credentials for Keystone in the environment need the packages that read them.
 demo: $(VENV)/.$(if $(OS_AUTH_URL)$(OS_CLOUD),keystone,demo)
@@ -138,6 +140,10 @@ docs: $(VENV)/.dev
 
 dashboards: $(VENV)/.dev
 	PYTHONPATH=dashboards/src $(BIN)/python -m traced_image_dashboards
+
+# Real servers that break while they are called. SEED is that of a run that is to be made again.
+chaos: $(VENV)/.dev
+	PYTHONPATH=tests/chaos:tests/real $(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -r bench/requirements.txt

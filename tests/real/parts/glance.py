@@ -30,13 +30,20 @@ _SCHEMA = Path(__file__).with_name("schema-image.json")
 
 @dataclass(frozen=True)
 class Kind:
-    """What one Glance has that another has not: settings by group and name, and a policy."""
+    """What one Glance has that another has not.
+
+    Attributes:
+        settings: Settings by group and name.
+        policy: Rules by name.
+        application: What is served, as `module:attribute`.
+    """
 
     settings: Mapping[str, Mapping[str, str]]
     policy: Mapping[str, str] = field(default_factory=dict)
+    application: str = "glance.wsgi.api:application"
 
 
-_OPEN = Kind(
+OPEN = Kind(
     {
         "DEFAULT": {"show_multiple_locations": "true", "show_image_direct_url": "true"},
         "oslo_policy": {"enforce_scope": "false", "enforce_new_defaults": "false"},
@@ -45,21 +52,28 @@ _OPEN = Kind(
     # Without Keystone a request has no roles, so that nobody would be an administrator.
     policy={"context_is_admin": "@"},
 )
+"""A Glance that knows no users and shows everything to everybody."""
+
+LOGGED = "logged_glance:application"
+"""The application that writes an access log of its own; see `inside/logged_glance.py`."""
 
 
 @contextmanager
-def glances(environment: Path, folder: Path, count: int = 3) -> Iterator[list[HTTPPart]]:
-    """Run Glance servers that know no users and show everything to everybody.
+def glances(
+    environment: Path, folder: Path, count: int = 3, kind: Kind = OPEN
+) -> Iterator[list[HTTPPart]]:
+    """Run Glance servers.
 
     Args:
         environment: Glance's virtual environment.
         folder: An empty folder for the database, the images, the configuration and the logs.
         count: How many servers share the database and the images.
+        kind: What they have; by default they know no users.
     """
     prepare(environment, folder)
     with ExitStack() as stack:
         servers = [
-            server(f"glance-{number}", environment, folder, listen(), _OPEN)
+            server(f"glance-{number}", environment, folder, listen(), kind)
             for number in range(1, count + 1)
         ]
         for one in servers:
@@ -96,7 +110,7 @@ def server(
     return HTTPPart(
         name,
         environment,
-        "glance.wsgi.api:application",
+        kind.application,
         listener,
         home / "log",
         env={"OS_GLANCE_CONFIG_DIR": str(home)},

@@ -1,0 +1,1 @@
+"""Faults by a schedule, real servers, constant calls, and checks of what became of them."""

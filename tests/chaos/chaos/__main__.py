@@ -1,0 +1,81 @@
+"""Breaks real servers under calls, and checks what became of the calls: `make chaos`."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from pathlib import Path
+
+from .report import describe_conditions, find_lacking, format_json, format_replay, format_table
+from .run import run
+from .schedule import FAULTS, Schedule, generate
+from .shrink import shrink
+
+
+def main() -> int:
+    """Run; return 1 if a check found something."""
+    options = _parse()
+    schedule = _choose(options)
+    for name, value in describe_conditions().items():
+        _say(f"{name}: {value}")
+    lacking = find_lacking()
+    for name, without in lacking.items():
+        _say(f"without {name}: {without}")
+    _say(f"seed: {schedule.seed}")
+    if options.schedule_file:
+        options.schedule_file.write_text(schedule.to_json())
+    result = run(schedule, _say)
+    _say(f"\n{format_table(result)}")
+    if options.json:
+        options.json.write_text(format_json(result, lacking))
+    if not result.failed:
+        return 0
+    _say(f"\nReplay with: {format_replay(result)}")
+    if options.shrink:
+        _shrink(schedule, result.failed[0], options.shrink)
+    return 1
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS))
+    parser.add_argument("--replay", type=Path, help="play the schedule of this file instead")
+    parser.add_argument("--schedule-file", type=Path, help="write the schedule to this file")
+    parser.add_argument("--json", type=Path, help="write the result to this file")
+    parser.add_argument(
+        "--shrink",
+        type=int,
+        metavar="RUNS",
+        default=0,
+        help="after a failure, drop faults in so many runs at most",
+    )
+    return parser.parse_args()
+
+
+def _choose(options: argparse.Namespace) -> Schedule:
+    if options.replay:
+        return Schedule.from_json(options.replay.read_text())
+    return generate(options.seed, options.seconds, faults=options.faults)
+
+
+def _shrink(schedule: Schedule, name: str, runs: int) -> None:
+    shrunk = shrink(
+        schedule.events,
+        lambda events: name in run(schedule.with_events(events), _say).failed,
+        runs,
+    )
+    words = "none of which can be left out" if shrunk.is_minimal else "perhaps not all needed"
+    _say(f"\nAfter {shrunk.runs} runs {len(shrunk.items)} faults are left, {words}:")
+    _say(schedule.with_events(shrunk.items).to_json())
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""What callers, spans, servers and the schedule say of a run, for the checks to compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call as its caller saw it. Times are seconds since the epoch, here and below.
+
+    Attributes:
+        trace: The id of its trace, which each of its requests has, too.
+        operation: What was called: `show`, `detail`, `download`, `create` or `delete`.
+        started: When.
+        ended: When it returned or raised; None if it has not.
+        error: The name of the error that it raised; empty for none.
+        image: The id of its image; empty for none, and for one that was not made.
+        digest: What it received: the SHA-256 of data, the id of a record; empty for none.
+        expected: What is right; empty if nothing is known.
+    """
+
+    trace: str
+    operation: str
+    started: float
+    ended: float | None = None
+    error: str = ""
+    image: str = ""
+    digest: str = ""
+    expected: str = ""
+
+
+@dataclass(frozen=True)
+class Spanned:
+    """A span that ended.
+
+    Attributes:
+        kind: `call`, `attempt`, `request` or `stream`.
+        trace: The id of its trace.
+        span: Its id.
+        operation: Glance's operation; empty for a request.
+        server: The port of its server; 0 for a call.
+        started: When.
+        ended: When.
+        outcome: A call's outcome, an attempt's verdict; empty otherwise.
+        reason: Why it failed; empty for success.
+        status: The HTTP status of a request; 0 for none.
+        attempts: The attempts of a call.
+    """
+
+    kind: str
+    trace: str
+    span: str
+    operation: str
+    server: int
+    started: float
+    ended: float
+    outcome: str = ""
+    reason: str = ""
+    status: int = 0
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class Served:
+    """A request as a server logged it.
+
+    Attributes:
+        trace: The id of its trace; empty for none.
+        span: The id of the span that sent it.
+        server: The port of the server.
+        method: The HTTP method.
+        path: The path.
+        began: When it was read.
+        status: The HTTP status of the answer; 0 if it was not answered.
+        size: The bytes of the answer's body; None if it was not sent as a whole.
+    """
+
+    trace: str
+    span: str
+    server: int
+    method: str
+    path: str
+    began: float
+    status: int = 0
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The data of an active image.
+
+    Attributes:
+        image: The image's id.
+        digest: The SHA-256 of the data in the store.
+        expected: The SHA-256 of what was sent, as the image's name has it.
+    """
+
+    image: str
+    digest: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A time in which a server or the way to it was broken.
+
+    Attributes:
+        server: The server's port.
+        fault: What it was.
+        started: When it began, at the latest.
+        ended: When it was over, at the earliest.
+    """
+
+    server: int
+    fault: str
+    started: float
+    ended: float
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the process holds.
+
+    Attributes:
+        threads: The names of threads.
+        descriptors: The number of open descriptors.
+        spans: The number of spans that have begun and not ended.
+        memory: The resident memory in bytes.
+    """
+
+    threads: tuple[str, ...]
+    descriptors: int
+    spans: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may not exceed.
+
+    Attributes:
+        attempt: Seconds of an attempt, with what a busy machine adds.
+        attempts: The attempts of a call.
+        grace: Seconds after the end of an outage in which its traces may still show.
+        memory: Bytes by which the process may grow.
+    """
+
+    attempt: float
+    attempts: int
+    grace: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of a run that is over.
+
+    Attributes:
+        made: The calls.
+        spans: The spans that ended.
+        served: The requests of all servers.
+        outages: The times in which servers were broken.
+        stored: The data of the active images that calls made.
+        counted: The calls that the metrics counted, by operation and outcome.
+        attempts: The attempts that they counted, by operation, server, verdict and reason.
+        before: What the process held before the first call.
+        after: What it holds after the last one.
+        leaks: Where a secret was found.
+        limits: What may not be exceeded.
+    """
+
+    limits: Limits
+    made: tuple[Made, ...] = ()
+    spans: tuple[Spanned, ...] = ()
+    served: tuple[Served, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    stored: tuple[Stored, ...] = ()
+    counted: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    attempts: Mapping[tuple[str, int, str, str], int] = field(default_factory=dict)
+    before: Resources = Resources((), 0, 0, 0)
+    after: Resources = Resources((), 0, 0, 0)
+    leaks: tuple[str, ...] = ()
+
+    def of_kind(self, kind: str) -> tuple[Spanned, ...]:
+        """The spans of a kind."""
+        return tuple(span for span in self.spans if span.kind == kind)

@@ -1,0 +1,157 @@
+"""What breaks and when: schedules of faults, made from a seed, written to JSON and read back."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+LEAD = 2.0
+"""Seconds before the first fault, in which all servers are healthy."""
+
+TAIL = 2.0
+"""Seconds after the last fault is due to end."""
+
+GAPS = (1.5, 8.0)
+"""The least and the most seconds between two faults of one server."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The limits within which chance chooses one kind of fault.
+
+    Attributes:
+        seconds: The least and the most seconds that it lasts.
+        amounts: The least and the most of its amount; what that is depends on the fault.
+    """
+
+    seconds: tuple[float, float]
+    amounts: tuple[float, float] = (0.0, 0.0)
+
+
+FAULTS: Mapping[str, Fault] = {
+    "kill": Fault((1.0, 6.0)),
+    "stop": Fault((0.5, 6.0)),
+    "restart": Fault((0.0, 0.0)),
+    "delay": Fault((1.0, 6.0), (0.05, 0.5)),
+    "reset": Fault((1.0, 6.0), (0.02, 0.4)),
+    "half_open": Fault((1.0, 6.0)),
+    "partition": Fault((0.5, 6.0)),
+    "rate": Fault((1.0, 6.0), (4_000.0, 200_000.0)),
+}
+"""By name: SIGKILL, and a new start at the end; SIGSTOP and SIGCONT; SIGKILL and a new start at
+once; and, on the way to the server: seconds of delay for each piece, the share of pieces at which
+the connection is reset, connections whose other end is gone, no byte in either direction, and
+bytes a second."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One fault of one server.
+
+    Attributes:
+        start: Seconds since the beginning of the run.
+        seconds: How long it lasts.
+        fault: Its name in `FAULTS`.
+        server: The number of the server, from 0.
+        amount: How much of it; 0 for a fault without amount.
+    """
+
+    start: float
+    seconds: float
+    fault: str
+    server: int
+    amount: float = 0.0
+
+    @property
+    def end(self) -> float:
+        """Seconds since the beginning of the run."""
+        return self.start + self.seconds
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All faults of a run.
+
+    Attributes:
+        seed: What it was made from.
+        seconds: How long the run lasts.
+        servers: How many servers there are.
+        events: The faults by their start; those of one server do not overlap.
+    """
+
+    seed: int
+    seconds: float
+    servers: int
+    events: tuple[Event, ...]
+
+    def with_events(self, events: Collection[Event]) -> Schedule:
+        """Return the same run with these faults alone."""
+        return replace(self, events=tuple(events))
+
+    def to_json(self) -> str:
+        """Write it so that `from_json` reads it."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Schedule:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: It is no schedule; the message says why.
+        """
+        try:
+            told = json.loads(text)
+            told["events"] = tuple(Event(**each) for each in told["events"])
+            schedule = cls(**told)
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(
+                f"not a schedule: {error}; fix: give a file of --schedule-file"
+            ) from error
+        wrong = sorted({each.fault for each in schedule.events} - set(FAULTS))
+        if wrong:
+            raise ValueError(f"no such faults: {', '.join(wrong)}; fix: {', '.join(FAULTS)}")
+        return schedule
+
+
+def generate(
+    seed: int, seconds: float, servers: int = 3, faults: Collection[str] = tuple(FAULTS)
+) -> Schedule:
+    """Make a schedule; the same arguments make the same one on each machine.
+
+    Args:
+        seed: Any number.
+        seconds: How long the run lasts.
+        servers: How many servers may break, each on its own.
+        faults: Names of `FAULTS`.
+    """
+    names = sorted(faults)
+    events = [
+        event
+        for server in range(servers)
+        for event in _generate_events(random.Random(f"{seed} {server}"), seconds, server, names)
+    ]
+    events.sort(key=lambda event: (event.start, event.server))
+    return Schedule(seed, seconds, servers, tuple(events))
+
+
+def _generate_events(
+    rng: random.Random, seconds: float, server: int, names: list[str]
+) -> list[Event]:
+    events: list[Event] = []
+    now = LEAD
+    while names:
+        now += rng.uniform(*GAPS)
+        name = rng.choice(names)
+        # Rounded, so that a file that was edited by hand is still easy to read.
+        lasts = round(rng.uniform(*FAULTS[name].seconds), 2)
+        amount = round(rng.uniform(*FAULTS[name].amounts), 3)
+        if now + lasts > seconds - TAIL:
+            break
+        events.append(Event(round(now, 2), lasts, name, server, amount))
+        now += lasts
+    return events

@@ -1,0 +1,189 @@
+"""Real Glance servers behind proxies, and what breaks them by a schedule."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import requests
+from parts import cache, glance
+from parts.ports import free_port
+
+from .proxy import WHOLE, Link, Loop, Proxy
+from .records import Outage, Served, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from parts.http import HTTPPart
+
+    from .schedule import Event, Schedule
+
+SEEDED = 4
+"""Images that are there before the first call."""
+
+
+class World:
+    """The servers and the ways to them.
+
+    Args:
+        servers: The Glances.
+        proxies: One for each.
+        folder: That of the Glances.
+    """
+
+    def __init__(self, servers: Sequence[HTTPPart], proxies: Sequence[Proxy], folder: Path) -> None:
+        self.servers, self.proxies = servers, proxies
+        self._folder = folder
+        self.outages: list[Outage] = []
+
+    @property
+    def urls(self) -> list[str]:
+        """What clients are given."""
+        return [proxy.url for proxy in self.proxies]
+
+    def play(self, schedule: Schedule) -> None:
+        """Break and repair, until all is repaired and the time is over."""
+        began = time.monotonic()
+        by_server: dict[int, list[Event]] = defaultdict(list)
+        for event in schedule.events:
+            by_server[event.server].append(event)
+        with ThreadPoolExecutor(schedule.servers, "faults") as pool:
+            for played in [pool.submit(self._play, began, each) for each in by_server.values()]:
+                played.result()
+        wait_until(began + schedule.seconds)
+
+    def _play(self, began: float, events: Sequence[Event]) -> None:
+        for event in events:
+            wait_until(began + event.start)
+            port, started = self.proxies[event.server].port, time.time()
+            begin, end = self._find_actions(event)
+            begin()
+            # A repair that took longer than planned leaves the next faults later, not shorter.
+            time.sleep(event.seconds)
+            end()
+            self.outages.append(Outage(port, event.fault, started, time.time()))
+
+    def _find_actions(self, event: Event) -> tuple[Callable[[], None], Callable[[], None]]:
+        server, proxy = self.servers[event.server], self.proxies[event.server]
+
+        def kill() -> None:
+            server.kill()
+            proxy.refuse()
+
+        def restart() -> None:
+            server.restart()
+            proxy.listen()
+
+        if event.fault in ("kill", "restart"):
+            return kill, restart
+        if event.fault == "stop":
+            return server.stop, server.cont
+        links = {
+            "delay": Link(delay=event.amount),
+            "reset": Link(reset=event.amount),
+            "half_open": Link(is_half_open=True),
+            "partition": Link(is_cut=True),
+            "rate": Link(rate=event.amount),
+        }
+        return lambda: proxy.put(links[event.fault]), lambda: proxy.put(WHOLE)
+
+    def seed(self, rng: random.Random) -> dict[str, str]:
+        """Make images; return the SHA-256 of their data by their ids."""
+        made = {}
+        for number in range(SEEDED):
+            data = rng.randbytes(1 << (8 + 4 * number))
+            digest = hashlib.sha256(data).hexdigest()
+            made[_make_image(self.servers[0].url, digest, data)] = digest
+        return made
+
+    def read_served(self) -> Iterator[Served]:
+        """Read the access logs of all servers, but for what is of no trace: checks of health."""
+        for server, proxy in zip(self.servers, self.proxies, strict=True):
+            file = self._folder / server.name / "access.log"
+            for line in read_access_log(file.read_text(), proxy.port):
+                if line.trace:
+                    yield line
+
+    def read_stored(self) -> Iterator[Stored]:
+        """Read the data of the images that are active."""
+        with closing(sqlite3.connect(self._folder / "glance.sqlite")) as database:
+            rows = database.execute("SELECT id, name FROM images WHERE status = 'active'")
+            for image, name in rows.fetchall():
+                data = (self._folder / glance.STORES[0] / image).read_bytes()
+                yield Stored(image, hashlib.sha256(data).hexdigest(), name)
+
+
+def _make_image(url: str, name: str, data: bytes) -> str:
+    record = {
+        "name": name,
+        "disk_format": "raw",
+        "container_format": "bare",
+        "visibility": "public",
+    }
+    made = requests.post(f"{url}/v2/images", json=record, timeout=30)
+    made.raise_for_status()
+    image = str(made.json()["id"])
+    octets = {"Content-Type": "application/octet-stream"}
+    file = f"{url}/v2/images/{image}/file"
+    requests.put(file, data=data, headers=octets, timeout=30).raise_for_status()
+    return image
+
+
+def read_access_log(text: str, port: int) -> list[Served]:
+    """Read what `parts/inside/logged_glance.py` wrote.
+
+    Args:
+        text: The lines.
+        port: The port by which clients know the server.
+    """
+    found: dict[str, Served] = {}
+    for told in map(json.loads, text.splitlines()):
+        key = told["request"]
+        if told["what"] == "began":
+            trace, span = ([*told["traceparent"].split("-"), "", ""])[1:3]
+            found[key] = Served(trace, span, port, told["method"], told["path"], told["at"])
+        elif told["what"] == "answered":
+            found[key] = replace(found[key], status=told["status"])
+        else:
+            found[key] = replace(found[key], size=told["size"])
+    return list(found.values())
+
+
+@contextmanager
+def world(folder: Path, seed: int, say: cache.Say, count: int = 3) -> Iterator[World]:
+    """Run the servers and the proxies.
+
+    Args:
+        folder: An empty folder for what servers write.
+        seed: What the losses of the proxies depend on.
+        say: Is told what was installed.
+        count: How many servers.
+    """
+    environment = cache.install(cache.GLANCE, say)
+    kind = replace(glance.OPEN, application=glance.LOGGED)
+    with ExitStack() as stack:
+        servers = stack.enter_context(glance.glances(environment, folder, count, kind))
+        loop = Loop()
+        stack.callback(loop.close)
+        proxies = []
+        for server in servers:
+            rng = random.Random(f"{seed} proxy {server.name}")
+            proxies.append(Proxy(loop, free_port(), server.port, rng))
+            stack.callback(proxies[-1].close)
+        yield World(servers, proxies, folder)
+
+
+def wait_until(moment: float) -> None:
+    """Wait until a time of the monotonic clock."""
+    threading.Event().wait(max(0.0, moment - time.monotonic()))
