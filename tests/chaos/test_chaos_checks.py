@@ -115,6 +115,11 @@ PLANTED = {
     "another status": (LOGS, altered("served", 0, status=404), "the server logged 404"),
     "an answer before the end": (LOGS, altered("served", 0, status=0), "logged no answer"),
     "another server": (LOGS, altered("served", 0, server=A), f"served by {A}"),
+    "another answer of nginx": (
+        LOGS,
+        added("served", replace(SERVED[0], status=502, is_gateway=True)),
+        "the server logged 502",
+    ),
     "an image that was made twice": (TWICE, added("served", SERVED[1]), "made 2 images"),
     "a wrong record": (BYTES, altered("made", 0, digest="i9"), "received i9 instead of i0"),
     "wrong data in the store": (BYTES, altered("stored", 0, digest="d9"), "the store has d9"),
@@ -178,3 +183,13 @@ def test_an_image_that_was_deleted_need_not_be_there():
 
 def test_an_outage_may_show_for_a_short_time_after_its_end():
     assert [] == find_all(altered("outages", 0, ended=0.6))[BLAMED]
+
+
+def test_what_nginx_answered_counts_where_a_request_passed_it():
+    served = (*SERVED, replace(SERVED[0], status=502, is_gateway=True))
+    spans = tuple(replace(s, status=502) if s.span == "s3" else s for s in SPANS)
+    assert [] == find_all(replace(GOOD, served=served, spans=spans))[LOGS]
+
+
+def test_a_creation_that_passed_nginx_is_one():
+    assert [] == find_all(added("served", replace(SERVED[1], is_gateway=True)))[TWICE]

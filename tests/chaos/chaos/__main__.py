@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ from .shrink import shrink
 def main() -> int:
     """Run; return 1 if a check found something."""
     options = _parse()
+    # No proxy of the environment is asked for names that only this process knows.
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
     schedule = _choose(options)
     for name, value in describe_conditions().items():
         _say(f"{name}: {value}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import threading
 import time
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 PAUSE = 0.05
 """The most seconds between two calls of a thread."""
 
-WEIGHTS = {"show": 45, "detail": 10, "download": 25, "create": 15, "delete": 5}
+WEIGHTS = {"show": 45, "detail": 10, "download": 25, "fill": 5, "create": 10, "delete": 5}
 """How often each method is called, in percent."""
 
 SIZES = (1, 1 << 18)
@@ -69,6 +70,7 @@ class Caller:
             "show": self._show,
             "detail": self._detail,
             "download": self._download,
+            "fill": self._fill,
             "create": self._create,
             "delete": self._delete,
         }
@@ -114,6 +116,16 @@ class Caller:
             digest.update(piece)
         right = self._journal.seeded[image]
         return replace(made, image=image, digest=digest.hexdigest(), expected=right)
+
+    def _fill(self, made: Made) -> Made:
+        image = self._rng.choice(list(self._journal.seeded))
+        try:
+            self._service.download(self._context, image, dst_path="/dev/full")
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                return replace(made, image=image, error="disk full")
+            raise
+        return made
 
     def _create(self, made: Made) -> Made:
         data = self._rng.randbytes(self._rng.randint(*SIZES))

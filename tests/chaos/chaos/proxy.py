@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import random
+    import ssl
     from collections.abc import Coroutine
 
 T = TypeVar("T")
@@ -78,11 +79,19 @@ class Proxy:
         port: Its own port.
         server_port: That of the server.
         rng: Chooses the pieces that are lost.
+        tls: What it presents to clients; None for no TLS.
     """
 
-    def __init__(self, loop: Loop, port: int, server_port: int, rng: random.Random) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        port: int,
+        server_port: int,
+        rng: random.Random,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+        self._tls = tls
         self._loop, self._server_port, self._rng = loop, server_port, rng
         self._link = WHOLE
         self._changed = asyncio.Event()
@@ -102,15 +111,29 @@ class Proxy:
         """Have this link from now on."""
         self._loop.run(self._put(link))
 
+    def route(self, port: int) -> None:
+        """Connect to another server for connections that are yet to come."""
+        self._server_port = port
+
+    def present(self, tls: ssl.SSLContext) -> None:
+        """Present another certificate to connections that are yet to come."""
+        self.refuse()
+        self._tls = tls
+        self.listen()
+
+    def reset(self) -> None:
+        """Reset the connections that are open."""
+        self._loop.run(self._reset_all())
+
     def close(self) -> None:
         """Refuse connections, and reset those that are open."""
         self.refuse()
-        self._loop.run(self._reset_all())
+        self.reset()
 
     async def _listen(self) -> None:
         if self._listener is None:
             self._listener = await asyncio.start_server(
-                self._serve, "127.0.0.1", self.port, backlog=1024
+                self._serve, "127.0.0.1", self.port, backlog=1024, ssl=self._tls
             )
 
     async def _refuse(self) -> None:
@@ -166,8 +189,11 @@ class Proxy:
         if pair.is_half_open:
             # The server's end is gone, which the client must not see.
             await pair.over.wait()
-        with suppress(OSError):
-            sink.write_eof()
+        if sink.can_write_eof():  # TLS has no half of a connection
+            with suppress(OSError):
+                sink.write_eof()
+        else:
+            sink.close()
 
     async def _hold(self, piece: bytes) -> None:
         await self._wait_while_cut()

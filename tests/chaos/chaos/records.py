@@ -78,6 +78,7 @@ class Served:
         began: When it was read.
         status: The HTTP status of the answer; 0 if it was not answered.
         size: The bytes of the answer's body; None if it was not sent as a whole.
+        is_gateway: Whether nginx in front of the server logged it.
     """
 
     trace: str
@@ -88,6 +89,7 @@ class Served:
     began: float
     status: int = 0
     size: int | None = None
+    is_gateway: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,3 +191,9 @@ class Evidence:
     def of_kind(self, kind: str) -> tuple[Spanned, ...]:
         """The spans of a kind."""
         return tuple(span for span in self.spans if span.kind == kind)
+
+
+def parse_traceparent(header: str) -> tuple[str, str]:
+    """Return the ids of the trace and of the span; empty ones for a header that has none."""
+    words = header.split("-")
+    return (words[1], words[2]) if len(words) == 4 else ("", "")

@@ -115,6 +115,7 @@ def _connect(servers: World, observer: Observer) -> GlanceImageService:
         request_timeout=REQUEST,
         upload_timeout=UPLOAD,
         deadline=DEADLINE,
+        cafile=str(servers.authority),
         # A policy of its own, so that the servers' health is its own, too.
         retry=RetryPolicy(cooldown_cap=3.0),
         telemetry=observer.telemetry,

@@ -42,11 +42,30 @@ FAULTS: Mapping[str, Fault] = {
     "half_open": Fault((1.0, 6.0)),
     "partition": Fault((0.5, 6.0)),
     "rate": Fault((1.0, 6.0), (4_000.0, 200_000.0)),
+    "name_gone": Fault((1.0, 6.0)),
+    "name_dead": Fault((1.0, 6.0)),
+    "name_flaps": Fault((1.0, 6.0)),
+    "expired_certificate": Fault((1.0, 6.0)),
+    "bad_gateway": Fault((1.0, 6.0)),
+    "gateway_timeout": Fault((1.0, 6.0)),
+    "buffering": Fault((1.0, 6.0)),
 }
-"""By name: SIGKILL, and a new start at the end; SIGSTOP and SIGCONT; SIGKILL and a new start at
-once; and, on the way to the server: seconds of delay for each piece, the share of pieces at which
-the connection is reset, connections whose other end is gone, no byte in either direction, and
-bytes a second."""
+"""By name.
+
+- `kill`: SIGKILL, and a new start at the end; `restart`: a new start at once;
+  `stop`: SIGSTOP and SIGCONT.
+- On the way to the server: `delay`: seconds that each piece waits; `reset`: the share of pieces at
+  which the connection is reset; `half_open`: the server's end is gone, and the client is told
+  nothing; `partition`: no byte passes; `rate`: bytes a second.
+- `name_gone`, `name_dead`, `name_flaps`: the name does not resolve, resolves to an address at which
+  nobody listens, or does one or the other or is right, by chance.
+- `expired_certificate`: of the last server, which speaks TLS.
+- With nginx in front: `bad_gateway`: it answers 502 for a server that is killed;
+  `gateway_timeout`: 504 for one that is stopped; `buffering`: it answers when it has all.
+"""
+
+OF_LAST = frozenset({"expired_certificate"})
+"""Faults of the last server alone."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +152,12 @@ def generate(
     events = [
         event
         for server in range(servers)
-        for event in _generate_events(random.Random(f"{seed} {server}"), seconds, server, names)
+        for event in _generate_events(
+            random.Random(f"{seed} {server}"),
+            seconds,
+            server,
+            [name for name in names if name not in OF_LAST or server == servers - 1],
+        )
     ]
     events.sort(key=lambda event: (event.start, event.server))
     return Schedule(seed, seconds, servers, tuple(events))

@@ -18,14 +18,16 @@ import requests
 from parts import cache, glance
 from parts.ports import free_port
 
-from .proxy import WHOLE, Link, Loop, Proxy
-from .records import Outage, Served, Stored
+from .breaking import ACTIONS, Site
+from .certificates import make_certificates
+from .gateway import Gateway, gateway
+from .names import Names
+from .proxy import Loop, Proxy
+from .records import Outage, Served, Stored, parse_traceparent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from parts.http import HTTPPart
 
     from .schedule import Event, Schedule
 
@@ -37,20 +39,23 @@ class World:
     """The servers and the ways to them.
 
     Args:
-        servers: The Glances.
-        proxies: One for each.
-        folder: That of the Glances.
+        sites: The servers.
+        folder: What they write to.
+        passed: nginx in front of them.
+        authority: The file of the authority of the one that speaks TLS.
     """
 
-    def __init__(self, servers: Sequence[HTTPPart], proxies: Sequence[Proxy], folder: Path) -> None:
-        self.servers, self.proxies = servers, proxies
-        self._folder = folder
+    def __init__(
+        self, sites: Sequence[Site], folder: Path, passed: Gateway, authority: Path
+    ) -> None:
+        self._sites, self._folder, self._gateway = sites, folder, passed
+        self.authority = authority
         self.outages: list[Outage] = []
 
     @property
     def urls(self) -> list[str]:
         """What clients are given."""
-        return [proxy.url for proxy in self.proxies]
+        return [site.url for site in self._sites]
 
     def play(self, schedule: Schedule) -> None:
         """Break and repair, until all is repaired and the time is over."""
@@ -66,37 +71,13 @@ class World:
     def _play(self, began: float, events: Sequence[Event]) -> None:
         for event in events:
             wait_until(began + event.start)
-            port, started = self.proxies[event.server].port, time.time()
-            begin, end = self._find_actions(event)
+            site, started = self._sites[event.server], time.time()
+            begin, end = ACTIONS[event.fault](site, event.amount)
             begin()
             # A repair that took longer than planned leaves the next faults later, not shorter.
             time.sleep(event.seconds)
             end()
-            self.outages.append(Outage(port, event.fault, started, time.time()))
-
-    def _find_actions(self, event: Event) -> tuple[Callable[[], None], Callable[[], None]]:
-        server, proxy = self.servers[event.server], self.proxies[event.server]
-
-        def kill() -> None:
-            server.kill()
-            proxy.refuse()
-
-        def restart() -> None:
-            server.restart()
-            proxy.listen()
-
-        if event.fault in ("kill", "restart"):
-            return kill, restart
-        if event.fault == "stop":
-            return server.stop, server.cont
-        links = {
-            "delay": Link(delay=event.amount),
-            "reset": Link(reset=event.amount),
-            "half_open": Link(is_half_open=True),
-            "partition": Link(is_cut=True),
-            "rate": Link(rate=event.amount),
-        }
-        return lambda: proxy.put(links[event.fault]), lambda: proxy.put(WHOLE)
+            self.outages.append(Outage(site.proxy.port, event.fault, started, time.time()))
 
     def seed(self, rng: random.Random) -> dict[str, str]:
         """Make images; return the SHA-256 of their data by their ids."""
@@ -104,16 +85,19 @@ class World:
         for number in range(SEEDED):
             data = rng.randbytes(1 << (8 + 4 * number))
             digest = hashlib.sha256(data).hexdigest()
-            made[_make_image(self.servers[0].url, digest, data)] = digest
+            made[_make_image(self._sites[0].server.url, digest, data)] = digest
         return made
 
     def read_served(self) -> Iterator[Served]:
         """Read the access logs of all servers, but for what is of no trace: checks of health."""
-        for server, proxy in zip(self.servers, self.proxies, strict=True):
-            file = self._folder / server.name / "access.log"
-            for line in read_access_log(file.read_text(), proxy.port):
+        for site in self._sites:
+            file = self._folder / site.server.name / "access.log"
+            for line in read_access_log(file.read_text(), site.proxy.port):
                 if line.trace:
                     yield line
+        yield from self._gateway.read_served(
+            {site.server.port: site.proxy.port for site in self._sites}
+        )
 
     def read_stored(self) -> Iterator[Stored]:
         """Read the data of the images that are active."""
@@ -151,8 +135,8 @@ def read_access_log(text: str, port: int) -> list[Served]:
     for told in map(json.loads, text.splitlines()):
         key = told["request"]
         if told["what"] == "began":
-            trace, span = ([*told["traceparent"].split("-"), "", ""])[1:3]
-            found[key] = Served(trace, span, port, told["method"], told["path"], told["at"])
+            ids = parse_traceparent(told["traceparent"])
+            found[key] = Served(*ids, port, told["method"], told["path"], told["at"])
         elif told["what"] == "answered":
             found[key] = replace(found[key], status=told["status"])
         else:
@@ -172,16 +156,23 @@ def world(folder: Path, seed: int, say: cache.Say, count: int = 3) -> Iterator[W
     """
     environment = cache.install(cache.GLANCE, say)
     kind = replace(glance.OPEN, application=glance.LOGGED)
+    called = tuple(f"glance-{number}.test" for number in range(1, count + 1))
+    names = Names(called, random.Random(f"{seed} names"))
     with ExitStack() as stack:
         servers = stack.enter_context(glance.glances(environment, folder, count, kind))
+        passed = stack.enter_context(gateway(folder / "nginx", [server.port for server in servers]))
         loop = Loop()
         stack.callback(loop.close)
-        proxies = []
-        for server in servers:
-            rng = random.Random(f"{seed} proxy {server.name}")
-            proxies.append(Proxy(loop, free_port(), server.port, rng))
-            stack.callback(proxies[-1].close)
-        yield World(servers, proxies, folder)
+        sites = []
+        for server, name in zip(servers, called, strict=True):
+            last = make_certificates(folder, name) if name == called[-1] else None
+            rng = random.Random(f"{seed} proxy {name}")
+            tls = None if last is None else last.valid
+            proxy = Proxy(loop, free_port(), server.port, rng, tls)
+            stack.callback(proxy.close)
+            sites.append(Site(server, proxy, name, names, passed.ports[server.port], last))
+        stack.enter_context(names.installed())
+        yield World(sites, folder, passed, folder / "authority.pem")
 
 
 def wait_until(moment: float) -> None:
