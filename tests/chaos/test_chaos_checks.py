@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from chaos.checks import CHECKS, find_all
-from chaos.records import Evidence, Limits, Made, Outage, Resources, Served, Spanned, Stored
+from chaos.records import KILLED, Evidence, Limits, Made, Outage, Resources, Served, Spanned, Stored
 
 A, B = 9291, 9292
 """The ports of two servers."""
@@ -193,3 +193,17 @@ def test_what_nginx_answered_counts_where_a_request_passed_it():
 
 def test_a_creation_that_passed_nginx_is_one():
     assert [] == find_all(added("served", replace(SERVED[1], is_gateway=True)))[TWICE]
+
+
+def test_a_child_that_was_killed_need_not_tell_of_its_last_call():
+    made = Made("t9", "show", 1.0, error=KILLED)
+    line = replace(SERVED[0], trace="t9", span="s99")
+    spans = (replace(SPANS[2], trace="t9", span="s98", is_counted=False),)
+    evidence = replace(GOOD, made=(*MADE, made), served=(*SERVED, line), spans=(*SPANS, *spans))
+    assert {} == {name: found for name, found in find_all(evidence).items() if found}
+
+
+def test_the_spans_of_children_are_in_no_metrics_of_this_process():
+    spans = tuple(replace(s, is_counted=False) for s in SPANS)
+    evidence = replace(GOOD, spans=spans, counted={}, attempts={})
+    assert [] == find_all(evidence)[COUNTS]

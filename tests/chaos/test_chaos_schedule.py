@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from chaos.breaking import ACTIONS
-from chaos.schedule import FAULTS, LEAD, OF_LAST, TAIL, Event, Schedule, generate
+from chaos.schedule import ALL, FAULTS, LEAD, OF_LAST, OWN, TAIL, Event, Schedule, generate
 from chaos.shrink import shrink
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 SEEDS = st.integers(0, 2**64)
 SECONDS = st.floats(0, 600)
 RUN = '{"seed": 1, "seconds": 1, "servers": 1, "events": [%s]}'
-FEW = st.sets(st.sampled_from(sorted(FAULTS)))
+FEW = st.sets(st.sampled_from(sorted(ALL)))
 
 
 @given(SEEDS, SECONDS, FEW)
@@ -28,8 +28,9 @@ def test_another_seed_makes_another_schedule():
 
 def test_in_some_runs_of_two_minutes_each_server_breaks_by_each_fault_that_it_can_have():
     met = {(e.server, e.fault) for seed in range(20) for e in generate(seed, 120).events}
-    possible = {(server, fault) for server in range(3) for fault in FAULTS}
-    assert possible - {(0, fault) for fault in OF_LAST} - {(1, fault) for fault in OF_LAST} == met
+    possible = {(server, fault) for server in range(3) for fault in set(FAULTS) - OF_LAST}
+    possible |= {(2, fault) for fault in OF_LAST} | {(3, fault) for fault in OWN}
+    assert possible == met
 
 
 @given(SEEDS, SECONDS, FEW)
@@ -41,7 +42,7 @@ def test_faults_begin_and_end_within_the_run(seed, seconds, faults):
 @given(SEEDS, SECONDS)
 def test_faults_of_one_server_do_not_overlap(seed, seconds):
     events = generate(seed, seconds).events
-    for server in range(3):
+    for server in range(4):
         of_server = [e for e in events if e.server == server]
         assert all(one.end < other.start for one, other in pairwise(of_server))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .report import describe_conditions, find_lacking, format_json, format_replay, format_table
 from .run import run
-from .schedule import FAULTS, Schedule, generate
+from .schedule import ALL, Schedule, generate
 from .shrink import shrink
 
 
@@ -45,7 +45,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     parser.add_argument("--seconds", type=float, default=120.0)
-    parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS))
+    parser.add_argument("--faults", nargs="+", choices=ALL, default=list(ALL))
     parser.add_argument("--replay", type=Path, help="play the schedule of this file instead")
     parser.add_argument("--schedule-file", type=Path, help="write the schedule to this file")
     parser.add_argument("--json", type=Path, help="write the result to this file")

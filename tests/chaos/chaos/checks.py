@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, TypeVar
 
-from .records import Evidence, Made, Served, Spanned
+from .records import KILLED, Evidence, Made, Served, Spanned
 
 Check: TypeAlias = Callable[[Evidence], Iterator[str]]
 
@@ -25,6 +25,8 @@ def find_lost_calls(evidence: Evidence) -> Iterator[str]:
         spans[span.trace].append(span)
     for made in evidence.made:
         found = spans.pop(made.trace, [])
+        if made.error == KILLED:
+            continue
         if made.ended is None:
             yield f"{_name(made)} has not ended"
         elif not found:
@@ -47,9 +49,11 @@ def find_wrong_outcomes(evidence: Evidence) -> Iterator[str]:
 
 def find_unequal_counts(evidence: Evidence) -> Iterator[str]:
     """Spans and metrics count the same calls and the same attempts."""
-    calls = Counter((s.operation, s.outcome) for s in evidence.of_kind("call"))
+    calls = Counter((s.operation, s.outcome) for s in evidence.of_kind("call") if s.is_counted)
     attempts = Counter(
-        (s.operation, s.server, s.outcome, s.reason) for s in evidence.of_kind("attempt")
+        (s.operation, s.server, s.outcome, s.reason)
+        for s in evidence.of_kind("attempt")
+        if s.is_counted
     )
     yield from _compare("calls", calls, evidence.counted)
     yield from _compare("attempts", attempts, evidence.attempts)
@@ -58,15 +62,18 @@ def find_unequal_counts(evidence: Evidence) -> Iterator[str]:
 def find_unequal_logs(evidence: Evidence) -> Iterator[str]:
     """Each request of a server's log is one of ours, each answer is logged, both are the same.
 
-    What nginx answered counts where a request passed it.
+    What nginx answered counts where a request passed it. A process that was killed can't tell of
+    its last request.
     """
+    killed = {made.trace for made in evidence.made if made.error == KILLED}
     passed = {line.span for line in evidence.served if line.is_gateway}
     served: dict[str, list[Served]] = defaultdict(list)
     for line in evidence.served:
-        if line.is_gateway or line.span not in passed:
+        if line.trace not in killed and (line.is_gateway or line.span not in passed):
             served[line.span].append(line)
     for request in evidence.of_kind("request"):
-        yield from _compare_request(request, served.pop(request.span, []))
+        if request.trace not in killed:
+            yield from _compare_request(request, served.pop(request.span, []))
     for lines in served.values():
         for line in lines:
             yield f"server {line.server} logged {line.method} {line.path}, which no span has sent"

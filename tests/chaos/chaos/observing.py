@@ -61,6 +61,18 @@ class Observer(SpanProcessor):
             self._open -= 1
             self.spans.append(read_span(span))
 
+    def restart(self) -> None:
+        """Forget all, in a child that was forked at any moment."""
+        self._lock = threading.Lock()
+        self._open = 0
+        self.spans = []
+
+    def take(self) -> list[Spanned]:
+        """Return the spans since the last time, and forget them."""
+        with self._lock:
+            taken, self.spans = self.spans, []
+        return taken
+
     def count_calls(self) -> Counter[tuple[str, str]]:
         """The calls in the metrics, by operation and outcome."""
         return Counter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 import threading
@@ -130,6 +131,14 @@ class Proxy:
         self.refuse()
         self.reset()
 
+    def release(self) -> None:
+        """Close its sockets in a child that was forked, so that the parent's close is seen."""
+        sockets = [] if self._listener is None else list(self._listener.sockets)
+        writers = [writer for pair in self._pairs for writer in (pair.client, pair.server)]
+        sockets += [w.get_extra_info("socket") for w in writers if w is not None]
+        for number in {sock.fileno() for sock in sockets} - {-1}:
+            os.close(number)
+
     async def _listen(self) -> None:
         if self._listener is None:
             self._listener = await asyncio.start_server(
@@ -213,7 +222,7 @@ class _Pair:
     """A client's connection and the one to the server for it."""
 
     def __init__(self, client: asyncio.StreamWriter) -> None:
-        self._client = client
+        self.client = client
         self.server: asyncio.StreamWriter | None = None
         self.is_half_open = False
         self.over = asyncio.Event()
@@ -226,12 +235,12 @@ class _Pair:
     def reset(self) -> None:
         self.over.set()
         self.is_half_open = False
-        for writer in (self._client, self.server):
+        for writer in (self.client, self.server):
             if writer is not None:
                 _reset(writer)
 
     def close(self) -> None:
-        for writer in (self._client, self.server):
+        for writer in (self.client, self.server):
             if writer is not None:
                 writer.close()
 

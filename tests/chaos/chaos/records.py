@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+KILLED = "killed"
+"""The error of a call of a child that was killed in it."""
+
+
 @dataclass(frozen=True)
 class Made:
     """A call as its caller saw it. Times are seconds since the epoch, here and below.
@@ -50,6 +54,7 @@ class Spanned:
         reason: Why it failed; empty for success.
         status: The HTTP status of a request; 0 for none.
         attempts: The attempts of a call.
+        is_counted: Whether it is of the process whose metrics are read, and not of a child.
     """
 
     kind: str
@@ -63,6 +68,7 @@ class Spanned:
     reason: str = ""
     status: int = 0
     attempts: int = 0
+    is_counted: bool = True
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ import gc
 import logging
 import random
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +21,13 @@ from .callers import Caller, Journal, Traffic
 from .checks import find_all
 from .observing import Observer
 from .records import Evidence, Limits, Resources
+from .workers import Forker
 from .world import World, world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from .schedule import Schedule
+    from .schedule import Event, Schedule
 
 THREADS = 6
 CONNECT, READ, REQUEST, UPLOAD, DEADLINE = 2.0, 3.0, 4.0, 6.0, 30.0
@@ -67,7 +70,7 @@ def run(schedule: Schedule, say: Callable[[str], None]) -> Result:
         rng = random.Random(f"{schedule.seed} callers")
         journal = Journal(servers.seed(rng))
         evidence = _play(schedule, servers, journal, rng)
-    return Result(schedule, find_all(evidence), _count(evidence))
+    return Result(schedule, find_all(evidence), _count(evidence, servers.happened))
 
 
 def _play(schedule: Schedule, servers: World, journal: Journal, rng: random.Random) -> Evidence:
@@ -81,10 +84,14 @@ def _play(schedule: Schedule, servers: World, journal: Journal, rng: random.Rand
     context = RequestContext(auth_token=secret, project_id="chaos", is_admin=True)
     # Each thread has chances of its own, so that what it calls depends on no other thread.
     seeds = [rng.getrandbits(64) for _ in range(THREADS)]
-    traffic = Traffic([Caller(service, context, journal, random.Random(each)) for each in seeds])
+    make_caller = partial(Caller, service, context)
+    traffic = Traffic([make_caller(journal, random.Random(each)) for each in seeds])
+    own = OwnFaults(
+        Forker(make_caller, journal, observer, servers.release), random.Random(f"{seeds} own")
+    )
     traffic.start()
     try:
-        servers.play(schedule)
+        servers.play(schedule, own.suffer)
     finally:
         traffic.stop(PATIENCE)
         service.close()
@@ -104,6 +111,44 @@ def _play(schedule: Schedule, servers: World, journal: Journal, rng: random.Rand
         after=after,
         leaks=tuple(sorted(observer.leaks)),
     )
+
+
+@dataclass(frozen=True)
+class OwnFaults:
+    """What happens to this process.
+
+    Attributes:
+        forker: Forks, and makes callers.
+        rng: Chooses what is called.
+    """
+
+    forker: Forker
+    rng: random.Random
+
+    def suffer(self, event: Event) -> None:
+        """Have it happen, until it is over."""
+        seed = self.rng.getrandbits(64)
+        if event.fault == "fork":
+            self.forker.call_once(seed)
+        elif event.fault == "worker_dies":
+            self.forker.call_and_die(seed, event.seconds)
+        else:
+            self._burst(int(event.amount))
+
+    def _burst(self, count: int) -> None:
+        callers = [
+            self.forker.make_caller(self.forker.journal, random.Random(self.rng.getrandbits(64)))
+            for _ in range(count)
+        ]
+        threads = [
+            threading.Thread(target=each.call, args=("show",), name="burst", daemon=True)
+            for each in callers
+        ]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
 
 
 def _connect(servers: World, observer: Observer) -> GlanceImageService:
@@ -133,10 +178,10 @@ def _settle(observer: Observer, before: Resources) -> Resources:
     return after
 
 
-def _count(evidence: Evidence) -> dict[str, int]:
+def _count(evidence: Evidence, happened: Sequence[Event]) -> dict[str, int]:
     calls = Counter(made.operation for made in evidence.made)
+    faults = Counter(event.fault for event in happened)
     failed = Counter(made.error for made in evidence.made if made.error)
-    faults = Counter(outage.fault for outage in evidence.outages)
     return {
         "calls": len(evidence.made),
         **{f"calls of {name}": count for name, count in sorted(calls.items())},
@@ -145,7 +190,7 @@ def _count(evidence: Evidence) -> dict[str, int]:
         "attempts that failed": sum(s.outcome == "failed" for s in evidence.of_kind("attempt")),
         "requests": len(evidence.of_kind("request")),
         "requests in access logs": len(evidence.served),
-        "faults": len(evidence.outages),
+        "faults": len(happened),
         **{f"faults of {name}": count for name, count in sorted(faults.items())},
         "images stored": len(evidence.stored),
         "bytes grown": evidence.after.memory - evidence.before.memory,

@@ -64,6 +64,21 @@ FAULTS: Mapping[str, Fault] = {
   `gateway_timeout`: 504 for one that is stopped; `buffering`: it answers when it has all.
 """
 
+OWN = {
+    "burst": Fault((0.0, 0.0), (100, 500)),
+    "fork": Fault((0.0, 0.0)),
+    "worker_dies": Fault((0.2, 3.0)),
+}
+"""What happens to the process that calls; its number is that after the last server.
+
+- `burst`: so many threads make one call each at once.
+- `fork`: a child makes a call, which was forked in the middle of others.
+- `worker_dies`: a child is killed in the middle of calls.
+"""
+
+ALL = {**FAULTS, **OWN}
+"""All of them."""
+
 OF_LAST = frozenset({"expired_certificate"})
 """Faults of the last server alone."""
 
@@ -75,8 +90,8 @@ class Event:
     Attributes:
         start: Seconds since the beginning of the run.
         seconds: How long it lasts.
-        fault: Its name in `FAULTS`.
-        server: The number of the server, from 0.
+        fault: Its name in `ALL`.
+        server: The number of the server, from 0; that after the last one is the caller's.
         amount: How much of it; 0 for a fault without amount.
     """
 
@@ -131,14 +146,14 @@ class Schedule:
             raise ValueError(
                 f"not a schedule: {error}; fix: give a file of --schedule-file"
             ) from error
-        wrong = sorted({each.fault for each in schedule.events} - set(FAULTS))
+        wrong = sorted({each.fault for each in schedule.events} - set(ALL))
         if wrong:
-            raise ValueError(f"no such faults: {', '.join(wrong)}; fix: {', '.join(FAULTS)}")
+            raise ValueError(f"no such faults: {', '.join(wrong)}; fix: {', '.join(ALL)}")
         return schedule
 
 
 def generate(
-    seed: int, seconds: float, servers: int = 3, faults: Collection[str] = tuple(FAULTS)
+    seed: int, seconds: float, servers: int = 3, faults: Collection[str] = tuple(ALL)
 ) -> Schedule:
     """Make a schedule; the same arguments make the same one on each machine.
 
@@ -146,21 +161,26 @@ def generate(
         seed: Any number.
         seconds: How long the run lasts.
         servers: How many servers may break, each on its own.
-        faults: Names of `FAULTS`.
+        faults: Names of `ALL`.
     """
-    names = sorted(faults)
     events = [
         event
-        for server in range(servers)
+        for number in range(servers + 1)
         for event in _generate_events(
-            random.Random(f"{seed} {server}"),
+            random.Random(f"{seed} {number}"),
             seconds,
-            server,
-            [name for name in names if name not in OF_LAST or server == servers - 1],
+            number,
+            sorted(set(faults) & _find_possible(number, servers)),
         )
     ]
     events.sort(key=lambda event: (event.start, event.server))
     return Schedule(seed, seconds, servers, tuple(events))
+
+
+def _find_possible(number: int, servers: int) -> set[str]:
+    if number == servers:
+        return set(OWN)
+    return set(FAULTS) if number == servers - 1 else set(FAULTS) - OF_LAST
 
 
 def _generate_events(
@@ -172,8 +192,8 @@ def _generate_events(
         now += rng.uniform(*GAPS)
         name = rng.choice(names)
         # Rounded, so that a file that was edited by hand is still easy to read.
-        lasts = round(rng.uniform(*FAULTS[name].seconds), 2)
-        amount = round(rng.uniform(*FAULTS[name].amounts), 3)
+        lasts = round(rng.uniform(*ALL[name].seconds), 2)
+        amount = round(rng.uniform(*ALL[name].amounts), 3)
         if now + lasts > seconds - TAIL:
             break
         events.append(Event(round(now, 2), lasts, name, server, amount))

@@ -26,7 +26,7 @@ from .proxy import Loop, Proxy
 from .records import Outage, Served, Stored, parse_traceparent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from .schedule import Event, Schedule
@@ -51,33 +51,57 @@ class World:
         self._sites, self._folder, self._gateway = sites, folder, passed
         self.authority = authority
         self.outages: list[Outage] = []
+        self.happened: list[Event] = []
 
     @property
     def urls(self) -> list[str]:
         """What clients are given."""
         return [site.url for site in self._sites]
 
-    def play(self, schedule: Schedule) -> None:
-        """Break and repair, until all is repaired and the time is over."""
+    def play(self, schedule: Schedule, suffer: Callable[[Event], None]) -> None:
+        """Break and repair, until all is repaired and the time is over.
+
+        Args:
+            schedule: When.
+            suffer: Has the caller suffer what is of no server.
+        """
         began = time.monotonic()
         by_server: dict[int, list[Event]] = defaultdict(list)
         for event in schedule.events:
             by_server[event.server].append(event)
-        with ThreadPoolExecutor(schedule.servers, "faults") as pool:
-            for played in [pool.submit(self._play, began, each) for each in by_server.values()]:
+        with ThreadPoolExecutor(schedule.servers + 1, "faults") as pool:
+            for played in [
+                pool.submit(self._play, began, each, suffer) for each in by_server.values()
+            ]:
                 played.result()
         wait_until(began + schedule.seconds)
 
-    def _play(self, began: float, events: Sequence[Event]) -> None:
+    def release(self) -> None:
+        """Close the sockets of the proxies in a child that was forked."""
+        for site in self._sites:
+            site.proxy.release()
+
+    def _play(self, began: float, events: Sequence[Event], suffer: Callable[[Event], None]) -> None:
         for event in events:
             wait_until(began + event.start)
-            site, started = self._sites[event.server], time.time()
-            begin, end = ACTIONS[event.fault](site, event.amount)
-            begin()
-            # A repair that took longer than planned leaves the next faults later, not shorter.
-            time.sleep(event.seconds)
-            end()
-            self.outages.append(Outage(site.proxy.port, event.fault, started, time.time()))
+            started = time.time()
+            if event.server == len(self._sites):
+                suffer(event)
+                # Servers that get all at once answer late.
+                hurt: Sequence[Site] = self._sites if event.fault == "burst" else ()
+            else:
+                self._break(self._sites[event.server], event)
+                hurt = (self._sites[event.server],)
+            ended = time.time()
+            self.happened.append(event)
+            self.outages += [Outage(s.proxy.port, event.fault, started, ended) for s in hurt]
+
+    def _break(self, site: Site, event: Event) -> None:
+        begin, end = ACTIONS[event.fault](site, event.amount)
+        begin()
+        # A repair that took longer than planned leaves the next faults later, not shorter.
+        time.sleep(event.seconds)
+        end()
 
     def seed(self, rng: random.Random) -> dict[str, str]:
         """Make images; return the SHA-256 of their data by their ids."""
