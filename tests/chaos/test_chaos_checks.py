@@ -6,7 +6,18 @@ from dataclasses import replace
 
 import pytest
 from chaos.checks import CHECKS, find_all
-from chaos.records import KILLED, Evidence, Limits, Made, Outage, Resources, Served, Spanned, Stored
+from chaos.records import (
+    KEYSTONE,
+    KILLED,
+    Evidence,
+    Limits,
+    Made,
+    Outage,
+    Resources,
+    Served,
+    Spanned,
+    Stored,
+)
 
 A, B = 9291, 9292
 """The ports of two servers."""
@@ -84,6 +95,7 @@ def added(name, *records):
 
 LOST, OUTCOMES, COUNTS = "no call lost", "outcomes are true", "spans equal metrics"
 LOGS, TWICE, BYTES = "requests equal access logs", "no image made twice", "no wrong byte"
+TOKENS = "no healthy Keystone blamed"
 BLAMED, KEPT, LEAK = "no healthy server blamed", "limits kept", "no leak"
 
 PLANTED = {
@@ -144,6 +156,11 @@ PLANTED = {
         BLAMED,
         altered("served", 2, status=200),
         f"blames server {B}",
+    ),
+    "a Keystone that was healthy": (
+        TOKENS,
+        altered("made", 2, error="TokenUnavailable"),
+        "of a Keystone that was healthy",
     ),
     "an attempt without an end": (KEPT, altered("spans", 3, ended=6.6), "took 5.60 s"),
     "one attempt too many": (KEPT, altered("spans", 4, attempts=5), "made 5 attempts"),
@@ -207,3 +224,9 @@ def test_the_spans_of_children_are_in_no_metrics_of_this_process():
     spans = tuple(replace(s, is_counted=False) for s in SPANS)
     evidence = replace(GOOD, spans=spans, counted={}, attempts={})
     assert [] == find_all(evidence)[COUNTS]
+
+
+def test_a_call_may_get_no_token_while_keystone_is_broken():
+    run = altered("made", 2, error="TokenUnavailable")
+    outages = (*GOOD.outages, Outage(KEYSTONE, "keystone_kill", 2.5, 3.1))
+    assert [] == find_all(replace(run, outages=outages))[TOKENS]

@@ -6,7 +6,18 @@ from itertools import pairwise
 
 import pytest
 from chaos.breaking import ACTIONS
-from chaos.schedule import ALL, FAULTS, LEAD, OF_LAST, OWN, TAIL, Event, Schedule, generate
+from chaos.schedule import (
+    ALL,
+    FAULTS,
+    KEYSTONE,
+    LEAD,
+    OF_LAST,
+    OWN,
+    TAIL,
+    Event,
+    Schedule,
+    generate,
+)
 from chaos.shrink import shrink
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +41,7 @@ def test_in_some_runs_of_two_minutes_each_server_breaks_by_each_fault_that_it_ca
     met = {(e.server, e.fault) for seed in range(20) for e in generate(seed, 120).events}
     possible = {(server, fault) for server in range(3) for fault in set(FAULTS) - OF_LAST}
     possible |= {(2, fault) for fault in OF_LAST} | {(3, fault) for fault in OWN}
+    possible |= {(4, fault) for fault in KEYSTONE}
     assert possible == met
 
 
@@ -42,7 +54,7 @@ def test_faults_begin_and_end_within_the_run(seed, seconds, faults):
 @given(SEEDS, SECONDS)
 def test_faults_of_one_server_do_not_overlap(seed, seconds):
     events = generate(seed, seconds).events
-    for server in range(4):
+    for server in range(5):
         of_server = [e for e in events if e.server == server]
         assert all(one.end < other.start for one, other in pairwise(of_server))
 

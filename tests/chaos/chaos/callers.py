@@ -52,7 +52,7 @@ class Caller:
 
     Args:
         service: What is called.
-        context: Who calls.
+        context: Who calls; None for the service itself.
         journal: Where the calls are noted.
         rng: Chooses the calls.
     """
@@ -60,7 +60,7 @@ class Caller:
     def __init__(
         self,
         service: GlanceImageService,
-        context: RequestContext,
+        context: RequestContext | None,
         journal: Journal,
         rng: random.Random,
     ) -> None:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, TypeVar
 
-from .records import KILLED, Evidence, Made, Served, Spanned
+from .records import KEYSTONE, KILLED, Evidence, Made, Served, Spanned
 
 Check: TypeAlias = Callable[[Evidence], Iterator[str]]
 
@@ -138,6 +138,18 @@ def find_wrong_accusations(evidence: Evidence) -> Iterator[str]:
             )
 
 
+def find_wrong_token_failures(evidence: Evidence) -> Iterator[str]:
+    """A call failed for want of a token only while Keystone was broken."""
+    broken = [each for each in evidence.outages if each.server == KEYSTONE]
+    for made in evidence.made:
+        if made.error == "TokenUnavailable" and not any(
+            outage.started <= (made.ended or made.started)
+            and made.started <= outage.ended + evidence.limits.grace
+            for outage in broken
+        ):
+            yield f"{_name(made)} got no token of a Keystone that was healthy"
+
+
 def find_exceeded_limits(evidence: Evidence) -> Iterator[str]:
     """No attempt lasted longer than its limit, and no call had more attempts than allowed."""
     for attempt in evidence.of_kind("attempt"):
@@ -174,6 +186,7 @@ CHECKS: Mapping[str, Check] = {
     "no image made twice": find_repeated_creations,
     "no wrong byte": find_wrong_bytes,
     "no healthy server blamed": find_wrong_accusations,
+    "no healthy Keystone blamed": find_wrong_token_failures,
     "limits kept": find_exceeded_limits,
     "no leak": find_leaks,
 }

@@ -31,11 +31,11 @@ class Observer(SpanProcessor):
     """Keeps what telemetry says.
 
     Args:
-        secret: What must not be in it.
+        secrets: What must not be in it.
     """
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, *secrets: str) -> None:
+        self._secrets = secrets
         self._lock = threading.Lock()
         self._open = 0
         self.spans: list[Spanned] = []
@@ -46,7 +46,7 @@ class Observer(SpanProcessor):
         self.telemetry = Telemetry(
             tracer_provider=provider, meter_provider=False, registry=self.registry, wire_spans=True
         )
-        self.log = _Log(secret, self.leaks)
+        self.log = _Log(secrets, self.leaks)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Count a span that began."""
@@ -55,7 +55,7 @@ class Observer(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Keep a span."""
-        if self._secret in span.to_json():
+        if has_any(self._secrets, span.to_json()):
             self.leaks.add(f"a span {span.name}")
         with self._lock:
             self._open -= 1
@@ -91,8 +91,8 @@ class Observer(SpanProcessor):
         return counts
 
     def search_metrics(self) -> None:
-        """Look for the secret in what a scrape would get."""
-        if self._secret in generate_latest(self.registry).decode():
+        """Look for the secrets in what a scrape would get."""
+        if has_any(self._secrets, generate_latest(self.registry).decode()):
             self.leaks.add("the metrics")
 
     def measure(self) -> Resources:
@@ -108,13 +108,18 @@ class Observer(SpanProcessor):
 
 
 class _Log(logging.Handler):
-    def __init__(self, secret: str, leaks: set[str]) -> None:
+    def __init__(self, secrets: tuple[str, ...], leaks: set[str]) -> None:
         super().__init__()
-        self._secret, self._leaks = secret, leaks
+        self._secrets, self._leaks = secrets, leaks
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._secret in self.format(record):
+        if has_any(self._secrets, self.format(record)):
             self._leaks.add(f"the log of {record.name}")
+
+
+def has_any(secrets: Iterable[str], text: str) -> bool:
+    """Whether a text has any of them in it."""
+    return any(secret in text for secret in secrets)
 
 
 def read_span(span: ReadableSpan) -> Spanned:

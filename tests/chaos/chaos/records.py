@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+KEYSTONE = -1
+"""Stands for Keystone where a server's port is expected."""
+
 KILLED = "killed"
 """The error of a call of a child that was killed in it."""
 

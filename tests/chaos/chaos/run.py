@@ -14,8 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keystone_scene import impatient
+
 import traced_image
-from traced_image import GlanceImageService, RequestContext, RetryPolicy
+from traced_image import GlanceImageService, RetryPolicy
 
 from .callers import Caller, Journal, Traffic
 from .checks import find_all
@@ -34,6 +36,9 @@ CONNECT, READ, REQUEST, UPLOAD, DEADLINE = 2.0, 3.0, 4.0, 6.0, 30.0
 """The limits of the service in seconds; each is shorter than the longest fault, or nearly so."""
 
 RETRIES = 3
+FERNET = "gAAAA"
+"""How each token of Keystone begins; it is the secret that must be nowhere."""
+
 _BEAT = 0.1
 PATIENCE = 90.0
 """Seconds after the end of the faults in which the last calls must end."""
@@ -74,17 +79,15 @@ def run(schedule: Schedule, say: Callable[[str], None]) -> Result:
 
 
 def _play(schedule: Schedule, servers: World, journal: Journal, rng: random.Random) -> Evidence:
-    secret = f"secret-{rng.getrandbits(64):x}"
-    observer = Observer(secret)
+    observer = Observer(FERNET)
     logger = logging.getLogger("traced_image")
     logger.addHandler(observer.log)
     logger.propagate = False
     before = observer.measure()
     service = _connect(servers, observer)
-    context = RequestContext(auth_token=secret, project_id="chaos", is_admin=True)
     # Each thread has chances of its own, so that what it calls depends on no other thread.
     seeds = [rng.getrandbits(64) for _ in range(THREADS)]
-    make_caller = partial(Caller, service, context)
+    make_caller = partial(Caller, service, None)
     traffic = Traffic([make_caller(journal, random.Random(each)) for each in seeds])
     own = OwnFaults(
         Forker(make_caller, journal, observer, servers.release), random.Random(f"{seeds} own")
@@ -154,6 +157,7 @@ class OwnFaults:
 def _connect(servers: World, observer: Observer) -> GlanceImageService:
     return traced_image.connect(
         servers=servers.urls,
+        auth=impatient(servers.cloud),
         num_retries=RETRIES,
         connect_timeout=CONNECT,
         read_timeout=READ,

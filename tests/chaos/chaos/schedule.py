@@ -76,7 +76,14 @@ OWN = {
 - `worker_dies`: a child is killed in the middle of calls.
 """
 
-ALL = {**FAULTS, **OWN}
+KEYSTONE = {
+    "keystone_kill": Fault((1.0, 6.0)),
+    "keystone_stop": Fault((1.0, 6.0)),
+    "keystone_restart": Fault((0.0, 0.0)),
+}
+"""What happens to Keystone; its number is the next one after the caller's."""
+
+ALL = {**FAULTS, **OWN, **KEYSTONE}
 """All of them."""
 
 OF_LAST = frozenset({"expired_certificate"})
@@ -91,7 +98,8 @@ class Event:
         start: Seconds since the beginning of the run.
         seconds: How long it lasts.
         fault: Its name in `ALL`.
-        server: The number of the server, from 0; that after the last one is the caller's.
+        server: The number of the server, from 0; then the caller's and
+            Keystone's follow.
         amount: How much of it; 0 for a fault without amount.
     """
 
@@ -165,7 +173,7 @@ def generate(
     """
     events = [
         event
-        for number in range(servers + 1)
+        for number in range(servers + 2)
         for event in _generate_events(
             random.Random(f"{seed} {number}"),
             seconds,
@@ -178,8 +186,8 @@ def generate(
 
 
 def _find_possible(number: int, servers: int) -> set[str]:
-    if number == servers:
-        return set(OWN)
+    if number >= servers:
+        return set(OWN if number == servers else KEYSTONE)
     return set(FAULTS) if number == servers - 1 else set(FAULTS) - OF_LAST
 
 

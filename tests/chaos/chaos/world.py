@@ -15,19 +15,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import requests
-from parts import cache, glance
+from parts import cache, glance, keystone
 from parts.ports import free_port
 
-from .breaking import ACTIONS, Site
+from .breaking import ACTIONS, Actions, Site
 from .certificates import make_certificates
 from .gateway import Gateway, gateway
 from .names import Names
 from .proxy import Loop, Proxy
-from .records import Outage, Served, Stored, parse_traceparent
+from .records import KEYSTONE, Outage, Served, Stored, parse_traceparent
+from .schedule import KEYSTONE as KEYSTONE_FAULTS
+from .schedule import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from parts.cloud import Cloud
+    from parts.http import HTTPPart
 
     from .schedule import Event, Schedule
 
@@ -42,14 +47,15 @@ class World:
         sites: The servers.
         folder: What they write to.
         passed: nginx in front of them.
+        cloud: The Keystone that they ask about their callers.
         authority: The file of the authority of the one that speaks TLS.
     """
 
     def __init__(
-        self, sites: Sequence[Site], folder: Path, passed: Gateway, authority: Path
+        self, sites: Sequence[Site], folder: Path, passed: Gateway, cloud: Cloud, authority: Path
     ) -> None:
         self._sites, self._folder, self._gateway = sites, folder, passed
-        self.authority = authority
+        self.cloud, self.authority = cloud, authority
         self.outages: list[Outage] = []
         self.happened: list[Event] = []
 
@@ -85,19 +91,29 @@ class World:
         for event in events:
             wait_until(began + event.start)
             started = time.time()
-            if event.server == len(self._sites):
+            if event.fault in OWN:
                 suffer(event)
-                # Servers that get all at once answer late.
-                hurt: Sequence[Site] = self._sites if event.fault == "burst" else ()
+            elif event.fault in KEYSTONE_FAULTS:
+                self._carry_out(_break_keystone(self.cloud.keystone, event), event)
             else:
-                self._break(self._sites[event.server], event)
-                hurt = (self._sites[event.server],)
+                site = self._sites[event.server]
+                self._carry_out(ACTIONS[event.fault](site, event.amount), event)
             ended = time.time()
             self.happened.append(event)
-            self.outages += [Outage(s.proxy.port, event.fault, started, ended) for s in hurt]
+            ports = self._find_hurt(event)
+            self.outages += [Outage(port, event.fault, started, ended) for port in ports]
 
-    def _break(self, site: Site, event: Event) -> None:
-        begin, end = ACTIONS[event.fault](site, event.amount)
+    def _find_hurt(self, event: Event) -> list[int]:
+        """The ports of the servers that a fault may show at."""
+        every = [site.proxy.port for site in self._sites]
+        if event.fault == "burst":
+            return every  # servers that get all at once answer late
+        if event.fault in KEYSTONE_FAULTS:
+            return [*every, KEYSTONE]  # each Glance asks it about each caller
+        return [] if event.fault in OWN else [every[event.server]]
+
+    def _carry_out(self, actions: Actions, event: Event) -> None:
+        begin, end = actions
         begin()
         # A repair that took longer than planned leaves the next faults later, not shorter.
         time.sleep(event.seconds)
@@ -105,11 +121,11 @@ class World:
 
     def seed(self, rng: random.Random) -> dict[str, str]:
         """Make images; return the SHA-256 of their data by their ids."""
-        made = {}
+        made, token = {}, self.cloud.token("admin")
         for number in range(SEEDED):
             data = rng.randbytes(1 << (8 + 4 * number))
             digest = hashlib.sha256(data).hexdigest()
-            made[_make_image(self._sites[0].server.url, digest, data)] = digest
+            made[_make_image(self._sites[0].server.url, token, digest, data)] = digest
         return made
 
     def read_served(self) -> Iterator[Served]:
@@ -132,17 +148,24 @@ class World:
                 yield Stored(image, hashlib.sha256(data).hexdigest(), name)
 
 
-def _make_image(url: str, name: str, data: bytes) -> str:
+def _break_keystone(keystone: HTTPPart, event: Event) -> Actions:
+    if event.fault == "keystone_stop":
+        return keystone.stop, keystone.cont
+    return keystone.kill, keystone.restart
+
+
+def _make_image(url: str, token: str, name: str, data: bytes) -> str:
     record = {
         "name": name,
         "disk_format": "raw",
         "container_format": "bare",
         "visibility": "public",
     }
-    made = requests.post(f"{url}/v2/images", json=record, timeout=30)
+    mine = {"X-Auth-Token": token}
+    made = requests.post(f"{url}/v2/images", json=record, headers=mine, timeout=30)
     made.raise_for_status()
     image = str(made.json()["id"])
-    octets = {"Content-Type": "application/octet-stream"}
+    octets = {**mine, "Content-Type": "application/octet-stream"}
     file = f"{url}/v2/images/{image}/file"
     requests.put(file, data=data, headers=octets, timeout=30).raise_for_status()
     return image
@@ -179,10 +202,12 @@ def world(folder: Path, seed: int, say: cache.Say, count: int = 3) -> Iterator[W
         count: How many servers.
     """
     environment = cache.install(cache.GLANCE, say)
-    kind = replace(glance.OPEN, application=glance.LOGGED)
+    environments = cache.install(cache.KEYSTONE, say), environment
     called = tuple(f"glance-{number}.test" for number in range(1, count + 1))
     names = Names(called, random.Random(f"{seed} names"))
     with ExitStack() as stack:
+        cloud = stack.enter_context(keystone.keystone(*environments, folder / "keystone"))
+        kind = replace(keystone.kind_behind(cloud.keystone.url), application=glance.LOGGED)
         servers = stack.enter_context(glance.glances(environment, folder, count, kind))
         passed = stack.enter_context(gateway(folder / "nginx", [server.port for server in servers]))
         loop = Loop()
@@ -196,7 +221,7 @@ def world(folder: Path, seed: int, say: cache.Say, count: int = 3) -> Iterator[W
             stack.callback(proxy.close)
             sites.append(Site(server, proxy, name, names, passed.ports[server.port], last))
         stack.enter_context(names.installed())
-        yield World(sites, folder, passed, folder / "authority.pem")
+        yield World(sites, folder, passed, cloud, folder / "authority.pem")
 
 
 def wait_until(moment: float) -> None:

@@ -108,6 +108,12 @@ def glance_behind(
             about every token every time, so that a revoked one is refused at once.
     """
     glance.prepare(environment, folder)
+    kind = kind_behind(keystone_url, remembered=remembered)
+    return glance.server("glance-behind-keystone", environment, folder, listen(), kind)
+
+
+def kind_behind(keystone_url: str, *, remembered: int = -1) -> glance.Kind:
+    """What a Glance has that asks a Keystone about its callers; see `glance_behind`."""
     project, _ = USERS["glance"]
     authtoken = {
         "www_authenticate_uri": keystone_url,
@@ -120,8 +126,7 @@ def glance_behind(
         "project_domain_id": DOMAIN,
         "token_cache_time": str(remembered),
     }
-    kind = glance.Kind({"paste_deploy": {"flavor": "keystone"}, "keystone_authtoken": authtoken})
-    return glance.server("glance-behind-keystone", environment, folder, listen(), kind)
+    return glance.Kind({"paste_deploy": {"flavor": "keystone"}, "keystone_authtoken": authtoken})
 
 
 def _populate(cloud: Cloud) -> None:
