@@ -19,7 +19,7 @@ MAKE = shutil.which("make")
 OLD = "sys.version_info = (3, 9, 18)"
 GOALS = (
     "demo test test-contract test-pythons test-newest test-wheel test-all test-real check docs"
-    " bench fuzz soak dist audit lock"
+    " bench chaos fuzz soak dist audit lock"
 )
 
 POSES = """#!/bin/sh

@@ -7,11 +7,16 @@ import os
 import random
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .report import describe_conditions, find_lacking, format_json, format_replay, format_table
 from .run import run
 from .schedule import ALL, Schedule, generate
 from .shrink import shrink
+from .stock import STOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 def main() -> int:
@@ -29,15 +34,15 @@ def main() -> int:
     _say(f"seed: {schedule.seed}")
     if options.schedule_file:
         options.schedule_file.write_text(schedule.to_json())
-    result = run(schedule, _say)
+    result = run(schedule, options.clients, _say)
     _say(f"\n{format_table(result)}")
     if options.json:
         options.json.write_text(format_json(result, lacking))
     if not result.failed:
         return 0
-    _say(f"\nReplay with: {format_replay(result)}")
+    _say(f"\nReplay with: {format_replay(result, options.clients, options.faults)}")
     if options.shrink:
-        _shrink(schedule, result.failed[0], options.shrink)
+        _shrink(schedule, options.clients, result.failed[0], options.shrink)
     return 1
 
 
@@ -46,6 +51,13 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--faults", nargs="+", choices=ALL, default=list(ALL))
+    parser.add_argument(
+        "--clients",
+        nargs="*",
+        choices=STOCK,
+        default=[],
+        help="stock clients that call beside the pipeline",
+    )
     parser.add_argument("--replay", type=Path, help="play the schedule of this file instead")
     parser.add_argument("--schedule-file", type=Path, help="write the schedule to this file")
     parser.add_argument("--json", type=Path, help="write the result to this file")
@@ -65,10 +77,12 @@ def _choose(options: argparse.Namespace) -> Schedule:
     return generate(options.seed, options.seconds, faults=options.faults)
 
 
-def _shrink(schedule: Schedule, name: str, runs: int) -> None:
+def _shrink(
+    schedule: Schedule, clients: Collection[str], failure: tuple[str, str], runs: int
+) -> None:
     shrunk = shrink(
         schedule.events,
-        lambda events: name in run(schedule.with_events(events), _say).failed,
+        lambda events: failure in run(schedule.with_events(events), clients, _say).failed,
         runs,
     )
     words = "none of which can be left out" if shrunk.is_minimal else "perhaps not all needed"

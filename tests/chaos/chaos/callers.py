@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,8 @@ class Caller:
         context: Who calls; None for the service itself.
         journal: Where the calls are noted.
         rng: Chooses the calls.
+        number: Begins the ids of its traces: 1 to 15.
+        errors: What calls may raise.
     """
 
     def __init__(
@@ -63,7 +66,10 @@ class Caller:
         context: RequestContext | None,
         journal: Journal,
         rng: random.Random,
+        number: int = 1,
+        errors: tuple[type[Exception], ...] = (TracedImageError,),
     ) -> None:
+        self._number, self._errors = number, errors
         self._service, self._context, self._journal, self._rng = service, context, journal, rng
         self._own: list[str] = []
         self._methods: Mapping[str, Callable[[Made], Made]] = {
@@ -83,7 +89,7 @@ class Caller:
 
     def call(self, name: str) -> None:
         """Make one call below a trace of its own, and note its end."""
-        trace = self._rng.getrandbits(128) or 1
+        trace = self._number << 124 | self._rng.getrandbits(124)
         made = Made(f"{trace:032x}", name, time.time())
         self._journal.note(made)
         parent = SpanContext(
@@ -92,7 +98,7 @@ class Caller:
         token = otel_context.attach(set_span_in_context(NonRecordingSpan(parent)))
         try:
             made = self._methods[name](made)
-        except TracedImageError as error:
+        except self._errors as error:
             made = replace(made, error=type(error).__name__)
         except Exception as error:  # noqa: BLE001 - the checks report an error of another kind
             made = replace(made, error=f"unexpected {error!r}")
@@ -135,7 +141,7 @@ class Caller:
             "disk_format": "raw",
             "container_format": "bare",
         }
-        image = str(self._service.create(self._context, record, data)["id"])
+        image = str(self._service.create(self._context, record, io.BytesIO(data))["id"])
         self._own.append(image)
         return replace(made, image=image, digest=digest, expected=digest)
 

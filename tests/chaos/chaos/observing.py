@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
+import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from traced_image import Telemetry
 
-from .records import Resources, Spanned
+from .records import Made, Resources, Seen, Spanned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 _NANO = 1e9
+_BEAT, _BEATS = 0.1, 50
 _SCOPE = "traced_image"
 
 
@@ -41,10 +44,13 @@ class Observer(SpanProcessor):
         self.spans: list[Spanned] = []
         self.leaks: set[str] = set()
         self.registry = CollectorRegistry()
-        provider = TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(self)
+        self.provider = TracerProvider(shutdown_on_exit=False)
+        self.provider.add_span_processor(self)
         self.telemetry = Telemetry(
-            tracer_provider=provider, meter_provider=False, registry=self.registry, wire_spans=True
+            tracer_provider=self.provider,
+            meter_provider=False,
+            registry=self.registry,
+            wire_spans=True,
         )
         self.log = _Log(secrets, self.leaks)
 
@@ -90,10 +96,19 @@ class Observer(SpanProcessor):
             counts[labels["operation"], port, verdict, labels["error_type"]] += count
         return counts
 
-    def search_metrics(self) -> None:
-        """Look for the secrets in what a scrape would get."""
+    def sum_up(self, made: Iterable[Made], before: Resources, after: Resources) -> Seen:
+        """Return what this process has seen."""
         if has_any(self._secrets, generate_latest(self.registry).decode()):
             self.leaks.add("the metrics")
+        return Seen(
+            made=tuple(made),
+            spans=tuple(self.spans),
+            counted=self.count_calls(),
+            attempts=self.count_attempts(),
+            before=before,
+            after=after,
+            leaks=tuple(sorted(self.leaks)),
+        )
 
     def measure(self) -> Resources:
         """What the process holds now."""
@@ -105,6 +120,17 @@ class Observer(SpanProcessor):
             for sample in family.samples:
                 if sample.name == name and sample.value:
                     yield dict(sample.labels), int(sample.value)
+
+
+def settle(observer: Observer, before: Resources) -> Resources:
+    """Measure what is left, after what goes by itself has had time to go."""
+    for _ in range(_BEATS):
+        gc.collect()
+        after = observer.measure()
+        if after.descriptors <= before.descriptors and after.threads == before.threads:
+            break
+        time.sleep(_BEAT)
+    return after
 
 
 class _Log(logging.Handler):

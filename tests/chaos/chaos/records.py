@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,29 +169,21 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """All that is known of a run that is over.
+class Seen:
+    """What one process saw of a run.
 
     Attributes:
         made: The calls.
         spans: The spans that ended.
-        served: The requests of all servers.
-        outages: The times in which servers were broken.
-        stored: The data of the active images that calls made.
         counted: The calls that the metrics counted, by operation and outcome.
         attempts: The attempts that they counted, by operation, server, verdict and reason.
         before: What the process held before the first call.
-        after: What it holds after the last one.
+        after: What it held after the last one.
         leaks: Where a secret was found.
-        limits: What may not be exceeded.
     """
 
-    limits: Limits
     made: tuple[Made, ...] = ()
     spans: tuple[Spanned, ...] = ()
-    served: tuple[Served, ...] = ()
-    outages: tuple[Outage, ...] = ()
-    stored: tuple[Stored, ...] = ()
     counted: Mapping[tuple[str, str], int] = field(default_factory=dict)
     attempts: Mapping[tuple[str, int, str, str], int] = field(default_factory=dict)
     before: Resources = Resources((), 0, 0, 0)
@@ -200,6 +193,49 @@ class Evidence:
     def of_kind(self, kind: str) -> tuple[Spanned, ...]:
         """The spans of a kind."""
         return tuple(span for span in self.spans if span.kind == kind)
+
+
+@dataclass(frozen=True)
+class Evidence(Seen):
+    """What one process saw, and what it is compared with.
+
+    Attributes:
+        limits: What may not be exceeded.
+        served: The requests of all servers that were sent for this process's calls.
+        outages: The times in which servers were broken.
+        stored: The data of the active images that calls made.
+    """
+
+    limits: Limits = Limits(0, 0, 0, 0)
+    served: tuple[Served, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    stored: tuple[Stored, ...] = ()
+
+
+def dump_seen(seen: Seen) -> str:
+    """Write what a process saw, so that `load_seen` reads it."""
+    told = asdict(seen)
+    for name in ("counted", "attempts"):
+        told[name] = list(told[name].items())
+    return json.dumps(told)
+
+
+def load_seen(text: str) -> Seen:
+    """Read what `dump_seen` wrote."""
+    told = json.loads(text)
+    return Seen(
+        made=tuple(Made(**each) for each in told["made"]),
+        spans=tuple(Spanned(**each) for each in told["spans"]),
+        counted={(o, outcome): count for (o, outcome), count in told["counted"]},
+        attempts={(o, port, v, reason): n for (o, port, v, reason), n in told["attempts"]},
+        before=_load_resources(told["before"]),
+        after=_load_resources(told["after"]),
+        leaks=tuple(told["leaks"]),
+    )
+
+
+def _load_resources(told: dict[str, Any]) -> Resources:
+    return Resources(**{**told, "threads": tuple(told["threads"])})
 
 
 def parse_traceparent(header: str) -> tuple[str, str]:

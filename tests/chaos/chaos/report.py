@@ -13,8 +13,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .checks import CHECKS
+from .schedule import ALL
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from .run import Result
 
@@ -24,18 +27,34 @@ _LIBRARIES = ("traced-image", "opentelemetry-sdk", "prometheus-client", "request
 
 def format_table(result: Result) -> str:
     """Write the checks, what they found, and how much happened."""
-    schedule = result.schedule
+    schedule, clients = result.schedule, list(result.found)
     lines = [f"seed {schedule.seed}, {schedule.seconds:g} s, {len(schedule.events)} faults", ""]
-    lines += ["| check | found |", "|---|--:|"]
-    lines += [f"| {name} | {len(found) or 'nothing'} |" for name, found in result.found.items()]
-    lines += ["", "| what | how many |", "|---|--:|"]
-    lines += [f"| {name} | {count:,} |" for name, count in result.figures.items()]
-    for name in result.failed:
-        found = result.found[name]
-        lines += ["", f"Not true: {name}", *(f"- {each}" for each in found[:_SHOWN])]
-        if len(found) > _SHOWN:
-            lines.append(f"- and {len(found) - _SHOWN} more, which are in the JSON")
+    found = {
+        name: [str(len(result.found[client][name]) or "nothing") for client in clients]
+        for name in CHECKS
+    }
+    lines += _format_rows(["check", *clients], found)
+    names = sorted({name for figures in result.figures.values() for name in figures})
+    counts = {
+        name: [f"{result.figures[client].get(name, 0):,}" for client in clients] for name in names
+    }
+    lines += ["", *_format_rows(["figure", *clients], counts)]
+    happened = {name: [str(count)] for name, count in result.faults.items()}
+    lines += ["", *_format_rows(["fault", "times"], happened)]
+    for client, name in result.failed:
+        lines += ["", f"Not true for {client}: {name}", *_format_found(result.found[client][name])]
     return "\n".join(lines)
+
+
+def _format_rows(head: Sequence[str], rows: Mapping[str, Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
+    return lines + [f"| {' | '.join([name, *cells])} |" for name, cells in rows.items()]
+
+
+def _format_found(found: Sequence[str]) -> list[str]:
+    lines = [f"- {each}" for each in found[:_SHOWN]]
+    more = len(found) - _SHOWN
+    return [*lines, f"- and {more} more, which are in the JSON"] if more > 0 else lines
 
 
 def format_json(result: Result, lacking: Mapping[str, str]) -> str:
@@ -44,16 +63,21 @@ def format_json(result: Result, lacking: Mapping[str, str]) -> str:
         "schedule": asdict(result.schedule),
         "found": result.found,
         "figures": result.figures,
+        "faults": result.faults,
         "lacking": lacking,
         "conditions": describe_conditions(),
     }
     return json.dumps(told, indent=1)
 
 
-def format_replay(result: Result) -> str:
+def format_replay(result: Result, clients: Collection[str], faults: Collection[str]) -> str:
     """Write the command that makes the same run."""
     schedule = result.schedule
-    return shlex.join(["make", "chaos", f"SEED={schedule.seed}", f"SECONDS={schedule.seconds:g}"])
+    arguments = [*(["--clients", *clients] if clients else [])]
+    if set(faults) != set(ALL):
+        arguments += ["--faults", *faults]
+    words = ["make", "chaos", f"SEED={schedule.seed}", f"SECONDS={schedule.seconds:g}"]
+    return shlex.join([*words, *([f"ARGS={shlex.join(arguments)}"] if arguments else [])])
 
 
 def describe_conditions() -> dict[str, str]:
@@ -75,4 +99,6 @@ def find_lacking() -> dict[str, str]:
             "this kernel has no module sch_netem that can be loaded: delay, loss and rates are"
             " those of the proxy, which breaks connections and not packets"
         )
+    lacking["libfaketime"] = "no clock jumps: no fault of this kind is built yet"
+    lacking["namespaces"] = "all servers are in the network namespace of this process"
     return lacking

@@ -64,6 +64,11 @@ class World:
         """What clients are given."""
         return [site.url for site in self._sites]
 
+    @property
+    def names(self) -> list[str]:
+        """The servers' names, which only this process knows."""
+        return [site.name for site in self._sites]
+
     def play(self, schedule: Schedule, suffer: Callable[[Event], None]) -> None:
         """Break and repair, until all is repaired and the time is over.
 

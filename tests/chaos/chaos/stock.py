@@ -1,0 +1,118 @@
+"""Stock clients in a process of their own, which this package observes there."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parts import cache
+from parts.process import Process
+
+from .records import Seen, load_seen
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator, Mapping
+
+    from .world import World
+
+_PROGRAM = Path(__file__).with_name("inside_nova.py")
+
+NUMBERS = {"pipeline": 1, "nova": 2, "glanceclient": 3}
+"""The clients, and what the ids of their traces begin with."""
+
+STOCK = tuple(NUMBERS)[1:]
+"""The stock ones among them."""
+
+THREADS = 2
+TIMEOUT = 3.0
+"""Seconds for a connection and for each part of a reply."""
+
+RETRIES = 3
+
+
+@dataclass(frozen=True)
+class Stock:
+    """A running program that calls.
+
+    Attributes:
+        process: The program.
+        input: What ends it when it is closed.
+        seen: The file that it writes at its end.
+    """
+
+    process: Process
+    input: int
+    seen: Path
+
+    def end(self, patience: float) -> Seen:
+        """Have the program end its calls; return what it has seen.
+
+        Raises:
+            PartFailedError: It has failed.
+        """
+        os.close(self.input)
+        if self.process.ended(patience) or not self.seen.exists():
+            raise self.process.failed("failed")
+        return load_seen(self.seen.read_text())
+
+
+@contextmanager
+def stock(
+    client: str,
+    folder: Path,
+    world: World,
+    seeded: Mapping[str, str],
+    rng: random.Random,
+    patience: float,
+    secret: str,
+    say: cache.Say,
+) -> Iterator[Stock]:
+    """Run a stock client.
+
+    Args:
+        client: `nova` or `glanceclient`.
+        folder: Where its settings and its log are written.
+        world: The servers.
+        seeded: The images that it may read.
+        rng: Chooses what it calls.
+        patience: Seconds in which its last calls must end.
+        secret: What must be in nothing that it says.
+        say: Is told of what is installed.
+    """
+    environment = cache.install(cache.OBSERVED_NOVA, say)
+    session = world.cloud.session(world.cloud.auth("owner"))
+    seen = folder / f"{client}.seen.json"
+    settings = {
+        "client": client,
+        "number": NUMBERS[client],
+        "urls": world.urls,
+        "names": world.names,
+        "authority": str(world.authority),
+        "token": session.get_token(),
+        "user": session.get_user_id(),
+        "project": session.get_project_id(),
+        "timeout": TIMEOUT,
+        "retries": RETRIES,
+        "seeded": dict(seeded),
+        "seeds": [rng.getrandbits(64) for _ in range(THREADS)],
+        "patience": patience,
+        "secrets": [secret],
+        "seen": str(seen),
+    }
+    file = folder / f"{client}.settings.json"
+    file.touch(0o600)
+    file.write_text(json.dumps(settings))
+    command = [*cache.python(environment), str(_PROGRAM), str(file)]
+    process = Process(client, command, folder / f"{client}.log")
+    hold, end = os.pipe()
+    try:
+        process.start(hold)
+        os.close(hold)
+        yield Stock(process, end, seen)
+    finally:
+        process.close()
