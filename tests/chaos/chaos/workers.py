@@ -9,6 +9,7 @@ import signal
 import tempfile
 import threading
 import time
+import traceback
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,12 +48,8 @@ class Forker:
         """Have a child make one call and end."""
         with tempfile.NamedTemporaryFile() as file:
             child = self._fork(Path(file.name), seed, calls=1)
-            end = time.monotonic() + LIMIT
-            while os.waitpid(child, os.WNOHANG) == (0, 0):
-                if time.monotonic() > end:
-                    _kill(child)
-                    break
-                time.sleep(_BEAT)
+            if not _wait(child):
+                _kill(child)  # its call is without an end, which a check finds
             self._collect(Path(file.name), lost=None)
 
     def call_and_die(self, seed: int, seconds: float) -> None:
@@ -69,8 +66,11 @@ class Forker:
             try:
                 self.release()
                 self._work(place, random.Random(seed), calls)
-            finally:
                 os._exit(0)
+            except BaseException:  # noqa: BLE001 - nothing may leave a child but by its end
+                traceback.print_exc()
+            finally:
+                os._exit(1)
         return child
 
     def _work(self, place: Path, rng: random.Random, calls: int | None) -> None:
@@ -106,6 +106,23 @@ class _Reported(dict[str, Made]):
         spans = [asdict(span) for span in self._observer.take()]
         line = json.dumps({"made": asdict(made), "spans": spans})
         os.write(self._file, f"{line}\n".encode())
+
+
+def _wait(child: int) -> bool:
+    """Wait for the end of a child; return whether it came in time.
+
+    Raises:
+        ChildProcessError: The child has failed.
+    """
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            if status:
+                raise ChildProcessError(f"a forked child ended with status {status}")
+            return True
+        time.sleep(_BEAT)
+    return False
 
 
 def _kill(child: int) -> None:
