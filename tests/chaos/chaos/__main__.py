@@ -9,7 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .report import describe_conditions, find_lacking, format_json, format_replay, format_table
+from .report import (
+    describe_conditions,
+    find_faketime,
+    find_lacking,
+    format_json,
+    format_replay,
+    format_table,
+)
 from .run import run
 from .schedule import ALL, Schedule, generate
 from .shrink import shrink
@@ -28,13 +35,14 @@ def main() -> int:
     schedule = _choose(options)
     for name, value in describe_conditions().items():
         _say(f"{name}: {value}")
-    lacking = find_lacking()
+    faketime = find_faketime()
+    lacking = find_lacking(faketime)
     for name, without in lacking.items():
         _say(f"without {name}: {without}")
     _say(f"seed: {schedule.seed}")
     if options.schedule_file:
         options.schedule_file.write_text(schedule.to_json())
-    result = run(schedule, options.clients, _say)
+    result = run(schedule, options.clients, _say, faketime)
     _say(f"\n{format_table(result)}")
     if options.json:
         options.json.write_text(format_json(result, lacking))
@@ -42,7 +50,7 @@ def main() -> int:
         return 0
     _say(f"\nReplay with: {format_replay(result, options.clients, options.faults)}")
     if options.shrink:
-        _shrink(schedule, options.clients, result.failed[0], options.shrink)
+        _shrink(schedule, options.clients, result.failed[0], options.shrink, faketime)
     return 1
 
 
@@ -78,11 +86,11 @@ def _choose(options: argparse.Namespace) -> Schedule:
 
 
 def _shrink(
-    schedule: Schedule, clients: Collection[str], failure: tuple[str, str], runs: int
+    schedule: Schedule, clients: Collection[str], failure: tuple[str, str], runs: int, faketime: str
 ) -> None:
     shrunk = shrink(
         schedule.events,
-        lambda events: failure in run(schedule.with_events(events), clients, _say).failed,
+        lambda events: failure in run(schedule.with_events(events), clients, _say, faketime).failed,
         runs,
     )
     words = "none of which can be left out" if shrunk.is_minimal else "perhaps not all needed"

@@ -31,6 +31,7 @@ class Site:
         names: Resolves its name.
         gateway: The port of nginx before it; 0 if there is none.
         certificates: What it can present; None if it speaks no TLS.
+        faketime: The library that changes a process's clock; empty if there is none.
     """
 
     server: HTTPPart
@@ -39,6 +40,7 @@ class Site:
     names: Names
     gateway: int = 0
     certificates: Certificates | None = None
+    faketime: str = ""
 
     @property
     def url(self) -> str:
@@ -57,6 +59,22 @@ def _kill(site: Site, _amount: float) -> Actions:
         site.proxy.listen()
 
     return begin, end
+
+
+def _jump(site: Site, amount: float) -> Actions:
+    kill, restart = _kill(site, amount)
+
+    def start_with(extra: Mapping[str, str]) -> None:
+        kill()
+        site.server.extra = extra
+        restart()
+
+    jumped = {
+        "LD_PRELOAD": site.faketime,
+        "FAKETIME": f"{amount:+.0f}s",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    return lambda: start_with(jumped), lambda: start_with({})
 
 
 def _stop(site: Site, _amount: float) -> Actions:
@@ -127,6 +145,7 @@ ACTIONS: Mapping[str, Callable[[Site, float], Actions]] = {
     "kill": _kill,
     "restart": _kill,
     "stop": _stop,
+    "clock_jump": _jump,
     "delay": _link(lambda amount: Link(delay=amount)),
     "reset": _link(lambda amount: Link(reset=amount)),
     "rate": _link(lambda amount: Link(rate=amount)),

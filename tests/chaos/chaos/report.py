@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shlex
-import sys
 from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib import metadata
@@ -91,14 +90,22 @@ def describe_conditions() -> dict[str, str]:
     }
 
 
-def find_lacking() -> dict[str, str]:
-    """What this machine has not, and what a run is without because of it."""
-    lacking = {}
-    if sys.platform != "linux" or not Path(f"/lib/modules/{platform.release()}").exists():
-        lacking["netem"] = (
-            "this kernel has no module sch_netem that can be loaded: delay, loss and rates are"
-            " those of the proxy, which breaks connections and not packets"
+def find_faketime() -> str:
+    """The path of libfaketime; empty if it is not on this machine."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    return str(found[0]) if found else ""
+
+
+def find_lacking(faketime: str) -> dict[str, str]:
+    """What this machine or this program has not, and what a run is without because of it."""
+    lacking = {
+        "network namespaces": (
+            "all servers are in the namespace of this process, and no packet is lost: what the"
+            " proxy delays, cuts and resets are connections"
         )
-    lacking["libfaketime"] = "no clock jumps: no fault of this kind is built yet"
-    lacking["namespaces"] = "all servers are in the network namespace of this process"
+    }
+    if not list(Path(f"/lib/modules/{platform.release()}").rglob("sch_netem.*")):
+        lacking["netem"] = "the kernel has no module of it that can be loaded"
+    if not faketime:
+        lacking["libfaketime"] = "no clock jumps; fix: apt-get install libfaketime"
     return lacking

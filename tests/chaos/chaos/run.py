@@ -83,18 +83,23 @@ class Result:
         )
 
 
-def run(schedule: Schedule, clients: Collection[str], say: Callable[[str], None]) -> Result:
+def run(
+    schedule: Schedule, clients: Collection[str], say: Callable[[str], None], faketime: str = ""
+) -> Result:
     """Start the servers, call them while the schedule breaks them, and check what became of it.
 
     Args:
         schedule: What is broken.
         clients: Names of `NUMBERS` beside the pipeline, which always calls.
         say: Is told what is installed, and where data is.
+        faketime: The path of libfaketime; empty if no clock is to jump.
     """
+    if not faketime:
+        schedule = schedule.without("clock_jump")
     folder = Path(tempfile.mkdtemp(prefix="traced-image-chaos-"))
     say(f"logs and data are in {folder}")
     (folder / "schedule.json").write_text(schedule.to_json())
-    with world(folder / "glances", schedule.seed, say, schedule.servers) as servers:
+    with world(folder / "glances", schedule.seed, say, schedule.servers, faketime) as servers:
         rng = random.Random(f"{schedule.seed} callers")
         seeded = servers.seed(rng)
         with ExitStack() as stack:

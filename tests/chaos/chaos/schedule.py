@@ -37,6 +37,7 @@ FAULTS: Mapping[str, Fault] = {
     "kill": Fault((1.0, 6.0)),
     "stop": Fault((0.5, 6.0)),
     "restart": Fault((0.0, 0.0)),
+    "clock_jump": Fault((1.0, 6.0), (-7200.0, 7200.0)),
     "delay": Fault((1.0, 6.0), (0.05, 0.5)),
     "reset": Fault((1.0, 6.0), (0.02, 0.4)),
     "half_open": Fault((1.0, 6.0)),
@@ -53,7 +54,8 @@ FAULTS: Mapping[str, Fault] = {
 """By name.
 
 - `kill`: SIGKILL, and a new start at the end; `restart`: a new start at once;
-  `stop`: SIGSTOP and SIGCONT.
+  `stop`: SIGSTOP and SIGCONT; `clock_jump`: a new start with a clock that is wrong by so many
+  seconds, and another one with the right one.
 - On the way to the server: `delay`: seconds that each piece waits; `reset`: the share of pieces at
   which the connection is reset; `half_open`: the server's end is gone, and the client is told
   nothing; `partition`: no byte passes; `rate`: bytes a second.
@@ -134,6 +136,10 @@ class Schedule:
     def with_events(self, events: Collection[Event]) -> Schedule:
         """Return the same run with these faults alone."""
         return replace(self, events=tuple(events))
+
+    def without(self, fault: str) -> Schedule:
+        """Return the same run without the faults of a name."""
+        return self.with_events([event for event in self.events if event.fault != fault])
 
     def to_json(self) -> str:
         """Write it so that `from_json` reads it."""

@@ -197,7 +197,9 @@ def read_access_log(text: str, port: int) -> list[Served]:
 
 
 @contextmanager
-def world(folder: Path, seed: int, say: cache.Say, count: int = 3) -> Iterator[World]:
+def world(
+    folder: Path, seed: int, say: cache.Say, count: int = 3, faketime: str = ""
+) -> Iterator[World]:
     """Run the servers and the proxies.
 
     Args:
@@ -205,6 +207,7 @@ def world(folder: Path, seed: int, say: cache.Say, count: int = 3) -> Iterator[W
         seed: What the losses of the proxies depend on.
         say: Is told what was installed.
         count: How many servers.
+        faketime: The path of libfaketime; empty if there is none.
     """
     environment = cache.install(cache.GLANCE, say)
     environments = cache.install(cache.KEYSTONE, say), environment
@@ -224,7 +227,8 @@ def world(folder: Path, seed: int, say: cache.Say, count: int = 3) -> Iterator[W
             tls = None if last is None else last.valid
             proxy = Proxy(loop, free_port(), server.port, rng, tls)
             stack.callback(proxy.close)
-            sites.append(Site(server, proxy, name, names, passed.ports[server.port], last))
+            port = passed.ports[server.port]
+            sites.append(Site(server, proxy, name, names, port, last, faketime))
         stack.enter_context(names.installed())
         yield World(sites, folder, passed, cloud, folder / "authority.pem")
 

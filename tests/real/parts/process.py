@@ -27,6 +27,9 @@ class Process:
         env: Environment variables beside those of this interpreter.
         user: Whom to run it as, where this interpreter is root's.
         farewell: The signal that ends it, when its time or the interpreter's has come.
+
+    Attributes:
+        extra: Environment variables that it has, too, when it is started again.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Process:
         self.name = name
         self.log = log
         self._env = {**os.environ, **(env or {})}
+        self.extra: Mapping[str, str] = {}
         self._farewell = farewell
         self._command = as_user(user, ["--pdeathsig", farewell.name[3:]]) + list(command)
         self._popen: subprocess.Popen[bytes] | None = None
@@ -60,7 +64,7 @@ class Process:
                 stdin=stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=self._env,
+                env={**self._env, **self.extra},
                 start_new_session=True,
             )
 
