@@ -134,6 +134,11 @@ PLANTED = {
     ),
     "an image that was made twice": (TWICE, added("served", SERVED[1]), "made 2 images"),
     "a wrong record": (BYTES, altered("made", 0, digest="i9"), "received i9 instead of i0"),
+    "data on a full disk": (
+        BYTES,
+        altered("made", 0, operation="fill", expected=""),
+        "to a disk that is full",
+    ),
     "wrong data in the store": (BYTES, altered("stored", 0, digest="d9"), "the store has d9"),
     "data that is not stored": (BYTES, without("stored", 0), "i1, which is not there"),
     "a server that was healthy": (BLAMED, replace(GOOD, outages=()), f"blames server {A}"),

@@ -112,7 +112,11 @@ def find_wrong_bytes(evidence: Evidence) -> Iterator[str]:
     kept = {each.image for each in evidence.stored}
     kept |= {made.image for made in evidence.made if made.operation == "delete"}
     for made in evidence.made:
-        if made.error or made.ended is None or not made.expected:
+        if made.error or made.ended is None:
+            continue
+        if made.operation == "fill":
+            yield f"{_name(made)} wrote all of its data to a disk that is full"
+        if not made.expected:
             continue
         if made.digest != made.expected:
             yield f"{_name(made)} received {made.digest[:12]} instead of {made.expected[:12]}"

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +44,8 @@ PATIENCE = 90.0
 FERNET = "gAAAA"
 """How each token of Keystone begins; it is the secret that must be nowhere."""
 
-_MEMORY = 64 * 1024**2
+_MEMORY = 48 * 1024**2
+_RECORD = 2048  # bytes, rather more than a span and what belongs to it
 
 LIMITS = {
     # A machine that does much else adds two seconds.
@@ -134,13 +135,18 @@ def _collect(
     return {
         client: Evidence(
             **vars(each),
-            limits=LIMITS[client],
+            limits=_allow_for_records(LIMITS[client], each),
             served=tuple(line for line in served if int(line.trace[0], 16) == NUMBERS[client]),
             outages=tuple(servers.outages),
             stored=stored,
         )
         for client, each in seen.items()
     }
+
+
+def _allow_for_records(limits: Limits, seen: Seen) -> Limits:
+    """Let a process grow by what it keeps for the checks."""
+    return replace(limits, memory=limits.memory + _RECORD * len(seen.spans))
 
 
 def play(schedule: Schedule, servers: World, journal: Journal, rng: random.Random) -> Seen:
