@@ -135,7 +135,9 @@ class Proxy:
         """Close its sockets in a child that was forked, so that the parent's close is seen."""
         sockets = [] if self._listener is None else list(self._listener.sockets)
         writers = [writer for pair in self._pairs for writer in (pair.client, pair.server)]
-        sockets += [w.get_extra_info("socket") for w in writers if w is not None]
+        found = [writer.get_extra_info("socket") for writer in writers if writer is not None]
+        # A connection that is closed has none.
+        sockets += [sock for sock in found if sock is not None]
         for number in {sock.fileno() for sock in sockets} - {-1}:
             os.close(number)
 

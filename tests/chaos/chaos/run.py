@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keystone_scene import impatient
+from keystone_scene import forgetful
 
 import traced_image
 from traced_image import GlanceImageService, RetryPolicy
@@ -40,6 +40,9 @@ CONNECT, READ, REQUEST, UPLOAD, DEADLINE = 2.0, 3.0, 4.0, 6.0, 30.0
 RETRIES = 3
 PATIENCE = 90.0
 """Seconds after the end of the faults in which the last calls must end."""
+
+SHARE = 0.03
+"""The share of the calls that need a new token."""
 
 FERNET = "gAAAA"
 """How each token of Keystone begins; it is the secret that must be nowhere."""
@@ -177,7 +180,7 @@ def play(schedule: Schedule, servers: World, journal: Journal, rng: random.Rando
 def _connect(servers: World, observer: Observer) -> GlanceImageService:
     return traced_image.connect(
         servers=servers.urls,
-        auth=impatient(servers.cloud),
+        auth=forgetful(servers.cloud, SHARE),
         num_retries=RETRIES,
         connect_timeout=CONNECT,
         read_timeout=READ,

@@ -19,6 +19,9 @@ TAIL = 2.0
 GAPS = (1.5, 8.0)
 """The least and the most seconds between two faults of one server."""
 
+KEYSTONE_GAPS = (10.0, 40.0)
+"""The same of Keystone, without which hardly any call can be made."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -202,8 +205,9 @@ def _generate_events(
 ) -> list[Event]:
     events: list[Event] = []
     now = LEAD
+    gaps = KEYSTONE_GAPS if set(names) <= set(KEYSTONE) else GAPS
     while names:
-        now += rng.uniform(*GAPS)
+        now += rng.uniform(*gaps)
         name = rng.choice(names)
         # Rounded, so that a file that was edited by hand is still easy to read.
         lasts = round(rng.uniform(*ALL[name].seconds), 2)

@@ -215,7 +215,9 @@ def world(
     names = Names(called, random.Random(f"{seed} names"))
     with ExitStack() as stack:
         cloud = stack.enter_context(keystone.keystone(*environments, folder / "keystone"))
-        kind = replace(keystone.kind_behind(cloud.keystone.url), application=glance.LOGGED)
+        kind = replace(
+            keystone.kind_behind(cloud.keystone.url, remembered=300), application=glance.LOGGED
+        )
         servers = stack.enter_context(glance.glances(environment, folder, count, kind))
         passed = stack.enter_context(gateway(folder / "nginx", [server.port for server in servers]))
         loop = Loop()
