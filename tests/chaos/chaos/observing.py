@@ -103,8 +103,8 @@ class Observer(SpanProcessor):
         return Seen(
             made=tuple(made),
             spans=tuple(self.spans),
-            counted=self.count_calls(),
-            attempts=self.count_attempts(),
+            counted=dict(self.count_calls()),  # asdict() can't copy a Counter
+            attempts=dict(self.count_attempts()),
             before=before,
             after=after,
             leaks=tuple(sorted(self.leaks)),
