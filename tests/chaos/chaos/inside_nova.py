@@ -108,10 +108,13 @@ def main() -> None:
 
 
 def _call(settings: dict[str, Any], observer: Observer) -> Seen:
-    service: Any = _nova(settings) if settings["client"] == "nova" else Glanceclient(settings)
-    who = context.RequestContext(
-        settings["user"], settings["project"], auth_token=settings["token"]
-    )
+    service: Any = Glanceclient(settings)
+    who = None
+    if settings["client"] == "nova":
+        service = _nova(settings)
+        who = context.RequestContext(
+            settings["user"], settings["project"], auth_token=settings["token"]
+        )
     journal = Journal(settings["seeded"])
     callers = [
         Caller(service, who, journal, random.Random(seed), settings["number"], (Exception,))
