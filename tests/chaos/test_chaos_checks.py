@@ -134,6 +134,11 @@ PLANTED = {
     ),
     "an image that was made twice": (TWICE, added("served", SERVED[1]), "made 2 images"),
     "a wrong record": (BYTES, altered("made", 0, digest="i9"), "received i9 instead of i0"),
+    "a record without data in the store": (
+        BYTES,
+        altered("stored", 0, digest=""),
+        "i1, which is not there",
+    ),
     "data on a full disk": (
         BYTES,
         altered("made", 0, operation="fill", expected=""),

@@ -108,7 +108,7 @@ class Stored:
 
     Attributes:
         image: The image's id.
-        digest: The SHA-256 of the data in the store.
+        digest: The SHA-256 of the data in the store; empty if there is none.
         expected: The SHA-256 of what was sent, as the image's name has it.
     """
 

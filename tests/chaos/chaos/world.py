@@ -149,8 +149,11 @@ class World:
         with closing(sqlite3.connect(self._folder / "glance.sqlite")) as database:
             rows = database.execute("SELECT id, name FROM images WHERE status = 'active'")
             for image, name in rows.fetchall():
-                data = (self._folder / glance.STORES[0] / image).read_bytes()
-                yield Stored(image, hashlib.sha256(data).hexdigest(), name)
+                place = self._folder / glance.STORES[0] / image
+                # A Glance that was killed while it deleted an image leaves a record without data.
+                there = place.exists()
+                digest = hashlib.sha256(place.read_bytes()).hexdigest() if there else ""
+                yield Stored(image, digest, name)
 
 
 def _break_keystone(keystone: HTTPPart, event: Event) -> Actions:
