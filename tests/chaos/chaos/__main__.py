@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run; return 1 if a check found something."""
     options = _parse()
-    # No proxy of the environment is asked for names that only this process knows.
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    # No proxy of the environment is asked for names that only this process knows, and requests
+    # prefers an authority of the environment to that of its session.
+    for name in [name for name in os.environ if name.lower().endswith(("_proxy", "_ca_bundle"))]:
         del os.environ[name]
     schedule = _choose(options)
     for name, value in describe_conditions().items():

@@ -99,7 +99,7 @@ class Caller:
         try:
             made = self._methods[name](made)
         except self._errors as error:
-            made = replace(made, error=type(error).__name__)
+            made = replace(self._journal.made[made.trace], error=type(error).__name__)
         except Exception as error:  # noqa: BLE001 - the checks report an error of another kind
             made = replace(made, error=f"unexpected {error!r}")
         finally:

@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.trace import INVALID_SPAN_CONTEXT
@@ -81,12 +82,10 @@ class Observer(SpanProcessor):
 
     def count_calls(self) -> Counter[tuple[str, str]]:
         """The calls in the metrics, by operation and outcome."""
-        return Counter(
-            {
-                (labels["operation"], labels["outcome"]): count
-                for labels, count in self._count("glance_client_call_duration_seconds_count")
-            }
-        )
+        counts: Counter[tuple[str, str]] = Counter()
+        for labels, count in self._count("glance_client_call_duration_seconds_count"):
+            counts[labels["operation"], labels["outcome"]] += count
+        return counts
 
     def count_attempts(self) -> Counter[tuple[str, int, str, str]]:
         """The attempts in the metrics, by operation, port, verdict and reason."""
@@ -157,14 +156,19 @@ def read_span(span: ReadableSpan) -> Spanned:
         trace=f"{context.trace_id:032x}",
         span=f"{context.span_id:016x}",
         operation=str(told.get("glance.operation", "")),
-        server=int(str(told.get("server.port", 0))),
+        server=int(str(told.get("server.port") or _find_port(told))),
         started=(span.start_time or 0) / _NANO,
         ended=(span.end_time or 0) / _NANO,
         outcome=_find_outcome(told),
         reason=str(told.get("error.type", "")),
-        status=int(str(told.get("http.response.status_code", 0))),
+        status=int(str(told.get("http.response.status_code") or told.get("http.status_code", 0))),
         attempts=int(str(told.get("glance.call.attempts", 0))),
     )
+
+
+def _find_port(told: Mapping[str, object]) -> int:
+    """The port of a request, as OpenTelemetry's older conventions have it."""
+    return urlsplit(str(told.get("http.url", ""))).port or 0
 
 
 def _find_kind(span: ReadableSpan) -> str:

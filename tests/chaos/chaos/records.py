@@ -160,12 +160,16 @@ class Limits:
         attempts: The attempts of a call.
         grace: Seconds after the end of an outage in which its traces may still show.
         memory: Bytes by which the process may grow.
+        descriptors: Descriptors that may be left; a client that is never closed keeps some.
+        may_repeat: Whether an image may be made twice, as nova's loop of retries does it.
     """
 
     attempt: float
     attempts: int
     grace: float
     memory: int
+    descriptors: int = 0
+    may_repeat: bool = False
 
 
 @dataclass(frozen=True)

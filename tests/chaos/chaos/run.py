@@ -47,15 +47,17 @@ SHARE = 0.03
 FERNET = "gAAAA"
 """How each token of Keystone begins; it is the secret that must be nowhere."""
 
-_MEMORY = 48 * 1024**2
+_MEMORY = 128 * 1024**2  # 500 threads at once take some, which the allocator keeps
 _RECORD = 2048  # bytes, rather more than a span and what belongs to it
 
 LIMITS = {
     # A machine that does much else adds two seconds.
     "pipeline": Limits(REQUEST + 2.0, 1 + RETRIES, 1.0, _MEMORY),
     # Without a limit for a whole request, its connection and its answer have one each.
-    "nova": Limits(2 * stock_client.TIMEOUT + 2.0, 1 + stock_client.RETRIES, 1.0, _MEMORY),
-    "glanceclient": Limits(2 * stock_client.TIMEOUT + 2.0, 1, 1.0, _MEMORY),
+    "nova": Limits(
+        2 * stock_client.TIMEOUT + 2.0, 1 + stock_client.RETRIES, 1.0, _MEMORY, 12, may_repeat=True
+    ),
+    "glanceclient": Limits(2 * stock_client.TIMEOUT + 2.0, 1, 1.0, _MEMORY, 12),
 }
 """What each client may not exceed."""
 
@@ -132,8 +134,13 @@ def _collect(
     rng: random.Random,
     begun: Mapping[str, Stock],
 ) -> dict[str, Evidence]:
-    seen = {"pipeline": play(schedule, servers, journal, rng)}
-    seen |= {client: each.end(PATIENCE) for client, each in begun.items()}
+    seen: dict[str, Seen] = {}
+
+    def end_others() -> None:
+        seen.update((client, each.end(PATIENCE)) for client, each in begun.items())
+
+    own = play(schedule, servers, journal, rng, end_others)
+    seen = {"pipeline": own, **seen}
     served, stored = tuple(servers.read_served()), tuple(servers.read_stored())
     return {
         client: Evidence(
@@ -152,8 +159,22 @@ def _allow_for_records(limits: Limits, seen: Seen) -> Limits:
     return replace(limits, memory=limits.memory + _RECORD * len(seen.spans))
 
 
-def play(schedule: Schedule, servers: World, journal: Journal, rng: random.Random) -> Seen:
-    """Call through the pipeline while the schedule breaks the servers."""
+def play(
+    schedule: Schedule,
+    servers: World,
+    journal: Journal,
+    rng: random.Random,
+    end_others: Callable[[], None],
+) -> Seen:
+    """Call through the pipeline while the schedule breaks the servers.
+
+    Args:
+        schedule: What breaks.
+        servers: The servers.
+        journal: Gets the calls.
+        rng: Chooses them.
+        end_others: Ends the other clients, whose connections to proxies are this process's, too.
+    """
     observer = Observer(FERNET)
     logger = logging.getLogger("traced_image")
     logger.addHandler(observer.log)
@@ -172,6 +193,7 @@ def play(schedule: Schedule, servers: World, journal: Journal, rng: random.Rando
     finally:
         traffic.stop(PATIENCE)
         service.close()
+    end_others()
     after = settle(observer, before)
     logger.removeHandler(observer.log)
     return observer.sum_up(journal.made.values(), before, after)

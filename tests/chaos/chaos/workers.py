@@ -103,6 +103,7 @@ class _Reported(dict[str, Made]):
         self._file, self._observer = file, observer
 
     def __setitem__(self, trace: str, made: Made) -> None:
+        super().__setitem__(trace, made)
         spans = [asdict(span) for span in self._observer.take()]
         line = json.dumps({"made": asdict(made), "spans": spans})
         os.write(self._file, f"{line}\n".encode())

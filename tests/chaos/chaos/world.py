@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
     from .schedule import Event, Schedule
 
+AFTER_BURST = 15.0
+"""Seconds for which servers still work at requests that their clients have given up."""
+
 SEEDED = 4
 """Images that are there before the first call."""
 
@@ -103,7 +106,7 @@ class World:
             else:
                 site = self._sites[event.server]
                 self._carry_out(ACTIONS[event.fault](site, event.amount), event)
-            ended = time.time()
+            ended = time.time() + (AFTER_BURST if event.fault == "burst" else 0.0)
             self.happened.append(event)
             ports = self._find_hurt(event)
             self.outages += [Outage(port, event.fault, started, ended) for port in ports]
