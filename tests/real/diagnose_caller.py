@@ -1,8 +1,8 @@
 """A process that calls Glance until it is ended, with an exporter; see `diagnose_scene`.
 
 It is given JSON: ``servers``, ids of ``images``, the ``operation``, the ``port`` of its exporter,
-the port of its ``keystone`` or none, the ``cafile`` of its servers or none, and a file ``cut``:
-while that exists, this process alone reaches no server of ``unreachable``.
+the port of its ``keystone`` or none, the ``cafile`` of its servers or none, and two files. It calls
+when ``begin`` exists. While ``cut`` exists, this process alone reaches no server of ``unreachable``.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ def main() -> None:
         auth=TokensOf(keystone) if keystone else None,
         cafile=told["cafile"],
         num_retries=3,
-        read_timeout=0.5,
+        read_timeout=1.0,
         retry=RetryPolicy(backoff_base=0.01, budget_share=None, cooldown_base=0.5, cooldown_cap=2),
     )
     calls = {
@@ -76,8 +76,10 @@ def main() -> None:
         "list": lambda _: service.detail(None, limit=1),
         "download": lambda image: b"".join(service.download(None, image)),
     }
-    end = time.monotonic() + 300
+    end = time.monotonic() + 420
     with exporter.start(port=told["port"]):
+        while not Path(told["begin"]).exists() and time.monotonic() < end:
+            time.sleep(0.05)
         while time.monotonic() < end:
             image = random.choice(told["images"])
             if told["unreachable"] and Path(told["cut"]).exists():

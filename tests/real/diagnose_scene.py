@@ -5,6 +5,7 @@ servers of its own. Every server is well at first; then each scene breaks its ow
 """
 
 import json
+import socket
 import ssl
 import sys
 import time
@@ -180,7 +181,11 @@ def play(programs: Programs, folder: Path) -> Iterator[Watched]:
         watching = stack.enter_context(
             part.prometheus(programs, folder / "prometheus", _SETTINGS + yaml.dump(scraped))
         )
-        count = sum(len(scene.exporters) for scene in scenes.values())
+        exporters = [each for scene in scenes.values() for each in scene.exporters]
+        watching.until(lambda: all(map(_listens, exporters)), "never started all callers")
+        # Calls that ran while other processes start would be slow, and fail.
+        (folder / "begin").touch()
+        count = len(exporters)
         ready = f"count(glance_client_call_duration_seconds_count > 5) >= {count}"
         watching.until(lambda: watching.query(ready), "never scraped all callers")
         time.sleep(HEALTHY)
@@ -189,6 +194,13 @@ def play(programs: Programs, folder: Path) -> Iterator[Watched]:
             scene.act(scene)
         time.sleep(BROKEN)
         yield Watched(watching, scenes)
+
+
+def _listens(exporter: str) -> bool:
+    """Return whether a process's exporter can be connected to."""
+    host, port = exporter.removeprefix("http://").split(":")
+    with socket.socket() as trying:
+        return trying.connect_ex((host, int(port))) == 0
 
 
 def _by_job(scene: Scene) -> Iterator[tuple[str, list[str]]]:
@@ -219,6 +231,7 @@ def _prepare(name: str, folder: Path) -> Iterator[Scene]:
                 "keystone": keystone.port if keystone else None,
                 "cafile": str(certificate.cafile) if certificate else None,
                 "cut": str(scene.cut),
+                "begin": str(folder / "begin"),
                 # The first caller alone loses the way to one server.
                 "unreachable": [servers[0].port] if number == 0 else [],
             }
