@@ -153,22 +153,21 @@ def test_the_keys_of_signed_urls_are_those_that_the_package_hides(file):
 
 
 @redacting
-@pytest.mark.parametrize("key", SECRET_KEYS)
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_secret_keys_value_is_masked_in_whatever_case(file, key, order):
+def test_a_secret_keys_value_is_masked_in_whatever_case(file, order):
     before, after = "https://store.example/image?kept=1", "&also=kept"
-    for written in (key, key.lower(), key.upper()):
+    for written in [case for key in SECRET_KEYS for case in (key, key.lower(), key.upper())]:
         text = masked(file, f"{before}&{written}=2026-01-01T00:00:00Z/hunter2{after}", order)
         assert (before, after) == (text[: len(before)], text[-len(after) :])
         assert not any(part in text for part in ("2026", "00", "hunter2"))
 
 
 @redacting
-@pytest.mark.parametrize("field", SECRET_FIELDS)
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_secret_fields_value_is_masked(file, field, order):
-    for form in ("{}: hunter2", "{}=hunter2", '{{"{}": "hunter2"}}', "{{'{}': 'hunter2'}}"):
-        assert "hunter2" not in masked(file, form.format(field.title()), order)
+def test_a_secret_fields_value_is_masked(file, order):
+    forms = ("{}: hunter2", "{}=hunter2", '{{"{}": "hunter2"}}', "{{'{}': 'hunter2'}}")
+    texts = [form.format(field.title()) for form in forms for field in SECRET_FIELDS]
+    assert [] == [text for text in texts if "hunter2" in masked(file, text, order)]
 
 
 @redacting
