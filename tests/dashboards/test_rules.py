@@ -38,10 +38,15 @@ RECORDINGS = [
 
 
 @cache
+def read(file: Path):
+    return yaml.safe_load(file.read_text())
+
+
+@cache
 def cases():
     """Promtool's tests of alerts."""
     files = sorted(RULES.glob("tests/*.yaml"))
-    groups = [group for file in files for group in yaml.safe_load(file.read_text())["tests"]]
+    groups = [group for file in files for group in read(file)["tests"]]
     return [case for group in groups for case in group.get("alert_rule_test", ())]
 
 
@@ -141,11 +146,11 @@ def test_the_command_writes_rules_and_dashboards(tmp_path):
 @pytest.mark.parametrize("file", sorted(RULES.glob("tests/*.yaml")), ids=lambda file: file.stem)
 def test_promtool_is_told_in_which_order_to_evaluate(file):
     """Else it takes any, and an alert may go by what was recorded half a minute before."""
-    told = yaml.safe_load(file.read_text())
+    told = read(file)
     there = [
         group["name"]
         for name in told["rule_files"]
-        for group in yaml.safe_load((file.parent / name).read_text())["groups"]
+        for group in read((file.parent / name).resolve())["groups"]
     ]
     assert there == told["group_eval_order"]
 
@@ -169,7 +174,7 @@ def test_each_alert_has_a_test_in_which_it_does_not():
 
 
 def test_each_group_of_quiet_cases_asks_for_any_alert_at_all():
-    quiet = yaml.safe_load((RULES / "tests/quiet.yaml").read_text())["tests"]
+    quiet = read(RULES / "tests/quiet.yaml")["tests"]
     assert 6 == len(quiet)
     for group in quiet:
         (test,) = group["promql_expr_test"]
@@ -215,7 +220,7 @@ def test_each_alert_has_a_scene_that_says_how_soon_it_fires():
 @pytest.mark.parametrize("file", sorted(RULES.glob("tests/*.yaml")), ids=lambda file: file.stem)
 def test_a_scene_asks_for_each_evaluation(file):
     """Else the page would lack it, or have a time that is too late."""
-    told = yaml.safe_load(file.read_text())
+    told = read(file)
     queries = [
         query["expr"]
         for test in told["tests"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from urllib.parse import unquote_plus
 
 import pytest
@@ -41,6 +42,7 @@ def observe(recorded, answers=None, end=None, jobs=None):
         )
 
 
+@cache
 def diagnose(scene):
     return findings.find(observe(read(scene)))
 
