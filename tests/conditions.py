@@ -1,18 +1,23 @@
-"""What a run says of itself: the seed, the versions and the machine."""
+"""What a run says of itself: the seed, the versions and the machine; where its record is kept."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import ssl
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 PACKAGES = (
     *("traced-image", "urllib3", "requests", "opentelemetry-sdk", "opentelemetry-exporter-otlp"),
     *("prometheus-client", "hypothesis", "uvicorn", "h11"),
 )
+
+RECORDS = Path(__file__).parent.parent / "docs/reference/proof"
+"""Where the records are of which docs/reliability.md is written."""
 
 
 def describe_run(seed: int) -> dict[str, object]:
@@ -65,3 +70,29 @@ def format_run(run: dict[str, object]) -> str:
     packages = ", ".join(f"{name} {each}" for name, each in versions.items())
     place = ", ".join(f"{name} {each}" for name, each in machine.items())
     return f"seed {run['seed']}, {run['began']}\n{packages}\n{place}"
+
+
+def summarize_run(run: dict[str, Any]) -> dict[str, object]:
+    """Return what a record says of the conditions, from what `describe_run` has found."""
+    machine, versions = run["machine"], dict(run["versions"])
+    return {
+        "date": run["began"][:10],
+        "machine": f"{machine['processor']}, {machine['memory_mib']:,} MiB, {machine['kernel']}",
+        "cores": machine["processors"],
+        "python": versions.pop("python"),
+        "versions": versions,
+        "seed": run["seed"],
+    }
+
+
+def save_record(name: str, record: dict[str, object]) -> str:
+    """Write a record, of which `make docs` writes the page, and return its path.
+
+    Args:
+        name: The command.
+        record: Its conditions, seconds, counts and checks.
+    """
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    path = RECORDS / f"{name}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    return os.path.relpath(path)

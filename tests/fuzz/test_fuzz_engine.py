@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
+from conditions import describe_run
 from fuzz.engine import OverdueError, Target, limit_time, run_round
-from fuzz.run import run
+from fuzz.fuzzed import Fuzzed, load
+from fuzz.run import choose_run, run
 from hypothesis import strategies as st
 
 
@@ -64,33 +67,123 @@ def test_an_example_that_takes_too_long_is_interrupted():
         run_for(5)
 
 
-def ticking():
-    """A clock that is a second later each time."""
-    return map(float, itertools.count()).__next__
+def test_a_failure_is_kept_though_there_is_no_time_to_make_it_smaller():
+    outcome = run_round(BROKEN, 1, 1, clock=ticking(20.0))
+    assert "x" in outcome.finding.example
+
+
+def test_a_failure_that_does_not_come_again_is_a_finding():
+    failures = iter([AssertionError("once")])
+
+    def fail_once(_):
+        for failure in failures:
+            raise failure
+
+    assert "once" in run_round(Target("once", st.text(), fail_once), 1, 1).finding.trace
+
+
+def test_no_example_is_tried_after_the_end():
+    outcome = run_round(SOUND, 1, 1, ends=9.0, clock=ticking())
+    assert (9, None) == (outcome.examples, outcome.finding)
+
+
+def ticking(step=1.0):
+    """A clock that is so many seconds later each time."""
+    return itertools.count(0.0, step).__next__
+
+
+def fuzz(targets, seconds, seed=1, **options):
+    """A run that is new."""
+    fuzzed = Fuzzed(describe_run(seed))
+    run(targets, fuzzed, seconds, **options)
+    return fuzzed
 
 
 def test_rounds_go_on_until_the_time_is_up():
-    rows = run([SOUND], 1, 9, clock=ticking()).rows
-    assert 5 == rows["sound"].rounds
+    fuzzed = fuzz([SOUND], 100, clock=ticking())
+    assert (True, True) == (fuzzed.number > 1, fuzzed.seconds >= 100)
 
 
-def test_each_reader_has_a_turn_even_without_time():
-    rows = run([SOUND, BROKEN], 1, 0, clock=ticking()).rows
-    assert [1, 1] == [row.rounds for row in rows.values()]
+def test_what_there_was_no_time_for_is_told():
+    fuzzed = fuzz([SOUND, replace(SOUND, name="other")], 9, clock=ticking())
+    (left,) = [name for name, row in fuzzed.rows.items() if row.verdict == "not tried"]
+    assert f"not tried in so short a time: {left}" in list(fuzzed.list_lines())
+
+
+def test_the_seed_decides_which_reader_is_first():
+    targets = [replace(SOUND, name=str(n)) for n in range(9)]
+    tried = {
+        name
+        for seed in range(9)
+        for name, row in fuzz(targets, 9, seed, clock=ticking()).rows.items()
+        if row.examples
+    }
+    assert len(tried) > 3
 
 
 def test_a_reader_that_failed_has_no_further_turn():
-    rows = run([BROKEN, SOUND], 1, 20, clock=ticking()).rows
+    rows = fuzz([BROKEN, SOUND], 300, clock=ticking()).rows
     assert rows["broken"].rounds == 1 < rows["sound"].rounds
 
 
+def test_a_run_without_a_sound_reader_ends():
+    assert 1 == fuzz([BROKEN], 1000, clock=ticking()).number
+
+
 def test_an_example_that_failed_is_tried_first_the_next_time(tmp_path):
-    run([BROKEN], 1, 0, database=tmp_path)
+    fuzz([BROKEN], 60, database=tmp_path)
     tried = []
-    run([Target("broken", BROKEN.examples, tried.append)], 2, 0, database=tmp_path)
+    fuzz(
+        [Target("broken", BROKEN.examples, tried.append)], 9, 2, database=tmp_path, clock=ticking()
+    )
     assert "x" == tried[0]
 
 
-def test_the_table_says_which_reader_failed():
-    _, _, *lines = run([BROKEN, SOUND], 1, 0).list_lines()
-    assert ["yes", "no"] == [line.split(" | ")[-1].removesuffix(" |") for line in lines]
+def test_the_table_has_the_verdict_of_each_reader():
+    _, _, *lines = fuzz([BROKEN, SOUND], 300, clock=ticking()).list_lines()
+    assert ["failed", "passed"] == [line.split(" | ")[-1].removesuffix(" |") for line in lines[:2]]
+
+
+def test_the_record_has_what_the_page_shows():
+    record = fuzz([BROKEN, SOUND], 300, clock=ticking()).make_record()
+    assert (1, {"broken": "failed", "sound": "passed"}) == (
+        record["conditions"]["seed"],
+        {name: each["verdict"] for name, each in record["checks"].items()},
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "build" / "fuzz.json"
+
+
+def test_a_run_comes_back_as_it_was_saved(path):
+    fuzzed = fuzz([BROKEN, SOUND], 300, clock=ticking())
+    fuzzed.save(path)
+    assert fuzzed == load(path)
+
+
+def test_a_run_that_was_interrupted_goes_on_with_the_next_round(path):
+    fuzzed = fuzz([SOUND], 100, 7, clock=ticking(), save=lambda: None)
+    fuzzed.save(path)
+    found = choose_run(path, None, 200)
+    run([SOUND], found, 1, clock=ticking(0.1))
+    assert (7, fuzzed.number + 1) == (found.seed, found.number)
+
+
+@pytest.mark.parametrize(("seed", "seconds"), [(None, 100), (8, 200)])
+def test_a_run_that_is_complete_or_of_another_seed_begins_anew(path, seed, seconds):
+    fuzz([SOUND], 100, 7, clock=ticking()).save(path)
+    assert 0 == choose_run(path, seed, seconds).number
+
+
+def test_a_run_that_found_something_begins_anew(path):
+    fuzz([BROKEN], 100, 7, clock=ticking()).save(path)
+    assert 0 == choose_run(path, None, 200).number
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"readers": {}}'])
+def test_a_file_of_another_form_is_not_gone_on_with(path, text):
+    path.parent.mkdir()
+    path.write_text(text)
+    assert 8 == choose_run(path, 8, 200).seed

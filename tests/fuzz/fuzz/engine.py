@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 import time
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 LONGEST = 10.0
 """Seconds that one example may take."""
+
+SHRINKING = 10.0
+"""Seconds after which a failure is made no smaller."""
 
 _SHOWN = 4000
 """Characters of an example that a finding shows."""
@@ -92,13 +96,51 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Tried:
+class _Round:
+    """The examples of one round.
+
+    Attributes:
+        target: What they are tried on.
+        ends: When the clock says so, no further example is tried.
+        clock: Returns the time in seconds.
+        count: How many were tried.
+        failure: Of the failures, the one with the shortest example: it and its trace.
+    """
+
+    target: Target
+    ends: float
+    clock: Callable[[], float]
     count: int = 0
-    latest: object = None
+    failure: tuple[str, str] | None = None
+
+    def attempt(self, example: object) -> None:
+        """Try one example, unless the time is up: then it passes."""
+        if self.clock() >= self.ends:
+            return
+        self.count += 1
+        try:
+            with limit_time(LONGEST):
+                self.target.check(example)
+        except Exception as error:
+            self._keep(repr(example), error)
+            raise
+
+    def _keep(self, example: str, error: Exception) -> None:
+        if self.failure is None:
+            self.ends = self.clock() + SHRINKING
+        if self.failure is None or len(example) <= len(self.failure[0]):
+            trace = "".join(traceback.format_exception(error, limit=-4))
+            self.failure = example, trace
 
 
 def run_round(
-    target: Target, seed: int, number: int, database: ExampleDatabase | None = None
+    target: Target,
+    seed: int,
+    number: int,
+    database: ExampleDatabase | None = None,
+    *,
+    ends: float = math.inf,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     """Try one round of examples.
 
@@ -107,21 +149,20 @@ def run_round(
         seed: The seed of the run.
         number: The number of the round; seed, target and number decide on all examples.
         database: Keeps examples that failed, and brings them first; None for none.
+        ends: When the clock says so, no further example is tried.
+        clock: Returns the time in seconds.
     """
-    tried = _Tried()
-
-    def attempt(example: object) -> None:
-        tried.count, tried.latest = tried.count + 1, example
-        with limit_time(LONGEST):
-            target.check(example)
-
+    tried = _Round(target, ends, clock)
     began = time.monotonic()
     try:
-        _prepare(target, attempt, seed, number, database)()
-        finding = None
+        _prepare(target, tried.attempt, seed, number, database)()
     except Exception as error:  # noqa: BLE001 - what comes out is the question
-        trace = "".join(traceback.format_exception(error, limit=-4))
-        finding = Finding(target.name, seed, number, repr(tried.latest)[:_SHOWN], trace)
+        if tried.failure is None:
+            tried.failure = "no example", "".join(traceback.format_exception(error, limit=-4))
+    finding = None
+    if tried.failure is not None:
+        example, trace = tried.failure
+        finding = Finding(target.name, seed, number, example[:_SHOWN], trace)
     return Outcome(tried.count, time.monotonic() - began, finding)
 
 

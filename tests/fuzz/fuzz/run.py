@@ -7,116 +7,104 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import random
+import signal
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from conditions import describe_run, format_run
+from conditions import describe_run, find_versions, format_run, save_record
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from . import config, messages, services, wire
-from .engine import Finding, Outcome, Target, run_round
+from .engine import Target, run_round
+from .fuzzed import Fuzzed, Row, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 DATABASE = Path(".hypothesis/fuzz")
 """Where examples that failed are kept, to be tried first in the next run."""
 
-
-@dataclass(slots=True)
-class Row:
-    """What came of one target.
-
-    Attributes:
-        rounds: How many rounds were run.
-        examples: How many examples were tried.
-        seconds: How long they took.
-        finding: The first example that failed.
-    """
-
-    rounds: int = 0
-    examples: int = 0
-    seconds: float = 0.0
-    finding: Finding | None = None
-
-    def add(self, outcome: Outcome) -> None:
-        """Add a round."""
-        self.rounds += 1
-        self.examples += outcome.examples
-        self.seconds += outcome.seconds
-        self.finding = outcome.finding
-
-
-@dataclass(slots=True)
-class Fuzzed:
-    """A run: what came of each target, by name."""
-
-    seed: int
-    rows: dict[str, Row] = field(default_factory=dict)
-
-    @property
-    def findings(self) -> list[Finding]:
-        """All examples that failed."""
-        return [row.finding for row in self.rows.values() if row.finding is not None]
-
-    def list_lines(self) -> Iterable[str]:
-        """Yield the lines of the table."""
-        yield "| Reader | Rounds | Examples | A second | Failed |"
-        yield "|---|--:|--:|--:|--:|"
-        for name, row in self.rows.items():
-            rate = row.examples / row.seconds if row.seconds else 0
-            failed = "no" if row.finding is None else "yes"
-            yield f"| {name} | {row.rounds} | {row.examples:,} | {rate:,.0f} | {failed} |"
+INTERRUPTED = 130
+"""The exit status of a run that was told to end, as of a shell."""
 
 
 def run(
     targets: list[Target],
-    seed: int,
+    fuzzed: Fuzzed,
     seconds: float,
     *,
     database: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Fuzzed:
-    """Try all targets in turn until the time is up, each at least once.
+    save: Callable[[], None] = lambda: None,
+) -> None:
+    """Try all targets in turn until the time is up.
 
-    A target whose example has failed has no further turns.
+    A target whose example has failed has no further turns. The order is of the seed, because a slow
+    machine may have no time for all of them.
 
     Args:
         targets: The targets.
-        seed: What all examples come from.
-        seconds: When no further round begins.
+        fuzzed: What came of them up to now, to which this part is added.
+        seconds: When no further example is tried.
         database: A folder that keeps examples that failed; None for none.
         clock: Returns the time in seconds.
+        save: Called after each turn.
     """
-    fuzzed = Fuzzed(seed, {target.name: Row() for target in targets})
-    ends, number = clock() + seconds, 0
-    while number == 0 or clock() < ends:
-        number += 1
-        left = [each for each in targets if fuzzed.rows[each.name].finding is None]
-        for target in left:
-            if number > 1 and clock() >= ends:
-                break
-            fuzzed.rows[target.name].add(run_round(target, seed, number, _open(database, target)))
+    for target in targets:
+        fuzzed.rows.setdefault(target.name, Row())
+    mixed = random.Random(fuzzed.seed).sample(targets, len(targets))
+    began, before = clock(), fuzzed.seconds
+    ends = began + seconds
+    while (now := clock()) < ends:
+        left = [each for each in mixed if fuzzed.rows[each.name].finding is None]
         if not left:
             break
-    return fuzzed
+        fuzzed.number += 1
+        for target in left:
+            if now >= ends:
+                break
+            kept = _open(database, target)
+            outcome = run_round(target, fuzzed.seed, fuzzed.number, kept, ends=ends, clock=clock)
+            fuzzed.rows[target.name].add(outcome)
+            now = clock()
+            fuzzed.seconds = before + now - began
+            save()
 
 
 def _open(database: Path | None, target: Target) -> DirectoryBasedExampleDatabase | None:
     return None if database is None else DirectoryBasedExampleDatabase(database / target.name)
 
 
-def replay(target: Target, seed: int, number: int) -> Fuzzed:
+def replay(target: Target, fuzzed: Fuzzed, number: int) -> None:
     """Run one round of one target."""
-    row = Row()
-    row.add(run_round(target, seed, number))
-    return Fuzzed(seed, {target.name: row})
+    row = fuzzed.rows[target.name] = Row()
+    row.add(run_round(target, fuzzed.seed, number))
+    fuzzed.number, fuzzed.seconds = 1, row.seconds
+
+
+def choose_run(path: Path | None, seed: int | None, seconds: float) -> Fuzzed:
+    """Return the run to go on with: that of the file, if it was interrupted, or a new one.
+
+    Args:
+        path: The file; None for a new run.
+        seed: The seed that is asked for; None for any.
+        seconds: How long the run is to be.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        found = None if path is None else load(path)
+        if found is not None and _goes_on(found, seed, seconds):
+            return found
+    chosen = random.SystemRandom().randrange(10**9) if seed is None else seed
+    return Fuzzed(describe_run(chosen))
+
+
+def _goes_on(found: Fuzzed, seed: int | None, seconds: float) -> bool:
+    same = seed in (None, found.seed) and found.run["versions"] == find_versions()
+    return same and found.seconds < seconds - 1 and not found.findings
 
 
 def make_targets(stack: contextlib.ExitStack) -> list[Target]:
@@ -133,42 +121,55 @@ def make_targets(stack: contextlib.ExitStack) -> list[Target]:
 def main() -> int:
     """Run, print the table, and write the JSON; return the exit status."""
     options = _read_options()
-    seed = random.SystemRandom().randrange(10**9) if options.seed is None else options.seed
-    told = describe_run(seed)
-    print(format_run(told), flush=True)
+    # What runs within this process must end with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # What is logged of refused calls is not what is asked here.
     logging.getLogger("traced_image").addHandler(logging.NullHandler())
-    with contextlib.ExitStack() as stack:
-        targets = make_targets(stack)
-        chosen = [each for each in targets if options.only in (None, each.name)]
-        if not chosen:
-            known = ", ".join(each.name for each in targets)
-            raise SystemExit(f"--only {options.only}: there is no such reader; use one of {known}")
-        if options.round is None:
-            fuzzed = run(chosen, seed, options.seconds, database=DATABASE)
-        else:
-            fuzzed = replay(chosen[0], seed, options.round)
-    _tell(fuzzed, told, options.json)
-    return 1 if fuzzed.findings else 0
+    whole = options.only is None
+    fuzzed = choose_run(options.json if whole else None, options.seed, options.seconds)
+    print(format_run(fuzzed.run), flush=True)
+    if fuzzed.seconds:
+        print(f"{fuzzed.seconds:.0f} s were done before", flush=True)
+    status = 0
+    try:
+        with contextlib.ExitStack() as stack:
+            _run_chosen(make_targets(stack), fuzzed, options)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+        print(f"interrupted after {fuzzed.seconds:.0f} s; the same command goes on")
+    print(*fuzzed.list_lines(), *fuzzed.findings, sep="\n")
+    if options.save and whole and not status:
+        print(f"saved: {save_record('fuzz', fuzzed.make_record())}")
+    return status or (1 if fuzzed.findings else 0)
 
 
-def _tell(fuzzed: Fuzzed, told: dict[str, object], path: Path) -> None:
-    print(*fuzzed.list_lines(), sep="\n")
-    print(*fuzzed.findings, sep="\n")
-    rows: dict[str, Any] = {name: asdict(row) for name, row in fuzzed.rows.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**told, "readers": rows}, indent=1) + "\n", "utf-8")
+def _run_chosen(targets: list[Target], fuzzed: Fuzzed, options: argparse.Namespace) -> None:
+    chosen = [each for each in targets if options.only in (None, each.name)]
+    if not chosen:
+        known = ", ".join(each.name for each in targets)
+        raise SystemExit(f"--only {options.only}: there is no such reader; use one of {known}")
+    if options.round is not None:
+        replay(chosen[0], fuzzed, options.round)
+        return
+    run(
+        chosen,
+        fuzzed,
+        options.seconds - fuzzed.seconds,
+        database=DATABASE,
+        save=(lambda: fuzzed.save(options.json)) if options.only is None else lambda: None,
+    )
 
 
 def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=120.0, help="no round begins later")
+    parser.add_argument("--seconds", type=float, default=120.0, help="no example is tried later")
     parser.add_argument("--seed", type=int, help="of all examples; a new one each time")
     parser.add_argument("--only", help="one reader, by its name in the table")
     parser.add_argument("--round", type=int, help="only this round of --only, for a failure again")
     parser.add_argument(
         "--json", type=Path, default=Path("build/fuzz.json"), help="the file for the figures"
     )
+    parser.add_argument("--save", action="store_true", help="write the record of the page, too")
     options = parser.parse_args()
     if options.round is not None and None in (options.only, options.seed):
         parser.error("--round needs --only and --seed, as a failure shows them")
