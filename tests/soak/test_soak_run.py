@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from pathlib import Path
 
 import pytest
-from soak.caller import Traffic, describe
-from soak.measures import LEAK, MEASURES, count_series, read_process
-from soak.report import ALONE, CALLER, PLANTED
+from prometheus_client import REGISTRY
+from soak.caller import Leak, Traffic, describe
+from soak.measures import CALLS, LEAK, MEASURES, count_series, read_process
+from soak.report import ALONE, CALLER, COUNTED, PLANTED
 from soak.run import run
 from soak.state import State
 
@@ -37,10 +39,38 @@ def test_calls_are_counted_and_those_that_failed(traffic):
 
 def test_the_planted_leak_is_as_large_as_it_is_called(traffic):
     calls, _ = traffic
-    calls.leaks = True
+    calls.leak = Leak("memory")
     calls.call_once(random.Random(1))
-    (kept,) = calls._kept
+    (kept,) = calls.leak._kept
     assert 0 <= kept.__sizeof__() - LEAK < 64
+
+
+def test_a_descriptor_a_thread_and_a_series_are_planted_now_and_then():
+    leak = Leak("counted")
+    names = ("descriptors", "threads")
+    before = read_process(os.getpid())
+    for number in range(1, 3 * CALLS):
+        leak.plant(number)
+    after = read_process(os.getpid())
+    leak.end()
+    for descriptor in leak._kept:
+        os.close(descriptor)
+    series = [each for each in leak._series.collect()[0].samples if each.name == "planted_total"]
+    REGISTRY.unregister(leak._series)
+    assert [2, 2, 2] == [*(after[name] - before[name] for name in names), len(series)]
+
+
+def test_calls_have_no_pause_while_a_program_warms_up(traffic):
+    calls, _ = traffic
+    ends = threading.Event()
+    thread = threading.Thread(target=calls.run, args=(0, 1, ends, 600.0))
+    calls.rate = 1e-3
+    thread.start()
+    while calls.calls < 3:
+        time.sleep(0.001)
+    ends.set()
+    thread.join()
+    assert calls.calls >= 3
 
 
 def test_a_process_is_measured(traffic):
@@ -71,7 +101,7 @@ def test_a_soak_has_samples_of_all_processes_and_all_that_happens(monkeypatch):
     saved = []
     began = time.monotonic()
     run(state, 8.0, 20.0, save=lambda: saved.append(time.monotonic() - began))
-    assert [{CALLER, PLANTED, ALONE}, True, []] == [
+    assert [{CALLER, PLANTED, COUNTED, ALONE}, True, []] == [
         set(state.segments[0].samples),
         bool(saved),
         [name for name, count in state.add_counts().items() if not count and "failed" not in name],

@@ -73,7 +73,7 @@ def test_a_figure_that_always_has_one_value_is_flat():
 
 @pytest.mark.parametrize("series", [[], [[]], [[(0.0, 1.0)]], [[(0.0, 1.0), (1.0, 9.0)]]])
 def test_too_few_points_tell_nothing(series):
-    assert "unsure" == find_slope(series).judge(1.0)
+    assert "not told" == find_slope(series).judge(1.0)
 
 
 def test_the_level_of_each_series_is_its_own():
@@ -93,6 +93,11 @@ def test_the_first_half_does_not_count_and_at_most_its_first_minutes(seconds, be
 def test_a_block_counts_with_its_least_value():
     points = [(float(n), float(n % 6)) for n in range(120)]
     assert (20, (2.5, 0.0)) == (len(cut_blocks(points)), cut_blocks(points)[0])
+
+
+def test_a_block_of_a_slow_machine_is_as_long_and_has_three_values():
+    points = [(float(n), float(n)) for n in range(0, 120, 4)]
+    assert [(4.0, 0.0), (16.0, 12.0)] == cut_blocks(points)[:2]
 
 
 @pytest.mark.parametrize(("seconds", "limit"), [(0, 10.0), (60, 10.0), (3000, 1024 / 3000)])

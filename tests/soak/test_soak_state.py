@@ -41,6 +41,13 @@ def test_the_slope_is_that_within_the_segments(state):
     assert Slope(1.0, 1.0, 1.0) == state.find_slope("service", "memory")
 
 
+def test_the_rate_is_that_of_the_calls_within_the_segments():
+    segment = Segment()
+    for second in range(121):
+        segment.add("service", float(second), {"calls": 7.0 * second})
+    assert 7.0 == State({}, [segment, segment]).find_rate("service")
+
+
 def test_what_happened_in_all_segments_is_added_up(state):
     assert {"calls": 10} == state.add_counts()
 
@@ -54,6 +61,12 @@ def test_a_soak_that_was_interrupted_goes_on(state, path):
 def test_a_soak_that_is_complete_or_of_another_seed_or_rate_begins_anew(state, path, asked):
     state.save(path)
     assert [] == choose_state(path, *asked).segments
+
+
+def test_a_soak_whose_latest_sample_was_late_is_complete(state, path):
+    state.complete = 310.0
+    state.save(path)
+    assert [] == choose_state(path, None, 310, 40.0).segments
 
 
 def test_without_a_file_a_soak_begins_with_the_seed_that_is_asked_for(path):

@@ -5,6 +5,7 @@ It ends as soon as its standard input does.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import io
 import json
@@ -17,9 +18,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from prometheus_client import Counter
+
 from traced_image import RetryPolicy, TracedImageError, connect, exporter, telemetry
 
-from .measures import LEAK, read_process
+from .measures import CALLS, LEAK, read_process
 
 if TYPE_CHECKING:
     from traced_image import GlanceImageService
@@ -35,6 +38,39 @@ _NEW = {"name": "new", "disk_format": "raw", "container_format": "bare", "proper
 
 
 @dataclass(slots=True)
+class Leak:
+    """What stays of each call: nothing, memory, or things that are counted.
+
+    Attributes:
+        kind: ``memory``, ``counted``, or empty.
+    """
+
+    kind: str = ""
+    _kept: list[object] = field(default_factory=list)
+    _series: Counter | None = None
+    _ends: threading.Event = field(default_factory=threading.Event)
+
+    def plant(self, number: int) -> None:
+        """Keep 1 KiB, or now and then a descriptor, a thread and a series.
+
+        Args:
+            number: The number of the call.
+        """
+        if self.kind == "memory":
+            self._kept.append([None] * (LEAK // 8))
+        elif self.kind == "counted" and number % CALLS == 0:
+            self._kept.append(os.open(os.devnull, os.O_RDONLY))
+            threading.Thread(target=self._ends.wait, daemon=True).start()
+            if self._series is None:
+                self._series = Counter("planted", "Series that nobody needs.", ["number"])
+            self._series.labels(number).inc()
+
+    def end(self) -> None:
+        """Let the threads end."""
+        self._ends.set()
+
+
+@dataclass(slots=True)
 class Traffic:
     """Calls by several threads at a constant rate.
 
@@ -42,7 +78,7 @@ class Traffic:
         service: Makes them.
         images: The ids of images that are there.
         rate: Calls a second of all threads together.
-        leaks: Whether each call leaves 1 KiB behind.
+        leak: What stays of each call.
         calls: How many were made.
         failed: How many of them failed, after all attempts.
     """
@@ -50,19 +86,27 @@ class Traffic:
     service: GlanceImageService
     images: list[str]
     rate: float
-    leaks: bool = False
+    leak: Leak = field(default_factory=Leak)
     calls: int = 0
     failed: int = 0
-    _kept: list[list[None]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self, number: int, seed: int, ends: threading.Event) -> None:
-        """Call until the end; a call that is late is made at once."""
+    def run(self, number: int, seed: int, ends: threading.Event, warm_up: float = 0.0) -> None:
+        """Call until the end; a call that is late is made at once.
+
+        Args:
+            number: The number of the thread.
+            seed: What its calls come from.
+            ends: Set at the end.
+            warm_up: Seconds in which there is no pause between calls.
+        """
         rng = random.Random(f"{seed}:{number}")
         pause = THREADS / self.rate
-        due = time.monotonic() + pause * number / THREADS
+        due = time.monotonic()
+        warm = due + warm_up
         while not ends.wait(max(0.0, due - time.monotonic())):
-            due = max(due + pause, time.monotonic() - 1)
+            now = time.monotonic()
+            due = max(due + pause, now - 1) if now >= warm else now
             self.call_once(rng)
 
     def call_once(self, rng: random.Random) -> None:
@@ -75,8 +119,7 @@ class Traffic:
         with self._lock:
             self.calls += 1
             self.failed += failed
-            if self.leaks:
-                self._kept.append([None] * (LEAK // 8))
+            self.leak.plant(self.calls)
 
     def _call(self, rng: random.Random) -> None:
         image_id = rng.choice(self.images)
@@ -93,11 +136,19 @@ class Traffic:
 
 
 def describe(traffic: Traffic) -> dict[str, float]:
-    """Return the figures of this process."""
+    """Return the figures of this process, after it has given back what is free."""
     garbage = gc.collect()
+    _trim()
     found = read_process(os.getpid())
     found |= {"garbage": garbage, "objects": len(gc.get_objects())}
     return {**found, "calls": traffic.calls, "failed": traffic.failed}
+
+
+def _trim() -> None:
+    """Let the C library give back the memory that is free, so that what stays is seen sooner."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def main() -> None:
@@ -116,9 +167,11 @@ def main() -> None:
         ) as service,
         exporter.start(port=0) as handle,
     ):
-        traffic = Traffic(service, asked["images"], asked["rate"], asked["leaks"])
+        traffic = Traffic(service, asked["images"], asked["rate"], Leak(asked["leak"]))
         threads = [
-            threading.Thread(target=traffic.run, args=(number, asked["seed"], ends))
+            threading.Thread(
+                target=traffic.run, args=(number, asked["seed"], ends, asked["warm_up"])
+            )
             for number in range(THREADS)
         ]
         for thread in threads:
@@ -129,6 +182,7 @@ def main() -> None:
         for _ in sys.stdin:
             print(json.dumps(describe(traffic)), flush=True)
         ends.set()
+        traffic.leak.end()
         for thread in threads:
             thread.join()
     providers.shutdown()

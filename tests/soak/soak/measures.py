@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 _LABEL = re.compile(r'\w+="(?:[^"\\]|\\.)*"')
 
 LEAK = 1024
-"""Bytes a call of the leak that is planted, which must be found."""
+"""Bytes a call of the leak of memory that is planted, which must be found."""
+
+CALLS = 50
+"""Calls after which a descriptor, a thread and a series are planted, which must be found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from conditions import describe_run, find_versions, format_run
+from conditions import describe_run, find_versions, format_run, save_record
 
 from .measures import count_series
 from .processes import Program, StandAlone, scrape, start, start_exporter
-from .report import ALONE, CALLER, PLANTED, Answer, make_rows
+from .report import ALONE, CALLER, COUNTED, PLANTED, Answer, make_rows
 from .state import Segment, State, load
 
 if TYPE_CHECKING:
@@ -25,8 +25,21 @@ if TYPE_CHECKING:
 _SAVE = 10
 """Samples after which the file is written."""
 
+_SCRAPE = 5
+"""Samples after which the programs that call are scraped: thousands of lines take time."""
+
 _RELOAD = 3
 """Samples after which the configuration of the stand-alone exporter changes."""
+
+
+INTERRUPTED = 130
+"""The exit status of a run that was told to end, as of a shell."""
+
+WARM_UP = 20.0
+"""Seconds at most in which programs call without a pause, to have met all that there is."""
+
+CALLERS = {CALLER: (1.0, ""), PLANTED: (1.0, "memory"), COUNTED: (0.25, "counted")}
+"""The programs that call: the share of the rate that each has, and what it leaks."""
 
 
 class Soak:
@@ -50,20 +63,25 @@ class Soak:
         self._servers = servers
         self._callers = callers
         self._alone = alone
+        self._series: dict[str, dict[str, float]] = {}
+        self._samples = 0
         self._scrapes = 0
         self._reloaded = 0.0
 
     def sample(self, seconds: float) -> None:
         """Scrape, and add a sample of each process."""
+        if self._samples % _SCRAPE == 0:
+            for name, program in self._callers.items():
+                self._series[name] = count_series(scrape(program.told["exporter"]))
+                self._scrapes += 1
         for name, program in self._callers.items():
-            series = count_series(scrape(program.told["exporter"]))
-            figures = {**program.ask(), **series}
-            self._segment.add(name, seconds, figures)
+            self._segment.add(name, seconds, {**program.ask(), **self._series[name]})
         alone = self._alone.describe()
         self._reloaded += alone["reloaded"]
         self._segment.add(ALONE, seconds, alone)
-        self._scrapes += len(self._callers) + 1
-        if self._scrapes // (len(self._callers) + 1) % _RELOAD == 0:
+        self._scrapes += 1
+        self._samples += 1
+        if self._samples % _RELOAD == 0:
             self._alone.reload()
         self._count()
 
@@ -92,17 +110,17 @@ def run(
         rate: Calls a second of each service.
         save: Called now and then, and at the end.
     """
-    seed = state.run["seed"]
     segment = Segment()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        servers = stack.enter_context(start("servers", str(seed)))
-        asked = {**servers.told, "rate": rate, "seed": seed}
+        asked: dict[str, Any] = {"seed": state.run["seed"], "warm_up": min(WARM_UP, seconds / 6)}
+        servers = stack.enter_context(start("servers", json.dumps(asked)))
+        asked |= servers.told
         callers = {
             name: stack.enter_context(
-                start("caller", json.dumps({**asked, "leaks": name == PLANTED}))
+                start("caller", json.dumps({**asked, "rate": rate * share, "leak": leak}))
             )
-            for name in (CALLER, PLANTED)
+            for name, (share, leak) in CALLERS.items()
         }
         alone = stack.enter_context(start_exporter(folder, servers.told["servers"]))
         soak = Soak(segment, servers, callers, alone)
@@ -133,7 +151,7 @@ def choose_state(path: Path, seed: int | None, seconds: float, rate: float) -> S
     with contextlib.suppress(OSError):
         found = load(path)
         same = seed in (None, found.run["seed"]) and found.run["rate"] == rate
-        if same and found.seconds < seconds - 1:
+        if same and found.complete < seconds and found.seconds < seconds - 1:
             if found.run["versions"] != find_versions():
                 raise SystemExit(f"{path} is of other versions: remove it, and begin again")
             return found
@@ -150,6 +168,7 @@ def main() -> int:
     print(format_run(state.run))
     if state.segments:
         print(f"{state.seconds:.0f} s were done before", flush=True)
+    status = 0
     try:
         run(
             state,
@@ -157,13 +176,24 @@ def main() -> int:
             options.rate,
             save=lambda: state.save(options.json),
         )
+        state.complete = options.seconds
+        state.save(options.json)
     except KeyboardInterrupt:
+        status = INTERRUPTED
         print(f"interrupted after {state.seconds:.0f} s; the same command goes on")
-    answer = Answer(list(make_rows(state, options.rate)), state.add_counts())
+    return status or _tell(state, options)
+
+
+def _tell(state: State, options: argparse.Namespace) -> int:
+    answer = Answer(list(make_rows(state)), state.add_counts())
     print(f"{state.seconds:.0f} s, segments: {len(state.segments)}")
     print(*answer.list_lines(), sep="\n")
     problems = answer.find_problems()
-    print(*problems, sep="\n")
+    print(*(f"failed: {each}" for each in problems), sep="\n")
+    if problems:
+        print(f"again: make soak SEED={state.run['seed']} SECONDS={options.seconds:g}")
+    if options.save:
+        print(f"saved: {save_record('soak', answer.make_record(state))}")
     return 1 if problems else 0
 
 
@@ -175,4 +205,5 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, default=Path("build/soak.json"), help="the file of the samples"
     )
+    parser.add_argument("--save", action="store_true", help="write the record of the page, too")
     return parser.parse_args()

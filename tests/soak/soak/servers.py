@@ -9,6 +9,7 @@ import json
 import random
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -39,11 +40,17 @@ _FAULTS = (
 
 
 def flap(
-    servers: Sequence[lab.GlanceServer], kept: set[str], seed: int, ends: threading.Event
+    servers: Sequence[lab.GlanceServer],
+    kept: set[str],
+    seed: int,
+    ends: threading.Event,
+    warm_up: float,
 ) -> None:
     """Break and heal all servers but one at a time, and forget what would fill the memory."""
     rng = random.Random(seed)
-    while not ends.wait(rng.uniform(0.3, 1.5)):
+    warm = time.monotonic() + warm_up
+    # At first often, so that clients soon have met each fault of each server.
+    while not ends.wait(rng.uniform(0.3, 1.5) * (1 if time.monotonic() >= warm else 0.1)):
         for server in rng.sample(list(servers), len(servers) - 1):
             fault = rng.choice(_FAULTS)
             server.heal() if fault is None else server.break_with(fault)
@@ -87,6 +94,7 @@ def receive() -> Iterator[ThreadingHTTPServer]:
 
 def main() -> None:
     """Serve; tell the addresses in a line, and the receiver's counts in a line for each line."""
+    asked = json.loads(sys.argv[1])
     ends = threading.Event()
     with lab.cluster(COUNT) as servers, receive() as receiver:
         images = servers[0].images
@@ -95,7 +103,9 @@ def main() -> None:
         told["otlp"] = f"http://127.0.0.1:{receiver.server_port}"  # type: ignore[assignment]
         print(json.dumps(told), flush=True)
         flapping = threading.Thread(
-            target=flap, args=(servers, set(kept), int(sys.argv[1]), ends), daemon=True
+            target=flap,
+            args=(servers, set(kept), asked["seed"], ends, asked["warm_up"]),
+            daemon=True,
         )
         flapping.start()
         for _ in sys.stdin:

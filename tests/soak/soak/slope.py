@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Verdict = Literal["flat", "grows", "unsure"]
+Verdict = Literal["flat", "grows", "not told"]
 
 Points = list[tuple[float, float]]
 """Seconds and values, in order."""
@@ -24,8 +24,11 @@ WARM_UP = 600.0
 
 _BLOCKS = 40
 
-_LEAST = 6
-"""Values that a block has at least: a second apart, they are more than one export of OTLP."""
+_LEAST = 3
+"""Values that a block has at least."""
+
+_SECONDS = 6.0
+"""How long a block is at least: longer than the interval of OTLP's exports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Slope:
         """Return whether it is below a limit, or above it, by the whole interval."""
         if self.high <= limit:
             return "flat"
-        return "grows" if self.low > limit else "unsure"
+        return "grows" if self.low > limit else "not told"
 
 
 def find_slope(series: Sequence[Points]) -> Slope:
@@ -91,6 +94,10 @@ def cut_beginning(points: Points) -> Points:
 
 def cut_blocks(points: Points) -> Points:
     """Return the least value of each whole block, at the middle of its time."""
-    size = max(_LEAST, math.ceil(len(points) / _BLOCKS))
+    if not points:
+        return []
+    seconds = points[-1][0] - points[0][0]
+    longest = math.ceil(_SECONDS * (len(points) - 1) / seconds) if seconds else 0
+    size = max(_LEAST, longest, math.ceil(len(points) / _BLOCKS))
     blocks = [points[first : first + size] for first in range(0, len(points) - size + 1, size)]
     return [(statistics.mean(t for t, _ in each), min(v for _, v in each)) for each in blocks]

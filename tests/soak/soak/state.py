@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .slope import Points, Slope, cut_beginning, find_slope
 
@@ -46,10 +47,12 @@ class State:
     Attributes:
         run: Seed, versions and machine.
         segments: What was measured.
+        complete: The seconds that were asked for, once they are over.
     """
 
-    run: dict[str, object]
+    run: dict[str, Any]
     segments: list[Segment] = field(default_factory=list)
+    complete: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -64,6 +67,12 @@ class State:
         """Return for how many seconds a figure was measured, without the beginnings."""
         series = self._find_series(process, measure)
         return sum(points[-1][0] - points[0][0] for points in series)
+
+    def find_rate(self, process: str) -> float:
+        """Return how many calls a process made a second, without the beginnings."""
+        series = self._find_series(process, "calls")
+        calls = sum(points[-1][1] - points[0][1] for points in series)
+        return calls / (self.find_measured(process, "calls") or math.inf)
 
     def _find_series(self, process: str, measure: str) -> list[Points]:
         return [
@@ -100,4 +109,5 @@ def load(path: Path) -> State:
         OSError: There is no such file.
     """
     value = json.loads(path.read_text("utf-8"))
-    return State(value["run"], [Segment(**each) for each in value["segments"]])
+    segments = [Segment(**each) for each in value["segments"]]
+    return State(value["run"], segments, value.get("complete", 0.0))
