@@ -83,9 +83,9 @@ def test_the_level_of_each_series_is_its_own():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "begins"), [(100, 50), (2 * WARM_UP, WARM_UP), (9 * WARM_UP, WARM_UP)]
+    ("seconds", "begins"), [(90, 30), (3 * WARM_UP, WARM_UP), (9 * WARM_UP, WARM_UP)]
 )
-def test_the_first_half_does_not_count_and_at_most_its_first_minutes(seconds, begins):
+def test_the_first_third_does_not_count_and_at_most_its_first_minutes(seconds, begins):
     points = [(float(n), 0.0) for n in range(int(seconds) + 1)]
     assert (begins, 0.0) == cut_beginning(points)[0]
 

@@ -43,9 +43,11 @@ class Leak:
 
     Attributes:
         kind: ``memory``, ``counted``, or empty.
+        every: Calls after which something that is counted stays.
     """
 
     kind: str = ""
+    every: int = CALLS
     _kept: list[object] = field(default_factory=list)
     _series: Counter | None = None
     _ends: threading.Event = field(default_factory=threading.Event)
@@ -58,7 +60,7 @@ class Leak:
         """
         if self.kind == "memory":
             self._kept.append([None] * (LEAK // 8))
-        elif self.kind == "counted" and number % CALLS == 0:
+        elif self.kind == "counted" and number % self.every == 0:
             self._kept.append(os.open(os.devnull, os.O_RDONLY))
             threading.Thread(target=self._ends.wait, daemon=True).start()
             if self._series is None:
@@ -167,7 +169,9 @@ def main() -> None:
         ) as service,
         exporter.start(port=0) as handle,
     ):
-        traffic = Traffic(service, asked["images"], asked["rate"], Leak(asked["leak"]))
+        traffic = Traffic(
+            service, asked["images"], asked["rate"], Leak(asked["leak"], asked["every"])
+        )
         threads = [
             threading.Thread(
                 target=traffic.run, args=(number, asked["seed"], ends, asked["warm_up"])

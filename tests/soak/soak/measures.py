@@ -16,8 +16,11 @@ _LABEL = re.compile(r'\w+="(?:[^"\\]|\\.)*"')
 LEAK = 1024
 """Bytes a call of the leak of memory that is planted, which must be found."""
 
-CALLS = 50
+CALLS = 20
 """Calls after which a descriptor, a thread and a series are planted, which must be found."""
+
+MOST = 500
+"""How many of these are planted at most, so that a long run does not end for lack of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from conditions import summarize_run
 
-from .measures import CALLS, LEAK, MEASURES
+from .measures import CALLS, LEAK, MEASURES, MOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,8 +136,8 @@ class Answer:
         yield from map(str, self.rows)
         yield ", ".join(f"{count:,.0f} {name}" for name, count in self.counts.items())
         yield (
-            f"planted: {LEAK:,} bytes a call; a descriptor, a thread and a series every"
-            f" {CALLS} calls"
+            f"planted: {LEAK:,} bytes a call; a descriptor, a thread and a series every {CALLS}"
+            f" calls, or {MOST} in all"
         )
         yield "found from: the growth that would have been found, beside what there is"
         unsure = [f"{row.process} {row.measure}" for row in self.rows if row.verdict == "not told"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import random
 import signal
 import tempfile
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from conditions import describe_run, find_versions, format_run, save_record
 
-from .measures import count_series
+from .measures import CALLS, MOST, count_series
 from .processes import Program, StandAlone, scrape, start, start_exporter
 from .report import ALONE, CALLER, COUNTED, PLANTED, Answer, make_rows
 from .state import Segment, State, load
@@ -115,7 +116,8 @@ def run(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         asked: dict[str, Any] = {"seed": state.run["seed"], "warm_up": min(WARM_UP, seconds / 6)}
         servers = stack.enter_context(start("servers", json.dumps(asked)))
-        asked |= servers.told
+        share, _ = CALLERS[COUNTED]
+        asked |= {**servers.told, "every": max(CALLS, math.ceil(rate * share * seconds / MOST))}
         callers = {
             name: stack.enter_context(
                 start("caller", json.dumps({**asked, "rate": rate * share, "leak": leak}))

@@ -20,7 +20,7 @@ CONFIDENCE = 2.576
 """The normal quantile of an interval that has the slope in 99 of 100 cases."""
 
 WARM_UP = 600.0
-"""Seconds at most that are left out at the beginning; else it is half of the time."""
+"""Seconds at most that are left out at the beginning; else it is a third of the time."""
 
 _BLOCKS = 40
 
@@ -84,11 +84,11 @@ def find_slope(series: Sequence[Points]) -> Slope:
 
 
 def cut_beginning(points: Points) -> Points:
-    """Return the second half of a series, or what follows `WARM_UP`."""
+    """Return the last two thirds of a series, or what follows `WARM_UP`."""
     if not points:
         return []
     first, last = points[0][0], points[-1][0]
-    begins = first + min(WARM_UP, (last - first) / 2)
+    begins = first + min(WARM_UP, (last - first) / 3)
     return [point for point in points if point[0] >= begins]
 
 
