@@ -7,7 +7,7 @@ import random
 import signal
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,10 @@ _SHOWN = 4000
 
 class OverdueError(Exception):
     """An example took longer than it may."""
+
+
+class TimeUpError(BaseException):
+    """No further example is to be tried; what tries examples takes it for no failure of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +118,13 @@ class _Round:
     failure: tuple[str, str] | None = None
 
     def attempt(self, example: object) -> None:
-        """Try one example, unless the time is up: then it passes."""
+        """Try one example.
+
+        Raises:
+            TimeUpError: The time is up.
+        """
         if self.clock() >= self.ends:
-            return
+            raise TimeUpError
         self.count += 1
         try:
             with limit_time(LONGEST):
@@ -155,7 +163,8 @@ def run_round(
     tried = _Round(target, ends, clock)
     began = time.monotonic()
     try:
-        _prepare(target, tried.attempt, seed, number, database)()
+        with suppress(TimeUpError):
+            _prepare(target, tried.attempt, seed, number, database)()
     except Exception as error:  # noqa: BLE001 - what comes out is the question
         if tried.failure is None:
             tried.failure = "no example", "".join(traceback.format_exception(error, limit=-4))

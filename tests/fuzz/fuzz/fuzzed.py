@@ -96,7 +96,11 @@ class Fuzzed:
                 "examples": sum(row.examples for row in self.rows.values()),
             },
             "checks": {
-                name: {"examples": row.examples, "verdict": row.verdict}
+                name: {
+                    "examples": row.examples,
+                    "verdict": row.verdict,
+                    "passed": row.finding is None,
+                }
                 for name, row in self.rows.items()
             },
         }

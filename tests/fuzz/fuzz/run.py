@@ -43,8 +43,8 @@ def run(
 ) -> None:
     """Try all targets in turn until the time is up.
 
-    A target whose example has failed has no further turns. The order is of the seed, because a slow
-    machine may have no time for all of them.
+    A target whose example has failed has no further turns. A turn has at most an equal share of the
+    time, so that each target has one on a slow machine. The order is of the seed.
 
     Args:
         targets: The targets.
@@ -68,7 +68,8 @@ def run(
             if now >= ends:
                 break
             kept = _open(database, target)
-            outcome = run_round(target, fuzzed.seed, fuzzed.number, kept, ends=ends, clock=clock)
+            turn = min(ends, now + seconds / len(targets))
+            outcome = run_round(target, fuzzed.seed, fuzzed.number, kept, ends=turn, clock=clock)
             fuzzed.rows[target.name].add(outcome)
             now = clock()
             fuzzed.seconds = before + now - began
