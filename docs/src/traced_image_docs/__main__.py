@@ -16,6 +16,7 @@ from . import (
     lab,
     lab_differences,
     public_api,
+    reliability,
     telemetry,
 )
 from .pages import fill
@@ -33,6 +34,7 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "reference/lab.md": lab.TABLES,
     "reference/lab-differences.md": lab_differences.TABLES,
     "reference/telemetry.md": telemetry.TABLES,
+    "reliability.md": reliability.TABLES,
 }
 """The pages that have tables, below ``docs/``."""
 

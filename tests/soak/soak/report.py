@@ -67,6 +67,11 @@ class Row:
         return f"| {' | '.join(cells)} |"
 
     @property
+    def passed(self) -> bool:
+        """Whether it does not grow or, where a leak is planted, is not flat."""
+        return self.verdict != ("flat" if self.process in EXPECTED else "grows")
+
+    @property
     def name(self) -> str:
         """The figure and its unit."""
         return f"{self.measure}, {MEASURES[self.measure].unit}".rstrip(", ")
@@ -116,13 +121,13 @@ class Answer:
         grown = [
             f"{row.measure} of the {row.process} grows"
             for row in self.rows
-            if row.process not in EXPECTED and row.verdict == "grows"
+            if row.process not in EXPECTED and not row.passed
         ]
         missing = [f"no {name}" for name, count in self.counts.items() if not count]
         blind = [
             f"{row.process}: the leak of {row.measure} was not found"
             for row in self.rows
-            if row.process in EXPECTED and row.verdict == "flat"
+            if row.process in EXPECTED and not row.passed
         ]
         return [*grown, *missing, *blind]
 
@@ -160,4 +165,4 @@ def _make_check(row: Row) -> dict[str, object]:
         slopes["found_from"] = row.power
     figures = {name: row.per_calls(slope) for name, slope in slopes.items()}
     rounded = {name: None if each is None else round(each, 3) for name, each in figures.items()}
-    return {**rounded, "verdict": row.verdict}
+    return {**rounded, "verdict": row.verdict, "passed": row.passed}
