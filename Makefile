@@ -144,9 +144,10 @@ docs: $(VENV)/.dev
 dashboards: $(VENV)/.dev
 	PYTHONPATH=dashboards/src $(BIN)/python -m traced_image_dashboards
 
-# Real servers that break while they are called. SEED is that of a run that is to be made again.
+# Real servers that break while they are called. SEED is that of a run that is to be made again, or
+# that was interrupted and is to go on.
 chaos: $(VENV)/.dev
-	PYTHONPATH=tests/chaos:tests/real $(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	PYTHONPATH=tests:tests/chaos:tests/real $(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -r bench/requirements.txt

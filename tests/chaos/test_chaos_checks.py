@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from chaos.blame import find_slow
 from chaos.checks import CHECKS, find_all
 from chaos.records import (
     KEYSTONE,
@@ -167,6 +168,20 @@ PLANTED = {
         altered("served", 2, status=200),
         f"blames server {B}",
     ),
+    "a server that was slow, but refused": (
+        BLAMED,
+        replace(GOOD, outages=(), slow=(Outage(A, "slow", 0.5, 4.0),)),
+        f"blames server {A}",
+    ),
+    "a timeout while another server was slow": (
+        BLAMED,
+        replace(
+            altered("spans", 1, reason="read_timeout"),
+            outages=(),
+            slow=(Outage(B, "slow", 0.5, 4.0),),
+        ),
+        f"blames server {A}",
+    ),
     "a Keystone that was healthy": (
         TOKENS,
         altered("made", 2, error="TokenUnavailable"),
@@ -210,6 +225,36 @@ def test_an_image_that_was_deleted_need_not_be_there():
 
 def test_an_outage_may_show_for_a_short_time_after_its_end():
     assert [] == find_all(altered("outages", 0, ended=0.6))[BLAMED]
+
+
+SLOW = {
+    "the server was slow by its log": {"slow": (Outage(A, "slow", 0.5, 4.0),)},
+    "the proxies were kept waiting": {"held_up": ((0.5, 3.0),)},
+}
+"""What explains that a server ran out of time although nothing broke it."""
+
+
+@pytest.mark.parametrize("why", SLOW)
+def test_a_timeout_of_a_healthy_server_is_right_if(why):
+    run = altered("spans", 1, reason="read_timeout", ended=3.0)
+    assert [] == find_all(replace(run, outages=(), **SLOW[why]))[BLAMED]
+
+
+def test_an_attempt_may_take_longer_by_what_its_process_was_kept_waiting():
+    run = altered("spans", 3, ended=6.6)
+    assert [] == find_all(replace(run, stalls=((2.0, 3.0),)))[KEPT]
+
+
+def test_a_request_that_takes_long_by_a_log_makes_its_server_slow():
+    quick = replace(SERVED[0], began=1.0, answered=1.5)
+    slow = replace(SERVED[1], began=2.0, answered=3.5)
+    assert [Outage(B, "slow", 2.0, 3.5)] == list(find_slow([quick, slow, SERVED[2]], 1.0))
+
+
+def test_a_call_may_get_no_token_while_keystone_is_slow_by_its_log():
+    run = altered("made", 2, error="TokenUnavailable")
+    slow = (Outage(KEYSTONE, "slow", 2.5, 3.1),)
+    assert [] == find_all(replace(run, slow=slow))[TOKENS]
 
 
 def test_what_nginx_answered_counts_where_a_request_passed_it():

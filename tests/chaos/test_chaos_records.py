@@ -12,6 +12,7 @@ SEEN = Seen(
     before=Resources(("MainThread",), 5, 0, 10**7),
     after=Resources(("MainThread", "more"), 6, 1, 2 * 10**7),
     leaks=("a span",),
+    stalls=((1.0, 1.2),),
 )
 
 

@@ -8,11 +8,13 @@ import pytest
 from chaos.breaking import ACTIONS
 from chaos.schedule import (
     ALL,
+    BURST_GAP,
     FAULTS,
     KEYSTONE,
     LEAD,
     OF_LAST,
     OWN,
+    PACKETS,
     TAIL,
     Event,
     Schedule,
@@ -49,6 +51,21 @@ def test_in_some_runs_of_two_minutes_each_server_breaks_by_each_fault_that_it_ca
 def test_faults_begin_and_end_within_the_run(seed, seconds, faults):
     events = generate(seed, seconds, 3, faults).events
     assert all(LEAD <= e.start and e.end <= seconds - TAIL + 0.01 for e in events)
+
+
+@given(SEEDS, SECONDS)
+def test_there_is_a_while_between_bursts(seed, seconds):
+    bursts = [e for e in generate(seed, seconds).events if e.fault == "burst"]
+    assert all(BURST_GAP <= other.start - one.start + 0.01 for one, other in pairwise(bursts))
+
+
+def test_there_may_be_bursts_alone():
+    assert {"burst"} == {e.fault for e in generate(1, 200, faults=["burst"]).events}
+
+
+def test_what_can_not_happen_is_left_out():
+    left = generate(1, 120).without(PACKETS)
+    assert set() == {e.fault for e in left.events} & set(PACKETS)
 
 
 @given(SEEDS, SECONDS)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .certificates import Certificates
     from .names import Names
+    from .namespace import Packets
     from .proxy import Proxy
 
 Actions: TypeAlias = tuple[Callable[[], object], Callable[[], object]]
@@ -32,6 +33,7 @@ class Site:
         gateway: The port of nginx before it; 0 if there is none.
         certificates: What it can present; None if it speaks no TLS.
         faketime: The library that changes a process's clock; empty if there is none.
+        packets: The rules for packets; None if they can't be changed.
     """
 
     server: HTTPPart
@@ -41,6 +43,7 @@ class Site:
     gateway: int = 0
     certificates: Certificates | None = None
     faketime: str = ""
+    packets: Packets | None = None
 
     @property
     def url(self) -> str:
@@ -84,6 +87,22 @@ def _stop(site: Site, _amount: float) -> Actions:
 def _link(make: Callable[[float], Link]) -> Callable[[Site, float], Actions]:
     def find(site: Site, amount: float) -> Actions:
         return lambda: site.proxy.put(make(amount)), lambda: site.proxy.put(WHOLE)
+
+    return find
+
+
+def _filter(rule: Callable[[Packets, int, float], object]) -> Callable[[Site, float], Actions]:
+    def find(site: Site, amount: float) -> Actions:
+        packets, port = site.packets, site.proxy.port
+        if packets is None:
+            raise ValueError("no rules for packets here; fix: leave out the faults of PACKETS")
+
+        def end() -> None:
+            packets.repair(port)
+            # What waits for a packet to be sent again may do so for as long as the fault has taken.
+            site.proxy.reset()
+
+        return lambda: rule(packets, port, amount), end
 
     return find
 
@@ -151,6 +170,12 @@ ACTIONS: Mapping[str, Callable[[Site, float], Actions]] = {
     "rate": _link(lambda amount: Link(rate=amount)),
     "half_open": _link(lambda _: Link(is_half_open=True)),
     "partition": _link(lambda _: Link(is_cut=True)),
+    "packets_lost": _filter(lambda packets, port, amount: packets.lose(port, amount)),
+    "packets_dropped": _filter(lambda packets, port, _: packets.lose(port, 1.0)),
+    "packets_rejected": _filter(lambda packets, port, _: packets.reject(port)),
+    "host_unreachable": _filter(lambda packets, port, _: packets.hide(port)),
+    "packets_slow": _filter(lambda packets, port, amount: packets.slow(port, amount)),
+    "packets_delayed": _filter(lambda packets, port, amount: packets.delay(port, amount)),
     "name_gone": _answer(""),
     "name_dead": _answer(DEAD),
     "name_flaps": _answer(HERE, DEAD, ""),

@@ -173,9 +173,12 @@ class Traffic:
         for thread in self._threads:
             thread.start()
 
-    def stop(self, limit: float) -> None:
-        """Have each thread end its call; one that does not within so many seconds is left."""
+    def end(self) -> None:
+        """Have no thread make another call."""
         self._over.set()
+
+    def wait(self, limit: float) -> None:
+        """Wait until each thread has ended its call, but no longer than so many seconds."""
         end = time.monotonic() + limit
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))

@@ -6,7 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, TypeVar
 
-from .records import KEYSTONE, KILLED, Evidence, Made, Served, Spanned
+from .blame import find_wrong_accusations, find_wrong_token_failures
+from .pulse import add_stalled
+from .records import KILLED, Evidence, Made, Served, Spanned
 
 Check: TypeAlias = Callable[[Evidence], Iterator[str]]
 
@@ -17,8 +19,6 @@ ONE_CALL = {"show": "images.get", "detail": "images.list", "delete": "images.del
 
 OF_DATA = frozenset({"images.data", "images.upload"})
 """Operations that take as long as the data does."""
-
-_SERVER_ERRORS = 500
 
 
 def find_lost_calls(evidence: Evidence) -> Iterator[str]:
@@ -126,40 +126,14 @@ def find_wrong_bytes(evidence: Evidence) -> Iterator[str]:
             yield f"the store has {each.digest[:12]} for {each.image} of {each.expected[:12]}"
 
 
-def find_wrong_accusations(evidence: Evidence) -> Iterator[str]:
-    """An attempt that failed was made on a server that was broken then, or that said so itself."""
-    said = {(line.trace, line.server) for line in evidence.served if line.status >= _SERVER_ERRORS}
-    for attempt in evidence.of_kind("attempt"):
-        if attempt.outcome != "failed" or (attempt.trace, attempt.server) in said:
-            continue
-        if not any(
-            outage.server == attempt.server
-            and outage.started <= attempt.ended
-            and attempt.started <= outage.ended + evidence.limits.grace
-            for outage in evidence.outages
-        ):
-            yield (
-                f"an attempt of {attempt.operation} blames server {attempt.server},"
-                f" which was healthy, for {attempt.reason}: trace {attempt.trace}"
-            )
-
-
-def find_wrong_token_failures(evidence: Evidence) -> Iterator[str]:
-    """A call failed for want of a token only while Keystone was broken."""
-    broken = [each for each in evidence.outages if each.server == KEYSTONE]
-    for made in evidence.made:
-        if made.error == "TokenUnavailable" and not any(
-            outage.started <= (made.ended or made.started)
-            and made.started <= outage.ended + evidence.limits.grace
-            for outage in broken
-        ):
-            yield f"{_name(made)} got no token of a Keystone that was healthy"
-
-
 def find_exceeded_limits(evidence: Evidence) -> Iterator[str]:
-    """No attempt lasted longer than its limit, and no call had more attempts than allowed."""
+    """No attempt lasted longer than its limit, and no call had more attempts than allowed.
+
+    Time in which the machine kept the threads of the process waiting is not the attempt's.
+    """
     for attempt in evidence.of_kind("attempt"):
         seconds = attempt.ended - attempt.started
+        seconds -= add_stalled(evidence.stalls, attempt.started, attempt.ended)
         if attempt.operation not in OF_DATA and seconds > evidence.limits.attempt:
             yield f"an attempt of {attempt.operation} took {seconds:.2f} s: trace {attempt.trace}"
     for call in evidence.of_kind("call"):

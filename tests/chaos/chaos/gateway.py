@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from parts.cache import PartUnavailableError
 from parts.ports import free_port
 from parts.process import Process
 
@@ -88,22 +86,15 @@ class Gateway:
 
 
 @contextmanager
-def gateway(folder: Path, servers: Sequence[int]) -> Iterator[Gateway]:
-    """Run nginx before the servers of these ports.
-
-    Raises:
-        PartUnavailableError: There is no nginx here.
-    """
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
-    if program is None:
-        raise PartUnavailableError("nginx is not on this machine; fix: apt-get install nginx-light")
+def gateway(program: Path, folder: Path, servers: Sequence[int]) -> Iterator[Gateway]:
+    """Run nginx before the servers of these ports."""
     folder.mkdir()
     ports = {port: free_port() for port in servers}
     told = "".join(_SERVER.format(port=port, behind=behind) for behind, port in ports.items())
     config = folder / "nginx.conf"
     config.write_text(_CONFIG.format(folder=folder, servers=told, timeout=TIMEOUT))
     (folder / "access.log").touch()
-    command = [program, "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
+    command = [str(program), "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
     process = Process("nginx", command, folder / "log")
     process.start()
     try:

@@ -122,10 +122,16 @@ def _call(settings: dict[str, Any], observer: Observer) -> Seen:
     ]
     before = observer.measure()
     traffic = Traffic(callers)
+    observer.pulse.start()
+    Path(settings["ready"]).touch()
     traffic.start()
     sys.stdin.read()
-    traffic.stop(settings["patience"])
-    return observer.sum_up(journal.made.values(), before, settle(observer, before))
+    traffic.end()
+    traffic.wait(settings["patience"])
+    observer.pulse.stop()
+    return observer.sum_up(
+        journal.made.values(), before, settle(observer, before, settings["descriptors"])
+    )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from traced_image import Telemetry
 
+from .pulse import Pulse
 from .records import Made, Resources, Seen, Spanned
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 _NANO = 1e9
-_BEAT, _BEATS = 0.1, 50
+_BEAT, _SETTLED = 0.1, 5.0
 _SCOPE = "traced_image"
 
 
@@ -54,6 +55,7 @@ class Observer(SpanProcessor):
             wire_spans=True,
         )
         self.log = _Log(secrets, self.leaks)
+        self.pulse = Pulse()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Count a span that began."""
@@ -107,6 +109,7 @@ class Observer(SpanProcessor):
             before=before,
             after=after,
             leaks=tuple(sorted(self.leaks)),
+            stalls=tuple(self.pulse.stalls),
         )
 
     def measure(self) -> Resources:
@@ -121,15 +124,22 @@ class Observer(SpanProcessor):
                     yield dict(sample.labels), int(sample.value)
 
 
-def settle(observer: Observer, before: Resources) -> Resources:
-    """Measure what is left, after what goes by itself has had time to go."""
-    for _ in range(_BEATS):
+def settle(observer: Observer, before: Resources, allowed: int = 0) -> Resources:
+    """Measure what is left, after what goes by itself has had time to go.
+
+    Args:
+        observer: Measures.
+        before: What there was.
+        allowed: Descriptors that may be left.
+    """
+    end = time.monotonic() + _SETTLED
+    while True:
         gc.collect()
         after = observer.measure()
-        if after.descriptors <= before.descriptors and after.threads == before.threads:
-            break
+        left = after.descriptors - before.descriptors
+        if time.monotonic() > end or (left <= allowed and after.threads == before.threads):
+            return after
         time.sleep(_BEAT)
-    return after
 
 
 class _Log(logging.Handler):

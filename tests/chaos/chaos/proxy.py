@@ -195,6 +195,8 @@ class Proxy:
                 await pair.over.wait()
             if self._rng.random() < self._link.reset:
                 pair.reset()
+            if sink.transport.is_closing():
+                return
             sink.write(piece)
             await sink.drain()
         if pair.is_half_open:

@@ -89,6 +89,7 @@ class Served:
         status: The HTTP status of the answer; 0 if it was not answered.
         size: The bytes of the answer's body; None if it was not sent as a whole.
         is_gateway: Whether nginx in front of the server logged it.
+        answered: When its status was known; None if it never was.
     """
 
     trace: str
@@ -100,6 +101,7 @@ class Served:
     status: int = 0
     size: int | None = None
     is_gateway: bool = False
+    answered: float | None = None
 
 
 @dataclass(frozen=True)
@@ -156,12 +158,13 @@ class Limits:
     """What a run may not exceed.
 
     Attributes:
-        attempt: Seconds of an attempt, with what a busy machine adds.
+        attempt: Seconds of an attempt, beside those in which its process was held up.
         attempts: The attempts of a call.
         grace: Seconds after the end of an outage in which its traces may still show.
         memory: Bytes by which the process may grow.
         descriptors: Descriptors that may be left; a client that is never closed keeps some.
         may_repeat: Whether an image may be made twice, as nova's loop of retries does it.
+        slow: Seconds of a request in a server's log that explain a timeout.
     """
 
     attempt: float
@@ -170,6 +173,7 @@ class Limits:
     memory: int
     descriptors: int = 0
     may_repeat: bool = False
+    slow: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,7 @@ class Seen:
         before: What the process held before the first call.
         after: What it held after the last one.
         leaks: Where a secret was found.
+        stalls: The times in which its threads had to wait for the machine.
     """
 
     made: tuple[Made, ...] = ()
@@ -193,6 +198,7 @@ class Seen:
     before: Resources = Resources((), 0, 0, 0)
     after: Resources = Resources((), 0, 0, 0)
     leaks: tuple[str, ...] = ()
+    stalls: tuple[tuple[float, float], ...] = ()
 
     def of_kind(self, kind: str) -> tuple[Spanned, ...]:
         """The spans of a kind."""
@@ -208,12 +214,16 @@ class Evidence(Seen):
         served: The requests of all servers that were sent for this process's calls.
         outages: The times in which servers were broken.
         stored: The data of the active images that calls made.
+        slow: The times in which servers were slow by their own logs, whosever calls they served.
+        held_up: The times in which the proxies' process had to wait for the machine.
     """
 
     limits: Limits = Limits(0, 0, 0, 0)
     served: tuple[Served, ...] = ()
     outages: tuple[Outage, ...] = ()
     stored: tuple[Stored, ...] = ()
+    slow: tuple[Outage, ...] = ()
+    held_up: tuple[tuple[float, float], ...] = ()
 
 
 def dump_seen(seen: Seen) -> str:
@@ -235,6 +245,7 @@ def load_seen(text: str) -> Seen:
         before=_load_resources(told["before"]),
         after=_load_resources(told["after"]),
         leaks=tuple(told["leaks"]),
+        stalls=tuple((start, end) for start, end in told["stalls"]),
     )
 
 

@@ -1,33 +1,29 @@
-"""The table and the JSON of a run."""
+"""The tables of a run, and the command that replays it."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import shlex
-from dataclasses import asdict
-from datetime import datetime, timezone
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .checks import CHECKS
 from .schedule import ALL
+from .stock import STOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from .run import Result
+    from .state import Order, State
 
 _SHOWN = 5  # contradictions that the table shows of one check
-_LIBRARIES = ("traced-image", "opentelemetry-sdk", "prometheus-client", "requests", "urllib3")
 
 
 def format_table(result: Result) -> str:
     """Write the checks, what they found, and how much happened."""
     schedule, clients = result.schedule, list(result.found)
-    lines = [f"seed {schedule.seed}, {schedule.seconds:g} s, {len(schedule.events)} faults", ""]
+    happened = sum(result.faults.values())
+    times = f"{schedule.seconds:g} s and {result.overhead:.0f} s around them"
+    lines = [f"seed {schedule.seed}, {times}, {happened} faults", ""]
     found = {
         name: [str(len(result.found[client][name]) or "nothing") for client in clients]
         for name in CHECKS
@@ -38,8 +34,8 @@ def format_table(result: Result) -> str:
         name: [f"{result.figures[client].get(name, 0):,}" for client in clients] for name in names
     }
     lines += ["", *_format_rows(["figure", *clients], counts)]
-    happened = {name: [str(count)] for name, count in result.faults.items()}
-    lines += ["", *_format_rows(["fault", "times"], happened)]
+    times_of = {name: [str(count)] for name, count in result.faults.items()}
+    lines += ["", *_format_rows(["fault", "times"], times_of)]
     for client, name in result.failed:
         lines += ["", f"Not true for {client}: {name}", *_format_found(result.found[client][name])]
     return "\n".join(lines)
@@ -56,56 +52,27 @@ def _format_found(found: Sequence[str]) -> list[str]:
     return [*lines, f"- and {more} more, which are in the JSON"] if more > 0 else lines
 
 
-def format_json(result: Result, lacking: Mapping[str, str]) -> str:
-    """Write the same, with the schedule and the machine."""
-    told = {
-        "schedule": asdict(result.schedule),
-        "found": result.found,
-        "figures": result.figures,
-        "faults": result.faults,
-        "lacking": lacking,
-        "conditions": describe_conditions(),
-    }
-    return json.dumps(told, indent=1)
-
-
-def format_replay(result: Result, clients: Collection[str], faults: Collection[str]) -> str:
+def format_replay(order: Order) -> str:
     """Write the command that makes the same run."""
-    schedule = result.schedule
-    arguments = [*(["--clients", *clients] if clients else [])]
-    if set(faults) != set(ALL):
-        arguments += ["--faults", *faults]
-    words = ["make", "chaos", f"SEED={schedule.seed}", f"SECONDS={schedule.seconds:g}"]
+    arguments = [] if set(order.clients) == set(STOCK) else ["--clients", *order.clients]
+    if set(order.faults) != set(ALL):
+        arguments += ["--faults", *order.faults]
+    words = ["make", "chaos", f"SEED={order.seed}", f"SECONDS={order.seconds:g}"]
     return shlex.join([*words, *([f"ARGS={shlex.join(arguments)}"] if arguments else [])])
 
 
-def describe_conditions() -> dict[str, str]:
-    """The versions, the machine, its load and the time."""
-    return {
-        "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}",
-        "load": "{:.1f} {:.1f} {:.1f}".format(*os.getloadavg()),
-        "Python": platform.python_version(),
-        **{name: metadata.version(name) for name in _LIBRARIES},
+def format_summary(state: State) -> str:
+    """Write what all rounds have found."""
+    told = state.summarize()
+    calls, checks, faults = told["calls"], told["checks"], told["faults"]
+    assert isinstance(calls, dict)
+    assert isinstance(checks, dict)
+    assert isinstance(faults, dict)
+    rows = {
+        name: [str(count or "nothing") for count in found.values()]
+        for name, found in checks.items()
     }
-
-
-def find_faketime() -> str:
-    """The path of libfaketime; empty if it is not on this machine."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    return str(found[0]) if found else ""
-
-
-def find_lacking(faketime: str) -> dict[str, str]:
-    """What this machine or this program has not, and what a run is without because of it."""
-    lacking = {
-        "network namespaces": (
-            "all servers are in the namespace of this process, and no packet is lost: what the"
-            " proxy delays, cuts and resets are connections"
-        )
-    }
-    if not list(Path(f"/lib/modules/{platform.release()}").rglob("sch_netem.*")):
-        lacking["netem"] = "the kernel has no module of it that can be loaded"
-    if not faketime:
-        lacking["libfaketime"] = "no clock jumps; fix: apt-get install libfaketime"
-    return lacking
+    counted = ", ".join(f"{count:,} by {client}" for client, count in calls.items())
+    amount = f"{sum(faults.values())} faults of {len(faults)} kinds"
+    head = f"{told['seconds']:g} s in {told['rounds']} rounds: {amount}; calls: {counted}"
+    return "\n".join([head, *_format_rows(["all rounds", *calls], rows)])

@@ -6,6 +6,7 @@ import logging
 import random
 import shutil
 import tempfile
+import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ import traced_image
 from traced_image import GlanceImageService, RetryPolicy
 
 from . import stock as stock_client
+from .blame import find_slow
 from .callers import Caller, Journal, Traffic
 from .checks import find_all
 from .observing import Observer, settle
@@ -29,8 +31,9 @@ from .workers import Forker
 from .world import World, world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
+    from .machine import Machine
     from .schedule import Schedule
 
 THREADS = 4
@@ -50,14 +53,34 @@ FERNET = "gAAAA"
 _MEMORY = 128 * 1024**2  # 500 threads at once take some, which the allocator keeps
 _RECORD = 2048  # bytes, rather more than a span and what belongs to it
 
+_MARGIN = 2.0
+"""Seconds that an attempt may take beyond its limits.
+
+Its process is not held up in them, which is measured on its own: a thread that has to wait once
+for a processor, between two looks of `pulse.Pulse`, and closing a connection take less.
+"""
+
+_GRACE = 1.0
+"""Seconds after the end of a fault in which it still shows.
+
+A server that was stopped first works at what has waited; TCP sends what was lost again after 0.2 s,
+0.4 s and so on, for as long again as the fault lasted, unless the proxy resets the connection.
+"""
+
+_UNBOUNDED = 2 * stock_client.TIMEOUT + _MARGIN
+"""Without a limit for a whole request, its connection and its answer have one each."""
+
 LIMITS = {
-    # A machine that does much else adds two seconds.
-    "pipeline": Limits(REQUEST + 2.0, 1 + RETRIES, 1.0, _MEMORY),
-    # Without a limit for a whole request, its connection and its answer have one each.
+    "pipeline": Limits(REQUEST + _MARGIN, 1 + RETRIES, _GRACE, _MEMORY),
     "nova": Limits(
-        2 * stock_client.TIMEOUT + 2.0, 1 + stock_client.RETRIES, 1.0, _MEMORY, 12, may_repeat=True
+        _UNBOUNDED,
+        1 + stock_client.RETRIES,
+        _GRACE,
+        _MEMORY,
+        stock_client.DESCRIPTORS,
+        may_repeat=True,
     ),
-    "glanceclient": Limits(2 * stock_client.TIMEOUT + 2.0, 1, 1.0, _MEMORY, 12),
+    "glanceclient": Limits(_UNBOUNDED, 1, _GRACE, _MEMORY, stock_client.DESCRIPTORS),
 }
 """What each client may not exceed."""
 
@@ -71,12 +94,14 @@ class Result:
         found: What each check found, by its name, by the client.
         figures: How much happened, by its name, by the client.
         faults: How often each fault happened.
+        overhead: Seconds that it took beside those of the schedule.
     """
 
     schedule: Schedule
     found: Mapping[str, Mapping[str, list[str]]]
     figures: Mapping[str, Mapping[str, int]]
     faults: Mapping[str, int]
+    overhead: float = 0.0
 
     @property
     def failed(self) -> tuple[tuple[str, str], ...]:
@@ -89,42 +114,53 @@ class Result:
         )
 
 
-def run(
-    schedule: Schedule, clients: Collection[str], say: Callable[[str], None], faketime: str = ""
-) -> Result:
+def run(schedule: Schedule, machine: Machine, say: Callable[[str], None]) -> Result:
     """Start the servers, call them while the schedule breaks them, and check what became of it.
 
     Args:
-        schedule: What is broken.
-        clients: Names of `NUMBERS` beside the pipeline, which always calls.
-        say: Is told what is installed, and where data is.
-        faketime: The path of libfaketime; empty if no clock is to jump.
+        schedule: What is broken; what the machine can't break is left out.
+        machine: What the servers and the stock clients are run with.
+        say: Is told where data is.
     """
-    if not faketime:
-        schedule = schedule.without("clock_jump")
+    began = time.monotonic()
+    schedule = schedule.without(machine.find_impossible())
     folder = Path(tempfile.mkdtemp(prefix="traced-image-chaos-"))
     say(f"logs and data are in {folder}")
+    is_done = False
+    try:
+        result = _run(schedule, machine, folder)
+        is_done = not result.failed
+    except KeyboardInterrupt:
+        is_done = True
+        raise
+    finally:
+        # What is needed to find out why it failed is kept.
+        if is_done:
+            shutil.rmtree(folder)
+    return replace(result, overhead=time.monotonic() - began - schedule.seconds)
+
+
+def _run(schedule: Schedule, machine: Machine, folder: Path) -> Result:
     (folder / "schedule.json").write_text(schedule.to_json())
-    with world(folder / "glances", schedule.seed, say, schedule.servers, faketime) as servers:
+    with world(machine, folder / "glances", schedule.seed, schedule.servers) as servers:
         rng = random.Random(f"{schedule.seed} callers")
         seeded = servers.seed(rng)
         with ExitStack() as stack:
             begun = {
                 client: stack.enter_context(
-                    stock(client, folder, servers, seeded, rng, PATIENCE, FERNET, say)
+                    stock(client, place, folder, servers, seeded, rng, PATIENCE, FERNET)
                 )
-                for client in clients
+                for client, place in machine.clients.items()
             }
+            for each in begun.values():
+                each.wait()
             evidence = _collect(schedule, servers, Journal(seeded), rng, begun)
-    result = Result(
+    return Result(
         schedule,
         {client: find_all(each) for client, each in evidence.items()},
         {client: _count(each) for client, each in evidence.items()},
         dict(sorted(Counter(event.fault for event in servers.happened).items())),
     )
-    if not result.failed:
-        shutil.rmtree(folder)
-    return result
 
 
 def _collect(
@@ -136,12 +172,15 @@ def _collect(
 ) -> dict[str, Evidence]:
     seen: dict[str, Seen] = {}
 
-    def end_others() -> None:
-        seen.update((client, each.end(PATIENCE)) for client, each in begun.items())
+    def collect_others() -> None:
+        for each in begun.values():
+            each.end()
+        seen.update((client, each.collect(2 * PATIENCE)) for client, each in begun.items())
 
-    own = play(schedule, servers, journal, rng, end_others)
+    own = play(schedule, servers, journal, rng, collect_others)
     seen = {"pipeline": own, **seen}
     served, stored = tuple(servers.read_served()), tuple(servers.read_stored())
+    slow = tuple(find_slow((*served, *servers.read_asked()), Limits.slow))
     return {
         client: Evidence(
             **vars(each),
@@ -149,6 +188,8 @@ def _collect(
             served=tuple(line for line in served if int(line.trace[0], 16) == NUMBERS[client]),
             outages=tuple(servers.outages),
             stored=stored,
+            slow=slow,
+            held_up=own.stalls,
         )
         for client, each in seen.items()
     }
@@ -164,7 +205,7 @@ def play(
     servers: World,
     journal: Journal,
     rng: random.Random,
-    end_others: Callable[[], None],
+    collect_others: Callable[[], None],
 ) -> Seen:
     """Call through the pipeline while the schedule breaks the servers.
 
@@ -173,13 +214,15 @@ def play(
         servers: The servers.
         journal: Gets the calls.
         rng: Chooses them.
-        end_others: Ends the other clients, whose connections to proxies are this process's, too.
+        collect_others: Ends the other clients, whose connections to proxies are this process's,
+            too.
     """
     observer = Observer(FERNET)
     logger = logging.getLogger("traced_image")
     logger.addHandler(observer.log)
     logger.propagate = False
     before = observer.measure()
+    observer.pulse.start()
     service = _connect(servers, observer)
     make_caller = partial(Caller, service, None)
     # Each thread has chances of its own, so that what it calls depends on no other thread.
@@ -188,12 +231,12 @@ def play(
     own = OwnFaults(forker, random.Random(rng.getrandbits(64)), PATIENCE)
     traffic = Traffic([make_caller(journal, each) for each in chances])
     traffic.start()
-    try:
-        servers.play(schedule, own.suffer)
-    finally:
-        traffic.stop(PATIENCE)
-        service.close()
-    end_others()
+    servers.play(schedule, own.suffer)
+    traffic.end()
+    collect_others()
+    traffic.wait(PATIENCE)
+    service.close()
+    observer.pulse.stop()
     after = settle(observer, before)
     logger.removeHandler(observer.log)
     return observer.sum_up(journal.made.values(), before, after)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
 LEAD = 2.0
 """Seconds before the first fault, in which all servers are healthy."""
@@ -21,6 +21,9 @@ GAPS = (1.5, 8.0)
 
 KEYSTONE_GAPS = (10.0, 40.0)
 """The same of Keystone, without which hardly any call can be made."""
+
+BURST_GAP = 60.0
+"""The least seconds between two bursts: three servers work at 500 calls for half a minute."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,24 @@ class Fault:
     amounts: tuple[float, float] = (0.0, 0.0)
 
 
+PACKETS: Mapping[str, Fault] = {
+    "packets_lost": Fault((1.0, 6.0), (0.02, 0.4)),
+    "packets_dropped": Fault((1.0, 6.0)),
+    "packets_rejected": Fault((1.0, 6.0)),
+    "host_unreachable": Fault((1.0, 6.0)),
+    "packets_slow": Fault((1.0, 6.0), (10_000.0, 200_000.0)),
+    "packets_delayed": Fault((1.0, 6.0), (0.02, 0.5)),
+}
+"""What happens to the packets of one server, in a network namespace.
+
+- `packets_lost`: the share of packets that are dropped; `packets_dropped`: all of them, so that
+  not even a connection can be made; `packets_rejected`: each is answered with RST;
+  `host_unreachable`: each is answered with ICMP.
+- `packets_slow`: bytes a second, by `tbf`; `packets_delayed`: seconds, by `netem`.
+"""
+
 FAULTS: Mapping[str, Fault] = {
+    **PACKETS,
     "kill": Fault((1.0, 6.0)),
     "stop": Fault((0.5, 6.0)),
     "restart": Fault((0.0, 0.0)),
@@ -69,16 +89,21 @@ FAULTS: Mapping[str, Fault] = {
   `gateway_timeout`: 504 for one that is stopped; `buffering`: it answers when it has all.
 """
 
+DISK = {"disk_full": Fault((1.0, 6.0))}
+"""What happens to the disk on which all servers keep images."""
+
 OWN = {
+    **DISK,
     "burst": Fault((0.0, 0.0), (100, 500)),
     "fork": Fault((0.0, 0.0)),
     "worker_dies": Fault((0.2, 3.0)),
 }
-"""What happens to the process that calls; its number is that after the last server.
+"""What is of no server of its own; its number is that after the last server.
 
 - `burst`: so many threads make one call each at once.
 - `fork`: a child makes a call, which was forked in the middle of others.
 - `worker_dies`: a child is killed in the middle of calls.
+- `disk_full`: the disk of all servers' images is full.
 """
 
 KEYSTONE = {
@@ -140,9 +165,9 @@ class Schedule:
         """Return the same run with these faults alone."""
         return replace(self, events=tuple(events))
 
-    def without(self, fault: str) -> Schedule:
-        """Return the same run without the faults of a name."""
-        return self.with_events([event for event in self.events if event.fault != fault])
+    def without(self, faults: Collection[str]) -> Schedule:
+        """Return the same run without the faults of some names."""
+        return self.with_events([event for event in self.events if event.fault not in faults])
 
     def to_json(self) -> str:
         """Write it so that `from_json` reads it."""
@@ -206,9 +231,12 @@ def _generate_events(
     events: list[Event] = []
     now = LEAD
     gaps = KEYSTONE_GAPS if set(names) <= set(KEYSTONE) else GAPS
-    while names:
+    while names and now < seconds:
         now += rng.uniform(*gaps)
-        name = rng.choice(names)
+        due = _find_due(names, events, now)
+        if not due:
+            continue
+        name = rng.choice(due)
         # Rounded, so that a file that was edited by hand is still easy to read.
         lasts = round(rng.uniform(*ALL[name].seconds), 2)
         amount = round(rng.uniform(*ALL[name].amounts), 3)
@@ -217,3 +245,8 @@ def _generate_events(
         events.append(Event(round(now, 2), lasts, name, server, amount))
         now += lasts
     return events
+
+
+def _find_due(names: Sequence[str], events: Sequence[Event], now: float) -> Sequence[str]:
+    last = max((each.start for each in events if each.fault == "burst"), default=-BURST_GAP)
+    return [name for name in names if name != "burst" or now >= last + BURST_GAP]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,12 @@ TIMEOUT = 3.0
 
 RETRIES = 3
 
+DESCRIPTORS = 12
+"""Descriptors that clients keep which are never closed."""
+
+_START = 120.0  # seconds until it calls, of which its imports take most
+_BEAT = 0.05
+
 
 @dataclass(frozen=True)
 class Stock:
@@ -42,20 +49,37 @@ class Stock:
     Attributes:
         process: The program.
         input: What ends it when it is closed.
+        ready: The file that it makes when it begins to call.
         seen: The file that it writes at its end.
     """
 
     process: Process
     input: int
+    ready: Path
     seen: Path
 
-    def end(self, patience: float) -> Seen:
-        """Have the program end its calls; return what it has seen.
+    def wait(self) -> None:
+        """Wait until it calls.
+
+        Raises:
+            PartFailedError: It has ended, or is not ready in time.
+        """
+        end = time.monotonic() + _START
+        while not self.ready.exists():
+            if not self.process.running or time.monotonic() > end:
+                raise self.process.failed("did not begin to call")
+            time.sleep(_BEAT)
+
+    def end(self) -> None:
+        """Have the program make no more calls."""
+        os.close(self.input)
+
+    def collect(self, patience: float) -> Seen:
+        """Wait for its end; return what it has seen.
 
         Raises:
             PartFailedError: It has failed.
         """
-        os.close(self.input)
         if self.process.ended(patience) or not self.seen.exists():
             raise self.process.failed("failed")
         return load_seen(self.seen.read_text())
@@ -64,29 +88,28 @@ class Stock:
 @contextmanager
 def stock(
     client: str,
+    environment: Path,
     folder: Path,
     world: World,
     seeded: Mapping[str, str],
     rng: random.Random,
     patience: float,
     secret: str,
-    say: cache.Say,
 ) -> Iterator[Stock]:
     """Run a stock client.
 
     Args:
         client: `nova` or `glanceclient`.
+        environment: The environment that has both.
         folder: Where its settings and its log are written.
         world: The servers.
         seeded: The images that it may read.
         rng: Chooses what it calls.
         patience: Seconds in which its last calls must end.
         secret: What must be in nothing that it says.
-        say: Is told of what is installed.
     """
-    environment = cache.install(cache.OBSERVED_NOVA, say)
     session = world.cloud.session(world.cloud.auth("owner"))
-    seen = folder / f"{client}.seen.json"
+    seen, ready = folder / f"{client}.seen.json", folder / f"{client}.ready"
     settings = {
         "client": client,
         "number": NUMBERS[client],
@@ -101,7 +124,9 @@ def stock(
         "seeded": dict(seeded),
         "seeds": [rng.getrandbits(64) for _ in range(THREADS)],
         "patience": patience,
+        "descriptors": DESCRIPTORS,
         "secrets": [secret],
+        "ready": str(ready),
         "seen": str(seen),
     }
     file = folder / f"{client}.settings.json"
@@ -113,6 +138,6 @@ def stock(
     try:
         process.start(hold)
         os.close(hold)
-        yield Stock(process, end, seen)
+        yield Stock(process, end, ready, seen)
     finally:
         process.close()

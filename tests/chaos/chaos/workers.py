@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random
@@ -26,6 +27,7 @@ LIMIT = 60.0
 """Seconds in which a child must make its call."""
 
 _BEAT = 0.02
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Forker:
         child = os.fork()
         if child == 0:
             try:
+                # It ends with its parent, however that does.
+                ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
                 self.release()
                 self._work(place, random.Random(seed), calls)
                 os._exit(0)

@@ -9,23 +9,23 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import requests
-from parts import cache, glance, keystone
+from parts import glance, keystone
 from parts.ports import free_port
 
+from . import disk
 from .breaking import ACTIONS, Actions, Site
 from .certificates import make_certificates
 from .gateway import Gateway, gateway
 from .names import Names
 from .proxy import Loop, Proxy
 from .records import KEYSTONE, Outage, Served, Stored, parse_traceparent
+from .schedule import DISK, OWN
 from .schedule import KEYSTONE as KEYSTONE_FAULTS
-from .schedule import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from parts.cloud import Cloud
     from parts.http import HTTPPart
 
+    from .machine import Machine
     from .schedule import Event, Schedule
 
 AFTER_BURST = 15.0
@@ -61,6 +62,7 @@ class World:
         self.cloud, self.authority = cloud, authority
         self.outages: list[Outage] = []
         self.happened: list[Event] = []
+        self._over = threading.Event()
 
     @property
     def urls(self) -> list[str]:
@@ -83,12 +85,19 @@ class World:
         by_server: dict[int, list[Event]] = defaultdict(list)
         for event in schedule.events:
             by_server[event.server].append(event)
-        with ThreadPoolExecutor(schedule.servers + 1, "faults") as pool:
-            for played in [
-                pool.submit(self._play, began, each, suffer) for each in by_server.values()
-            ]:
-                played.result()
-        wait_until(began + schedule.seconds)
+        players = [_Player(self._play, began, each, suffer) for each in by_server.values()]
+        try:
+            for player in players:
+                player.start()
+            for player in players:
+                player.join()
+            self._wait_until(began + schedule.seconds)
+        finally:
+            # After an interrupt no other fault begins, and nobody waits for those that last.
+            self._over.set()
+        for player in players:
+            if player.error is not None:
+                raise player.error
 
     def release(self) -> None:
         """Close the sockets of the proxies in a child that was forked."""
@@ -97,24 +106,31 @@ class World:
 
     def _play(self, began: float, events: Sequence[Event], suffer: Callable[[Event], None]) -> None:
         for event in events:
-            wait_until(began + event.start)
+            self._wait_until(began + event.start)
+            if self._over.is_set():
+                return
             started = time.time()
-            if event.fault in OWN:
+            if event.fault in OWN and event.fault not in DISK:
                 suffer(event)
-            elif event.fault in KEYSTONE_FAULTS:
-                self._carry_out(_break_keystone(self.cloud.keystone, event), event)
             else:
-                site = self._sites[event.server]
-                self._carry_out(ACTIONS[event.fault](site, event.amount), event)
+                self._carry_out(self._find_actions(event), event)
             ended = time.time() + (AFTER_BURST if event.fault == "burst" else 0.0)
             self.happened.append(event)
             ports = self._find_hurt(event)
             self.outages += [Outage(port, event.fault, started, ended) for port in ports]
 
+    def _find_actions(self, event: Event) -> Actions:
+        if event.fault in DISK:
+            place = self._folder / glance.STORES[0]
+            return lambda: disk.fill(place), lambda: disk.empty(place)
+        if event.fault in KEYSTONE_FAULTS:
+            return _break_keystone(self.cloud.keystone, event)
+        return ACTIONS[event.fault](self._sites[event.server], event.amount)
+
     def _find_hurt(self, event: Event) -> list[int]:
         """The ports of the servers that a fault may show at."""
         every = [site.proxy.port for site in self._sites]
-        if event.fault == "burst":
+        if event.fault == "burst" or event.fault in DISK:
             return every  # servers that get all at once answer late
         if event.fault in KEYSTONE_FAULTS:
             return [*every, KEYSTONE]  # each Glance asks it about each caller
@@ -124,8 +140,12 @@ class World:
         begin, end = actions
         begin()
         # A repair that took longer than planned leaves the next faults later, not shorter.
-        time.sleep(event.seconds)
-        end()
+        if not self._over.wait(event.seconds):
+            end()
+
+    def _wait_until(self, moment: float) -> None:
+        """Wait until a time of the monotonic clock, or until the run is over."""
+        self._over.wait(max(0.0, moment - time.monotonic()))
 
     def seed(self, rng: random.Random) -> dict[str, str]:
         """Make images; return the SHA-256 of their data by their ids."""
@@ -146,6 +166,11 @@ class World:
         yield from self._gateway.read_served(
             {site.server.port: site.proxy.port for site in self._sites}
         )
+
+    def read_asked(self) -> list[Served]:
+        """Read the access log of Keystone, of whom callers and servers ask."""
+        file = self._folder / "keystone" / "access.log"
+        return read_access_log(file.read_text(), KEYSTONE)
 
     def read_stored(self) -> Iterator[Stored]:
         """Read the data of the images that are active."""
@@ -183,7 +208,7 @@ def _make_image(url: str, token: str, name: str, data: bytes) -> str:
 
 
 def read_access_log(text: str, port: int) -> list[Served]:
-    """Read what `parts/inside/logged_glance.py` wrote.
+    """Read what `parts/inside/logged.py` wrote.
 
     Args:
         text: The lines.
@@ -196,36 +221,51 @@ def read_access_log(text: str, port: int) -> list[Served]:
             ids = parse_traceparent(told["traceparent"])
             found[key] = Served(*ids, port, told["method"], told["path"], told["at"])
         elif told["what"] == "answered":
-            found[key] = replace(found[key], status=told["status"])
+            found[key] = replace(found[key], status=told["status"], answered=told["at"])
         else:
             found[key] = replace(found[key], size=told["size"])
     return list(found.values())
 
 
+class _Player(threading.Thread):
+    """Plays the faults of one server; it does not keep the interpreter from its end.
+
+    Attributes:
+        error: What went wrong; None for nothing.
+    """
+
+    def __init__(self, play: Callable[..., None], *arguments: object) -> None:
+        super().__init__(name="faults", daemon=True)
+        self._play, self._arguments = play, arguments
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Play."""
+        try:
+            self._play(*self._arguments)
+        except BaseException as error:  # noqa: BLE001 - it is raised by whoever waits for the end
+            self.error = error
+
+
 @contextmanager
-def world(
-    folder: Path, seed: int, say: cache.Say, count: int = 3, faketime: str = ""
-) -> Iterator[World]:
+def world(machine: Machine, folder: Path, seed: int, count: int = 3) -> Iterator[World]:
     """Run the servers and the proxies.
 
     Args:
-        folder: An empty folder for what servers write.
+        machine: What they are run with.
+        folder: A folder that does not exist yet, for what servers write.
         seed: What the losses of the proxies depend on.
-        say: Is told what was installed.
         count: How many servers.
-        faketime: The path of libfaketime; empty if there is none.
     """
-    environment = cache.install(cache.GLANCE, say)
-    environments = cache.install(cache.KEYSTONE, say), environment
     called = tuple(f"glance-{number}.test" for number in range(1, count + 1))
     names = Names(called, random.Random(f"{seed} names"))
     with ExitStack() as stack:
-        cloud = stack.enter_context(keystone.keystone(*environments, folder / "keystone"))
-        kind = replace(
-            keystone.kind_behind(cloud.keystone.url, remembered=300), application=glance.LOGGED
-        )
-        servers = stack.enter_context(glance.glances(environment, folder, count, kind))
-        passed = stack.enter_context(gateway(folder / "nginx", [server.port for server in servers]))
+        if machine.packets is not None:
+            (folder / glance.STORES[0]).mkdir(parents=True)
+            stack.enter_context(disk.disk(folder / glance.STORES[0]))
+        servers, cloud = _start(stack, machine, folder, count)
+        ports = [server.port for server in servers]
+        passed = stack.enter_context(gateway(machine.nginx, folder / "nginx", ports))
         loop = Loop()
         stack.callback(loop.close)
         sites = []
@@ -236,11 +276,20 @@ def world(
             proxy = Proxy(loop, free_port(), server.port, rng, tls)
             stack.callback(proxy.close)
             port = passed.ports[server.port]
-            sites.append(Site(server, proxy, name, names, port, last, faketime))
+            kept = machine.faketime, machine.packets
+            sites.append(Site(server, proxy, name, names, port, last, *kept))
         stack.enter_context(names.installed())
         yield World(sites, folder, passed, cloud, folder / "authority.pem")
 
 
-def wait_until(moment: float) -> None:
-    """Wait until a time of the monotonic clock."""
-    threading.Event().wait(max(0.0, moment - time.monotonic()))
+def _start(
+    stack: ExitStack, machine: Machine, folder: Path, count: int
+) -> tuple[list[HTTPPart], Cloud]:
+    """Start Keystone and the Glances at the same time."""
+    identity = keystone.identity(machine.keystone, folder / "keystone", keystone.LOGGED)
+    stack.callback(identity.close)
+    identity.launch()
+    kind = replace(keystone.kind_behind(identity.url, remembered=300), application=glance.LOGGED)
+    servers = stack.enter_context(glance.glances(machine.glance, folder, count, kind))
+    cloud = stack.enter_context(keystone.populated(identity, servers[0], folder))
+    return servers, cloud

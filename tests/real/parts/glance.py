@@ -55,7 +55,7 @@ OPEN = Kind(
 """A Glance that knows no users and shows everything to everybody."""
 
 LOGGED = "logged_glance:application"
-"""The application that writes an access log of its own; see `inside/logged_glance.py`."""
+"""The application that writes an access log of its own; see `inside/logged.py`."""
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def glances(
 def prepare(environment: Path, folder: Path) -> None:
     """Make the database and the folders that the servers of one Glance share."""
     for name in (*STORES, "staging", "tasks"):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
     empty = _empty_database(environment)
     (folder / "glance.sqlite").write_bytes(empty.read_bytes())
 

@@ -23,22 +23,50 @@ def keystone(environment: Path, glance_environment: Path, folder: Path) -> Itera
         folder: An empty folder for databases, images, keys, configuration and logs.
     """
     with ExitStack() as stack:
-        server = _keystone(environment, folder / "keystone")
+        server = identity(environment, folder / "keystone")
         stack.callback(server.close)
         server.launch()
         behind = glance_behind(glance_environment, folder / "glance", server.url)
         stack.callback(behind.close)
         behind.launch()
-        cloud = Cloud(server, behind, folder / "clouds.yaml")
-        stack.callback(cloud.close)
-        server.wait()
-        _populate(cloud)
-        cloud.write_clouds_file()
+        cloud = stack.enter_context(populated(server, behind, folder))
         behind.wait()
         yield cloud
 
 
-def _keystone(environment: Path, folder: Path) -> HTTPPart:
+@contextmanager
+def populated(server: HTTPPart, behind: HTTPPart, folder: Path) -> Iterator[Cloud]:
+    """Make the users, their projects and the catalogue of a Keystone that was launched.
+
+    Args:
+        server: The Keystone.
+        behind: The Glance of the catalogue.
+        folder: Gets `Cloud.clouds_file`.
+    """
+    cloud = Cloud(server, behind, folder / "clouds.yaml")
+    try:
+        server.wait()
+        _populate(cloud)
+        cloud.write_clouds_file()
+        yield cloud
+    finally:
+        cloud.close()
+
+
+LOGGED = "logged_keystone:application"
+"""The application that writes an access log of its own; see `inside/logged.py`."""
+
+
+def identity(
+    environment: Path, folder: Path, application: str = "keystone.wsgi.api:application"
+) -> HTTPPart:
+    """A Keystone with an administrator and nobody else; it is yet to be launched.
+
+    Args:
+        environment: Keystone's virtual environment.
+        folder: A folder that does not exist yet, for its database, keys, configuration and log.
+        application: What is served, as `module:attribute`.
+    """
     folder.mkdir(parents=True)
     (folder / "keystone.sqlite").write_bytes(_bootstrapped(environment).read_bytes())
     for name in ("fernet", "credential"):
@@ -58,7 +86,7 @@ def _keystone(environment: Path, folder: Path) -> HTTPPart:
     return HTTPPart(
         "keystone",
         environment,
-        "keystone.wsgi.api:application",
+        application,
         listen(),
         folder / "log",
         env={"OS_KEYSTONE_CONFIG_DIR": str(folder)},

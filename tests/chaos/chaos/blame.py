@@ -1,0 +1,73 @@
+"""The checks of who is blamed: nobody but who was broken, or too slow by the servers' own logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .pulse import add_stalled
+from .records import KEYSTONE, Evidence, Made, Outage, Served, Spanned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+TIMEOUTS = frozenset({"connect_timeout", "read_timeout", "deadline_exceeded"})
+"""The reasons of which a server that is merely slow may be the cause."""
+
+_SERVER_ERRORS = 500
+
+
+def find_wrong_accusations(evidence: Evidence) -> Iterator[str]:
+    """An attempt that failed was made on a server that was broken then, or that said so itself.
+
+    A server that ran out of time although nothing broke it must have been slow by its own log, or
+    the machine must have kept the proxies before it waiting for as long.
+    """
+    said = {(line.trace, line.server) for line in evidence.served if line.status >= _SERVER_ERRORS}
+    for attempt in evidence.of_kind("attempt"):
+        if attempt.outcome != "failed" or (attempt.trace, attempt.server) in said:
+            continue
+        if not (
+            _was_broken(attempt.server, attempt, evidence)
+            or (attempt.reason in TIMEOUTS and _was_slow(attempt.server, attempt, evidence))
+        ):
+            yield (
+                f"an attempt of {attempt.operation} blames server {attempt.server},"
+                f" which was healthy, for {attempt.reason}: trace {attempt.trace}"
+            )
+
+
+def find_wrong_token_failures(evidence: Evidence) -> Iterator[str]:
+    """A call failed for want of a token only while Keystone was broken, or was slow by its log."""
+    for made in evidence.made:
+        if made.error == "TokenUnavailable" and not (
+            _was_broken(KEYSTONE, made, evidence) or _was_slow(KEYSTONE, made, evidence)
+        ):
+            name = f"{made.operation} (trace {made.trace})"
+            yield f"{name} got no token of a Keystone that was healthy"
+
+
+def _was_broken(server: int, of: Made | Spanned, evidence: Evidence) -> bool:
+    return _meets(evidence.outages, server, of, evidence.limits.grace)
+
+
+def _was_slow(server: int, of: Made | Spanned, evidence: Evidence) -> bool:
+    stalled = add_stalled(evidence.held_up, of.started, of.ended or of.started)
+    return stalled > evidence.limits.slow or _meets(evidence.slow, server, of, 0.0)
+
+
+def _meets(outages: Iterable[Outage], server: int, of: Made | Spanned, grace: float) -> bool:
+    started, ended = of.started, of.ended or of.started
+    return any(
+        each.server == server and each.started <= ended and started <= each.ended + grace
+        for each in outages
+    )
+
+
+def find_slow(served: Iterable[Served], seconds: float) -> Iterator[Outage]:
+    """Find the requests that took longer by a server's own log.
+
+    One that was never answered is of a server that was killed, which the schedule knows.
+    """
+    for line in served:
+        if line.answered is not None and line.answered - line.began > seconds:
+            yield Outage(line.server, "slow", line.began, line.answered)
