@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from .world import World
 
-_PROGRAM = Path(__file__).with_name("inside_nova.py")
-
 NUMBERS = {"pipeline": 1, "nova": 2, "glanceclient": 3}
 """The clients, and what the ids of their traces begin with."""
 
@@ -132,7 +130,8 @@ def stock(
     file = folder / f"{client}.settings.json"
     file.touch(0o600)
     file.write_text(json.dumps(settings))
-    command = [*cache.python(environment), str(_PROGRAM), str(file)]
+    program = Path(__file__).with_name(f"inside_{client}.py")
+    command = [*cache.python(environment), str(program), str(file)]
     process = Process(client, command, folder / f"{client}.log")
     hold, end = os.pipe()
     try:
