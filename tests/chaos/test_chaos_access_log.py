@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from chaos import world
+from chaos.access_log import read_access_log
+from chaos.records import Served
 
 TRACE, SPAN = "1" * 32, "2" * 16
 
@@ -24,13 +25,13 @@ def test_a_request_that_was_answered_has_a_status_and_a_size():
         {"request": "7-0", "what": "answered", "at": 5.1, "status": 200},
         {"request": "7-0", "what": "ended", "at": 5.2, "size": 12},
     )
-    expected = world.Served(TRACE, SPAN, 9292, "GET", "/v2/images", 5.0, 200, 12, answered=5.1)
-    assert [expected] == world.read_access_log(text, 9292)
+    expected = Served(TRACE, SPAN, 9292, "GET", "/v2/images", 5.0, 200, 12, answered=5.1)
+    assert [expected] == read_access_log(text, 9292)
 
 
 def test_a_request_of_a_server_that_was_killed_has_neither():
-    expected = world.Served(TRACE, SPAN, 9292, "GET", "/v2/images", 5.0)
-    assert [expected] == world.read_access_log(written(began("7-0")), 9292)
+    expected = Served(TRACE, SPAN, 9292, "GET", "/v2/images", 5.0)
+    assert [expected] == read_access_log(written(began("7-0")), 9292)
 
 
 def test_requests_that_were_served_at_once_are_told_apart():
@@ -39,10 +40,10 @@ def test_requests_that_were_served_at_once_are_told_apart():
         began("7-1", path="/b"),
         {"request": "7-0", "what": "answered", "at": 5.1, "status": 404},
     )
-    found = {line.path: line.status for line in world.read_access_log(text, 9292)}
+    found = {line.path: line.status for line in read_access_log(text, 9292)}
     assert {"/a": 404, "/b": 0} == found
 
 
 def test_a_request_of_no_trace_has_none():
-    (line,) = world.read_access_log(written(began("7-0", traceparent="")), 9292)
+    (line,) = read_access_log(written(began("7-0", traceparent="")), 9292)
     assert ("", "") == (line.trace, line.span)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import sqlite3
 import threading
@@ -18,12 +17,13 @@ from parts import glance, keystone
 from parts.ports import free_port
 
 from . import disk
+from .access_log import read_access_log
 from .breaking import ACTIONS, Actions, Site
 from .certificates import make_certificates
 from .gateway import Gateway, gateway
 from .names import Names
 from .proxy import Loop, Proxy
-from .records import KEYSTONE, Outage, Served, Stored, parse_traceparent
+from .records import KEYSTONE, Outage, Served, Stored
 from .schedule import DISK, OWN
 from .schedule import KEYSTONE as KEYSTONE_FAULTS
 
@@ -205,26 +205,6 @@ def _make_image(url: str, token: str, name: str, data: bytes) -> str:
     file = f"{url}/v2/images/{image}/file"
     requests.put(file, data=data, headers=octets, timeout=30).raise_for_status()
     return image
-
-
-def read_access_log(text: str, port: int) -> list[Served]:
-    """Read what `parts/inside/logged.py` wrote.
-
-    Args:
-        text: The lines.
-        port: The port by which clients know the server.
-    """
-    found: dict[str, Served] = {}
-    for told in map(json.loads, text.splitlines()):
-        key = told["request"]
-        if told["what"] == "began":
-            ids = parse_traceparent(told["traceparent"])
-            found[key] = Served(*ids, port, told["method"], told["path"], told["at"])
-        elif told["what"] == "answered":
-            found[key] = replace(found[key], status=told["status"], answered=told["at"])
-        else:
-            found[key] = replace(found[key], size=told["size"])
-    return list(found.values())
 
 
 class _Player(threading.Thread):
