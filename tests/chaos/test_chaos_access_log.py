@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from chaos.access_log import read_access_log
-from chaos.records import Served
+from chaos.records import Served, Stored
+from chaos.run import sort_stored
 
 TRACE, SPAN = "1" * 32, "2" * 16
 
@@ -47,3 +48,12 @@ def test_requests_that_were_served_at_once_are_told_apart():
 def test_a_request_of_no_trace_has_none():
     (line,) = read_access_log(written(began("7-0", traceparent="")), 9292)
     assert ("", "") == (line.trace, line.span)
+
+
+def test_what_is_stored_is_of_the_client_that_uploaded_it():
+    served = [
+        Served("2" + "0" * 31, "s1", 9292, "PUT", "/v2/images/i1/file", 1.0),
+        Served("3" + "0" * 31, "s2", 9292, "GET", "/v2/images/i2/file", 1.0),
+    ]
+    mine, others = Stored("i1", "d1", "d1"), Stored("i2", "d2", "d2")
+    assert {2: [mine], 1: [others]} == sort_stored([mine, others], served)

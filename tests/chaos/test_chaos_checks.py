@@ -227,6 +227,28 @@ def test_an_outage_may_show_for_a_short_time_after_its_end():
     assert [] == find_all(altered("outages", 0, ended=0.6))[BLAMED]
 
 
+TRUNCATED = replace(
+    added("served", *[Served("t2", f"s7{n}", B, "PUT", "/v2/images/i1/file", 2.5) for n in "ab"]),
+    stored=(Stored("i1", "d9", "d1"),),
+)
+"""A run in which an image was uploaded twice, and has wrong data."""
+
+
+def test_a_client_whose_retries_upload_the_rest_of_a_file_may_have_stored_that():
+    limits = replace(GOOD.limits, repeats=True)
+    assert [] == find_all(replace(TRUNCATED, limits=limits))[BYTES]
+
+
+def test_no_other_client_may_have_stored_the_rest_of_a_file():
+    assert "the store has d9" in find_all(TRUNCATED)[BYTES][0]
+
+
+def test_such_a_client_may_not_have_stored_wrong_data_by_one_upload():
+    once = replace(TRUNCATED, served=TRUNCATED.served[:-1])
+    found = find_all(replace(once, limits=replace(GOOD.limits, repeats=True)))
+    assert "the store has d9" in found[BYTES][0]
+
+
 SLOW = {
     "the server was slow by its log": {"slow": (Outage(A, "slow", 0.5, 4.0),)},
     "the proxies were kept waiting": {"held_up": ((0.5, 3.0),)},

@@ -163,7 +163,8 @@ class Limits:
         grace: Seconds after the end of an outage in which its traces may still show.
         memory: Bytes by which the process may grow.
         descriptors: Descriptors that may be left; a client that is never closed keeps some.
-        may_repeat: Whether an image may be made twice, as nova's loop of retries does it.
+        repeats: Whether its own retries may make an image twice, and upload what is left of a file
+            that was read before, as nova's do: `docs/reference/stock-clients.md` has both.
         slow: Seconds of a request in a server's log that explain a timeout.
     """
 
@@ -172,7 +173,7 @@ class Limits:
     grace: float
     memory: int
     descriptors: int = 0
-    may_repeat: bool = False
+    repeats: bool = False
     slow: float = 1.0
 
 
@@ -213,7 +214,7 @@ class Evidence(Seen):
         limits: What may not be exceeded.
         served: The requests of all servers that were sent for this process's calls.
         outages: The times in which servers were broken.
-        stored: The data of the active images that calls made.
+        stored: The data of the active images that this process's calls uploaded.
         slow: The times in which servers were slow by their own logs, whosever calls they served.
         held_up: The times in which the proxies' process had to wait for the machine.
     """

@@ -7,7 +7,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,16 +22,16 @@ from traced_image import GlanceImageService, RetryPolicy
 from . import stock as stock_client
 from .blame import find_slow
 from .callers import Caller, Journal, Traffic
-from .checks import find_all
+from .checks import find_all, find_truncated
 from .observing import Observer, settle
 from .own_faults import OwnFaults
-from .records import Evidence, Limits, Seen
+from .records import Evidence, Limits, Seen, Served, Stored
 from .stock import NUMBERS, Stock, stock
 from .workers import Forker
 from .world import World, world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .machine import Machine
     from .schedule import Schedule
@@ -78,7 +78,7 @@ LIMITS = {
         _GRACE,
         _MEMORY,
         stock_client.DESCRIPTORS,
-        may_repeat=True,
+        repeats=True,
     ),
     "glanceclient": Limits(_UNBOUNDED, 1, _GRACE, _MEMORY, stock_client.DESCRIPTORS),
 }
@@ -179,20 +179,35 @@ def _collect(
 
     own = play(schedule, servers, journal, rng, collect_others)
     seen = {"pipeline": own, **seen}
-    served, stored = tuple(servers.read_served()), tuple(servers.read_stored())
+    served = tuple(servers.read_served())
+    stored = sort_stored(servers.read_stored(), served)
     slow = tuple(find_slow((*served, *servers.read_asked()), Limits.slow))
     return {
         client: Evidence(
             **vars(each),
             limits=_allow_for_records(LIMITS[client], each),
-            served=tuple(line for line in served if int(line.trace[0], 16) == NUMBERS[client]),
+            served=tuple(line for line in served if find_number(line) == NUMBERS[client]),
             outages=tuple(servers.outages),
-            stored=stored,
+            stored=tuple(stored[NUMBERS[client]]),
             slow=slow,
             held_up=own.stalls,
         )
         for client, each in seen.items()
     }
+
+
+def find_number(line: Served) -> int:
+    """The number of the client that sent a request."""
+    return int(line.trace[0], 16)
+
+
+def sort_stored(stored: Iterable[Stored], served: Iterable[Served]) -> dict[int, list[Stored]]:
+    """By the number of the client that uploaded it; that of the pipeline for all others."""
+    numbers = {line.path: find_number(line) for line in served if line.method == "PUT"}
+    found: dict[int, list[Stored]] = defaultdict(list)
+    for each in stored:
+        found[numbers.get(f"/v2/images/{each.image}/file", NUMBERS["pipeline"])].append(each)
+    return found
 
 
 def _allow_for_records(limits: Limits, seen: Seen) -> Limits:
@@ -270,5 +285,6 @@ def _count(evidence: Evidence) -> dict[str, int]:
         "attempts that failed": sum(s.outcome == "failed" for s in evidence.of_kind("attempt")),
         "requests": len(evidence.of_kind("request")),
         "requests in access logs": len(evidence.served),
+        "images that retries truncated": len(find_truncated(evidence)),
         "bytes grown": evidence.after.memory - evidence.before.memory,
     }
