@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 1
 """Seconds that nginx waits for a server, before it answers 504."""
+
+_START, _BEAT = 30.0, 0.02  # seconds
 
 _CONFIG = """\
 daemon off;
@@ -98,6 +102,21 @@ def gateway(program: Path, folder: Path, servers: Sequence[int]) -> Iterator[Gat
     process = Process("nginx", command, folder / "log")
     process.start()
     try:
+        for port in ports.values():
+            _wait(process, port)
         yield Gateway(ports, folder)
     finally:
         process.close()
+
+
+def _wait(process: Process, port: int) -> None:
+    end = time.monotonic() + _START
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), _START).close()
+        except ConnectionRefusedError as error:
+            if not process.running or time.monotonic() > end:
+                raise process.failed("does not listen") from error
+            time.sleep(_BEAT)
+        else:
+            return

@@ -65,7 +65,7 @@ def prepare(clients: Iterable[str], faults: Collection[str], say: cache.Say) -> 
     """
     lacking: dict[str, str] = {}
     glance, keystone = cache.install(cache.GLANCE, say), cache.install(cache.KEYSTONE, say)
-    nginx = debian.install("nginx", lambda: _find_program("nginx"), say, "nginx-light")
+    nginx = debian.install("nginx", lambda: find_program("nginx"), say, "nginx-light")
     environments = {}
     for client in clients:
         try:
@@ -89,7 +89,7 @@ def _find_faketime(say: cache.Say, lacking: dict[str, str]) -> str:
 
 def _enter(say: cache.Say, lacking: dict[str, str]) -> Packets | None:
     try:
-        debian.install("nft", lambda: _find_program("nft"), say, "nftables")
+        debian.install("nft", lambda: find_program("nft"), say, "nftables")
         packets = enter()
     except (*_UNAVAILABLE, NamespaceUnavailableError) as error:
         lacking["network namespaces"] = f"no packet is lost, and no disk of servers full: {error}"
@@ -103,6 +103,7 @@ def _find_library() -> Path | None:
     return min(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), default=None)
 
 
-def _find_program(name: str) -> Path | None:
+def find_program(name: str) -> Path | None:
+    """The path of a program of the system; None if it is not there."""
     found = shutil.which(name) or shutil.which(name, path=SBIN)
     return Path(found) if found else None

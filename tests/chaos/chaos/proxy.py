@@ -182,6 +182,8 @@ class Proxy:
                 await pair.over.wait()
         except OSError:
             pair.reset()
+        except asyncio.CancelledError:
+            pass  # by the loop's close; asyncio's streams report a task that says so as a failure
         finally:
             pair.close()
             self._pairs.discard(pair)

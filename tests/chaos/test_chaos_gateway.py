@@ -1,0 +1,52 @@
+"""nginx in front of a server: what it answers for one that is dead, and what it logs."""
+
+from __future__ import annotations
+
+import http.client
+
+import pytest
+from chaos.gateway import gateway
+from chaos.machine import find_program
+from parts.ports import free_port
+
+from traced_image import lab
+
+TRACE, SPAN = "1" * 32, "2" * 16
+
+
+@pytest.fixture
+def nginx():
+    found = find_program("nginx")
+    if found is None:
+        pytest.skip("nginx is not on this machine; fix: apt-get install nginx-light")
+    return found
+
+
+def ask(port, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/v2/images", headers=headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_what_a_server_answers_passes(nginx, tmp_path):
+    with lab.GlanceServer() as server, gateway(nginx, tmp_path / "n", [server.port]) as passed:
+        assert 200 == ask(passed.ports[server.port])
+
+
+def test_a_server_that_is_dead_is_answered_for_and_logged_by_its_clients_port(nginx, tmp_path):
+    dead = free_port()
+    with gateway(nginx, tmp_path / "n", [dead]) as passed:
+        status = ask(passed.ports[dead], traceparent=f"00-{TRACE}-{SPAN}-01")
+        (line,) = passed.read_served({dead: 9292})
+    expected = (502, (TRACE, SPAN, 9292, "GET", "/v2/images", 502, True))
+    fields = (line.trace, line.span, line.server, line.method, line.path, line.status)
+    assert expected == (status, (*fields, line.is_gateway))
+
+
+def test_a_request_of_no_trace_is_not_read(nginx, tmp_path):
+    dead = free_port()
+    with gateway(nginx, tmp_path / "n", [dead]) as passed:
+        ask(passed.ports[dead])
+        assert [] == list(passed.read_served({dead: 9292}))
