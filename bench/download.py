@@ -1,9 +1,10 @@
-"""What the download of a large image takes, beside curl and python-glanceclient.
+"""What the download and the upload of a large image take, beside curl and python-glanceclient.
 
 ``python bench/download.py [--rounds 5] [--mebibytes 1024]``
 
 Each client has a process of its own, which is told when its turn is. nginx serves a sparse file,
-which is removed at the end. The data goes to the null device.
+which is removed at the end. The data goes to the null device. What is uploaded is a sparse file
+too, which a server takes that keeps nothing.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ import statistics
 import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from processes import started
+from processes import sink, started
+from report import Plot, Report, bars, markdown
 from rounds import conditions, small_environment
 from serving import IMAGE_PATH, nginx, nginx_version, recorded_image
-from targets import Figure, Report, at_most
+from targets import Figure, at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +38,16 @@ CURL = "curl"
 PLAIN, HASHED = "no hash", "sha512"
 OURS = {hashing: f"download, {hashing}" for hashing in (PLAIN, HASHED)}
 CLIENTS = {hashing: f"python-glanceclient, {hashing}" for hashing in (PLAIN, HASHED)}
+
+UPLOADS = {
+    "curl --upload-file": "",
+    "create, telemetry off": "upload --observed off",
+    "create, wire spans too": "upload --observed wire",
+    "requests, Session.put": "requests_upload",
+    "python-glanceclient, images.upload": "glanceclient_upload",
+}
+"""The ways to upload, and what `peer.py` is told."""
+CURL_UPLOAD, _, OWN_UPLOAD, PUT, _ = UPLOADS
 
 RATIO = 1.05
 """The most that a download may take: beside curl without hashing, beside glanceclient with it."""
@@ -49,10 +63,12 @@ class Taken:
     Attributes:
         seconds: Each of them.
         grown: MiB by which they let the process grow; None for curl.
+        cpu: Seconds of a core that the last of them took; None for curl.
     """
 
     seconds: list[float]
     grown: float | None
+    cpu: float | None
 
     @property
     def median(self) -> float:
@@ -69,6 +85,7 @@ def main() -> None:
     small_environment()
     told = conditions(nginx_version())
     print(report(measured(options.rounds, options.mebibytes), options.mebibytes))
+    print(upload_report(uploaded(options.rounds, options.mebibytes), options.mebibytes))
     print(", ".join(f"{name} {value}" for name, value in told.items()))
 
 
@@ -81,9 +98,12 @@ def measured(rounds: int, mebibytes: int) -> dict[str, Taken]:
     schemas = {path: body for path, body in recorded.items() if IMAGE_PATH not in path}
     with nginx({**bodies, **schemas}, sizes=sizes) as (url,), ExitStack() as stack:
         drivers: dict[str, Driver] = {}
-        for names, client in ((OURS, "download"), (CLIENTS, "glanceclient")):
+        for names, client, *options in (
+            (OURS, "download", "--observed", "wire"),
+            (CLIENTS, "glanceclient"),
+        ):
             for hashing, name in names.items():
-                arguments = (client, url, records[hashing]["id"])
+                arguments = (client, url, records[hashing]["id"], *options)
                 drivers[name] = stack.enter_context(started("peer.py", *arguments))
         for path in bodies:  # the kernel then has both files in its memory
             _curl(f"{url}{path}/file")
@@ -93,10 +113,34 @@ def measured(rounds: int, mebibytes: int) -> dict[str, Taken]:
             **{name: each.run for name, each in drivers.items()},
         }
         seconds = _interleaved(runs, rounds)
-        return {
-            name: Taken(each, drivers[name].grown if name in drivers else None)
-            for name, each in seconds.items()
+        return {name: _taken(each, drivers.get(name)) for name, each in seconds.items()}
+
+
+def _taken(seconds: list[float], driver: Driver | None) -> Taken:
+    return Taken(seconds, *((driver.grown, driver.cpu) if driver else (None, None)))
+
+
+def uploaded(rounds: int, mebibytes: int) -> dict[str, Taken]:
+    """What the uploads of each client took, by its name."""
+    with TemporaryDirectory(prefix="bench-") as folder, sink() as url, ExitStack() as stack:
+        path = Path(folder, "data")
+        with path.open("wb") as data:
+            data.truncate(mebibytes * 2**20)
+        drivers: dict[str, Driver] = {}
+        for name, told in UPLOADS.items():
+            if told:
+                client, *options = told.split()
+                arguments = ("peer.py", client, url, str(path), *options)
+                drivers[name] = stack.enter_context(started(*arguments))
+        target = f"{url}/v2/images/x/file"
+        upload = ("--upload-file", str(path))
+        _curl(target, *upload)  # the kernel then has the file in its memory
+        runs: dict[str, Callable[[int], Sequence[float]]] = {
+            CURL_UPLOAD: lambda _: [_curl(target, *upload)]
         }
+        runs |= {name: each.run for name, each in drivers.items()}
+        seconds = _interleaved(runs, rounds)
+        return {name: _taken(each, drivers.get(name)) for name, each in seconds.items()}
 
 
 def _records(record: dict[str, object], mebibytes: int) -> dict[str, dict[str, str]]:
@@ -118,12 +162,12 @@ def _records(record: dict[str, object], mebibytes: int) -> dict[str, dict[str, s
     return records
 
 
-def _curl(url: str) -> float:
+def _curl(url: str, *options: str) -> float:
     """How long curl takes by its own clock, which leaves out the start of its process."""
     program = shutil.which("curl")
     if program is None:
         raise SystemExit("curl is not on this machine: as root, apt-get install curl")
-    command = [program, "--silent", "--fail", "--output", os.devnull]
+    command = [program, "--silent", "--fail", "--output", os.devnull, *options]
     done = subprocess.run(
         [*command, "--write-out", "%{time_total}", url], capture_output=True, text=True, check=True
     )
@@ -150,21 +194,55 @@ def report(taken: Mapping[str, Taken], mebibytes: int) -> Report:
         at_most(OURS[HASHED], hashed.median / client.median, RATIO, "python-glanceclient"),
         Figure("download, growth of memory", grown, MOST_MEMORY, "MiB"),
     ]
-    head = [
-        "| Client | least s | median s | by curl | by glanceclient, sha512 | memory MiB |",
-        "|---|--:|--:|--:|--:|--:|",
-    ]
-    rows = [_row(name, each, curl, client) for name, each in taken.items()]
-    title = f"`download.py`, {mebibytes} MiB, {len(curl.seconds)} rounds:"
-    return Report(title, "\n".join([*head, *rows]), figures)
-
-
-def _row(name: str, taken: Taken, curl: Taken, client: Taken) -> str:
-    grown = "" if taken.grown is None else f"+{taken.grown:.1f}"
-    return (
-        f"| {name} | {min(taken.seconds):.2f} | {taken.median:.2f}"
-        f" | {taken.median / curl.median:.2f} | {taken.median / client.median:.2f} | {grown} |"
+    heading = (
+        "Client | least s | median s | by curl | by glanceclient, sha512 | s of a core | memory MiB"
     )
+    rows = [_row(name, each, curl, client) for name, each in taken.items()]
+    return Report(
+        f"How long does the download of {_size(mebibytes)} take?",
+        f"`download.py`, {len(curl.seconds)} rounds.",
+        markdown(heading, "lrrrrrr", rows),
+        figures,
+        [_plot("download", f"Download of {_size(mebibytes)}", taken)],
+        "The memory is by how much the process's peak grows after its first `show`.",
+    )
+
+
+def upload_report(taken: Mapping[str, Taken], mebibytes: int) -> Report:
+    """The results of uploads as a table, and those that have a target."""
+    curl, put = taken[CURL_UPLOAD], taken[PUT]
+    own = taken[OWN_UPLOAD]
+    figures = [
+        at_most(OWN_UPLOAD, own.median / put.median, RATIO, "requests"),
+        Figure("create, growth of memory", own.grown or 0.0, MOST_MEMORY, "MiB"),
+    ]
+    heading = "Client | least s | median s | by curl | by requests | s of a core | memory MiB"
+    rows = [_row(name, each, curl, put) for name, each in taken.items()]
+    return Report(
+        f"How long does the upload of {_size(mebibytes)} take?",
+        f"`download.py`, {len(curl.seconds)} rounds.",
+        markdown(heading, "lrrrrrr", rows),
+        figures,
+        [_plot("upload", f"Upload of {_size(mebibytes)}", taken)],
+        "`create` sends the record before the data, and asks for the record after it.",
+    )
+
+
+def _size(mebibytes: int) -> str:
+    return f"{mebibytes / 1024:g} GiB"
+
+
+def _plot(name: str, title: str, taken: Mapping[str, Taken]) -> Plot:
+    found = {client: each.median for client, each in taken.items()}
+    return bars(name, title, "median duration in seconds", found)
+
+
+def _row(name: str, taken: Taken, curl: Taken, other: Taken) -> list[str]:
+    grown = "" if taken.grown is None else f"+{taken.grown:.1f}"
+    cpu = "" if taken.cpu is None else f"{taken.cpu:.2f}"
+    times = [f"{min(taken.seconds):.2f}", f"{taken.median:.2f}"]
+    ratios = [f"{taken.median / each.median:.2f}" for each in (curl, other)]
+    return [name, *times, *ratios, cpu, grown]
 
 
 if __name__ == "__main__":

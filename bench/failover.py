@@ -1,10 +1,10 @@
-"""What one broken server of three costs the calls, beside three healthy ones and nova's way.
+"""What broken servers of three cost the calls, beside three healthy ones and nova's way.
 
 ``python bench/failover.py [--seconds 60]``
 
 Clusters of three are called at the same time, by a few threads each. They share their healthy
-servers. One cluster is healthy; in each other one a server refuses connections, never answers, or
-sends one byte a second. What counts are the calls that began after the first failed attempt.
+servers. Two clusters are healthy; in the others one server or two refuse connections, never answer,
+or send one byte a second. What counts are the calls that began after the first failed attempt.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import StatusCode
 from processes import broken
 from prometheus_client import CollectorRegistry
+from report import Plot, Report, Series, markdown
 from rounds import conditions, small_environment
 from serving import nginx, nginx_version, recorded_image, refusing
-from targets import Figure, Report
+from targets import Figure
 
 import traced_image
 from traced_image import RetryPolicy, Telemetry, TracedImageError
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from traced_image import GlanceImageService
 
-THREADS = 6
+THREADS = 4
 RATE = 8.0
 """Calls a second of each thread, of each cluster."""
 
@@ -55,6 +56,17 @@ MOST_ABOVE = 2.0
 HEALTHY = "three healthy"
 AGAIN = "three healthy, again"
 """Another one, which shows by how much two of them differ on this machine."""
+
+REFUSES = "one refuses"
+KINDS = {
+    REFUSES: "two refuse",
+    "one never answers": "two never answer",
+    "one drips": "two drip",
+}
+"""The clusters with one broken server, and those with two."""
+
+FAULTS = {"one never answers": "never_answer", "one drips": "drip"}
+"""What `hostile.py` is told."""
 
 NOVA = "one refuses, RetryPolicy.nova_2013()"
 
@@ -184,19 +196,25 @@ def measured(seconds: float) -> list[Cluster]:
     attempts = Attempts()
     image_id, bodies = recorded_image()
     with nginx(bodies, 3) as urls, ExitStack() as stack:
-        bad = {
-            "one refuses": stack.enter_context(refusing()),
-            "one never answers": stack.enter_context(broken("never_answer")),
-            "one drips": stack.enter_context(broken("drip")),
-        }
+        bad = {name: _break(stack, name) for name in KINDS}
         clusters = [Cluster(name, _service(urls, attempts)) for name in (HEALTHY, AGAIN)]
-        for name, url in bad.items():
-            clusters.append(Cluster(name, _service([*urls[:2], url], attempts)))
+        for name, (first, second) in bad.items():
+            clusters.append(Cluster(name, _service([*urls[:2], first], attempts)))
+            clusters.append(Cluster(KINDS[name], _service([urls[0], first, second], attempts)))
         policy = RetryPolicy.nova_2013()
-        servers = [*urls[:2], bad["one refuses"]]
+        servers = [*urls[:2], bad[REFUSES][0]]
         clusters.append(Cluster(NOVA, _service(servers, attempts, policy)))
         _call(clusters, image_id, attempts, seconds)
     return clusters
+
+
+def _break(stack: ExitStack, name: str) -> tuple[str, str]:
+    """The URLs of two servers that are broken in one way."""
+
+    def make() -> str:
+        return stack.enter_context(broken(FAULTS[name]) if name in FAULTS else refusing())
+
+    return make(), make()
 
 
 def _service(
@@ -246,14 +264,34 @@ def report(clusters: Sequence[Cluster], seconds: float) -> Report:
     healthy = clusters[0]
     figures = []
     for cluster in clusters[1:]:
-        if cluster.name not in {AGAIN, NOVA}:
+        if cluster.name in KINDS:
             figures += _figures(cluster, healthy)
-    head = [
-        "| Cluster | calls | p50 ms | p99 ms | slowest ms | trials | slowest trial s | failed |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    head = "Cluster | calls | p50 ms | p99 ms | slowest ms | trials | slowest trial s | failed"
+    return Report(
+        "What do 0, 1 or 2 broken servers of three cost the calls?",
+        f"`failover.py`, {seconds:.0f} seconds; calls after detection.",
+        markdown(head, "lrrrrrrr", [_row(each) for each in clusters]),
+        figures,
+        [_plot(clusters)],
+        "All clusters are called at the same time, with a `request_timeout` of"
+        f" {REQUEST_TIMEOUT:.0f} s. A server that drips sends one byte a second. The two healthy"
+        " clusters show by how much equal ones differ here. With two broken servers, a call may"
+        " detect only one of them, and a later one the other.",
+    )
+
+
+def _plot(clusters: Sequence[Cluster]) -> Plot:
+    names = [cluster.name for cluster in clusters]
+    series = [
+        Series(f"p{percent}", names, [_finite(each.percentile(percent)) for each in clusters])
+        for percent in (50, 99)
     ]
-    title = f"`failover.py`, {seconds:.0f} seconds; calls after detection:"
-    return Report(title, "\n".join([*head, *map(_row, clusters)]), figures)
+    title = "Calls on three servers, after it was seen which of them are broken"
+    return Plot("failover", title, "duration of a call in ms", "", series, "bars", logarithmic="x")
+
+
+def _finite(value: float) -> float:
+    return round(value, 3) if math.isfinite(value) else 0.0
 
 
 def _figures(cluster: Cluster, healthy: Cluster) -> list[Figure]:
@@ -266,14 +304,14 @@ def _figures(cluster: Cluster, healthy: Cluster) -> list[Figure]:
     ]
 
 
-def _row(cluster: Cluster) -> str:
+def _row(cluster: Cluster) -> list[str]:
     found = cluster.after_detection()
     times = [cluster.percentile(50), cluster.percentile(99)]
     times.append(1e3 * max((each.seconds for each in found if not each.trial), default=math.inf))
-    shown = " | ".join("none" if math.isinf(each) else f"{each:.2f}" for each in times)
+    shown = ["none" if math.isinf(each) else f"{each:.2f}" for each in times]
     trials = cluster.trials
-    tried = f"{len(trials)} | {max(trials):.3f}" if trials else "0 |"
-    return f"| {cluster.name} | {len(found)} | {shown} | {tried} | {cluster.failed} |"
+    slowest = f"{max(trials):.3f}" if trials else ""
+    return [cluster.name, str(len(found)), *shown, str(len(trials)), slowest, str(cluster.failed)]
 
 
 if __name__ == "__main__":

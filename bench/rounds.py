@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import random
+import re
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from processes import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from variants import Show
 
@@ -43,6 +45,8 @@ class Timing:
         fast_ratio: Its tenth percentile by the bare session's: what other work disturbs least.
         lowest: The least ratio of a tenth of the run.
         highest: The greatest ratio of a tenth of the run.
+        core: The median of what a call took of a core.
+        core_ratio: That by the bare session's; it does not count how long others had the core.
     """
 
     name: str
@@ -53,6 +57,26 @@ class Timing:
     fast_ratio: float
     lowest: float
     highest: float
+    core: float
+    core_ratio: float
+
+
+@dataclass(slots=True)
+class Calls:
+    """What the calls of one variant took, in seconds.
+
+    Attributes:
+        wall: By the clock.
+        core: Of a core, in the thread that called.
+    """
+
+    wall: list[float] = field(default_factory=list)
+    core: list[float] = field(default_factory=list)
+
+    def add(self, other: Calls) -> None:
+        """Add calls."""
+        self.wall += other.wall
+        self.core += other.core
 
 
 def small_environment() -> None:
@@ -61,42 +85,46 @@ def small_environment() -> None:
         del os.environ[name]
 
 
-def interleaved(variants: Mapping[str, Show | Driver], rounds: int) -> dict[str, list[float]]:
-    """The duration of each call in seconds, by variant; each round has an order of its own.
+def interleaved(variants: Mapping[str, Show | Driver], rounds: int) -> dict[str, Calls]:
+    """What each call took, by variant; each round has an order of its own.
 
     A variant is a function of this process, or a process that waits while others have their turn.
     """
     for variant in variants.values():
         _timed(variant, WARM_UP)
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    taken = {name: Calls() for name in variants}
     order = list(variants)
     for _ in range(rounds):
         random.shuffle(order)
         for name in order:
-            seconds[name] += _timed(variants[name], CALLS)
-    return seconds
+            taken[name].add(_timed(variants[name], CALLS))
+    return taken
 
 
-def _timed(variant: Show | Driver, calls: int) -> list[float]:
+def _timed(variant: Show | Driver, calls: int) -> Calls:
     if isinstance(variant, Driver):
-        return variant.run(calls)
-    clock = time.perf_counter
-    seconds = []
+        wall = variant.run(calls)
+        return Calls(wall, variant.cores)
+    clock, used = time.perf_counter, time.thread_time
+    taken = Calls()
     for _ in range(calls):
-        started = clock()
+        core, started = used(), clock()
         variant()
-        seconds.append(clock() - started)
-    return seconds
+        taken.wall.append(clock() - started)
+        taken.core.append(used() - core)
+    return taken
 
 
-def timings(seconds: Mapping[str, Sequence[float]], bare: str) -> list[Timing]:
+def timings(taken: Mapping[str, Calls], bare: str) -> list[Timing]:
     """What each variant took, as a ratio to that of `bare`."""
-    return [_timing(name, taken, seconds[bare]) for name, taken in seconds.items()]
+    return [_timing(name, each, taken[bare]) for name, each in taken.items()]
 
 
-def _timing(name: str, taken: Sequence[float], bare: Sequence[float]) -> Timing:
+def _timing(name: str, calls: Calls, bare_calls: Calls) -> Timing:
+    taken, bare = calls.wall, bare_calls.wall
     deciles = statistics.quantiles(taken, n=10)
     median = statistics.median(taken)
+    core = statistics.median(calls.core)
     size = max(1, len(taken) // PARTS)
     ratios = [
         statistics.median(taken[start : start + size])
@@ -112,20 +140,45 @@ def _timing(name: str, taken: Sequence[float], bare: Sequence[float]) -> Timing:
         deciles[0] / statistics.quantiles(bare, n=10)[0],
         min(ratios),
         max(ratios),
+        core * 1e6,
+        core / statistics.median(bare_calls.core),
     )
 
 
 def conditions(nginx: str) -> dict[str, str]:
     """What the results depend on."""
+    return {"Date": today(), **machine(nginx), "Load before": load()}
+
+
+def today() -> str:
+    """The date in UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def load() -> str:
+    """How many processes ran or waited, on average of 1, 5 and 15 minutes."""
+    return " ".join(f"{each:.2f}" for each in os.getloadavg())
+
+
+def machine(nginx: str) -> dict[str, str]:
+    """The machine, and the versions of all that is compared."""
     packages = (
-        "requests urllib3 opentelemetry-sdk prometheus-client python-glanceclient openstacksdk"
+        "requests urllib3 opentelemetry-sdk opentelemetry-instrumentation-requests"
+        " prometheus-client python-glanceclient openstacksdk matplotlib"
     ).split()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "Date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "Python": platform.python_version(),
+        "Processor": f"{os.cpu_count()} cores, {_processor()}",
+        "Memory": f"{memory:.0f} GiB",
         "Kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
-        "Cores": str(os.cpu_count()),
-        "Load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
+        "Python": platform.python_version(),
         "nginx": nginx,
         **{name: metadata.version(name) for name in packages},
     }
+
+
+def _processor() -> str:
+    """What the kernel calls the processor, as far as it says."""
+    text = Path("/proc/cpuinfo").read_text("utf-8")
+    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return found[1] if found else platform.machine()

@@ -24,6 +24,8 @@ START_LIMIT = 10.0
 
 IMAGE_PATH = "/v2/images/"
 SCHEMA_PATH = "/v2/schemas/image"
+PAGES_PATH = "/pages/after-"
+"""Where the pages of a list are, by the image that they come after."""
 
 _VERSIONS_PATH = "/versions"
 _VERSIONS = {
@@ -39,7 +41,7 @@ daemon off;
 worker_processes 1;
 pid {folder}/pid;
 error_log stderr warn;
-events {{ worker_connections 1024; }}
+events {{ worker_connections 4096; }}
 http {{
   access_log off;
   keepalive_requests 1000000000;
@@ -59,6 +61,7 @@ http {{
   server {{
     {listen}
     root {folder}/root;
+    location = /v2/images {{ try_files {pages}$arg_marker.json =404; }}
     location = / {{ try_files /versions =404; }}
     location ~ ^(/.*)/file$ {{ default_type application/octet-stream; try_files $1.data =404; }}
   }}
@@ -159,7 +162,9 @@ def _write(
         with (root / f"{path.lstrip('/')}.data").open("wb") as data:
             data.truncate(size)
     listen = " ".join(f"listen 127.0.0.1:{port};" for port in ports)
-    (folder / "nginx.conf").write_text(_CONFIG.format(folder=folder, listen=listen))
+    (folder / "nginx.conf").write_text(
+        _CONFIG.format(folder=folder, listen=listen, pages=PAGES_PATH)
+    )
 
 
 def _wait(process: subprocess.Popen[bytes], ports: list[int], log: Path) -> None:

@@ -2,8 +2,9 @@
 
 ``python bench/stock.py [--rounds 150] [--calls 60]``
 
-python-glanceclient's `images.get` and nova's `show`, each instrumented and not, take turns. Then
-nova calls three servers of which one refuses connections, with its own order and with the cycle.
+python-glanceclient's `images.get`, and the `show` of nova and of cinder, each instrumented in
+several ways and not, take turns. Then nova calls three servers of which one refuses connections,
+with its own order and with the cycle.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from processes import THIS, observed_nova_python, started
-from rounds import CALLS, conditions, interleaved, small_environment, timings
+from processes import THIS, service_pythons, sink, started
+from report import Plot, Report, Series, markdown
+from rounds import CALLS, Calls, conditions, interleaved, small_environment, timings
 from serving import nginx, nginx_version, recorded_image, refusing
-from targets import Figure, Report, at_most
+from targets import Figure, at_most
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,17 +28,20 @@ if TYPE_CHECKING:
 
 HOW = {
     "off": "not observed",
+    "requests": "OpenTelemetry's instrumentation of requests alone",
+    "sampled_out": "observed, no call sampled",
     "calls": "observed",
-    "requests": "only requests instrumented",
     "wire": "observed with wire spans",
+    "otlp": "observed with wire spans, sent by OTLP",
 }
 """How a client is observed, and what the table says."""
 
-GET, SHOW = "python-glanceclient, images.get", "nova 34, show"
-LIMITS = {GET: 1.18, SHOW: 1.08}
+GET, SHOW, CINDER = "python-glanceclient, images.get", "nova 34, show", "cinder 29, show"
+LIMITS = {GET: 1.18, SHOW: 1.08, CINDER: 1.08}
 """The ratio to the client that is not observed that is not to be exceeded, by client."""
 
-_PEERS = {GET: "glanceclient_get", SHOW: "nova"}
+_PEERS = {GET: "glanceclient_get", SHOW: "nova", CINDER: "cinder"}
+_SERVICES = {"nova": SHOW, "cinder": CINDER}
 
 STOCK, CYCLE = "its own order and waits", "the cycle"
 P99_LIMIT = 20.0
@@ -65,7 +70,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=150, help=f"of {CALLS} calls of each variant")
     parser.add_argument("--calls", type=int, default=60, help="of stock nova, with a dead server")
     options = parser.parse_args()
-    observed_nova_python()
+    service_pythons()
     small_environment()
     told = conditions(nginx_version())
     print(report(measured(options.rounds, options.calls), options.rounds))
@@ -74,10 +79,12 @@ def main() -> None:
 
 def measured(rounds: int, calls: int) -> Results:
     """What observed clients took, and nova with a dead server."""
-    nova = observed_nova_python()
+    services = service_pythons()
+    pythons = {GET: THIS, **{_SERVICES[name]: python for name, python in services.items()}}
     image_id, bodies = recorded_image()
-    with nginx(bodies, 2) as urls:
-        seconds = _observe(rounds, urls[0], image_id, {GET: THIS, **({SHOW: nova} if nova else {})})
+    with nginx(bodies, 2) as urls, sink() as taking:
+        seconds = _observe(rounds, (urls[0], image_id), pythons, taking)
+        nova = services.get("nova")
         outage = _break(calls, urls, image_id, nova) if nova else {}
     found: dict[tuple[str, str], Timing] = {}
     for client in dict.fromkeys(client for client, _ in seconds):
@@ -87,17 +94,18 @@ def measured(rounds: int, calls: int) -> Results:
 
 
 def _observe(
-    rounds: int, url: str, image_id: str, pythons: Mapping[str, Sequence[str]]
-) -> dict[tuple[str, str], list[float]]:
+    rounds: int, image: tuple[str, str], pythons: Mapping[str, Sequence[str]], taking: str
+) -> dict[tuple[str, str], Calls]:
     """What each call took, by client and how it was observed; all of them take turns."""
     with ExitStack() as stack:
         drivers = {
             (client, how): stack.enter_context(
                 started(
                     "peer.py",
-                    *(_PEERS[client], url, image_id),
+                    *(_PEERS[client], *image),
                     *(() if how == "off" else ("--observed", how)),
                     python=python,
+                    sink=taking,
                 )
             )
             for client, python in pythons.items()
@@ -124,20 +132,46 @@ def _break(
 def report(results: Results, rounds: int) -> Report:
     """The results as two tables, and those that have a target."""
     figures = [figure for client in LIMITS for figure in _figures(client, results.timings)]
-    rows = [
-        "| Client | | p10 µs | median µs | ratio | of tenths of the run | p10s |",
-        "|---|---|--:|--:|--:|--:|--:|",
-        *(_row(client, timing) for (client, _), timing in results.timings.items()),
-        "",
-        "| nova 34, one of three servers refuses | operations | p50 ms | p99 ms | slowest ms |",
-        "|---|--:|--:|--:|--:|",
-        *(_outage_row(name, seconds) for name, seconds in results.outage.items()),
-    ]
+    table = markdown(
+        "Client | | p10 µs | median µs | ratio | of tenths of the run | p10s | µs of a core"
+        " | ratio",
+        "llrrrrrrr",
+        [_row(client, timing) for (client, _), timing in results.timings.items()],
+    )
     if results.outage:
         p99 = _percentile(results.outage[CYCLE], 99)
         figures.append(Figure("nova with the cycle, one refuses: p99", p99, P99_LIMIT, "ms"))
-    title = f"`stock.py`, {rounds * CALLS} calls of each variant:"
-    return Report(title, "\n".join(rows), figures)
+        table += "\n\n" + markdown(
+            "nova 34, one of three servers refuses | operations | p50 ms | p99 ms | slowest ms",
+            "lrrrr",
+            [_outage_row(name, seconds) for name, seconds in results.outage.items()],
+        )
+    return Report(
+        "What does it take to observe python-glanceclient, nova and cinder?",
+        f"`stock.py`, {rounds * CALLS} calls of each.",
+        table,
+        figures,
+        [_plot(results)],
+        "Ratios are to the same client as it is. Beyond the spans of requests alone is the"
+        " difference of two ratios, by the clock.",
+    )
+
+
+def _plot(results: Results) -> Plot:
+    clients = list(dict.fromkeys(client for client, _ in results.timings))
+    names = [client.partition(",")[0] for client in clients]
+    series = [
+        Series(
+            HOW[how],
+            names,
+            [round(results.timings[client, how].core_ratio, 3) for client in clients],
+        )
+        for how in HOW
+        if how != "off"
+    ]
+    title = "Stock clients, observed in several ways"
+    x = "time of a core, as a ratio to the client as it is"
+    return Plot("stock", title, x, "", series, "bars")
 
 
 def _figures(client: str, found: Mapping[tuple[str, str], Timing]) -> list[Figure]:
@@ -147,21 +181,20 @@ def _figures(client: str, found: Mapping[tuple[str, str], Timing]) -> list[Figur
     beyond = 1 + ratio["wire"] - ratio["requests"]
     return [
         at_most(f"{client}, observed", ratio["calls"], limit, "not observed"),
-        at_most(f"{client}, beyond requests' own spans", beyond, limit, "not observed"),
+        at_most(f"{client}, beyond the spans of requests alone", beyond, limit, "not observed"),
     ]
 
 
-def _row(client: str, timing: Timing) -> str:
-    return (
-        f"| {client} | {HOW[timing.name]} | {timing.p10:.0f} | {timing.median:.0f}"
-        f" | {timing.ratio:.2f} | {timing.lowest:.2f} to {timing.highest:.2f}"
-        f" | {timing.fast_ratio:.2f} |"
-    )
+def _row(client: str, timing: Timing) -> list[str]:
+    numbers = [f"{timing.p10:.0f}", f"{timing.median:.0f}", f"{timing.ratio:.2f}"]
+    spread = [f"{timing.lowest:.2f} to {timing.highest:.2f}", f"{timing.fast_ratio:.2f}"]
+    core = [f"{timing.core:.0f}", f"{timing.core_ratio:.2f}"]
+    return [client, HOW[timing.name], *numbers, *spread, *core]
 
 
-def _outage_row(name: str, seconds: Sequence[float]) -> str:
+def _outage_row(name: str, seconds: Sequence[float]) -> list[str]:
     times = (_percentile(seconds, 50), _percentile(seconds, 99), 1e3 * max(seconds))
-    return f"| {name} | {len(seconds)} | " + " | ".join(f"{each:.1f}" for each in times) + " |"
+    return [name, str(len(seconds)), *(f"{each:.1f}" for each in times)]
 
 
 def _percentile(seconds: Sequence[float], percent: int) -> float:

@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 
 MAIN = "3.11"
-"""The version of Python whose tables the README has in full; of others it has the targets."""
+"""The version of Python whose tables the page has in full; of others it has the targets."""
 
 ALLOWED = 1.05 if sys.version_info >= (3, 12) else 1.0
 """The targets' ratios are those of Python 3.11; on later versions they may be 5 % beyond."""
-
-README = Path(__file__).with_name("README.md")
 
 BEFORE = Path(__file__).with_name("before.json")
 """The figures of an earlier commit, by the version of Python: what `before` shows."""
@@ -52,30 +50,12 @@ class Figure:
     @property
     def target(self) -> str:
         """The target and whether it is met, for a table."""
-        return f"{'≥' if self.least else '≤'} {_number(self.limit)} {self.verdict}"
+        return f"{'≥' if self.least else '≤'} {format_number(self.limit)} {self.verdict}"
 
     @property
     def verdict(self) -> str:
         """``met`` or ``missed``."""
         return "met" if self.is_met else "missed"
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What one benchmark found.
-
-    Attributes:
-        title: What was measured.
-        table: All of it, as Markdown.
-        figures: Those that have a target.
-    """
-
-    title: str
-    table: str
-    figures: list[Figure]
-
-    def __str__(self) -> str:
-        return f"{self.title}\n\n{self.table}\n"
 
 
 def at_most(name: str, found: float, limit: float, unit: str) -> Figure:
@@ -96,9 +76,9 @@ def summary(figures: Sequence[Figure]) -> str:
 
 
 def _row(figure: Figure, before: dict[str, float | None]) -> str:
-    was = _number(before[figure.name]) if figure.name in before else ""
+    was = format_number(before[figure.name]) if figure.name in before else ""
     target, _, verdict = figure.target.rpartition(" ")
-    found = _number(figure.found)
+    found = format_number(figure.found)
     return f"| {figure.name} | {figure.unit} | {was} | {found} | {target} | {verdict} |"
 
 
@@ -111,21 +91,6 @@ def save(figures: Sequence[Figure]) -> None:
     BEFORE.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
 
 
-def write(text: str) -> None:
-    """Put a run into the README, between the two comments for this version of Python.
-
-    Raises:
-        SystemExit: The README has no such comments.
-    """
-    begin, end = f"<!-- make bench, Python {PYTHON} -->", f"<!-- end of Python {PYTHON} -->"
-    page = README.read_text("utf-8")
-    if begin not in page or end not in page:
-        raise SystemExit(f"{README} needs the lines {begin} and {end}")
-    head, _, rest = page.partition(begin)
-    tail = rest.partition(end)[2]
-    README.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}", "utf-8")
-
-
 def _saved() -> dict[str, dict[str, float | None]]:
     if not BEFORE.exists():
         return {}
@@ -133,7 +98,8 @@ def _saved() -> dict[str, dict[str, float | None]]:
     return found
 
 
-def _number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
+    """A figure for a table."""
     if value is None or not math.isfinite(value):
         return "none"
     return f"{value:.2f}".removesuffix(".00")

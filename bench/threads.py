@@ -1,4 +1,4 @@
-"""Calls a second of 64 threads: one service beside `requests` with a session a thread.
+"""Calls a second of 1 to 64 threads: one service beside `requests` with a session a thread.
 
 ``python bench/threads.py [--rounds 12] [--seconds 1]``
 
@@ -17,15 +17,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import requests
+from report import Plot, Report, Series, markdown
 from rounds import conditions, small_environment
 from serving import IMAGE_PATH, nginx, nginx_version, recorded_image
-from targets import Figure, Report, at_least
+from targets import Figure, at_least
 from variants import SHOWS, Show, service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-THREADS = 64
+    from variants import Observed
+
+COUNTS = (1, 4, 16, 64)
+"""How many threads call at the same time."""
+
+THREADS = COUNTS[-1]
+"""The number that has targets."""
+
 SESSIONS = "requests, a Session for each thread"
 WIRE = SHOWS["wire"]
 MORE = 1.5
@@ -44,6 +52,11 @@ class Turns:
     rates: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
+    @property
+    def rate(self) -> float:
+        """Calls a second, by the median turn."""
+        return statistics.median(self.rates)
+
     def percentile(self, percent: int) -> float:
         """A percentile of the durations, in seconds."""
         return statistics.quantiles(self.seconds, n=100)[percent - 1]
@@ -61,25 +74,25 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in told.items()))
 
 
-def measured(rounds: int, seconds: float) -> dict[str, Turns]:
-    """What the calls of each variant took, by its name."""
+def measured(rounds: int, seconds: float) -> dict[int, dict[str, Turns]]:
+    """What the calls of each variant took, by the number of threads and the variant's name."""
     image_id, bodies = recorded_image()
     with nginx(bodies) as (url,):
         variants = _variants(url, image_id)
-        turns = {name: Turns() for name in variants}
+        turns = {count: {name: Turns() for name in variants} for count in COUNTS}
         for calls in variants.values():
             _turn(calls, seconds / 2, Turns())
+        order = [(count, name) for count in COUNTS for name in variants]
         for _ in range(rounds):
-            for name in random.sample(list(variants), len(variants)):
-                _turn(variants[name], seconds, turns[name])
+            for count, name in random.sample(order, len(order)):
+                _turn(variants[name][:count], seconds, turns[count][name])
     return turns
 
 
 def _variants(url: str, image_id: str) -> Mapping[str, Sequence[Show]]:
     """What each thread calls, by the variant's name; all have a connection for each thread."""
-    shows = {
-        name: service([url], observed, pool_size=THREADS).show for observed, name in SHOWS.items()
-    }
+    kinds: tuple[Observed, ...] = ("off", "calls", "wire")
+    shows = {SHOWS[how]: service([url], how, pool_size=THREADS).show for how in kinds}
     return {
         SESSIONS: [_bare(f"{url}{IMAGE_PATH}{image_id}") for _ in range(THREADS)],
         **{
@@ -125,34 +138,49 @@ def _turn(calls: Sequence[Show], seconds: float, turns: Turns) -> None:
         turns.seconds += each
 
 
-def report(turns: Mapping[str, Turns]) -> Report:
+def report(turns: Mapping[int, Mapping[str, Turns]]) -> Report:
     """The results as a table, and those that have a target."""
-    bare, wire = turns[SESSIONS], turns[WIRE]
+    bare, wire = turns[THREADS][SESSIONS], turns[THREADS][WIRE]
     p99 = wire.percentile(99) / bare.percentile(99)
     figures = [
         at_least(f"{THREADS} threads, calls a second", _more(wire, bare), MORE, "Session a thread"),
         Figure(f"{THREADS} threads, p99", p99, 1.0, "Session a thread"),
     ]
-    head = [
-        "| Variant | calls a second | ratio | of single rounds | p50 ms | p99 ms |",
-        "|---|--:|--:|--:|--:|--:|",
+    rows = [
+        _row(str(count), name, each, found[SESSIONS])
+        for count, found in turns.items()
+        for name, each in found.items()
     ]
-    rows = [_row(name, each, bare) for name, each in turns.items()]
-    title = f"`threads.py`, {THREADS} threads, {len(bare.rates)} rounds:"
-    return Report(title, "\n".join([*head, *rows]), figures)
+    head = "Threads | Variant | calls a second | ratio | of single rounds | p50 ms | p99 ms"
+    return Report(
+        "How many calls a second do 1 to 64 threads make?",
+        f"`threads.py`, {len(bare.rates)} rounds.",
+        markdown(head, "rlrrrrr", rows),
+        figures,
+        [_plot(turns)],
+        "All threads share one service. Ratios are to `requests` with a session for each thread.",
+    )
+
+
+def _plot(turns: Mapping[int, Mapping[str, Turns]]) -> Plot:
+    counts = list(map(float, turns))
+    series = [
+        Series(name, counts, [round(found[name].rate, 1) for found in turns.values()])
+        for name in turns[THREADS]
+    ]
+    title = "Calls a second of one process, by its threads"
+    return Plot("threads", title, "threads", "calls a second", series, logarithmic="x")
 
 
 def _more(turns: Turns, bare: Turns) -> float:
-    return statistics.median(turns.rates) / statistics.median(bare.rates)
+    return turns.rate / bare.rate
 
 
-def _row(name: str, turns: Turns, bare: Turns) -> str:
+def _row(count: str, name: str, turns: Turns, bare: Turns) -> list[str]:
     ratios = [rate / other for rate, other in zip(turns.rates, bare.rates, strict=True)]
-    p50, p99 = (1e3 * turns.percentile(percent) for percent in (50, 99))
-    return (
-        f"| {name} | {statistics.median(turns.rates):.0f} | {_more(turns, bare):.2f}"
-        f" | {min(ratios):.2f} to {max(ratios):.2f} | {p50:.1f} | {p99:.1f} |"
-    )
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    times = [f"{1e3 * turns.percentile(percent):.1f}" for percent in (50, 99)]
+    return [count, name, f"{turns.rate:.0f}", f"{_more(turns, bare):.2f}", spread, *times]
 
 
 if __name__ == "__main__":

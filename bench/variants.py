@@ -11,15 +11,14 @@ from urllib.parse import urlsplit
 import glanceclient
 import requests
 import urllib3
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from prometheus_client import CollectorRegistry
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from peer_telemetry import telemetry
 from serving import IMAGE_PATH
 
 import traced_image
-from traced_image import Telemetry
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
     from typing_extensions import Unpack
 
     from traced_image.config.keywords import ConfigKeywords
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 Show = Callable[[], object]
 """Fetches the image's record once."""
 
-Observed = Literal["off", "calls", "wire"]
-"""Telemetry: none, spans of calls and attempts with metrics, or spans of requests too."""
+Observed = Literal["off", "sampled_out", "calls", "wire", "all"]
+"""Telemetry, as in `peer_telemetry.HOW`."""
 
 BARE = "requests.Session().get(url).json()"
 """The variant that all others are compared with."""
@@ -37,9 +36,14 @@ POOL = "urllib3.PoolManager, json.loads"
 
 SHOWS: dict[Observed, str] = {
     "off": "show, telemetry off",
+    "sampled_out": "show, metrics, no call sampled",
     "calls": "show, call and attempt spans, metrics",
     "wire": "show, wire spans too",
+    "all": "show, OpenTelemetry's metrics too",
 }
+
+OTLP = "show, all of it sent by OTLP"
+"""In a process of its own, since a thread sends it."""
 
 
 class NoExporter(SpanExporter):
@@ -54,14 +58,7 @@ def service(
     urls: Sequence[str], observed: Observed, **fields: Unpack[ConfigKeywords]
 ) -> traced_image.GlanceImageService:
     """A service on its own, with a batch processor and a registry of its own where observed."""
-    if observed == "off":
-        return traced_image.connect(servers=urls, telemetry=False, **fields)
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(NoExporter()))
-    telemetry = Telemetry(
-        tracer_provider=provider, registry=CollectorRegistry(), wire_spans=observed == "wire"
-    )
-    return traced_image.connect(servers=urls, telemetry=telemetry, **fields)
+    return traced_image.connect(servers=urls, telemetry=telemetry(observed), **fields)
 
 
 def show(url: str, image_id: str, observed: Observed) -> Show:

@@ -63,6 +63,14 @@ OBSERVED_NOVA = Part(
     ),
     "-observed",
 )
+# What the benchmarks compare; it also sends by OTLP.
+_SENDING = (
+    *("opentelemetry-sdk==1.45.1", "opentelemetry-exporter-otlp-proto-http==1.45.1"),
+    *("opentelemetry-instrumentation-requests==0.66b1", "prometheus-client==0.26.0"),
+    "wrapt==2.5.2",
+)
+SENDING_NOVA = Part(("nova==34.0.0", *_SENDING), "-observed-otlp")
+SENDING_CINDER = Part(("cinder==29.0.0", *_SENDING), "-observed-otlp")
 
 
 def folder() -> Path:
