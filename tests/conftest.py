@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import os
 import re
 import socket
@@ -75,6 +76,35 @@ def pytest_configure(config):
     settings.register_profile("all", max_examples=100, print_blob=True, **always)
     if not config.getoption("--hypothesis-profile", None):
         settings.load_profile("quick" if config.getoption("markexpr") == "not slow" else "all")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Collect quickly: without the search for garbage, for the tests stay until the end.
+
+    Every worker imports the same modules, and all but the first need not measure their coverage.
+    """
+    gc.disable()
+    try:
+        with _unmeasured(session.config):
+            return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextlib.contextmanager
+def _unmeasured(config):
+    coverage = config.pluginmanager.get_plugin("_cov")
+    measuring = coverage and coverage.cov_controller
+    if not measuring or getattr(config, "workerinput", {}).get("workerid", "gw0") == "gw0":
+        yield
+        return
+    measuring.pause()
+    try:
+        yield
+    finally:
+        measuring.resume()
 
 
 @functools.cache
