@@ -72,7 +72,7 @@ def pytest_configure(config):
     from hypothesis import HealthCheck, settings
 
     always = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-    settings.register_profile("quick", max_examples=25, derandomize=True, **always)
+    settings.register_profile("quick", max_examples=10, derandomize=True, **always)
     settings.register_profile("all", max_examples=100, print_blob=True, **always)
     if not config.getoption("--hypothesis-profile", None):
         settings.load_profile("quick" if config.getoption("markexpr") == "not slow" else "all")
