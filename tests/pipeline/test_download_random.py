@@ -170,8 +170,8 @@ def run_cases(seeds, servers, images, opened, folder, **fields):
 
 
 GROUPS = [
-    *range(5),
-    *(pytest.param(number, marks=pytest.mark.slow) for number in range(5, 110)),
+    *range(3),
+    *(pytest.param(number, marks=pytest.mark.slow) for number in range(3, 110)),
 ]
 
 

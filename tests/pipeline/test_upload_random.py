@@ -171,8 +171,8 @@ class Case:
 
 
 GROUPS = [
-    *range(5),
-    *(pytest.param(number, marks=pytest.mark.slow) for number in range(5, 224)),
+    *range(3),
+    *(pytest.param(number, marks=pytest.mark.slow) for number in range(3, 224)),
 ]
 
 
