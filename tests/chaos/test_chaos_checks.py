@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from chaos.blame import find_slow
+from chaos.blame import FAULT, STATUS, explain, find_slow
 from chaos.checks import CHECKS, find_all
 from chaos.records import (
     KEYSTONE,
@@ -228,10 +228,11 @@ def test_an_outage_may_show_for_a_short_time_after_its_end():
 
 
 TRUNCATED = replace(
-    added("served", *[Served("t2", f"s7{n}", B, "PUT", "/v2/images/i1/file", 2.5) for n in "ab"]),
+    added("spans", *[replace(SPANS[6], span=span, operation="images.upload") for span in "ab"]),
+    served=(*SERVED, Served("t2", "sb", B, "PUT", "/v2/images/i1/file", 2.5)),
     stored=(Stored("i1", "d9", "d1"),),
 )
-"""A run in which an image was uploaded twice, and has wrong data."""
+"""A run in which an image was uploaded by the second attempt, and has wrong data."""
 
 
 def test_a_client_whose_retries_upload_the_rest_of_a_file_may_have_stored_that():
@@ -244,7 +245,7 @@ def test_no_other_client_may_have_stored_the_rest_of_a_file():
 
 
 def test_such_a_client_may_not_have_stored_wrong_data_by_one_upload():
-    once = replace(TRUNCATED, served=TRUNCATED.served[:-1])
+    once = replace(TRUNCATED, spans=TRUNCATED.spans[:-1])
     found = find_all(replace(once, limits=replace(GOOD.limits, repeats=True)))
     assert "the store has d9" in found[BYTES][0]
 
@@ -260,6 +261,10 @@ SLOW = {
 def test_a_timeout_of_a_healthy_server_is_right_if(why):
     run = altered("spans", 1, reason="read_timeout", ended=3.0)
     assert [] == find_all(replace(run, outages=(), **SLOW[why]))[BLAMED]
+
+
+def test_each_attempt_that_failed_is_explained_by_a_fault_or_by_its_servers_answer():
+    assert [FAULT, STATUS] == [why for _, why in explain(GOOD)]
 
 
 def test_an_attempt_may_take_longer_by_what_its_process_was_kept_waiting():

@@ -16,20 +16,34 @@ TIMEOUTS = frozenset({"connect_timeout", "read_timeout", "deadline_exceeded"})
 _SERVER_ERRORS = 500
 
 
-def find_wrong_accusations(evidence: Evidence) -> Iterator[str]:
-    """An attempt that failed was made on a server that was broken then, or that said so itself.
+STATUS, FAULT, SLOW, NOTHING = "a status", "a fault", "a slow server", "nothing"
+"""What explains that an attempt failed."""
+
+
+def explain(evidence: Evidence) -> Iterator[tuple[Spanned, str]]:
+    """Say of each attempt that failed what explains it.
 
     A server that ran out of time although nothing broke it must have been slow by its own log, or
     the machine must have kept the proxies before it waiting for as long.
     """
     said = {(line.trace, line.server) for line in evidence.served if line.status >= _SERVER_ERRORS}
     for attempt in evidence.of_kind("attempt"):
-        if attempt.outcome != "failed" or (attempt.trace, attempt.server) in said:
+        if attempt.outcome != "failed":
             continue
-        if not (
-            _was_broken(attempt.server, attempt, evidence)
-            or (attempt.reason in TIMEOUTS and _was_slow(attempt.server, attempt, evidence))
-        ):
+        if (attempt.trace, attempt.server) in said:
+            yield attempt, STATUS
+        elif _was_broken(attempt.server, attempt, evidence):
+            yield attempt, FAULT
+        elif attempt.reason in TIMEOUTS and _was_slow(attempt.server, attempt, evidence):
+            yield attempt, SLOW
+        else:
+            yield attempt, NOTHING
+
+
+def find_wrong_accusations(evidence: Evidence) -> Iterator[str]:
+    """An attempt that failed was made on a server that was broken then, or that said so itself."""
+    for attempt, why in explain(evidence):
+        if why == NOTHING:
             yield (
                 f"an attempt of {attempt.operation} blames server {attempt.server},"
                 f" which was healthy, for {attempt.reason}: trace {attempt.trace}"

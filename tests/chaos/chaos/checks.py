@@ -17,7 +17,9 @@ K = TypeVar("K", bound=tuple[object, ...])
 ONE_CALL = {"show": "images.get", "detail": "images.list", "delete": "images.delete"}
 """The methods that make one call of the telemetry each; the others may make several."""
 
-OF_DATA = frozenset({"images.data", "images.upload"})
+UPLOAD = "images.upload"
+
+OF_DATA = frozenset({"images.data", UPLOAD})
 """Operations that take as long as the data does."""
 
 
@@ -128,14 +130,18 @@ def find_wrong_bytes(evidence: Evidence) -> Iterator[str]:
 
 
 def find_truncated(evidence: Evidence) -> frozenset[str]:
-    """The images with wrong data that were uploaded more than once."""
-    uploads = Counter(
+    """The images with wrong data of which the upload was tried more than once.
+
+    The first attempt may have read the file without reaching a server.
+    """
+    tries = Counter(s.trace for s in evidence.of_kind("attempt") if s.operation == UPLOAD)
+    repeated = {
         line.path.split("/")[3]
         for line in evidence.served
-        if line.method == "PUT" and line.path.endswith("/file") and not line.is_gateway
-    )
+        if line.method == "PUT" and line.path.endswith("/file") and tries[line.trace] > 1
+    }
     wrong = {each.image for each in evidence.stored if each.digest not in {"", each.expected}}
-    return frozenset(image for image in wrong if uploads[image] > 1)
+    return frozenset(wrong & repeated)
 
 
 def find_exceeded_limits(evidence: Evidence) -> Iterator[str]:

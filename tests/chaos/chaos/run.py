@@ -19,10 +19,23 @@ from keystone_scene import forgetful
 import traced_image
 from traced_image import GlanceImageService, RetryPolicy
 
-from . import stock as stock_client
-from .blame import find_slow
+from .blame import explain, find_slow
 from .callers import Caller, Journal, Traffic
 from .checks import find_all, find_truncated
+from .limits import (
+    CONNECT,
+    DEADLINE,
+    FERNET,
+    LIMITS,
+    PATIENCE,
+    READ,
+    REQUEST,
+    RETRIES,
+    SHARE,
+    THREADS,
+    UPLOAD,
+    allow_for_records,
+)
 from .observing import Observer, settle
 from .own_faults import OwnFaults
 from .records import Evidence, Limits, Seen, Served, Stored
@@ -35,54 +48,6 @@ if TYPE_CHECKING:
 
     from .machine import Machine
     from .schedule import Schedule
-
-THREADS = 4
-CONNECT, READ, REQUEST, UPLOAD, DEADLINE = 2.0, 3.0, 4.0, 6.0, 30.0
-"""The limits of the service in seconds; each is shorter than the longest fault, or nearly so."""
-
-RETRIES = 3
-PATIENCE = 90.0
-"""Seconds after the end of the faults in which the last calls must end."""
-
-SHARE = 0.03
-"""The share of the calls that need a new token."""
-
-FERNET = "gAAAA"
-"""How each token of Keystone begins; it is the secret that must be nowhere."""
-
-_MEMORY = 128 * 1024**2  # 500 threads at once take some, which the allocator keeps
-_RECORD = 2048  # bytes, rather more than a span and what belongs to it
-
-_MARGIN = 2.0
-"""Seconds that an attempt may take beyond its limits.
-
-Its process is not held up in them, which is measured on its own: a thread that has to wait once
-for a processor, between two looks of `pulse.Pulse`, and closing a connection take less.
-"""
-
-_GRACE = 1.0
-"""Seconds after the end of a fault in which it still shows.
-
-A server that was stopped first works at what has waited; TCP sends what was lost again after 0.2 s,
-0.4 s and so on, for as long again as the fault lasted, unless the proxy resets the connection.
-"""
-
-_UNBOUNDED = 2 * stock_client.TIMEOUT + _MARGIN
-"""Without a limit for a whole request, its connection and its answer have one each."""
-
-LIMITS = {
-    "pipeline": Limits(REQUEST + _MARGIN, 1 + RETRIES, _GRACE, _MEMORY),
-    "nova": Limits(
-        _UNBOUNDED,
-        1 + stock_client.RETRIES,
-        _GRACE,
-        _MEMORY,
-        stock_client.DESCRIPTORS,
-        repeats=True,
-    ),
-    "glanceclient": Limits(_UNBOUNDED, 1, _GRACE, _MEMORY, stock_client.DESCRIPTORS),
-}
-"""What each client may not exceed."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +85,7 @@ def run(schedule: Schedule, machine: Machine, say: Callable[[str], None]) -> Res
     Args:
         schedule: What is broken; what the machine can't break is left out.
         machine: What the servers and the stock clients are run with.
-        say: Is told where data is.
+        say: Is told where data is, and when the servers and the clients have started.
     """
     began = time.monotonic()
     schedule = schedule.without(machine.find_impossible())
@@ -128,7 +93,7 @@ def run(schedule: Schedule, machine: Machine, say: Callable[[str], None]) -> Res
     say(f"logs and data are in {folder}")
     is_done = False
     try:
-        result = _run(schedule, machine, folder)
+        result = _run(schedule, machine, folder, say)
         is_done = not result.failed
     except KeyboardInterrupt:
         is_done = True
@@ -140,7 +105,8 @@ def run(schedule: Schedule, machine: Machine, say: Callable[[str], None]) -> Res
     return replace(result, overhead=time.monotonic() - began - schedule.seconds)
 
 
-def _run(schedule: Schedule, machine: Machine, folder: Path) -> Result:
+def _run(schedule: Schedule, machine: Machine, folder: Path, say: Callable[[str], None]) -> Result:
+    began = time.monotonic()
     (folder / "schedule.json").write_text(schedule.to_json())
     with world(machine, folder / "glances", schedule.seed, schedule.servers) as servers:
         rng = random.Random(f"{schedule.seed} callers")
@@ -154,6 +120,10 @@ def _run(schedule: Schedule, machine: Machine, folder: Path) -> Result:
             }
             for each in begun.values():
                 each.wait()
+            say(
+                f"started in {time.monotonic() - began:.0f} s:"
+                f" {len(schedule.events)} faults in {schedule.seconds:g} s are due"
+            )
             evidence = _collect(schedule, servers, Journal(seeded), rng, begun)
     return Result(
         schedule,
@@ -185,7 +155,7 @@ def _collect(
     return {
         client: Evidence(
             **vars(each),
-            limits=_allow_for_records(LIMITS[client], each),
+            limits=allow_for_records(LIMITS[client], each),
             served=tuple(line for line in served if find_number(line) == NUMBERS[client]),
             outages=tuple(servers.outages),
             stored=tuple(stored[NUMBERS[client]]),
@@ -208,11 +178,6 @@ def sort_stored(stored: Iterable[Stored], served: Iterable[Served]) -> dict[int,
     for each in stored:
         found[numbers.get(f"/v2/images/{each.image}/file", NUMBERS["pipeline"])].append(each)
     return found
-
-
-def _allow_for_records(limits: Limits, seen: Seen) -> Limits:
-    """Let a process grow by what it keeps for the checks."""
-    return replace(limits, memory=limits.memory + _RECORD * len(seen.spans))
 
 
 def play(
@@ -277,12 +242,14 @@ def _connect(servers: World, observer: Observer) -> GlanceImageService:
 def _count(evidence: Evidence) -> dict[str, int]:
     calls = Counter(made.operation for made in evidence.made)
     failed = Counter(made.error for made in evidence.made if made.error)
+    explained = Counter(why for _, why in explain(evidence))
     return {
         "calls": len(evidence.made),
         **{f"calls of {name}": count for name, count in sorted(calls.items())},
         **{f"calls that raised {name}": count for name, count in sorted(failed.items())},
         "attempts": len(evidence.of_kind("attempt")),
-        "attempts that failed": sum(s.outcome == "failed" for s in evidence.of_kind("attempt")),
+        "attempts that failed": explained.total(),
+        **{f"attempts that {why} explains": count for why, count in sorted(explained.items())},
         "requests": len(evidence.of_kind("request")),
         "requests in access logs": len(evidence.served),
         "images that retries truncated": len(find_truncated(evidence)),
