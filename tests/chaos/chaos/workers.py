@@ -66,8 +66,10 @@ class Forker:
         child = os.fork()
         if child == 0:
             try:
-                # It ends with its parent, however that does.
+                # It ends with its parent, however that does, and by the terminal's interrupt.
                 ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_DFL)
                 self.release()
                 self._work(place, random.Random(seed), calls)
                 os._exit(0)
