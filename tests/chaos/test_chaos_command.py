@@ -9,7 +9,6 @@ from chaos import command
 from chaos.checks import CHECKS
 from chaos.machine import Machine
 from chaos.run import Result
-from chaos.schedule import ALL, DISK, PACKETS
 from chaos.state import ROUND, load
 
 NOTHING = {"pipeline": {name: [] for name in CHECKS}}
@@ -127,8 +126,3 @@ def test_no_proxy_of_the_environment_is_asked(played, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/dev/null")
     command.main([])
     assert {"HTTPS_PROXY", "REQUESTS_CA_BUNDLE"} & set(command.os.environ) == set()
-
-
-def test_what_a_machine_lacks_does_not_happen(tmp_path):
-    bare = Machine(tmp_path, tmp_path, tmp_path)
-    assert {"clock_jump", *PACKETS, *DISK} == bare.find_impossible() <= set(ALL)

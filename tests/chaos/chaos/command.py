@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from conditions import describe_run, format_run
 
-from .machine import Machine, prepare
+from .machine import Machine, find_parts, prepare
 from .report import format_replay, format_summary, format_table
 from .run import run
 from .schedule import ALL, Schedule, generate
@@ -48,7 +48,9 @@ def _work(options: argparse.Namespace) -> int:
     _forget_ways()
     if options.replay:
         return _replay(Schedule.from_json(options.replay.read_text()), machine, options.shrink)
-    state = go_on(options.json, State(order, conditions, machine.lacking))
+    state = go_on(
+        options.json, State(order, {**conditions, "parts": find_parts(machine)}, machine.lacking)
+    )
     _say(f"{len(state.rounds)} of {order.rounds} rounds were done before, with seed {order.seed}")
     for number in range(len(state.rounds), order.rounds):
         seconds = order.seconds / order.rounds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,23 @@ def prepare(clients: Iterable[str], faults: Collection[str], say: cache.Say) -> 
     for name, without in lacking.items():
         say(f"without {name}: {without}")
     return Machine(glance, keystone, nginx, environments, faketime, packets, lacking)
+
+
+def find_parts(machine: Machine) -> dict[str, str]:
+    """Return the versions of the servers, and of the clients that are to call."""
+    found = {
+        "glance": _find_version(machine.glance, "glance"),
+        "keystone": _find_version(machine.keystone, "keystone"),
+    }
+    for client, place in machine.clients.items():
+        name = "python-glanceclient" if client == "glanceclient" else client
+        found[name] = _find_version(place, name)
+    return found
+
+
+def _find_version(place: Path, name: str) -> str:
+    folders = [str(folder) for folder in place.glob("lib/python*/site-packages")]
+    return next((each.version for each in distributions(name=name, path=folders)), "unknown")
 
 
 def _find_faketime(say: cache.Say, lacking: dict[str, str]) -> str:
