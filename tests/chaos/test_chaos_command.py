@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 from chaos import command
 from chaos.checks import CHECKS
 from chaos.machine import Machine
 from chaos.run import Result
+from chaos.schedule import Schedule
 from chaos.state import ROUND, load
 
 NOTHING = {"pipeline": {name: [] for name in CHECKS}}
@@ -105,6 +107,8 @@ def test_after_a_violation_a_schedule_is_shrunk(played, monkeypatch, capsys):
     monkeypatch.setattr(command, "run", fail_with_stop)
     command.main(["--seed", "3", "--shrink", "100"])
     assert "1 faults are left, none of which can be left out" in capsys.readouterr().out
+    (event,) = Schedule.from_json(Path("build/chaos-shrunk.json").read_text()).events
+    assert "stop" == event.fault
 
 
 def test_a_schedule_of_a_file_is_played(played, tmp_path):

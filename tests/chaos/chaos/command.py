@@ -47,7 +47,7 @@ def _work(options: argparse.Namespace) -> int:
     machine = prepare(order.clients, order.faults, _say)
     _forget_ways()
     if options.replay:
-        return _replay(Schedule.from_json(options.replay.read_text()), machine, options.shrink)
+        return _replay(Schedule.from_json(options.replay.read_text()), machine, options)
     state = go_on(
         options.json, State(order, {**conditions, "parts": find_parts(machine)}, machine.lacking)
     )
@@ -55,7 +55,7 @@ def _work(options: argparse.Namespace) -> int:
     for number in range(len(state.rounds), order.rounds):
         seconds = order.seconds / order.rounds
         schedule = generate(order.find_seed(number), seconds, faults=order.faults)
-        state.rounds.append(_play(schedule, machine, order, options.shrink))
+        state.rounds.append(_play(schedule, machine, order, options))
         state.save(options.json)
     if options.summary:
         options.summary.write_text(json.dumps(state.summarize(), indent=1) + "\n")
@@ -63,21 +63,21 @@ def _work(options: argparse.Namespace) -> int:
     return int(any(any(checks.values()) for each in state.rounds for checks in each.found.values()))
 
 
-def _play(schedule: Schedule, machine: Machine, order: Order, shrinking: int) -> Round:
+def _play(schedule: Schedule, machine: Machine, order: Order, options: argparse.Namespace) -> Round:
     result = run(schedule, machine, _say)
     _say(format_table(result))
     if result.failed:
         again = Order(schedule.seed, schedule.seconds, order.clients, order.faults)
         _say(f"\nReplay with: {format_replay(again)}\n")
-        _shrink(schedule, machine, result.failed[0], shrinking)
+        _shrink(schedule, machine, result.failed[0], options)
     return Round.of(result)
 
 
-def _replay(schedule: Schedule, machine: Machine, shrinking: int) -> int:
+def _replay(schedule: Schedule, machine: Machine, options: argparse.Namespace) -> int:
     result = run(schedule, machine, _say)
     _say(format_table(result))
     if result.failed:
-        _shrink(schedule, machine, result.failed[0], shrinking)
+        _shrink(schedule, machine, result.failed[0], options)
     return int(bool(result.failed))
 
 
@@ -132,17 +132,24 @@ def _forget_ways() -> None:
         del os.environ[name]
 
 
-def _shrink(schedule: Schedule, machine: Machine, failure: tuple[str, str], runs: int) -> None:
-    if not runs:
+def _shrink(
+    schedule: Schedule, machine: Machine, failure: tuple[str, str], options: argparse.Namespace
+) -> None:
+    if not options.shrink:
         return
     shrunk = shrink(
         schedule.events,
         lambda events: failure in run(schedule.with_events(events), machine, _say).failed,
-        runs,
+        options.shrink,
     )
+    file = options.json.with_name("chaos-shrunk.json")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(schedule.with_events(shrunk.items).to_json())
     words = "none of which can be left out" if shrunk.is_minimal else "perhaps not all needed"
     _say(f"\nAfter {shrunk.runs} runs {len(shrunk.items)} faults are left, {words}:")
-    _say(schedule.with_events(shrunk.items).to_json())
+    for event in shrunk.items:
+        _say(f"- {event.fault} of {event.server} from {event.start:g} s to {event.end:g} s")
+    _say(f"Replay with: make chaos ARGS='--replay {file}'")
 
 
 def _say(line: str) -> None:
