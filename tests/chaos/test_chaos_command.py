@@ -117,6 +117,7 @@ def test_a_schedule_of_a_file_is_played(played, tmp_path):
     file.write_text(played[0].to_json())
     assert 0 == command.main(["--replay", str(file)])
     assert played[0] == played[1]
+    assert '"seed": 3' in Path("build/chaos-replay.json").read_text()
 
 
 def test_the_rounds_and_the_summary_are_written(played, tmp_path):

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,9 @@ def _play(schedule: Schedule, machine: Machine, order: Order, options: argparse.
 def _replay(schedule: Schedule, machine: Machine, options: argparse.Namespace) -> int:
     result = run(schedule, machine, _say)
     _say(format_table(result))
+    file = options.json.with_name("chaos-replay.json")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(asdict(Round.of(result))) + "\n")
     if result.failed:
         _shrink(schedule, machine, result.failed[0], options)
     return int(bool(result.failed))
