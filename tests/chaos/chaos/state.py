@@ -149,8 +149,9 @@ def load(path: Path) -> State:
     """
     told = json.loads(path.read_text("utf-8"))
     try:
+        asked = told["order"]
         order = Order(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in told["order"].items()}
+            asked["seed"], asked["seconds"], tuple(asked["clients"]), tuple(asked["faults"])
         )
         rounds = [Round(**each) for each in told["rounds"]]
         return State(order, told["conditions"], told["lacking"], rounds)
