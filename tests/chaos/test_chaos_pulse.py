@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from chaos.pulse import BEAT, LATE, Pulse, add_stalled
 
@@ -19,11 +21,17 @@ def test_a_look_in_time_is_not_noted():
 
 
 def test_a_clock_that_leaps_between_two_looks_is_a_stall():
-    moments = iter([10.0, 12.0])
-    pulse = Pulse(lambda: next(moments, 12.0))
+    moments, looked = iter([10.0, 12.0]), threading.Event()
+
+    def look():
+        moment = next(moments, None)
+        if moment is None:
+            looked.set()
+        return moment or 12.0
+
+    pulse = Pulse(look)
     pulse.start()
-    while not pulse.stalls:
-        pass
+    looked.wait(30)
     pulse.stop()
     assert [(10.0 + BEAT, 12.0)] == pulse.stalls
 
