@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import struct
@@ -49,6 +50,8 @@ class Loop:
     """A thread with an event loop, which all proxies share."""
 
     def __init__(self) -> None:
+        # Connections that are gone are what is played, and no news.
+        logging.getLogger("asyncio").setLevel(logging.ERROR)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxies")
         self._thread.start()
@@ -135,7 +138,7 @@ class Proxy:
         """Close its sockets in a child that was forked, so that the parent's close is seen."""
         sockets = [] if self._listener is None else list(self._listener.sockets)
         writers = [writer for pair in self._pairs for writer in (pair.client, pair.server)]
-        found = [writer.get_extra_info("socket") for writer in writers if writer is not None]
+        found = [_find_socket(writer) for writer in writers if writer is not None]
         # A connection that is closed has none.
         sockets += [sock for sock in found if sock is not None]
         for number in {sock.fileno() for sock in sockets} - {-1}:
@@ -249,6 +252,14 @@ class _Pair:
         for writer in (self.client, self.server):
             if writer is not None:
                 writer.close()
+
+
+def _find_socket(writer: asyncio.StreamWriter) -> Any:
+    """The socket of a connection; None if it is closed."""
+    # A closed connection with TLS raises instead of returning None.
+    with suppress(AttributeError):
+        return writer.get_extra_info("socket")
+    return None
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
