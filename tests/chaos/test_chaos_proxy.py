@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import threading
 import time
 
 import pytest
-from chaos.proxy import WHOLE, Link, Loop, Proxy
+from chaos.observing import count_descriptors
+from chaos.proxy import WHOLE, Link, Loop, Proxy, find_socket
+from parts.ports import free_port
 
 LIMIT = 5.0
 """Seconds after which what must come will not come."""
@@ -174,3 +177,29 @@ def test_a_closed_proxy_resets_its_connections(proxy, client):
     proxy.close()
     with pytest.raises(ConnectionResetError):
         client.recv(1)
+
+
+def test_a_closed_connection_with_tls_has_no_socket_for_a_child_to_close():
+    class Closed:
+        def get_extra_info(self, name):
+            raise AttributeError("'NoneType' object has no attribute '_get_extra_info'")
+
+    assert find_socket(Closed()) is None
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_closes_its_sockets_of_a_proxy(echo):
+    loop = Loop()
+    proxy = Proxy(loop, free_port(), echo, random.Random(1))
+    with socket.create_connection(("127.0.0.1", proxy.port), LIMIT) as client:
+        client.sendall(b"x")
+        assert b"x" == client.recv(1)
+        child = os.fork()
+        if child == 0:
+            before = count_descriptors()
+            proxy.release()
+            # The listener, and both ends of the connection.
+            os._exit(before - count_descriptors())
+        assert 3 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    proxy.close()
+    loop.close()

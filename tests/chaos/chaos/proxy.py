@@ -138,7 +138,7 @@ class Proxy:
         """Close its sockets in a child that was forked, so that the parent's close is seen."""
         sockets = [] if self._listener is None else list(self._listener.sockets)
         writers = [writer for pair in self._pairs for writer in (pair.client, pair.server)]
-        found = [_find_socket(writer) for writer in writers if writer is not None]
+        found = [find_socket(writer) for writer in writers if writer is not None]
         # A connection that is closed has none.
         sockets += [sock for sock in found if sock is not None]
         for number in {sock.fileno() for sock in sockets} - {-1}:
@@ -254,7 +254,7 @@ class _Pair:
                 writer.close()
 
 
-def _find_socket(writer: asyncio.StreamWriter) -> Any:
+def find_socket(writer: asyncio.StreamWriter) -> Any:
     """The socket of a connection; None if it is closed."""
     # A closed connection with TLS raises instead of returning None.
     with suppress(AttributeError):
