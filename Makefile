@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-# For chaos: how long servers are broken.
+# For chaos, fuzz and soak.
 SECONDS ?= 120
 # The number of test processes. Tests wait for half of their time, so that three keep two processors busy.
 WORKERS ?= 3
@@ -45,7 +45,7 @@ SUITE = $(CONTRACT)
 .DELETE_ON_ERROR:
 .PHONY: demo test test-contract test-oldest test-newest test-releases test-pythons test-all test-real
 .PHONY: test-clients test-client test-wheel test-wheel-oldest test-wheel-newest test-installed
-.PHONY: chaos check format docs dashboards bench fuzz soak dist audit lock clean FORCE
+.PHONY: chaos check format docs dashboards bench fuzz soak proof dist audit lock clean FORCE
 
 # Credentials for Keystone in the environment need the packages that read them.
 demo: $(VENV)/.$(if $(OS_AUTH_URL)$(OS_CLOUD),keystone,demo)
@@ -161,6 +161,25 @@ fuzz: $(VENV)/.dev
 # A run that was interrupted goes on where it was.
 soak: $(VENV)/.dev
 	PYTHONPATH=tests:tests/soak $(BIN)/python -m soak $(SECONDS:%=--seconds %) $(SEED:%=--seed %) $(ARGS)
+
+# All long forms, one after the other, and the page that shows them. What has passed at a commit is not run
+# again, and what was interrupted goes on.
+PROOF ?= fuzz soak chaos bench dist test-wheel audit
+LONG_fuzz = SECONDS=1800 ARGS=--save
+LONG_soak = SECONDS=3600 ARGS=--save
+LONG_chaos = SECONDS=1800 ARGS=--save
+
+proof: $(VENV)/.dev
+	@commit=$$(git rev-parse --short HEAD); status=0; \
+	$(MAKE) -j1 -k $(PROOF:%=build/proof/$$commit/%) || status=1; \
+	$(MAKE) docs || status=1; \
+	for each in $(PROOF); do \
+	  printf '%-12s%s\n' $$each "$$(test -e build/proof/$$commit/$$each && echo passed || echo 'did not pass')"; \
+	done; exit $$status
+
+build/proof/%:
+	@$(MAKE) $(notdir $*) $(LONG_$(notdir $*))
+	@mkdir -p $(@D) && touch $@
 
 # The same commit gives the same bytes: its files and no others, its time, and the locked build backend.
 dist:

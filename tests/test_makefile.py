@@ -19,7 +19,7 @@ MAKE = shutil.which("make")
 OLD = "sys.version_info = (3, 9, 18)"
 GOALS = (
     "demo test test-contract test-pythons test-newest test-wheel test-all test-real check docs"
-    " bench chaos fuzz soak dist audit lock"
+    " bench chaos fuzz soak proof dist audit lock"
 )
 
 POSES = """#!/bin/sh
@@ -167,6 +167,58 @@ def test_everything_is_on_every_python_with_the_oldest_versions_and_the_real_par
         printed,
         re.MULTILINE,
     )
+
+
+@pytest.fixture
+def proof(clone):
+    """A clone where the steps of `make proof` are small: one passes, one fails."""
+    clone.add("python3", "pass")
+    steps = "good:\n\t@echo run $@ $(SECONDS)\nbad:\n\t@false\ndocs:\n\t@echo run $@\n"
+    (clone.root / "GNUmakefile").write_text(f"include Makefile\n{steps}")
+    for name in ("git", "mkdir", "touch", "echo", "false"):
+        (clone.programs / name).symlink_to(shutil.which(name))
+    (clone.root / ".venv/bin").mkdir(parents=True)
+    for name in ("bin/python", ".dev"):
+        (clone.root / ".venv" / name).touch()
+    return lambda *arguments: clone.make("proof", *arguments)
+
+
+def test_the_proof_says_of_each_step_whether_it_passed(proof):
+    done = proof("PROOF=bad good")
+
+    assert (2, ["bad         did not pass", "good        passed"]) == (
+        done.returncode,
+        done.stdout.splitlines()[-2:],
+    )
+
+
+def test_the_proof_runs_no_step_again_that_has_passed(proof):
+    proof("PROOF=good")
+    done = proof("PROOF=good")
+
+    assert (0, False) == (done.returncode, "run good" in done.stdout)
+
+
+def test_a_step_of_the_proof_has_its_long_form(proof):
+    assert "run good 1800" in proof("PROOF=good", "LONG_good=SECONDS=1800").stdout
+
+
+def test_the_proof_has_all_long_forms_one_after_the_other_and_the_page(clone):
+    clone.add("python3", "pass")
+    printed = clone.make("-n", "proof").stdout
+
+    assert [
+        "fuzz --seconds 1800 --save",
+        "soak --seconds 3600 --save",
+        "chaos --seconds 1800 --save",
+        "traced_image_docs docs",
+    ] == [
+        " ".join(found.split())
+        for found in re.findall(
+            r"-m ((?:fuzz|soak|chaos) +--seconds \d+ .*--save|traced_image_docs docs)",
+            printed.replace("\\\n", " "),
+        )
+    ]
 
 
 @pytest.mark.parametrize(
