@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from conditions import describe_run
-from soak.report import ALONE, CALLER, COUNTED, PLANTED, Answer, Row, make_rows
+from soak.report import ALONE, CALLER, COUNTED, PLANTED, UNEXPECTED, Answer, Row, make_rows
 from soak.slope import Slope
 from soak.state import Segment, State
 
@@ -49,10 +49,15 @@ def test_a_soak_without_growth_has_no_problem():
         ({"planted": 0.0}, "planted: memory: the leak of memory was not found"),
         ({"counted": 0.0}, "planted: counted: the leak of threads was not found"),
         ({"scrapes": 0}, "no scrapes"),
+        ({UNEXPECTED: 2}, "2 unexpected errors: their traces are above"),
     ],
 )
 def test_what_makes_a_soak_fail_is_named(grown, problem):
     assert [problem] == answer(**grown).find_problems()
+
+
+def test_a_soak_without_unexpected_errors_has_no_problem():
+    assert [] == answer(**{UNEXPECTED: 0}).find_problems()
 
 
 def test_threads_that_grow_are_named_for_each_process_but_the_planted_one():

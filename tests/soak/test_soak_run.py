@@ -7,12 +7,13 @@ import random
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import REGISTRY
 from soak.caller import Leak, Traffic, describe
 from soak.measures import CALLS, LEAK, MEASURES, count_series, read_process
-from soak.report import ALONE, CALLER, COUNTED, PLANTED
+from soak.report import ALONE, CALLER, COUNTED, PLANTED, UNEXPECTED
 from soak.run import run
 from soak.state import State
 
@@ -35,6 +36,14 @@ def test_calls_are_counted_and_those_that_failed(traffic):
     server.break_with(lab.faults.status(503))
     calls.call_once(rng)
     assert (11, 1) == (calls.calls, calls.failed)
+
+
+def test_an_error_that_is_not_documented_ends_no_thread_and_is_counted(traffic, capfd):
+    calls, _ = traffic
+    calls.images = [None]
+    calls.service = SimpleNamespace()
+    calls.call_once(random.Random(1))
+    assert (1, 1, True) == (calls.calls, calls.unexpected, "Attribute" in capfd.readouterr().err)
 
 
 def test_the_planted_leak_is_as_large_as_it_is_called(traffic):
@@ -75,7 +84,9 @@ def test_calls_have_no_pause_while_a_program_warms_up(traffic):
 
 def test_a_process_is_measured(traffic):
     calls, _ = traffic
-    assert {*MEASURES, "calls", "failed"} - {"series", "labels"} == set(describe(calls))
+    assert {*MEASURES, "calls", "failed", "unexpected"} - {"series", "labels"} == set(
+        describe(calls)
+    )
 
 
 def test_a_descriptor_that_is_opened_is_measured():
@@ -104,5 +115,9 @@ def test_a_soak_has_samples_of_all_processes_and_all_that_happens(monkeypatch):
     assert [{CALLER, PLANTED, COUNTED, ALONE}, True, []] == [
         set(state.segments[0].samples),
         bool(saved),
-        [name for name, count in state.add_counts().items() if not count and "failed" not in name],
+        [
+            name
+            for name, count in state.add_counts().items()
+            if not count and "failed" not in name and name != UNEXPECTED
+        ],
     ]

@@ -15,6 +15,7 @@ import random
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,7 @@ class Traffic:
         leak: What stays of each call.
         calls: How many were made.
         failed: How many of them failed, after all attempts.
+        unexpected: How many of these failed with an error that this package does not document.
     """
 
     service: GlanceImageService
@@ -91,6 +93,7 @@ class Traffic:
     leak: Leak = field(default_factory=Leak)
     calls: int = 0
     failed: int = 0
+    unexpected: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, number: int, seed: int, ends: threading.Event, warm_up: float = 0.0) -> None:
@@ -113,14 +116,18 @@ class Traffic:
 
     def call_once(self, rng: random.Random) -> None:
         """Make one call, or a few that belong together."""
-        failed = False
+        error: Exception | None = None
         try:
             self._call(rng)
-        except TracedImageError:
-            failed = True
+        except Exception as raised:  # noqa: BLE001 - the run fails, but goes on
+            error = raised
+        unexpected = error is not None and not isinstance(error, TracedImageError)
+        if unexpected:
+            traceback.print_exception(error)
         with self._lock:
             self.calls += 1
-            self.failed += failed
+            self.failed += error is not None
+            self.unexpected += unexpected
             self.leak.plant(self.calls)
 
     def _call(self, rng: random.Random) -> None:
@@ -142,8 +149,10 @@ def describe(traffic: Traffic) -> dict[str, float]:
     garbage = gc.collect()
     _trim()
     found = read_process(os.getpid())
-    found |= {"garbage": garbage, "objects": len(gc.get_objects())}
-    return {**found, "calls": traffic.calls, "failed": traffic.failed}
+    # gc.get_objects would break a tuple that another thread is making: bugs.python.org/issue15108
+    found |= {"garbage": garbage, "blocks": sys.getallocatedblocks()}
+    counts = {"calls": traffic.calls, "failed": traffic.failed, "unexpected": traffic.unexpected}
+    return {**found, **counts}
 
 
 def _trim() -> None:

@@ -57,11 +57,11 @@ MEASURES: Mapping[str, Measure] = {
     "threads": Measure("", 1 / 500, 5),
     "labels": Measure("", 1 / 500, 5),
     "series": Measure("", 1 / 500, 5, least=1800.0),
-    "objects": Measure("", 1 / 4, 5000),
+    "blocks": Measure("", 1, 20_000),
     "garbage": Measure("", 1 / 500, 50),
 }
-"""Resident memory, open descriptors, threads, the values of labels, time series, and what Python's
-collector knows: the objects after a collection, and those that it has collected since the last one.
+"""Resident memory, open descriptors, threads, the values of labels, time series, the blocks of
+memory that Python's objects have after a collection, and the garbage that was collected since then.
 
 Series are the combinations of labels, which are met one after the other for many minutes. That no
 label has a new value is seen sooner."""

@@ -23,6 +23,9 @@ COUNTED = "planted: counted"
 EXPECTED = {PLANTED: ("memory",), COUNTED: ("descriptors", "threads", "labels", "series")}
 """What must be found to grow, and so shows that growth is found."""
 
+UNEXPECTED = "unexpected errors"
+"""The count that must be zero."""
+
 _CALLS = 1000
 
 
@@ -123,13 +126,16 @@ class Answer:
             for row in self.rows
             if row.process not in EXPECTED and not row.passed
         ]
-        missing = [f"no {name}" for name, count in self.counts.items() if not count]
+        happened = {name: count for name, count in self.counts.items() if name != UNEXPECTED}
+        missing = [f"no {name}" for name, count in happened.items() if not count]
+        unexpected = self.counts.get(UNEXPECTED, 0)
+        raised = [f"{unexpected:.0f} {UNEXPECTED}: their traces are above"] if unexpected else []
         blind = [
             f"{row.process}: the leak of {row.measure} was not found"
             for row in self.rows
             if row.process in EXPECTED and not row.passed
         ]
-        return [*grown, *missing, *blind]
+        return [*grown, *missing, *raised, *blind]
 
     def list_lines(self) -> Iterator[str]:
         """Yield the lines of the table, and what they mean."""

@@ -17,7 +17,7 @@ from conditions import describe_run, find_versions, format_run, save_record
 
 from .measures import CALLS, MOST, count_series
 from .processes import Program, StandAlone, scrape, start, start_exporter
-from .report import ALONE, CALLER, COUNTED, PLANTED, Answer, make_rows
+from .report import ALONE, CALLER, COUNTED, PLANTED, UNEXPECTED, Answer, make_rows
 from .state import Segment, State, load
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ class Soak:
         self._segment.counts = {
             "calls": calls["calls"][-1],
             "failed calls": calls["failed"][-1],
+            UNEXPECTED: sum(
+                self._segment.samples[name]["unexpected"][-1] for name in self._callers
+            ),
             "scrapes": self._scrapes,
             "reloads": self._alone.reloads,
             "samples after a good reload": self._reloaded,
