@@ -81,6 +81,13 @@ def test_a_trace_is_read_from_a_file(cli, trace, three, tmp_path):
     )
 
 
+def test_a_control_character_of_a_trace_is_not_printed(cli, trace, tmp_path):
+    file = tmp_path / "trace.json"
+    file.write_text(trace.replace('"success_after_retry"', '"\\u001b[2J"'))
+    shown = cli("diagnose", "--trace", file).out
+    assert (True, False) == ("\N{REPLACEMENT CHARACTER}[2J" in shown, "\x1b" in shown)
+
+
 def test_a_trace_is_read_from_standard_input(process, trace, three):
     result = process("diagnose", "--trace", "-", "--json", input=trace)
     # On a busy machine another server may be slow, too.

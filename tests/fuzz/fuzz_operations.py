@@ -126,7 +126,10 @@ _UPDATED = both(is_image("queued", "renamed"), is_stored)
 _UPLOAD = {"has_data": True, "own": (errors.UploadNotRewindable,)}
 _CHECKED_UPLOAD = {"has_data": True, "own": (errors.UploadNotRewindable, errors.UploadIncomplete)}
 _STREAM = {"has_data": True, "own": (errors.ChecksumMismatch,)}
-_DOWNLOAD = {"has_data": True, "own": (errors.ChecksumMismatch, errors.ImageUnacceptable)}
+_DOWNLOAD = {
+    "has_data": True,
+    "own": (errors.ChecksumMismatch, errors.ImageUnacceptable, errors.InvalidImageRecord),
+}
 
 
 def _new(run: Run) -> dict[str, Any]:

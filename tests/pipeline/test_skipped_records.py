@@ -1,5 +1,6 @@
 """Lists with records that can't be shown, and data whose record is odd: who is told, of what."""
 
+import io
 import json
 import logging
 
@@ -190,12 +191,20 @@ def test_a_size_that_is_no_number_of_bytes_is_unknown(size):
     assert None is find_size({"size": size})
 
 
-def test_data_that_can_t_be_checked_is_not_fetched(opened):
+@pytest.mark.parametrize(
+    "fetch",
+    [
+        lambda service: service.download(None, "x"),
+        lambda service: service.download_rest(None, "x", io.BytesIO()),
+    ],
+    ids=["all", "the rest"],
+)
+def test_data_that_can_t_be_checked_is_not_fetched(opened, fetch):
     record = b'{"id": "x", "checksum": 5}'
     with Loopback(conversation(reply(200, record))) as server:
         service = opened.service(server)
         with pytest.raises(InvalidImageRecord, match="its checksum, 5, is no text") as caught:
-            service.download(None, "x")
+            fetch(service)
         told = (len(server.requests), service.servers()[0].last_reason, caught.value.field)
     assert (1, None, "checksum") == told
 

@@ -309,6 +309,7 @@ class GlanceImageService:
             InvalidArgument: `begun` is not empty, and API v1 can't return a part of the data.
             ImageNotFound: The image does not exist, or this caller may not see it.
             ImageUnacceptable: The image has no data.
+            InvalidImageRecord: The image's checksum is no text, so that it checks nothing.
         """
         there = begun.seek(0, os.SEEK_END)
         return self._download(context, image_id, lambda download: download.begin(begun), there)

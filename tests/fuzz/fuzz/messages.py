@@ -13,6 +13,7 @@ import h11
 from hypothesis import strategies as st
 
 from traced_image import Server, Telemetry, connect, errors, lab
+from traced_image.cli.output import make_printable
 from traced_image.diagnosis import answer, exporter, findings, trace
 from traced_image.diagnosis.exporter_report import ProcessSaw
 from traced_image.exporter.web.auth import read_credentials
@@ -271,7 +272,7 @@ def _diagnose(seen: Observations) -> None:
     found = findings.find(seen)
     json.dumps(answer.make_json(found, seen), default=str)
     for line in answer.make_lines(found, seen):
-        check_message(line)
+        check_message(make_printable(line))  # as the command prints it
 
 
 def check_login(value: bytes) -> None:
