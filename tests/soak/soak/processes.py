@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LIMIT = 30.0
+_PR_SET_PDEATHSIG = 1
 RELOADED = "traced_image_exporter_config_last_reload_successful"
 
 
@@ -161,6 +163,7 @@ def start_exporter(folder: Path, servers: Sequence[str]) -> Iterator[StandAlone]
             text=True,
             env=_make_environment(),
             start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - this process has one thread
         )
     try:
         alone = StandAlone(process, f"http://{place}/", file, servers)
@@ -169,6 +172,11 @@ def start_exporter(folder: Path, servers: Sequence[str]) -> Iterator[StandAlone]
     finally:
         process.terminate()
         _end(process)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process if the run is killed; the others see their input end."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def write_config(file: Path, servers: Sequence[str]) -> None:

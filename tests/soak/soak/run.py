@@ -36,6 +36,9 @@ _RELOAD = 3
 INTERRUPTED = 130
 """The exit status of a run that was told to end, as of a shell."""
 
+SLACK = 120.0
+"""Seconds that start and end may take before the run is interrupted."""
+
 WARM_UP = 20.0
 """Seconds at most in which programs call without a pause, to have met all that there is."""
 
@@ -167,20 +170,18 @@ def choose_state(path: Path, seed: int | None, seconds: float, rate: float) -> S
 def main() -> int:
     """Run, print the table, and write the JSON; return the exit status."""
     options = _read_options()
-    # The processes of a run that is told to end must end with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # The processes of a run that is told to end, or that hangs, must end with it.
+    for each in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(each, signal.default_int_handler)
     state = choose_state(options.json, options.seed, options.seconds, options.rate)
     print(format_run(state.run))
     if state.segments:
         print(f"{state.seconds:.0f} s were done before", flush=True)
     status = 0
+    left = max(0.0, options.seconds - state.seconds)
+    signal.alarm(math.ceil(left + SLACK))
     try:
-        run(
-            state,
-            options.seconds - state.seconds,
-            options.rate,
-            save=lambda: state.save(options.json),
-        )
+        run(state, left, options.rate, save=lambda: state.save(options.json))
         state.complete = options.seconds
         state.save(options.json)
     except KeyboardInterrupt:
