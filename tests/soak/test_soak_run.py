@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conditions import describe_run
 from prometheus_client import REGISTRY
 from soak.caller import Leak, Traffic, describe
 from soak.measures import CALLS, LEAK, MEASURES, count_series, read_process
 from soak.report import ALONE, CALLER, COUNTED, PLANTED, UNEXPECTED
-from soak.run import run
+from soak.run import main, run
 from soak.state import State
 
 from traced_image import connect, lab
@@ -101,6 +103,13 @@ def test_a_descriptor_that_is_opened_is_measured():
 def test_series_are_counted_and_the_values_of_their_labels():
     page = '# HELP a b\na{b="x\\"y",c="1"} 1\na{b="x\\"y",c="2"} 1\n\nb 2\n'
     assert {"series": 3.0, "labels": 3.0} == count_series(page)
+
+
+def test_the_file_of_a_soak_is_shown_again(monkeypatch, capsys, tmp_path):
+    file = tmp_path / "soak.json"
+    State(describe_run(7)).save(file)
+    monkeypatch.setattr(sys, "argv", ["soak", "--report", "--json", str(file)])
+    assert (0, True) == (main(), capsys.readouterr().out.startswith("0 s, segments: 0\n"))
 
 
 @pytest.mark.slow

@@ -170,6 +170,8 @@ def choose_state(path: Path, seed: int | None, seconds: float, rate: float) -> S
 def main() -> int:
     """Run, print the table, and write the JSON; return the exit status."""
     options = _read_options()
+    if options.report:
+        return _tell(load(options.json), options)
     # The processes of a run that is told to end, or that hangs, must end with it.
     for each in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(each, signal.default_int_handler)
@@ -211,5 +213,6 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, default=Path("build/soak.json"), help="the file of the samples"
     )
+    parser.add_argument("--report", action="store_true", help="run nothing: show the file again")
     parser.add_argument("--save", action="store_true", help="write the record of the page, too")
     return parser.parse_args()
