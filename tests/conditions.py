@@ -9,7 +9,6 @@ import ssl
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 PACKAGES = (
     *("traced-image", "urllib3", "requests", "opentelemetry-sdk", "opentelemetry-exporter-otlp"),
@@ -70,19 +69,6 @@ def format_run(run: dict[str, object]) -> str:
     packages = ", ".join(f"{name} {each}" for name, each in versions.items())
     place = ", ".join(f"{name} {each}" for name, each in machine.items())
     return f"seed {run['seed']}, {run['began']}\n{packages}\n{place}"
-
-
-def summarize_run(run: dict[str, Any]) -> dict[str, object]:
-    """Return what a record says of the conditions, from what `describe_run` has found."""
-    machine, versions = run["machine"], dict(run["versions"])
-    return {
-        "date": run["began"][:10],
-        "machine": f"{machine['processor']}, {machine['memory_mib']:,} MiB, {machine['kernel']}",
-        "cores": machine["processors"],
-        "python": versions.pop("python"),
-        "versions": versions,
-        "seed": run["seed"],
-    }
 
 
 def save_record(name: str, record: dict[str, object]) -> str:

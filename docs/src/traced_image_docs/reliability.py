@@ -22,8 +22,11 @@ RUNS = ("chaos", "soak", "fuzz")
 FIELDS = {"conditions", "seconds", "checks"}
 """What each record has."""
 
-CONDITIONS = {"date", "machine", "cores", "python", "versions", "seed"}
-"""What its conditions have."""
+CONDITIONS = {"seed", "began", "versions", "machine"}
+"""What its conditions have: those that `describe_run` of the tests has found."""
+
+MACHINE = {"processor", "processors", "memory_mib", "kernel"}
+"""What its machine has."""
 
 FAULT = {"found_by", "fault", "test", "fixed_in"}
 """What each entry of the list has."""
@@ -47,8 +50,10 @@ def read_found(folder: Path = FOLDER) -> list[dict[str, str | None]]:
 
 
 def has_failed(check: object) -> bool:
-    """Return whether a check has failed: a number or list of violations, or what says so itself."""
-    return not check["passed"] if isinstance(check, dict) else bool(check)
+    """Return whether a check has failed: it says so, or it has violations, perhaps by client."""
+    if isinstance(check, dict):
+        return not check["passed"] if "passed" in check else any(map(has_failed, check.values()))
+    return bool(check)
 
 
 def write_runs(folder: Path = FOLDER) -> str:
@@ -62,9 +67,12 @@ def _write_run(name: str, record: dict[str, Any] | None) -> tuple[str, ...]:
         return (f"`make {name}`", "not run yet", *[""] * 7)
     told, checks = record["conditions"], record["checks"]
     failed = sum(map(has_failed, checks.values()))
+    machine = told["machine"]
+    place = f"{machine['processor']}, {machine['memory_mib']:,} MiB, {machine['kernel']}"
     return (
-        *(f"`make {name}`", told["date"], f"{record['seconds']:,.0f}", str(told["seed"])),
-        *(told["machine"], str(told["cores"]), told["python"], str(len(checks)), str(failed)),
+        *(f"`make {name}`", told["began"][:10], f"{record['seconds']:,.0f}", str(told["seed"])),
+        *(place, str(machine["processors"]), told["versions"]["python"]),
+        *(str(len(checks)), str(failed)),
     )
 
 
@@ -86,24 +94,21 @@ def write_chaos(folder: Path = FOLDER) -> str:
     record = read_record("chaos", folder)
     if record is None:
         return _NOT_RUN
-    checks = {name: _count(found) for name, found in record["checks"].items()}
-    parts = [table(("check", "violations"), checks.items())]
-    for title, field in (("client", "calls"), ("fault", "faults")):
-        rows = ((name, _format(count)) for name, count in record.get(field, {}).items())
-        parts.append(table((title, "times"), rows))
+    titles = {"checks": ("check", "violations"), "calls": ("client", "calls")}
+    titles["faults"] = ("fault", "times")
+    parts = [
+        table(head, ((name, _format(count)) for name, count in record.get(field, {}).items()))
+        for field, head in titles.items()
+    ]
     lacking = ", ".join(record.get("lacking", ()))
     return "\n\n".join(
         [*parts, f"The machine lacked: {lacking}." if lacking else "Nothing lacked."]
     )
 
 
-def _count(found: object) -> str:
-    return str(len(found) if isinstance(found, list) else found)
-
-
 def _format(count: object) -> str:
     if isinstance(count, dict):
-        return ", ".join(f"{name} {each:,}" for name, each in count.items())
+        return ", ".join(f"{name}: {each:,}" for name, each in count.items())
     return f"{count:,}"
 
 

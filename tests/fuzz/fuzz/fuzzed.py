@@ -6,8 +6,6 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from conditions import summarize_run
-
 from .engine import Finding, Outcome
 
 if TYPE_CHECKING:
@@ -89,7 +87,7 @@ class Fuzzed:
     def make_record(self) -> dict[str, object]:
         """Return the figures that the documentation shows."""
         return {
-            "conditions": summarize_run(self.run),
+            "conditions": self.run,
             "seconds": round(self.seconds),
             "counted": {
                 "rounds": self.number,

@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from conditions import summarize_run
-
 from .measures import CALLS, LEAK, MEASURES, MOST
 
 if TYPE_CHECKING:
@@ -158,7 +156,7 @@ class Answer:
     def make_record(self, state: State) -> dict[str, Any]:
         """Return the figures that the documentation shows."""
         return {
-            "conditions": summarize_run(state.run),
+            "conditions": state.run,
             "seconds": round(state.seconds),
             "counted": self.counts,
             "checks": {f"{row.process}: {row.name}": _make_check(row) for row in self.rows},
