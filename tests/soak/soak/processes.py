@@ -30,12 +30,28 @@ RELOADED = "traced_image_exporter_config_last_reload_successful"
 class Program:
     """A program of this package that answers each line with a line of JSON.
 
+    Several are started and ended at the same time, because each imports much and exports the rest.
+
     Attributes:
-        told: Its first line.
+        told: Its first line, once it has started.
     """
 
     process: subprocess.Popen[str]
     told: dict[str, Any] = field(default_factory=dict)
+
+    def wait(self) -> dict[str, Any]:
+        """Wait until it has started, and return its first line.
+
+        Raises:
+            SystemExit: It has ended.
+        """
+        self.told = self.read()
+        return self.told
+
+    def end(self) -> None:
+        """Tell it to end, and do not wait for it."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()  # type: ignore[union-attr]
 
     def ask(self) -> dict[str, Any]:
         """Return its figures.
@@ -78,11 +94,9 @@ def start(name: str, argument: str) -> Iterator[Program]:
     )
     program = Program(process)
     try:
-        program.told = program.read()
         yield program
     finally:
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()  # type: ignore[union-attr]
+        program.end()
         _end(process)
         process.stdout.close()  # type: ignore[union-attr]
 

@@ -123,7 +123,7 @@ def run(
         asked: dict[str, Any] = {"seed": state.run["seed"], "warm_up": min(WARM_UP, seconds / 6)}
         servers = stack.enter_context(start("servers", json.dumps(asked)))
         share, _ = CALLERS[COUNTED]
-        asked |= {**servers.told, "every": max(CALLS, math.ceil(rate * share * seconds / MOST))}
+        asked |= {**servers.wait(), "every": max(CALLS, math.ceil(rate * share * seconds / MOST))}
         callers = {
             name: stack.enter_context(
                 start("caller", json.dumps({**asked, "rate": rate * share, "leak": leak}))
@@ -131,6 +131,9 @@ def run(
             for name, (share, leak) in CALLERS.items()
         }
         alone = stack.enter_context(start_exporter(folder, servers.told["servers"]))
+        for program in callers.values():
+            stack.callback(program.end)
+            program.wait()
         soak = Soak(segment, servers, callers, alone)
         state.segments.append(segment)
         stack.callback(save)
