@@ -100,7 +100,7 @@ def test_a_block_of_a_slow_machine_is_as_long_and_has_three_values():
     assert [(4.0, 0.0), (16.0, 12.0)] == cut_blocks(points)[:2]
 
 
-@pytest.mark.parametrize(("seconds", "limit"), [(0, 10.0), (60, 10.0), (3000, 1024 / 3000)])
+@pytest.mark.parametrize(("seconds", "limit"), [(0, 20.0), (40, 20.0), (3000, 1024 / 3000)])
 def test_the_limit_of_a_long_run_is_what_may_be_added_in_all(seconds, limit):
     assert limit == MEASURES["memory"].find_limit(RATE, seconds)
 

@@ -52,12 +52,12 @@ class Measure:
 
 
 MEASURES: Mapping[str, Measure] = {
-    "memory": Measure("KiB", LEAK / 1024 / 4, 1024),
+    "memory": Measure("KiB", LEAK / 1024 / 2, 1024),
     "descriptors": Measure("", 1 / 500, 5),
     "threads": Measure("", 1 / 500, 5),
     "labels": Measure("", 1 / 500, 5),
     "series": Measure("", 1 / 500, 50, least=1800.0),
-    "blocks": Measure("", 1, 20_000),
+    "blocks": Measure("", 4, 20_000),
     "garbage": Measure("", 1 / 500, 50),
 }
 """Resident memory, open descriptors, threads, the values of labels, time series, the blocks of
