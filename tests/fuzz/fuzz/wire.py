@@ -180,7 +180,8 @@ class Raw:
         answer = b""
         with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as sock:
             # The server may have enough before it has read all of them.
-            with contextlib.suppress(ConnectionError):
+            # A socket whose other end has reset is not connected, which is no ConnectionError.
+            with contextlib.suppress(OSError):
                 sock.sendall(data)
                 if ends:
                     sock.shutdown(socket.SHUT_WR)
