@@ -36,7 +36,7 @@ CONTRACT = tests/test_public.py tests/test_errors.py tests/config tests/lab \
   tests/telemetry/test_telemetry_otlp.py::test_a_program_that_just_ends_has_all_exported \
   $(patsubst %,tests/exporter/test_exporter_%.py,app report server start wsgi_server) \
   $(patsubst %,tests/cli/test_cli_%.py,servers show_list)
-REAL = $(BIN)/python -m pytest -o addopts="--strict-markers --strict-config -ra"
+REAL = $(BIN)/python -m pytest -o addopts="--strict-markers --strict-config -ra -m 'not slow'"
 REAL_RULES = $(patsubst %,tests/real/test_real_%.py,rules rules_scenes outage_alerts diagnosis_rules)
 REAL_SCENES = $(patsubst %,tests/real/test_real_%.py,diagnose outage outlets)
 LOCK = dev
@@ -101,7 +101,7 @@ test-all:
 	@$(MAKE) -j1 test-pythons SUITE='-m ""'
 	@$(MAKE) test-oldest
 	@$(MAKE) test-clients
-	@$(MAKE) test-real
+	@$(MAKE) test-real ARGS='-m ""'
 
 # Prometheus's rules need processors and no clock. So they run beside the others, which wait, and give way to them.
 # Scenes with many processes need both, and come last.

@@ -22,6 +22,8 @@ GOALS = (
     " bench chaos fuzz soak proof dist audit lock"
 )
 
+REAL = "-o addopts=\"--strict-markers --strict-config -ra -m 'not slow'\""
+
 POSES = """#!/bin/sh
 exec {python} -c 'import sys; {before}; exec(sys.argv[2])' "$@"
 """
@@ -160,10 +162,10 @@ def test_everything_is_on_every_python_with_the_oldest_versions_and_the_real_par
         (".venv", '-n 3 --cov --cov-report=term-missing -m ""'),
         (".venv-python3.12", '-q -n 3 -m ""'),
         (".venv-oldest", "-q -n 3 tests/test_public.py"),
-        (".venv", '-o addopts="--strict-markers --strict-config -ra" tests/real'),
+        (".venv", f'{REAL} tests/real -m ""'),
     ] == re.findall(
         r"^(\.venv\S*)/bin/python -m pytest"
-        r" (.*-m \"\"|-q -n 3 \S+|-o addopts=\"[^\"]*\" tests/real)",
+        r" (.*-m \"\"|-q -n 3 \S+|-o addopts=\"[^\"]*\" tests/real -m \"\")",
         printed,
         re.MULTILINE,
     )

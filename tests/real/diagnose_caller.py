@@ -1,8 +1,8 @@
 """A process that calls Glance until it is ended, with an exporter; see `diagnose_scene`.
 
 It is given JSON: ``servers``, ids of ``images``, the ``operation``, the ``port`` of its exporter,
-the port of its ``keystone`` or none, the ``cafile`` of its servers or none, and two files. It calls
-when ``begin`` exists. While ``cut`` exists, this process alone reaches no server of ``unreachable``.
+the port of its ``keystone`` or none, the ``cafile`` of its servers or none, and two files: it calls
+if ``begin`` exists, and while ``cut`` exists it reaches no server of ``unreachable``, alone.
 """
 
 import contextlib

@@ -263,6 +263,7 @@ def test_the_program_probes_the_catalogues_server_with_an_openrc(openrc, keyston
 
 
 @pytest.mark.usefixtures("owned")
+@pytest.mark.parametrize("openrc", ["password"], indirect=True)
 def test_the_demonstration_calls_a_server_with_an_openrc(openrc, keystone):
     status, _, err = run(openrc, "traced_image.demo", "--server", keystone.glance.url)
     assert (0, "") == (status, err)

@@ -105,7 +105,7 @@ def programs(request):
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module", params=["kill", "stop"])
+@pytest.fixture(scope="module", params=["kill", pytest.param("stop", marks=pytest.mark.slow)])
 def outage(request, keystone, urls, image_ids, programs, tmp_path_factory):
     """An outage of Keystone, from healthy to healthy."""
     seen, folder = Outage(request.param), tmp_path_factory.mktemp("keystone-outage")

@@ -1338,8 +1338,15 @@ def found_by_axe(browser):
     ]
 
 
+OTHER = pytest.mark.slow
 LOOKS = pytest.mark.parametrize(
-    ("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
+    ("scheme", "width"),
+    [
+        pytest.param("light", 1280, marks=OTHER),
+        ("dark", 1280),
+        ("light", 360),
+        pytest.param("dark", 360, marks=OTHER),
+    ],
 )
 
 
