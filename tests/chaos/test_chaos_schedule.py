@@ -9,6 +9,7 @@ from chaos.breaking import ACTIONS
 from chaos.schedule import (
     ALL,
     BURST_GAP,
+    BURST_TIME,
     FAULTS,
     KEYSTONE,
     LEAD,
@@ -54,9 +55,10 @@ def test_faults_begin_and_end_within_the_run(seed, seconds, faults):
 
 
 @given(SEEDS, SECONDS)
-def test_there_is_a_while_between_bursts(seed, seconds):
+def test_there_is_a_while_between_bursts_and_before_the_end(seed, seconds):
     bursts = [e for e in generate(seed, seconds).events if e.fault == "burst"]
     assert all(BURST_GAP <= other.start - one.start + 0.01 for one, other in pairwise(bursts))
+    assert all(e.start <= seconds - BURST_TIME + 0.01 for e in bursts)
 
 
 def test_there_may_be_bursts_alone():

@@ -125,6 +125,8 @@ def _run(schedule: Schedule, machine: Machine, folder: Path, say: Callable[[str]
                 f" {len(schedule.events)} faults in {schedule.seconds:g} s are due"
             )
             evidence = _collect(schedule, servers, Journal(seeded), rng, begun)
+            ended = time.monotonic() - began
+            say(f"calls ended after {ended:.0f} s")
     return Result(
         schedule,
         {client: find_all(each) for client, each in evidence.items()},

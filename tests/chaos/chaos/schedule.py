@@ -26,6 +26,10 @@ BURST_GAP = 60.0
 """The least seconds between two bursts: three servers work at 500 calls for half a minute."""
 
 
+BURST_TIME = 30.0
+"""Seconds before the end in which no burst begins: its calls may take as long as their deadline."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """The limits within which chance chooses one kind of fault.
@@ -242,7 +246,8 @@ def _generate_events(
         amount = round(rng.uniform(*ALL[name].amounts), 3)
         if now + lasts > seconds - TAIL:
             break
-        events.append(Event(round(now, 2), lasts, name, server, amount))
+        if name != "burst" or now < seconds - BURST_TIME:
+            events.append(Event(round(now, 2), lasts, name, server, amount))
         now += lasts
     return events
 
