@@ -40,8 +40,8 @@ def servers(notes, tmp_path):
     return World(sites, tmp_path, None, Cloud(notes), tmp_path / "authority.pem")
 
 
-def play(servers, *events, suffer=lambda _: None):
-    servers.play(Schedule(1, 0.0, 3, events), suffer)
+def play(servers, *events, suffer=lambda _: None, seconds=0.2):
+    servers.play(Schedule(1, seconds, 3, events), suffer)
 
 
 def test_a_fault_begins_and_ends_and_is_an_outage_of_its_server(servers, notes):
@@ -55,6 +55,11 @@ def test_a_fault_begins_and_ends_and_is_an_outage_of_its_server(servers, notes):
 def test_faults_of_one_server_come_one_after_the_other(servers, notes):
     play(servers, Event(0.0, 0.0, "stop", 0), Event(0.0, 0.0, "stop", 0))
     assert [(1, "stop"), (1, "cont")] * 2 == notes
+
+
+def test_a_fault_that_is_too_late_is_left_out(servers, notes):
+    play(servers, Event(0.0, 0.15, "stop", 0), Event(0.0, 0.15, "stop", 0))
+    assert [(1, "stop"), (1, "cont")] == notes
 
 
 def test_keystone_hurts_all_servers_because_they_ask_it(servers, notes):
@@ -88,7 +93,7 @@ def test_an_interrupt_does_not_wait_for_faults_that_last(servers, notes, monkeyp
 
     monkeypatch.setattr(threading.Thread, "join", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        play(servers, Event(0.0, 600.0, "stop", 0))
+        play(servers, Event(0.0, 600.0, "stop", 0), seconds=900.0)
     monkeypatch.undo()
     for thread in threading.enumerate():
         if thread.name == "faults":

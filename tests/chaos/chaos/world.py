@@ -78,14 +78,15 @@ class World:
         """Break and repair, until all is repaired and the time is over.
 
         Args:
-            schedule: When.
+            schedule: When. What is so late that it would end after the run is left out.
             suffer: Has the caller suffer what is of no server.
         """
         began = time.monotonic()
         by_server: dict[int, list[Event]] = defaultdict(list)
         for event in schedule.events:
             by_server[event.server].append(event)
-        players = [_Player(self._play, began, each, suffer) for each in by_server.values()]
+        times = began, began + schedule.seconds
+        players = [_Player(self._play, *times, each, suffer) for each in by_server.values()]
         try:
             for player in players:
                 player.start()
@@ -104,10 +105,13 @@ class World:
         for site in self._sites:
             site.proxy.release()
 
-    def _play(self, began: float, events: Sequence[Event], suffer: Callable[[Event], None]) -> None:
+    def _play(
+        self, began: float, end: float, events: Sequence[Event], suffer: Callable[[Event], None]
+    ) -> None:
         for event in events:
             self._wait_until(began + event.start)
-            if self._over.is_set():
+            # Servers that start slowly leave no time for all of them.
+            if self._over.is_set() or time.monotonic() + event.seconds > end:
                 return
             started = time.time()
             if event.fault in OWN and event.fault not in DISK:
