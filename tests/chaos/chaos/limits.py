@@ -31,15 +31,15 @@ _RECORD = 2048  # bytes, rather more than a span and what belongs to it
 _MARGIN = 2.0
 """Seconds that an attempt may take beyond its limits.
 
-Its process is not held up in them, which is measured on its own: a thread that has to wait once
-for a processor, between two looks of `pulse.Pulse`, and closing a connection take less.
+The time in which the machine held up its process is measured by `pulse.Pulse`, and does not count.
+This is for what a pulse does not see: waits for a processor between two of its looks, and the
+closing of a connection.
 """
 
 _GRACE = 1.0
-"""Seconds after the end of a fault in which it still shows.
+"""Seconds after the end of a fault in which an attempt that it made fail may begin.
 
-A server that was stopped first works at what has waited; TCP sends what was lost again after 0.2 s,
-0.4 s and so on, for as long again as the fault lasted, unless the proxy resets the connection.
+A server that was stopped first works at what has waited for it.
 """
 
 _UNBOUNDED = 2 * stock_client.TIMEOUT + _MARGIN
