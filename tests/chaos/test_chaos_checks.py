@@ -275,7 +275,14 @@ def test_an_attempt_may_take_longer_by_what_its_process_was_kept_waiting():
 def test_a_request_that_takes_long_by_a_log_makes_its_server_slow():
     quick = replace(SERVED[0], began=1.0, answered=1.5)
     slow = replace(SERVED[1], began=2.0, answered=3.5)
-    assert [Outage(B, "slow", 2.0, 3.5)] == list(find_slow([quick, slow, SERVED[2]], 1.0))
+    found = find_slow([quick, slow, SERVED[2]], (), 1.0)
+    assert [Outage(B, "slow", 2.0, 3.5)] == list(found)
+
+
+def test_a_request_that_was_never_answered_took_until_its_server_was_killed():
+    outages = [Outage(B, "kill", 0.5, 0.9), Outage(A, "kill", 2.5, 3.0), Outage(B, "kill", 5.0, 9)]
+    pending = replace(SERVED[1], began=2.0)
+    assert [Outage(B, "slow", 2.0, 5.0)] == list(find_slow([pending], outages, 1.0))
 
 
 def test_a_call_may_get_no_token_while_keystone_is_slow_by_its_log():

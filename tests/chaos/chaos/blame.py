@@ -8,7 +8,7 @@ from .pulse import add_stalled
 from .records import KEYSTONE, Evidence, Made, Outage, Served, Spanned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 TIMEOUTS = frozenset({"connect_timeout", "read_timeout", "deadline_exceeded"})
 """The reasons of which a server that is merely slow may be the cause."""
@@ -77,11 +77,16 @@ def _meets(outages: Iterable[Outage], server: int, of: Made | Spanned, grace: fl
     )
 
 
-def find_slow(served: Iterable[Served], seconds: float) -> Iterator[Outage]:
+def find_slow(
+    served: Iterable[Served], outages: Collection[Outage], seconds: float
+) -> Iterator[Outage]:
     """Find the requests that took longer by a server's own log.
 
-    One that was never answered is of a server that was killed, which the schedule knows.
+    One that was never answered took until the server was killed, which the outages tell.
     """
     for line in served:
-        if line.answered is not None and line.answered - line.began > seconds:
-            yield Outage(line.server, "slow", line.began, line.answered)
+        ends = [each.started for each in outages if each.server == line.server]
+        killed = min((end for end in ends if end >= line.began), default=line.began)
+        answered = killed if line.answered is None else line.answered
+        if answered - line.began > seconds:
+            yield Outage(line.server, "slow", line.began, answered)

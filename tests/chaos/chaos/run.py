@@ -38,7 +38,7 @@ from .limits import (
 )
 from .observing import Observer, settle
 from .own_faults import OwnFaults
-from .records import Evidence, Limits, Seen, Served, Stored
+from .records import Evidence, Limits, Seen, Served, Stored, dump_seen
 from .stock import NUMBERS, Stock, stock
 from .workers import Forker
 from .world import World, world
@@ -124,7 +124,7 @@ def _run(schedule: Schedule, machine: Machine, folder: Path, say: Callable[[str]
                 f"started in {time.monotonic() - began:.0f} s:"
                 f" {len(schedule.events)} faults in {schedule.seconds:g} s are due"
             )
-            evidence = _collect(schedule, servers, Journal(seeded), rng, begun)
+            evidence = _collect(schedule, folder, servers, Journal(seeded), rng, begun)
             ended = time.monotonic() - began
             say(f"calls ended after {ended:.0f} s")
     return Result(
@@ -137,6 +137,7 @@ def _run(schedule: Schedule, machine: Machine, folder: Path, say: Callable[[str]
 
 def _collect(
     schedule: Schedule,
+    folder: Path,
     servers: World,
     journal: Journal,
     rng: random.Random,
@@ -151,9 +152,12 @@ def _collect(
 
     own = play(schedule, servers, journal, rng, collect_others)
     seen = {"pipeline": own, **seen}
+    # As the stock clients write theirs, for whoever looks into a failure.
+    (folder / "pipeline.seen.json").write_text(dump_seen(own))
     served = tuple(servers.read_served())
     stored = sort_stored(servers.read_stored(), served)
-    slow = tuple(find_slow((*served, *servers.read_asked()), Limits.slow))
+    answered = (*served, *servers.read_asked())
+    slow = tuple(find_slow(answered, servers.outages, Limits.slow))
     return {
         client: Evidence(
             **vars(each),
