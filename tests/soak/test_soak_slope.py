@@ -7,7 +7,7 @@ import random
 
 import pytest
 from soak.measures import LEAK, MEASURES
-from soak.slope import WARM_UP, Slope, cut_beginning, cut_blocks, find_slope
+from soak.slope import WARM_UP, Slope, cut_beginnings, cut_blocks, find_slope
 
 RATE = 40
 
@@ -32,7 +32,7 @@ def make_memory(leak=0.0, seconds=120, seed=1):
 
 
 def judge(points):
-    kept = cut_beginning(points)
+    (kept,) = cut_beginnings([points])
     limit = MEASURES["memory"].find_limit(RATE, kept[-1][0] - kept[0][0])
     return find_slope([kept]).judge(limit)
 
@@ -87,7 +87,12 @@ def test_the_level_of_each_series_is_its_own():
 )
 def test_the_first_third_does_not_count_and_at_most_its_first_minutes(seconds, begins):
     points = [(float(n), 0.0) for n in range(int(seconds) + 1)]
-    assert (begins, 0.0) == cut_beginning(points)[0]
+    assert (begins, 0.0) == cut_beginnings([points])[0][0]
+
+
+def test_a_short_series_beside_a_long_one_warms_up_as_long():
+    series = [[(float(n), 0.0) for n in range(seconds)] for seconds in (301, 150, 50)]
+    assert [100.0, 100.0, None] == [kept[0][0] if kept else None for kept in cut_beginnings(series)]
 
 
 def test_a_block_counts_with_its_least_value():

@@ -19,8 +19,9 @@ Points = list[tuple[float, float]]
 CONFIDENCE = 2.576
 """The normal quantile of an interval that has the slope in 99 of 100 cases."""
 
-WARM_UP = 600.0
-"""Seconds at most that are left out at the beginning; else it is a third of the time."""
+WARM_UP = 1200.0
+"""Seconds at most that are left out at the beginning of each segment; else it is a third of the
+longest one. Rare combinations of labels are met after up to 1,000 seconds."""
 
 _BLOCKS = 40
 
@@ -83,13 +84,11 @@ def find_slope(series: Sequence[Points]) -> Slope:
     )
 
 
-def cut_beginning(points: Points) -> Points:
-    """Return the last two thirds of a series, or what follows `WARM_UP`."""
-    if not points:
-        return []
-    first, last = points[0][0], points[-1][0]
-    begins = first + min(WARM_UP, (last - first) / 3)
-    return [point for point in points if point[0] >= begins]
+def cut_beginnings(series: Sequence[Points]) -> list[Points]:
+    """Return what follows the warm-up of each series, for each began with a process of its own."""
+    longest = max((points[-1][0] - points[0][0] for points in series if points), default=0.0)
+    warm_up = min(WARM_UP, longest / 3)
+    return [[point for point in points if point[0] >= points[0][0] + warm_up] for points in series]
 
 
 def cut_blocks(points: Points) -> Points:

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .slope import Points, Slope, cut_beginning, find_slope
+from .slope import Points, Slope, cut_beginnings, find_slope
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,11 +75,11 @@ class State:
         return calls / (self.find_measured(process, "calls") or math.inf)
 
     def _find_series(self, process: str, measure: str) -> list[Points]:
-        return [
-            cut_beginning(list(zip(found["time"], found[measure], strict=True)))
-            for found in (each.samples.get(process, {}) for each in self.segments)
-            if measure in found
+        found = (each.samples.get(process, {}) for each in self.segments)
+        series = [
+            list(zip(each["time"], each[measure], strict=True)) for each in found if measure in each
         ]
+        return [points for points in cut_beginnings(series) if points]
 
     def find_values(self, process: str, measure: str) -> list[float]:
         """Return all values of a figure."""
