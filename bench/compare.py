@@ -152,7 +152,7 @@ def main() -> None:
             print(report, flush=True)
             figures += report.figures
             if options.write:  # each at once, so that an interrupted run has written some
-                page.keep(PYTHON, {name: part}, told)
+                page.keep(PYTHON, name, part, told, list(PARTS))
     print(f"All figures that have a target, on Python {PYTHON}:\n\n{summary(figures)}\n")
     print(", ".join(f"{name} {value}" for name, value in told.items()))
     if options.save:

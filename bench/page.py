@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ from report import markdown, read_report
 from targets import MAIN, format_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from report import Plot, Report
     from targets import Figure
@@ -22,6 +24,15 @@ IMAGES = "images/benchmarks"
 Results = dict[str, dict[str, Any]]
 """What was measured, by the version of Python and by the part of the run."""
 
+BUSY = 3.0
+"""The load of two cores from which on a page says that figures are disturbed."""
+
+_DISTURBED = (
+    "**The machine was busy with other work during {parts}.** Other programs had the cores for much"
+    " of the time, so durations by the clock are longer than on a quiet machine, and their ratios"
+    " and percentiles are disturbed. Processor time, memory and instructions are disturbed less."
+)
+
 _HEAD = """# Benchmarks
 
 <!-- Written by `make bench ARGS=--write`, of bench/results.json. Change bench/, not this page. -->
@@ -31,9 +42,9 @@ measurements, and `make bench ARGS=--write` writes this page, its plots and
 [the same as JSON](../bench/results.json). Each question has the command that repeats its
 measurement. [The method](../bench/README.md) says how each is made.
 
-All ways that a table compares take turns in one run, in a random order from the seed. So other work
-on the machine disturbs all of them alike. Compare figures of one table: those of two tables are
-from different minutes. A figure that is worse than its target is **missed**.
+All ways that a table compares take turns in one run, in a random order that `--seed` repeats. So
+other work on the machine disturbs all of them alike. Compare figures of one table: those of two
+tables are from different minutes. A figure that is worse than its target is **missed**.
 """
 
 
@@ -42,11 +53,22 @@ def load() -> Results:
     return json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}  # type: ignore[no-any-return]
 
 
-def keep(python: str, parts: Mapping[str, dict[str, Any]], machine: Mapping[str, str]) -> None:
-    """Keep what some parts measured, in place of what these parts measured before."""
+def keep(
+    python: str, name: str, part: dict[str, Any], machine: Mapping[str, str], order: Sequence[str]
+) -> None:
+    """Keep what a part measured, in place of what it measured before.
+
+    Args:
+        python: The version of Python.
+        name: The part.
+        part: What it measured, and the conditions.
+        machine: The machine, and the versions of all that is compared.
+        order: All parts in the order of the page.
+    """
     results = load()
-    before = results.get(python, {"parts": {}})
-    results[python] = {"machine": dict(machine), "parts": {**before["parts"], **parts}}
+    parts = {**results.get(python, {"parts": {}})["parts"], name: part}
+    ordered = {each: parts[each] for each in order if each in parts}
+    results[python] = {"machine": dict(machine), "parts": ordered}
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
@@ -63,15 +85,21 @@ def _reports(run: dict[str, Any]) -> Iterable[tuple[str, dict[str, str], Report]
 def render(results: Results) -> str:
     """The page."""
     main = results[MAIN]
-    texts = [_HEAD, _machine(main["machine"]), _targets(main, MAIN)]
+    texts = [_HEAD, _machine(main), _targets(main, MAIN)]
     texts += [_part(name, conditions, report) for name, conditions, report in _reports(main)]
     texts += [_other(run, python) for python, run in results.items() if python != MAIN]
     return "\n".join(texts)
 
 
-def _machine(machine: Mapping[str, str]) -> str:
-    rows = [[name, value] for name, value in machine.items()]
-    return f"## The machine\n\n{markdown('What | Which', 'll', rows)}\n"
+def _machine(run: dict[str, Any]) -> str:
+    rows = [[name, value] for name, value in run["machine"].items()]
+    busy = [
+        f"`{name}`"
+        for name, conditions, _ in _reports(run)
+        if float(conditions["load before"].split()[0]) > BUSY
+    ]
+    said = f"\n{_DISTURBED.format(parts=', '.join(busy))}\n" if busy else ""
+    return f"## The machine\n\n{markdown('What | Which', 'll', rows)}\n{said}"
 
 
 def _other(run: dict[str, Any], python: str) -> str:
@@ -114,5 +142,33 @@ def write(results: Results) -> None:
     draw(plots(results))
 
 
+def check(results: Results) -> list[str]:
+    """What is not as `write` writes it: the page, and the plots by the figures that they show."""
+    from plots import FOLDER, digest, drawn_digest
+
+    wrong = [] if PAGE.read_text("utf-8") == render(results) else [str(PAGE)]
+    expected = {FOLDER / f"{plot.name}.svg": digest(plot) for plot in plots(results)}
+    files = {path: drawn_digest(path) for path in FOLDER.glob("*")}
+    return wrong + [
+        str(path) for path in {*expected, *files} if expected.get(path) != files.get(path)
+    ]
+
+
+def main() -> int:
+    """Write the page and its plots, or tell what is not as the results have it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, and print what differs"
+    )
+    if not parser.parse_args().check:
+        write(load())
+        return 0
+    wrong = check(load())
+    print(
+        "".join(f"{path} is not of {RESULTS.name}: run bench/page.py\n" for path in wrong), end=""
+    )
+    return 1 if wrong else 0
+
+
 if __name__ == "__main__":
-    write(load())
+    sys.exit(main())

@@ -106,7 +106,7 @@ def _bars(axes: Any, plot: Plot) -> None:  # noqa: ANN401
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(_short)
     if plot.limit is not None:
-        axes.axvline(plot.limit, color=COLOURS[6], linestyle="--", label="target")
+        axes.axvline(plot.limit, color=COLOURS[6], linestyle="--", label=plot.limit_name)
     if many or plot.limit is not None:
         axes.legend(frameon=False, fontsize=10)
 
@@ -133,7 +133,7 @@ def _lines(axes: Any, plot: Plot) -> None:  # noqa: ANN401
     axes.set_xticks(marks, labels=[_short(mark) for mark in marks], minor=False)
     axes.minorticks_off()
     if plot.limit is not None:
-        axes.axhline(plot.limit, color=COLOURS[6], linestyle="--", label="target")
+        axes.axhline(plot.limit, color=COLOURS[6], linestyle="--", label=plot.limit_name)
     if len(plot.series) > 1 or plot.limit is not None:
         axes.legend(frameon=False, fontsize=10)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from processes import sink, started
 from report import Plot, Report, Series, markdown
-from rounds import small_environment
+from rounds import WARM_UP, small_environment
 from serving import nginx, recorded_image
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def measured(rounds: int, seconds: float) -> Found:
             client, *options = told.split()
             arguments = ("peer.py", client, url, image_id, *options)
             drivers[name] = stack.enter_context(started(*arguments, sink=taking))
-            drivers[name].run(RATES[-1])
+            drivers[name].run(WARM_UP)
         turns = [(name, rate) for name in CLIENTS for rate in RATES if rate not in TOGETHER]
         for _ in range(rounds):
             for rate in TOGETHER:

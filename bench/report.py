@@ -44,6 +44,7 @@ class Plot:
         kind: Whether these are horizontal bars, whose values are on the horizontal axis, or lines.
         logarithmic: The axes that are logarithmic.
         limit: The target, drawn as a line across; None for none.
+        limit_name: What the legend calls it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Plot:
     kind: Literal["bars", "lines"] = "lines"
     logarithmic: Literal["", "x", "y", "xy"] = ""
     limit: float | None = None
+    limit_name: str = "target"
 
 
 @dataclass(frozen=True, slots=True)

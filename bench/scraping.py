@@ -214,6 +214,7 @@ def _plot(found: Found) -> Plot:
         series,
         logarithmic="xy",
         limit=MOST_MILLISECONDS,
+        limit_name=f"target for {LARGE:,} series",
     )
 
 
