@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CALLS = 30
 """Calls of one variant in a row, in each round."""
 
-WARM_UP = 200
+WARM_UP = 100
 """Calls of each variant before the first round."""
 
 PARTS = 10

@@ -15,8 +15,6 @@ from serving import IMAGE_PATH, nginx, nginx_version, recorded_image
 from targets import at_most
 from variants import BARE, service
 
-from traced_image import RetryPolicy
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -60,9 +58,8 @@ def _name(how: Observed, count: int) -> str:
 
 
 def _show(urls: Sequence[str], image_id: str, how: Observed) -> Show:
-    # So many that a call could try them all, or a warning says that it could not.
-    policy = RetryPolicy(num_retries=len(urls) - 1)
-    show = service(urls, how, retry=policy).show
+    # A call could try them all; a warning says so if it could not.
+    show = service(urls, how, num_retries=len(urls) - 1).show
     return lambda: show(None, image_id)
 
 
