@@ -50,7 +50,7 @@ tables are from different minutes. A figure that is worse than its target is **m
 
 def load() -> Results:
     """What was measured so far; nothing if there is no file."""
-    return json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}  # type: ignore[no-any-return]
+    return json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
 
 
 def keep(

@@ -84,6 +84,8 @@ def _figure(plot: Plot) -> Any:  # noqa: ANN401 - matplotlib is only of the benc
 
 
 def _bars(axes: Any, plot: Plot) -> None:  # noqa: ANN401
+    from matplotlib.patches import Patch
+
     many = len(plot.series) > 1
     thick = 0.8 / len(plot.series)
     for number, series in enumerate(plot.series):
@@ -105,10 +107,8 @@ def _bars(axes: Any, plot: Plot) -> None:  # noqa: ANN401
     if "x" in plot.logarithmic:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(_short)
-    if plot.limit is not None:
-        axes.axvline(plot.limit, color=COLOURS[6], linestyle="--", label=plot.limit_name)
-    if many or plot.limit is not None:
-        axes.legend(frameon=False, fontsize=10)
+    handles = None if many else [Patch(color=_colour(_OURS[0]), label=_OURS[0])]
+    axes.legend(handles=handles, frameon=False, fontsize=10)
 
 
 def _colour(name: str) -> str:

@@ -45,26 +45,19 @@ class Sink(BaseHTTPRequestHandler):
 
     def _record(self) -> bytes:
         status = "queued" if Sink.size is None else "active"
-        record = {
+        record: dict[str, object] = {
             "id": IMAGE_ID,
             "name": "bench",
             "status": status,
             "size": Sink.size,
             "visibility": "shared",
-            "protected": False,
-            "checksum": None,
-            "owner": "p",
-            "disk_format": "raw",
-            "container_format": "bare",
-            "min_ram": 0,
-            "min_disk": 0,
             "created_at": "2026-01-01T00:00:00Z",
             "updated_at": "2026-01-01T00:00:00Z",
-            "tags": [],
-            "os_hidden": False,
-            "os_hash_algo": None,
-            "os_hash_value": None,
         }
+        record |= dict.fromkeys(("protected", "os_hidden"), False)
+        record |= dict.fromkeys(("min_ram", "min_disk"), 0)
+        record |= dict.fromkeys(("checksum", "os_hash_algo", "os_hash_value"))
+        record |= {"disk_format": "raw", "container_format": "bare", "tags": [], "owner": "p"}
         return json.dumps(record).encode()
 
     def _drop(self) -> int:
