@@ -29,6 +29,9 @@ RATES = (1, 10, 100, 300, 1000)
 TOGETHER = (1, 10)
 """The rates at which all clients call at the same time, since they leave the processor alone."""
 
+ON_TIME = 0.95
+"""The part of a rate that counts as reached."""
+
 LEAST = 5
 """Calls of one turn, however slow the rate."""
 
@@ -86,7 +89,9 @@ def measured(rounds: int, seconds: float) -> Found:
 def _turn(driver: Driver, rate: int, seconds: float) -> tuple[float, float, float]:
     calls = max(LEAST, round(rate * seconds))
     driver.run(calls, rate)
-    return driver.cpu / driver.wall, driver.cpu / calls * 1e6, calls / driver.wall
+    # By the rate that was asked for: a busy machine does not reach it.
+    cost = driver.cpu / calls
+    return cost * rate, cost * 1e6, calls / driver.wall
 
 
 def report(found: Found) -> Report:
@@ -114,18 +119,18 @@ def report(found: Found) -> Report:
                 1.0,
             ),
         ],
-        "Share of a core, and in brackets the µs of a core for one call; medians. A call costs"
-        " more where calls are"
-        " rare, since the processor's caches are cold and its threads wake for it." + _late(found),
+        "Share of a core at that rate, and in brackets the µs of a core for one call; medians. A"
+        " call costs more where calls are rare, since the processor's caches are cold and its"
+        " threads wake for it." + _late(found),
     )
 
 
 def _late(found: Found) -> str:
-    """Which clients were not as fast as they should be."""
-    slow = [name for name, each in found.items() if _medians(each, 2)[RATES[-1]] < 0.95 * RATES[-1]]
-    if not slow:
-        return ""
-    return f" The machine was too busy for {RATES[-1]:,} calls a second of {', '.join(slow)}."
+    """How many clients did not reach the greatest rate."""
+    most = RATES[-1]
+    slow = sum(_medians(each, 2)[most] < ON_TIME * most for each in found.values())
+    said = f" The machine was too busy for {most:,} calls a second of {slow} of these clients."
+    return said if slow else ""
 
 
 def _medians(found: Mapping[int, list[tuple[float, float, float]]], which: int) -> dict[int, float]:
@@ -139,8 +144,7 @@ def _plot(
         Series(client, list(map(float, each)), [round(by * value, 3) for value in each.values()])
         for client, each in found.items()
     ]
-    logarithmic = "xy" if by > 1 else "x"
-    return Plot(name, title, "calls a second", y, series, logarithmic=logarithmic)
+    return Plot(name, title, "calls a second", y, series, logarithmic="xy")
 
 
 if __name__ == "__main__":
