@@ -73,10 +73,10 @@ def _figure(plot: Plot) -> Any:  # noqa: ANN401 - matplotlib is only of the benc
 
     height = 4.6
     if plot.kind == "bars":
-        height = 1.4 + 0.34 * sum(len(series.x) for series in plot.series)
+        height = 1.4 + (0.2 * len(plot.series) + 0.12) * len(plot.series[0].x)
     figure = Figure(figsize=(8.4, height), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(plot.title, loc="left", fontsize=12, fontweight="bold")
+    figure.suptitle(plot.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     axes.set_xlabel(plot.x)
     axes.set_ylabel(plot.y)
     (_bars if plot.kind == "bars" else _lines)(axes, plot)
@@ -103,7 +103,10 @@ def _bars(axes: Any, plot: Plot) -> None:  # noqa: ANN401
     axes.set_yticks(range(len(plot.series[0].x)), labels=list(map(str, plot.series[0].x)))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.margins(x=0.12)
+    for label in axes.get_yticklabels():
+        if label.get_text().startswith(_OURS):
+            label.set(color=COLOURS[0], fontweight="bold")
+    axes.margins(x=0.12, y=0.02)
     if "x" in plot.logarithmic:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(_short)
