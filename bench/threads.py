@@ -47,10 +47,12 @@ class Turns:
     Attributes:
         rates: Calls a second, turn by turn.
         seconds: How long each call took.
+        cores: Seconds of a core for a call, turn by turn.
     """
 
     rates: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    cores: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -130,9 +132,10 @@ def _turn(calls: Sequence[Show], seconds: float, turns: Turns) -> None:
     for thread in threads:
         thread.start()
     begin.wait()
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     for thread in threads:
         thread.join()
+    turns.cores.append((time.process_time() - used) / sum(map(len, taken)))
     turns.rates.append(sum(map(len, taken)) / (max(ends) - started))
     for each in taken:
         turns.seconds += each
@@ -151,11 +154,14 @@ def report(turns: Mapping[int, Mapping[str, Turns]]) -> Report:
         for count, found in turns.items()
         for name, each in found.items()
     ]
-    head = "Threads | Variant | calls a second | ratio | of single rounds | p50 ms | p99 ms"
+    head = (
+        "Threads | Variant | calls a second | ratio | of single rounds | p50 ms | p99 ms"
+        " | µs of a core"
+    )
     return Report(
         "How many calls a second do 1 to 64 threads make?",
         f"`threads.py`, {len(bare.rates)} rounds.",
-        markdown(head, "rlrrrrr", rows),
+        markdown(head, "rlrrrrrr", rows),
         figures,
         [_plot(turns)],
         "All threads share one service. Ratios are to `requests` with a session for each thread.",
@@ -180,6 +186,7 @@ def _row(count: str, name: str, turns: Turns, bare: Turns) -> list[str]:
     ratios = [rate / other for rate, other in zip(turns.rates, bare.rates, strict=True)]
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
     times = [f"{1e3 * turns.percentile(percent):.1f}" for percent in (50, 99)]
+    times.append(f"{1e6 * statistics.median(turns.cores):.0f}")
     return [count, name, f"{turns.rate:.0f}", f"{_more(turns, bare):.2f}", spread, *times]
 
 
