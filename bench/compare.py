@@ -109,7 +109,7 @@ def _scraping(scale: Scale) -> Report:
 
 
 def _failover(scale: Scale) -> Report:
-    seconds = max(15.0, 50.0 * scale.factor)
+    seconds = max(25.0, 50.0 * scale.factor)
     return failover.report(failover.measured(seconds), seconds)
 
 
