@@ -63,7 +63,7 @@ def _show(scale: Scale) -> Report:
 def _stock(scale: Scale) -> Report:
     rounds = scale(60)
     # With one server dead, a third of stock nova's operations wait a second.
-    return stock.report(stock.measured(rounds, scale(60)), rounds)
+    return stock.report(stock.measured(rounds, scale(60, 20)), rounds)
 
 
 def _threads(scale: Scale) -> Report:

@@ -73,7 +73,7 @@ def _figure(plot: Plot) -> Any:  # noqa: ANN401 - matplotlib is only of the benc
 
     height = 4.6
     if plot.kind == "bars":
-        height = 1.4 + (0.2 * len(plot.series) + 0.12) * len(plot.series[0].x)
+        height = 1.4 + (0.22 * len(plot.series) + 0.14) * len(plot.series[0].x)
     figure = Figure(figsize=(8.4, height), layout="constrained")
     axes = figure.add_subplot()
     figure.suptitle(plot.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
@@ -110,8 +110,11 @@ def _bars(axes: Any, plot: Plot) -> None:  # noqa: ANN401
     if "x" in plot.logarithmic:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(_short)
-    handles = None if many else [Patch(color=_colour(_OURS[0]), label=_OURS[0])]
-    axes.legend(handles=handles, frameon=False, fontsize=10)
+    if many:  # there is no room between the bars
+        axes.figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=10)
+    else:
+        own = Patch(color=_colour(_OURS[0]), label=_OURS[0])
+        axes.legend(handles=[own], frameon=False, fontsize=10)
 
 
 def _colour(name: str) -> str:
