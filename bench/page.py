@@ -98,7 +98,8 @@ def _machine(run: dict[str, Any]) -> str:
         for name, conditions, _ in _reports(run)
         if float(conditions["load before"].split()[0]) > BUSY
     ]
-    said = f"\n{_DISTURBED.format(parts=', '.join(busy))}\n" if busy else ""
+    parts = "all parts" if len(busy) == len(run["parts"]) else ", ".join(busy)
+    said = f"\n{_DISTURBED.format(parts=parts)}\n" if busy else ""
     return f"## The machine\n\n{markdown('What | Which', 'll', rows)}\n{said}"
 
 
