@@ -253,6 +253,9 @@ def test_such_a_client_may_not_have_stored_wrong_data_by_one_upload():
 SLOW = {
     "the server was slow by its log": {"slow": (Outage(A, "slow", 0.5, 4.0),)},
     "the proxies were kept waiting": {"held_up": ((0.5, 3.0),)},
+    "the server began with it late by its log": {
+        "served": (*SERVED, Served("t1", "s1", A, "GET", "/v2/images/i0", 2.5)),
+    },
 }
 """What explains that a server ran out of time although nothing broke it."""
 

@@ -66,7 +66,20 @@ def _was_broken(server: int, of: Made | Spanned, evidence: Evidence) -> bool:
 
 def _was_slow(server: int, of: Made | Spanned, evidence: Evidence) -> bool:
     stalled = add_stalled(evidence.held_up, of.started, of.ended or of.started)
-    return stalled > evidence.limits.slow or _meets(evidence.slow, server, of, 0.0)
+    return (
+        stalled > evidence.limits.slow
+        or _meets(evidence.slow, server, of, 0.0)
+        or _waited(server, of, evidence)
+    )
+
+
+def _waited(server: int, of: Made | Spanned, evidence: Evidence) -> bool:
+    """Whether a request waited for the server to begin with it, by the server's own log."""
+    return any(
+        line.began - of.started > evidence.limits.slow
+        for line in evidence.served
+        if (line.trace, line.server) == (of.trace, server) and not line.is_gateway
+    )
 
 
 def _meets(outages: Iterable[Outage], server: int, of: Made | Spanned, grace: float) -> bool:
