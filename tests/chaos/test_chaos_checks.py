@@ -188,7 +188,11 @@ PLANTED = {
         "of a Keystone that was healthy",
     ),
     "an attempt without an end": (KEPT, altered("spans", 3, ended=6.6), "took 5.60 s"),
-    "one attempt too many": (KEPT, altered("spans", 4, attempts=5), "made 5 attempts"),
+    "one attempt too many": (
+        KEPT,
+        added("spans", *[replace(SPANS[1], started=0.1 * n) for n in range(4)]),
+        "attempt 5 of images.get in a row",
+    ),
     "a thread": (
         LEAK,
         replace(GOOD, after=replace(HELD, threads=("MainThread", "more"))),
@@ -273,6 +277,12 @@ def test_each_attempt_that_failed_is_explained_by_a_fault_or_by_its_servers_answ
 def test_an_attempt_may_take_longer_by_what_its_process_was_kept_waiting():
     run = altered("spans", 3, ended=6.6)
     assert [] == find_all(replace(run, stalls=((2.0, 3.0),)))[KEPT]
+
+
+def test_attempts_are_counted_anew_after_one_that_succeeded():
+    record = [replace(SPANS[1], started=0.1 * n) for n in range(2)]
+    data = [replace(SPANS[1], started=2.0 + 0.1 * n) for n in range(4)]
+    assert [] == find_all(added("spans", *record, *data))[KEPT]
 
 
 def test_a_request_that_takes_long_by_a_log_makes_its_server_slow():

@@ -145,7 +145,7 @@ def find_truncated(evidence: Evidence) -> frozenset[str]:
 
 
 def find_exceeded_limits(evidence: Evidence) -> Iterator[str]:
-    """No attempt lasted longer than its limit, and no call had more attempts than allowed.
+    """No attempt lasted longer than its limit, and nothing was tried more often than allowed.
 
     Time in which the machine kept the threads of the process waiting is not the attempt's.
     """
@@ -154,9 +154,19 @@ def find_exceeded_limits(evidence: Evidence) -> Iterator[str]:
         seconds -= add_stalled(evidence.stalls, attempt.started, attempt.ended)
         if attempt.operation not in OF_DATA and seconds > evidence.limits.attempt:
             yield f"an attempt of {attempt.operation} took {seconds:.2f} s: trace {attempt.trace}"
-    for call in evidence.of_kind("call"):
-        if call.attempts > evidence.limits.attempts:
-            yield f"a call of {call.operation} made {call.attempts} attempts: trace {call.trace}"
+    yield from _find_repetitions(evidence)
+
+
+def _find_repetitions(evidence: Evidence) -> Iterator[str]:
+    """Count attempts until one does not fail: record, data and the rest have a count each."""
+    tries: Counter[tuple[str, str]] = Counter()
+    for attempt in sorted(evidence.of_kind("attempt"), key=lambda each: each.started):
+        key = attempt.trace, attempt.operation
+        tries[key] += 1
+        if tries[key] > evidence.limits.attempts:
+            yield f"attempt {tries[key]} of {attempt.operation} in a row: trace {attempt.trace}"
+        if attempt.outcome != "failed":
+            tries[key] = 0
 
 
 def find_leaks(evidence: Evidence) -> Iterator[str]:
