@@ -91,6 +91,9 @@ def make_targets() -> list[Target]:
     ]
 
 
+_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
 def check_head(data: bytes) -> None:
     """A head is refused, or h11 reads the same status, names and kind of body in it."""
     with suppress(MalformedReplyError):
@@ -107,7 +110,13 @@ def check_head(data: bytes) -> None:
     other.send(h11.Request(method="GET", target="/", headers=[("Host", "glance")]))
     other.send(h11.EndOfMessage())
     other.receive_data(data + b"\r\n")
-    event = other.next_event()
+    try:
+        event = other.next_event()
+    except h11.RemoteProtocolError:
+        # h11 reads the coding of a reply that has no body whatever it says.
+        assert head.status in _BODILESS, "h11 refuses it"
+        assert "transfer-encoding" in head.headers, "h11 refuses it"
+        return
     assert isinstance(event, h11.Response), event
     names = {name.decode() for name, _ in event.headers}
     assert (head.status, set(head.headers)) == (event.status_code, names)
