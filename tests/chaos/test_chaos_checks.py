@@ -314,6 +314,17 @@ def test_a_creation_that_passed_nginx_is_one():
     assert [] == find_all(added("served", replace(SERVED[1], is_gateway=True)))[TWICE]
 
 
+def test_a_creation_may_follow_one_that_was_refused():
+    refused = replace(SERVED[1], span="x", status=401)
+    assert [] == find_all(added("served", refused))[TWICE]
+
+
+@pytest.mark.parametrize("status", [0, 500])
+def test_a_creation_may_not_follow_one_that_may_have_made_an_image(status):
+    unknown = replace(SERVED[1], span="x", status=status)
+    assert "made 2 images" in find_all(added("served", unknown))[TWICE][0]
+
+
 def test_a_child_that_was_killed_need_not_tell_of_its_last_call():
     made = Made("t9", "show", 1.0, error=KILLED)
     line = replace(SERVED[0], trace="t9", span="s99")

@@ -98,11 +98,16 @@ def _compare_request(request: Spanned, lines: list[Served]) -> Iterator[str]:
 
 
 def find_repeated_creations(evidence: Evidence) -> Iterator[str]:
-    """No server was asked twice to make the image of one call."""
+    """No server was asked twice to make the image of one call, but for one that refused it.
+
+    A server that answers 401 has made no image: the caller asks again with a new token.
+    """
     creations = Counter(
         line.trace
         for line in evidence.served
-        if line.method == "POST" and line.path == "/v2/images" and not line.is_gateway
+        if (line.method, line.path) == ("POST", "/v2/images")
+        and not line.is_gateway
+        and not 400 <= line.status < 500
     )
     for made in evidence.made:
         if creations[made.trace] > 1 and not evidence.limits.repeats:
