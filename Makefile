@@ -167,7 +167,8 @@ soak: $(VENV)/.dev
 PROOF ?= fuzz soak chaos bench dist test-wheel audit
 LONG_fuzz = SECONDS=1800 ARGS=--save
 LONG_soak = SECONDS=3600 ARGS=--save
-LONG_chaos = SECONDS=1800 ARGS="--summary docs/reference/proof/chaos.json"
+LONG_chaos = SECONDS=1800 SEED=$(shell git log -1 --format=%ct) ARGS=--save
+LONG_bench = ARGS=--write
 
 proof: $(VENV)/.dev
 	@commit=$$(git rev-parse --short HEAD); status=0; \

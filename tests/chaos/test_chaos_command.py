@@ -120,10 +120,11 @@ def test_a_schedule_of_a_file_is_played(played, tmp_path):
     assert '"seed": 3' in Path("build/chaos-replay.json").read_text()
 
 
-def test_the_rounds_and_the_summary_are_written(played, tmp_path):
-    command.main(["--seed", "3", "--summary", "summary.json"])
+def test_the_rounds_and_the_record_are_written(played, tmp_path, monkeypatch):
+    monkeypatch.setattr("conditions.RECORDS", tmp_path)
+    command.main(["--seed", "3", "--save"])
     assert 1 == len(load(tmp_path / "build" / "chaos.json").rounds)
-    assert '"seed": 3' in (tmp_path / "summary.json").read_text()
+    assert '"seed": 3' in (tmp_path / "chaos.json").read_text()
 
 
 def test_no_proxy_of_the_environment_is_asked(played, monkeypatch):

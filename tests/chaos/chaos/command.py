@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conditions import describe_run, format_run
+from conditions import describe_run, format_run, save_record
 
 from .machine import Machine, find_parts, prepare
 from .report import format_replay, format_summary, format_table
@@ -58,9 +58,9 @@ def _work(options: argparse.Namespace) -> int:
         schedule = generate(order.find_seed(number), seconds, faults=order.faults)
         state.rounds.append(_play(schedule, machine, order, options))
         state.save(options.json)
-    if options.summary:
-        options.summary.write_text(json.dumps(state.summarize(), indent=1) + "\n")
     _say(f"\n{format_summary(state)}")
+    if options.save:
+        _say(f"saved: {save_record('chaos', state.summarize())}")
     return int(any(any(checks.values()) for each in state.rounds for checks in each.found.values()))
 
 
@@ -104,9 +104,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=Path("build/chaos.json"),
         help="the file of the rounds; the same seed and seconds go on with it",
     )
-    parser.add_argument(
-        "--summary", type=Path, help="write what all rounds have found to this file"
-    )
+    parser.add_argument("--save", action="store_true", help="write the record of the page, too")
     parser.add_argument(
         "--shrink",
         type=int,
