@@ -89,7 +89,6 @@ def pytest_collection(session):
         with _unmeasured(session.config):
             return (yield)
     finally:
-        gc.freeze()
         gc.enable()
 
 

@@ -54,7 +54,7 @@ def test_the_spans_of_a_child_are_not_counted_in_this_process(forker):
 @FORKS
 def test_the_call_in_which_a_child_was_killed_says_so(forker, server):
     server.break_with(lab.faults.never_answer())
-    forker.call_and_die(seed=1, seconds=0.3)
+    forker.call_and_die(seed=1, seconds=0)
     assert [KILLED] == [made.error for made in forker.journal.made.values()]
 
 

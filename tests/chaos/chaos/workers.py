@@ -58,6 +58,9 @@ class Forker:
         """Kill a child while it makes one call after the other."""
         with tempfile.NamedTemporaryFile() as file:
             child = self._fork(Path(file.name), seed, calls=None)
+            end = time.monotonic() + LIMIT
+            while not Path(file.name).stat().st_size and time.monotonic() < end:
+                time.sleep(_BEAT)
             time.sleep(seconds)
             _kill(child)
             self._collect(Path(file.name), lost=KILLED)
