@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from chaos.access_log import read_access_log
 from chaos.records import Served, Stored
 from chaos.run import sort_stored
+from parts.inside.logged import Logged
 
 TRACE, SPAN = "1" * 32, "2" * 16
 
@@ -57,3 +59,15 @@ def test_what_is_stored_is_of_the_client_that_uploaded_it():
     ]
     mine, others = Stored("i1", "d1", "d1"), Stored("i2", "d2", "d2")
     assert {2: [mine], 1: [others]} == sort_stored([mine, others], served)
+
+
+def test_a_server_answers_500_for_an_application_that_fails(tmp_path, monkeypatch):
+    def fail(environ, start_response):
+        raise ValueError("odd")
+
+    monkeypatch.setenv("FOLDER", str(tmp_path))
+    asked = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_TRACEPARENT": f"00-{TRACE}-{SPAN}-01"}
+    with pytest.raises(ValueError, match="odd"):
+        Logged(fail, "FOLDER")(asked, lambda *_: None)
+    (served,) = read_access_log((tmp_path / "access.log").read_text(), 9292)
+    assert 500 == served.status

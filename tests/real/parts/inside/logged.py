@@ -45,7 +45,13 @@ class Logged:
             self._write(request, "answered", status=int(status[:3]))
             return start_response(status, *arguments)
 
-        return self._count(self._application(environ, start), request)
+        try:
+            pieces = self._application(environ, start)
+        except Exception:
+            # The server answers for an application that fails.
+            self._write(request, "answered", status=500)
+            raise
+        return self._count(pieces, request)
 
     def _count(self, pieces: Iterable[bytes], request: str) -> Iterator[bytes]:
         size = 0
