@@ -25,12 +25,12 @@ Results = dict[str, dict[str, Any]]
 """What was measured, by the version of Python and by the part of the run."""
 
 BUSY = 3.0
-"""The load of two cores from which on a page says that figures are disturbed."""
+"""The load of two cores from which on a page says that figures may be disturbed."""
 
 _DISTURBED = (
-    "**The machine was busy with other work during {parts}.** Other programs had the cores for much"
-    " of the time, so durations by the clock are longer than on a quiet machine, and their ratios"
-    " and percentiles are disturbed. Processor time, memory and instructions are disturbed less."
+    "**The load was above 3 when {parts} began**, of other work, or of the part before it. While"
+    " other programs have the cores, durations by the clock are longer, and their ratios and"
+    " percentiles are disturbed. Processor time, memory and instructions are disturbed less."
 )
 
 _HEAD = """# Benchmarks
