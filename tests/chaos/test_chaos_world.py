@@ -75,10 +75,10 @@ def test_what_the_caller_suffers_is_no_servers_fault(servers):
     assert ([event], []) == (suffered, servers.outages)
 
 
-def test_a_burst_hurts_all_servers_for_a_while_after_its_end(servers):
+def test_a_burst_hurts_all_servers_and_keystone_for_a_while_after_its_end(servers):
     play(servers, Event(0.0, 0.0, "burst", 3, 100.0))
     lasted = {outage.server: outage.ended - outage.started for outage in servers.outages}
-    assert {1, 2, 3} == set(lasted)
+    assert {1, 2, 3, KEYSTONE} == set(lasted)
     assert min(lasted.values()) >= AFTER_BURST
 
 

@@ -124,8 +124,12 @@ _TARGET = is_image("target", "image")
 _STORED = both(is_new, is_stored)
 _UPDATED = both(is_image("queued", "renamed"), is_stored)
 _UPLOAD = {"has_data": True, "own": (errors.UploadNotRewindable,)}
-_CHECKED_UPLOAD = {"has_data": True, "own": (errors.UploadNotRewindable, errors.UploadIncomplete)}
-_STREAM = {"has_data": True, "own": (errors.ChecksumMismatch,)}
+_ODD = (errors.InvalidImageRecord,)
+_CHECKED_UPLOAD = {
+    "has_data": True,
+    "own": (errors.UploadNotRewindable, errors.UploadIncomplete, *_ODD),
+}
+_STREAM = {"has_data": True, "own": (errors.ChecksumMismatch, errors.InvalidImageRecord)}
 _DOWNLOAD = {
     "has_data": True,
     "own": (errors.ChecksumMismatch, errors.ImageUnacceptable, errors.InvalidImageRecord),
@@ -152,7 +156,8 @@ def _unsafe(
 
 
 _SERVICE = (
-    *[_safe("service.show", lambda r: r.service.show(r.context, r.scene.target), _TARGET)] * 5,
+    *[_safe("service.show", lambda r: r.service.show(r.context, r.scene.target), _TARGET, own=_ODD)]
+    * 5,
     _safe("service.detail", lambda r: r.service.detail(r.context), is_list, own=_LARGE),
     _safe(
         "service.detail by pages",
@@ -160,7 +165,7 @@ _SERVICE = (
         is_list,
         own=_LARGE,
     ),
-    _unsafe("service.create", _create, is_new),
+    _unsafe("service.create", _create, is_new, own=_ODD),
     *[
         _unsafe(
             "service.create with data",
@@ -178,7 +183,7 @@ _SERVICE = (
         calls=2,
         **_CHECKED_UPLOAD,
     ),
-    _unsafe("service.update", _update, is_image("target", "renamed"), calls=2),
+    _unsafe("service.update", _update, is_image("target", "renamed"), calls=2, own=_ODD),
     _unsafe(
         "service.update with data",
         lambda r: _update(r, r.scene.data),
@@ -237,7 +242,7 @@ _V2 = (
     _unsafe("add_location", _call(2, "add_location", "queued", _URL), is_image("queued", "queued")),
     _unsafe("add_image_location", _call(2, "add_image_location", "queued", _URL)),
     _unsafe("delete_locations", _delete_location, _TARGET, own=(errors.InvalidMetadata,)),
-    _safe("image_members.list", _call(2, "image_members.list", "shared"), are_members),
+    _safe("image_members.list", _call(2, "image_members.list", "shared"), are_members, own=_LARGE),
     _safe("image_members.get", _call(2, "image_members.get", "shared", "m1"), is_member),
     _unsafe("image_members.create", _call(2, "image_members.create", "shared", "m2"), is_member),
     _unsafe(

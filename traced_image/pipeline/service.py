@@ -180,6 +180,7 @@ class GlanceImageService:
             UploadIncomplete: Glance confirmed the upload, but does not have all of `data`.
             InvalidMetadata: `image_meta` or `data` can't be sent. The image record exists
                 already only if the problem appears while `data` is read.
+            InvalidImageRecord: A time stamp of the image can't be read; the image was created.
 
         If a later request than the first one fails, the error's ``image_id`` and its message name
         the image that Glance has now.
@@ -210,6 +211,7 @@ class GlanceImageService:
             ImageNotFound: The image does not exist, or this caller may not see it.
             UnsafeToRepeat: No answer came, and Glance may have changed the image.
             UploadIncomplete: Glance confirmed the upload, but does not have all of `data`.
+            InvalidImageRecord: A time stamp of the image can't be read; the image was changed.
         """
         images = self._begin()
         find = partial(self._find_properties, images, context, image_id) if purge_props else None

@@ -134,8 +134,11 @@ class World:
     def _find_hurt(self, event: Event) -> list[int]:
         """The ports of the servers that a fault may show at."""
         every = [site.proxy.port for site in self._sites]
-        if event.fault == "burst" or event.fault in DISK:
-            return every  # servers that get all at once answer late
+        if event.fault in DISK:
+            return every
+        if event.fault == "burst":
+            # Who gets all at once answers late, and the process of so many threads reads late.
+            return [*every, KEYSTONE]
         if event.fault in KEYSTONE_FAULTS:
             return [*every, KEYSTONE]  # each Glance asks it about each caller
         return [] if event.fault in OWN else [every[event.server]]
