@@ -130,6 +130,7 @@ _CHECKED_UPLOAD = {
     "own": (errors.UploadNotRewindable, errors.UploadIncomplete, *_ODD),
 }
 _STREAM = {"has_data": True, "own": (errors.ChecksumMismatch, errors.InvalidImageRecord)}
+_STREAM_V1 = {"has_data": True, "own": (errors.ChecksumMismatch,)}
 _DOWNLOAD = {
     "has_data": True,
     "own": (errors.ChecksumMismatch, errors.ImageUnacceptable, errors.InvalidImageRecord),
@@ -222,7 +223,7 @@ _V1 = (
     ),
     _unsafe("v1 update", _call(1, "update", "target", min_ram=5), _TARGET),
     _unsafe("v1 delete", _call(1, "delete", "target")),
-    _safe("v1 data", lambda r: _join(r.call(1, "data", r.scene.target)), is_data, **_STREAM),
+    _safe("v1 data", lambda r: _join(r.call(1, "data", r.scene.target)), is_data, **_STREAM_V1),
 )
 
 _CHANGE = {"op": "replace", "path": "/min_disk", "value": 3}

@@ -1,6 +1,7 @@
 """The real parts as fixtures: those that the collected tests use start together, once."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -27,6 +28,9 @@ from traced_image.pipeline.service import GlanceImageService
 Parts = Mapping[str, "Future[Running]"]
 
 _CI = os.environ.get("CI") == "true"
+
+# Some of what chaos breaks with needs programs that are installed here.
+sys.path.append(str(Path(__file__).parent.parent / "chaos"))
 
 
 @pytest.fixture(scope="session")

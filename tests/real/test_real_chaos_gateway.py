@@ -7,7 +7,7 @@ import time
 
 import pytest
 from chaos.gateway import gateway
-from chaos.machine import find_program
+from parts import tools
 from parts.ports import free_port
 
 from traced_image import lab
@@ -16,11 +16,8 @@ TRACE, SPAN = "1" * 32, "2" * 16
 
 
 @pytest.fixture
-def nginx():
-    found = find_program("nginx")
-    if found is None:
-        pytest.skip("nginx is not on this machine; fix: apt-get install nginx-light")
-    return found
+def nginx(tool):
+    return tool(tools.system, "nginx", "nginx-light")
 
 
 def ask(port, **headers):

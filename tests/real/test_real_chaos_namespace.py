@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from parts import tools
 
 _PROGRAM = """
 import json, socket, sys, threading
@@ -70,8 +71,9 @@ print(json.dumps(told))
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def told(tool, tmp_path_factory):
     """What a process saw in a namespace of its own."""
+    tool(tools.system, "nft", "nftables")
     place = tmp_path_factory.mktemp("disk")
     environment = {"PYTHONPATH": ":".join(sys.path)}
     command = [sys.executable, "-c", _PROGRAM, str(place)]
