@@ -1288,6 +1288,7 @@ def test_the_focus_can_be_seen(page, scheme):
 def written(browser, text):
     browser.run("document.querySelector('#filter').focus()")
     browser.press(*text)
+    browser.draw()
     return [name for name in browser.texts("h3") if name]
 
 

@@ -35,6 +35,10 @@ _TEXTS = """
 return [...document.querySelectorAll(arguments[0])].map(
     element => element.checkVisibility() ? element.innerText : "");
 """
+_DRAW = """
+const done = arguments[arguments.length - 1];
+requestAnimationFrame(() => requestAnimationFrame(() => done()));
+"""
 _RUN_AXE = """
 const done = arguments[arguments.length - 1];
 axe.run().then(found => done(found.violations), error => done(String(error)));
@@ -142,6 +146,10 @@ class Browser:
         """Press the key to the stop before this one."""
         chain = ActionChains(self.driver).key_down(Keys.SHIFT).send_keys(Keys.TAB)
         chain.key_up(Keys.SHIFT).perform()
+
+    def draw(self) -> None:
+        """Wait until it has drawn what changed: what it had skipped has no text before."""
+        self.driver.execute_async_script(_DRAW)
 
     def until(self, condition: Callable[[], object], otherwise: str) -> None:
         """Wait for a condition."""
