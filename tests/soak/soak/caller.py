@@ -19,11 +19,21 @@ import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter
-
-from traced_image import RetryPolicy, TracedImageError, connect, exporter, telemetry
-
 from .measures import CALLS, LEAK, read_process
+from .slope import WARM_UP
+
+HASTE = 3600 / WARM_UP
+"""How many times as fast the clock of this program is. The hour of the exporter's page has filled
+when the time begins that is judged."""
+
+if __name__ == "__main__":
+    _began, _time = time.time(), time.time
+    # Before the package takes it for its clocks.
+    time.time = lambda: _began + HASTE * (_time() - _began)
+
+from prometheus_client import Counter  # noqa: E402
+
+from traced_image import RetryPolicy, TracedImageError, connect, exporter, telemetry  # noqa: E402
 
 if TYPE_CHECKING:
     from traced_image import GlanceImageService
