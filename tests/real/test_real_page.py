@@ -268,14 +268,14 @@ def test_an_operation_that_works_again_does_not_fail_now(page):
 def test_the_verdict_counts_the_calls_that_gave_up_since_then(page):
     told = failing()
     told.calls("exhausted", 2, "connection_refused")
-    assert page(told).text("#words").endswith("; 2 calls gave up")
+    assert page(told).text("#words").endswith("; 2 calls gave up since then")
 
 
 def test_the_verdict_counts_the_calls_that_failed_without_a_retry(page):
     told = failing()
     told.calls("success_after_retry")
     told.calls("non_retryable", 1, "500")
-    assert page(told).text("#words").endswith("; 1 call failed")
+    assert page(told).text("#words").endswith("; 1 call failed since then")
 
 
 def test_the_verdict_on_servers_leaves_out_the_calls_that_keystone_failed(page):
@@ -362,11 +362,27 @@ def test_the_verdict_on_several_servers_tells_of_each(page):
         f"10.0.0.2:9292: connection_refused, since {clock(told.began - 21 * 60, SECONDS)}",
         f"[fd00::3]:9292: read_timeout, since {clock(told.began - 3 * 60, SECONDS)}",
     ]
+    first = clock(told.began - 21 * 60, SECONDS)
+    words = f"2 of 4 servers fail, the first since {first}; 1 call failed since then"
     shown = page(told)
-    assert ["2 of 4 servers fail; 1 call failed", *lines] == [
+    assert [words, *lines] == [
         shown.text("#words"),
         *shown.texts("#more li")[:2],
     ]
+
+
+def test_the_verdict_on_servers_that_began_to_fail_together_has_one_time(page):
+    told = many(60)
+    since = clock(told.began - 19 * 60, SECONDS)
+    assert f"6 of 60 servers fail, since {since}; retries hid it" == page(told).text("#words")
+
+
+def test_the_verdict_has_no_time_of_servers_whose_beginning_is_not_known(page):
+    told = Told()
+    for place in (HEALTHY, FAILING):
+        told.attempts(place, 9)
+        told.state(place, "cooling", failures=1, since=0)
+    assert "All 2 servers fail" == page(told).text("#words")
 
 
 def test_servers_with_one_cause_are_one_group_with_its_time(page):
@@ -525,7 +541,7 @@ def test_under_real_traffic_the_verdict_names_the_server_that_died(browser, traf
     words = browser.text("#words")
     assert (True, True) == (
         words.startswith(f"{traffic} fails: connection_refused, since "),
-        words.endswith("; 1 call failed"),
+        words.endswith("; 1 call failed since then"),
     )
 
 
