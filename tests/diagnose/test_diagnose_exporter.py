@@ -194,6 +194,28 @@ def test_one_operation_fails_since_its_own_first_failure():
     )
 
 
+@pytest.mark.parametrize(
+    ("last", "rule", "fine"), [(BEGAN - 1, "down", ()), (NOW - 1, "one_operation", ("images.list",))]
+)
+def test_an_operation_is_fine_only_if_it_has_succeeded_since_the_server_fails(last, rule, fine):
+    operations = [
+        operation("images.get", 20, 9, BEGAN, NOW - 2),
+        {**operation("images.list", 20, 0), "last_success": last},
+    ]
+    (found,) = diagnose(report(server(**{**FAILING, "operations": operations}), server("2")))
+    assert (rule, fine) == (found.rule.name, found.fine)
+
+
+def test_all_servers_fail_though_an_operation_was_not_asked_for_since():
+    operations = [
+        operation("images.get", 20, 9, BEGAN, NOW - 2),
+        {**operation("images.data", 20, 0), "last_success": BEGAN - 1},
+    ]
+    told = {**FAILING, "operations": operations}
+    (found,) = diagnose(report(server(**told), server("2", **told)))
+    assert "all_servers" == found.rule.name
+
+
 def test_an_operation_that_failed_once_long_before_does_not_count():
     operations = [operation("images.list", 1, 1, 3000.0, 3000.0), operation("images.get", 40, 0)]
     strip = [minute(50, 1, 1, "503"), minute(99, 20)]

@@ -205,10 +205,19 @@ class ServerByProcess:
         for each in operations:
             ended = (find_number(each, "last_failure") or math.inf) < first
             failed = 0.0 if ended else _count_failed(each) * failing
-            # Of a row since the beginning, the successes are from before it.
-            fine = 0.0 if _is_unbroken(each, self.episode) else _count_fine(each) * succeeding
+            fine = _count_fine(each) * succeeding if self._has_succeeded_since(each) else 0.0
             reason = find_text(each, "last_error") or self._reason
             yield from self._pair(find_text(each, "operation"), reason, failed, fine)
+
+    def _has_succeeded_since(self, operation: object) -> bool:
+        """Whether an operation has succeeded since the server fails; an old report does not say."""
+        if self.episode is None:
+            return True
+        # Of a row since the beginning, the successes are from before it.
+        if _is_unbroken(operation, self.episode):
+            return False
+        last, (since, exact) = find_number(operation, "last_success"), self.find_since(self.episode)
+        return not exact or last is None or last >= since
 
     def _tally_minutes(self, minutes: Sequence[object]) -> Iterator[Tally]:
         """Yield its attempts by minutes, those of the minute in which it began to fail included."""
