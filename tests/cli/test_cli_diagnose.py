@@ -70,6 +70,22 @@ def test_exporters_are_asked_for_their_reports(cli):
     )
 
 
+@pytest.mark.parametrize("answer", [[], {}, 1, {"servers": "none"}])
+def test_an_answer_that_is_no_report_is_told(cli, answer):
+    with serving(lambda *_: (200, answer)) as url:
+        result = cli("diagnose", "--exporter", url)
+    assert (3, True) == (result.status, "is no report of an exporter" in result.line)
+
+
+def test_a_job_that_no_exporter_has_is_told(cli):
+    recorded = read("down")
+    reports = {f"/{n}/servers": each for n, each in enumerate(recorded.exporters)}
+    with replaying(reports) as url:
+        result = cli("diagnose", "--exporter", f"{url}/0", "--job", "nova-apu")
+    said = "no exporter is of nova-apu, only of down/nova-api; check --job"
+    assert (3, True) == (result.status, said in result.line)
+
+
 def test_a_trace_is_read_from_a_file(cli, trace, three, tmp_path):
     file = tmp_path / "trace.json"
     file.write_text(trace)

@@ -7,8 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..diagnosis.exporter_report import ProcessSaw
-from ..diagnosis.json_values import find
+from ..diagnosis.exporter_report import NO_REPORT, ProcessSaw, is_report
 from ..diagnosis.live_servers import list_servers
 from ..errors import DiagnosisError
 from .signals import start_work
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from ..diagnosis.requests_of_sources import SourceReader
 
 WAITING = "waiting for its answer"
-_NO_REPORT = "its answer is no report of an exporter; check that the URL is right, with its prefix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +102,10 @@ class _PolledExporter:
         except DiagnosisError as error:
             self.report, self.problem = None, str(error).removeprefix(f"{self._reader.name}: ")
             return
-        if isinstance(find(answer, "servers"), list):
+        if is_report(answer):
             self.report, self.problem = ProcessSaw(self.url, answer), ""
         else:
-            self.report, self.problem = None, _NO_REPORT
+            self.report, self.problem = None, NO_REPORT
 
     async def _ask(self) -> object:
         """Return the answer.

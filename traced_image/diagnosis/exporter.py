@@ -8,8 +8,9 @@ from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from ..errors import DiagnosisError
 from ..telemetry import catalogue
-from .exporter_report import ProcessSaw, ServerByProcess
+from .exporter_report import NO_REPORT, ProcessSaw, ServerByProcess, is_report
 from .json_values import find, find_list, find_number, find_numbers, find_text
 from .latencies import compare, is_slow
 from .observations import (
@@ -23,6 +24,7 @@ from .observations import (
     add_up,
 )
 from .refusals import find_unlike, sum_up
+from .words import join
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -47,10 +49,21 @@ def observe(readers: Iterable[SourceReader], *, jobs: Sequence[str] = ()) -> Obs
         jobs: The names of services to look at; empty for all.
 
     Raises:
-        DiagnosisError: An exporter can't be read.
+        DiagnosisError: An exporter can't be read, or none is of a process of the jobs.
     """
-    processes = [ProcessSaw(each.shown, each.read("/servers")) for each in readers]
-    return combine([each for each in processes if not jobs or each.job in jobs])
+    processes = [_read(each) for each in readers]
+    those = [each for each in processes if not jobs or each.job in jobs]
+    if jobs and not those:
+        told = join(dict.fromkeys(each.job for each in processes))
+        raise DiagnosisError(f"no exporter is of {' or '.join(jobs)}, only of {told}; check --job")
+    return combine(those)
+
+
+def _read(reader: SourceReader) -> ProcessSaw:
+    answer = reader.read("/servers")
+    if not is_report(answer):
+        raise DiagnosisError(f"{reader.name}: {NO_REPORT}")
+    return ProcessSaw(reader.shown, answer)
 
 
 def combine(processes: Sequence[ProcessSaw]) -> Observations:

@@ -15,12 +15,19 @@ from .observations import Tally, name_server
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+NO_REPORT = "its answer is no report of an exporter; check that the URL is right, with its prefix"
+
 _MINUTE = 60.0
 _LATE = 120.0
 """Seconds after its last failure for which a server still counts as failing."""
 
 _LATELY, _SOME = 300.0, 3
 """A server fails at times with so many failures, between successes, in so many seconds."""
+
+
+def is_report(answer: object) -> bool:
+    """Whether an answer is the report of an exporter."""
+    return isinstance(find(answer, "servers"), list)
 
 
 @dataclass(frozen=True, slots=True)
