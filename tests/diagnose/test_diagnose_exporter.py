@@ -195,7 +195,8 @@ def test_one_operation_fails_since_its_own_first_failure():
 
 
 @pytest.mark.parametrize(
-    ("last", "rule", "fine"), [(BEGAN - 1, "down", ()), (NOW - 1, "one_operation", ("images.list",))]
+    ("last", "rule", "fine"),
+    [(BEGAN - 1, "down", ()), (NOW - 1, "one_operation", ("images.list",))],
 )
 def test_an_operation_is_fine_only_if_it_has_succeeded_since_the_server_fails(last, rule, fine):
     operations = [

@@ -133,7 +133,10 @@ def test_each_reason_that_has_words_is_one_of_the_catalogues():
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
+        (-3.0, "0 ms"),
         (0.0051, "5.1 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1 s"),
         (1.012, "1.01 s"),
         (75, "75 s"),
         (720, "12 min"),

@@ -71,6 +71,26 @@ def test_each_format_tells_the_same(form, two, image):
     )
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_spans_that_it_has_twice_count_once(form, two, image):
+    two[0].break_with(faults.status(503))
+    once = FORMATS[form](record(two, show(image)))
+    assert read_spans(once) == read_spans(f"{once}\n{once}")
+
+
+def test_spans_without_an_id_all_count():
+    spans = {"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "a"}, {"name": "b"}]}]}]}
+    assert ["a", "b"] == [each.name for each in read_spans(json.dumps(spans))]
+
+
+def test_a_job_that_the_trace_does_not_have_is_told(two, image):
+    text = to_console(record(two, show(image, 1)))
+    with pytest.raises(
+        DiagnosisError, match=r"no span of a call to Glance of cinder that .*--job$"
+    ):
+        diagnose(text, jobs=["cinder"])
+
+
 @pytest.mark.parametrize("form", ["console", "otlp", "jaeger"])
 def test_the_process_is_named(form, two, image):
     two[0].break_with(faults.refuse())

@@ -53,7 +53,7 @@ def observe(text: str, source: str, *, jobs: Sequence[str] = ()) -> Observations
         jobs: The names of services to look at; empty for all.
 
     Raises:
-        DiagnosisError: It has no call of this package's.
+        DiagnosisError: It has no call of this package's, or of the jobs.
     """
     spans = [each for each in read_spans(text) if not jobs or each.job in jobs]
     below = _find_below(spans)
@@ -61,10 +61,7 @@ def observe(text: str, source: str, *, jobs: Sequence[str] = ()) -> Observations
         TracedCall(each, below[each.trace_id, each.span_id]) for each in spans if _is_call(each)
     ]
     if not calls:
-        raise DiagnosisError(
-            f"{source} has no span of a call to Glance that can be read; give OTLP's, Jaeger's or"
-            " the console's JSON of a whole trace, and check that it is not cut off"
-        )
+        raise DiagnosisError(_describe_nothing(source, jobs))
     calls.sort(key=lambda each: each.span.start)
     names = dict.fromkeys(each.server for call in calls for each in call.attempts)
     asked = {name: _tally_refusals(name, calls) for name in names}
@@ -80,6 +77,14 @@ def observe(text: str, source: str, *, jobs: Sequence[str] = ()) -> Observations
         usual_seconds=_find_usual(calls),
         calls=tuple(each.show() for each in calls if each.outcome != "success_first_try"),
         unknown=(*_UNKNOWN, *_describe_missing(calls)),
+    )
+
+
+def _describe_nothing(source: str, jobs: Sequence[str]) -> str:
+    of, check = (f" of {' or '.join(jobs)}", ", and --job") if jobs else ("", "")
+    return (
+        f"{source} has no span of a call to Glance{of} that can be read; give OTLP's, Jaeger's or"
+        f" the console's JSON of a whole trace, and check that it is not cut off{check}"
     )
 
 

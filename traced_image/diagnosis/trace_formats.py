@@ -43,8 +43,15 @@ class SpanSeen:
 
 
 def read_spans(text: str) -> list[SpanSeen]:
-    """Return the spans of a text: one JSON value or several, with other lines between them."""
-    return [span for value in _decode(text) for span in _find_spans(value)]
+    """Return the spans of a text: one JSON value or several, with other lines between them.
+
+    A span that it has twice, as of several files in one, counts once.
+    """
+    found: dict[object, SpanSeen] = {}
+    for value in _decode(text):
+        for span in _find_spans(value):
+            found.setdefault((span.trace_id, span.span_id or len(found)), span)
+    return list(found.values())
 
 
 def _decode(text: str) -> Iterator[object]:

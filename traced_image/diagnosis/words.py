@@ -29,6 +29,9 @@ _VERBS = {
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _SHORT = 2 * _MINUTE
+_MILLISECONDS = 0.9995
+"""Seconds up to which milliseconds have three digits: what is more rounds to a second."""
+
 _ONE_PERCENT = 0.01
 _LAST = datetime.max.replace(tzinfo=timezone.utc, microsecond=0).timestamp()
 
@@ -75,8 +78,12 @@ def format_share(share: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration in the unit that fits it, such as ``5 ms``, ``1.01 s``, ``12 min``."""
-    if seconds < 1:
+    """Return a duration in the unit that fits it, such as ``5 ms``, ``1.01 s``, ``12 min``.
+
+    One below zero is of clocks that differ, and becomes zero.
+    """
+    seconds = max(seconds, 0.0)
+    if seconds < _MILLISECONDS:
         return f"{seconds * 1000:.3g} ms"
     if seconds < _SHORT:
         return f"{seconds:.3g} s"
