@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from datetime import datetime, timezone
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from traced_image import lab
+from traced_image import TracedImageError, lab
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "diagnose"))
 
@@ -95,6 +96,21 @@ def test_a_trace_is_read_from_a_file(cli, trace, three, tmp_path):
         result.out[: len(f"trace {file}, ")],
         f"{three[0].host}:{three[0].port} answers HTTP 503" in result.out,
     )
+
+
+def test_a_call_that_failed_counts_though_its_attempts_are_missing(cli, three, tmp_path):
+    for each in three:
+        each.break_with(lab.faults.status(500))
+
+    def act(service):
+        with contextlib.suppress(TracedImageError):
+            service.show(None, "an image")
+
+    spans = record(three, act)
+    file = tmp_path / "trace.json"
+    file.write_text(to_console([each for each in spans if each.parent is None]))
+    result = cli("diagnose", "--trace", file)
+    assert (2, True) == (result.status, "1 call failed (HTTP 500), but no attempt" in result.out)
 
 
 def test_a_control_character_of_a_trace_is_not_printed(cli, trace, tmp_path):

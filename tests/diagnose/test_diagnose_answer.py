@@ -35,6 +35,7 @@ HANGING = ServerSeen(
     traces=("6fa83ebf",),
 )
 FINE = ServerSeen("10.0.0.1:9292", tallies=(Tally("", "", "", 9),), share=(0.37, 0.25))
+UNASKED = ServerSeen("10.0.0.2:9292", state="healthy", asked=False)
 ALERT = AlertSeen(
     "GlanceServerFailing", "firing", NOON + 60, HANGING.server, "https://wiki/runbook"
 )
@@ -190,6 +191,22 @@ def test_keystone_is_said_to_be_none_of_the_servers():
     ("servers", "said"),
     [
         ((), "Nothing is known: no attempt on a server is told."),
+        ((UNASKED,), "Nothing is known: no attempt on a server is told."),
+        (
+            (FINE, UNASKED),
+            (
+                "Nothing fails now, and no server is slow beside the others: 10.0.0.1:9292. A call"
+                " takes 5 ms on average. No attempt on 10.0.0.2:9292 is told."
+            ),
+        ),
+        (
+            (replace(FINE, state="cooling"),),
+            (
+                "No attempt fails now, and no server is slow beside the others: 10.0.0.1:9292. A"
+                " call takes 5 ms on average. 10.0.0.1:9292 is cooling, though no attempt failed:"
+                " image data may have broken off after its call had ended."
+            ),
+        ),
         (
             (FINE,),
             (
@@ -201,6 +218,24 @@ def test_keystone_is_said_to_be_none_of_the_servers():
 )
 def test_nothing_is_said_as_such(servers, said):
     assert said == sentence(*servers)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        (("503",), "1 call failed (HTTP 503), but no attempt on a server is told to have failed."),
+        (
+            ("", "503", "503"),
+            (
+                "3 calls failed (reason not told and HTTP 503), but no attempt on a server is told"
+                " to have failed."
+            ),
+        ),
+    ],
+)
+def test_calls_that_failed_without_a_failed_attempt_are_told(reasons, said):
+    calls = tuple(CallSeen(GET, "exhausted", each, 1.0, 0.0, (), "aa") for each in reasons)
+    assert said == sentence(FINE, calls=calls)
 
 
 @pytest.mark.parametrize(

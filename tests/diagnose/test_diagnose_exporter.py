@@ -423,5 +423,16 @@ def test_recoveries_are_minutes_without_failures_after_some_with():
     assert ("flapping", 2) == (found.rule.name, found.recoveries)
 
 
+@pytest.mark.parametrize(("strip", "asked"), [([minute(98, 0)], False), ([minute(98, 1)], True)])
+def test_a_server_without_an_attempt_in_the_hour_is_not_asked(strip, asked):
+    assert asked is observe([report(server(strip=strip))]).servers[0].asked
+
+
+def test_the_state_is_that_of_a_process_for_which_it_fails():
+    cooling = {"state": "cooling", "consecutive_failures": 1}
+    seen = observe([report(server()), report(server(**cooling), pid=8)])
+    assert "cooling" == seen.servers[0].state
+
+
 def test_nothing_at_all_is_known_of_no_report():
     assert (0.0, ()) == (exporter.combine([]).end, exporter.combine([]).servers)

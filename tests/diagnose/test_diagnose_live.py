@@ -57,3 +57,14 @@ def test_a_server_that_refuses_alone_is_told_with_its_reasons():
     asked = {"attempts": 30, "failed": 0}
     seen = look_at(server(**asked, refusals={"401": 12}), server("2", **asked))
     assert ("refuses", ("401",), False) == (seen.state, seen.reasons, seen.fails)
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ({"state": "healthy"}, ""),
+        ({"state": "cooling", "consecutive_failures": 2, "last_failure": NOW - 7200}, "cooling"),
+    ],
+)
+def test_a_server_that_nobody_asks_is_not_healthy_and_may_fail(told, state):
+    assert state == look_at(server(**told, strip=[minute(99, 0)])).state

@@ -269,4 +269,5 @@ def test_what_has_ended_has_ended_for_the_last_server():
     ],
 )
 def test_the_status_is_that_of_a_check_plugin(status, servers):
-    assert status == find_status(conclude(*servers))
+    found, seen = conclude(*servers), Observations("a test", 0.0, END, servers=servers)
+    assert status == find_status(found, seen)

@@ -110,7 +110,7 @@ def diagnose(
         seen = _ask_exporters(exporters, access, jobs)
     found = findings.find(seen)
     _print(found, seen, as_json=as_json)
-    return find_status(found)
+    return find_status(found, seen)
 
 
 def _ask_prometheus(
@@ -133,9 +133,13 @@ def _print(found: Sequence[DiagnosisFinding], seen: Observations, *, as_json: bo
         click.echo(make_printable(line))
 
 
-def find_status(found: Sequence[DiagnosisFinding]) -> int:
-    """Return the exit status of what was found; what has ended does not count."""
+def find_status(found: Sequence[DiagnosisFinding], seen: Observations) -> int:
+    """Return the exit status of what was found; what has ended does not count.
+
+    A call of a trace may fail although no attempt on a server did.
+    """
     ongoing = [each for each in found if each.is_ongoing]
-    if any(each.calls_failed for each in ongoing):
+    lost = not found and any(each.has_failed for each in seen.calls)
+    if lost or any(each.calls_failed for each in ongoing):
         return UNREACHABLE
     return REFUSED if ongoing else DONE

@@ -31,6 +31,9 @@ _DEADLINE = "deadline_exceeded"
 _NO_LOAD_MOVES = ("refuses", "slow", "probes", "keystone")
 """Rules whose servers keep their load."""
 
+_LEFT = ("failing", "cooling")
+"""Host states after a failure."""
+
 _OF_STREAMS = {STREAM_ERROR, "checksum_mismatch"}
 """Reasons of streams that fail after their calls have ended."""
 
@@ -123,12 +126,28 @@ def _describe_source(seen: Observations) -> str:
 
 
 def _describe_nothing(seen: Observations) -> str:
-    if not seen.servers:
+    lost = [each for each in seen.calls if each.has_failed]
+    if lost:
+        reasons = join(dict.fromkeys(describe_reason(each.reason) for each in lost))
+        calls = format_count(len(lost), "call")
+        return f"{calls} failed ({reasons}), but no attempt on a server is told to have failed."
+    asked = [each for each in seen.servers if each.asked]
+    if not asked:
         return "Nothing is known: no attempt on a server is told."
-    servers = join(each.server for each in seen.servers)
+    servers = join(each.server for each in asked)
     usual = seen.usual_seconds
     takes = "" if usual is None else f" A call takes {format_duration(usual)} on average."
-    return f"Nothing fails now, and no server is slow beside the others: {servers}.{takes}"
+    left = [f"{each.server} is {each.state}" for each in asked if each.state in _LEFT]
+    why = (
+        f" {join(left)}, though no attempt failed: image data may have broken off after its call"
+        " had ended."
+    )
+    unasked = [each.server for each in seen.servers if not each.asked]
+    return (
+        f"{'No attempt' if left else 'Nothing'} fails now, and no server is slow beside the others:"
+        f" {servers}.{takes}{why if left else ''}"
+        f"{f' No attempt on {join(unasked)} is told.' if unasked else ''}"
+    )
 
 
 def _describe(finding: DiagnosisFinding, seen: Observations, *, is_first: bool) -> Iterator[str]:

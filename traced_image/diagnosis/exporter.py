@@ -105,7 +105,8 @@ def _merge(server: str, views: Sequence[ServerByProcess]) -> ServerSeen:
     asked = [each for each in views if not each.process.probes]
     healthy = ServerSeen(
         server,
-        state=next((find_text(each.told, "state") for each in asked), ""),
+        state=_find_state(asked),
+        asked=any(each.is_asked for each in views),
         tallies=tuple(tally for each in asked for tally in each.tally()),
         probe_reason=next((find_text(each.told, "last_error") for each in probed), ""),
         probe_since=next((each.find_time("since") for each in probed), None),
@@ -113,6 +114,12 @@ def _merge(server: str, views: Sequence[ServerByProcess]) -> ServerSeen:
     )
     failing = [each for each in asked if each.episode is not None]
     return _add_failures(healthy, failing, asked) if failing else healthy
+
+
+def _find_state(asked: Sequence[ServerByProcess]) -> str:
+    """Return the host state of a process for which it fails, if there is one."""
+    those = [each for each in asked if each.row] or asked
+    return next((find_text(each.told, "state") for each in those), "")
 
 
 def _tally_refusals(views: Iterable[ServerByProcess]) -> tuple[Tally, ...]:

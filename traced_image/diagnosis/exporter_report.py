@@ -124,6 +124,11 @@ class ServerByProcess:
         return round(find_number(self.told, "consecutive_failures") or 0)
 
     @property
+    def is_asked(self) -> bool:
+        """Whether there is an attempt on it in the hour."""
+        return any(map(_count, find_list(self.told, "strip")))
+
+    @property
     def failing_operations(self) -> list[object]:
         """The operations whose last attempt failed, not long before the server last failed."""
         last = self.find_time("last_failure") or 0.0

@@ -145,6 +145,8 @@ def _find_state(
         return AT_TIMES
     if failing and worst in ("", "healthy"):
         return _FAILING
+    if not failing and not any(each.is_asked for each in asked):
+        return ""  # what nobody asks is in its first state, or in its last
     if worst == "healthy" and seen.refusals:
         return REFUSES
     return SLOW if worst == "healthy" and any(map(is_slow, seen.latencies)) else worst

@@ -95,6 +95,7 @@ class ServerSeen:
         gone: Whether they ended because no caller asks it any more.
         row: The most failures in a row that a caller has now; None if unknown.
         state: Its host state for most callers; empty if unknown.
+        asked: Whether an attempt on it, or a probe of it, is known.
         tallies: Its attempts.
         callers: Who made them; empty if the source tells no process.
         calls_failed: How many calls it failed in the end; None if unknown.
@@ -119,6 +120,7 @@ class ServerSeen:
     gone: bool = False
     row: int | None = None
     state: str = ""
+    asked: bool = True
     tallies: tuple[Tally, ...] = ()
     callers: tuple[Callers, ...] = ()
     calls_failed: float | None = None
@@ -239,6 +241,11 @@ class CallSeen:
     cost_seconds: float
     attempts: tuple[tuple[str, str, float], ...]
     trace_id: str
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it failed in the end."""
+        return self.outcome in catalogue.FAILED_OUTCOMES
 
 
 @dataclass(frozen=True, slots=True)

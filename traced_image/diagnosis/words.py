@@ -38,7 +38,7 @@ _LAST = datetime.max.replace(tzinfo=timezone.utc, microsecond=0).timestamp()
 
 def describe_reason(reason: str) -> str:
     """Return a reason as the answer names it: that of the catalogue, and HTTP before a status."""
-    if reason == catalogue.OTHER:
+    if reason in ("", catalogue.OTHER):
         return "reason not told"  # metrics may leave it out: see Telemetry's detail
     return f"HTTP {reason}" if reason[:1].isdigit() else reason
 
