@@ -139,6 +139,12 @@ _RULES = (
     ),
     _Rule((ssl.SSLError,), TLSError, "tls_error", "TLS failed"),
     _Rule(
+        (requests.exceptions.TooManyRedirects,),
+        ProtocolError,
+        "too_many_redirects",
+        "too many redirects",
+    ),
+    _Rule(
         (
             MalformedReplyError,
             http.client.HTTPException,

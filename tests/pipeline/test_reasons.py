@@ -340,6 +340,15 @@ def test_an_address_that_a_library_refuses_was_not_reached(refusal):
     )
 
 
+def test_a_library_that_follows_redirects_gives_up():
+    error = classify(requests.exceptions.TooManyRedirects("Exceeded 30"), "glance-1:9292")
+    assert (type(error), error.reason, error.reached) == (
+        ProtocolError,
+        "too_many_redirects",
+        True,
+    )
+
+
 @pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN])
 def test_a_network_is_unreachable_by_its_number(number):
     assert classify(OSError(number, "no"), "glance-1:9292").reason == "network_unreachable"
