@@ -194,6 +194,68 @@ def test_data_that_cant_be_read_accuses_no_server(client, image_id, counts):
     assert {"schemas.get"} == {operation for operation, *_ in attempts(counts)}
 
 
+class Elsewhere:
+    """Data that is an image of another server, which is asked when the data is read.
+
+    Args:
+        images: The images of a client.
+        image_id: The image.
+        error: The exception after which the data is empty.
+    """
+
+    def __init__(self, images, image_id, error=()):
+        self._open, self._error = (lambda: iter(images.data(image_id))), error
+        self._chunks = None
+
+    def read(self, _size):
+        if self._chunks is None:
+            with contextlib.suppress(self._error):
+                self._chunks = self._open()
+        return next(self._chunks or iter(()), b"")
+
+
+def test_what_the_data_asks_of_another_server_is_a_call_of_its_own(
+    build, client, servers, image_id, counts, trace
+):
+    image = client.images.create(**NEW)["id"]
+    client.images.upload(image, Elsewhere(build(servers[1]).images, image_id))
+    assert b"0123456789" == servers[0].images.get(image).data
+    assert [
+        (
+            "glance.images.data",
+            [("glance.images.data attempt", [("glance.images.data stream", [])])],
+        )
+    ] == trace.tree(trace.one("glance.images.upload attempt"))
+    assert 1.0 == calls(counts)["images.upload", "success_first_try", ""]
+    ports = [str(server.port) for server in servers[:2]]
+    assert {(port, "healthy") for port in ports} == states(counts)
+    assert {(ports[0], "upload"): 10.0, (ports[1], "download"): 10.0} == stream_bytes(counts)
+
+
+@pytest.mark.parametrize("fault", [faults.refuse(), faults.status(503)])
+def test_a_failure_of_the_data_s_own_server_accuses_no_other_one(
+    build, client, servers, image_id, counts, fault
+):
+    image = client.images.create(**NEW)["id"]
+    servers[1].break_with(fault)
+    with pytest.raises(Exception, match=r"503|finding address"):
+        client.images.upload(image, Elsewhere(build(servers[1]).images, image_id))
+    assert 1.0 == calls(counts)["images.upload", "cancelled", "_OTHER"]
+    ports = [str(server.port) for server in servers[:2]]
+    assert {(ports[0], "healthy"), (ports[1], "failing")} == states(counts)
+
+
+def test_a_failure_that_the_data_copes_with_is_none_of_the_upload(
+    build, client, servers, image_id, counts
+):
+    image = client.images.create(**NEW)["id"]
+    servers[1].break_with(faults.refuse())
+    client.images.upload(image, Elsewhere(build(servers[1]).images, image_id, Exception))
+    assert b"" == servers[0].images.get(image).data
+    assert 1.0 == calls(counts)["images.upload", "success_first_try", ""]
+    assert (str(servers[0].port), "healthy") in states(counts)
+
+
 class NoKeystone(noauth.NoAuth):
     """A plugin that gets no token, because nothing listens where Keystone should."""
 

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import io
 import re
+import types
 
 import pytest
 import urllib3
@@ -22,7 +23,9 @@ from stock_client import REAL
 
 from traced_image import Telemetry, telemetry
 from traced_image.instrumentation import keystoneauth1, openstacksdk, streams
+from traced_image.instrumentation.calls import UNDER_WAY
 from traced_image.lab import faults
+from traced_image.telemetry.recorder import CURRENT, current_call
 
 NEW = {"disk_format": "raw", "container_format": "bare"}
 OVERLOADED = faults.status(503)
@@ -612,6 +615,20 @@ def test_a_generator_that_fails_is_told():
     with pytest.raises(OSError, match="the disk is broken") as caught:
         list(streams.count_data(fail(), sent))
     assert caught.value is sent.source_error
+
+
+def test_what_a_generator_asks_while_it_is_read_is_none_of_the_upload():
+    seen = []
+
+    def chunks():
+        seen.append((UNDER_WAY.get(), current_call()))
+        yield b"abc"
+
+    tokens = UNDER_WAY.set("observed"), CURRENT.set(call := types.SimpleNamespace(ended=False))
+    seen += [(UNDER_WAY.get(), current_call()) for _ in streams.count_data(chunks(), Sent())]
+    CURRENT.reset(tokens[1])
+    UNDER_WAY.reset(tokens[0])
+    assert [(None, None), ("observed", call)] == seen
 
 
 def test_the_length_is_that_of_the_data():
