@@ -5,15 +5,18 @@ import contextvars
 import gc
 import io
 import signal
+import weakref
 
 import pytest
 import urllib3
 from keystoneauth1 import exceptions, noauth, session
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
+from stock_client import over_requests
 
 from traced_image import Telemetry, telemetry
 from traced_image.instrumentation import streams
+from traced_image.instrumentation.observed_call import ObservedCall
 from traced_image.lab import faults
 from traced_image.telemetry.recorder import CURRENT, current_call
 
@@ -296,6 +299,24 @@ def test_a_failure_that_the_caller_handles_already_is_not_the_calls(client, imag
     assert {("images.get", "refused", "404"): 1.0} == calls(counts)
 
 
+@pytest.mark.parametrize("status", [404, 503])
+def test_the_hook_of_responses_gets_those_of_a_failure_that_a_session_has(
+    instrumentor, build, server, image_id, kind, status
+):
+    seen = []
+    instrumentor.instrument(
+        response_hook=lambda _span, request, response: seen.append(
+            (request.path, response.status_code)
+        )
+    )
+    server.break_with(faults.status(status))
+    with pytest.raises(Exception, match=str(status)):
+        build(server).images.get(image_id)
+    # Without a session, the library keeps the response to itself.
+    shown = [] if kind is over_requests else [(f"/v2/images/{image_id}", status)]
+    assert shown == seen
+
+
 def test_an_interrupt_accuses_no_server(client, image_id, counts, monkeypatch):
     client.schemas.get("image")
 
@@ -396,6 +417,45 @@ def test_data_that_cannot_be_looked_at_leaves_no_call_current(client):
     with pytest.raises(UnreadableError):
         client.images.upload(image, Unseen("read"))
     assert current_call() is None
+
+
+class Variable:
+    """A variable of a caller."""
+
+
+def upload(client, server, image_id):
+    server.break_with(faults.status(503))
+    with contextlib.suppress(Exception):
+        client.images.upload(image_id, io.BytesIO(b"0123456789"))
+
+
+def ask_for_none(client, *_):
+    with contextlib.suppress(Exception):
+        client.images.get("none")
+
+
+def read_a_list(client, *_):
+    list(client.images.list())
+
+
+def read_an_image(client, _server, image_id):
+    list(client.images.data(image_id))
+
+
+@pytest.mark.parametrize("use", [upload, ask_for_none, read_a_list, read_an_image])
+def test_a_call_that_has_ended_needs_no_garbage_collection(client, server, image_id, use):
+    def call():
+        variable = Variable()
+        use(client, server, image_id)
+        return weakref.ref(variable)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert call()() is None
+        assert [] == [each for each in gc.get_objects() if type(each) is ObservedCall]
+    finally:
+        gc.enable()
 
 
 def test_data_may_end_with_none(client, counts, server):

@@ -194,6 +194,7 @@ class ObservedAttempt:
             blame: Whose failure it is.
             source: What the caller's own data raised while it was read; None for nothing.
         """
+        self._show_response()
         status = self.record.status
         if (blame.keystone or blame.lost) and status:
             # Between two requests. The server may have rejected the token of the first one.

@@ -245,9 +245,22 @@ class ObservedCall:
             with self.guard:
                 self._end_attempt(error)
         finally:  # also if a signal handler raised: no call stays current
-            if self._owned:
-                with self.guard:
-                    self._call.end(error, self.source_error)
+            try:
+                if self._owned:
+                    with self.guard:
+                        self._call.end(error, self.source_error)
+            finally:
+                self._forget_errors()
+
+    def _forget_errors(self) -> None:
+        """Let go of exceptions and responses.
+
+        A traceback leads back to this call, and to all variables of its caller: these would live
+        until the next garbage collection.
+        """
+        self.source_error = None
+        if self.attempt is not None:
+            self.attempt.failures.forget()
 
     def _end_attempt(self, error: BaseException | None) -> None:
         if self.attempt is None:

@@ -46,6 +46,10 @@ class RequestFailures:
         """Record that a request succeeded: the library has coped with the errors before it."""
         self._unraised = None
 
+    def forget(self) -> None:
+        """Let go of all of them."""
+        self._past, self._unraised = [], None
+
     def find(
         self, error: BaseException | None, blame: Blame, ignored: int
     ) -> RequestFailure | None:

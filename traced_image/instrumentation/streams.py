@@ -61,6 +61,8 @@ def observe_list(
                 raise
             call.idle(perf_counter() - left)
     finally:
+        # The call keeps the context, by its tokens.
+        context.run(UNDER_WAY.set, None)
         items.close()
 
 
@@ -186,7 +188,7 @@ class CountedData:
         """Read from the data, and count what comes."""
         self._note_attempt()
         try:
-            chunk = self._data.read(*args, **kwargs)
+            chunk = _read_apart(self._data.read, *args, **kwargs)
         except BaseException as error:
             self._call.source_error = error
             raise
