@@ -1,5 +1,6 @@
 """What sessions of keystoneauth1 send again, and what they ask of Keystone, within a call."""
 
+import contextlib
 import io
 import re
 import signal
@@ -218,6 +219,22 @@ def test_the_hooks_of_the_session_below_stay(instrumentor, library, server, imag
     shared = session.Session(auth=NoAuth(endpoint=server.url), session=below)
     library("glanceclient").Client("2", session=shared).images.get(image_id)
     assert [200, 200] == seen
+
+
+@pytest.mark.parametrize("fault", [faults.status(200), faults.lost_reply()])
+def test_no_hook_stays_in_a_request(instrumentor, connect, server, image_id, monkeypatch, fault):
+    sent, send = [], requests.Session.send
+
+    def keep(below, request, **options):
+        sent.append(request)
+        return send(below, request, **options)
+
+    instrumentor.instrument()
+    monkeypatch.setattr(requests.Session, "send", keep)
+    server.break_with(fault)
+    with contextlib.suppress(Exception):
+        connect(server).images.get(image_id)
+    assert {0} == {len(request.hooks["response"]) for request in sent}
 
 
 def test_a_session_below_that_takes_no_hooks_gets_none(instrumentor, library, server, image_id):

@@ -317,10 +317,13 @@ def test_another_service_within_a_call_is_no_part_of_it(sdk, servers, counts):
     assert {str(servers[0].port)} == {port for _, port, _ in discoveries(counts)}
 
 
-def test_a_reply_from_the_librarys_cache_is_no_attempt(instrumentor, server, image_id, counts):
+@pytest.mark.parametrize("cache", ["memory", "memory_pickle"])
+def test_a_reply_from_the_librarys_cache_is_no_attempt(
+    instrumentor, server, image_id, counts, cache
+):
     instrumentor.instrument()
     cached = over_override(server.url)
-    cached._cache = make_region().configure("dogpile.cache.memory")
+    cached._cache = make_region().configure(f"dogpile.cache.{cache}")
     cached.cache_enabled, cached._cache_expirations = True, {"image.image": 100}
     sdk = find_images(cached)
     for _ in range(2):

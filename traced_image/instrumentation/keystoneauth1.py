@@ -146,6 +146,12 @@ class _ObservedSends:
         """Take a response; the session reads its body later."""
         with self._call.guard:
             self._call.note_response(response)
+            self._unhook(response.request)
+
+    def _unhook(self, request: Foreign) -> None:
+        """Take the hook out of a request, which may be pickled: openstacksdk's cache does so."""
+        hooks = request.hooks
+        hooks["response"] = [each for each in hooks["response"] if each != self.note]
 
     def __exit__(
         self,
@@ -156,6 +162,9 @@ class _ObservedSends:
         try:
             with self._call.guard:
                 self._call.end_request(error, self._find_statuses())
+                request = getattr(error, "request", None)
+                if request is not None:
+                    self._unhook(request)
         finally:
             leave = self._semaphore.__exit__(kind, error, trace)
         return leave
