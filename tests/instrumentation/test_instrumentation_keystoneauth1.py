@@ -11,6 +11,7 @@ import identity
 import pytest
 import requests
 from keystoneauth1 import discover, session
+from keystoneauth1.adapter import Adapter
 from keystoneauth1.noauth import NoAuth
 from opentelemetry.trace import INVALID_SPAN, get_current_span
 from stock_client import over_catalogue, over_session
@@ -246,6 +247,83 @@ def test_a_session_below_that_takes_no_hooks_gets_none(instrumentor, library, se
     shared = session.Session(auth=NoAuth(endpoint=server.url), session=Below())
     got = library("glanceclient").Client("2", session=shared).images.get(image_id)
     assert image_id == got["id"]
+
+
+class OtherSession:
+    """A session of another library, such as keystoneclient, that a client may be given."""
+
+    def __init__(self, url):
+        self._url = url
+
+    def request(self, url, method, headers, data, **_):
+        return requests.request(method, self._url + url, headers=headers, data=data, timeout=5)
+
+
+@pytest.mark.filterwarnings("ignore:Using keystoneclient sessions:UserWarning")
+@pytest.mark.parametrize(
+    ("fault", "outcome", "reason"),
+    [
+        (None, "success_first_try", ""),
+        (faults.status(503), "exhausted", "503"),
+        (faults.refuse(), "non_retryable", "connection_refused"),
+    ],
+)
+def test_a_session_of_another_library_has_an_attempt_with_its_server(
+    instrumentor, library, server, image_id, counts, fault, outcome, reason
+):
+    instrumentor.instrument()
+    if fault is not None:
+        server.break_with(fault)
+    client = library("glanceclient").Client("2", server.url, session=OtherSession(server.url))
+    with contextlib.suppress(Exception):
+        client.images.get(image_id)
+    assert {("images.get", outcome, reason): 1.0} == calls(counts)
+    state = "failing" if reason else "healthy"
+    assert {(str(server.port), state)} == set(
+        counts.of("glance_client_server_state", "server_port", "state")
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Using keystoneclient sessions:UserWarning")
+def test_a_session_of_keystoneclient_without_a_token_accuses_no_server(
+    instrumentor, library, server, image_id, counts
+):
+    names = {"__name__": "keystoneclient.session"}
+    exec("def get_auth_headers(): raise ConnectionRefusedError('Keystone is not there')", names)
+
+    class WithoutToken(OtherSession):
+        def request(self, *_, **__):
+            return names["get_auth_headers"]()
+
+    instrumentor.instrument()
+    client = library("glanceclient").Client("2", server.url, session=WithoutToken(server.url))
+    with pytest.raises(ConnectionRefusedError, match="Keystone is not there"):
+        client.images.get(image_id)
+    assert {("images.get", "non_retryable", "token_unavailable"): 1.0} == calls(counts)
+    assert {} == attempts(counts)
+
+
+class Stand:
+    """Stands for a session."""
+
+    def __init__(self, real):
+        self._real = real
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+
+@pytest.mark.filterwarnings("ignore:Using keystoneclient sessions:UserWarning")
+@pytest.mark.parametrize("wrap", [Stand, Adapter], ids=lambda kind: kind.__name__)
+def test_a_session_in_another_object_sends_each_attempt_again(
+    instrumentor, library, server, image_id, counts, wrap
+):
+    instrumentor.instrument()
+    server.break_with(faults.lost_reply().times(1))
+    shared = wrap(session.Session(auth=NoAuth(endpoint=server.url)))
+    given = {"session": shared, "connect_retries": 1, "connect_retry_delay": 0.001}
+    library("glanceclient").Client("2", server.url, **given).images.get(image_id)
+    assert {("images.get", "success_after_retry", ""): 1.0} == calls(counts)
 
 
 # --- beside other instrumentation --------------------------------------------------------------

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _OF_TOKENS = frozenset({"get_auth_headers", "get_endpoint", "get_endpoint_data"})
-"""The methods of keystoneauth1's sessions that ask Keystone."""
+"""The methods of sessions that ask Keystone."""
+
+_SESSIONS = ("keystoneauth1.", "keystoneclient.")
+"""How the modules of those begin."""
 
 _DISCOVERS = "get_versioned_data"
 """The method of keystoneauth1 that asks a server itself for its versions, not Keystone."""
@@ -85,9 +88,9 @@ def find_blame(error: BaseException, handled: BaseException | None) -> Blame:
 
 
 def _is_of_keystone(error: BaseException) -> bool:
-    """Return whether a request failed while keystoneauth1 asked Keystone, for Glance."""
+    """Return whether a request failed while its session asked Keystone, for Glance."""
     frames = list_frames(error.__traceback__)
-    names = {name for module, name in frames if module.startswith("keystoneauth1.")}
+    names = {name for module, name in frames if module.startswith(_SESSIONS)}
     # Beside a request, the client also asks for the endpoint to name it in an error.
     asks = ("keystoneauth1.adapter", "request") in frames or not _OF_SERVERS.isdisjoint(frames)
     return (

@@ -128,6 +128,18 @@ def _find_endpoint(client: Foreign) -> str | None:
     return endpoint or None
 
 
+def _is_of_keystoneauth1(session: Foreign) -> bool:
+    """Return whether keystoneauth1 sends a session's requests, and not keystoneclient or others.
+
+    The session may be an adapter around another one, or stand for it.
+    """
+    for each in (session, getattr(session, "session", None)):
+        sender = getattr(getattr(each, "_send_request", None), "__self__", None)
+        if any(kind.__module__ == "keystoneauth1.session" for kind in type(sender).__mro__):
+            return True
+    return False
+
+
 class _Adapter:
     """The wrappers of the library's methods.
 
@@ -149,7 +161,8 @@ class _Adapter:
 
     def _find_unseen(self, client: Foreign) -> str | None:
         """Return the URL of a server, unless the session will tell it when it sends a request."""
-        return None if self._instrumentation.sees_sessions else _find_endpoint(client)
+        seen = self._instrumentation.sees_sessions and _is_of_keystoneauth1(client.session)
+        return None if seen else _find_endpoint(client)
 
     def wrap_controllers(self, client: ModuleType) -> Iterator[tuple[type, str, Wrapper]]:
         """Yield the methods of the controllers that this release has."""
