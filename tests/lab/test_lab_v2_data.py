@@ -178,6 +178,13 @@ def test_a_web_download_from_nobody_fails(glance, queued, server, task):
     )
 
 
+@pytest.mark.parametrize("path", ["/ä", "/x y"])
+def test_a_web_download_of_what_can_not_be_asked_for_fails(path, glance, images, queued, task):
+    start(glance, queued, "web-download", uri=f"http://127.0.0.1:9{path}")
+    properties = images.get(queued).properties
+    assert ("failure", False) == (task(queued)["status"], "os_glance_import_task" in properties)
+
+
 def test_an_import_fails_if_the_test_says_so(glance, images, queued, task):
     glance("PUT", f"/v2/images/{queued}/stage", b"data", OCTETS)
     images.import_error = "The store is full."
@@ -267,6 +274,15 @@ def test_a_copy_to_all_stores_is_taken(glance, image_id):
             {"method": {"name": "web-download", "uri": "ftp://x"}},
             400,
             "URI for web-download does not pass filtering: ftp://x",
+        ),
+        *(
+            (
+                {"disk_format": "raw", "container_format": "bare"},
+                {"method": {"name": "web-download", "uri": uri}},
+                400,
+                f"URI for web-download does not pass filtering: {uri}",
+            )
+            for uri in ("http://", "http:///x", "http://[::1", "http://h:port/", "http://h:99999/")
         ),
         (
             {"disk_format": "raw", "container_format": "bare"},

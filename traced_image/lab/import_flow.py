@@ -6,6 +6,7 @@ import http.client
 import logging
 import time
 import uuid
+from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -134,17 +135,17 @@ def fetch(uri: str) -> bytes:
     Raises:
         ImportFailed: The server can't be reached, or its status is not 200.
     """
-    place = urlsplit(uri)
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-    connection = kinds[place.scheme](place.netloc, timeout=_TIMEOUT)
     try:
-        connection.request("GET", f"{place.path or '/'}{'?' if place.query else ''}{place.query}")
-        response = connection.getresponse()
-        data: bytes = response.read()
-    except (OSError, http.client.HTTPException) as error:
+        place = urlsplit(uri)
+        with closing(kinds[place.scheme](place.netloc, timeout=_TIMEOUT)) as connection:
+            query = f"?{place.query}" if place.query else ""
+            connection.request("GET", f"{place.path or '/'}{query}")
+            response = connection.getresponse()
+            data: bytes = response.read()
+    # A ValueError is of an address or a path that can't be sent, such as one with an umlaut.
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise ImportFailed(f"Task failed due to {error}") from error
-    finally:
-        connection.close()
     if response.status != _OK:
         raise ImportFailed(f"Task failed due to HTTP Error {response.status}: {response.reason}")
     return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
@@ -95,6 +96,15 @@ def _check_stores(image: Image, method: str, body: dict[str, JSON]) -> None:
 
 def _uri(method: dict[str, JSON]) -> str:
     uri = method.get("uri")
-    if not isinstance(uri, str) or not uri.startswith(("http://", "https://")):
+    if not isinstance(uri, str) or not _is_address(uri):
         raise Refused(400, f"URI for web-download does not pass filtering: {uri}")
     return uri
+
+
+def _is_address(uri: str) -> bool:
+    try:
+        place = urlsplit(uri)
+        host, _port = place.hostname, place.port
+    except ValueError:  # such as a bracket without its other one, or a port that is no number
+        return False
+    return place.scheme in ("http", "https") and bool(host)
