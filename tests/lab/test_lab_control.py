@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import threading
+import time
 
 import pytest
 
@@ -11,6 +12,9 @@ from traced_image import lab
 from traced_image.errors import InvalidArgument
 from traced_image.lab.control_routes import ROUTES
 from traced_image.lab.http1 import ReceivedRequest, Response
+
+LIMIT = 10.0
+"""Seconds after which a stop has waited for somebody."""
 
 
 @pytest.fixture
@@ -139,6 +143,24 @@ def test_it_says_that_requests_did_not_come(call):
     assert (409, True) == (status, "1 of any method any path within 0.01 s" in answer["error"])
 
 
+def test_it_stops_although_somebody_waits_for_requests(control, dial, until):
+    sock = dial(control)
+    path = "/servers/glance-1/requests?count=1&timeout=200"
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    until(lambda: control.connections == 1)
+    began = time.monotonic()
+    control.stop()
+    assert time.monotonic() - began < LIMIT
+
+
+def test_it_waits_for_requests_again_after_a_new_start(control, call):
+    control.stop()
+    control.start()
+    began = time.monotonic()
+    assert 409 == call("GET", "/servers/glance-1/requests?count=1&timeout=0.1")[0]
+    assert time.monotonic() - began >= 0.1
+
+
 def test_it_empties_the_access_log(call, servers, ask):
     ask(servers[0])
     assert (204, None, ()) == (
@@ -197,6 +219,7 @@ def test_it_resets_all(call, servers, images, ask):
         ("GET", "/servers/glance-3", None, 404, "no server glance-3: there are glance-1, glance-2"),
         ("DELETE", "/servers/x/fault", None, 404, "no server x"),
         ("PUT", "/servers/glance-1/fault", b"refuse()", 400, "the body is not JSON"),
+        ("PUT", "/servers/glance-1/fault", b"[" * 100_000, 400, "the body is not JSON"),
         ("PUT", "/servers/glance-1/fault", ["refuse()"], 400, "the body is not a JSON object"),
         ("PUT", "/servers/glance-1/fault", {"faults": 1}, 400, "write the fault as"),
         ("PUT", "/servers/glance-1/fault", {"fault": "refus()"}, 400, "refus is none of"),
@@ -209,6 +232,8 @@ def test_it_resets_all(call, servers, images, ask):
         ("GET", "/servers/glance-1/requests?path=(", None, 400, "give a regular expression"),
         ("POST", "/images", {"data": "a", "data_base64": "YQ=="}, 400, "not both"),
         ("POST", "/images", {"data": 1}, 400, "write data as text"),
+        ("POST", "/images", {"data": "\ud800"}, 400, "data can't be written as UTF-8"),
+        ("POST", "/images", {"name": "\ud800"}, 400, "No reply can have this image"),
         ("POST", "/images", {"data_base64": "Y"}, 400, "data_base64 is not Base64"),
         ("POST", "/images", {"tags": 1}, 400, "the image can't be added"),
         ("DELETE", "/images/x", None, 404, "no image x"),
@@ -241,6 +266,11 @@ def test_it_has_no_faults(control):
 def test_it_controls_at_least_one_server():
     with pytest.raises(InvalidArgument, match="at least one server"):
         lab.Control([])
+
+
+def test_it_controls_servers_of_different_names():
+    with pytest.raises(InvalidArgument, match="different names"):
+        lab.Control([lab.GlanceServer(), lab.GlanceServer()])
 
 
 def test_its_replies_have_no_request_id(control):

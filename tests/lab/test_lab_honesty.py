@@ -1,6 +1,7 @@
 """Errors of the lab itself: each is a 500 with a line in both logs, and splits no header."""
 
 import contextlib
+import math
 import re
 import socket
 
@@ -229,6 +230,22 @@ def test_what_does_not_come_is_explained_by_what_came(server, session):
     assert "Expected 2 of any method images within 0.01 s, and 1 came." == first
     assert "The access log has 1:" == second
     assert re.fullmatch(r"\* 1\. GET /v2/images from 127.0.0.1:\d+ -> 200", entry)
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        ("wait_for", {"timeout": math.inf}),
+        ("wait_for", {"timeout": -1}),
+        ("wait_for", {"timeout": None}),
+        ("assert_not_called", {"status": "503"}),
+        ("find_requests", {"fault": 503}),
+    ],
+    ids=str,
+)
+def test_what_no_request_can_match_is_refused(server, call, given):
+    with pytest.raises(InvalidArgument, match=r"\(.*\): give"):
+        getattr(server, call)(**given)
 
 
 def test_an_empty_log_is_said_to_be_empty(server):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from traced_image import lab
+from traced_image.errors import InvalidArgument
 
 
 def test_an_image_with_data_is_active_and_has_its_digests(images):
@@ -58,6 +59,23 @@ def test_locations_can_be_given(images):
 def test_data_has_a_location_in_the_store(images):
     image = images.get(images.add(data=b"x"))
     assert [location["url"] for location in image.locations] == [f"memory://fs/{image.id}"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"name": "\ud800"},
+        {"name": b"cirros"},
+        {"os_distro": object()},
+        {"locations": "file:///x"},
+        {"locations": [{}]},
+    ],
+    ids=str,
+)
+def test_an_image_that_no_list_could_show_is_refused(images, given):
+    with pytest.raises(InvalidArgument, match="No reply can have this image"):
+        images.add(**given)
+    assert [] == images.all()
 
 
 def test_an_image_can_be_given_its_id(images):

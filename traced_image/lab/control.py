@@ -71,7 +71,7 @@ class Control(LoopbackServer):
         episode: No fault; for this package.
 
     Raises:
-        InvalidArgument: There is no server.
+        InvalidArgument: There is no server, or two have the same name.
     """
 
     def __init__(
@@ -86,13 +86,32 @@ class Control(LoopbackServer):
         if not servers:
             raise InvalidArgument("Control() needs at least one server to control.")
         by_name = {server.name: server for server in servers}
+        if len(by_name) < len(servers):
+            raise InvalidArgument("Control() needs servers of different names: give them name=.")
         cafile = None if tls is None else tls.cafile
-        self.app = _ControlAnswers(Controlled(by_name, servers[0].images, cafile))
+        self._controlled = Controlled(by_name, servers[0].images, cafile)
+        self.app = _ControlAnswers(self._controlled)
 
     @property
     def url(self) -> str:
         """The URL, such as ``http://127.0.0.1:9291``."""
         return f"http://{self._authority()}"
+
+    def start(self) -> None:
+        """Take the port and serve; do nothing if the server runs already.
+
+        Raises:
+            OSError: The address is not this machine's, or another process has the port.
+        """
+        self._controlled.stopping.clear()
+        super().start()
+
+    def stop(self) -> None:
+        """Close all connections and wait for the threads; a second call does nothing."""
+        self._controlled.stopping.set()
+        for server in self._controlled.servers.values():
+            server.wake()
+        super().stop()
 
     def converse(self, sock: socket.socket, abort: Callable[[], None]) -> None:
         """Serve a connection; for this package."""

@@ -6,11 +6,13 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypedDict
+from dataclasses import dataclass, field, fields
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 from .fault_text import parse_fault
 from .http1 import Response, make_json_response
+from .logged_server import want
 
 if TYPE_CHECKING:
     from .access_log import Access
@@ -46,11 +48,13 @@ class Controlled:
         servers: The servers by their names.
         images: The store that they share.
         cafile: The path of the CA's certificate, for clients of HTTPS; None for plain HTTP.
+        stopping: Set when the API stops, so that nobody waits for requests any more.
     """
 
     servers: Mapping[str, GlanceServer]
     images: Images
     cafile: str | None = None
+    stopping: Event = field(default_factory=Event)
 
     def find(self, name: str) -> GlanceServer:
         """Return a server by its name.
@@ -110,27 +114,15 @@ def list_requests(lab: Controlled, request: ReceivedRequest, name: str) -> Respo
         raise ControlError(400, f"{problem}: use count, timeout, method, path, status or fault")
     count = int(_read_number(query, "count", 0))
     timeout = min(_read_number(query, "timeout", 5), _LONGEST)
-    wanted: _RequestQuery = {"method": query.get("method"), "path": query.get("path")}
-    wanted["status"] = int(_read_number(query, "status", 0)) or None
-    wanted["fault"] = query.get("fault")
+    status = int(_read_number(query, "status", 0)) or None
+    wanted = want(
+        "find_requests", query.get("method"), query.get("path"), status, query.get("fault")
+    )
     try:
-        found = (
-            server.wait_for(count, timeout=timeout, **wanted)
-            if count
-            else server.find_requests(**wanted)
-        )
+        found = server.await_requests(wanted, count, timeout, lab.stopping.is_set)
     except AssertionError as error:
         raise ControlError(409, str(error)) from error
     return make_json_response(200, {"requests": [_write(each) for each in found]})
-
-
-class _RequestQuery(TypedDict, total=False):
-    """The requests that a query asks for; None stands for any."""
-
-    method: str | None
-    path: str | None
-    status: int | None
-    fault: str | None
 
 
 def _read_number(query: Mapping[str, str], name: str, default: float) -> float:
@@ -186,11 +178,18 @@ def _read_data(given: dict[str, Any]) -> bytes | None:
     if not isinstance(text, str | None) or not isinstance(encoded, str | None):
         raise ControlError(400, "write data as text, or data_base64 as Base64")
     if encoded is None:
-        return None if text is None else text.encode()
+        return None if text is None else _encode(text)
     try:
         return base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
         raise ControlError(400, f"data_base64 is not Base64: {error}") from error
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ControlError(400, f"data can't be written as UTF-8: {error}") from error
 
 
 def remove_image(lab: Controlled, _request: ReceivedRequest, name: str) -> Response:
@@ -211,7 +210,7 @@ def reset(lab: Controlled, _request: ReceivedRequest, _name: str) -> Response:
 def _read_object(request: ReceivedRequest) -> dict[str, Any]:
     try:
         value = json.loads(request.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ControlError(400, f"the body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ControlError(400, 'the body is not a JSON object, such as {"name": "cirros"}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 import uuid
@@ -25,6 +26,14 @@ VISIBILITIES = ("public", "private", "shared", "community")
 def _check_strings(name: str, value: Iterable[str]) -> None:
     if isinstance(value, str | bytes):
         raise InvalidArgument(f"{name}={value!r} is one string. Write {name}=[{value!r}].")
+
+
+def _check_json(image: Image) -> None:
+    """Refuse what would make every list of the image fail."""
+    try:
+        json.dumps(image.view(show_locations=True), ensure_ascii=False).encode()
+    except (TypeError, ValueError, LookupError, RecursionError) as error:
+        raise InvalidArgument(f"No reply can have this image: {error}.") from error
 
 
 class Images:
@@ -86,7 +95,8 @@ class Images:
             The image's id.
 
         Raises:
-            InvalidArgument: ``tags`` is one string, or ``visibility`` is another word.
+            InvalidArgument: ``tags`` is one string, ``visibility`` is another word, or no reply can
+                have a value, since JSON or UTF-8 has none like it.
         """
         if visibility not in VISIBILITIES:
             raise InvalidArgument(
@@ -99,7 +109,9 @@ class Images:
             formats: dict[str, JSON] = {"disk_format": "qcow2", "container_format": "bare", **base}
             image = image.with_base(**formats).with_data(data).with_base(**base)
         places = tuple(locations) or image.locations
-        self.put(replace(image, tags=tuple(sorted(tags)), locations=places))
+        image = replace(image, tags=tuple(sorted(tags)), locations=places)
+        _check_json(image)
+        self.put(image)
         return image.id
 
     def new(self, base: Mapping[str, JSON], properties: Mapping[str, JSON]) -> Image:

@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .checks import check_count, check_method, check_pattern
+from .checks import check_count, check_method, check_pattern, check_seconds, check_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .access_log import Access
 
@@ -19,7 +19,7 @@ _SHOWN = 30
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class Wanted:
     """The requests that a test asks for; None stands for any."""
 
     method: str | None
@@ -84,9 +84,10 @@ class LoggedServer:
                 if their fault is named.
 
         Raises:
-            InvalidArgument: The method is unknown, or the path is no regular expression.
+            InvalidArgument: The method is unknown, the path is no regular expression, or another
+                argument has a wrong type.
         """
-        return self._find(_want("find_requests", method, path, status, fault))
+        return self._find(want("find_requests", method, path, status, fault))
 
     def wait_for(
         self,
@@ -115,15 +116,34 @@ class LoggedServer:
             InvalidArgument: An argument is wrong.
         """
         check_count("wait_for", count)
-        wanted = _want("wait_for", method, path, status, fault)
-        end = time.monotonic() + timeout
+        check_seconds("wait_for", timeout)
+        wanted = want("wait_for", method, path, status, fault)
+        return self.await_requests(wanted, count, timeout)
+
+    def await_requests(
+        self,
+        wanted: Wanted,
+        count: int,
+        timeout: float,
+        is_over: Callable[[], bool] = bool,
+    ) -> tuple[Access, ...]:
+        """Wait as `wait_for` does, or until `is_over` after a `wake`; for this package.
+
+        Raises:
+            AssertionError: The requests did not come.
+        """
+        end = time.monotonic() + min(timeout, threading.TIMEOUT_MAX)
         with self._logged:
             while len(found := self._find(wanted)) < count:
-                if not self._logged.wait(max(0.0, end - time.monotonic())):
-                    raise AssertionError(
-                        _explain(f"{count} of {wanted} within {timeout:g} s", found, self._log)
-                    )
+                if is_over() or not self._logged.wait(max(0.0, end - time.monotonic())):
+                    problem = f"{count} of {wanted} within {timeout:g} s"
+                    raise AssertionError(_explain(problem, found, self._log))
         return found
+
+    def wake(self) -> None:
+        """Let those that wait for requests look whether they still should; for this package."""
+        with self._logged:
+            self._logged.notify_all()
 
     def assert_called(
         self,
@@ -149,7 +169,7 @@ class LoggedServer:
         """
         if times is not None:
             check_count("assert_called", times, least=0)
-        wanted = _want("assert_called", method, path, status, fault)
+        wanted = want("assert_called", method, path, status, fault)
         with self._logged:
             found = self._find(wanted)
             if not found if times is None else len(found) != times:
@@ -178,17 +198,25 @@ class LoggedServer:
         """
         self.assert_called(times=0, method=method, path=path, status=status, fault=fault)
 
-    def _find(self, wanted: _Wanted) -> tuple[Access, ...]:
+    def _find(self, wanted: Wanted) -> tuple[Access, ...]:
         with self._logged:
             return tuple(access for access in self._log if wanted.matches(access))
 
 
-def _want(
+def want(
     call: str, method: str | None, path: str | None, status: int | None, fault: str | None
-) -> _Wanted:
+) -> Wanted:
+    """Check what a test asks for.
+
+    Raises:
+        InvalidArgument: An argument is wrong.
+    """
     method = None if method is None else check_method(call, method)
     path = None if path is None else check_pattern(call, path)
-    return _Wanted(method, path, status, fault)
+    if status is not None:
+        check_count(call, status)
+    fault = None if fault is None else check_text(call, fault)
+    return Wanted(method, path, status, fault)
 
 
 def _explain(wanted: str, found: Sequence[Access], log: Sequence[Access]) -> str:
