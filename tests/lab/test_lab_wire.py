@@ -100,6 +100,13 @@ def test_a_body_is_read_as_far_as_it_comes(headers, data, expected):
     assert expected == read_body(stream(data), headers)
 
 
+@pytest.mark.parametrize("trailers", [b"", b"A: 1\r\n", b"A: 1\r\nB: 2\r\n"])
+def test_nothing_is_left_of_a_body_in_chunks_with_trailers(trailers):
+    connection = stream(b"3\r\nabc\r\n0\r\n%s\r\nGET / HTTP/1.1\r\n\r\n" % trailers)
+    body = read_body(connection, {"transfer-encoding": "chunked"})
+    assert ((b"abc", True), ReceivedRequest("GET", "/")) == (body, read_head(connection))
+
+
 @pytest.mark.parametrize(
     ("headers", "data", "expected"),
     [

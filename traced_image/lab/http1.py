@@ -252,7 +252,11 @@ class ReceivedBody:
         while size:
             size = _read_number(self._read_line().partition(b";")[0].decode("latin-1"), 16)
             yield size
-            self._read_line()
+            if size:
+                self._read_line()
+        # Trailers, up to an empty line; what is left of them would be taken for the next request.
+        while self._read_line().strip():
+            pass
 
     def _read_line(self) -> bytes:
         line = self._stream.readline(_LINE_LIMIT)
