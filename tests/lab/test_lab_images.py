@@ -66,7 +66,7 @@ def test_data_has_a_location_in_the_store(images):
     [
         {"name": "\ud800"},
         {"name": b"cirros"},
-        {"os_distro": object()},
+        {"os_distro": object},
         {"locations": "file:///x"},
         {"locations": [{}]},
     ],
