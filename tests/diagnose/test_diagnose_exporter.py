@@ -291,6 +291,22 @@ def test_saved_calls_have_a_cost_and_a_trace():
     )
 
 
+@pytest.mark.parametrize(
+    ("earlier", "saved", "kept"),
+    [(0, 20, 20), (4, 10, 9), (20, 20, 9), (20, 8, 8), (4, 20, 16), (0, 0, 0)],
+)
+def test_calls_that_were_saved_from_earlier_failures_do_not_count(earlier, saved, kept):
+    told = {**FAILING, "saved_calls": saved, "cost_seconds": saved / 2}
+    told["strip"] = [minute(45, 30, earlier, "503"), *FAILING["strip"]]
+    (found,) = diagnose(report(server(**told), server("2")))
+    assert (kept, kept / 2) == (found.calls_saved, found.cost_seconds)
+
+
+def test_what_saved_calls_cost_may_be_unknown():
+    (found,) = diagnose(report(server(**FAILING, saved_calls=4), server("2")))
+    assert (4, None) == (found.calls_saved, found.cost_seconds)
+
+
 def test_calls_that_are_no_longer_kept_count_by_the_outcomes_of_the_hour():
     told = report(server(**FAILING), calls=[call(), call()])
     told["outcomes"] = {"success_first_try": 9, "exhausted": 7, "non_retryable": 3}

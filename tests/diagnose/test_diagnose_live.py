@@ -68,3 +68,9 @@ def test_a_server_that_refuses_alone_is_told_with_its_reasons():
 )
 def test_a_server_that_nobody_asks_is_not_healthy_and_may_fail(told, state):
     assert state == look_at(server(**told, strip=[minute(99, 0)])).state
+
+
+def test_the_cost_of_retries_is_that_of_the_hour():
+    strip = [minute(45, 30, 20, "503"), minute(99, 9, 3, "503")]
+    seen = look_at(server(**BY_TURNS, strip=strip, saved_calls=23, cost_seconds=2.5))
+    assert (23, 2.5) == (seen.calls_saved, seen.cost_seconds)

@@ -147,6 +147,7 @@ def _add_failures(
     calls = [call for each in those for call in each.list_calls(since)]
     lost = [each for view in those for each in view.list_failed_calls(since)]
     traces = [find_text(each, "trace_id") for each in calls]
+    costs = [each.count_saved() for each in those]
     return replace(
         server,
         since=since,
@@ -157,15 +158,15 @@ def _add_failures(
         tallies=tuple(tally for each in asked for tally in each.tally(first, last)),
         callers=tuple(_list_callers(asked, those)),
         calls_failed=float(len(lost)),
-        calls_saved=_add(those, "saved_calls"),
-        cost_seconds=_add(those, "cost_seconds"),
+        calls_saved=add_known(saved for saved, _ in costs),
+        cost_seconds=add_known(cost for _, cost in costs),
         recoveries=max(each.count_recoveries() for each in those),
         traces=tuple(dict.fromkeys(filter(None, traces)))[:NAMED],
     )
 
 
-def _add(views: Iterable[ServerByProcess], name: str) -> float | None:
-    numbers = [find_number(each.told, name) for each in views]
+def add_known(numbers: Iterable[float | None]) -> float | None:
+    """Return the sum of the numbers that are known; None if none is."""
     known = [each for each in numbers if each is not None]
     return sum(known) if known else None
 

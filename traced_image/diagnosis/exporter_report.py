@@ -238,6 +238,21 @@ class ServerByProcess:
         fine = 0.0 if 0 < failed <= self.row else sum(map(_count_fine, minutes))
         yield from self._pair("", self._reason, failed, fine)
 
+    def count_saved(self) -> tuple[float | None, float | None]:
+        """Return how many calls were saved from its latest failures, and what that cost.
+
+        Both are told for the whole hour. One call counts for each of the latest failures, and those
+        that are more than the earlier failures, too.
+        """
+        saved, cost = find_number(self.told, "saved_calls"), find_number(self.told, "cost_seconds")
+        if not saved or self.episode is None:
+            return saved, cost
+        strip = find_list(self.told, "strip")
+        lately = [each for each in strip if _find_start(each) >= self.episode.first]
+        failed, every = sum(map(_count_failed, lately)), sum(map(_count_failed, strip))
+        most = min(saved, max(failed, saved - (every - failed)))
+        return most, None if cost is None else cost * most / saved
+
     def tally_refusals(self) -> Iterator[Tally]:
         """Yield what it answered, and what it refused; the operations are not told."""
         refused = find_numbers(self.told, "refusals")

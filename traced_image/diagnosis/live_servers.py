@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .exporter import combine, group_by_server
-from .json_values import find_text
+from .exporter import add_known, combine, group_by_server
+from .json_values import find_number, find_text
 from .latencies import is_slow
 from .observations import KEYSTONE, add_up
 
@@ -119,8 +119,10 @@ def _look_at(seen: ServerSeen, views: Sequence[ServerByProcess]) -> ServerNow:
         max((each.row for each in hit), default=0),
         _list_operations(hit),
         seen.share[0],
-        seen.calls_saved,
-        seen.cost_seconds,
+        *(
+            add_known(find_number(each.told, name) for each in asked)
+            for name in ("saved_calls", "cost_seconds")
+        ),
     )
 
 
