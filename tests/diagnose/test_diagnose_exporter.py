@@ -314,6 +314,22 @@ def test_calls_that_are_no_longer_kept_count_by_the_outcomes_of_the_hour():
     assert 10.0 == found.calls_failed
 
 
+@pytest.mark.parametrize(
+    ("lost", "before", "failed"),
+    [
+        (3, False, 2.0),
+        (12, False, 8.0),
+        (99, False, 9.0),  # it has no more failures
+        (99, True, 2.0),  # all calls of this time are kept
+    ],
+)
+def test_of_several_servers_calls_that_are_no_longer_kept_count_as_well(lost, before, failed):
+    calls = [call(), call(), call(ports=("2",)), *[call(when=BEGAN - 9)] * before]
+    told = report(server("1", **FAILING), server("2", **FAILING), calls=calls)
+    told["outcomes"] = {"exhausted": lost}
+    assert failed == observe([told]).servers[0].calls_failed
+
+
 def test_of_an_older_exporter_a_call_belongs_to_the_servers_with_its_reason():
     old = report(server(**FAILING), server("2"))
     del old["latest_calls"]

@@ -9,9 +9,8 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from ..errors import DiagnosisError
-from ..telemetry import catalogue
 from .exporter_report import NO_REPORT, ProcessSaw, ServerByProcess, is_report
-from .json_values import find, find_list, find_number, find_numbers, find_text
+from .json_values import find, find_list, find_number, find_text
 from .latencies import compare, is_slow
 from .observations import (
     NAMED,
@@ -145,7 +144,7 @@ def _add_failures(
     first = min(each.first for each in episodes)
     last = math.inf if ongoing else max(each.last for each in episodes)
     calls = [call for each in those for call in each.list_calls(since)]
-    lost = [each for view in those for each in view.list_failed_calls(since)]
+    lost = [each.count_failed_calls(it, since) for each in those if (it := each.episode)]
     traces = [find_text(each, "trace_id") for each in calls]
     costs = [each.count_saved() for each in those]
     return replace(
@@ -157,7 +156,7 @@ def _add_failures(
         row=max(each.row for each in those),
         tallies=tuple(tally for each in asked for tally in each.tally(first, last)),
         callers=tuple(_list_callers(asked, those)),
-        calls_failed=float(len(lost)),
+        calls_failed=sum(lost),
         calls_saved=add_known(saved for saved, _ in costs),
         cost_seconds=add_known(cost for _, cost in costs),
         recoveries=max(each.count_recoveries() for each in those),
@@ -258,9 +257,7 @@ def _list_failed(callers: Iterable[ProcessSaw]) -> Iterator[Tally]:
     """Yield the latest calls that failed; they stand for all of the hour, if those are more."""
     for process in callers:
         calls = find_list(process.report, "failing_calls")
-        outcomes = find_numbers(process.report, "outcomes")
-        every = sum(outcomes.get(each, 0.0) for each in catalogue.FAILED_OUTCOMES)
-        weight = max(1.0, every / max(1, len(calls)))
+        weight = process.calls_of_one
         for call in calls:
             yield Tally(
                 process.job, find_text(call, "operation"), find_text(call, "reason"), weight

@@ -89,6 +89,13 @@ class ProcessSaw:
         calls = find_list(self.report, "latest_calls")
         return calls or find_list(self.report, "failing_calls")
 
+    @property
+    def calls_of_one(self) -> float:
+        """How many calls of the hour each of the latest calls that failed stands for."""
+        outcomes = find_numbers(self.report, "outcomes")
+        every = sum(outcomes.get(each, 0.0) for each in catalogue.FAILED_OUTCOMES)
+        return max(1.0, every / max(1, len(find_list(self.report, "failing_calls"))))
+
 
 @dataclass(frozen=True, slots=True)
 class ServerByProcess:
@@ -294,14 +301,27 @@ class ServerByProcess:
             if (find_number(call, "when") or 0.0) >= since and self._has_failed(call)
         ]
 
-    def list_failed_calls(self, since: float) -> list[object]:
-        """Return the latest calls that failed since a time, and this server last of all."""
-        return [
+    def count_failed_calls(self, episode: Episode, since: float) -> float:
+        """Return how many calls failed since a time, and this server last of all.
+
+        If none is kept of before then, those that are kept stand for others.
+
+        Args:
+            episode: The failures that are meant; there are no more calls.
+            since: Since when.
+        """
+        kept = [
             call
             for call in self.list_calls(since)
             if find_text(call, "outcome") in catalogue.FAILED_OUTCOMES
             and [_name(each) for each in find_list(call, "failures")][-1:] == [self.server]
         ]
+        every = find_list(self.process.report, "failing_calls")
+        if any((find_number(each, "when") or 0.0) < since for each in every):
+            return float(len(kept))
+        strip = find_list(self.told, "strip")
+        most = sum(_count_failed(each) for each in strip if _find_start(each) >= episode.first)
+        return max(len(kept), min(most, len(kept) * self.process.calls_of_one))
 
     def _has_failed(self, call: object) -> bool:
         failures = find_list(call, "failures")
