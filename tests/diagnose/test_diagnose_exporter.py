@@ -227,6 +227,20 @@ def test_an_operation_that_failed_once_long_before_does_not_count():
     assert (3000.0, None) == (found.since, found.until)
 
 
+@pytest.mark.parametrize(("last", "earlier"), [(None, True), (BEGAN - 1, False)])
+def test_what_never_succeeded_may_have_failed_before_it_was_asked(last, earlier):
+    operations = [{**operation("images.get", 20, 9, BEGAN, NOW - 2), "last_success": last}]
+    told = {**FAILING, "last_success": last, "operations": operations}
+    (found,) = diagnose(report(server(**told), server("2")))
+    assert (BEGAN, True, earlier) == (found.since, found.exact, found.earlier)
+
+
+def test_an_operation_that_never_succeeded_fails_since_the_server_does():
+    operations = [{**operation("images.create", 9, 9, BEGAN, NOW - 2), "last_success": None}]
+    (found,) = diagnose(report(server(**FAILING, operations=operations), server("2")))
+    assert (BEGAN, False) == (found.since, found.earlier)
+
+
 def test_without_a_row_the_minute_is_known():
     told = {"last_failure": NOW - 2, "last_error": "503", "reasons": {"503": 2}}
     strip = [minute(97, 9, 1, "503"), minute(98, 9), minute(99, 9, 1, "503")]

@@ -61,7 +61,7 @@ def _to_json(finding: DiagnosisFinding, seen: Observations) -> dict[str, object]
         "reason": next(iter(finding.reasons), None),
         "reasons": {reason: round(count) for reason, count in finding.reasons.items()},
         "since": _to_time(finding.since),
-        "since_exact": finding.exact,
+        "since_exact": finding.exact and not finding.earlier,
         "until": _to_time(finding.until),
         "operations": sorted({name for each in finding.operations.values() for name in each}),
         "jobs": finding.operations,

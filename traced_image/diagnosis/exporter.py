@@ -140,7 +140,9 @@ def _add_failures(
     # A process that recovered says nothing of failures that last.
     those = ongoing or failing
     episodes = [each.episode for each in those if each.episode]
-    since, exact = min(each.find_since(each.episode) for each in those if each.episode)
+    (since, exact), longer = min(
+        (each.find_since(it), each.may_fail_longer(it)) for each in those if (it := each.episode)
+    )
     first = min(each.first for each in episodes)
     last = math.inf if ongoing else max(each.last for each in episodes)
     calls = [call for each in those for call in each.list_calls(since)]
@@ -151,7 +153,8 @@ def _add_failures(
         server,
         since=since,
         exact=exact,
-        earlier=not exact and since < min(each.process.end for each in those) - _HOUR + _MINUTE,
+        earlier=longer
+        or (not exact and since < min(each.process.end for each in those) - _HOUR + _MINUTE),
         until=None if ongoing else max(ends),
         row=max(each.row for each in those),
         tallies=tuple(tally for each in asked for tally in each.tally(first, last)),

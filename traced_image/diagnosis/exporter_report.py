@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..telemetry import catalogue
 from .episodes import Episode, find_latest
-from .json_values import find, find_list, find_number, find_numbers, find_text
+from .json_values import find, find_list, find_names, find_number, find_numbers, find_text
 from .observations import Tally, name_server
 
 if TYPE_CHECKING:
@@ -197,14 +197,23 @@ class ServerByProcess:
 
         The report says it to the second for what fails without a break; else the minute is known.
         """
-        rows = [each for each in self.failing_operations if _is_unbroken(each, episode)]
-        if self.row and _is_unbroken(self.told, episode):
-            rows.append(self.told)
+        rows = self._list_rows(episode)
         times = [since for each in rows if (since := find_number(each, "since"))]
         if times:
             return min(times), True
         latest = self.find_time("last_failure") or self.process.end
         return min(episode.first + _MINUTE / 2, latest), False
+
+    def _list_rows(self, episode: Episode) -> list[object]:
+        """Return the operations, and the server, that have failed in a row since it began."""
+        rows = [each for each in self.failing_operations if _is_unbroken(each, episode)]
+        return [*rows, self.told] if self.row and _is_unbroken(self.told, episode) else rows
+
+    def may_fail_longer(self, episode: Episode) -> bool:
+        """Whether it may have failed before its process asked it for the first time."""
+        since, exact = self.find_since(episode)
+        first = [each for each in self._list_rows(episode) if find_number(each, "since") == since]
+        return exact and not any(map(_may_have_succeeded, first))
 
     def tally(self, first: float = 0.0, last: float = math.inf) -> Iterator[Tally]:
         """Yield its attempts, as far as the report tells them apart.
@@ -340,6 +349,11 @@ def _is_unbroken(told: object, episode: Episode | None) -> bool:
     if not since or episode is None or since >= episode.first + _MINUTE:
         return False
     return since != last or _count_failed(told) <= 1
+
+
+def _may_have_succeeded(told: object) -> bool:
+    """Whether a server, or an operation, has ever succeeded; an old report may not say."""
+    return "last_success" not in find_names(told) or bool(find_number(told, "last_success"))
 
 
 def _find_start(minute: object) -> float:

@@ -26,6 +26,11 @@ def find_text(value: object, *path: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+def find_names(value: object) -> set[str]:
+    """Return the names that an object has; none of anything else."""
+    return {*value} if isinstance(value, dict) else set()
+
+
 def find_number(value: object, *path: str) -> float | None:
     """Return the number below these names, also one that is written as a text; None for none."""
     found = find(value, *path)
