@@ -1,5 +1,7 @@
 """The instrumentor: what it takes, what it leaves alone, and what it leaves behind."""
 
+import copy
+import pickle
 import re
 import subprocess
 import sys
@@ -164,6 +166,20 @@ def test_results_and_errors_are_the_same(instrumentor, build, server, image_id, 
 
 
 # --- arguments ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.copy, copy.deepcopy, lambda method: pickle.loads(pickle.dumps(method))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_method_of_a_client_can_be_copied(
+    instrumentor, build, server, image_id, trace, duplicate
+):
+    instrumentor.instrument()
+    get = duplicate(build(server).images.get)
+    assert image_id == get(image_id)["id"]
+    assert [("glance.images.get", [("glance.images.get attempt", [])])] == trace.tree()
 
 
 def test_suppression_is_honoured(instrumentor, build, server, image_id, trace, counts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from importlib import metadata
@@ -46,6 +47,23 @@ def find_method(module: ModuleType, name: str, parameters: Sequence[str] = ()) -
     return owner
 
 
+class _BoundMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg] # wrapt 1.17 has none
+    """A replaced method of an object, which can be copied and pickled as far as the object can."""
+
+    def __copy__(self) -> _BoundMethod:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> object:
+        return getattr(copy.deepcopy(self.__self__, memo), self.__name__)
+
+    def __reduce_ex__(self, _protocol: object) -> tuple[object, ...]:
+        return getattr, (self.__self__, self.__name__)
+
+
+class _ReplacedMethod(wrapt.FunctionWrapper):  # type: ignore[type-arg] # wrapt 1.17 has none
+    __bound_function_wrapper__ = _BoundMethod
+
+
 class Patches:
     """The methods that were replaced, with what was there.
 
@@ -61,7 +79,7 @@ class Patches:
     def wrap(self, owner: type, method: str, wrapper: Wrapper) -> None:
         """Put a wrapper around a method that a class itself defines."""
         original = vars(owner)[method]
-        replacement = wrapt.FunctionWrapper(original, wrapper, enabled=self.is_active)
+        replacement = _ReplacedMethod(original, wrapper, enabled=self.is_active)
         self.replace(owner, method, replacement)
 
     def replace(self, owner: type | ModuleType, name: str, replacement: object) -> None:
