@@ -317,6 +317,23 @@ def test_the_hook_of_responses_gets_those_of_a_failure_that_a_session_has(
     assert shown == seen
 
 
+def test_what_a_hook_asks_of_another_server_is_a_call_of_its_own(
+    instrumentor, build, servers, image_id, counts
+):
+    def ask(_span, request):
+        if request.path == f"/v2/images/{image_id}":
+            with contextlib.suppress(Exception):
+                build(servers[1]).images.get("other")
+
+    instrumentor.instrument(request_hook=ask)
+    servers[1].break_with(faults.refuse())
+    build(servers[0]).images.get(image_id)
+    ports = [str(server.port) for server in servers[:2]]
+    assert {(ports[0], "healthy"), (ports[1], "failing")} == states(counts)
+    assert 1.0 == calls(counts)["images.get", "success_first_try", ""]
+    assert 1.0 == calls(counts)["images.get", "exhausted", "connection_refused"]
+
+
 def test_an_interrupt_accuses_no_server(client, image_id, counts, monkeypatch):
     client.schemas.get("image")
 

@@ -9,7 +9,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from ..telemetry.http_instrumentation import is_instrumented
 from ..telemetry.propagation import Propagation
-from ..telemetry.recorder import current_call
+from ..telemetry.recorder import CURRENT, current_call
 from .client_call import CLIENT_CALL, open_call
 from .observed_attempt import Shared
 from .observed_call import ObservedCall
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 
 UNDER_WAY: ContextVar[ObservedCall | None] = ContextVar("traced_image_observed", default=None)
 """The call of a stock client under way in this thread or task."""
+
+
+def run_apart(function: Foreign, *args: Foreign, **kwargs: Foreign) -> Foreign:
+    """Run the application's code amid a call: what that asks of Glance is a call of its own.
+
+    It may ask another server, such as for the data of an image that is copied from there.
+    """
+    under_way, current = UNDER_WAY.set(None), CURRENT.set(None)  # type: ignore[arg-type]
+    try:
+        return function(*args, **kwargs)
+    finally:
+        CURRENT.reset(current)
+        UNDER_WAY.reset(under_way)
 
 
 class Instrumentation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
@@ -12,7 +13,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from ..redact import hide_in_record
 from ..telemetry import Telemetry, make_recorder
 from . import cinder, glanceclient, ironic, keystoneauth1, nova, openstacksdk
-from .calls import Instrumentation
+from .calls import Instrumentation, run_apart
 from .configuration import DeclaredOptions
 from .hooks import Hooks, find_excluded
 from .hosts import TOLD, Hosts
@@ -105,7 +106,8 @@ class GlanceInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             )
             for has_wire_spans in (False, True)
         )
-        hooks = Hooks(request_hook, response_hook, recorder.metrics.errors)
+        apart = [hook and partial(run_apart, hook) for hook in (request_hook, response_hook)]
+        hooks = Hooks(apart[0], apart[1], recorder.metrics.errors)
         if wire_spans:
             self._wire = _instrument_requests(tracer_provider, meter_provider or None)
         hosts = self._hosts = Hosts(recorder.metrics)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import wrapt
 
-from ..telemetry.recorder import CURRENT
-from .calls import UNDER_WAY
+from .calls import UNDER_WAY, run_apart
 from .failures import find_stream_reason
 from .upload_progress import UploadProgress
 
@@ -130,26 +129,13 @@ def _count_chunks(chunks: Iterable[Foreign], call: ObservedCall) -> Iterator[For
     """
     try:
         items = iter(chunks)
-        while (chunk := _read_apart(next, items, _END)) is not _END:
+        while (chunk := run_apart(next, items, _END)) is not _END:
             with call.guard:
                 call.sent(len(chunk))
             yield chunk
     except BaseException as error:
         call.source_error = error
         raise
-
-
-def _read_apart(read: Callable[..., Foreign], *args: Foreign, **kwargs: Foreign) -> Foreign:
-    """Read the data of an upload: what that asks of Glance, maybe of another server, is its own.
-
-    Such data is that of an image which is copied from one Glance to another one.
-    """
-    under_way, current = UNDER_WAY.set(None), CURRENT.set(None)  # type: ignore[arg-type]
-    try:
-        return read(*args, **kwargs)
-    finally:
-        CURRENT.reset(current)
-        UNDER_WAY.reset(under_way)
 
 
 class CountedData:
@@ -188,7 +174,7 @@ class CountedData:
         """Read from the data, and count what comes."""
         self._note_attempt()
         try:
-            chunk = _read_apart(self._data.read, *args, **kwargs)
+            chunk = run_apart(self._data.read, *args, **kwargs)
         except BaseException as error:
             self._call.source_error = error
             raise
