@@ -1,5 +1,6 @@
 """Stores, tasks, limits and health. What is expected was seen of Glance 33."""
 
+import html
 import json
 
 import pytest
@@ -177,6 +178,7 @@ def test_data_beyond_the_limit_is_413(limited):
     ("body", "words"),
     [
         ({"name": "a𝄞b"}, "Name can't contain 4 byte unicode characters."),
+        ({"os_distro": "𝄞"}, "Os_Distro can't contain 4 byte unicode characters."),
         ({"𝄞": "x"}, "Property names can't contain 4 byte unicode."),
         ({"tags": ["𝄞"]}, "Param values can't contain 4 byte unicode."),
         ({"min_disk": 1 << 31}, "'min_disk' value out of range, must not exceed 2147483647."),
@@ -186,6 +188,27 @@ def test_data_beyond_the_limit_is_413(limited):
 def test_a_value_that_glances_database_does_not_take_is_400(glance, text, body, words):
     response = glance("POST", "/v2/images", body, {"accept": "text/plain"})
     assert (400, True) == (response.status, words in text(response))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("name", "a𝄞b", "Name can't contain 4 byte unicode characters."),
+        ("𝄞", "x", "Property names can't contain 4 byte unicode."),
+        ("tags", ["𝄞"], "Param values can't contain 4 byte unicode."),
+    ],
+)
+def test_a_change_to_a_value_that_glances_database_does_not_take_is_400(
+    patch, images, text, name, value, words
+):
+    image_id = images.add()
+    response = patch(image_id, {"op": "add", "path": f"/{name}", "value": value})
+    assert (400, True) == (response.status, html.escape(words) in text(response))
+    assert (None, {}, ()) == (
+        images.get(image_id).base["name"],
+        images.get(image_id).properties,
+        images.get(image_id).tags,
+    )
 
 
 def test_a_member_with_a_long_character_is_400(glance, images):
@@ -241,6 +264,7 @@ def test_options_are_answered(glance, path):
         ("bytes 4-2/10", 416, None),
         ("x", 416, None),
         ("bytes 0-99/*", 416, None),
+        (f"bytes 0-{'9' * 5000}/*", 416, None),
     ],
 )
 def test_an_old_client_asks_for_a_part_by_content_range(glance, image_id, wanted, status, said):

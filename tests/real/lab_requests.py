@@ -172,6 +172,13 @@ def _data() -> Iterator[Ask]:
     for one in ("bytes 0-3/10", "bytes 0-3/*", "bytes 5-3/10", "bytes x", "bytes 0-99/10"):
         yield Ask("GET", "/v2/images/<image>/file", headers={"Content-Range": one})
     yield Ask("GET", "/v2/images/<image>/file", b"body")
+    for size in ("x", "", "3", "5", "-1", "70000", "0", "4"):
+        data = b"x" * (300_000 if size == "70000" else 4)
+        yield create("told", **BARE)
+        for path in ("stage", "file"):
+            headers = {**DATA, "x-openstack-image-size": size}
+            yield Ask("PUT", f"/v2/images/<told>/{path}", data, headers)
+            yield Ask("GET", "/v2/images/<told>")
     yield create("empty", **BARE)
     yield upload("empty", b"")
     yield Ask("GET", "/v2/images/<empty>")
@@ -304,6 +311,9 @@ def _limits() -> Iterator[Ask]:
     for name in ("name", "custom", "architecture"):
         for value in ("a𝄞b", "ä" * 255, "\x00", "\ud800"):
             yield create("", **{name: value})
+    for path, value in (("name", "𝄞"), ("my_own", "𝄞"), ("𝄞", "x"), ("tags", ["𝄞"])):
+        yield patch("shared", {"op": "add", "path": f"/{path}", "value": value})
+    yield create("", my_own="𝄞")
     yield create("", **{"𝄞": "x"})
     yield create("", **{"x" * 256: "x"})
     yield create("", tags=["𝄞"])

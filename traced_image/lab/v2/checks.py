@@ -33,14 +33,14 @@ def check(values: Mapping[str, JSON]) -> None:
 
 
 def check_characters(base: Mapping[str, JSON], properties: Mapping[str, JSON], tags: JSON) -> None:
-    """Check a new image for characters of four bytes in UTF-8, which MySQL's ``utf8`` lacks.
+    """Check an image for characters of four bytes in UTF-8, which MySQL's ``utf8`` lacks.
 
     Raises:
         Refused: 400, as by Glance's ``no_4byte_params``.
     """
     for name, value in {**base, **properties}.items():
         if isinstance(value, str) and has_long_character(value):
-            raise Refused(400, f"{name.capitalize()} can't contain 4 byte unicode characters.")
+            raise Refused(400, f"{name.title()} can't contain 4 byte unicode characters.")
     if any(has_long_character(name) for name in properties):
         raise Refused(400, "Property names can't contain 4 byte unicode.")
     if isinstance(tags, list) and any(has_long_character(str(tag)) for tag in tags):

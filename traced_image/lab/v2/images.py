@@ -95,6 +95,7 @@ def update(images: Images, request: ReceivedRequest, image_id: str) -> Response:
         if changes:
             images.limits.check_tags(len(image.tags))
             images.limits.check_properties(len(image.properties))
+            check_characters(image.base, image.properties, list(image.tags))
             image = images.save(image)
     return make_json_response(200, image.view(show_locations=images.show_locations))
 
