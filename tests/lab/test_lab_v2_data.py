@@ -56,6 +56,35 @@ def test_an_upload_before_the_formats_are_set_is_400(glance, images, text, given
     assert (response.status, words in text(response)) == (400, True)
 
 
+@pytest.mark.parametrize("path", ["file", "stage"])
+@pytest.mark.parametrize(
+    ("size", "data", "words"),
+    [
+        ("x", b"data", "Invalid or missing image size in request headers."),
+        ("5", b"data", "Size mismatch: expected 5 bytes, got 4 bytes"),
+        ("3", b"data", "Size exceeds: expected 3 bytes, got 4 bytes"),
+        ("-1", b"data", "Size exceeds: expected -1 bytes, got 4 bytes"),
+        ("70000", b"0" * 300_000, "Size exceeds: expected 70000 bytes, got 131072 bytes"),
+    ],
+)
+def test_data_of_another_size_than_its_header_says_is_400(
+    path, size, data, words, glance, images, queued, text
+):
+    headers = {**OCTETS, "x-openstack-image-size": size}
+    response = glance("PUT", f"/v2/images/{queued}/{path}", data, headers)
+    assert (400, True, "queued") == (
+        response.status,
+        words in text(response),
+        images.get(queued).status,
+    )
+
+
+@pytest.mark.parametrize("size", ["4", "0", " 4 "])
+def test_data_of_the_size_that_its_header_says_is_stored(size, glance, queued):
+    headers = {**OCTETS, "x-openstack-image-size": size}
+    assert 204 == glance("PUT", f"/v2/images/{queued}/file", b"data", headers).status
+
+
 def test_a_download_gives_the_data_and_its_checksum(glance, image_id):
     response = glance("GET", f"/v2/images/{image_id}/file")
     assert (
@@ -90,6 +119,7 @@ def test_an_administrator_downloads_a_deactivated_image(glance, images):
         ("bytes=-3", b"789", "bytes 7-9/10"),
         ("bytes=-30", b"0123456789", "bytes 0-9/10"),
         ("bytes=-0", b"0123456789", "bytes 0-9/10"),
+        (f"bytes=1-{'9' * 30}", b"123456789", "bytes 1-9/10"),
     ],
 )
 def test_a_range_is_given(glance, image_id, wanted, data, said):

@@ -239,7 +239,7 @@ FORMATS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
 RANGES = (
     *("bytes=0-3", "bytes=5-", "bytes=-3", "bytes=5-2", "bytes=10-", "bytes=0-99", "bytes=-0"),
     *("bytes=-99", "bytes=-", "bytes=a-b", "x=0-3", "BYTES=0-3", "bytes=0-1,3-4", "bytes = 1 - 2"),
-    *("bytes=0-3x", "bytes"),
+    *("bytes=0-3x", "bytes", f"bytes=0-{10**30}", f"bytes=-{10**30}", f"bytes={10**30}-"),
 )
 
 LISTINGS = (

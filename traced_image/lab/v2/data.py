@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 # WebOb's patterns, which don't look at the end of the text.
 _RANGE = re.compile(r"bytes *= *([0-9]*) *- *([0-9]*)", re.IGNORECASE)
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-([0-9]+)|[*])/(?:([0-9]+)|[*])")
-_LONGEST_NUMBER = 18
+_LONGEST_NUMBER = 4000
+"""Digits; Python reads a few more."""
+_SIZE = "x-openstack-image-size"
+_CHUNK = 1 << 16
+"""The bytes that Glance's store counts at a time."""
 
 
 def upload(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``PUT /v2/images/{id}/file``."""
     _require_bytes(request)
+    size = _read_size(request)
     store = request.headers.get("x-image-meta-store", STORE)
     if store != STORE:
         raise Refused(400, f"Store for identifier {store} not found")
@@ -41,6 +46,7 @@ def upload(images: Images, request: ReceivedRequest, image_id: str) -> Response:
         if image.locations:
             # Glance's store has the data that it refused before, and fails.
             raise Refused(500)
+        _check_size(request.body, size)
         _save(images, image, request.body)
     return Response(204)
 
@@ -57,12 +63,14 @@ def _save(images: Images, image: Image, data: bytes) -> None:
 def stage(images: Images, request: ReceivedRequest, image_id: str) -> Response:
     """``PUT /v2/images/{id}/stage``."""
     _require_bytes(request)
+    size = _read_size(request)
     with images.lock:
         image = find_image(images, request, image_id)
         enforce(request.identity, "modify_image", image)
         if image.status != "queued":
             problem = f"Image status transition from {image.status} to uploading is not allowed"
             raise Refused(409, problem)
+        _check_size(request.body, size)
         staged = image.with_base(status="uploading", size=len(request.body))
         images.save(replace(staged, staged=request.body))
     return Response(204)
@@ -72,6 +80,24 @@ def _require_bytes(request: ReceivedRequest) -> None:
     kind = request.headers.get("content-type")
     if kind is None or kind.partition(";")[0].strip() != BYTES:
         raise Refused(415, detail=f"Invalid content type {kind}")
+
+
+def _read_size(request: ReceivedRequest) -> int:
+    """Return the size that the client says the image has; 0 if it does not say one."""
+    try:
+        return int(request.headers.get(_SIZE, "0"))
+    except ValueError as error:
+        raise Refused(400, "Invalid or missing image size in request headers.") from error
+
+
+def _check_size(data: bytes, size: int) -> None:
+    got = len(data)
+    if not size or got == size:
+        return
+    if got < size:
+        raise Refused(400, f"Size mismatch: expected {size} bytes, got {got} bytes")
+    read = min(got, (max(size, 0) // _CHUNK + 1) * _CHUNK)
+    raise Refused(400, f"Size exceeds: expected {size} bytes, got {read} bytes")
 
 
 def _require_formats(image: Image) -> None:
@@ -102,7 +128,9 @@ def download(images: Images, request: ReceivedRequest, image_id: str) -> Respons
 def _old_part(response: Response, wanted: str) -> Response:
     """Return the part that a ``Content-Range`` asks for, as Glance's clients did before Pike."""
     match = _CONTENT_RANGE.match(wanted)
-    start, end = (int(match[1]), int(match[2]) + 1) if match and match[1] else (0, 0)
+    start, end = 0, 0
+    if match and match[1] and not _is_too_long(match[1], match[2]):
+        start, end = int(match[1]), int(match[2]) + 1
     size = len(response.body)
     if not 0 <= start < end <= size:
         raise Refused(416, detail="Invalid Content-Range header.")
@@ -119,8 +147,7 @@ def _part(response: Response, wanted: str) -> Response:
         )
     match = _RANGE.match(wanted)
     first, last = (match[1], match[2]) if match else ("", "")
-    is_long = max(len(first), len(last)) > _LONGEST_NUMBER
-    if is_long or not first + last or (first and last and int(first) > int(last)):
+    if _is_too_long(first, last) or not first + last or (first and last and int(first) > int(last)):
         raise Refused(416, detail="Invalid Range header.")
     start = int(first) if first else _suffix(size, int(last))
     end = min(size, int(last) + 1) if first and last else size
@@ -128,6 +155,10 @@ def _part(response: Response, wanted: str) -> Response:
         inclusive = f"Start position MUST be in the inclusive range [0, {size - 1}]."
         raise Refused(416, detail=f"Invalid start position in Range header. {inclusive}")
     return _cut(response, start, end)
+
+
+def _is_too_long(*numbers: str) -> bool:
+    return max(map(len, numbers)) > _LONGEST_NUMBER
 
 
 def _cut(response: Response, start: int, end: int) -> Response:
