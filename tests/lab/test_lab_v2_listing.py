@@ -5,6 +5,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from traced_image import lab
+from traced_image.lab.app import App
+
 
 @pytest.fixture
 def stocked(images):
@@ -138,3 +141,52 @@ def test_the_first_page_of_the_default_size_is_25(glance, images):
 
 def test_a_marker_need_not_match_the_filters(names, stocked):
     assert names(f"?marker={marker(stocked, 'three')}&visibility=public") == "two one"
+
+
+def test_an_administrators_list_goes_on_after_an_image_that_was_removed(names, stocked):
+    three = marker(stocked, "three")
+    stocked.remove(three)
+    assert names(f"?marker={three}") == "two one"
+
+
+def test_another_users_list_does_not(glance, stocked):
+    three = marker(stocked, "three")
+    stocked.remove(three)
+    tokens = {"t": lab.Identity(project_id="p", user_id="u")}
+    headers = {"x-auth-token": "t"}
+    response = glance(
+        "GET", f"/v2/images?marker={three}", headers=headers, app=App(stocked, tokens)
+    )
+    assert 400 == response.status
+
+
+def test_only_the_latest_images_that_were_removed_are_remembered(images):
+    ids = [images.add() for _ in range(1001)]
+    for image_id in ids:
+        images.remove(image_id)
+    assert [False, True] == [images.get_removed(each) is not None for each in ids[:2]]
+
+
+def test_an_image_that_is_there_again_is_no_removed_one(images):
+    images.add(id="again")
+    images.remove("again")
+    images.add(id="again")
+    assert images.get_removed("again") is None
+
+
+def test_images_of_the_same_second_are_in_the_order_of_their_changes(glance):
+    images = lab.Images(now=lambda: 1_800_000_000.0)
+    app = App(images)
+    ids = [images.add(name=name, data=b"x") for name in ("one", "two", "three")]
+    for image_id in (ids[1], ids[0]):
+        glance("POST", f"/v2/images/{image_id}/actions/deactivate", app=app)
+    body = json.loads(glance("GET", "/v2/images?sort=updated_at:asc", app=app).body)
+    assert ["three", "two", "one"] == [image["name"] for image in body["images"]]
+
+
+def test_images_are_in_the_order_of_the_times_that_a_test_has_given(names, images):
+    images.add(name="old", created_at="2001-01-01T00:00:00Z", updated_at="2040-01-01T00:00:00Z")
+    assert ("three two one old", "old three two one") == (
+        names(""),
+        names("?sort=updated_at"),
+    )

@@ -343,6 +343,10 @@ def _listing() -> Iterator[Ask]:
     yield Ask("GET", "/v2/images?tag=<fresh>", b"body")
     yield Ask("HEAD", "/v2/images?tag=<fresh>")
     yield patch("image3", {"op": "replace", "path": "/protected", "value": False})
+    yield Ask("GET", "/v2/images?tag=<fresh>&sort=updated_at:asc")
+    yield Ask("DELETE", "/v2/images/<image6>")
+    yield Ask("GET", "/v2/images?tag=<fresh>&limit=3&marker=<image6>")
+    yield Ask("GET", "/v2/images?tag=<fresh>&sort=status&marker=<image6>")
 
 
 def _imports() -> Iterator[Ask]:

@@ -67,6 +67,7 @@ class Image:
         locations: The locations as in v2, with ``url`` and ``metadata``.
         data: The bytes of a download; None for no data.
         staged: The bytes staged for an import; None for none.
+        changed: The place of the latest change in the order of all changes.
     """
 
     base: Mapping[str, JSON]
@@ -77,6 +78,7 @@ class Image:
     locations: tuple[Mapping[str, JSON], ...] = ()
     data: bytes | None = None
     staged: bytes | None = None
+    changed: int = 0
 
     @property
     def id(self) -> str:

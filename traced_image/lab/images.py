@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .http1 import JSON
     from .tasks import Task
 
+_REMEMBERED = 1000
+"""How many of the images that were removed a list may go on after."""
 VISIBILITIES = ("public", "private", "shared", "community")
 
 
@@ -68,6 +70,7 @@ class Images:
         self._now = now
         self._images: dict[str, Image] = {}
         self._used: set[str] = set()
+        self._removed: dict[str, Image] = {}
         self._serials = itertools.count()
 
     def add(
@@ -119,34 +122,45 @@ class Images:
         now = self.timestamp()
         times: dict[str, JSON] = {"created_at": now, "updated_at": now}
         attributes = {**BASE, "id": str(uuid.uuid4()), **times, **base}
-        return Image(attributes, dict(properties), next(self._serials))
+        serial = next(self._serials)
+        return Image(attributes, dict(properties), serial, changed=serial)
 
     def put(self, image: Image) -> None:
         """Store a new image, or the new state of an image."""
         with self.lock:
             self._used.add(image.id)
             self._images[image.id] = image
+            self._removed.pop(image.id, None)
 
     def save(self, image: Image) -> Image:
         """Store an image's new state with the current time as ``updated_at``; return it."""
         image = image.with_base(updated_at=self.timestamp())
+        image = replace(image, changed=next(self._serials))
         self.put(image)
         return image
 
     def remove(self, image_id: str) -> None:
         """Remove an image; its id can't be used again, as in Glance."""
         with self.lock:
-            del self._images[image_id]
+            gone = self._images.pop(image_id).with_base(status="deleted")
+            self._removed[image_id] = replace(gone, data=None, staged=None)
+            if len(self._removed) > _REMEMBERED:
+                del self._removed[next(iter(self._removed))]
 
     def clear(self) -> None:
         """Remove all images; their ids can be used again."""
         with self.lock:
             self._images.clear()
+            self._removed.clear()
             self._used.clear()
 
     def get(self, image_id: str) -> Image | None:
         """Return the image of an id; None if there is none."""
         return self._images.get(image_id)
+
+    def get_removed(self, image_id: str) -> Image | None:
+        """Return an image that was removed not long ago, without its data; for this package."""
+        return self._removed.get(image_id)
 
     def is_used(self, image_id: str) -> bool:
         """Return whether an image of this id exists or existed."""

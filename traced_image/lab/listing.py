@@ -26,6 +26,7 @@ def select(
     order: Sequence[tuple[str, str]],
     marker: str | None,
     limit: int,
+    sees_removed: bool = False,
 ) -> list[Image]:
     """Return one page of images.
 
@@ -35,11 +36,15 @@ def select(
         order: Pairs of an attribute and ``asc`` or ``desc``, the most important first.
         marker: The id of the last image of the previous page; None for the first page.
         limit: The largest number of images to return.
+        sees_removed: Whether the marker may be an image that was removed.
 
     Raises:
         Refused: 400, if the marker is not the id of an image, or a sort key is not an attribute.
     """
     ordered = images.all()
+    removed = None if marker is None else images.get_removed(marker)
+    if removed is not None and sees_removed:
+        ordered.append(removed)
     # Python's sort is stable: the least important key comes first.
     for name, direction in reversed(order):
         if name not in BASE:
@@ -55,15 +60,14 @@ def select(
     return [image for image, _ in zip(found, range(limit), strict=False)]
 
 
-def _make_rank(name: str, image: Image) -> tuple[int, int, str]:
+def _make_rank(name: str, image: Image) -> tuple[int, int, str, int]:
     """Return a sort key for an attribute's value; null is the lowest, as in SQLite."""
-    # Several images may have the same second as created_at, but never the same serial.
-    if name == "created_at":
-        return 1, image.serial, ""
     value = image.base[name]
+    # Glance's database has fractions of a second; several images may have the same second here.
+    finer = {"created_at": image.serial, "updated_at": image.changed}.get(name, 0)
     if isinstance(value, int):
-        return 1, value, ""
-    return (0, 0, "") if value is None else (1, 0, str(value))
+        return 1, value, "", finer
+    return (0, 0, "", finer) if value is None else (1, 0, str(value), finer)
 
 
 def at_least(name: str, bound: str) -> Condition:

@@ -52,7 +52,7 @@ INTERNAL = {
     "GlanceServer": {"record", "context", "converse", "forget", "await_requests", "wake"},
     "Identity": {"has", "is_admin"},
     "Image": {"with_base", "with_data", "with_checked_data", "with_refused_data", "view", "json"},
-    "Images": {"new", "put", "save", "is_used", "timestamp"},
+    "Images": {"new", "put", "save", "is_used", "get_removed", "timestamp"},
     "Limits": {"check_properties", "check_tags", "check_size"},
     "Proxy": {"record", "context", "converse", "forget", "await_requests", "wake"},
     "Control": {

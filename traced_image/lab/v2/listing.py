@@ -63,6 +63,7 @@ def index(images: Images, request: ReceivedRequest) -> Response:
         order=_read_order(request.query),
         marker=marker,
         limit=limit,
+        sees_removed=request.identity.is_admin,
     )
     body: dict[str, JSON] = {
         "images": [image.view(show_locations=images.show_locations) for image in found],
