@@ -162,6 +162,7 @@ def make_public(server, token):
     ("text", "words"),
     [
         ("secret", "is not JSON: write"),
+        pytest.param("[" * 100_000, "is not JSON: write", id="deep"),
         ('"secret"', "has no tokens that can be used: write"),
         ("[1]", "has no tokens"),
         ('{"secret": 1}', "has no tokens"),

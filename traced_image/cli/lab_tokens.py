@@ -30,7 +30,7 @@ def read_tokens(path: Path) -> Tokens:
     """
     try:
         tokens = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{path} is not JSON: {_FORM}") from error
     if isinstance(tokens, dict) and all(map(_is_identity, tokens.values())):
         return {token: _make_identity(**given) for token, given in tokens.items()}
