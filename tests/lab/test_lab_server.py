@@ -172,6 +172,27 @@ def test_a_connection_ends_while_a_forked_child_has_it_too(server, connect, fork
         connection.getresponse()
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_server_serves_on_after_a_stop_in_a_forked_child(server, connect):
+    child = os.fork()
+    if child == 0:
+        server.stop()
+        os._exit(0)
+    os.waitpid(child, 0)
+    connection = connect(server)
+    connection.request("GET", "/v2/images")
+    assert 200 == connection.getresponse().status
+
+
+def test_a_stop_in_another_process_does_nothing(server, connect, monkeypatch):
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(os, "getpid", lambda: 0)
+        server.stop()
+    connection = connect(server)
+    connection.request("GET", "/v2/images")
+    assert 200 == connection.getresponse().status
+
+
 def test_a_tls_fault_needs_tls(server):
     with pytest.raises(InvalidArgument, match="tls=TLS"):
         server.break_with(faults.untrusted_tls())

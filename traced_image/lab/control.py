@@ -106,12 +106,10 @@ class Control(LoopbackServer):
         self._controlled.stopping.clear()
         super().start()
 
-    def stop(self) -> None:
-        """Close all connections and wait for the threads; a second call does nothing."""
+    def _give_up(self) -> None:
         self._controlled.stopping.set()
         for server in self._controlled.servers.values():
             server.wake()
-        super().stop()
 
     def converse(self, sock: socket.socket, abort: Callable[[], None]) -> None:
         """Serve a connection; for this package."""

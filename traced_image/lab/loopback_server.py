@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -72,6 +73,7 @@ class LoopbackServer(LoggedServer, ABC):
         self._open: set[AcceptedConnection] = set()
         self._accepted = 0
         self._listener: Listener | None = None
+        self._process = 0
 
     def context(self, met: MetFaults, episode: ActiveFault) -> ssl.SSLContext | None:  # noqa: ARG002 - by subclasses
         """Return the TLS context; None for plain HTTP; for this package."""
@@ -108,10 +110,17 @@ class LoopbackServer(LoggedServer, ABC):
                 name = f"{self.name}-accept"
                 self._listener = Listener(self.host, self._accept, name, self._wanted_port)
                 self._wanted_port = self._listener.port
+                self._process = os.getpid()
                 self._begin(self.episode.fault)
 
     def stop(self) -> None:
-        """Close all connections and wait for the threads; a second call does nothing."""
+        """Close all connections and wait for the threads; a second call does nothing.
+
+        A call in a forked child does nothing: the server is its parent's.
+        """
+        if self._listener is not None and self._process != os.getpid():
+            return
+        self._give_up()
         with self._turning:
             if self._listener is not None:
                 self._listener.release()
@@ -121,6 +130,9 @@ class LoopbackServer(LoggedServer, ABC):
             self._close_connections()
         if schedule is not None:
             schedule.join()
+
+    def _give_up(self) -> None:
+        """End what would let a stop wait; for subclasses."""
 
     @property
     def port(self) -> int:
