@@ -147,6 +147,15 @@ def test_an_error_comes_in_the_form_that_the_client_accepts(glance, accept, kind
     assert (kind, body) == (response.content_type, response.body.decode())
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [("text/*", "text/html; charset=UTF-8"), ("application/*", "application/json")],
+)
+def test_a_client_may_accept_all_kinds_of_a_form(glance, accept, kind):
+    response = glance("GET", "/v2/images/x", headers={"accept": accept})
+    assert kind == response.content_type
+
+
 def test_a_wrong_media_type_is_named():
     request = ReceivedRequest("PUT", "/", {"content-type": "a/b", "accept": "*/*"})
     body = Refused(415, detail="more").response(request).body

@@ -216,6 +216,11 @@ def test_a_member_with_a_long_character_is_400(glance, images):
     assert glance("POST", path, {"member": "𝄞"}).status == 400
 
 
+@pytest.mark.parametrize("code", ["utf-8-sig", "utf-16"])
+def test_a_body_in_another_code_than_utf_8_is_400(glance, code):
+    assert 400 == glance("POST", "/v2/images", '{"name": "x"}'.encode(code)).status
+
+
 @pytest.mark.parametrize("body", [b'{"name": "\\ud800"}', b"[" * 100_000])
 def test_a_body_that_glance_fails_on_is_500(glance, body):
     assert glance("POST", "/v2/images", body).status == 500

@@ -92,6 +92,8 @@ def _roots() -> Iterator[Ask]:
                 "/v2/images?x_min=y",
             )
         )
+    for kind in ("application/*", "text/*"):
+        yield Ask("GET", f"/v2/images/{MISSING}", headers={"Accept": kind})
     for version in ("v2.5", "v1", "x"):
         kind = f"application/vnd.openstack.images-{version}"
         yield Ask("GET", f"/images/{MISSING}", headers={"Accept": kind})
@@ -444,6 +446,7 @@ def _tasks() -> Iterator[Ask]:
     ):
         yield Ask("GET", f"/v2/tasks?{query}")
     yield Ask("GET", "/v2/tasks?type=export")
+    yield Ask("PATCH", "/v2/tasks")
 
 
 def _locations() -> Iterator[Ask]:
@@ -524,7 +527,17 @@ def _schemas() -> Iterator[Ask]:
 def _odd() -> Iterator[Ask]:
     yield create("image", name="odd", **BARE)
     yield from (Ask("GET", target) for target in ODD_TARGETS)
-    for body in (b"{", b"\xff", b"[" * 2000, b"NaN", b'{"name": NaN}', b"null", b"1", b'"x"'):
+    for body in (
+        b"{",
+        b"\xff",
+        b'\xef\xbb\xbf{"name": "x"}',
+        b"[" * 2000,
+        b"NaN",
+        b'{"name": NaN}',
+        b"null",
+        b"1",
+        b'"x"',
+    ):
         yield Ask("POST", "/v2/images", body)
         yield Ask("PATCH", "/v2/images/<image>", body, PATCH)
     yield Ask("POST", "/v2/images", b'{"name": "a", "name": "b"}')

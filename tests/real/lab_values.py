@@ -252,6 +252,8 @@ LISTINGS = (
     *("sort_key=name&sort_dir=asc&sort_dir=desc", "sort=size&limit=4"),
     *("visibility=private", "visibility=community", "visibility=all", "visibility=x"),
     *("name=listed-1", "name=", "name=in:listed-1,listed-2", 'name=in:"listed-1",x'),
+    *("name=in:a%22b%22", "name=in:%22a%22b", "name=in:a%22b", "name=in:%22listed-1%22,%22x%22"),
+    *("created_at=x:y", "created_at=:", "name=in:listed-1,%22a%5C%22b%22"),
     *("name=eq:listed-1", "name=neq:listed-1", "name=in:", 'name=in:"x'),
     *("status=active", "status=in:active,queued", "status=x", "disk_format=in:raw,qcow2"),
     *("min_ram=3", "min_ram=x", "min_ram_min=5", "min_ram_max=5", "min_ram_min=x", "size_max=3"),

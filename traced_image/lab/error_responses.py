@@ -23,6 +23,8 @@ _EXPLANATIONS = {
     500: "The server has either erred or is incapable of performing the requested operation.",
     503: "The server is currently unavailable. Please try again at a later time.",
 }
+_HTML = ("text/html", "text/*", "*/*")
+_JSON = ("application/json", "application/*")
 _PAGE = (
     "<html>\n <head>\n  <title>{line}</title>\n </head>\n <body>\n"
     "  <h1>{line}</h1>\n  {text}\n </body>\n</html>"
@@ -63,10 +65,10 @@ class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the 
         title = REASONS.get(self.status, "Unknown")
         line = f"{self.status} {title}"
         accept = request.headers.get("accept", "")
-        if "text/html" in accept or "*/*" in accept:
+        if any(kind in accept for kind in _HTML):
             text = self._text(request, _escape(self.explanation), _escape(self.detail))
             kind, body = "text/html; charset=UTF-8", _PAGE.format(line=line, text=text)
-        elif "application/json" in accept:
+        elif any(kind in accept for kind in _JSON):
             text = self._text(request, self.explanation, self.detail)
             value = {"message": text, "code": line, "title": title}
             kind, body = "application/json", json.dumps(value)

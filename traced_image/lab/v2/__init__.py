@@ -24,7 +24,7 @@ ROUTES = Routes(
         },
         "images/*/tags/*": {"PUT": sharing.add_tag, "DELETE": sharing.remove_tag},
         "images/*/tasks": {"GET": imports.list_tasks},
-        "tasks": {"POST": tasks.create, "GET": tasks.index},
+        "tasks": {"GET": tasks.index, "POST": tasks.create},
         "tasks/*": {"GET": tasks.show, "DELETE": tasks.delete},
         "info/import": {"GET": info.show_import},
         "info/stores": {"GET": info.list_stores},

@@ -46,6 +46,7 @@ _COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
     "neq": ne,
     "eq": eq,
 }
+_QUOTE = re.compile(r'(?<!\\)"')
 _VALUES = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)",?|([^,]+),?|,')
 
 
@@ -190,13 +191,13 @@ def _make_comparison(name: str, text: str) -> Condition:
     operator, colon, moment = text.partition(":")
     if not colon or (operator not in _COMPARISONS and text[:1].isdigit()):
         operator, moment = "eq", text
-    if operator not in _COMPARISONS:
-        raise Refused(400, "Unable to filter on a unknown operator.")
     try:
         threshold = _read_time(moment)
     except ValueError as error:
         use = "Use ISO 8601 DateTime notation."
         raise Refused(400, f'Bad "{name}" query filter format. {use}') from error
+    if operator not in _COMPARISONS:
+        raise Refused(400, "Unable to filter on a unknown operator.")
     compare = _COMPARISONS[operator]
     return lambda image: compare(str(image.base[name]), threshold)
 
@@ -221,7 +222,20 @@ def _make_membership(name: str, text: str) -> Condition:
         return lambda image: image.base[name] == wanted
     if operator != "in":
         raise Refused(400, f"Unable to filter by unknown operator '{operator}'.")
-    if text.count('"') % 2:
-        raise Refused(400, f"Invalid filter value {values}. The quote is not closed.")
+    problem = _find_wrong_quote(values)
+    if problem is not None:
+        raise Refused(400, f"Invalid filter value {values}. {problem}")
     listed = [quoted or bare for quoted, bare in _VALUES.findall(values)]
     return lambda image: image.base[name] in listed
+
+
+def _find_wrong_quote(values: str) -> str | None:
+    """Return what is wrong with the quotes of a list of values; None for nothing."""
+    is_open = False
+    for place in (found.start() for found in _QUOTE.finditer(values)):
+        if not is_open and place and values[place - 1] != ",":
+            return "There is no comma before opening quotation mark."
+        if is_open and values[place + 1 : place + 2] not in ("", ","):
+            return "There is no comma after closing quotation mark."
+        is_open = not is_open
+    return "The quote is not closed." if is_open else None

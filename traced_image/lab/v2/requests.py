@@ -47,7 +47,7 @@ def read_json(request: ReceivedRequest) -> list[JSON] | dict[str, JSON]:
     if not request.body:
         raise Refused(400, "Body expected in request.")
     try:
-        value: JSON = json.loads(request.body)
+        value: JSON = json.loads(request.body.decode())
     except RecursionError as error:
         raise Refused(500) from error
     except ValueError as error:
