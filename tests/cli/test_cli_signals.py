@@ -88,6 +88,23 @@ def test_a_signal_cancels_the_loop_before_it_is_raised(number, kind):
     assert ["cancelled"] == noted
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_before_the_loop_runs_ends_it_too(number, kind, monkeypatch):
+    run, noted = asyncio.run, []
+
+    def run_late(main):
+        signal.raise_signal(number)
+        return run(main)
+
+    monkeypatch.setattr(asyncio, "run", run_late)
+    with pytest.raises(kind):
+        run_in_loop(told(number, noted))
+    assert [] == noted
+
+
 @pytest.mark.parametrize("before", [terminate, signal.SIG_IGN])
 def test_what_sigterm_does_is_as_before_afterwards(before):
     signal.signal(signal.SIGTERM, before)

@@ -6,10 +6,11 @@ import asyncio
 import signal
 import threading
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
@@ -82,7 +83,6 @@ def run_in_loop(main: Coroutine[object, object, _T]) -> _T:
         Terminated: SIGTERM cancelled it.
     """
     received: list[BaseException] = []
-    before = signal.getsignal(signal.SIGTERM)
 
     async def cancellable() -> _T:
         loop = asyncio.get_running_loop()
@@ -94,12 +94,28 @@ def run_in_loop(main: Coroutine[object, object, _T]) -> _T:
 
         loop.add_signal_handler(signal.SIGINT, end, KeyboardInterrupt())
         loop.add_signal_handler(signal.SIGTERM, end, Terminated(TERMINATED))
+        if received:  # before the loop ran
+            raise asyncio.CancelledError
         return await main
 
     try:
-        return asyncio.run(cancellable())
+        with _noted(received):
+            return asyncio.run(cancellable())
     except asyncio.CancelledError:
         raise received[0] from None
     finally:
-        # When the loop closes, it resets SIGTERM to the default, not to the handler before.
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        main.close()  # if a signal came before it ran
+
+
+@contextmanager
+def _noted(received: list[BaseException]) -> Iterator[None]:
+    """Note signals that come before an event loop runs; an exception would leave half a loop."""
+    # When a loop closes, it resets signals to the default, not to the handler before.
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        signal.signal(signal.SIGINT, lambda *_: received.append(KeyboardInterrupt()))
+        signal.signal(signal.SIGTERM, lambda *_: received.append(Terminated(TERMINATED)))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
