@@ -87,6 +87,15 @@ def check_text(call: str, value: object) -> str:
     return value
 
 
+def check_sendable(call: str, value: object, code: str = "latin-1") -> None:
+    """Refuse what is no text, or has characters that a reply's headers can't have."""
+    text = check_text(call, value)
+    try:
+        text.encode(code)
+    except UnicodeEncodeError as error:
+        raise wrong(call, value, f"give text that {code} can encode") from error
+
+
 def check_bytes(call: str, value: object) -> None:
     """Refuse what is no bytes."""
     if not isinstance(value, bytes):

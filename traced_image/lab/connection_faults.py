@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
-from .checks import check_choice, check_count, check_number, check_seconds, check_status
+from .checks import check_choice, check_count, check_number, check_status
 from .fault import ENDS, THEN, Fault, Then
+
+_CENTURY = 100 * 365 * 86400.0
 
 
 def refuse() -> Fault:
@@ -76,9 +78,10 @@ def expiring_tls(after: float = 0.0) -> Fault:
             certificate that has expired.
 
     Raises:
-        InvalidArgument: `after` is no number from 0.
+        InvalidArgument: `after` is no number from 0, or is more than a hundred years.
     """
-    check_seconds("expiring_tls", after)
+    fix = "give seconds from 0, and at most a hundred years"
+    check_number("expiring_tls", after, fix, most=_CENTURY)
     return Fault("expiring_tls", after=after)
 
 

@@ -7,8 +7,8 @@ from .checks import (
     check_choice,
     check_count,
     check_seconds,
+    check_sendable,
     check_status,
-    check_text,
 )
 from .fault import DISTRIBUTIONS, Distribution, Fault, Then
 
@@ -130,7 +130,7 @@ def redirect(code: int, location: str | None) -> Fault:
     """
     check_status("redirect", code)
     if location is not None:
-        check_text("redirect", location)
+        check_sendable("redirect", location, "utf-8")
     headers = () if location is None else (location,)
     return Fault("redirect", code=code, headers=headers, carried_out=False)
 
@@ -147,7 +147,7 @@ def framing(*lines: str, close: bool = False) -> Fault:
         InvalidArgument: A line is no text.
     """
     for line in lines:
-        check_text("framing", line)
+        check_sendable("framing", line)
     return Fault("framing", headers=lines, then="close" if close else "keep")
 
 
@@ -164,7 +164,7 @@ def chunked(size: int = 16, *, extension: str = "", trailers: tuple[str, ...] = 
     """
     check_count("chunked", size)
     for text in (extension, *trailers):
-        check_text("chunked", text)
+        check_sendable("chunked", text)
     return Fault("chunked", count=size, data=extension.encode(), headers=trailers)
 
 
@@ -180,7 +180,7 @@ def bad_chunk(size: str | None = "fffffffffffff", *, end: bytes = b"\r\n") -> Fa
         InvalidArgument: `size` is no text, or `end` is no bytes.
     """
     if size is not None:
-        check_text("bad_chunk", size)
+        check_sendable("bad_chunk", size)
     check_bytes("bad_chunk", end)
     return Fault("bad_chunk", headers=() if size is None else (size,), data=end)
 
