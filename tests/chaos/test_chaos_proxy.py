@@ -203,3 +203,15 @@ def test_a_child_closes_its_sockets_of_a_proxy(echo):
         assert 3 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     proxy.close()
     loop.close()
+
+
+def test_a_port_that_a_forked_child_still_has_is_waited_for(proxy):
+    proxy.refuse()
+    held = socket.create_server(("127.0.0.1", proxy.port))
+    waiting = threading.Timer(SOON, held.close)
+    waiting.start()
+    proxy.listen()
+    waiting.join()
+    with socket.create_connection(("127.0.0.1", proxy.port), LIMIT) as sock:
+        sock.sendall(b"x")
+        assert b"x" == sock.recv(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 _PIECE = 1 << 14
 _LIMIT = 10.0  # seconds for one change of a proxy
+_PAUSE = 0.02  # seconds until a port that is in use is tried again
 _RESET = struct.pack("ii", 1, 0)  # struct linger {on, 0 seconds}: close() sends RST
 
 
@@ -145,10 +147,16 @@ class Proxy:
             os.close(number)
 
     async def _listen(self) -> None:
-        if self._listener is None:
-            self._listener = await asyncio.start_server(
-                self._serve, "127.0.0.1", self.port, backlog=1024, ssl=self._tls
-            )
+        while self._listener is None:
+            try:
+                self._listener = await asyncio.start_server(
+                    self._serve, "127.0.0.1", self.port, backlog=1024, ssl=self._tls
+                )
+            except OSError as error:
+                # A child that was just forked has the old listener until it calls `release`.
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                await asyncio.sleep(_PAUSE)
 
     async def _refuse(self) -> None:
         if self._listener is not None:
