@@ -20,7 +20,7 @@ def answer(path, _headers):
     """A Prometheus with one healthy job, and an exporter without servers."""
     known = "count+by+%28job%29" in path or "count%20by%20%28job%29" in path
     result = [{"metric": {"job": "nova-api"}, "value": [0, "1"]}] if known else []
-    return 200, {"status": "success", "data": {"result": result}}
+    return 200, {"status": "success", "data": {"result": result}, "servers": []}
 
 
 def test_the_page_has_commands_of_each_source():
