@@ -128,7 +128,7 @@ def test_an_objective_that_is_there_stays_unless_another_is_asked_for(written, t
     assert "vector(0.99)" in objective.read_text()
 
 
-@pytest.mark.parametrize("objective", ["100", "94", "all"])
+@pytest.mark.parametrize("objective", ["100", "94", "all", "nan", "99.99999999999"])
 def test_an_objective_that_no_alert_could_go_by_is_refused(written, tmp_path, objective):
     result = written("--objective", objective)
     assert (3, False) == (result.status, (tmp_path / "out").exists())
@@ -189,12 +189,18 @@ def test_alerts_link_to_the_dashboards_of_the_grafana_that_is_given(written, tmp
     assert {"/d/traced-image-servers"} < {*paths}
 
 
-def test_a_grafana_that_no_link_leads_to_is_refused(written, tmp_path):
-    result = written("--grafana", "grafana")
+@pytest.mark.parametrize(
+    "url", ["grafana", "https://a/?orgId=2", "https://a/#top", "https://a/{{page}}"]
+)
+def test_a_grafana_that_no_link_leads_to_is_refused(written, tmp_path, url):
+    result = written("--grafana", url)
     assert (3, False) == (result.status, (tmp_path / "out").exists())
 
 
-@pytest.mark.parametrize("url", ["runbooks.md", 'https://wiki.example/"', "https://a b"])
+@pytest.mark.parametrize(
+    "url",
+    ["runbooks.md", 'https://a/"', "https://a b", "https://a/#top", "https://a/{{page}}"],
+)
 def test_runbooks_that_no_link_leads_to_are_refused(written, tmp_path, url):
     result = written("--runbooks", url)
     assert (3, False) == (result.status, (tmp_path / "out").exists())
@@ -216,6 +222,16 @@ def test_a_process_label_that_is_no_label_is_refused(written, label):
     assert 3 == written("--process-label", label).status
 
 
+@pytest.mark.parametrize("label", ["job", "server_address", "le"])
+def test_a_process_label_that_the_rules_need_is_refused(written, tmp_path, label):
+    result = written("--process-label", label)
+    assert (3, True, False) == (
+        result.status,
+        f"the rules need {label}" in result.line,
+        (tmp_path / "out").exists(),
+    )
+
+
 def test_alerts_are_about_the_collectors_of_a_job_and_nothing_else_changes(written, tmp_path):
     written()
     before = content(tmp_path / "out")
@@ -235,3 +251,16 @@ def test_alerts_are_about_the_collectors_of_a_job_and_nothing_else_changes(writt
 def test_a_job_of_collectors_that_no_rule_could_have_is_refused(written, tmp_path, pattern):
     result = written("--collector-job", pattern)
     assert (3, False) == (result.status, (tmp_path / "out").exists())
+
+
+@pytest.mark.parametrize("pattern", ["otelcol++", "a*+", "a?+", "(a)(?(1)b|c)", "(?x:a)", "(?a)b"])
+def test_a_regular_expression_that_python_reads_and_prometheus_does_not_is_refused(
+    written, tmp_path, pattern
+):
+    result = written("--collector-job", pattern)
+    assert (3, False) == (result.status, (tmp_path / "out").exists())
+
+
+@pytest.mark.parametrize("pattern", ["(?i)otelcol", "(?i-s:a)b", "(?:a|b)+?", "a??b*?"])
+def test_a_regular_expression_that_both_read_is_taken(written, pattern):
+    assert 0 == written("--collector-job", pattern).status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -24,15 +24,30 @@ _REPOSITORY = RUNBOOKS.removesuffix("dashboards/runbooks.md")
 
 _OBJECTIVES = ("rules/objective.yaml", "prometheusrule/objective.yaml")
 _FLEET = "fleet/"
-_WEB = re.compile(r"https?://[!#-&(-\[\]-~]+")  # no character that JSON or YAML would quote
+# No character that JSON, YAML or Prometheus's templates read, nor one that no path may follow.
+_RUNBOOKS = re.compile(r"https?://[!$-&(-\[\]-z|~]+")
+_GRAFANA = re.compile(r"https?://[!$-&(->@-\[\]-z|~]+")
 _VALUE = re.compile(r"(?<=vector\()[\d.]+(?=\))")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BOARD = re.compile(rb"(?<=\bdashboard_url: )(?=/d/)")  # where an address is put before a path
 _PROCESSES = re.compile(rb"\binstance,\s+node,\s+pod\b")  # lines of YAML are folded
 _COLLECTORS = b'job=~".*"'  # only alerts on collectors have it
 _JOBS = re.compile(r"[\w.*+?|()/:-]+", re.ASCII)  # no character that YAML or PromQL would quote
+_NOT_RE2 = re.compile(
+    r"[*+?]\+|\(\?(?![ims]*(?:-[ims]+)?[:)])"
+)  # what Python reads and Prometheus does not
+# Without one of these labels the rules could not tell jobs, servers and results apart.
+_NEEDED = frozenset(
+    "job server_address server_port operation outcome verdict error_type le".split()
+)
 # Links of the pages to files that this command does not write.
 _UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
+
+
+def _check_objective(_: click.Context, __: click.Parameter, percent: float | None) -> float | None:
+    if percent is not None and not float(_write_share(percent)) < 1:  # also what is not a number
+        raise click.BadParameter("write a number from 95 to below 100, such as 99.95")
+    return percent
 
 
 @click.command(short_help="Write out dashboards, rules and collector configurations.")
@@ -46,6 +61,7 @@ _UP, _SOURCE = re.compile(rb"\]\(\.\./"), re.compile(rb"\]\((?=src/)")
 @click.option(
     "--objective",
     type=click.FloatRange(95, 100, max_open=True),
+    callback=_check_objective,
     metavar="PERCENT",
     help="The share of calls that must not fail; alerts compare with it. Default: the value in the "
     "existing file, else 99.9.",
@@ -100,8 +116,10 @@ def dashboards(
 
     README.md among them says where each file belongs.
     """
-    _check_address("--runbooks", runbooks, "https://wiki.example/glance")
-    _check_address("--grafana", grafana or "https://grafana.example", "https://grafana.example")
+    if not _RUNBOOKS.fullmatch(runbooks):
+        _refuse_address("--runbooks", "#, { and }, such as https://wiki.example/glance")
+    if grafana and not _GRAFANA.fullmatch(grafana):
+        _refuse_address("--grafana", "?, #, { and }, such as https://grafana.example")
     _check_names(process_labels, collector_job)
     processes = ", ".join(["instance", "node", "pod", *process_labels]).encode()
 
@@ -125,17 +143,16 @@ def dashboards(
     open_messages().print(f"{len(files)} files are in {out}", markup=False, highlight=False)
 
 
-def _check_address(option: str, address: str, example: str) -> None:
-    if not _WEB.fullmatch(address):
-        raise click.BadParameter(
-            f"write a web address, such as {example}", param_hint=f"'{option}'"
-        )
+def _refuse_address(option: str, without: str) -> NoReturn:
+    raise click.BadParameter(f"write a web address without {without}", param_hint=f"'{option}'")
 
 
 def _check_names(process_labels: tuple[str, ...], collector_job: str) -> None:
     for label in process_labels:
         if not _LABEL.fullmatch(label):
             raise click.BadParameter("write a label's name", param_hint="'--process-label'")
+        if label in _NEEDED:
+            raise click.BadParameter(f"the rules need {label}", param_hint="'--process-label'")
     if not _JOBS.fullmatch(collector_job) or not _compiles(collector_job):
         raise click.BadParameter(
             "write a regular expression of letters, digits and _.*+?|()/:-, such as"
@@ -145,6 +162,8 @@ def _check_names(process_labels: tuple[str, ...], collector_job: str) -> None:
 
 
 def _compiles(pattern: str) -> bool:
+    if _NOT_RE2.search(pattern):
+        return False
     try:
         re.compile(pattern)
     except re.error:
@@ -168,7 +187,11 @@ def _replace_values(objective: float | None, name: str, data: bytes) -> bytes:
         return _SOURCE.sub(f"]({_REPOSITORY}dashboards/".encode(), data)
     if objective is None or name not in _OBJECTIVES:
         return data
-    return _VALUE.sub(f"{objective / 100:.10g}", data.decode()).encode()
+    return _VALUE.sub(_write_share(objective), data.decode()).encode()
+
+
+def _write_share(percent: float) -> str:
+    return f"{percent / 100:.10g}"
 
 
 def _differs(path: Path, data: bytes) -> bool:
