@@ -50,6 +50,7 @@ class _Burn:
             f"({short} or {long}) > {self.factor:g} * {_BUDGET}",
             f"{long} > {self.factor:g} * {_BUDGET}",
         ]
+        times = f"{self.factor:g} times " if self.factor > 1 else ""
         guard = at_least_within(self.long, _LEAST_BAD, ALL_BAD_CALLS.record)
         return Alert(
             "GlanceClientErrorBudgetBurn",
@@ -59,7 +60,7 @@ class _Burn:
             "Calls of {{ $labels.job }} to Glance fail: {{ $value | humanizePercentage }}"
             f" in the last {self.short}.",
             f"Over {self.long}, and still over {self.short}, {{{{ $labels.job }}}} lost calls at"
-            f" more than {self.factor:g} times the rate that its objective allows;"
+            f" more than {times}the rate that its objective allows;"
             f" so a month's budget is used up in {self.gone}."
             f" Servers that fail attempts now: {BLAMED}.",
             {"long_window": self.long},

@@ -48,8 +48,8 @@ TELEMETRY_ALERTS = (
         "15m",
         "Rules and dashboards can't read the calls of {{ $labels.job }}: they are native"
         " histograms.",
-        "Prometheus keeps {{ $value }} histograms of {{ $labels.job }} as native ones, without the"
-        " series _count and _bucket. Remove convert_classic_histograms_to_nhcb from its"
+        "Prometheus keeps {{ $value }} of the histograms of {{ $labels.job }} as native ones, without"
+        " the series _count and _bucket. Remove convert_classic_histograms_to_nhcb from its"
         " configuration, or set it to false for this job.",
         board=OF_TELEMETRY,
     ),
@@ -80,7 +80,9 @@ TELEMETRY_ALERTS = (
     Alert(
         "GlanceObjectiveMissing",
         "ticket",
-        f"absent({OBJECTIVE}) or {OBJECTIVE} < 0.95 or {OBJECTIVE} >= 1"
+        f'absent({OBJECTIVE}{{job="", region=""}})'
+        # Also what is not a number.
+        f" or {OBJECTIVE} unless {OBJECTIVE} >= 0.95 < 1"
         f" or count by (job, region) ({OBJECTIVE}) > 1",
         "15m",
         "The objective for calls to Glance is missing, or can't be used.",
