@@ -34,7 +34,9 @@ SERVER_ALERTS = (
     Alert(
         "GlanceServerNoSuccess",
         "ticket",
-        f"time() - {LAST_SUCCESS.record} > {_STALE}\nand\n(\n"
+        # Callers that were started again do not know of a success before.
+        f"time() - max_over_time({LAST_SUCCESS.record}[15m]) > {_STALE}\nand\n"
+        f"{LAST_SUCCESS.record}\nand\n(\n"
         f"    {at_least_within('15m', 3, FAILED_ATTEMPTS.record)}\n"
         # Without a timeout, an attempt on a server that hangs never fails. So attempts under way
         # count too, except uploads, which may take this long.

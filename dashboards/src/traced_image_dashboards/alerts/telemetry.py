@@ -48,8 +48,8 @@ TELEMETRY_ALERTS = (
         "15m",
         "Rules and dashboards can't read the calls of {{ $labels.job }}: they are native"
         " histograms.",
-        "Prometheus keeps {{ $value }} of the histograms of {{ $labels.job }} as native ones, without"
-        " the series _count and _bucket. Remove convert_classic_histograms_to_nhcb from its"
+        "Prometheus keeps {{ $value }} of the histograms of {{ $labels.job }} as native ones,"
+        " without the series _count and _bucket. Remove convert_classic_histograms_to_nhcb from its"
         " configuration, or set it to false for this job.",
         board=OF_TELEMETRY,
     ),
