@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
@@ -15,8 +16,10 @@ from conditions import describe_run
 from prometheus_client import REGISTRY
 from soak.caller import Leak, Traffic, describe
 from soak.measures import CALLS, LEAK, MEASURES, count_series, read_process
+from soak.processes import start
 from soak.report import ALONE, CALLER, COUNTED, PLANTED, UNEXPECTED
 from soak.run import main, run
+from soak.servers import receive
 from soak.state import State
 
 from traced_image import connect, lab
@@ -112,11 +115,33 @@ def test_the_file_of_a_soak_is_shown_again(monkeypatch, capsys, tmp_path):
     assert (0, True) == (main(), capsys.readouterr().out.startswith("0 s, segments: 0\n"))
 
 
-@pytest.mark.slow
-def test_a_soak_has_samples_of_all_processes_and_all_that_happens(monkeypatch):
+@pytest.fixture
+def _finds_the_programs(monkeypatch):
     here = Path(__file__).parent
     path = [os.environ.get("PYTHONPATH"), str(here), str(here.parent)]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
+
+
+@pytest.mark.usefixtures("_finds_the_programs")
+def test_a_service_ends_if_nobody_reads_what_it_tells():
+    with lab.GlanceServer() as server, receive() as receiver:
+        asked = {
+            **{"seed": 1, "rate": 40.0, "warm_up": 0.0, "leak": "", "every": CALLS},
+            "servers": [server.url],
+            "images": [server.images.add(name="cirros", data=b"...")],
+            "otlp": f"http://127.0.0.1:{receiver.server_port}",
+        }
+        with start("caller", json.dumps(asked)) as program:
+            program.wait()
+            program.process.stdout.close()
+            program.process.stdin.write("\n")
+            program.process.stdin.flush()
+            assert program.process.wait(25) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_finds_the_programs")
+def test_a_soak_has_samples_of_all_processes_and_all_that_happens():
     state = State({"seed": 1})
     saved = []
     began = time.monotonic()

@@ -1,6 +1,6 @@
 """A program: a service that calls Glance at a constant rate, exports, and tells how it is.
 
-It ends as soon as its standard input does.
+It ends as soon as its standard input does, or nobody reads what it tells.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -173,7 +174,7 @@ def _trim() -> None:
 
 
 def main() -> None:
-    """Call; tell the exporter's address in a line, and the figures in a line for each line."""
+    """Call, and answer until the input ends or nobody reads the answers."""
     asked = json.loads(sys.argv[1])
     logging.disable(logging.CRITICAL)  # each failure is a line, of which nobody reads thousands
     os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = asked["otlp"]
@@ -201,14 +202,25 @@ def main() -> None:
             thread.start()
         # What the modules are made of would be looked through at each collection.
         gc.freeze()
-        print(json.dumps({"exporter": handle.url}), flush=True)
-        for _ in sys.stdin:
-            print(json.dumps(describe(traffic)), flush=True)
+        # A run that is killed reads no answer.
+        with suppress(BrokenPipeError):
+            answer(handle.url, traffic)
         ends.set()
         traffic.leak.end()
         for thread in threads:
             thread.join()
     providers.shutdown()
+
+
+def answer(url: str, traffic: Traffic) -> None:
+    """Tell the exporter's address in a line, and the figures in a line for each line.
+
+    Raises:
+        BrokenPipeError: Nobody reads them.
+    """
+    print(json.dumps({"exporter": url}), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(describe(traffic)), flush=True)
 
 
 if __name__ == "__main__":
