@@ -154,10 +154,11 @@ docs: $(VENV)/.dev
 dashboards: $(VENV)/.dev
 	PYTHONPATH=dashboards/src $(BIN)/python -m traced_image_dashboards
 
+# Here and below, `exec` makes the run the process that make tells to end.
 # Real servers that break while they are called. SEED is that of a run that is to be made again, or
 # that was interrupted and is to go on.
 chaos: $(VENV)/.dev
-	PYTHONPATH=tests:tests/chaos:tests/real $(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	PYTHONPATH=tests:tests/chaos:tests/real exec $(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -r bench/requirements.txt
@@ -165,12 +166,12 @@ bench: $(VENV)/.dev
 
 # SEED, ONLY and ROUND repeat a round that failed: the output says how.
 fuzz: $(VENV)/.dev
-	PYTHONPATH=tests:tests/fuzz $(BIN)/python -m fuzz $(SECONDS:%=--seconds %) $(SEED:%=--seed %) \
+	PYTHONPATH=tests:tests/fuzz exec $(BIN)/python -m fuzz $(SECONDS:%=--seconds %) $(SEED:%=--seed %) \
 	  $(ONLY:%=--only %) $(ROUND:%=--round %) $(ARGS)
 
 # A run that was interrupted goes on where it was.
 soak: $(VENV)/.dev
-	PYTHONPATH=tests:tests/soak $(BIN)/python -m soak $(SECONDS:%=--seconds %) $(SEED:%=--seed %) $(ARGS)
+	PYTHONPATH=tests:tests/soak exec $(BIN)/python -m soak $(SECONDS:%=--seconds %) $(SEED:%=--seed %) $(ARGS)
 
 # All long forms, one after the other, and the page that shows them. What has passed at a commit is not run
 # again, and what was interrupted goes on.

@@ -223,6 +223,17 @@ def test_the_proof_has_all_long_forms_one_after_the_other_and_the_page(clone):
     ]
 
 
+@pytest.mark.parametrize("goal", ["chaos", "fuzz", "soak"])
+def test_a_long_run_is_the_process_that_make_tells_to_end(clone, goal):
+    program = clone.root / ".venv/bin/python"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\nread parent </proc/$PPID/comm && echo "told by $parent"\n')
+    program.chmod(0o755)
+    (clone.root / ".venv/.dev").touch()
+
+    assert "told by make" == clone.make(goal).stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("variable", "lock"),
     [("X=", "demo"), ("OS_AUTH_URL=http://keystone", "keystone"), ("OS_CLOUD=mine", "keystone")],
