@@ -1,8 +1,10 @@
-"""What a run says of itself: the seed, the versions and the machine; where its record is kept."""
+"""What long runs share: what they say of themselves, what they are told, and their records."""
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import os
 import platform
 import ssl
@@ -17,6 +19,24 @@ PACKAGES = (
 
 RECORDS = Path(__file__).parent.parent / "docs/reference/proof"
 """Where the records are of which docs/reliability.md is written."""
+
+LONGEST = 10_000_000
+"""The highest number that a run may be told: seconds, 16 weeks."""
+
+
+def read_amount(text: str) -> float:
+    """Read a number of a command, without which nothing would be tried.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none, or not above 0, or too high.
+    """
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not 0 < amount <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0 and up to {LONGEST:,}")
+    return amount
 
 
 def describe_run(seed: int) -> dict[str, object]:

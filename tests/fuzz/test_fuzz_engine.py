@@ -10,7 +10,7 @@ import pytest
 from conditions import describe_run
 from fuzz.engine import OverdueError, Target, limit_time, run_round
 from fuzz.fuzzed import Fuzzed, load
-from fuzz.run import choose_run, run
+from fuzz.run import choose_run, replay, run
 from hypothesis import strategies as st
 
 
@@ -144,6 +144,24 @@ def test_an_example_that_failed_is_tried_first_the_next_time(tmp_path):
     assert "x" == tried[0]
 
 
+def test_an_example_that_was_kept_is_found_again_by_the_command(tmp_path):
+    kept = 12_347
+
+    def break_above(number):
+        assert number < kept
+
+    def break_on_one(number):
+        assert number != kept
+
+    rare = Target("rare", st.integers(0, 10**12), break_on_one, 20)
+    fuzz([replace(rare, check=break_above)], 60, database=tmp_path)
+    (found,) = fuzz([rare], 60, 2, database=tmp_path).findings
+    alone, again = Fuzzed(describe_run(found.seed)), Fuzzed(describe_run(found.seed))
+    replay(rare, alone, found.round)
+    replay(rare, again, found.round, database=tmp_path)
+    assert ([], [str(kept)]) == (alone.findings, [each.example for each in again.findings])
+
+
 def test_the_table_has_the_verdict_of_each_reader():
     _, _, *lines = fuzz([BROKEN, SOUND], 300, clock=ticking()).list_lines()
     assert ["failed", "passed"] == [line.split(" | ")[-1].removesuffix(" |") for line in lines[:2]]
@@ -187,7 +205,10 @@ def test_a_run_that_found_something_begins_anew(path):
     assert 0 == choose_run(path, None, 200).number
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"readers": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", '{"rows": []}', '{"rows": {"x": {"finding": null, "other": 1}}}'],
+)
 def test_a_file_of_another_form_is_not_gone_on_with(path, text):
     path.parent.mkdir()
     path.write_text(text)

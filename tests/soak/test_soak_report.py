@@ -102,6 +102,19 @@ def test_a_process_without_calls_has_no_growth_of_calls():
     assert row.per_calls(1.0) is None
 
 
+@pytest.mark.parametrize(
+    ("counts", "failed"),
+    [
+        ({UNEXPECTED: 0}, []),
+        ({UNEXPECTED: 2}, ["2 unexpected errors"]),
+        ({"scrapes": 0}, ["no scrapes"]),
+    ],
+)
+def test_the_record_of_a_soak_that_failed_has_a_check_that_failed(counts, failed):
+    checks = answer(**counts).make_record(make_state())["checks"]
+    assert failed == [name for name, check in checks.items() if not check["passed"]]
+
+
 def test_the_record_has_what_the_page_shows():
     record = answer().make_record(make_state())
     assert (7, 119, {"calls": 5}, {"flat", "grows"}) == (

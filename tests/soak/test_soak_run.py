@@ -18,9 +18,9 @@ from soak.caller import Leak, Traffic, describe
 from soak.measures import CALLS, LEAK, MEASURES, count_series, read_process
 from soak.processes import start
 from soak.report import ALONE, CALLER, COUNTED, PLANTED, UNEXPECTED
-from soak.run import main, run
+from soak.run import RATE, main, run
 from soak.servers import receive
-from soak.state import State
+from soak.state import Segment, State
 
 from traced_image import connect, lab
 
@@ -110,9 +110,36 @@ def test_series_are_counted_and_the_values_of_their_labels():
 
 def test_the_file_of_a_soak_is_shown_again(monkeypatch, capsys, tmp_path):
     file = tmp_path / "soak.json"
-    State(describe_run(7)).save(file)
+    segment = Segment()
+    segment.add(CALLER, 0.0, {"threads": 9.0})
+    State({**describe_run(7), "rate": RATE}, [segment]).save(file)
     monkeypatch.setattr(sys, "argv", ["soak", "--report", "--json", str(file)])
-    assert (0, True) == (main(), capsys.readouterr().out.startswith("0 s, segments: 0\n"))
+    assert (0, True) == (main(), capsys.readouterr().out.startswith("0 s, segments: 1\n"))
+
+
+@pytest.mark.parametrize(("rate", "rest"), [(RATE, ""), (200.0, " ARGS='--rate 200'")])
+def test_a_soak_that_measured_nothing_fails_and_says_how_to_make_it_again(
+    rate, rest, monkeypatch, capsys, tmp_path
+):
+    file = tmp_path / "soak.json"
+    State({**describe_run(7), "rate": rate}).save(file)
+    monkeypatch.setattr(sys, "argv", ["soak", "--report", "--json", str(file)])
+    assert (1, ["failed: nothing was measured", f"again: make soak SEED=7 SECONDS=120{rest}"]) == (
+        main(),
+        capsys.readouterr().out.splitlines()[-2:],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [(None, "No such file or directory; fix: make soak"), ("{", "fix: remove")]
+)
+def test_a_file_that_can_not_be_shown_is_named(text, words, monkeypatch, tmp_path):
+    file = tmp_path / "soak.json"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(sys, "argv", ["soak", "--report", "--json", str(file)])
+    with pytest.raises(SystemExit, match=f"^{file}.*{words}"):
+        main()
 
 
 @pytest.fixture
@@ -126,7 +153,9 @@ def _finds_the_programs(monkeypatch):
 def test_a_service_ends_if_nobody_reads_what_it_tells():
     with lab.GlanceServer() as server, receive() as receiver:
         asked = {
-            **{"seed": 1, "rate": 40.0, "warm_up": 0.0, "leak": "", "every": CALLS},
+            **dict.fromkeys(("seed", "rate", "every"), 20),
+            "warm_up": 0.0,
+            "leak": "",
             "servers": [server.url],
             "images": [server.images.add(name="cirros", data=b"...")],
             "otlp": f"http://127.0.0.1:{receiver.server_port}",

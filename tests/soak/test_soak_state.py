@@ -73,6 +73,16 @@ def test_without_a_file_a_soak_begins_with_the_seed_that_is_asked_for(path):
     assert 8 == choose_state(path, 8, 120, 40.0).run["seed"]
 
 
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"run": {}, "segments": [{"other": 1}]}'])
+def test_a_file_of_another_form_is_not_gone_on_with(path, text):
+    path.parent.mkdir()
+    path.write_text(text)
+    assert (8, []) == (
+        (found := choose_state(path, 8, 120, 40.0)).run["seed"],
+        found.segments,
+    )
+
+
 def test_a_soak_of_other_versions_does_not_go_on(state, path):
     state.run["versions"]["python"] = "2.7"
     state.save(path)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conditions import describe_run, format_run, save_record
+from conditions import describe_run, format_run, read_amount, save_record
 
 from .machine import Machine, find_parts, prepare
 from .report import format_replay, format_summary, format_table
@@ -88,7 +88,7 @@ def _replay(schedule: Schedule, machine: Machine, options: argparse.Namespace) -
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--seed", type=int, help="of schedules and calls; a new one each time")
-    parser.add_argument("--seconds", type=float, default=120.0, help="of all rounds together")
+    parser.add_argument("--seconds", type=read_amount, default=120.0, help="of all rounds together")
     parser.add_argument("--faults", nargs="+", choices=ALL, default=list(ALL))
     parser.add_argument(
         "--clients",

@@ -71,6 +71,11 @@ class Fuzzed:
         """All examples that failed."""
         return [row.finding for row in self.rows.values() if row.finding is not None]
 
+    @property
+    def examples(self) -> int:
+        """How many examples of all targets were tried."""
+        return sum(row.examples for row in self.rows.values())
+
     def list_lines(self) -> Iterator[str]:
         """Yield the lines of the table."""
         yield "| Reader | Rounds | Examples | A second | Verdict |"
@@ -78,8 +83,7 @@ class Fuzzed:
         for name, row in self.rows.items():
             rate = row.examples / row.seconds if row.seconds else 0
             yield f"| {name} | {row.rounds} | {row.examples:,} | {rate:,.0f} | {row.verdict} |"
-        total = sum(row.examples for row in self.rows.values())
-        yield f"{self.seconds:.0f} s, {self.number} rounds, {total:,} examples"
+        yield f"{self.seconds:.0f} s, {self.number} rounds, {self.examples:,} examples"
         left = [name for name, row in self.rows.items() if row.verdict == "not tried"]
         if left:
             yield f"not tried in so short a time: {', '.join(left)}"
@@ -91,7 +95,7 @@ class Fuzzed:
             "seconds": round(self.seconds),
             "counted": {
                 "rounds": self.number,
-                "examples": sum(row.examples for row in self.rows.values()),
+                "examples": self.examples,
             },
             "checks": {
                 name: {
@@ -116,11 +120,14 @@ def load(path: Path) -> Fuzzed:
 
     Raises:
         OSError: There is no such file.
-        KeyError: The file is of another form.
+        ValueError: It is of another version of this program.
     """
     value = json.loads(path.read_text("utf-8"))
-    rows = {name: _make_row(each) for name, each in value["rows"].items()}
-    return Fuzzed(value["run"], value["seconds"], value["number"], rows)
+    try:
+        rows = {name: _make_row(each) for name, each in value["rows"].items()}
+        return Fuzzed(value["run"], value["seconds"], value["number"], rows)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no file of a run: {error}; fix: remove it") from error
 
 
 def _make_row(value: dict[str, Any]) -> Row:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conditions import describe_run, find_versions, format_run, save_record
+from conditions import describe_run, find_versions, format_run, read_amount, save_record
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from . import config, messages, services, wire
@@ -80,10 +80,16 @@ def _open(database: Path | None, target: Target) -> DirectoryBasedExampleDatabas
     return None if database is None else DirectoryBasedExampleDatabase(database / target.name)
 
 
-def replay(target: Target, fuzzed: Fuzzed, number: int) -> None:
-    """Run one round of one target."""
+def replay(target: Target, fuzzed: Fuzzed, number: int, *, database: Path | None = None) -> None:
+    """Run one round of one target.
+
+    If the examples of the seed are all right, those that the database keeps are tried, too: it may
+    have been one of them that failed in the round.
+    """
     row = fuzzed.rows[target.name] = Row()
     row.add(run_round(target, fuzzed.seed, number))
+    if row.finding is None and database is not None:
+        row.add(run_round(target, fuzzed.seed, number, _open(database, target)))
     fuzzed.number, fuzzed.seconds = 1, row.seconds
 
 
@@ -95,7 +101,7 @@ def choose_run(path: Path | None, seed: int | None, seconds: float) -> Fuzzed:
         seed: The seed that is asked for; None for any.
         seconds: How long the run is to be.
     """
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError):
         found = None if path is None else load(path)
         if found is not None and _goes_on(found, seed, seconds):
             return found
@@ -137,11 +143,12 @@ def main() -> int:
             _run_chosen(make_targets(stack), fuzzed, options)
     except KeyboardInterrupt:
         status = INTERRUPTED
-        print(f"interrupted after {fuzzed.seconds:.0f} s; the same command goes on")
+        rest = "; the same command goes on" if whole and not fuzzed.findings else ""
+        print(f"interrupted after {fuzzed.seconds:.0f} s{rest}")
     print(*fuzzed.list_lines(), *fuzzed.findings, sep="\n")
     if options.save and whole and not status:
         print(f"saved: {save_record('fuzz', fuzzed.make_record())}")
-    return status or (1 if fuzzed.findings else 0)
+    return status or (1 if fuzzed.findings or not fuzzed.examples else 0)
 
 
 def _run_chosen(targets: list[Target], fuzzed: Fuzzed, options: argparse.Namespace) -> None:
@@ -150,7 +157,7 @@ def _run_chosen(targets: list[Target], fuzzed: Fuzzed, options: argparse.Namespa
         known = ", ".join(each.name for each in targets)
         raise SystemExit(f"--only {options.only}: there is no such reader; use one of {known}")
     if options.round is not None:
-        replay(chosen[0], fuzzed, options.round)
+        replay(chosen[0], fuzzed, options.round, database=DATABASE)
         return
     run(
         chosen,
@@ -163,7 +170,9 @@ def _run_chosen(targets: list[Target], fuzzed: Fuzzed, options: argparse.Namespa
 
 def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=120.0, help="no example is tried later")
+    parser.add_argument(
+        "--seconds", type=read_amount, default=120.0, help="no example is tried later"
+    )
     parser.add_argument("--seed", type=int, help="of all examples; a new one each time")
     parser.add_argument("--only", help="one reader, by its name in the table")
     parser.add_argument("--round", type=int, help="only this round of --only, for a failure again")

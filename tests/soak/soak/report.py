@@ -124,16 +124,21 @@ class Answer:
             for row in self.rows
             if row.process not in EXPECTED and not row.passed
         ]
-        happened = {name: count for name, count in self.counts.items() if name != UNEXPECTED}
-        missing = [f"no {name}" for name, count in happened.items() if not count]
-        unexpected = self.counts.get(UNEXPECTED, 0)
-        raised = [f"{unexpected:.0f} {UNEXPECTED}: their traces are above"] if unexpected else []
         blind = [
             f"{row.process}: the leak of {row.measure} was not found"
             for row in self.rows
             if row.process in EXPECTED and not row.passed
         ]
-        return [*grown, *missing, *raised, *blind]
+        return [*grown, *self._find_troubles(), *blind]
+
+    def _find_troubles(self) -> list[str]:
+        """Return what makes the run fail beside the figures."""
+        nothing = [] if self.rows else ["nothing was measured"]
+        happened = {name: count for name, count in self.counts.items() if name != UNEXPECTED}
+        missing = [f"no {name}" for name, count in happened.items() if not count]
+        unexpected = self.counts.get(UNEXPECTED, 0)
+        raised = [f"{unexpected:.0f} {UNEXPECTED}: their traces are above"] if unexpected else []
+        return [*nothing, *missing, *raised]
 
     def list_lines(self) -> Iterator[str]:
         """Yield the lines of the table, and what they mean."""
@@ -159,7 +164,13 @@ class Answer:
             "conditions": state.run,
             "seconds": round(state.seconds),
             "counted": self.counts,
-            "checks": {f"{row.process}: {row.name}": _make_check(row) for row in self.rows},
+            "checks": {
+                **{f"{row.process}: {row.name}": _make_check(row) for row in self.rows},
+                **{
+                    each.partition(":")[0]: {"verdict": "failed", "passed": False}
+                    for each in self._find_troubles()
+                },
+            },
         }
 
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conditions import describe_run, find_versions, format_run, save_record
+from conditions import describe_run, find_versions, format_run, read_amount, save_record
 
 from .measures import CALLS, MOST, count_series
 from .processes import Program, StandAlone, scrape, start, start_exporter
@@ -22,6 +22,9 @@ from .state import Segment, State, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+RATE = 40.0
+"""Calls a second of a service, unless the command says another number."""
 
 _SAVE = 10
 """Samples after which the file is written."""
@@ -159,7 +162,7 @@ def choose_state(path: Path, seed: int | None, seconds: float, rate: float) -> S
     Raises:
         SystemExit: The file is of a soak of other versions.
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         found = load(path)
         same = seed in (None, found.run["seed"]) and found.run["rate"] == rate
         if same and found.complete < seconds and found.seconds < seconds - 1:
@@ -174,7 +177,7 @@ def main() -> int:
     """Run, print the table, and write the JSON; return the exit status."""
     options = _read_options()
     if options.report:
-        return _tell(load(options.json), options)
+        return _report(options)
     # The processes of a run that is told to end, or that hangs, must end with it.
     for each in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(each, signal.default_int_handler)
@@ -195,6 +198,15 @@ def main() -> int:
     return status or _tell(state, options)
 
 
+def _report(options: argparse.Namespace) -> int:
+    try:
+        return _tell(load(options.json), options)
+    except OSError as error:
+        raise SystemExit(f"{options.json}: {error.strerror}; fix: make soak") from error
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+
+
 def _tell(state: State, options: argparse.Namespace) -> int:
     answer = Answer(list(make_rows(state)), state.add_counts())
     print(f"{state.seconds:.0f} s, segments: {len(state.segments)}")
@@ -202,7 +214,9 @@ def _tell(state: State, options: argparse.Namespace) -> int:
     problems = answer.find_problems()
     print(*(f"failed: {each}" for each in problems), sep="\n")
     if problems:
-        print(f"again: make soak SEED={state.run['seed']} SECONDS={options.seconds:g}")
+        rate = state.run["rate"]
+        rest = "" if rate == RATE else f" ARGS='--rate {rate:g}'"
+        print(f"again: make soak SEED={state.run['seed']} SECONDS={options.seconds:g}{rest}")
     if options.save:
         print(f"saved: {save_record('soak', answer.make_record(state))}")
     return 1 if problems else 0
@@ -210,9 +224,13 @@ def _tell(state: State, options: argparse.Namespace) -> int:
 
 def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=120.0, help="of all segments together")
+    parser.add_argument(
+        "--seconds", type=read_amount, default=120.0, help="of all segments together"
+    )
     parser.add_argument("--seed", type=int, help="of calls and faults; a new one each time")
-    parser.add_argument("--rate", type=float, default=40.0, help="calls a second of a service")
+    parser.add_argument(
+        "--rate", type=read_amount, default=RATE, help="calls a second of a service"
+    )
     parser.add_argument(
         "--json", type=Path, default=Path("build/soak.json"), help="the file of the samples"
     )

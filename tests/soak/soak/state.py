@@ -107,7 +107,11 @@ def load(path: Path) -> State:
 
     Raises:
         OSError: There is no such file.
+        ValueError: It is of another version of this program.
     """
-    value = json.loads(path.read_text("utf-8"))
-    segments = [Segment(**each) for each in value["segments"]]
-    return State(value["run"], segments, value.get("complete", 0.0))
+    try:
+        value = json.loads(path.read_text("utf-8"))
+        segments = [Segment(**each) for each in value["segments"]]
+        return State(value["run"], segments, value.get("complete", 0.0))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no file of a soak: {error}; fix: remove it") from error
