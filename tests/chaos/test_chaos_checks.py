@@ -110,6 +110,11 @@ PLANTED = {
         altered("made", 0, error="NotFound"),
         "its span says success",
     ),
+    "an error that is not documented": (
+        OUTCOMES,
+        altered("made", 2, error="unexpected KeyError('x')"),
+        "an error that is unexpected KeyError('x')",
+    ),
     "a call that the metrics lack": (COUNTS, without("spans", 10), "0 spans, 1 in metrics"),
     "a call that they count twice": (
         COUNTS,

@@ -15,7 +15,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 
 from traced_image import GlanceImageService, RequestContext, TracedImageError
 
-from .records import Made
+from .records import UNEXPECTED, Made
 
 if TYPE_CHECKING:
     import random
@@ -101,7 +101,7 @@ class Caller:
         except self._errors as error:
             made = replace(self._journal.made[made.trace], error=type(error).__name__)
         except Exception as error:  # noqa: BLE001 - the checks report an error of another kind
-            made = replace(made, error=f"unexpected {error!r}")
+            made = replace(made, error=f"{UNEXPECTED} {error!r}")
         finally:
             otel_context.detach(token)
         self._journal.note(replace(made, ended=time.time()))

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 
 from .blame import find_wrong_accusations, find_wrong_token_failures
 from .pulse import add_stalled
-from .records import KILLED, Evidence, Made, Served, Spanned
+from .records import KILLED, UNEXPECTED, Evidence, Made, Served, Spanned
 
 Check: TypeAlias = Callable[[Evidence], Iterator[str]]
 
@@ -43,9 +43,14 @@ def find_lost_calls(evidence: Evidence) -> Iterator[str]:
 
 
 def find_wrong_outcomes(evidence: Evidence) -> Iterator[str]:
-    """A call that returned has a span of success, and one that raised has one of failure."""
+    """A call that returned has a span of success, and one that raised has one of failure.
+
+    No call raised an error that it does not document.
+    """
     by_trace = {(s.trace, s.operation): s for s in evidence.of_kind("call")}
     for made in evidence.made:
+        if made.error.startswith(UNEXPECTED):
+            yield f"{_name(made)} ended with an error that is {made.error}"
         span = by_trace.get((made.trace, ONE_CALL.get(made.operation, "")))
         if span is not None and bool(span.reason) != bool(made.error):
             told = span.reason or "success"

@@ -16,6 +16,9 @@ KEYSTONE = -1
 KILLED = "killed"
 """The error of a call of a child that was killed in it."""
 
+UNEXPECTED = "unexpected"
+"""How the error of a call begins that its caller must not raise."""
+
 
 @dataclass(frozen=True)
 class Made:
