@@ -199,7 +199,7 @@ dist:
 	@rm -rf build/source dist && mkdir -p build/source
 	@git archive HEAD | tar -x -C build/source
 	@cd build/source && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) ../../.venv-dist/bin/python -m hatchling build -d ../../dist >/dev/null
-	@cd dist && sha256sum * | tee SHA256SUMS
+	@cd dist && sha256sum traced_image-* | tee SHA256SUMS
 
 # Licences and known vulnerabilities of what is locked.
 audit: $(VENV)/.dev

@@ -171,6 +171,12 @@ def test_everything_is_on_every_python_with_the_oldest_versions_and_the_real_par
     )
 
 
+def test_the_sums_of_a_release_are_not_of_their_own_file_which_is_begun_beside_them(clone):
+    clone.add("python3", "pass")
+
+    assert "sha256sum traced_image-* | tee SHA256SUMS" in clone.make("-n", "dist").stdout
+
+
 @pytest.fixture
 def proof(clone):
     """A clone where the steps of `make proof` are small: one passes, one fails."""
