@@ -125,6 +125,10 @@ class Process:
         """Press keys."""
         os.write(self._master, keys.encode())
 
+    def send(self, number):
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def ended(self):
         """Wait for its end; its exit status and all that it printed."""
         status = self._process.wait(LIMIT)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import ssl
+import sys
 import threading
+import traceback
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from terminals import LIMIT, own_port, until
@@ -45,6 +49,13 @@ def serve(cli, ports):
     It runs in the main thread, because signals need it; the asking code is in another.
     """
 
+    main = threading.get_ident()
+
+    def has_printed():
+        """Whether it waits for a signal, which it does once it has printed where all listen."""
+        stack = traceback.walk_stack(sys._current_frames()[main])
+        return "run_in_loop" in [frame.f_code.co_name for frame, _ in stack]
+
     def run(*arguments, ask=lambda _server, _control: None, end=signal.SIGTERM):
         server, control = (f"http://127.0.0.1:{port}" for port in ports)
         found = []
@@ -53,6 +64,7 @@ def serve(cli, ports):
             try:
                 until(lambda: get(control), "it does not listen")
                 found.append(ask(server, control))
+                until(has_printed, "it does not print")
             except BaseException as error:  # noqa: BLE001 it is compared below
                 found.append(error)
             finally:
@@ -86,9 +98,32 @@ def test_it_prints_one_line_of_json(serve, ports):
     assert {"servers": [server], "control": control, "cafile": None} == json.loads(line)
 
 
-@pytest.mark.parametrize(("end", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("end", "status"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)]
+)
 def test_a_signal_ends_it(end, status, serve):
     assert status == serve(end=end)[1].status
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_certificates(end, on_terminal):
+    running = on_terminal("lab", "--port", "0", "--tls", "--json")
+    cafile = until(lambda: re.search('"cafile": "(.+?)"', running.text.replace("\r\n", "")))[1]
+    folder = Path(cafile).parent
+    there = folder.is_dir()
+    running.send(end)
+    assert (True, 0, False) == (there, running.ended()[0], folder.is_dir())
+
+
+def test_it_goes_on_after_a_hangup_that_is_ignored(serve):
+    """As nohup has it."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def ask(server, _control):
+        os.kill(os.getpid(), signal.SIGHUP)
+        return get(f"{server}/v2/images")
+
+    assert 200 == serve(ask=ask)[0]
 
 
 def test_it_ends_when_standard_input_closes(process):

@@ -14,6 +14,7 @@ from terminals import LIMIT, until
 from traced_image.cli.signals import (
     TERMINATED,
     Terminated,
+    end_on_hangup,
     run_in_loop,
     run_interruptibly,
     terminate,
@@ -86,6 +87,21 @@ def test_a_signal_cancels_the_loop_before_it_is_raised(number, kind):
     with pytest.raises(kind):
         run_in_loop(told(number, noted))
     assert ["cancelled"] == noted
+
+
+def test_a_hangup_cancels_the_loop_of_a_command_that_it_ends():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    end_on_hangup()
+    noted = []
+    with pytest.raises(Terminated):
+        run_in_loop(told(signal.SIGHUP, noted))
+    assert ["cancelled"] == noted
+
+
+def test_a_hangup_that_is_ignored_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    end_on_hangup()
+    assert signal.SIG_IGN is signal.getsignal(signal.SIGHUP)
 
 
 @pytest.mark.filterwarnings("error")

@@ -19,7 +19,7 @@ from ..lab.fault_text import parse_fault
 from .exit_status import DONE
 from .lab_tokens import read_tokens
 from .output import print_fields
-from .signals import Terminated, run_in_loop, start_work
+from .signals import Terminated, end_on_hangup, run_in_loop, start_work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,10 +95,11 @@ class _LabOptions:
 def lab(**given: object) -> int:
     """Serve Glance servers that share their images, on loopback, and an API that breaks them.
 
-    When all listen, it prints their addresses and that of the control API. SIGTERM ends it with
-    status 0. The images are in memory: nothing is left of them at the end.
+    When all listen, it prints their addresses and that of the control API. SIGTERM and SIGHUP end
+    it with status 0. The images are in memory: nothing is left of them at the end.
     """
     wanted = _LabOptions(**given)  # type: ignore[arg-type]
+    end_on_hangup()  # its default would leave the certificates of --tls behind
     tokens = None if wanted.tokens is None else read_tokens(wanted.tokens)
     tls = TLS.trusted() if wanted.tls else None
     # A signal may come as soon as the addresses are printed, before the loop runs.

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: how they end a command, with and without an event loop."""
+"""Ctrl-C, SIGTERM and SIGHUP: how they end a command, with and without an event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
@@ -32,6 +32,12 @@ def terminate(_number: int, _frame: object) -> NoReturn:
         Terminated: Always.
     """
     raise Terminated(TERMINATED)
+
+
+def end_on_hangup() -> None:
+    """Let SIGHUP end the command as SIGTERM does, unless it is ignored, such as by nohup."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, terminate)
 
 
 def start_work(work: Callable[[], _T]) -> Future[_T]:
@@ -80,9 +86,10 @@ def run_in_loop(main: Coroutine[object, object, _T]) -> _T:
 
     Raises:
         KeyboardInterrupt: Ctrl-C cancelled it.
-        Terminated: SIGTERM cancelled it.
+        Terminated: SIGTERM cancelled it, or SIGHUP after `end_on_hangup`.
     """
     received: list[BaseException] = []
+    ends = _list_ends()
 
     async def cancellable() -> _T:
         loop = asyncio.get_running_loop()
@@ -92,14 +99,14 @@ def run_in_loop(main: Coroutine[object, object, _T]) -> _T:
             received.append(why)
             task.cancel()
 
-        loop.add_signal_handler(signal.SIGINT, end, KeyboardInterrupt())
-        loop.add_signal_handler(signal.SIGTERM, end, Terminated(TERMINATED))
+        for number, why in ends.items():
+            loop.add_signal_handler(number, end, why)
         if received:  # before the loop ran
             raise asyncio.CancelledError
         return await main
 
     try:
-        with _noted(received):
+        with _noted(ends, received):
             return asyncio.run(cancellable())
     except asyncio.CancelledError:
         raise received[0] from None
@@ -107,14 +114,24 @@ def run_in_loop(main: Coroutine[object, object, _T]) -> _T:
         main.close()  # if a signal came before it ran
 
 
+def _list_ends() -> dict[int, BaseException]:
+    ends: dict[int, BaseException] = {
+        signal.SIGINT: KeyboardInterrupt(),
+        signal.SIGTERM: Terminated(TERMINATED),
+    }
+    if signal.getsignal(signal.SIGHUP) is terminate:
+        ends[signal.SIGHUP] = Terminated(TERMINATED)
+    return ends
+
+
 @contextmanager
-def _noted(received: list[BaseException]) -> Iterator[None]:
+def _noted(ends: Mapping[int, BaseException], received: list[BaseException]) -> Iterator[None]:
     """Note signals that come before an event loop runs; an exception would leave half a loop."""
     # When a loop closes, it resets signals to the default, not to the handler before.
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ends}
     try:
-        signal.signal(signal.SIGINT, lambda *_: received.append(KeyboardInterrupt()))
-        signal.signal(signal.SIGTERM, lambda *_: received.append(Terminated(TERMINATED)))
+        for number in ends:
+            signal.signal(number, lambda number, _: received.append(ends[number]))
         yield
     finally:
         for number, handler in before.items():
