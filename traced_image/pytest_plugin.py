@@ -50,10 +50,17 @@ def _serve(
 ) -> Iterator[tuple[GlanceServer, ...]]:
     """Start servers as the marker says, but for `count`, and keep them for the report."""
     from . import lab
+    from .errors import InvalidArgument
 
     arguments: dict[str, Any] = {"count": _COUNT}
     # The closest marker comes first: a test's, then its class's, then its module's.
     for marker in reversed([*request.node.iter_markers("glance")]):
+        if len(marker.args) > 1:
+            raise InvalidArgument(
+                f"@pytest.mark.glance of {request.node.nodeid} has {len(marker.args)} arguments"
+                " without a name: write the count first, and all others by name, such as"
+                " glance(2, tokens=['secret'])."
+            )
         arguments.update(zip(("count",), marker.args, strict=False))
         arguments.update(marker.kwargs)
     if count is not None:

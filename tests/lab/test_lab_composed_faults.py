@@ -201,7 +201,7 @@ def test_a_token_is_not_in_the_text_of_a_fault():
         (lambda: faults.status(503).with_probability(0), "above 0 and up to 1"),
         (lambda: faults.status(503).with_probability(1.1), "above 0 and up to 1"),
         (lambda: faults.status(503).with_probability(0.5, seed="a"), "give a number from 0"),
-        (lambda: faults.status(503).per_client(1), "give text"),
+        (lambda: faults.status(503).per_client(1), "give address"),
         (lambda: faults.cut_body(-1), "give a number from 0"),
         (lambda: faults.cut_body(then="keep"), "give one of close, half_close"),
         (lambda: faults.cut_upload(1.5), "give a number from 0"),

@@ -27,6 +27,8 @@ from traced_image.lab import faults
         (lambda: faults.slow_error(interval=-1), "slow_error(-1): give seconds from 0"),
         (lambda: faults.redirect(302, b"/"), "redirect(b'/'): give text"),
         (lambda: faults.redirect(302, "\ud800"), "give text that utf-8 can encode"),
+        (lambda: faults.redirect(200, "/"), "redirect(200): give one of 300, 301, 302, 303, 307"),
+        (lambda: faults.redirect(301.0, "/"), "redirect(301.0): give an HTTP status"),
         (lambda: faults.framing("X: €"), "framing('X: €'): give text that latin-1 can encode"),
         (lambda: faults.chunked(trailers=("X: €",)), "give text that latin-1 can encode"),
         (lambda: faults.chunked(extension="€"), "give text that latin-1 can encode"),
@@ -56,11 +58,29 @@ from traced_image.lab import faults
         (lambda: faults.reset().only(method=1), "only(1): give one of"),
         (lambda: faults.reset().only(path="("), "only('('): give a regular expression (missing"),
         (lambda: faults.reset().only(path=1), "only(1): give a regular expression, as a str"),
+        (lambda: faults.reset().only(client=""), "only(''): give a client's IP address"),
+        (lambda: faults.reset().only(client=1), "only(1): give a client's IP address"),
+        (lambda: faults.reset().only(client="localhost"), "give a client's IP address"),
+        (lambda: faults.reset().only(client="::1"), "as in 127.0.0.2, [::1] or 127.0.0.1:40123"),
+        (lambda: faults.reset().only(client="[127.0.0.1]"), "give a client's IP address"),
+        (lambda: faults.reset().only(client="[0:0::1]"), "give a client's IP address"),
+        (lambda: faults.reset().only(client="127.0.0.256"), "give a client's IP address"),
+        (lambda: faults.reset().only(client="127.0.0.1:0"), "give a client's IP address"),
+        (lambda: faults.reset().only(client="127.0.0.1:x"), "give a client's IP address"),
+        (lambda: faults.status(503).only(headers={"": "x"}), "give headers as a dict"),
+        (lambda: faults.status(503).only(headers={"a b": "x"}), "give headers as a dict"),
+        (lambda: faults.status(503).per_client(""), "per_client(''): give address, connection"),
+        (lambda: faults.status(503).per_client("a b"), "or the name of a header"),
     ],
 )
 def test_a_wrong_argument_is_refused_with_how_to_fix_it(make, said):
     with pytest.raises(InvalidArgument, match=re.escape(said)):
         make()
+
+
+@pytest.mark.parametrize("client", ["127.0.0.2", "127.0.0.2:1", "[::1]", "[::1]:65535"])
+def test_an_address_that_a_client_can_have_is_accepted(client):
+    assert client == faults.status(503).only(client=client).client
 
 
 def test_a_server_refuses_what_is_no_fault(server):

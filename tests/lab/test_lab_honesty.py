@@ -154,6 +154,8 @@ def test_a_server_that_can_not_accept_says_so(server, monkeypatch, caplog, sessi
         (lambda: lab.GlanceServer(prefix="image"), "prefix=.* Write prefix="),
         (lambda: lab.GlanceServer(prefix="/image/"), "prefix=.* Write prefix="),
         (lambda: lab.Images().add(tags="abc"), "is one string. Write tags="),
+        (lambda: lab.Images(import_time="x"), r"import_time\('x'\): give seconds from 0"),
+        (lambda: setattr(lab.Images(), "import_time", -1), r"import_time\(-1\): give seconds"),
     ],
 )
 def test_a_wrong_argument_is_refused(make, said):

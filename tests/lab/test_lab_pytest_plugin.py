@@ -76,6 +76,19 @@ def test_one_with_the_same_tokens(glance):
     result.assert_outcomes(passed=3)
 
 
+def test_a_second_argument_of_the_marker_without_a_name_is_refused(run):
+    result = run("""
+        import pytest
+
+        @pytest.mark.glance(2, ["secret"])
+        def test_it(glance_cluster):
+            pass
+    """)
+    result.assert_outcomes(errors=1)
+    said = "*@pytest.mark.glance of *::test_it has 2 arguments without a name: write the count *"
+    result.stdout.fnmatch_lines([said])
+
+
 def test_each_test_has_a_server_of_its_own(run):
     code = "def test_{0}(glance):\n    assert [] == glance.images.all()\n    glance.images.add()\n"
     result = run("".join(map(code.format, "ab")))

@@ -40,10 +40,41 @@ def test_an_ipv6_address_is_in_brackets():
         assert f"http://[::1]:{server.port}" == server.url
 
 
-def test_an_address_that_is_not_this_machines_is_refused():
-    server = lab.GlanceServer(host="192.0.2.1")
-    with pytest.raises(OSError, match="assign requested address"):
-        server.start()
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", "", None])
+@pytest.mark.parametrize("kind", [lab.GlanceServer, lab.Proxy])
+def test_an_address_that_others_could_reach_is_refused(kind, host):
+    with pytest.raises(InvalidArgument, match=r"host=.*: give a loopback address: 127.0.0.1"):
+        kind(host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "localhost"])
+def test_other_names_of_loopback_are_listened_on(host, connect):
+    with lab.GlanceServer(host=host) as server:
+        connection = connect(server)
+        connection.request("GET", "/healthcheck")
+        assert connection.getresponse().read() == b"OK"
+
+
+def test_a_server_prints_its_name_and_its_url():
+    server = lab.GlanceServer(prefix="/image", tokens={"secret"})
+    stopped = repr(server)
+    with server:
+        expected = f"<GlanceServer glance at http://127.0.0.1:{server.port}/image, healthy>"
+        assert (expected, "<GlanceServer glance (not running), healthy>") == (repr(server), stopped)
+
+
+def test_a_server_prints_its_fault_without_what_may_be_secret(server):
+    hidden = {"token": "secret", "headers": {"Cookie": "secret"}}
+    server.break_with(faults.delay(1) | faults.status(503).only(**hidden))
+    assert f"<GlanceServer glance at {server.url}, fault delay|status>" == repr(server)
+
+
+def test_a_cluster_of_no_servers_is_refused():
+    with (
+        pytest.raises(InvalidArgument, match=r"cluster\(0\): give a number from 1"),
+        lab.cluster(0),
+    ):
+        pass
 
 
 def test_a_server_has_the_port_that_it_is_given(server):

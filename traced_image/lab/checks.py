@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import math
 import re
@@ -18,6 +19,8 @@ METHODS = frozenset(
 )
 """The methods of RFC 9110 and RFC 5789."""
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PEER = re.compile(r"(\[.+\]|[0-9.]+)(?::([1-9][0-9]*))?")
 _LEAST_ERROR = 400
 _FINAL = (200, 599)
 _INTERIM = (100, 199)
@@ -85,6 +88,44 @@ def check_text(call: str, value: object) -> str:
     if not isinstance(value, str):
         raise wrong(call, value, "give text, as a str")
     return value
+
+
+def check_header_name(call: str, value: object, fix: str) -> str:
+    """Return a header's name in small letters; refuse what no header is named."""
+    if not isinstance(value, str) or not _HEADER_NAME.fullmatch(value):
+        raise wrong(call, value, fix)
+    return value.lower()
+
+
+def check_client(call: str, value: object) -> str:
+    """Return a client's address, with or without a port; refuse what no client has."""
+    found = _PEER.fullmatch(value) if isinstance(value, str) else None
+    if not isinstance(value, str) or found is None or not _is_written_as_seen(found[1]):
+        fix = "give a client's IP address, as in 127.0.0.2, [::1] or 127.0.0.1:40123"
+        raise wrong(call, value, fix)
+    return value
+
+
+def _is_written_as_seen(address: str) -> bool:
+    """Return whether a connection of this address shows it in the same form."""
+    bare = address.strip("[]")
+    try:
+        return str(ipaddress.ip_address(bare)) == bare and (":" in bare) == ("[" in address)
+    except ValueError:
+        return False
+
+
+def check_loopback(host: object) -> str:
+    """Return a loopback address; refuse what others could reach, as these servers trust all."""
+    try:
+        if isinstance(host, str) and (
+            host == "localhost" or ipaddress.ip_address(host).is_loopback
+        ):
+            return host
+    except ValueError:
+        pass
+    fix = "give a loopback address: 127.0.0.1, another one of 127.0.0.0/8, or ::1"
+    raise InvalidArgument(f"host={host!r}: {fix}.")
 
 
 def check_sendable(call: str, value: object, code: str = "latin-1") -> None:

@@ -71,7 +71,8 @@ class Control(LoopbackServer):
         episode: No fault; for this package.
 
     Raises:
-        InvalidArgument: There is no server, or two have the same name.
+        InvalidArgument: There is no server, two have the same name, `host` is no loopback address,
+            or `port` is no port.
     """
 
     def __init__(

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ..errors import InvalidArgument
-from .checks import check_count, check_method, check_number, check_pattern, check_text, wrong
+from .checks import (
+    check_client,
+    check_count,
+    check_header_name,
+    check_method,
+    check_number,
+    check_pattern,
+    check_text,
+    wrong,
+)
 from .schedule import Schedule, make_schedule
 from .stages import check_parts
 
@@ -39,6 +48,7 @@ NEEDS_TLS = frozenset(
 )
 IN_KERNEL = frozenset({"black_hole", "refuse"})
 """Faults for which the server's kernel answers, so that the server sees no connection."""
+_HEADERS_FIX = "give headers as a dict, such as {'User-Agent': '^nova'}"
 CONNECTION_ONLY = NEEDS_TLS | IN_KERNEL | {"never_read"}
 
 
@@ -218,7 +228,7 @@ class Fault:
 
         Raises:
             InvalidArgument: The fault affects connections, before a request is read; or the method
-                is unknown, or a regular expression is none.
+                is unknown, a regular expression is none, or no client has such an address.
         """
         if self.parts:
             chosen = {"method": method, "path": path, "client": client, "token": token}
@@ -228,7 +238,7 @@ class Fault:
             self,
             method=self.method if method is None else check_method("only", method),
             path=self.path if path is None else check_pattern("only", path),
-            client=self.client if client is None else check_text("only", client),
+            client=self.client if client is None else check_client("only", client),
             header_patterns=self.header_patterns + _read_patterns(headers),
             token=self.token if token is None else check_text("only", token),
         )
@@ -274,9 +284,11 @@ class Fault:
                 header.
 
         Raises:
-            InvalidArgument: `by` is no text, or the kernel carries out the fault.
+            InvalidArgument: `by` is no such word or name, or the kernel carries out the fault.
         """
-        counted = replace(self, counted_by=check_text("per_client", by))
+        fix = "give address, connection, token, or the name of a header, such as User-Agent"
+        check_header_name("per_client", by, fix)
+        counted = replace(self, counted_by=by)
         return _check_countable(counted, "per_client")
 
     def during(
@@ -346,9 +358,9 @@ def _split(fault: Fault) -> tuple[Fault, ...]:
 
 def _read_patterns(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     if not isinstance(headers or {}, Mapping):
-        raise wrong("only", headers, "give headers as a dict, such as {'User-Agent': '^nova'}")
+        raise wrong("only", headers, _HEADERS_FIX)
     return tuple(
-        (check_text("only", name).lower(), check_pattern("only", pattern))
+        (check_header_name("only", name, _HEADERS_FIX), check_pattern("only", pattern))
         for name, pattern in (headers or {}).items()
     )
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument
+from .checks import check_seconds
 from .image import BASE, Image
 from .limits import DEFAULTS, Limits
 
@@ -51,6 +52,9 @@ class Images:
         limits: As above.
         import_time: As above; a test may change it.
         import_error: Why every import fails from now on; None if they succeed. A test may set it.
+
+    Raises:
+        InvalidArgument: ``import_time`` is no number of seconds; also where a test sets it.
     """
 
     def __init__(
@@ -72,6 +76,16 @@ class Images:
         self._used: set[str] = set()
         self._removed: dict[str, Image] = {}
         self._serials = itertools.count()
+
+    @property
+    def import_time(self) -> float:
+        """How long an import takes, in seconds."""
+        return self._import_time
+
+    @import_time.setter
+    def import_time(self, seconds: float) -> None:
+        check_seconds("import_time", seconds)
+        self._import_time = seconds
 
     def add(
         self,

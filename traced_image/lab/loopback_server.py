@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidArgument
 from .access_log import make_connection_access
 from .active_fault import ActiveFault
+from .checks import check_loopback
 from .connection import AcceptedConnection
 from .fault import check_fault
 from .fault_schedule import FaultSchedule
@@ -53,7 +54,7 @@ class LoopbackServer(LoggedServer, ABC):
         episode: The current fault; for this package.
 
     Raises:
-        InvalidArgument: `port` is no port.
+        InvalidArgument: `port` is no port, or `host` is no loopback address.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class LoopbackServer(LoggedServer, ABC):
         if not 0 <= port <= _MOST_PORT:
             raise InvalidArgument(f"port={port}: give a port from 0 to {_MOST_PORT}.")
         super().__init__()
-        self.host = host
+        self.host = check_loopback(host)
         self.name = name
         self._clock = clock
         self._wanted_port = port
@@ -82,6 +83,21 @@ class LoopbackServer(LoggedServer, ABC):
     @abstractmethod
     def converse(self, sock: socket.socket, abort: Callable[[], None]) -> None:
         """Serve a connection after its TLS handshake; for this package."""
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """The URL that the server listens on."""
+
+    def __repr__(self) -> str:
+        """Name the server, its URL and its fault; no part of it is secret."""
+        fault = self.episode.fault
+        try:
+            place = f"at {self.url}"
+        except RuntimeError:
+            place = "(not running)"
+        state = "healthy" if fault is None else f"fault {fault.name}"
+        return f"<{type(self).__name__} {self.name} {place}, {state}>"
 
     def _authority(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

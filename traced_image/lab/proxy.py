@@ -155,6 +155,9 @@ class Proxy(LoopbackServer):
         name: The name of its threads.
         app: Forwards requests; for this package.
         episode: The current fault; for this package.
+
+    Raises:
+        InvalidArgument: `host` is no loopback address, or `port` is no port.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ from .fault import DISTRIBUTIONS, Distribution, Fault, Then
 
 _PIECE = 1 << 16
 _CONTINUE = 100
+_REDIRECTS = (300, 301, 302, 303, 307, 308)
 
 
 def raw_reply(data: bytes, *, close: bool = True) -> Fault:
@@ -126,9 +127,10 @@ def redirect(code: int, location: str | None) -> Fault:
         location: The value of ``Location``; None for none.
 
     Raises:
-        InvalidArgument: `code` is no status, or `location` is no text.
+        InvalidArgument: `code` is none of these, or `location` is no text.
     """
     check_status("redirect", code)
+    check_choice("redirect", code, _REDIRECTS)
     if location is not None:
         check_sendable("redirect", location, "utf-8")
     headers = () if location is None else (location,)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from ..errors import InvalidArgument
 from .app import App
+from .checks import check_count
 from .conversation import Conversation
 from .fault import NEEDS_TLS
 from .identity import check_tokens
@@ -44,7 +45,8 @@ class GlanceServer(LoopbackServer):
         clock: Returns the time in seconds, for the schedules of faults.
 
     Raises:
-        InvalidArgument: ``tokens`` is one string or has no identities, or ``prefix`` is no path.
+        InvalidArgument: ``tokens`` is one string or has no identities, ``prefix`` is no path,
+            ``host`` is no loopback address, or ``port`` is no port.
 
     Attributes:
         images: The images that it serves.
@@ -123,8 +125,9 @@ def cluster(
 
     Raises:
         OSError: A port is in use.
-        InvalidArgument: There is no port of so high a number.
+        InvalidArgument: There is no port of so high a number, or `count` is below 1.
     """
+    check_count("cluster", count)
     images = Images() if images is None else images
     servers = [
         GlanceServer(images, tokens=tokens, tls=tls, name=f"glance-{n + 1}", port=port and port + n)
