@@ -258,6 +258,12 @@ def test_a_page_in_a_browser_can_not_use_it(header, call):
     assert 403 == call("POST", "/reset", **header)[0]
 
 
+def test_the_host_of_a_url_counts_before_the_header(control, connect):
+    connection = connect(control)
+    connection.request("GET", "http://glance.example/servers", headers={"Host": "127.0.0.1"})
+    assert 403 == connection.getresponse().status
+
+
 def test_it_has_no_faults(control):
     with pytest.raises(InvalidArgument, match="can't have the fault refuse"):
         control.break_with(lab.faults.refuse())

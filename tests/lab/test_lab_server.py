@@ -77,6 +77,16 @@ def test_a_cluster_of_no_servers_is_refused():
         pass
 
 
+def test_a_request_may_have_a_url_in_place_of_a_path(server, connect):
+    connection = connect(server)
+    for address in (server.url, "http://glance.example"):
+        connection.request("GET", f"{address}/v2")
+        reply = connection.getresponse()
+        reply.read()
+        assert (302, f"{address}/v2/") == (reply.status, reply.getheader("Location"))
+    assert ["/v2", "/v2"] == [access.path for access in server.access_log]
+
+
 def test_a_server_has_the_port_that_it_is_given(server):
     port = server.port
     server.stop()

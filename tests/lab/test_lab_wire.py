@@ -14,6 +14,7 @@ from traced_image.lab.http1 import (
     make_json_response,
     read_body,
     read_head,
+    to_origin_form,
 )
 
 
@@ -53,6 +54,38 @@ def test_a_path_and_a_query_are_told_apart():
     assert (request.path, request.query) == ("/a%20b", [("x", "1"), ("x", "2"), ("y", "")])
 
 
+@pytest.mark.parametrize("line", [b"\r\n", b"\n"])
+def test_an_empty_line_before_a_request_is_ignored(line):
+    assert ReceivedRequest("GET", "/") == read_head(stream(line + b"GET / HTTP/1.1\r\n\r\n"))
+
+
+def test_an_empty_line_alone_is_no_request():
+    assert None is read_head(stream(b"\r\n"))
+
+
+def test_a_second_empty_line_is_refused():
+    with pytest.raises(Malformed):
+        read_head(stream(b"\r\n\r\nGET / HTTP/1.1\r\n\r\n"))
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("http://glance:9292/v2/images?x=/y", ("/v2/images?x=/y", "glance:9292")),
+        ("HTTPS://[::1]:9292/v2", ("/v2", "[::1]:9292")),
+        ("http://user:word@glance/", ("/", "glance")),
+        ("http://glance", ("/", "glance")),
+        ("http://glance?x=y", ("/?x=y", "glance")),
+        ("http:///v2", ("http:///v2", "h")),
+        ("/v2?x=http://glance/", ("/v2?x=http://glance/", "h")),
+        ("*", ("*", "h")),
+    ],
+)
+def test_a_url_is_a_path_and_the_host_that_counts(target, expected):
+    request = to_origin_form(ReceivedRequest("GET", target, {"host": "h", "a": "b"}))
+    assert (*expected, "b") == (request.target, request.headers["host"], request.headers["a"])
+
+
 def test_headers_given_twice_are_joined():
     request = read_head(stream(b"GET / HTTP/1.1\r\nA: 1\r\na: 2\r\n\r\n"))
     assert request.headers["a"] == "1, 2"
@@ -69,6 +102,12 @@ def test_a_closed_connection_is_no_request():
         (b"GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", False),
         (b"GET / HTTP/1.0\r\n\r\n", False),
         (b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", True),
+        (b"GET / HTTP/1.0\r\nConnection: Keep-Alive, TE\r\n\r\n", True),
+        (b"GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", False),
+        (b"GET / HTTP/1.1\r\nConnection: close, TE\r\n\r\n", False),
+        (b"GET / HTTP/1.1\r\nConnection: TE ,Close\r\n\r\n", False),
+        (b"GET / HTTP/1.1\r\nConnection: TE\r\nConnection: close\r\n\r\n", False),
+        (b"GET / HTTP/1.1\r\nConnection: closed\r\n\r\n", True),
     ],
 )
 def test_keep_alive_is_the_default_of_http_1_1_only(head, kept):

@@ -12,7 +12,15 @@ from ..redact import hide_in_record
 from .access_log import make_access, make_connection_access
 from .error_responses import Refused
 from .fault_delivery import Delivery
-from .http1 import NO_BODY, Malformed, ReceivedBody, ReceivedRequest, Response, read_head
+from .http1 import (
+    NO_BODY,
+    Malformed,
+    ReceivedBody,
+    ReceivedRequest,
+    Response,
+    read_head,
+    to_origin_form,
+)
 from .pacing import Pacer, wait_while_frozen
 from .rewriting import rewrite
 from .sockets import (
@@ -120,7 +128,7 @@ class Conversation:
     def _exchange(self, stream: BufferedReader) -> bool:
         """Answer one request; return whether another one may follow."""
         try:
-            request = read_head(stream)
+            request = self._read_head(stream)
         except Malformed as error:
             problem = f"no HTTP/1.1 request: {error.args[0]!r}"
             self.desk.record(make_connection_access(self.peer, status=400, error=problem))
@@ -139,6 +147,10 @@ class Conversation:
             self._record(exchange, exchange.received, Response(400))
             self._refuse(request)
             return False
+
+    def _read_head(self, stream: BufferedReader) -> ReceivedRequest | None:
+        request = read_head(stream)
+        return None if request is None else to_origin_form(request)
 
     def _serve(self, exchange: ServedRequest) -> bool:
         met = exchange.met

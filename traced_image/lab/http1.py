@@ -23,6 +23,7 @@ NO_BODY = frozenset({http.HTTPStatus.NO_CONTENT.value, http.HTTPStatus.NOT_MODIF
 Headers = tuple[tuple[str, str], ...]
 
 _REQUEST_LINE = re.compile(r"(\S+) (\S+) HTTP/1\.([01])\r?\n")
+_ABSOLUTE = re.compile(r"https?://(?:[^/?#@]*@)?([^/?#@]+)([^#]*)", re.IGNORECASE)
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _LINE_LIMIT = 65536
 _HEADER_LIMIT = 200
@@ -140,6 +141,8 @@ def read_head(stream: BufferedReader) -> ReceivedRequest | None:
         OSError: The connection breaks.
     """
     line = stream.readline(_LINE_LIMIT)
+    if line in (b"\r\n", b"\n"):  # RFC 9112, 2.2: some clients end a body with one
+        line = stream.readline(_LINE_LIMIT)
     if not line:
         return None
     match = _REQUEST_LINE.match(line.decode("latin-1"))
@@ -148,9 +151,22 @@ def read_head(stream: BufferedReader) -> ReceivedRequest | None:
     method, target, minor = match.groups()
     headers = _read_headers(stream)
     # RFC 9112, 9.3: HTTP/1.1 keeps the connection by default, HTTP/1.0 only on request.
-    connection = headers.get("connection", "").lower()
-    keep_alive = connection == "keep-alive" if minor == "0" else connection != "close"
+    options = {option.strip() for option in headers.get("connection", "").lower().split(",")}
+    keep_alive = "close" not in options and (minor == "1" or "keep-alive" in options)
     return ReceivedRequest(method, target, headers, keep_alive=keep_alive)
+
+
+def to_origin_form(request: ReceivedRequest) -> ReceivedRequest:
+    """Return a request whose target is a URL as one whose target is a path.
+
+    RFC 9112, 3.2.2: every server accepts it, and the URL's authority replaces ``Host``.
+    """
+    match = _ABSOLUTE.match(request.target)
+    if match is None:
+        return request
+    authority, rest = match.groups()
+    target = rest if rest.startswith("/") else f"/{rest}"
+    return replace(request, target=target, headers={**request.headers, "host": authority})
 
 
 def _read_headers(stream: BufferedReader) -> dict[str, str]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ..errors import InvalidArgument
 from .conversation import Conversation
 from .error_responses import Refused
-from .http1 import Response
+from .http1 import Response, read_head
 from .loopback_server import LoopbackServer
 from .sockets import hang_up
 
@@ -94,6 +94,9 @@ def _forward(host: str, port: int, request: ReceivedRequest) -> Response:
 
 class _ProxyConversation(Conversation):
     """The requests on one connection to a proxy; a tunnel is the last one."""
+
+    def _read_head(self, stream: BufferedReader) -> ReceivedRequest | None:
+        return read_head(stream)  # its URL says where it goes
 
     def _answer(self, exchange: ServedRequest) -> bool:
         request = exchange.request
