@@ -6,6 +6,7 @@ import re
 import pytest
 
 from traced_image import lab
+from traced_image.lab.accept import choose_media_type
 from traced_image.lab.app import App
 from traced_image.lab.error_responses import Refused
 from traced_image.lab.http1 import ReceivedRequest
@@ -154,6 +155,31 @@ def test_an_error_comes_in_the_form_that_the_client_accepts(glance, accept, kind
 def test_a_client_may_accept_all_kinds_of_a_form(glance, accept, kind):
     response = glance("GET", "/v2/images/x", headers={"accept": accept})
     assert kind == response.content_type
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", None),
+        (",", None),
+        ("bogus", "a/x"),
+        ("a/y;q=2", "a/x"),
+        ("A/Y", "a/y"),
+        ("a/y, b/z", "a/y"),
+        ("b/z;q=0.5, a/y;q=0.4", "b/z"),
+        ("*/*", "a/x"),
+        ("a/*;q=0, */*;q=0.1", "b/z"),
+        ("a/x;q=0, a/*", "a/y"),
+        ("a/x;q=0", None),
+        ("a/x;level=1", None),
+        ('a/x;q=0.9;ext, a/y;p="1,\\"2"', "a/x"),
+        ("a/*;level=1", "a/x"),
+        ("a/y;q=0.5, a/y", "a/y"),
+        ("c/c", None),
+    ],
+)
+def test_the_offer_that_a_client_likes_best_is_chosen(accept, expected):
+    assert expected == choose_media_type(accept, ("a/x", "a/y", "b/z"))
 
 
 def test_a_wrong_media_type_is_named():

@@ -7,6 +7,7 @@ import json
 import re
 from http import HTTPStatus
 
+from .accept import choose_media_type
 from .http1 import REASONS, Headers, ReceivedRequest, Response
 
 _EXPLANATIONS = {
@@ -23,8 +24,7 @@ _EXPLANATIONS = {
     500: "The server has either erred or is incapable of performing the requested operation.",
     503: "The server is currently unavailable. Please try again at a later time.",
 }
-_HTML = ("text/html", "text/*", "*/*")
-_JSON = ("application/json", "application/*")
+_HTML, _JSON = "text/html", "application/json"
 _PAGE = (
     "<html>\n <head>\n  <title>{line}</title>\n </head>\n <body>\n"
     "  <h1>{line}</h1>\n  {text}\n </body>\n</html>"
@@ -64,11 +64,11 @@ class Refused(Exception):  # noqa: N818 - it is an answer, and never leaves the 
         """Build the reply as HTML, JSON or text, by the request's Accept header."""
         title = REASONS.get(self.status, "Unknown")
         line = f"{self.status} {title}"
-        accept = request.headers.get("accept", "")
-        if any(kind in accept for kind in _HTML):
+        chosen = choose_media_type(request.headers.get("accept", ""), (_HTML, _JSON))
+        if chosen == _HTML:
             text = self._text(request, _escape(self.explanation), _escape(self.detail))
             kind, body = "text/html; charset=UTF-8", _PAGE.format(line=line, text=text)
-        elif any(kind in accept for kind in _JSON):
+        elif chosen == _JSON:
             text = self._text(request, self.explanation, self.detail)
             value = {"message": text, "code": line, "title": title}
             kind, body = "application/json", json.dumps(value)

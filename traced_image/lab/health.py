@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .accept import choose_media_type
 from .http1 import ReceivedRequest, Response, make_json_response
 
+_KINDS = ("text/plain", "text/html", "application/json")
 _PAGE = """<HTML>
 <HEAD><TITLE>Healthcheck Status</TITLE></HEAD>
 <BODY>
@@ -34,9 +36,9 @@ def report_health(request: ReceivedRequest) -> Response:
     """``GET /healthcheck``."""
     if request.method == "HEAD":
         return Response(204, content_type="")
-    accept = request.headers.get("accept", "")
-    if accept == "application/json":
+    chosen = choose_media_type(request.headers.get("accept", ""), _KINDS)
+    if chosen == "application/json":
         return make_json_response(200, {"detailed": False, "reasons": ["OK"]})
-    if accept == "text/html":
+    if chosen == "text/html":
         return Response(200, _PAGE.encode())
     return Response(200, b"OK", "text/plain; charset=UTF-8")
