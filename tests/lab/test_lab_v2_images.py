@@ -166,3 +166,15 @@ def test_the_image_schema_has_every_attribute_of_an_image(glance, images, image_
     schema = body(glance("GET", "/v2/schemas/image"))
     view = images.get(image_id).view(show_locations=True)
     assert set(view) - set(schema["properties"]) == set()
+
+
+def test_an_empty_owner_is_stored_as_none(glance, patch):
+    """Glance shows it as it was sent, and has none from then on."""
+    shown = [json.loads(glance("POST", "/v2/images", {"owner": ""}).body)]
+    image_id = shown[0]["id"]
+    shown.append(json.loads(glance("GET", f"/v2/images/{image_id}").body))
+    patch(image_id, {"op": "replace", "path": "/owner", "value": "someone"})
+    change = {"op": "replace", "path": "/owner", "value": ""}
+    shown.append(json.loads(patch(image_id, change).body))
+    shown.append(json.loads(glance("GET", f"/v2/images/{image_id}").body))
+    assert ["", None, "", None] == [image["owner"] for image in shown]

@@ -77,7 +77,8 @@ def imported(glance, images):
         ("", [1, 0]),
         ("?limit=1", [1]),
         ("?status=failure", [0]),
-        ("?type=api_image_import&status=success", [1]),
+        ("?status=failure;limit=1", [0]),
+        ("?status=success", [1]),
         ("?type=import", []),
         (f"?marker={ZERO}&sort_key=id&sort_dir=asc", [1, 0]),
     ],
@@ -96,6 +97,7 @@ def test_tasks_are_listed(glance, imported, query, numbers):
         ("sort_dir=x", "Invalid sort direction: x"),
         ("sort_key=x", "Sort key supplied was not valid."),
         ("type=x", "Invalid type value: x"),
+        ("type=api_image_import", "Invalid type value: api_image_import"),
         ("status=x", "Invalid status value: x"),
     ],
 )
@@ -240,11 +242,64 @@ def test_a_kernel_may_be_null(glance):
         ("HEAD", "*/*", 204, ""),
         ("GET", "application/json", 200, "application/json"),
         ("GET", "text/html", 200, "text/html; charset=UTF-8"),
+        ("GET", "application/*", 200, "application/json"),
+        ("GET", "application/json, text/html;q=0.5", 200, "application/json"),
+        ("GET", "image/png", 200, "text/plain; charset=UTF-8"),
+        ("GET", "bogus", 200, "text/plain; charset=UTF-8"),
     ],
 )
 def test_the_health_check_answers_as_it_is_asked(glance, method, accept, status, kind):
     response = glance(method, "/healthcheck/x", headers={"accept": accept})
     assert (status, kind) == (response.status, response.content_type)
+
+
+@pytest.mark.parametrize("query", ["", "?limit=2&type=import"])
+def test_a_list_of_tasks_links_to_its_first_page(glance, query):
+    body = json.loads(glance("GET", f"/v2/tasks{query}").body)
+    assert f"/v2/tasks{query}" == body["first"]
+
+
+def test_the_link_to_the_first_page_of_tasks_has_no_marker(glance):
+    body = json.loads(glance("GET", f"/v2/tasks?marker={ZERO}").body)
+    assert "/v2/tasks" == body["first"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "images/x/file", b"data", 400),
+        ("POST", "images/x/file", b"1", 400),
+        ("POST", "images/x/file", b"{}", 405),
+        ("POST", "images/x/file", b"", 405),
+        ("DELETE", "tasks/x", b"data", 400),
+        ("DELETE", "tasks/x", b"{}", 405),
+        ("PUT", "schemas/image", b"data", 400),
+        ("GET", "schemas/image", b"{}", 400),
+        ("GET", "schemas/nope", b"", 404),
+        ("PUT", "schemas/nope", b"data", 404),
+        ("BREW", "schemas/nope", b"", 501),
+    ],
+)
+def test_a_method_that_a_path_has_not_is_refused_as_glance_does(glance, method, path, body, status):
+    assert status == glance(method, f"/v2/{path}", body).status
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"input": 5}, "5 is not of type 'null', 'object'"),
+        ({"status": "x"}, "'x' is not one of ['pending', 'processing', 'success', 'failure']"),
+        ({"x": 1}, "Additional properties are not allowed ('x' was unexpected)"),
+        ({"input": None}, "Invalid location: None"),
+        ({"input": {"import_from": 5}}, "Invalid location: 5"),
+        ({"input": {"import_from": "http://a/b"}}, "Invalid location: http://a/b"),
+        ({"input": {"import_from": "file:///etc"}}, "File based imports are not allowed."),
+        ({"input": {"import_from": "ftp://a"}}, "The given uri is not valid."),
+    ],
+)
+def test_a_new_task_is_refused_with_glances_words(glance, text, given, words):
+    body = {"type": "import", "input": {}, **given}
+    assert words in text(glance("POST", "/v2/tasks", body, {"accept": "text/plain"}))
 
 
 def test_the_root_of_a_version_is_found(glance):

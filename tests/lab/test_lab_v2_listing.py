@@ -113,6 +113,11 @@ def test_a_query_that_glance_refuses_is_refused(glance, query, status, words):
     assert (status, True) == (response.status, words in response.body.decode())
 
 
+def test_a_semicolon_ends_a_parameter(glance, stocked):
+    body = json.loads(glance("GET", "/v2/images?limit=1;sort=name:asc&x").body)
+    assert "/v2/images?limit=1&sort=name%3Aasc&x=" == body["first"]
+
+
 def test_a_page_links_to_the_next_and_to_the_first(glance, stocked):
     body = json.loads(glance("GET", "/v2/images?limit=2&sort_key=id").body)
     last = body["images"][-1]["id"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab_values import (
+    ACCEPTED,
     CONTENTS,
     CREATIONS,
     FORMATS,
@@ -92,8 +93,9 @@ def _roots() -> Iterator[Ask]:
                 "/v2/images?x_min=y",
             )
         )
-    for kind in ("application/*", "text/*"):
-        yield Ask("GET", f"/v2/images/{MISSING}", headers={"Accept": kind})
+    for kind in ACCEPTED:
+        for path in ("/healthcheck", f"/v2/images/{MISSING}"):
+            yield Ask("GET", path, headers={"Accept": kind})
     for version in ("v2.5", "v1", "x"):
         kind = f"application/vnd.openstack.images-{version}"
         yield Ask("GET", f"/images/{MISSING}", headers={"Accept": kind})
@@ -102,6 +104,12 @@ def _roots() -> Iterator[Ask]:
 def _methods() -> Iterator[Ask]:
     for path in PATHS:
         yield from (Ask(method, path.replace("*", MISSING)) for method in METHODS)
+    for body in (b"data", b"{}", b"1"):
+        for path in (f"/v2/images/{MISSING}/file", "/v2/images", "/v2/schemas/image"):
+            yield from (Ask(method, path, body) for method in ("POST", "PATCH", "DELETE"))
+    yield from (Ask(method, "/v2/schemas/nope") for method in METHODS)
+    yield Ask("GET", "/v2/schemas/image", b"{}")
+    yield Ask("DELETE", f"/v2/tasks/{MISSING}", b"data")
 
 
 def _creations() -> Iterator[Ask]:
@@ -109,6 +117,11 @@ def _creations() -> Iterator[Ask]:
     kinds = ("text/plain", "application/json; charset=utf-8", "application/octet-stream", "")
     for kind in kinds:
         yield Ask("POST", "/v2/images", {"name": "typed"}, {"Content-Type": kind})
+    yield create("image", owner="")
+    yield Ask("GET", "/v2/images/<image>")
+    yield patch("image", {"op": "replace", "path": "/owner", "value": "o"})
+    yield patch("image", {"op": "replace", "path": "/owner", "value": ""})
+    yield Ask("GET", "/v2/images/<image>")
     yield create("", id="<fresh>")
     yield create("", id="<fresh>")
     yield Ask("DELETE", "/v2/images/<fresh>")
@@ -185,7 +198,8 @@ def _data() -> Iterator[Ask]:
     yield upload("empty", b"")
     yield Ask("GET", "/v2/images/<empty>")
     yield Ask("GET", "/v2/images/<empty>/file")
-    yield Ask("GET", "/v2/images/<empty>/file", headers={"Range": "bytes=0-0"})
+    for one in ("bytes=0-0", "bytes=-1"):
+        yield Ask("GET", "/v2/images/<empty>/file", headers={"Range": one})
     yield create("sized", min_disk=1, min_ram=1, **BARE)
     yield upload("sized", b"x" * 70_000)
     yield Ask("GET", "/v2/images/<sized>/file", headers={"Range": "bytes=65530-65545"})
@@ -433,6 +447,18 @@ def _tasks() -> Iterator[Ask]:
         yield Ask("POST", "/v2/tasks", {"type": kind, "input": {}})
     for body in (b"", [], {}, {"type": "import"}, {"input": {}}, {"type": 5, "input": {}}):
         yield Ask("POST", "/v2/tasks", body)
+    for more in (
+        {"input": 5},
+        {"input": None},
+        {"id": "x"},
+        {"status": "x"},
+        {"x": 1},
+        {"input": {"import_from": "x"}},
+        {"input": {"import_from": "file:///x"}},
+        {"input": {"import_from": 5}},
+        {"type": "location_import"},
+    ):
+        yield Ask("POST", "/v2/tasks", {"type": "import", "input": {}, **more})
     yield Ask("GET", f"/v2/tasks/{MISSING}")
     yield Ask("DELETE", f"/v2/tasks/{MISSING}")
     for query in (
@@ -445,7 +471,8 @@ def _tasks() -> Iterator[Ask]:
         "status=x",
     ):
         yield Ask("GET", f"/v2/tasks?{query}")
-    yield Ask("GET", "/v2/tasks?type=export")
+    for query in ("type=export", "type=import&limit=0", "type=api_image_import", "limit=0;type=x"):
+        yield Ask("GET", f"/v2/tasks?{query}")
     yield Ask("PATCH", "/v2/tasks")
 
 

@@ -242,6 +242,12 @@ RANGES = (
     *("bytes=0-3x", "bytes", f"bytes=0-{10**30}", f"bytes=-{10**30}", f"bytes={10**30}-"),
 )
 
+ACCEPTED = (
+    *("application/*", "text/*", "bogus", "*", "image/png", ",", "TEXT/HTML", "text/html;q=0"),
+    *("text/html;q=0, */*", "application/json;q=0.1, text/html;q=0.5", "text/html;level=1"),
+    *("*/*;q=0", "text/html;q=x", "application/json, text/html"),
+)
+
 LISTINGS = (
     *("", "limit=1", "limit=0", "limit=-1", "limit=x", "limit=1001", "marker=nope"),
     *("marker=<image3>", "limit=2&marker=<image5>", "marker="),
@@ -266,6 +272,9 @@ LISTINGS = (
     *("tag=<fresh>&tag=even", "tag=<fresh>&tag=nope", "tags=x", "limit=5&limit=2"),
     *("visibility=public&visibility=private", "%C3%A4=x", "name=%C3%A4", "name=%FF"),
     *("name=%F0%9D%84%9E", "limit=2&sort_key=name&sort_dir=asc", "size_min=1&size_max=6"),
+    *("sort=size:asc&marker=<image1>", "sort=size:desc&marker=<image1>"),
+    *("sort=container_format:asc&marker=<image9>", "locations=x", "members=x", "properties=x"),
+    *("name=listed-1;limit=1", "limit=1;x=y&a;b=c", "name=a%3Bb", "tags="),
     *("&&", "=x", "size_min=99999999999999999999"),
 )
 

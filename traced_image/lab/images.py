@@ -140,7 +140,9 @@ class Images:
         return Image(attributes, dict(properties), serial, changed=serial)
 
     def put(self, image: Image) -> None:
-        """Store a new image, or the new state of an image."""
+        """Store a new image, or the new state of an image; an empty owner is none, as in Glance."""
+        if image.base["owner"] == "":
+            image = image.with_base(owner=None)
         with self.lock:
             self._used.add(image.id)
             self._images[image.id] = image

@@ -27,6 +27,7 @@ class Routes:
         bodyless: The handlers of requests that must not have a body.
         allowed: What ``Allow`` says for a path, where Glance names other methods than it has; None
             for a path whose other methods Glance does not find.
+        read_refused: Reads the body of a method that a path has not, and may refuse it.
     """
 
     def __init__(
@@ -34,7 +35,9 @@ class Routes:
         table: Mapping[str, Mapping[str, Handler]],
         bodyless: Collection[Handler] = (),
         allowed: Mapping[str, str | None] = MappingProxyType({}),
+        read_refused: Callable[[ReceivedRequest], object] = bool,
     ) -> None:
+        self._read_refused = read_refused
         self._allowed = {tuple(path.split("/")): allow for path, allow in allowed.items()}
         self._patterns = [(tuple(path.split("/")), handlers) for path, handlers in table.items()]
         self._bodyless = bodyless
@@ -68,6 +71,8 @@ class Routes:
     ) -> Handler:
         handler = handlers.get(request.method)
         if handler is None:
+            if request.body:
+                self._read_refused(request)
             allow = self._allowed.get(pattern) or ", ".join(handlers)
             raise Refused(405, headers=(("Allow", allow),))
         if request.body and handler in self._bodyless:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..routing import Routes
 from . import data, images, imports, info, listing, locations, sharing, tasks
-from .schemas import show
+from .requests import read_json
+from .schemas import SCHEMAS, show
+
+_SHOW_SCHEMAS = {f"schemas/{name}": partial(show, name) for name in SCHEMAS}
 
 ROUTES = Routes(
     {
@@ -31,7 +36,7 @@ ROUTES = Routes(
         "info/stores/detail": {"GET": info.detail_stores},
         "info/usage": {"GET": info.show_usage},
         "stores/*/*": {"DELETE": info.delete_from_store},
-        "schemas/*": {"GET": show},
+        **{path: {"GET": show_schema} for path, show_schema in _SHOW_SCHEMAS.items()},
     },
     bodyless={
         data.download,
@@ -44,6 +49,8 @@ ROUTES = Routes(
         sharing.remove_member,
         sharing.remove_tag,
         sharing.show_member,
+        *_SHOW_SCHEMAS.values(),
     },
     allowed={"images/*/locations": "POST", "images/*/tasks": None},
+    read_refused=read_json,
 )

@@ -12,6 +12,7 @@ from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 from ..listing import MOST, PAGE, Condition, at_least, at_most, equals, select
 from ..policy import enforce_role
+from .requests import read_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,16 +53,17 @@ _VALUES = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)",?|([^,]+),?|,')
 
 def index(images: Images, request: ReceivedRequest) -> Response:
     """``GET /v2/images``."""
-    query = dict(request.query)
+    parameters = read_query(request)
+    query = dict(parameters)
     marker = query.pop("marker", None)
-    tags = [value.strip() for name, value in request.query if name == "tag"]
+    tags = [value.strip() for name, value in parameters if name == "tag"]
     limit = min(_read_limit(query.get("limit")), MOST)
     _check(query)
     enforce_role(request.identity, "get_images", "reader")
     found = select(
         images,
         [*_read_conditions(query, tags), *_make_visible(request.identity, query)],
-        order=_read_order(request.query),
+        order=_read_order(parameters),
         marker=marker,
         limit=limit,
         sees_removed=request.identity.is_admin,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from ..error_responses import Refused
 from ..policy import is_visible
@@ -36,6 +37,12 @@ def find_image(
     if image is None or not is_visible(request.identity, image):
         raise Refused(404, problem.format(image_id))
     return image
+
+
+def read_query(request: ReceivedRequest) -> list[tuple[str, str]]:
+    """Return the names and values in a request's query; a semicolon ends one, as in WebOb."""
+    text = request.target.partition("?")[2].replace(";", "&")
+    return parse_qsl(text, keep_blank_values=True)
 
 
 def read_json(request: ReceivedRequest) -> list[JSON] | dict[str, JSON]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..error_responses import Refused
 from ..http1 import JSON, ReceivedRequest, Response, make_json_response
 
 if TYPE_CHECKING:
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
     from ..images import Images
 
-_UUID = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
+UUID = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 _CONTAINERS: list[JSON] = [None, "ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"]
 _DISKS: list[JSON] = [
     None,
@@ -68,7 +67,7 @@ _NULL_OR_TEXT: JSON = ["null", "string"]
 _NULL_OR_NUMBER: JSON = ["null", "integer"]
 
 IMAGE: Mapping[str, dict[str, JSON]] = {
-    "id": _make_field("string", "An identifier for the image", pattern=_UUID),
+    "id": _make_field("string", "An identifier for the image", pattern=UUID),
     "name": _make_field(_NULL_OR_TEXT, "Descriptive name for the image", maxLength=255),
     "status": _make_read_only("string", "Status of the image", enum=_STATUSES),
     "visibility": _make_field("string", "Scope of image accessibility", enum=_VISIBILITIES),
@@ -125,7 +124,7 @@ CUSTOM: Mapping[str, dict[str, JSON]] = {
     **{
         f"{name}_id": {
             "type": ["null", "string"],
-            "pattern": _UUID,
+            "pattern": UUID,
             "description": "ID of image stored in Glance that should be used as the"
             f" {name} when booting an AMI-style image.",
             "is_base": False,
@@ -160,7 +159,7 @@ CUSTOM: Mapping[str, dict[str, JSON]] = {
 
 _MEMBER: Mapping[str, dict[str, JSON]] = {
     "member_id": _make_field("string", "An identifier for the image member (tenantId)"),
-    "image_id": _make_field("string", "An identifier for the image", pattern=_UUID),
+    "image_id": _make_field("string", "An identifier for the image", pattern=UUID),
     "created_at": _make_field("string", "Date and time of image member creation"),
     "updated_at": _make_field("string", "Date and time of last modification of image member"),
     "status": _make_field(
@@ -216,8 +215,6 @@ SCHEMAS: Mapping[str, dict[str, JSON]] = {
 }
 
 
-def show(_: Images, __: ReceivedRequest, name: str) -> Response:
-    """``GET /v2/schemas/{name}``."""
-    if name not in SCHEMAS:
-        raise Refused(404)
+def show(name: str, _: Images, __: ReceivedRequest) -> Response:
+    """``GET /v2/schemas/{name}``, of one name of `SCHEMAS`."""
     return make_json_response(200, SCHEMAS[name])
