@@ -5,7 +5,7 @@ from loopback import Loopback, conversation, reply
 from support import in_child
 
 import traced_image
-from traced_image import Config, GlanceClientWrapper, ServiceClosed, lab
+from traced_image import Config, GlanceClientWrapper, ServiceClosed, _connect, lab
 from traced_image.errors import ProtocolError
 
 META = {"name": "new", "disk_format": "raw", "container_format": "bare"}
@@ -29,10 +29,10 @@ def service(opened, server):
 @pytest.fixture
 def environment(monkeypatch, server):
     monkeypatch.setenv("TRACED_IMAGE_SERVERS", server.url)
-    traced_image._connect._default.clear()
+    _connect._default.clear()
     yield
     traced_image.get_default_image_service().close()
-    traced_image._connect._default.clear()
+    _connect._default.clear()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -116,6 +116,19 @@ def test_a_download_that_breaks_after_that_is_not_continued(opened, three, image
     with pytest.raises(ProtocolError) as caught:
         b"".join(download)
     assert isinstance(caught.value.__cause__, ServiceClosed)
+
+
+def test_a_download_that_breaks_after_that_is_not_logged_as_retried(
+    opened, server, image_id, caplog
+):
+    server.break_with(lab.faults.cut_body().only(path="/file$"))
+    service = opened.service(server)
+    download = service.download(None, image_id)
+    service.close()
+    with pytest.raises(ProtocolError):
+        b"".join(download)
+    line = f"Error contacting glance server '127.0.0.1:{server.port}' for 'data', done trying."
+    assert [f"{line} Reason: protocol_error."] == caplog.messages
 
 
 def test_a_call_under_way_is_retried(opened, server, image_id):

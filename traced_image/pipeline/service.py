@@ -424,9 +424,11 @@ class GlanceImageService:
         ) -> Download | None:
             nonlocal left
             left -= 1
-            retrying = left >= 0 and isinstance(error, Retryable)
+            may_retry = left >= 0 and isinstance(error, Retryable)
+            # After its call, a download asks nobody once the service is closed: `images` refuses.
+            retrying = may_retry and not (images is self._images and self.closed)
             self._client.accuse(server, error, retrying=retrying)
-            if not retrying:
+            if not may_retry:
                 return None
             return images.download(context, image_id, there + done, first)
 
