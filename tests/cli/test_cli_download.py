@@ -453,6 +453,14 @@ def test_where_nothing_can_be_written_is_one_line(
     assert [] == left(tmp_path)
 
 
+def test_links_that_go_round_in_a_circle_are_one_line(cli, server, on, image_id, target):
+    target.symlink_to(target)
+    result = cli("download", image_id, "-o", target, "--force", *on(server))
+    said = f"traced-image: {target}: Too many levels of symbolic links"
+    assert (4, said, True) == (result.status, result.line, target.is_symlink())
+    assert () == server.access_log
+
+
 def test_standard_output_that_is_full_is_named(process, server, on, image_id):
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         result = process("download", image_id, "-o", "-", *on(server), stdout=full)

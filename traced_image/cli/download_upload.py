@@ -120,7 +120,7 @@ def download(choice: Choice, image_id: str, output: str, *, force: bool, trace: 
             connected = stack.enter_context(connect_traced(choice, trace=trace))
             _stream(connected, image_id, file, output)
         else:
-            part = stack.enter_context(open_part(place.resolve()))
+            part = stack.enter_context(open_part(_follow_links(place)))
             # Another process may have finished its download to the same file meanwhile.
             _check_absent(place, force=force)
             connected = stack.enter_context(connect_traced(choice, trace=trace))
@@ -130,6 +130,18 @@ def download(choice: Choice, image_id: str, output: str, *, force: bool, trace: 
 def _is_special(place: Path) -> bool:
     """Return whether a path is a device, a pipe, or an open file such as /dev/stdout."""
     return find_descriptor(str(place)) is not None or (place.exists() and not place.is_file())
+
+
+def _follow_links(place: Path) -> Path:
+    """Return the path of the file that the data becomes, which need not exist.
+
+    Raises:
+        OSError: The path leads to no file, because its links go round in a circle.
+    """
+    # Python up to 3.12 has a RuntimeError for such links, and 3.13 would replace one of them.
+    with suppress(FileNotFoundError):
+        place.stat()
+    return place.resolve()
 
 
 def _check_absent(place: Path, *, force: bool) -> None:
