@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import os
 import socket
 import ssl
 from typing import TYPE_CHECKING, NamedTuple
@@ -301,7 +302,17 @@ def _find_rule(
         if any(isinstance(link, rule.kinds) for link in links):
             detail = _find_detail(links) if rule.error in (ProtocolError, TLSError) else ""
             return rule.error, rule.reason, f"{rule.words}{detail}"
-    return CommunicationError, OTHER, f"{type(links[0]).__name__} (see its cause)"
+    return CommunicationError, OTHER, _describe_other(links)
+
+
+def _describe_other(links: tuple[BaseException, ...]) -> str:
+    """Return the system's words for the first error of its own, such as "Too many open files"."""
+    for link in links:
+        # Not the exception's own text, which may contain a secret.
+        number = link.errno if isinstance(link, OSError) else None
+        if number is not None and number in errno.errorcode:
+            return os.strerror(number)
+    return f"{type(links[0]).__name__} (see its cause)"
 
 
 def _find_detail(links: tuple[BaseException, ...]) -> str:

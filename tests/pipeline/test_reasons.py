@@ -22,7 +22,7 @@ from traced_image.errors import (
     ProtocolError,
     TLSError,
 )
-from traced_image.reasons import classify, unwrap
+from traced_image.reasons import NotConnectedError, classify, unwrap
 from traced_image.telemetry.catalogue import REASONS
 
 HELLO = b"HTTP/1.1 200 OK\r\n"
@@ -362,6 +362,17 @@ def test_a_connection_that_was_reset_before_it_was_used(number):
 def test_what_is_not_known_is_other():
     error = classify(requests.RequestException("strange"), "glance-1:9292")
     assert (type(error), error.reason, error.reached) == (CommunicationError, "_OTHER", True)
+
+
+def test_what_the_system_says_is_in_the_message():
+    error = classify(NotConnectedError(errno.EMFILE, "password"), "glance-1:9292")
+    expected = ("_OTHER", False, "glance-1:9292: Too many open files")
+    assert (error.reason, error.reached, str(error)) == expected
+
+
+def test_what_is_not_known_is_named_by_its_class():
+    error = classify(requests.RequestException("strange"), "glance-1:9292")
+    assert str(error) == "glance-1:9292: RequestException (see its cause)"
 
 
 def test_a_chain_that_bites_its_tail_ends():
