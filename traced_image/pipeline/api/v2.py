@@ -39,6 +39,9 @@ PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
 _NO_CONTENT = 204
 _POINTER = re.compile(r"(/([^/~]|~[01])+)+")
 _COLLECTION = "/v2/images"
+_LIST_PATH = re.compile(
+    rf"{_COLLECTION}\?[!-~]*"
+)  # the characters that a request's target can have
 _JSON = {"Content-Type": "application/json"}
 _BINARY = {"Content-Type": "application/octet-stream"}
 _PATCH = {"Content-Type": PATCH_TYPE}
@@ -124,15 +127,16 @@ class _LinkedPages:
         """Return the path of the next page, or None if there is none.
 
         The link comes from the server. It must stay within the list, so that the token goes to no
-        other server and path, and it must make progress, so that the list ends: it is one that
-        was not followed before, and of two pages in a row one has an image.
+        other server and path, and be text that a request can have. It must make progress, so that
+        the list ends: it is one that was not followed before, and of two pages in a row one has an
+        image.
         """
         if link is None or link == "":
             return None
         path = _strip_server(link, reply.server)
         if (
             path is None
-            or not path.startswith(f"{_COLLECTION}?")
+            or not _LIST_PATH.fullmatch(path)
             or path in self._seen
             or (empty and self._empty)
         ):
