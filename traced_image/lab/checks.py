@@ -125,7 +125,7 @@ def check_loopback(host: object) -> str:
     except ValueError:
         pass
     fix = "give a loopback address: 127.0.0.1, another one of 127.0.0.0/8, or ::1"
-    raise InvalidArgument(f"host={host!r}: {fix}.")
+    raise wrong("host", host, fix)
 
 
 def check_sendable(call: str, value: object, code: str = "latin-1") -> None:
