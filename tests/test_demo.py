@@ -316,7 +316,7 @@ def test_the_exit_status_is_1_where_a_witness_says_nothing(run):
     assert "Telemetry was right about 1 of 4 faults." in result.output
 
 
-@pytest.mark.parametrize("package", ["trustme"])
+@pytest.mark.parametrize("package", ["click", "rich", "trustme"])
 def test_a_package_that_is_not_there_is_one_line_with_the_mend(package):
     program = (
         f"import runpy, sys; sys.modules[{package!r}] = None; sys.argv[1:] = [];"
@@ -327,7 +327,16 @@ def test_a_package_that_is_not_there_is_one_line_with_the_mend(package):
 
     (line,) = done.stderr.splitlines()
     assert (1, "") == (done.returncode, done.stdout)
-    assert re.search(r"^Error: .*traced-image\[lab\]", line)
+    assert re.search(r"^Error: .*traced-image\[(cli,)?lab\]", line)
+
+
+def test_a_package_that_is_not_there_ends_no_program_that_imports_it():
+    program = (
+        "import sys; sys.modules['click'] = None\n"
+        "try: import traced_image.demo.__main__\n"
+        "except ModuleNotFoundError as error: print(error.name)"
+    )
+    assert "click\n" == _program("-c", program).stdout
 
 
 def test_a_time_that_is_none_is_refused(run):

@@ -18,9 +18,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-from rich.console import Console
-from rich.markup import escape
+try:
+    import click
+    from rich.console import Console
+    from rich.markup import escape
+except ModuleNotFoundError as missing:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"Error: {missing.name} is not installed; install traced-image[cli,lab]")
 
 from ..errors import TracedImageError
 from .traffic import start_daemon
