@@ -238,6 +238,9 @@ def test_a_quote_that_is_cut_is_hidden_to_its_end():
     assert '{"password": "REDACTED' == hide_in_text(f'{{"password": "{HUNTER} {HUNTER}')
 
 
+HEADER_VALUE = "or return character(s) in header value: 'REDACTED'"
+
+
 @pytest.mark.parametrize(
     ("text", "hidden"),
     [
@@ -248,6 +251,8 @@ def test_a_quote_that_is_cut_is_hidden_to_its_end():
         (f"X-Amz-Security-Token: {HUNTER} kept", "X-Amz-Security-Token: REDACTED kept"),
         (f"?token={HUNTER}&x=1", "?token=REDACTED&x=1"),
         (rf"password={HUNTER}\x1b{HUNTER} x", "password=REDACTED x"),
+        (rf"or return character(s) in header value: '{HUNTER}\n'", HEADER_VALUE),
+        (rf"Invalid header value b'{HUNTER}\n' kept", "Invalid header value b'REDACTED' kept"),
     ],
 )
 def test_more_forms_of_secrets_are_hidden(text, hidden):
@@ -300,6 +305,7 @@ def test_a_text_without_secrets_is_left_alone(hide, text):
         "leave out user:password@ and set username and password",
         'password="" and X-Auth-Token: ',
         "gAAAA and eyJ",
+        "a token that a header value can't contain",
     ],
 )
 def test_what_only_resembles_a_secret_is_left_alone(hide, text):

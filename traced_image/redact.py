@@ -75,7 +75,9 @@ _TOKEN = re.compile(
 _FIELD = re.compile(
     rf"""(
         (?: (?:{"|".join(SECRET_FIELDS)}) (?:\\*["']\s*[:,=] | \s*[:=])
-          | token (?:\\*["']\s*[:,=] | =) )  # no colon alone, as in "Unexpected token: x"
+          | token (?:\\*["']\s*[:,=] | =)  # no colon alone, as in "Unexpected token: x"
+          # requests and http.client show what no header can contain: a token with a line break
+          | header\ value (?:\s*: | (?=\s*b?["'])) )
         \s* (?:(?:basic|bearer|digest|negotiate)\s+)?
       | \b(?:basic|bearer)\s+ (?=[\w.~+/-]{{20}}) )
     (?: (b?(\\*["'])) (?:(?!\3) (?:\\.|[^\\]))+ | (?![{{[]) (?:[^\s&"'\\]|\\(?!["']))+ )""",
@@ -85,7 +87,7 @@ _FIELD = re.compile(
 _LOWERED = [key.lower() for key in SECRET_KEYS]
 _STEMS = tuple(key for key in _LOWERED if not any(each in key for each in {*_LOWERED} - {key}))
 """A text with a key contains one of these in lower case: they are faster to find than a pattern."""
-_FIELD_STEMS = ("passw", "secret", "authorization", "token", "basic", "bearer")
+_FIELD_STEMS = ("passw", "secret", "authorization", "token", "basic", "bearer", "header value")
 
 _MOST_ENCODED = 3
 """How many levels of percent-encoding the search for secrets decodes."""
