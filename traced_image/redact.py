@@ -122,6 +122,15 @@ def hide_in_text(text: str, *secrets: str | None) -> str:
     return text
 
 
+def find_cause_to_show(error: Exception) -> Exception | None:
+    """Return an error as the cause of another one, or None if its text has a secret.
+
+    A traceback shows the text of a cause, also in another program's log.
+    """
+    text = str(error)
+    return error if hide_in_text(text) == text else None
+
+
 def hide_in_record(record: logging.LogRecord) -> bool:
     """Hide the secrets in a log record's traceback; this is a filter for a logger.
 

@@ -3,6 +3,7 @@
 import math
 import socket
 import time
+import traceback
 from types import SimpleNamespace
 
 import pytest
@@ -53,6 +54,20 @@ CALLER = RequestContext(auth_token="caller")
 def test_the_caller_s_token_is_taken_under_keystone():
     found = request_tokens(auth_strategy="keystone").find(CALLER, math.inf)
     assert SentTokens("caller") == found
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("header value: 's3cret\\n'", False), ("Keystone is down", True)]
+)
+def test_a_cause_that_shows_a_token_is_left_out(text, shown):
+    class Failing(Tokens):
+        def get_token(self):
+            raise ValueError(text)
+
+    with pytest.raises(TokenUnavailable) as caught:
+        ServiceToken(Failing()).get(math.inf)
+    told = "".join(traceback.format_exception(caught.value))
+    assert (shown, shown) == (caught.value.__cause__ is not None, text in told)
 
 
 def test_the_caller_s_token_is_left_under_noauth():

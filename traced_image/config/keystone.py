@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from ..errors import InvalidAuth, TokenUnavailable
-from ..redact import hide_in_text
+from ..redact import find_cause_to_show
 from .checks import describe_cause
 from .keystone_turn import Turn
 
@@ -187,9 +187,7 @@ def find_image_endpoint(
         endpoint = None
     except (ClientException, TokenUnavailable) as error:
         problem = f"Keystone gave no catalogue: {describe_cause(error)}".rstrip(": ")
-        # A traceback would show what the message hides.
-        cause = error if hide_in_text(str(error)) == str(error) else None
-        raise InvalidAuth("auth", problem, source=source, fix=fix) from cause
+        raise InvalidAuth("auth", problem, source=source, fix=fix) from find_cause_to_show(error)
     except UnicodeError:
         problem = "a request to Keystone can't contain a character of the token (not shown here)"
         raise InvalidAuth("auth", problem, source=source, fix=fix) from None

@@ -12,6 +12,7 @@ from ..._signals import raise_if_from_signal_handler
 from ...config.keystone import PluginTokens
 from ...errors import InvalidContext, Reason, TokenUnavailable
 from ...reasons import find_reason
+from ...redact import find_cause_to_show
 from ..context import NO_TOKENS, SERVICE, SentTokens
 
 if TYPE_CHECKING:
@@ -151,13 +152,13 @@ def _translated() -> Iterator[None]:
         yield
     except TokenUnavailable:
         raise
-    except Exception as error:  # a TokenSource may be any object, and raise anything
+    except Exception as error:  # noqa: BLE001 a TokenSource may be any object, and raise anything
         raise_if_from_signal_handler(error)
         raise TokenUnavailable(
             f"Keystone gave no token ({type(error).__name__}): check auth_url and the"
             " credentials, and that Keystone answers",
             reason=find_reason(error, handled),
-        ) from error
+        ) from find_cause_to_show(error)
 
 
 def find_request_id(context: object) -> str | None:
