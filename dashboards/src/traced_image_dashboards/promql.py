@@ -62,12 +62,20 @@ def rate_with_births(metric: Metric, *matchers: str, suffix: str = "") -> str:
     )
 
 
-def grown(series: str, window: str = "1m") -> str:
+def grown(series: str, window: str = "1m", *, after_gaps: bool = True) -> str:
     """Build the query of how much each counter grew in a window, the first sample included.
 
     ``rate`` does not see the failure with which a series begins, and needs two samples a minute.
+
+    Args:
+        series: The counters.
+        window: The window.
+        after_gaps: Whether the value before the window may be from 15 minutes before it, because
+            nothing was scraped since; else a whole counter counts after such a gap. It costs more,
+            so use it for failures only: these are few.
     """
-    return f"(({series} - {series} offset {window}) >= 0 or {series})"
+    before = f"last_over_time({series}[15m] offset {window})" if after_gaps else None
+    return f"(({series} - {before or f'{series} offset {window}'}) >= 0 or {series})"
 
 
 def _created(metric: Metric) -> str:

@@ -333,7 +333,7 @@ FAILING_FOR = Recording(
 
 def _attempts(verdict: str) -> str:
     series = selector(catalogue.ATTEMPT_DURATION, verdict, NO_PROBES, suffix="_count")
-    return _all_callers(grown(series), "verdict", "error_type")
+    return _all_callers(grown(series, after_gaps=verdict == FAILED), "verdict", "error_type")
 
 
 FAILED_BY_OPERATION = Recording(
