@@ -220,15 +220,14 @@ def test_what_keystone_says_is_told_without_its_secrets(clouds, keystone):
         load_config(environ=clouds({"password": "wr0ng"}))
 
 
-@pytest.mark.parametrize(
-    ("token", "said"), [("s3cret\n", "in header value: 'REDACTED'"), ("s3cret\u65e5", "not shown")]
-)
-def test_a_token_that_no_header_can_contain_is_not_shown(keystone, token, said):
+@pytest.mark.parametrize("token", ["s3cret\n", "s3cret\nx", "s3cret\u65e5"])
+def test_a_token_that_no_header_can_contain_is_not_shown(keystone, token):
     environ = {"OS_AUTH_TYPE": "v3token", "OS_AUTH_URL": keystone.url, "OS_TOKEN": token}
     with pytest.raises(InvalidAuth) as caught:
         load_config(environ=environ)
     told = "".join(traceback.format_exception(caught.value))
-    assert (True, False) == (said in told, "s3cret" in told)
+    said = "in header value: 'REDACTED'" in told or "(not shown here)" in told
+    assert (True, False) == (said, "s3cret" in told)
 
 
 def test_what_openstacksdk_says_is_told_without_its_secrets(clouds):

@@ -188,7 +188,7 @@ def find_image_endpoint(
     except (ClientException, TokenUnavailable) as error:
         problem = f"Keystone gave no catalogue: {describe_cause(error)}".rstrip(": ")
         raise InvalidAuth("auth", problem, source=source, fix=fix) from find_cause_to_show(error)
-    except UnicodeError:
+    except ValueError:  # older requests leave a line break at the end to http.client
         problem = "a request to Keystone can't contain a character of the token (not shown here)"
         raise InvalidAuth("auth", problem, source=source, fix=fix) from None
     if endpoint is None:
