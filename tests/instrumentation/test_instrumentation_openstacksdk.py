@@ -301,15 +301,34 @@ def test_requests_with_arguments_by_name_are_passed_on(sdk, image_id, monkeypatc
     assert {("images.get", "success_first_try", ""): 1.0} == calls(counts)
 
 
-def test_another_service_within_a_call_is_no_part_of_it(sdk, servers, counts):
-    compute = Connection(
+@pytest.fixture
+def compute(servers):
+    """The proxy of another service, at the second server."""
+    return Connection(
         session=session.Session(auth=noauth.NoAuth()),
         compute_endpoint_override=servers[1].url,
         compute_default_microversion=None,
-    )
+    ).compute
 
+
+def test_another_service_that_the_library_asks_is_no_part_of_the_call(
+    sdk, servers, compute, image_id, counts, monkeypatch
+):
+    fetch = image_proxy._image.Image.fetch
+
+    def fetch_after(self, *args, **options):
+        compute.get("/v2/images")
+        return fetch(self, *args, **options)
+
+    monkeypatch.setattr(image_proxy._image.Image, "fetch", fetch_after)
+    sdk.get_image(image_id)
+    assert 1 <= len(servers[1].access_log)
+    assert {("images.get", "success", ""): 1.0} == attempts(counts)
+
+
+def test_another_service_within_a_call_is_no_part_of_it(sdk, servers, compute, counts):
     def data():
-        compute.compute.get("/v2/images")
+        compute.get("/v2/images")
         yield b"0123456789"
 
     sdk.create_image("new", data=data(), **NEW)
