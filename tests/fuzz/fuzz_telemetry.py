@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from replying_server import find_others
 
 from traced_image import Telemetry
+from traced_image.telemetry.catalogue import ATTEMPT_VERDICT
 
 
 class Counted(SpanProcessor):
@@ -47,6 +48,8 @@ class Counted(SpanProcessor):
         kind = span.name.rpartition(" ")[2]
         if kind not in ("attempt", "stream"):
             kind = "wire" if span.kind is SpanKind.CLIENT else "call"
+        if span.attributes.get(ATTEMPT_VERDICT) == "cancelled":
+            kind = "cancelled"  # for want of time, so that no metric counts it
         told = str(span.attributes.get("glance.request_id", ""))
         marker = getattr(self._local, "marker", "")
         with self._lock:
@@ -70,7 +73,10 @@ class Counted(SpanProcessor):
         counts = {
             "calls and their spans": (calls, self._spans["call"]),
             "attempts and their spans": (attempts, self._spans["attempt"]),
-            "attempts and calls with retries": (attempts, calls + retries),
+            "attempts and calls with retries": (
+                attempts + self._spans["cancelled"],
+                calls + retries,
+            ),
             "calls given up": (exhausted, self._sum("glance_client_connection_failed_total")),
             "active attempts": (self._sum("glance_client_active_attempts"), 0),
         }

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import pytest
 from fuzz_judges import Run, is_data, is_stored
 from fuzz_operations import OPERATIONS
+from fuzz_telemetry import Counted
 from fuzzing import judge_error
 from mutations import Plan, Sources, mutate
 from replying_server import Scene, find_others, make_marker
 
-from traced_image import errors
+from traced_image import GlanceConnectionFailed, RetryPolicy, connect, errors, lab
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
@@ -84,3 +85,24 @@ def test_the_same_seed_makes_the_same_mutations():
         return mutate(plan, random.Random(5), Sources(b"other", b"{}", [b"/x"])).wire()
 
     assert make() == make()
+
+
+def test_an_attempt_that_had_too_little_time_adds_up():
+    counted = Counted()
+    with lab.cluster(2) as servers:
+        for server in servers:
+            server.break_with(lab.faults.never_answer())
+        with (
+            connect(
+                servers=[server.url for server in servers],
+                num_retries=1,
+                retry=RetryPolicy(backoff_base=0.001, budget_share=None),
+                read_timeout=0.4,
+                deadline=0.6,
+                telemetry=counted.telemetry,
+            ) as service,
+            pytest.raises(GlanceConnectionFailed) as raised,
+        ):
+            service.detail(None, limit=1)
+    assert ["cancelled"] == [raised.value.__cause__.verdict]
+    assert [] == counted.unbalanced()
