@@ -193,6 +193,14 @@ PLANTED = {
         "of a Keystone that was healthy",
     ),
     "an attempt without an end": (KEPT, altered("spans", 3, ended=6.6), "took 5.60 s"),
+    "an attempt of a burst without an end": (
+        KEPT,
+        replace(
+            altered("spans", 3, ended=16.6),
+            outages=(*GOOD.outages, Outage(B, "burst", 0.5, 4.0)),
+        ),
+        "took 15.60 s",
+    ),
     "one attempt too many": (
         KEPT,
         added("spans", *[replace(SPANS[1], started=0.1 * n) for n in range(4)]),
@@ -348,3 +356,9 @@ def test_a_call_may_get_no_token_while_keystone_is_broken():
     run = altered("made", 2, error="TokenUnavailable")
     outages = (*GOOD.outages, Outage(KEYSTONE, "keystone_kill", 2.5, 3.1))
     assert [] == find_all(replace(run, outages=outages))[TOKENS]
+
+
+def test_the_threads_of_a_burst_wait_for_each_other():
+    run = altered("spans", 3, ended=6.6)
+    bursts = (*GOOD.outages, Outage(B, "burst", 0.5, 4.0))
+    assert [] == find_all(replace(run, outages=bursts))[KEPT]

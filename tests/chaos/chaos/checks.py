@@ -12,6 +12,10 @@ from .records import KILLED, UNEXPECTED, Evidence, Made, Served, Spanned
 
 Check: TypeAlias = Callable[[Evidence], Iterator[str]]
 
+CROWDED = 3
+"""How many times its limit an attempt may take that begins in a burst: hundreds of threads wait for
+each other, which the one thread of a pulse does not see."""
+
 K = TypeVar("K", bound=tuple[object, ...])
 
 ONE_CALL = {"show": "images.get", "detail": "images.list", "delete": "images.delete"}
@@ -159,10 +163,13 @@ def find_exceeded_limits(evidence: Evidence) -> Iterator[str]:
 
     Time in which the machine kept the threads of the process waiting is not the attempt's.
     """
+    bursts = [each for each in evidence.outages if each.fault == "burst"]
     for attempt in evidence.of_kind("attempt"):
         seconds = attempt.ended - attempt.started
         seconds -= add_stalled(evidence.stalls, attempt.started, attempt.ended)
-        if attempt.operation not in OF_DATA and seconds > evidence.limits.attempt:
+        in_burst = any(each.started <= attempt.started <= each.ended for each in bursts)
+        limit = evidence.limits.attempt * (CROWDED if in_burst else 1)
+        if attempt.operation not in OF_DATA and seconds > limit:
             yield f"an attempt of {attempt.operation} took {seconds:.2f} s: trace {attempt.trace}"
     yield from _find_repetitions(evidence)
 
