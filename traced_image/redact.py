@@ -123,12 +123,20 @@ def hide_in_text(text: str, *secrets: str | None) -> str:
 
 
 def find_cause_to_show(error: Exception) -> Exception | None:
-    """Return an error as the cause of another one, or None if its text has a secret.
+    """Return an error as the cause of another one, or None if a text of its chain has a secret.
 
-    A traceback shows the text of a cause, also in another program's log.
+    A traceback shows the texts of a cause and of its own causes, also in another program's log.
     """
-    text = str(error)
-    return error if hide_in_text(text) == text else None
+    seen: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and all(link is not each for each in seen):
+        seen.append(link)
+        link = link.__cause__ or link.__context__
+    try:
+        texts = [str(each) for each in seen]
+    except Exception:  # noqa: BLE001 of any class, which may have no text
+        return None
+    return error if all(hide_in_text(text) == text for text in texts) else None
 
 
 def hide_in_record(record: logging.LogRecord) -> bool:

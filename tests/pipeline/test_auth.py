@@ -70,6 +70,24 @@ def test_a_cause_that_shows_a_token_is_left_out(text, shown):
     assert (shown, shown) == (caught.value.__cause__ is not None, text in told)
 
 
+class Mute(Exception):  # noqa: N818
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    "context", [ValueError("header value: 's3cret\\n'"), Mute()], ids=["secret", "no text"]
+)
+def test_a_cause_whose_own_cause_can_not_be_shown_is_left_out(context):
+    class Failing(Tokens):
+        def get_token(self):
+            raise ValueError("no answer") from context
+
+    with pytest.raises(TokenUnavailable) as caught:
+        ServiceToken(Failing()).get(math.inf)
+    assert caught.value.__cause__ is None
+
+
 def test_the_caller_s_token_is_left_under_noauth():
     assert SentTokens() == request_tokens().find(CALLER, math.inf)
 
