@@ -74,8 +74,9 @@ def grown(series: str, window: str = "1m", *, after_gaps: bool = True) -> str:
             nothing was scraped since; else a whole counter counts after such a gap. It costs more,
             so use it for failures only: these are few.
     """
-    before = f"last_over_time({series}[15m] offset {window})" if after_gaps else None
-    return f"(({series} - {before or f'{series} offset {window}'}) >= 0 or {series})"
+    latest = f"last_over_time({series}[15m] offset {window})"
+    before = latest if after_gaps else f"{series} offset {window}"
+    return f"(({series} - {before}) >= 0 or {series})"
 
 
 def _created(metric: Metric) -> str:
